@@ -1,0 +1,47 @@
+"""One path from a URL to a training batch: define a dataset once, let Dagster make it, open it in training code."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Names are imported when they are first used, so that training code does not pay for what only making needs.
+_FACE = {
+    "Array": "formats", "Bytes": "formats", "Files": "formats", "Ragged": "formats", "Table": "formats", "Text": "formats",
+    "Columns": "samples",
+    "Dataset": "definition", "DerivedFile": "definition", "RemoteFile": "definition", "Split": "definition",
+    "View": "views",
+    "load": "loading",
+    "prepare": "preparing",
+}  # fmt: skip
+
+__all__ = sorted(_FACE)
+
+if TYPE_CHECKING:
+    from dataset_assets.definition import Dataset as Dataset
+    from dataset_assets.definition import DerivedFile as DerivedFile
+    from dataset_assets.definition import RemoteFile as RemoteFile
+    from dataset_assets.definition import Split as Split
+    from dataset_assets.formats import Array as Array
+    from dataset_assets.formats import Bytes as Bytes
+    from dataset_assets.formats import Files as Files
+    from dataset_assets.formats import Ragged as Ragged
+    from dataset_assets.formats import Table as Table
+    from dataset_assets.formats import Text as Text
+    from dataset_assets.loading import load as load
+    from dataset_assets.preparing import prepare as prepare
+    from dataset_assets.samples import Columns as Columns
+    from dataset_assets.views import View as View
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_FACE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_FACE]

@@ -1,0 +1,10 @@
+"""The definitions that ship with dataset_assets, a short file each."""
+
+MODULES = {
+    "au.edu.adelaide": "lee_documents",
+    "com.lecun": "mnist",
+    "com.zalando": "fashion_mnist",
+    "io.github.allisonhorst": "penguins",
+    "io.github.rasbt": "mnist_5k",
+}
+"""The beginning of the qualified names in a module -> that module, so that finding one imports one."""

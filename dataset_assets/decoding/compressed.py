@@ -1,0 +1,200 @@
+"""The content of a compressed file, as it is read: told by its first bytes, whole or a `DecodeError`."""
+
+import io
+import zlib
+from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
+
+from dataset_assets.errors import DecodeError, UsageError
+
+RETRIEVE_AGAIN = "Retrieve it again; if it stays so, its source is damaged."
+
+_CHUNK = 1 << 17
+_PIECE = 1 << 18
+
+
+def decompressed(file: BinaryIO) -> BinaryIO:
+    """Return a stream of the content of a gzip, bzip2 or xz file; any other file is returned as it is.
+
+    It is told by its first bytes, not by its name. Closing the stream leaves the file open.
+
+    >>> import gzip
+    >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
+    b'a,b'
+    """
+    if _expanding(file):
+        return file
+    start = file.tell()
+    head = exactly(file, 6)
+    file.seek(start)
+    for compression in _COMPRESSIONS:
+        if head.startswith(compression.magic):
+            return cast(BinaryIO, io.BufferedReader(_Expanding(file, compression), _PIECE))
+    return file
+
+
+def exactly(stream: BinaryIO, size: int) -> bytes:
+    """Read so many bytes; fewer only where the stream ends."""
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+def at_most(stream: BinaryIO) -> tuple[int, bool]:
+    """Return how many bytes can still come from a stream of `decompressed`, and whether it is just as many."""
+    raw = _expanding(stream)
+    return (raw.most, False) if raw else (_remaining(stream), True)
+
+
+def check_rows(rows: int | None) -> None:
+    """See that blocks of so many rows can be made."""
+    if rows is not None and rows < 1:
+        raise UsageError(f"There are no blocks of {rows} rows. Ask for 1 or more.")
+
+
+def name_of(file: Any) -> str:
+    """Return the file's name, for a message."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "the stream"
+
+
+class _Decoder(Protocol):
+    """What bz2, lzma and isal have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Inflater:
+    """The standard library's gunzip, in the shape of the others."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max(max_length, 0))
+
+
+def _gunzip() -> _Decoder:
+    try:
+        from isal import igzip_lib
+    except ImportError:
+        return _Inflater()
+    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+
+def _bunzip() -> _Decoder:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _unxz() -> _Decoder:
+    import lzma
+
+    return lzma.LZMADecompressor()
+
+
+class _Compression(NamedTuple):
+    name: str
+    magic: bytes
+    decoder: Callable[[], _Decoder]
+    ratio: int
+    """No file of this kind has more than so many times its size in it."""
+
+
+_COMPRESSIONS = (
+    _Compression("gzip", b"\x1f\x8b", _gunzip, 1_100),
+    _Compression("bzip2", b"BZh", _bunzip, 50_000),
+    _Compression("xz", b"\xfd7zXZ\x00", _unxz, 10_000),
+)
+
+
+class _Expanding(io.RawIOBase):
+    """The content of a compressed file of one or more members.
+
+    The standard library's own readers take damage in a later member of bz2 or xz for padding, and end there in silence.
+    """
+
+    def __init__(self, file: BinaryIO, compression: _Compression) -> None:
+        self.file, self.compression, self.name = file, compression, name_of(file)
+        self.most = _remaining(file) * compression.ratio
+        self.taken = self.given = 0
+        self.decoder = compression.decoder()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        while (more := self._next_member() if self.decoder.eof else self._more()) is not None:
+            if data := self._expand(more, min(len(view), _PIECE)):
+                view[: len(data)] = data
+                self.given += len(data)
+                return len(data)
+        return 0
+
+    def _next_member(self) -> bytes | None:
+        """Return the beginning of the next member; zeros may stand before it, as tapes and disks leave them."""
+        rest = self.decoder.unused_data.lstrip(b"\0")
+        while not rest:
+            if not (data := self._read()):
+                return None
+            rest = data.lstrip(b"\0")
+        self.decoder = self.compression.decoder()
+        return rest
+
+    def _more(self) -> bytes:
+        if not self.decoder.needs_input:
+            return b""
+        if data := self._read():
+            return data
+        raise DecodeError(
+            f"{self.name} is truncated: its {self.compression.name} stream breaks off at byte {self.taken}, after "
+            f"{self.given} bytes of content. {RETRIEVE_AGAIN}"
+        )
+
+    def _read(self) -> bytes:
+        data = self.file.read(_CHUNK)
+        self.taken += len(data)
+        return data
+
+    def _expand(self, data: bytes, most: int) -> bytes:
+        try:
+            return self.decoder.decompress(data, most)
+        except MemoryError:
+            raise
+        except Exception as error:  # each library has an error of its own; the file is not read here
+            raise DecodeError(
+                f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
+                f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
+            ) from error
+
+
+def _expanding(stream: Any) -> _Expanding | None:
+    raw = getattr(stream, "raw", None)
+    return raw if isinstance(raw, _Expanding) else None
+
+
+def _remaining(file: BinaryIO) -> int:
+    start = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(start)
+    return end - start

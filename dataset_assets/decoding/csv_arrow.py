@@ -1,0 +1,166 @@
+"""CSV in blocks of whole columns, which pyarrow reads; imported when used."""
+
+from typing import Any, BinaryIO, Iterator, Mapping, NoReturn, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.decoding.compressed import check_rows, decompressed, name_of
+from dataset_assets.decoding.csv_file import peeked_names
+from dataset_assets.errors import DecodeError, UsageError, nearest
+
+BLOCK = 8 << 20
+
+
+def csv_blocks(
+    file: BinaryIO,
+    *,
+    columns: Sequence[str] | None = None,
+    types: Any = None,
+    delimiter: str = ",",
+    header: bool = True,
+    rows: int | None = None,
+) -> Iterator[Any]:
+    """Read a UTF-8 CSV file as pyarrow RecordBatches, each of about 8 MB of text, or of `rows` rows except the last.
+
+    `types` is a pyarrow type or the name of a numpy type for all columns, or a mapping of column to such. A column
+    without one has its type **inferred from the first 8 MB**; a later value that does not fit is a `DecodeError`.
+    Empty cells and words such as `NA` are null, except in columns of text.
+
+    With `columns` only these are given, in this order; without a header they are the names of the fields, which else
+    are `f0`, `f1`, ....
+
+    >>> import io
+    >>> [batch.to_pydict() for batch in csv_blocks(io.BytesIO(b"a,b\\n1,2\\n"), types={"b": "float32"})]
+    [{'a': [1], 'b': [2.0]}]
+    """
+    import pyarrow
+
+    check_rows(rows)
+    names = peeked_names(file, columns, delimiter, header)
+    typed = _arrow_types(types, names)
+    try:
+        batches = _batches(file, list(columns or names), typed, delimiter, None if header else names)
+        yield from (batch for batch in batches if batch.num_rows) if rows is None else _regrouped(batches, rows)
+    except pyarrow.ArrowNotImplementedError as error:
+        raise UsageError(f"{error}. Ask for a type that pyarrow reads from CSV, such as float32, and cast.") from error
+    except pyarrow.ArrowInvalid as error:
+        raise DecodeError(
+            f"{name_of(file)} is not the CSV it was taken for: {error}. Mend the row, or pass `types` where a type "
+            "that was inferred from the first 8 MB does not hold."
+        ) from error
+
+
+def _batches(file: BinaryIO, wanted: list[str], typed: dict[str, Any], delimiter: str, names: list[str] | None) -> Any:
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    source = pyarrow.PythonFile(_Watched(decompressed(file), delimiter), mode="r")
+    reader = arrow_csv.open_csv(
+        source,
+        arrow_csv.ReadOptions(block_size=BLOCK, column_names=names),
+        arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        arrow_csv.ConvertOptions(column_types=typed, include_columns=wanted),
+    )
+    for field in reader.schema:
+        # What pyarrow infers of text that is not UTF-8.
+        if pyarrow.types.is_binary(field.type) and field.name not in typed:
+            raise DecodeError(
+                f"{name_of(file)} has bytes in column {field.name!r} that are not UTF-8. Mend them, or use csv_rows, "
+                "which takes an encoding."
+            )
+    return reader
+
+
+def _regrouped(batches: Any, rows: int) -> Iterator[Any]:
+    """Yield batches of so many rows; only the last may have fewer."""
+    import pyarrow
+
+    held: list[Any] = []
+    for batch in batches:
+        table = pyarrow.Table.from_batches([*held, batch])
+        whole = table.num_rows - table.num_rows % rows
+        for lo in range(0, whole, rows):
+            yield from table.slice(lo, rows).combine_chunks().to_batches()
+        held = table.slice(whole).to_batches()
+    if held:
+        yield from pyarrow.Table.from_batches(held).combine_chunks().to_batches()
+
+
+def _arrow_types(types: Any, names: list[str]) -> dict[str, Any]:
+    if types is None:
+        return {}
+    if not isinstance(types, Mapping):
+        return dict.fromkeys(names, _arrow_type(types))
+    for name in types:
+        if name not in names:
+            raise UsageError(f"`types` has a column {name!r} that the file has not.{nearest(name, names)}")
+    return {name: _arrow_type(kind) for name, kind in types.items()}
+
+
+def _arrow_type(kind: Any) -> Any:
+    import pyarrow
+
+    if isinstance(kind, pyarrow.DataType):
+        return kind
+    try:
+        # numpy first: to it "float" has 64 bits, as in Python; to pyarrow 32.
+        return pyarrow.string() if kind in (str, "str") else pyarrow.from_numpy_dtype(np.dtype(kind))
+    except (TypeError, pyarrow.ArrowNotImplementedError):
+        pass
+    try:
+        return pyarrow.type_for_alias(str(kind))
+    except ValueError:
+        raise UsageError(f"{kind!r} is no type of a column. Pass a pyarrow type or the name of a numpy type.") from None
+
+
+class _Watched:
+    """What pyarrow reads from. Refuses NULs, and quotes of which pyarrow would make fewer rows without a word.
+
+    Quotes open and close a field in turn; one that is written twice closes it and opens it again. So what is before
+    each first of two, and after each second, is a delimiter, an end of line or a quote.
+    """
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
+        self.stream = stream
+        self.edges = np.zeros(256, bool)
+        self.edges[list(b'"\r\n' + delimiter.encode())] = True
+        self.bytes, self.last, self.open = 0, ord("\n"), False
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Leave the stream open; it is the caller's."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on, and look at what was read."""
+        data = self.stream.read(size)
+        if not data and self.open:
+            self._refuse("ends inside a quoted field", self.bytes)
+        if b"\0" in data:
+            self._refuse("has a NUL character", self.bytes + data.index(b"\0"))
+        if b'"' in data or self.last == ord('"'):
+            mark = 3 if not self.bytes and data.startswith(b"\xef\xbb\xbf") else 0
+            self._check_quotes(np.frombuffer(data, np.uint8)[mark:], self.bytes + mark)
+        self.bytes += len(data)
+        self.last = data[-1] if data else self.last
+        return data
+
+    def _check_quotes(self, data: NDArray[np.uint8], start: int) -> None:
+        window = np.concatenate([np.array([self.last], np.uint8), data])
+        quotes = np.flatnonzero(window == ord('"'))
+        # A quote that ended the chunk before was counted with it; what follows it is seen only now.
+        old = int(self.last == ord('"'))
+        opens = (np.arange(len(quotes)) - old) % 2 == int(self.open)
+        before, after = quotes[old:][opens[old:]] - 1, quotes[~opens] + 1
+        edges = np.concatenate([before, after[after < len(window)]])
+        wrong = edges[~self.edges[window[edges]]]
+        if len(wrong):
+            self._refuse("has a quote in an unquoted field, or text after a quoted one", start + int(wrong.min()))
+        self.open ^= bool((len(quotes) - old) % 2)
+
+    def _refuse(self, what: str, place: int) -> NoReturn:
+        raise DecodeError(f"{name_of(self.stream)} {what}, near byte {place} of its content. Mend the row or the file.")

@@ -1,0 +1,113 @@
+"""IDX, the format of MNIST: a big-endian array behind a header of its type and shape."""
+
+import math
+from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, at_most, check_rows, decompressed, exactly, name_of
+from dataset_assets.errors import DecodeError
+
+BLOCK = 8 << 20
+
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def idx(file: BinaryIO) -> NDArray[Any]:
+    """Read a whole IDX file, the format of MNIST, into an array of this machine's byte order.
+
+    >>> import io
+    >>> idx(io.BytesIO(b"\\0\\0\\x08\\1" b"\\0\\0\\0\\3" b"abc"))
+    array([97, 98, 99], dtype=uint8)
+    """
+    stream = decompressed(file)
+    header = _read_header(stream)
+    array = _read_array(stream, header, 0, header.shape[0])
+    _refuse_more(stream, header)
+    return array
+
+
+def idx_blocks(file: BinaryIO, rows: int | None = None) -> Iterator[NDArray[Any]]:
+    """Read an IDX file in blocks of so many rows, by default as many as make about 8 MB."""
+    check_rows(rows)
+    stream = decompressed(file)
+    header = _read_header(stream)
+    step = rows or max(1, BLOCK // max(1, header.row_bytes))
+    for lo in range(0, header.shape[0], step):
+        yield _read_array(stream, header, lo, min(lo + step, header.shape[0]))
+    _refuse_more(stream, header)
+
+
+class _Header(NamedTuple):
+    """What an IDX file says of itself."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape[1:])
+
+    def __str__(self) -> str:
+        return f"{' x '.join(map(str, self.shape))} values, {self.shape[0] * self.row_bytes} bytes"
+
+
+def _read_header(stream: BinaryIO) -> _Header:
+    magic = exactly(stream, 4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise DecodeError(
+            f"{name_of(stream)} begins with the {len(magic)} bytes {magic!r}, not with the two zeros, type and "
+            "number of dimensions of an IDX file. Check what its URL answers."
+        )
+    if magic[2] not in _TYPES or not 1 <= magic[3] <= 32:
+        raise DecodeError(
+            f"{name_of(stream)} begins with the 4 bytes {magic!r}: type {magic[2]:#04x}, {magic[3]} dimensions. IDX "
+            f"has the types {', '.join(f'{code:#04x}' for code in _TYPES)} and 1 to 32 dimensions; check the file."
+        )
+    sizes = exactly(stream, 4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise DecodeError(f"{name_of(stream)} ends inside its IDX header, at byte {4 + len(sizes)}. {RETRIEVE_AGAIN}")
+    header = _Header(np.dtype(_TYPES[magic[2]]), tuple(np.frombuffer(sizes, ">u4").tolist()))
+    # Before memory is asked for: a damaged header may announce 2**60 bytes.
+    most, exact = at_most(stream)
+    if header.shape[0] * header.row_bytes > most:
+        _too_few(stream, header, f"there are {most}" if exact else f"there can be at most {most}")
+    return header
+
+
+def _read_array(stream: BinaryIO, header: _Header, lo: int, hi: int) -> NDArray[Any]:
+    array = np.empty((hi - lo, *header.shape[1:]), header.dtype)
+    found = _fill(stream, array)
+    if found < array.nbytes:
+        _too_few(stream, header, f"there are {lo * header.row_bytes + found}")
+    return array if array.dtype.isnative else array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+
+
+def _fill(stream: BinaryIO, array: NDArray[Any]) -> int:
+    """Read into the array until it is full or the stream ends; return the number of bytes read."""
+    view, filled = array.reshape(-1).view(np.uint8).data, 0
+    readinto: Callable[[memoryview], int] = getattr(stream, "readinto", None) or (lambda part: _read_into(stream, part))
+    while filled < len(view) and (count := readinto(view[filled:])):
+        filled += count
+    return filled
+
+
+def _read_into(stream: BinaryIO, part: memoryview) -> int:
+    data = stream.read(min(len(part), BLOCK))
+    part[: len(data)] = data
+    return len(data)
+
+
+def _too_few(stream: BinaryIO, header: _Header, found: str) -> NoReturn:
+    raise DecodeError(f"{name_of(stream)} ends early: its header announces {header}; {found}. {RETRIEVE_AGAIN}")
+
+
+def _refuse_more(stream: BinaryIO, header: _Header) -> None:
+    """See that the file ends here; reading to the end also checks the checksum of a compressed one."""
+    if left := exactly(stream, 1 << 16):
+        count = f"{len(left)}{' or more' if len(left) == 1 << 16 else ''}"
+        raise DecodeError(
+            f"{name_of(stream)} goes on after its end: its header announces {header}; {count} bytes are left over. "
+            "Check that it is the right file."
+        )

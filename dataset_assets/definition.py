@@ -1,0 +1,247 @@
+"""What a user writes: a dataset, its files, its streams and its splits, as frozen values that are checked at once."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Callable, Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
+from dataset_assets.formats import Format
+from dataset_assets.names import check_dataset_name, check_identifier, file_identifier
+
+DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+SEVERITIES = ("error", "warn", "off")
+
+Function = Callable[..., Iterable[Any]]
+Check = Callable[[Mapping[str, Any]], "str | None"]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at a URL, or of one name at several mirrors, with the digest that its publisher states.
+
+    A mirror that ends in "/" is a folder that holds the file under its name; any other is a whole URL. Without a
+    digest the first retrieval records one.
+
+    >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
+    ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
+    """
+
+    name: str
+    mirrors: tuple[str, ...] = ()
+    digest: str | None = None
+    size: int | None = None
+    identifier: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mirrors", (self.mirrors,) if isinstance(self.mirrors, str) else tuple(self.mirrors))
+        given = self.identifier or file_identifier(self.name)
+        object.__setattr__(self, "identifier", _file_name(given))
+        if self.digest is not None:
+            object.__setattr__(self, "digest", _checked_digest(self.digest))
+        for url in self.urls:
+            _check_url(url, self.digest)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The places it can be had from, in the order in which they are tried."""
+        if not self.mirrors:
+            return (self.name,)
+        return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
+
+
+class _Applied:
+    """A function and the arguments it will be given: files, or plain JSON values."""
+
+    function: Function
+    arguments: Mapping[str, Any]
+
+    def __init__(self, function: Function, /, **arguments: Any) -> None:
+        if not callable(function):
+            raise DefinitionError(f"{function!r} is not a function. Give the function first, then its files by name.")
+        for name, value in arguments.items():
+            if not isinstance(value, (RemoteFile, DerivedFile)):
+                _check_plain(name, value)
+        object.__setattr__(self, "function", function)
+        object.__setattr__(self, "arguments", MappingProxyType(dict(arguments)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
+
+    @property
+    def files(self) -> dict[str, "RemoteFile | DerivedFile"]:
+        """The arguments that are files."""
+        return {name: value for name, value in self.arguments.items() if isinstance(value, (RemoteFile, DerivedFile))}
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The arguments that are plain values."""
+        return {name: value for name, value in self.arguments.items() if name not in self.files}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
+
+
+class Split(_Applied):
+    """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...), part=0)`."""
+
+
+class DerivedFile(_Applied):
+    """A file made of other files by a function that yields its bytes: `DerivedFile("all.csv", join, a=..., b=...)`.
+
+    Kept, it is stored beside the raw files; else it lives only while the splits that need it are made.
+    """
+
+    name: str
+    identifier: str
+    keep: bool
+
+    def __init__(self, name: str, function: Function, /, *, keep: bool = False, **arguments: Any) -> None:
+        super().__init__(function, **arguments)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "identifier", _file_name(file_identifier(name)))
+        object.__setattr__(self, "keep", keep)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset: where its files are, how its splits are made of them, and what its streams hold."""
+
+    name: str
+    summary: str
+    streams: Mapping[str, Format]
+    splits: Mapping[str, Split]
+    version: str = "1"
+    sample: str | None = None
+    target: str | None = None
+    tag: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    license: str | None = None
+    citation: str | None = None
+    homepage: str | None = None
+    owners: tuple[str, ...] = ()
+    refresh: str | None = None
+    checks: Mapping[str, "str | Check"] = field(default_factory=dict)
+    job: bool = False
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_dataset_name(self.name)
+        for name in ("streams", "splits", "roles", "checks"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        for name in ("tags", "tasks", "owners", "aliases"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        object.__setattr__(self, "roles", MappingProxyType(self._roles()))
+        try:
+            self._check()
+        except (DefinitionError, NameNotAllowed) as error:
+            raise type(error)(f"{self.name}: {error}") from error.__cause__
+
+    @property
+    def files(self) -> dict[str, "RemoteFile | DerivedFile"]:
+        """Every file that the splits need, by identifier, those that others are made of first."""
+        found: dict[str, RemoteFile | DerivedFile] = {}
+        for split in self.splits.values():
+            for file in _in_order(split):
+                found.setdefault(file.identifier, file)
+        return found
+
+    @property
+    def remote_files(self) -> dict[str, RemoteFile]:
+        """The files that are retrieved."""
+        return {name: file for name, file in self.files.items() if isinstance(file, RemoteFile)}
+
+    def severity(self, check: str) -> str:
+        """Return what a failure of this check means: "error" (the default), "warn" or "off"."""
+        chosen = self.checks.get(check, "error")
+        return chosen if isinstance(chosen, str) else "error"
+
+    def _roles(self) -> dict[str, str]:
+        named = {"sample": self.sample, "target": self.target, "tag": self.tag}
+        return dict(self.roles) | {role: stream for role, stream in named.items() if stream is not None}
+
+    def _check(self) -> None:
+        if not self.summary or not self.streams or not self.splits:
+            raise DefinitionError("A dataset needs a summary, at least one stream and at least one split.")
+        for name, stream in self.streams.items():
+            check_identifier(name, "stream")
+            if not isinstance(getattr(stream, "suffix", None), str):
+                raise DefinitionError(f"Stream {name!r} is {stream!r}, not a format. Write Array(), Text(), ...")
+        for name, split in self.splits.items():
+            check_identifier(name, "split")
+            if not isinstance(split, Split):
+                raise DefinitionError(f"Split {name!r} is {split!r}. Write Split(function, argument=file, ...).")
+        for role, stream in self.roles.items():
+            if stream not in self.streams:
+                raise DefinitionError(f"The {role} is {stream!r}, which is no stream.{nearest(stream, self.streams)}")
+        for check, chosen in self.checks.items():
+            if isinstance(chosen, str) and chosen not in SEVERITIES:
+                raise DefinitionError(f"Check {check!r} is set to {chosen!r}.{nearest(chosen, SEVERITIES)}")
+        if self.refresh is not None and len(self.refresh.split()) != 5:
+            raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
+        _check_one_file_each(self)
+
+
+def _check_one_file_each(dataset: Dataset) -> None:
+    """Refuse two different files that would be stored under one identifier."""
+    seen: dict[str, RemoteFile | DerivedFile] = {}
+    for split in dataset.splits.values():
+        for file in _in_order(split):
+            other = seen.setdefault(file.identifier, file)
+            if other is not file and other != file:
+                raise DefinitionError(
+                    f"Two different files have the identifier {file.identifier!r}: {_shown(other)} and {_shown(file)}. "
+                    "Give one of them another: RemoteFile(..., identifier=...)."
+                )
+
+
+def _in_order(applied: _Applied) -> Iterator[RemoteFile | DerivedFile]:
+    for file in applied.files.values():
+        if isinstance(file, DerivedFile):
+            yield from _in_order(file)
+        yield file
+
+
+def _shown(file: RemoteFile | DerivedFile) -> str:
+    return file.urls[0] if isinstance(file, RemoteFile) else file.name
+
+
+def _file_name(identifier: str) -> str:
+    if file_identifier(identifier) != identifier:
+        raise NameNotAllowed(f"{identifier!r} cannot be a file's identifier; {file_identifier(identifier)!r} could.")
+    # The folder of a raw file holds only digests and source.json, so no word is taken.
+    return identifier
+
+
+def _checked_digest(digest: str) -> str:
+    algorithm, _, value = digest.partition(":")
+    value = value.lower()
+    if algorithm not in DIGEST_LENGTHS or not re.fullmatch(f"[0-9a-f]{{{DIGEST_LENGTHS[algorithm]}}}", value):
+        raise DefinitionError(
+            f"{digest[:90]!r} is not a digest. Write it as its publisher does, with the algorithm in front: sha256:<64 "
+            f"hex digits> (or {', '.join(sorted(DIGEST_LENGTHS.keys() - {'sha256'}))})."
+        )
+    return f"{algorithm}:{value}"
+
+
+def _check_url(url: str, digest: str | None) -> None:
+    parts = urlsplit(url)
+    if not parts.scheme:
+        raise DefinitionError(f"{url!r} is not a URL. Write https://..., or give the file's mirrors.")
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme == "http" and not loopback and digest is None:
+        raise DefinitionError(f"{url} is plain http, which anyone on the way can change. Use https, or state a digest.")
+
+
+def _check_plain(name: str, value: Any) -> None:
+    try:
+        if json.loads(json.dumps(value, allow_nan=False)) == value:
+            return
+    except (TypeError, ValueError):
+        pass
+    raise DefinitionError(f"Argument {name!r} is {value!r}. Arguments are files, or plain JSON values (no tuples, no NaN).")

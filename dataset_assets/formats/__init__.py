@@ -1,0 +1,26 @@
+"""Formats: how a stream is written to files and read from them."""
+
+from typing import Any, Mapping
+
+from dataset_assets.errors import IntegrityError, nearest
+from dataset_assets.formats.array import Array
+from dataset_assets.formats.ragged import Ragged
+from dataset_assets.formats.seam import FILE_BYTES, Format, Part, Writer
+from dataset_assets.formats.table import Table
+from dataset_assets.formats.text import Bytes, Files, Member, Text
+
+__all__ = [
+    "FILE_BYTES", "Array", "Bytes", "Files", "Format", "Member", "Part", "Ragged", "Table", "Text", "Writer", "format_named",
+]
+
+FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files)}
+
+
+def format_named(name: str, parameters: Mapping[str, Any]) -> Format:
+    """Return the format that an index names; `IntegrityError` if no such format is installed."""
+    if name not in FORMATS:
+        raise IntegrityError(
+            f"No format {name!r} is installed.{nearest(name, FORMATS)} Install the package that provides it, or upgrade."
+        )
+    made: Format = FORMATS[name](**parameters)
+    return made

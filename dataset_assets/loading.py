@@ -1,0 +1,157 @@
+"""Opening what exists: name -> version -> splits -> views. Nothing is downloaded, written or locked."""
+
+from typing import Any, BinaryIO, Callable, Literal, Mapping, overload
+
+from dataset_assets import files
+from dataset_assets.errors import DigestMismatch, NotFound, NotPrepared, StoredFileDamaged, UnknownSplit, nearest
+from dataset_assets.formats import format_named
+from dataset_assets.index import (
+    SplitIndex, Version, raw_key, read_pointer, read_split_index, read_version, stream_key,
+)
+from dataset_assets.names import split_pin
+from dataset_assets.settings import settings
+from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.views import Opener, Origin, Stored, View
+
+Verify = Literal["all", "sample"]
+
+
+@overload
+def load(
+    name: str, split: None = None, *, storage: "str | Storage | None" = None, verify: Verify | None = None
+) -> Mapping[str, View]: ...
+@overload
+def load(name: str, split: str, *, storage: "str | Storage | None" = None, verify: Verify | None = None) -> View: ...
+def load(
+    name: str, split: str | None = None, *, storage: "str | Storage | None" = None, verify: Verify | None = None
+) -> "Mapping[str, View] | View":
+    """Open the released splits of a dataset, or one of them; `name@digest` opens that version and no other.
+
+    The index is held against its digest and every file's size always, the bytes when asked: `verify="all"` hashes every
+    file, "sample" one in ten of them, at least one a stream. Raises `NotPrepared`, `UnknownSplit`, `StoredFileDamaged`,
+    `DigestMismatch`.
+    """
+    store = open_storage(settings().storage if storage is None else storage)
+    plain, pin = split_pin(name)
+    version, digest = open_version(store, plain, pin)
+    if split is not None:
+        check_split(plain, split, version.splits)
+        return open_split(store, plain, split, version.splits[split], digest, verify)
+    return {part: open_split(store, plain, part, at, digest, verify) for part, at in sorted(version.splits.items())}
+
+
+def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
+    """Read the pinned version of a dataset, or the current one; return it with its digest."""
+    digest = pin or read_pointer(storage, name)[0]
+    if digest is None:
+        raise NotPrepared(f"{name} is not in {storage.url}. Make it with: dataset-assets prepare {name}")
+    return read_version(storage, name, digest), digest
+
+
+def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
+    """Raise `UnknownSplit`, naming the nearest, unless the dataset has the split."""
+    if split not in known:
+        raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
+
+
+def open_split(
+    storage: Storage, name: str, split: str, digest: str, version: str | None = None, verify: Verify | None = None
+) -> Stored:
+    """Open a split by the digest of its index."""
+    index = read_split_index(storage, name, split, digest)
+    opener = StoredFiles(storage, index)
+    opener.check_sizes()
+    if verify is not None:
+        opener.verify(1 if verify == "all" else 10)
+    columns = open_columns(index, opener.stream)
+    origin = Origin(name, split, digest, version, dict(index.roles), classes_of(index))
+    return Stored(origin, columns, opener, (_reopen, (storage.url, name, split, digest, version)))
+
+
+def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> dict[str, Any]:
+    """Open the columns of a split; `opened` opens file k of a stream."""
+    return {
+        name: format_named(stream.format, stream.parameters).open([opened(name, k) for k in range(len(stream.files))])
+        for name, stream in index.streams.items()
+    }
+
+
+def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
+    """Return the class names of the streams that have some."""
+    return {n: tuple(s.parameters["classes"]) for n, s in index.streams.items() if s.parameters.get("classes")}
+
+
+class StoredFiles(Opener):
+    """The files of a split, in a storage."""
+
+    def __init__(self, storage: Storage, index: SplitIndex) -> None:
+        self.storage, self.index = storage, index
+
+    def stream(self, stream: str, part: int) -> BinaryIO:
+        """Open a file of a stream."""
+        found = self.index.streams[stream].files
+        if not 0 <= part < len(found):
+            raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
+        try:
+            return self.storage.get(self._key(stream, part))
+        except FileNotFoundError as error:
+            raise self._gone(stream, part, "is gone") from error
+
+    def raw(self, argument: str) -> BinaryIO:
+        """Open a raw file that the split was made of."""
+        used = {source.argument: source for source in self.index.sources}
+        if argument not in used:
+            raise NotFound(f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}")
+        source = used[argument]
+        try:
+            return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
+        except FileNotFoundError as error:
+            raise NotPrepared(
+                f"The raw file {source.name} of {self.index.dataset} is not kept in {self.storage.url}. "
+                f"Get it with: dataset-assets prepare {self.index.dataset}"
+            ) from error
+
+    def check_sizes(self) -> None:
+        """Raise `StoredFileDamaged` for a file that is gone or has another size than the index says."""
+        for name, stream in self.index.streams.items():
+            for part, file in enumerate(stream.files):
+                found = size_of(self.storage, self._key(name, part))
+                if found is None:
+                    raise self._gone(name, part, "is gone")
+                if found != file.bytes:
+                    raise self._gone(name, part, f"has {found} bytes, not the {file.bytes} it was written with")
+
+    def verify(self, every: int = 1) -> None:
+        """Hash one file in `every`, at least one a stream; raise `DigestMismatch` for one that differs."""
+        for name, stream in self.index.streams.items():
+            for part, file in enumerate(stream.files[::every]):
+                with self.stream(name, part * every) as opened:
+                    found = files.sha256_in(opened)
+                if found != file.sha256:
+                    raise DigestMismatch(
+                        f"{self._key(name, part * every)} in {self.storage.url} has sha256 {found}, not the one in its "
+                        f"name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
+                    )
+
+    def _key(self, stream: str, part: int) -> str:
+        found = self.index.streams[stream]
+        return stream_key(self.index.dataset, self.index.split, stream, found.files[part].sha256, found.suffix)
+
+    def _place(self, stream: str) -> str:
+        return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
+
+    def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
+        return StoredFileDamaged(
+            f"{self._place(stream)} file {self._key(stream, part)} in {self.storage.url} {what}. "
+            f"Mend it with: dataset-assets prepare {self.index.dataset}"
+        )
+
+
+def index_of(view: Stored) -> SplitIndex:
+    """Return the index of a view that was opened from a storage."""
+    assert isinstance(view.opener, StoredFiles)
+    return view.opener.index
+
+
+def _reopen(url: str, name: str, split: str, digest: str, version: str | None) -> Stored:
+    return open_split(open_storage(url), name, split, digest, version)

@@ -1,0 +1,113 @@
+"""Qualified name <-> asset key <-> storage key: one rule, checked when a thing is defined.
+
+A dataset's name is dotted lower-case words, its splits and streams are identifiers. No part begins or ends with an
+underscore or has two in a row: Dagster joins key parts with two, so the join stays injective.
+"""
+
+import re
+
+from dataset_assets.errors import NameNotAllowed
+
+RESERVED = frozenset({"raw", "versions", "index", "meta", "data"})
+LONGEST = 200
+
+_WORD = r"[a-z0-9]+(?:_[a-z0-9]+)*"
+_QUALIFIED = re.compile(rf"{_WORD}(?:\.{_WORD})+")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def check_dataset_name(name: str) -> str:
+    """Return the name if it is a qualified name such as `com.lecun.mnist`; raise `NameNotAllowed` otherwise."""
+    if not isinstance(name, str) or not _QUALIFIED.fullmatch(name) or len(name) > LONGEST:
+        raise NameNotAllowed(
+            f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
+            "joined by dots, as in com.lecun.mnist."
+        )
+    if name.rsplit(".", 1)[1] in RESERVED:
+        raise NameNotAllowed(f"{name} ends in a reserved word. The last part may not be any of {_reserved()}.")
+    return name
+
+
+def check_identifier(name: str, what: str) -> str:
+    """Return the name of a split or stream (`what`) if it is allowed; raise `NameNotAllowed` otherwise."""
+    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name) or len(name) > LONGEST:
+        raise NameNotAllowed(
+            f"{_shown(name)} cannot be the name of a {what}. Start with a letter and use letters, digits and single "
+            "underscores inside."
+        )
+    if name in RESERVED:
+        raise NameNotAllowed(f"{name} is reserved and cannot be the name of a {what}; so are {_reserved()}.")
+    return name
+
+
+def file_identifier(text: str) -> str:
+    """Make the identifier of a raw file from its name or URL: the last part, other characters as `_`.
+
+    >>> file_identifier("https://example.org/mnist/train-images-idx3-ubyte.gz?raw=1")
+    'train_images_idx3_ubyte_gz'
+    """
+    last = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
+    found = "_".join(re.findall(r"[A-Za-z0-9]+", last))
+    if not found or len(found) > LONGEST:
+        raise NameNotAllowed(f"{_shown(text)} gives no identifier. Pass a name of its own for the file.")
+    return found
+
+
+def split_pin(name: str) -> tuple[str, str | None]:
+    """Take `name@digest` apart; the digest is 64 hex digits, with or without `sha256:`.
+
+    >>> split_pin("com.lecun.mnist")
+    ('com.lecun.mnist', None)
+    """
+    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
+    check_dataset_name(plain)
+    if not at:
+        return plain, None
+    digest = digest.removeprefix("sha256:")
+    if not _DIGEST.fullmatch(digest):
+        raise NameNotAllowed(
+            f"{_shown(digest)} is not a version's digest. Pin with {plain}@ and the 64 hex digits that "
+            f"`dataset-assets versions {plain}` shows."
+        )
+    return plain, digest
+
+
+def key_parts(dataset: str, *rest: str) -> tuple[str, ...]:
+    """Return the parts of an asset key, which are also the folders of a storage key.
+
+    >>> key_parts("com.lecun.mnist", "train", "image")
+    ('com', 'lecun', 'mnist', 'train', 'image')
+    """
+    return (*dataset.split("."), *rest)
+
+
+def storage_key(dataset: str, *rest: str) -> str:
+    """Return the storage key of something of a dataset.
+
+    >>> storage_key("com.lecun.mnist", "train", "image")
+    'com/lecun/mnist/train/image'
+    """
+    return "/".join(key_parts(dataset, *rest))
+
+
+def prefix_clash(names: list[str]) -> tuple[str, str] | None:
+    """Return two names of which one is the other's beginning, by parts, or None.
+
+    >>> prefix_clash(["com.lecun.mnist", "com.lecun.mnist.small"])
+    ('com.lecun.mnist', 'com.lecun.mnist.small')
+    """
+    ordered = sorted(name.split(".") for name in names)
+    for shorter, longer in zip(ordered, ordered[1:]):
+        if longer[: len(shorter)] == shorter and longer != shorter:
+            return ".".join(shorter), ".".join(longer)
+    return None
+
+
+def _shown(name: object) -> str:
+    text = repr(name)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def _reserved() -> str:
+    return ", ".join(sorted(RESERVED))

@@ -1,0 +1,37 @@
+"""The Dagster definitions of datasets: ours for `workspace.yaml`, or those that another project adopts."""
+
+from typing import Any, Sequence
+
+import dagster as dg
+
+from dataset_assets import registry
+from dataset_assets.definition import Dataset
+from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.assets import assets_of
+from dataset_assets.orchestration.io_manager import StorageIOManager
+
+
+def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] = ()) -> dg.Definitions:
+    """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
+
+    `storage` is a URL; without one the settings decide. Merge them into a project with
+    `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
+    """
+    chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.definitions(pattern)}
+    chosen |= {dataset.name: dataset for dataset in datasets}
+    return dg.Definitions(
+        assets=[asset for dataset in chosen.values() for asset in assets_of(dataset)],
+        jobs=[_job(dataset) for dataset in chosen.values() if dataset.job],
+        resources={keys.IO: StorageIOManager(storage=storage)},
+    )
+
+
+def _job(dataset: Dataset) -> Any:
+    selection = dg.AssetSelection.assets(keys.key(dataset.name)).upstream()
+    return dg.define_asset_job(keys.op_name(dataset.name, "job"), selection)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All registered datasets; a run's steps go one after the other in its process, which is quick to start."""
+    return dg.Definitions.merge(definitions("*"), dg.Definitions(executor=dg.in_process_executor))

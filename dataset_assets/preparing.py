@@ -1,0 +1,153 @@
+"""Preparing: make what is missing of a dataset and release it, without Dagster."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, Mapping
+
+from dataset_assets import checking
+from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
+from dataset_assets.errors import CheckFailed
+from dataset_assets.index import Finding, SplitIndex, Version, raw_key
+from dataset_assets.inputs import Inputs
+from dataset_assets.loading import index_of, load, open_split
+from dataset_assets.making import Progress, RawFile, derive, make_split, stage_raw
+from dataset_assets.publishing import (
+    current_version, made_raw, made_split, point_to, publish_raw, publish_split, publish_version, recorded_raw,
+    usable_raw,
+)
+from dataset_assets.recipe import release_recipe
+from dataset_assets.registry import find
+from dataset_assets.scratch import scratch_folder
+from dataset_assets.settings import settings
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.views import Stored, View
+
+
+def prepare(
+    dataset: str | Dataset, *, storage: "str | Storage | None" = None, progress: Progress | None = None
+) -> Mapping[str, View]:
+    """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
+
+    Whatever was done before is left as it is: if nothing is missing, nothing is written. Raises `CheckFailed` if a check
+    fails at ERROR; then the version that was current stays so, and the refused one can be opened by its digest.
+    """
+    definition = find(dataset) if isinstance(dataset, str) else dataset
+    store = open_storage(settings().storage if storage is None else storage)
+    current, released, pointer = current_version(store, definition.name)
+    with _Workshop(definition, store, progress) as workshop:
+        splits = workshop.splits()
+    if not (current and current.recipe == release_recipe(definition, splits)):
+        views = {split: open_split(store, definition.name, split, digest) for split, digest in splits.items()}
+        version = check_version(definition, views)
+        released = publish_version(store, version)
+        refuse_or_pass(version, released)
+        point_to(store, definition.name, released, pointer)
+    return load(f"{definition.name}@{released}", storage=store)
+
+
+def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
+    """Run the checks on the splits of a version to be; nothing is written."""
+    # In the order of the definition, whoever asks: the findings are part of the version's digest.
+    views = {split: views[split] for split in dataset.splits}
+    findings = [finding for split, view in views.items() for finding in split_findings(dataset, index_of(view))]
+    findings += version_findings(dataset, views)
+    splits = {split: view.origin.index for split, view in views.items()}
+    return Version(dataset.name, splits, tuple(findings), release_recipe(dataset, splits))
+
+
+def split_findings(dataset: Dataset, index: SplitIndex) -> list[Finding]:
+    """Return what was found when a split was made, as bad as the definition takes it."""
+    return [
+        Finding(f"{index.split}.{finding.check}", finding.passed, finding.message, severity)
+        for finding in index.findings
+        if (severity := dataset.severity(finding.check)) != "off"
+    ]
+
+
+def version_checks(dataset: Dataset) -> list[str]:
+    """Return the names of the checks across splits, and of the dataset's own."""
+    own = [name for name, check in dataset.checks.items() if callable(check)]
+    return [*(name for name in checking.VERSION_CHECKS if dataset.severity(name) != "off"), *own]
+
+
+def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Finding]:
+    """Run the checks across splits, and the dataset's own."""
+    found = []
+    for name in version_checks(dataset):
+        check = dataset.checks.get(name)
+        if callable(check):
+            found.append(checking.run_own(name, check, views))
+        else:
+            leakage = checking.check_leakage({split: view.columns for split, view in views.items()}, dataset.roles)
+            found.append(replace(leakage, severity=dataset.severity(name)))
+    return found
+
+
+def refuse_or_pass(version: Version, digest: str) -> None:
+    """Raise `CheckFailed` if the version may not be released."""
+    if version.refused:
+        failed = [f"{f.check}: {f.message}" for f in version.findings if not f.passed and f.severity == "error"]
+        raise CheckFailed(
+            f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend the "
+            "definition, or accept it there with checks={...: 'warn'}."
+        )
+
+
+class _Workshop:
+    """Makes the splits of one dataset, in a scratch folder that is made when there is something to make."""
+
+    def __init__(self, dataset: Dataset, storage: Storage, progress: Progress | None) -> None:
+        self.dataset, self.storage, self.progress = dataset, storage, progress
+        self.settings = settings()
+        self.stack = ExitStack()
+        self._folder: Path | None = None
+
+    def __enter__(self) -> "_Workshop":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
+
+    def splits(self) -> dict[str, str]:
+        """Return the digest of each split's index; what is not there is retrieved and made."""
+        raws = {name: self._remote(file) for name, file in self.dataset.remote_files.items()}
+        inputs = Inputs(self.dataset, raws, self._open, self._scratch)
+        for file in self.dataset.files.values():
+            if isinstance(file, DerivedFile) and file.keep:
+                inputs.raws[file.identifier] = self._kept(file, inputs)
+        return {split: self._split(split, inputs) for split in self.dataset.splits}
+
+    def _split(self, split: str, inputs: Inputs) -> str:
+        recipe = inputs.recipe(split)
+        if made := made_split(self.storage, self.dataset, split, recipe):
+            return made[1]
+        with ExitStack() as stack:
+            opened = inputs.opened(self.dataset.splits[split], stack)
+            folder, size = self._scratch() / split, self.settings.file_bytes
+            staged = make_split(self.dataset, split, recipe, inputs.used(split), opened, folder, size, self.progress)
+        return publish_split(self.storage, staged)
+
+    def _remote(self, file: RemoteFile) -> RawFile:
+        if raw := usable_raw(self.storage, self.dataset, file):
+            return raw
+        known = recorded_raw(self.storage, self.dataset, file)
+        staged = stage_raw(self.dataset, file, self._scratch(), known=known, progress=self.progress)
+        assert staged is not None  # only a refresh asks whether the source is unchanged
+        return publish_raw(self.storage, self.dataset, staged)
+
+    def _kept(self, file: DerivedFile, inputs: Inputs) -> RawFile:
+        recipe = inputs.identity(file)
+        if made := made_raw(self.storage, self.dataset, file.identifier, recipe):
+            return made
+        with ExitStack() as stack:
+            staged = derive(self.dataset, file, self._scratch(), inputs.opened(file, stack), recipe)
+        return publish_raw(self.storage, self.dataset, staged)
+
+    def _open(self, raw: RawFile) -> BinaryIO:
+        return self.storage.get(raw_key(self.dataset.name, raw.name, raw.sha256))
+
+    def _scratch(self) -> Path:
+        if self._folder is None:
+            self._folder = self.stack.enter_context(scratch_folder(self.settings.scratch))
+        return self._folder

@@ -1,0 +1,216 @@
+"""`http:` and `https:` URLs: streamed with retries, resumed where they broke, and refused if they are not the file.
+
+The bytes are the server's entity. The uncoded file is asked for; a server that codes it with gzip all the same has that
+undone, but for a `.gz` file of which the coding is the file itself. What breaks is asked for again: from where it broke
+if the server names its bytes by a strong ETag, else from the beginning.
+
+A body without Content-Length and without chunks ends when the connection does, so one cut short by an orderly close
+looks whole. Only a digest tells.
+"""
+
+import random
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from dataset_assets.errors import DatasetAssetsError, Refused, RetrievalError
+from dataset_assets.files import Written
+from dataset_assets.retrieval.answers import PASSING, coding_of, judged, length_of, remedy, retry_after, status
+from dataset_assets.retrieval.bodies import Broken, Pace, body_of, page_title, ungzipped
+from dataset_assets.retrieval.seam import Report, Source, redacted, split_url
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """How long, how often and how slowly a source may be asked; times are in seconds."""
+
+    attempts: int = 5
+    """In a row: an attempt that brings the file a `progress` further than it ever was starts the count again."""
+    progress: int = 1 << 20
+    backoff: float = 0.5
+    """Before the second attempt, less up to half of it by chance; doubled for each one after."""
+    longest_backoff: float = 30.0
+    max_retry_after: float = 120.0
+    connect_timeout: float = 10.0
+    idle_timeout: float = 30.0
+    """Without a byte; also what `minimum_rate` is averaged over."""
+    minimum_rate: float = 100.0
+    """Bytes a second."""
+    redirects: int = 10
+
+
+class HttpRetriever:
+    """Read http and https URLs."""
+
+    def __init__(self, limits: HttpLimits = HttpLimits(), sleep: Callable[[float], None] = time.sleep) -> None:
+        self.limits = limits
+        self.sleep = sleep
+
+    def retrieve(
+        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+    ) -> Source | None:
+        """Download the file, unless the server says that it is still that of `known`."""
+        transfer = _Transfer(url, into, known, report, self.limits)
+        outer = sys.exception()
+        failed, furthest = 0, 0
+        while True:
+            try:
+                return transfer.attempt()
+            except Broken as error:
+                broken: Broken | DatasetAssetsError = error
+            except (requests.RequestException, HTTPError) as error:
+                broken = judged(redacted(url), error, outer, self.limits.redirects)
+            # Raised outside of the handlers, else as its context: what they caught quotes the URL with its secrets.
+            if not isinstance(broken, Broken):
+                raise broken
+            failed = 1 if into.bytes >= furthest + self.limits.progress else failed + 1
+            furthest = max(furthest, into.bytes)
+            self._pause(redacted(url), broken, failed)
+
+    def _pause(self, shown: str, broken: Broken, failed: int) -> None:
+        """Sleep before the next attempt, or raise if there is to be none."""
+        limits = self.limits
+        if broken.wait > limits.max_retry_after:
+            raise RetrievalError(
+                f"{shown} {broken.cause} and asks to wait {broken.asked} before asking again, more than the "
+                f"{limits.max_retry_after:g} s allowed. Run the same command again after that time."
+            )
+        if failed >= limits.attempts:
+            tried = f", at the last of {failed} attempts" if failed > 1 else ""
+            raise RetrievalError(f"{shown} {broken.cause}{tried}. Run the same command again later, or add a mirror.")
+        backoff = min(limits.backoff * 2.0 ** (failed - 1), limits.longest_backoff) * random.uniform(0.5, 1)
+        self.sleep(max(backoff, broken.wait))
+
+
+class _Session(requests.Session):
+    """A session that does not leave https once it is there."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        try:
+            location = super().get_redirect_target(resp)
+            target = urljoin(resp.url, location) if location else None
+            _ = urlsplit(target or "").port
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL("the redirect's") from error
+        if target and resp.url.startswith("https:") and not target.startswith("https:"):
+            raise Refused(
+                f"{redacted(resp.url)} redirects to {redacted(target)}, which is not encrypted. It was not followed; "
+                "add a mirror with https."
+            )
+        return target
+
+
+class _Transfer:
+    """The attempts to get one file, and what they have learnt."""
+
+    def __init__(self, url: str, into: Written, known: Source | None, report: Report | None, limits: HttpLimits):
+        self.url = url
+        self.into = into
+        self.known = known
+        self.report = report
+        self.limits = limits
+        self.source = Source(redacted(url))
+        self.strong_etag: str | None = None
+
+    def attempt(self) -> Source | None:
+        timeouts = (self.limits.connect_timeout, self.limits.idle_timeout)
+        with _Session() as session:
+            session.max_redirects = self.limits.redirects
+            with session.get(self.url, headers=self._headers(), stream=True, timeout=timeouts) as response:
+                return self._take(response)
+
+    def _headers(self) -> dict[str, str]:
+        # The server closes after its answer, so that a body longer than announced is seen.
+        headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "dataset-assets"}
+        if self.into.bytes and self.strong_etag:
+            return headers | {"Range": f"bytes={self.into.bytes}-", "If-Range": self.strong_etag}
+        if self.known and self.known.etag:
+            headers["If-None-Match"] = self.known.etag
+        if self.known and self.known.last_modified:
+            headers["If-Modified-Since"] = self.known.last_modified
+        return headers
+
+    def _take(self, response: requests.Response) -> Source | None:
+        conditions = {"If-None-Match", "If-Modified-Since"}.intersection(response.request.headers)
+        if response.status_code == HTTPStatus.NOT_MODIFIED and conditions:
+            self._restart()
+            return None
+        if response.status_code == HTTPStatus.OK:
+            self._begin(response)
+        elif not self._continues(response):
+            raise self._unwanted(response)
+        self._receive(response)
+        self._refuse_page(response)
+        return self.source
+
+    def _restart(self) -> None:
+        self.strong_etag = None
+        if self.into.bytes:
+            self.into.restart()
+
+    def _begin(self, response: requests.Response) -> None:
+        self._restart()
+        etag = response.headers.get("ETag")
+        self.source = Source(redacted(self.url), etag, response.headers.get("Last-Modified"))
+        # The file's length is an offset into what was sent only if that came uncoded.
+        if etag and etag.startswith('"') and not coding_of(response):
+            self.strong_etag = etag
+
+    def _continues(self, response: requests.Response) -> bool:
+        """Say whether the answer is the rest of the file, from where it broke."""
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT or not self.strong_etag or coding_of(response):
+            return False
+        start = re.match(r"bytes ([0-9]+)-", response.headers.get("Content-Range", ""))
+        same = response.headers.get("ETag", self.strong_etag) == self.strong_etag
+        return same and start is not None and int(start[1]) == self.into.bytes
+
+    def _unwanted(self, response: requests.Response) -> Broken | RetrievalError:
+        said, shown = status(response.status_code), redacted(self.url)
+        if response.status_code in PASSING:
+            return Broken(f"answered {said}", *retry_after(response.headers.get("Retry-After", "")))
+        if self.into.bytes:
+            # It was the range that the server did not give: ask once more, for everything.
+            self._restart()
+            return Broken(f"answered {said} when asked for the rest of the file")
+        return RetrievalError(f"{shown} answered {said}. {remedy(response.status_code)}")
+
+    def _receive(self, response: requests.Response) -> None:
+        length = length_of(response)
+        total = self.into.bytes + length if length is not None and not coding_of(response) else None
+        pieces = body_of(response.raw, length, Pace(self.limits.idle_timeout, self.limits.minimum_rate))
+        coding = coding_of(response)
+        if coding in ("gzip", "x-gzip"):
+            pieces = ungzipped(pieces, keep=split_url(self.url).path.lower().endswith((".gz", ".tgz")))
+        elif coding:
+            raise RetrievalError(
+                f"{redacted(self.url)} came in the coding {coding[:40]!r}, though none was asked for. Add a mirror."
+            )
+        try:
+            for piece in pieces:
+                self.into.write(piece)
+                if self.report:
+                    self.report(self.into.bytes, total)
+        except Broken as broken:
+            if broken.spoilt:
+                self._restart()
+            raise
+
+    def _refuse_page(self, response: requests.Response) -> None:
+        """Raise if the file is a web page, such as a login or a quota notice, and its URL did not say so."""
+        if split_url(self.url).path.lower().endswith((".html", ".htm")):
+            return
+        with open(self.into.path, "rb") as file:
+            head = file.read(1 << 16)
+        title = page_title(head, response.headers.get("Content-Type", ""))
+        if title is not None:
+            raise RetrievalError(
+                f"{redacted(self.url)}: got an HTML page (title {title!r}) instead of a file. Open it in a browser: "
+                "it may ask for a login, or a quota may be used up."
+            )

@@ -1,0 +1,91 @@
+"""Mirrors: several URLs of one file, tried in order until one gives the bytes that were asked for."""
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
+from dataset_assets.files import Written, remove
+from dataset_assets.retrieval.seam import Report, Retriever, Source, redacted, retriever_for
+
+log = logging.getLogger(__name__)
+
+_FAILURES = (RetrievalError, DigestMismatch, Refused, UsageError)
+
+
+def fetch_first(
+    urls: Sequence[str],
+    into_path: Path,
+    known: Source | None = None,
+    verify: Callable[[Path], None] | None = None,
+    report: Report | None = None,
+    retrievers: Callable[[str], Retriever] = retriever_for,
+) -> Source | None:
+    """Write the file of the first URL that gives it; None, and no file, if its source says it is still that of `known`.
+
+    `verify` raises `DigestMismatch` for a finished file with other bytes; then, as after any other failure of a source,
+    the file is removed and the next URL tried. Each failure is logged as a warning. What is wrong with the disk is
+    raised at once: another mirror would not mend it.
+    """
+    if not urls:
+        raise UsageError(f"No URL was given for {into_path.name}. Give at least one.")
+    failures: list[tuple[str, DatasetAssetsError]] = []
+    for url in urls:
+        try:
+            return _fetch(url, into_path, known, verify, report, retrievers)
+        except _FAILURES as error:
+            failures.append((redacted(url), error))
+            log.warning("%s", _line(redacted(url), error))
+    raise _told(failures)
+
+
+def _fetch(
+    url: str,
+    path: Path,
+    known: Source | None,
+    verify: Callable[[Path], None] | None,
+    report: Report | None,
+    retrievers: Callable[[str], Retriever],
+) -> Source | None:
+    retriever = retrievers(url)
+    # Another mirror's ETag or time says nothing here: an older copy would pass for an unchanged one.
+    own = known if known and known.url == redacted(url) else None
+    into = Written(path)
+    try:
+        source = retriever.retrieve(url, into, own, report)
+        if source is None:
+            into.discard()
+            remove(path)
+            return None
+        into.close()
+        if verify:
+            verify(path)
+        return source
+    except BaseException:
+        into.discard()
+        remove(path)
+        raise
+
+
+def _told(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
+    """Return one error for all: the only one itself, else of the class that all or the last have."""
+    last = failures[-1][1]
+    if len(failures) == 1:
+        return last
+    kind: type[DatasetAssetsError] = RetrievalError
+    remedy = "Run the same command again when the network or one of the sources is back, or add a mirror."
+    if isinstance(last, DigestMismatch):
+        kind = DigestMismatch
+        remedy = "Add a mirror that has the old bytes, or define the file anew if its publisher has replaced it."
+    elif len({type(error) for _, error in failures}) == 1:
+        kind = type(last)
+    lines = "".join(f"\n  {_line(url, error)}" for url, error in failures)
+    return kind(f"None of {len(failures)} URLs gave the file:{lines}\n{remedy}")
+
+
+def _line(url: str, error: DatasetAssetsError) -> str:
+    """Return what is, without what to do: the first sentence of a message."""
+    text = " ".join(str(error).split())
+    first = re.split(r"(?<=[^.])\. (?=[A-Z])", text, maxsplit=1)[0].rstrip(".")
+    return first if url in first else f"{url}: {first}"

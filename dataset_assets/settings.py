@@ -1,0 +1,179 @@
+"""Where things are kept, and the limits: argument > environment > project file > user file > default.
+
+The environment is `DATASET_ASSETS_HOME` and so on. The project file is the nearest `dataset_assets.toml`, or
+`pyproject.toml` with a `[tool.dataset_assets]`, in the working folder or above it. The user file is
+`dataset_assets/config.toml` in the platform's folder for configuration. All are read when asked, never at import.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
+
+from dataset_assets.errors import UsageError, nearest
+
+APP = "dataset_assets"
+ENVIRONMENT = "DATASET_ASSETS_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one call goes by."""
+
+    home: Path
+    storage: str
+    file_bytes: int = 1 << 30
+    offline: bool = False
+    keep_versions: int = 3
+    grace_days: int = 7
+
+    @property
+    def scratch(self) -> Path:
+        """Where files are written before they are published."""
+        return self.home / "scratch"
+
+    @property
+    def cache(self) -> Path:
+        """Where copies of remote files are kept."""
+        return self.home / "cache"
+
+
+def settings(**overrides: Any) -> Settings:
+    """Return the settings that hold now; an argument goes before everything else, unless it is None.
+
+    >>> settings(home="/data/assets", storage=None).scratch.as_posix()
+    '/data/assets/scratch'
+    """
+    return Settings(**{key: value for key, (value, _) in origins(**overrides).items()})
+
+
+def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
+    """Return each setting with its value and where that came from.
+
+    >>> origins(offline=True)["offline"]
+    (True, 'argument')
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for source in _sources(overrides):
+        for key, value in source.values.items():
+            if key not in _READERS:
+                raise UsageError(f"{source.origin} has an unknown setting {key!r}.{nearest(key, _READERS)}")
+            if key not in found:
+                found[key] = (_read(key, value, source), source.named(key))
+    found.setdefault("home", (_default_home(), "default"))
+    found.setdefault("storage", ((found["home"][0] / "storage").as_uri(), "default"))
+    return {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
+
+
+class _Source(NamedTuple):
+    """Values from one place; relative paths in it start at `folder`."""
+
+    origin: str
+    values: Mapping[str, Any]
+    folder: Path | None = None
+
+    def named(self, key: str) -> str:
+        return f"{ENVIRONMENT}{key.upper()}" if self.origin == "the environment" else self.origin
+
+
+def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
+    """Yield the sources, strongest first."""
+    yield _Source("argument", {key: value for key, value in overrides.items() if value is not None})
+    # Only our own: other variables that begin like this belong to plugins and tests. An empty one counts as unset.
+    named = {key: os.environ.get(f"{ENVIRONMENT}{key.upper()}") for key in _READERS}
+    yield _Source("the environment", {key: value for key, value in named.items() if value})
+    if project := _project_source():
+        yield project
+    user = _user_file()
+    if user.is_file():
+        yield _Source(str(user), _table(user), user.parent)
+
+
+def _project_source() -> _Source | None:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        own, shared = folder / "dataset_assets.toml", folder / "pyproject.toml"
+        if own.is_file():
+            return _Source(str(own), _table(own), folder)
+        # Others' files are not even parsed: what is wrong with them is none of our business.
+        if shared.is_file() and APP in _text(shared):
+            section = _table(shared).get("tool", {}).get(APP)
+            if section is not None:
+                return _Source(f"{shared} [tool.{APP}]", section, folder)
+    return None
+
+
+def _user_file() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir(APP, appauthor=False), "config.toml")
+
+
+def _default_home() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir(APP, appauthor=False))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}. Mend it.") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}. Mend it, or take it away.") from error
+
+
+def _read(key: str, value: Any, source: _Source) -> Any:
+    try:
+        return _READERS[key](value, source)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{source.named(key)} sets {key} to {value!r}. Make it {error}.") from None
+
+
+def _folder(value: Any, source: _Source) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise TypeError("the path of a folder")
+    return Path(source.folder or "", Path(value).expanduser()).absolute()
+
+
+def _url(value: Any, source: _Source) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a storage URL, such as file:///data/assets")
+    return value
+
+
+def _switch(value: Any, source: _Source) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise TypeError("true or false")
+
+
+def _at_least(least: int) -> Callable[[Any, _Source], int]:
+    def read(value: Any, source: _Source) -> int:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole and not (isinstance(value, str) and value.strip().isdecimal()) or int(value) < least:
+            raise TypeError(f"a whole number, {least} or more")
+        return int(value)
+
+    return read
+
+
+_READERS: dict[str, Callable[[Any, _Source], Any]] = {
+    "home": _folder,
+    "storage": _url,
+    "file_bytes": _at_least(1),
+    "offline": _switch,
+    "keep_versions": _at_least(1),
+    "grace_days": _at_least(0),
+}

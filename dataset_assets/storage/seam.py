@@ -1,0 +1,63 @@
+"""The seam to every store: keys and bytes, six verbs, one conformance suite (`dataset_assets.testing.StorageTests`)."""
+
+import re
+from pathlib import Path
+from typing import BinaryIO, Iterator, Protocol, runtime_checkable
+
+from dataset_assets.errors import NameNotAllowed
+
+_KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """A storage connector. Every verb raises `NameNotAllowed` for a key that `check_key` refuses."""
+
+    url: str
+    """What `open_storage` opens again, in another process too (but for `memory:`); never holds a secret."""
+
+    def get(self, key: str) -> BinaryIO:
+        """Open an object for reading: seekable, read when asked. Raises FileNotFoundError."""
+        ...
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        """Store all of a finished file, or nothing; nobody writes to `source` afterwards, so it may be linked.
+
+        The object then holds exactly these bytes, and is new for whoever looks at its age, also if it held them before.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Say whether the object is there."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below a folder ("" for all), in no promised order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+        ...
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """Return the key if its parts are plain names; raise `NameNotAllowed` for `..`, absolute, empty or hidden ones."""
+    if not isinstance(key, str) or len(key) > 1000 or not all(map(_KEY_PART.fullmatch, key.split("/"))):
+        raise NameNotAllowed(
+            f"{str(key)[:80]!r} is not a storage key. Keys are names of letters, digits, '_', '-' and '.', joined by "
+            "'/', none of them beginning with '.' or '-'."
+        )
+    return key
+
+
+def size_of(storage: Storage, key: str) -> int | None:
+    """Return how many bytes an object has, or None if it is not there."""
+    try:
+        with storage.get(key) as file:
+            return file.seek(0, 2)
+    except FileNotFoundError:
+        return None

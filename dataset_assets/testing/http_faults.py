@@ -1,0 +1,232 @@
+"""What goes wrong between an HTTP server and its client, one class each; `FaultyServer.script` takes them."""
+
+import gzip
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+
+
+@dataclass
+class Reply:
+    """An answer in the making: faults change it before the request's conditions and range are looked at."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    heeds: set[str] = field(default_factory=lambda: {"range", "conditions"})
+    framing: str = "length"
+    """Or "chunked", or "none": neither a length nor chunks."""
+    misstated: int = 0
+    """How many bytes more than the body has its Content-Length says."""
+    sending: "Fault | None" = None
+    """The fault that sends the body in its own way."""
+
+
+class Fault:
+    """Something that goes wrong in one answer: `change` the reply, or take over its sending and `send` the body."""
+
+    def change(self, reply: Reply) -> None:
+        reply.sending = self
+
+    def send(self, line: "Line", body: bytes) -> None:
+        line.write(body)
+
+
+class Line:
+    """The way to the client."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler, framing: str, stopping: threading.Event) -> None:
+        self.handler = handler
+        self.framing = framing
+        self.stopping = stopping
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, as a chunk if the reply has chunks."""
+        if self.framing == "chunked" and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self.handler.wfile.write(data)
+
+    def end(self) -> None:
+        """Send what ends a body."""
+        if self.framing == "chunked":
+            self.handler.wfile.write(b"0\r\n\r\n")
+
+    def close(self, reset: bool = False) -> None:
+        """Close the connection, in an orderly way or by a reset."""
+        self.handler.close_connection = True
+        if reset:
+            # Lingering for no time makes the close a reset.
+            self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Ending(Exception):
+    """The body ends here, without what ends a body."""
+
+
+@dataclass(frozen=True)
+class Drop(Fault):
+    """End the connection after a fraction of the body."""
+
+    after: float = 0.5
+    reset: bool = True
+
+    def send(self, line: Line, body: bytes) -> None:
+        line.write(body[: int(len(body) * self.after)])
+        line.close(self.reset)
+        raise Ending
+
+
+@dataclass(frozen=True)
+class NoLength(Fault):
+    """Say neither a length nor chunks, and close in order after a fraction of the body."""
+
+    cut: float = 1.0
+
+    def change(self, reply: Reply) -> None:
+        reply.framing, reply.sending = "none", self
+
+    def send(self, line: Line, body: bytes) -> None:
+        line.write(body[: int(len(body) * self.cut)])
+
+
+@dataclass(frozen=True)
+class Chunked(Fault):
+    """Send the body in chunks."""
+
+    def change(self, reply: Reply) -> None:
+        reply.framing, reply.sending = "chunked", self
+
+    def send(self, line: Line, body: bytes) -> None:
+        for start in range(0, len(body), 5000):
+            line.write(body[start : start + 5000])
+
+
+@dataclass(frozen=True)
+class ChunkedCut(Chunked):
+    """Send a fraction of the body in chunks, and close in order without the last one."""
+
+    after: float = 0.5
+
+    def send(self, line: Line, body: bytes) -> None:
+        super().send(line, body[: int(len(body) * self.after)])
+        line.close()
+        raise Ending
+
+
+@dataclass(frozen=True)
+class LengthTooBig(Fault):
+    """Announce more bytes than are sent."""
+
+    by: int = 10
+
+    def change(self, reply: Reply) -> None:
+        reply.misstated = self.by
+
+
+@dataclass(frozen=True)
+class LengthTooSmall(Fault):
+    """Announce fewer bytes than are sent."""
+
+    by: int = 10
+
+    def change(self, reply: Reply) -> None:
+        reply.misstated = -self.by
+
+
+@dataclass(frozen=True)
+class Slow(Fault):
+    """Send so many bytes a second, from a fraction of the body on."""
+
+    bytes_per_s: float = 1.0
+    after: float = 0.0
+
+    def send(self, line: Line, body: bytes) -> None:
+        start = int(len(body) * self.after)
+        line.write(body[:start])
+        for position in range(start, len(body)):
+            if line.stopping.wait(1 / self.bytes_per_s):
+                raise Ending
+            line.write(body[position : position + 1])
+
+
+@dataclass(frozen=True)
+class Stall(Fault):
+    """Send nothing more after a fraction of the body, and keep the connection open."""
+
+    after: float = 0.5
+    seconds: float = 600.0
+
+    def send(self, line: Line, body: bytes) -> None:
+        start = int(len(body) * self.after)
+        line.write(body[:start])
+        line.stopping.wait(self.seconds)
+        line.write(body[start:])
+
+
+@dataclass(frozen=True)
+class Status(Fault):
+    """Answer with another status."""
+
+    code: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def change(self, reply: Reply) -> None:
+        reply.status, reply.body, reply.headers, reply.heeds = self.code, b"", dict(self.headers), set()
+
+
+@dataclass(frozen=True)
+class Html(Fault):
+    """Answer with a web page, as a login or a quota notice does."""
+
+    title: str = "Sign in"
+    content_type: str = "text/html; charset=utf-8"
+
+    def change(self, reply: Reply) -> None:
+        page = f"<!DOCTYPE html>\n<html><head><title>{self.title}</title></head><body></body></html>\n"
+        reply.status, reply.body, reply.heeds = 200, page.encode(), set()
+        reply.headers = {"Content-Type": self.content_type}
+
+
+@dataclass(frozen=True)
+class Redirect(Fault):
+    """Send the client elsewhere."""
+
+    location: str
+    code: int = 302
+
+    def change(self, reply: Reply) -> None:
+        Status(self.code, {"Location": self.location}).change(reply)
+
+
+@dataclass(frozen=True)
+class IgnoreRange(Fault):
+    """Send all of the file, whatever range was asked for."""
+
+    def change(self, reply: Reply) -> None:
+        reply.heeds.discard("range")
+
+
+@dataclass(frozen=True)
+class ChangeEtag(Fault):
+    """Say another ETag than before; None says none."""
+
+    etag: str | None = '"another"'
+
+    def change(self, reply: Reply) -> None:
+        reply.headers.pop("ETag", None)
+        if self.etag:
+            reply.headers["ETag"] = self.etag
+
+
+@dataclass(frozen=True)
+class Gzip(Fault):
+    """Code the body with gzip though nobody asked; `stored` takes the file itself for the coded body."""
+
+    stored: bool = False
+
+    def change(self, reply: Reply) -> None:
+        reply.headers["Content-Encoding"] = "gzip"
+        reply.heeds.discard("range")
+        reply.body = reply.body if self.stored else gzip.compress(reply.body, mtime=0)

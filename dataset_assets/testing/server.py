@@ -1,0 +1,206 @@
+"""A real HTTP server on this machine that serves files well, and fails as it is told to."""
+
+import contextlib
+import re
+import ssl
+import threading
+import time
+from collections import deque
+from email.message import Message
+from email.utils import formatdate, parsedate_to_datetime
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+from dataset_assets.testing.http_faults import (
+    ChangeEtag,
+    Chunked,
+    ChunkedCut,
+    Drop,
+    Ending,
+    Fault,
+    Gzip,
+    Html,
+    IgnoreRange,
+    LengthTooBig,
+    LengthTooSmall,
+    Line,
+    NoLength,
+    Redirect,
+    Reply,
+    Slow,
+    Stall,
+    Status,
+)
+
+__all__ = [
+    "ChangeEtag",
+    "Chunked",
+    "ChunkedCut",
+    "Drop",
+    "Fault",
+    "FaultyServer",
+    "Gzip",
+    "Html",
+    "IgnoreRange",
+    "LengthTooBig",
+    "LengthTooSmall",
+    "NoLength",
+    "Redirect",
+    "Request",
+    "Slow",
+    "Stall",
+    "Status",
+]
+
+
+class Request(NamedTuple):
+    """A request as it arrived; `path` has the query."""
+
+    method: str
+    path: str
+    headers: Message
+
+
+class FaultyServer:
+    """Serve `files`, but for what `script` says of the next answers.
+
+    >>> with FaultyServer({"/train.csv": b"a,b"}) as server:
+    ...     server.script("/train.csv", [Status(503), Drop(after=0.5)])
+    ...     server.url.startswith("http://127.0.0.1:")
+    True
+    """
+
+    def __init__(self, files: dict[str, bytes] | None = None, certificate: Path | None = None) -> None:
+        self.files = dict(files or {})
+        self.requests: list[Request] = []
+        self.stopping = threading.Event()
+        self.started = time.time() // 1
+        self._scripts: dict[str, deque[Fault | tuple[Fault, ...]]] = {}
+        self._mutex = threading.Lock()
+        self._server = _Server(self)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # The handshake is made by the thread of the connection: one that fails is its own affair.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "https" if certificate else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def script(self, path: str, faults: list[Fault | tuple[Fault, ...]]) -> None:
+        """Add to what goes wrong with the next answers for a path: an item each, a tuple for several faults at once."""
+        with self._mutex:
+            self._scripts.setdefault(path, deque()).extend(faults)
+
+    def forget(self) -> None:
+        """Drop the rest of the scripts and the log of requests."""
+        with self._mutex:
+            self._scripts.clear()
+            self.requests.clear()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def reply(self, request: Request) -> Reply:
+        """Log a request, and return its reply."""
+        path = unquote(urlsplit(request.path).path)
+        with self._mutex:
+            self.requests.append(request)
+            script = self._scripts.get(path)
+            faults = script.popleft() if script else ()
+        reply = self._sound(path)
+        for fault in faults if isinstance(faults, tuple) else (faults,):
+            fault.change(reply)
+        _heed(request.headers, reply)
+        return reply
+
+    def _sound(self, path: str) -> Reply:
+        if path not in self.files:
+            return Reply(404, b"", {}, heeds=set())
+        body = self.files[path]
+        return Reply(200, body, {
+            "ETag": f'"{sha256(body).hexdigest()}"', "Last-Modified": formatdate(self.started, usegmt=True),
+            "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream",
+        })
+
+
+def _heed(asked: Message, reply: Reply) -> None:
+    """Answer a condition with 304, and a range with its part of the body."""
+    if "conditions" in reply.heeds and _unchanged(asked, reply):
+        reply.status, reply.body = 304, b""
+        return
+    start = re.fullmatch(r"bytes=([0-9]+)-", asked.get("Range", ""))
+    same = asked.get("If-Range") in (None, reply.headers.get("ETag"))
+    if "range" not in reply.heeds or not start or not same:
+        return
+    first, size = int(start[1]), len(reply.body)
+    if first >= size:
+        reply.status, reply.body, reply.headers["Content-Range"] = 416, b"", f"bytes */{size}"
+        return
+    reply.status, reply.body = 206, reply.body[first:]
+    reply.headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+
+
+def _unchanged(asked: Message, reply: Reply) -> bool:
+    if "If-None-Match" in asked:
+        return asked["If-None-Match"] == reply.headers.get("ETag")
+    since, now = asked.get("If-Modified-Since"), reply.headers.get("Last-Modified")
+    return bool(since and now and parsedate_to_datetime(now) <= parsedate_to_datetime(since))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, faulty: FaultyServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.faulty = faulty
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that goes away is what is tested."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def faulty(self) -> FaultyServer:
+        assert isinstance(self.server, _Server)
+        return self.server.faulty
+
+    def do_GET(self) -> None:
+        reply = self.faulty.reply(Request(self.command, self.path, self.headers))
+        self.send_response(reply.status)
+        for name, value in (reply.headers | self._framed(reply)).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        line = Line(self, reply.framing, self.faulty.stopping)
+        with contextlib.suppress(Ending, ConnectionError):
+            (reply.sending or Fault()).send(line, reply.body)
+            line.end()
+
+    do_HEAD = do_GET
+
+    def _framed(self, reply: Reply) -> dict[str, str]:
+        # A length that is not true, or none, leaves nothing to tell where the next answer would begin.
+        self.close_connection |= reply.framing == "none" or reply.misstated != 0
+        closing = {"Connection": "close"} if self.close_connection else {}
+        if reply.framing == "chunked":
+            return closing | {"Transfer-Encoding": "chunked"}
+        if reply.framing == "none" or reply.status == 304:
+            return closing
+        return closing | {"Content-Length": str(len(reply.body) + reply.misstated)}
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing: the requests are in the server's list."""
