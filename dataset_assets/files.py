@@ -31,7 +31,9 @@ class Written:
 
     def write(self, data: Any) -> int:
         """Append the buffer; a short write is continued until all of it is in the file."""
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
+        # A buffer of several dimensions cannot be cast when one of them is 0.
+        view = view.cast("B") if view.nbytes else memoryview(b"")
         with reported(self.path):
             self._write_all(view, None)
         self.bytes += len(view)
@@ -116,19 +118,22 @@ class reported:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it."""
+    """Make a folder and those above it, and force them to the disk."""
     if path.is_dir():
         return
+    make_folder(path.parent)
     _pass("mkdir", path)
     with reported(path):
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True)
+    sync(path.parent)
 
 
 def link(source: Path, target: Path) -> None:
     """Give a finished file a second name, or copy it where the filesystem has no links."""
     _pass("link", target)
     try:
-        os.link(source, target)
+        # Linux would link a symbolic link itself, not the file that it names.
+        os.link(os.path.realpath(source), target)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
             with reported(target):
@@ -138,7 +143,7 @@ def link(source: Path, target: Path) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """Copy a file and force the copy to the disk."""
-    with open(source, "rb") as read, Written(target) as write:
+    with reported(source), open(source, "rb") as read, Written(target) as write:
         while chunk := read.read(CHUNK):
             write.write(chunk)
 
@@ -148,16 +153,20 @@ def replace(source: Path, target: Path) -> None:
     _pass("replace", target)
     with reported(target):
         os.replace(source, target)
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Force a folder's entries to the disk."""
-    _pass("fsync", folder)
-    with reported(folder):
-        fd = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Force a file, or a folder's entries, to the disk."""
+    _pass("fsync", path)
+    with reported(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+        except OSError as error:
+            # Some network filesystems know no fsync of a folder.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
         finally:
             os.close(fd)
 

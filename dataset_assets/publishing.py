@@ -130,6 +130,15 @@ def publish_version(storage: Storage, version: Version) -> str:
     return digest
 
 
+def release(storage: Storage, version: Version, expected: str | None) -> str:
+    """Store a version and make it the current one, as `point_to` does; one that is current already is left as it is."""
+    digest = digest_of(version)
+    if current_version(storage, version.dataset)[1] != digest:
+        publish_version(storage, version)
+        point_to(storage, version.dataset, digest, expected)
+    return digest
+
+
 def point_to(storage: Storage, dataset: str, digest: str, expected: str | None) -> None:
     """Move the pointer, if it is still the one that was read (`expected`) before the work began.
 

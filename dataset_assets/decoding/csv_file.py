@@ -91,17 +91,21 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
         for number, line in enumerate(io.TextIOWrapper(cast(BinaryIO, counted), encoding, newline=""), 1):
             if "\0" in line:
                 raise DecodeError(
-                    f"{name_of(stream)} has a NUL character on line {number}, so it is not {encoding} text. Check the "
-                    "file, or pass its encoding, such as utf-16."
+                    f"{name_of(stream)} has a NUL character on line {number}, so it is not {_plain(encoding)} text. "
+                    "Check the file, or pass csv_rows its encoding, such as utf-16."
                 )
             yield line
     except UnicodeDecodeError as error:
         before = error.object[: error.start] + b"."
         raise DecodeError(
-            f"{name_of(stream)} is not {encoding} text: {error.object[error.start : error.end]!r} at byte "
+            f"{name_of(stream)} is not {_plain(encoding)} text: {error.object[error.start : error.end]!r} at byte "
             f"{counted.bytes - len(error.object) + error.start} of its content, on line "
-            f"{number + len(before.splitlines())}. Mend it, or pass its encoding, such as latin-1 or utf-16."
+            f"{number + len(before.splitlines())}. Mend it, or pass csv_rows its encoding, such as latin-1."
         ) from error
+
+
+def _plain(encoding: str) -> str:
+    return "UTF-8" if encoding == "utf-8-sig" else encoding
 
 
 class _Counted(io.BufferedIOBase):

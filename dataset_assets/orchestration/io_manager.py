@@ -111,8 +111,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             digest = publishing.publish_index(storage, obj)
             return previews.of_split(open_split(storage, obj.index.dataset, obj.index.split, digest), obj.index)
         case Release():
-            digest = publishing.publish_version(storage, obj.version)
-            publishing.point_to(storage, obj.version.dataset, digest, obj.expected)
+            digest = publishing.release(storage, obj.version, obj.expected)
             return previews.of_version(storage, obj.version, digest)
         case Made(what=RawFile() as raw):
             return previews.of_raw(storage, obj.dataset, raw)

@@ -127,7 +127,6 @@ def _ungzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
             except zlib.error:
                 raise Broken("sent a damaged gzip coding", spoilt=True) from None
             piece = member.unused_data if member.eof else member.unconsumed_tail
-    yield member.flush()
     if not member.eof:
         raise Broken("ended within its gzip coding", spoilt=True)
 

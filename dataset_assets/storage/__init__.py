@@ -1,37 +1,46 @@
-"""Storage connectors."""
+"""Storage connectors: keys and bytes, in a folder, in memory, or where a connector of your own keeps them."""
 
-import io, os, threading, hashlib, secrets
+import re
+from importlib import import_module
 from pathlib import Path
-from dataset_assets import files
+from typing import Any
+
+from dataset_assets.errors import UsageError, nearest
+from dataset_assets.storage.local import LocalStorage
+from dataset_assets.storage.memory import MemoryStorage
 from dataset_assets.storage.seam import Storage, check_key, size_of
 
+__all__ = ["CONNECTORS", "LocalStorage", "MemoryStorage", "Storage", "check_key", "open_storage", "size_of"]
 
-class LocalStorage:
-    def __init__(self, root):
-        self.root = Path(root).resolve()
-        self.url = f"file://{self.root}"
-    def _p(self, key): return self.root / check_key(key)
-    def get(self, key): return open(self._p(key), "rb")
-    def put(self, key, source):
-        p = self._p(key); files.make_folder(p.parent)
-        t = p.parent / f".{p.name}.{os.getpid()}.{secrets.token_hex(4)}"
-        if isinstance(source, bytes):
-            with files.Written(t) as w: w.write(source)
-        else: files.link(source, t)
-        files.replace(t, p)
-    def exists(self, key): return self._p(key).is_file()
-    def list(self, prefix):
-        base = self.root / prefix if prefix else self.root
-        for f in base.rglob("*"):
-            if f.is_file() and not f.name.startswith("."): yield str(f.relative_to(self.root))
-    def delete(self, key): files.remove(self._p(key))
-    def swap(self, key, new, expected):
-        p = self._p(key)
-        cur = hashlib.sha256(p.read_bytes()).hexdigest() if p.exists() else None
-        if cur != expected: return False
-        self.put(key, new); return True
+CONNECTORS: dict[str, str] = {
+    "file": "dataset_assets.storage.local:open_local",
+    "memory": "dataset_assets.storage.memory:open_memory",
+}
+"""What opens the URLs of each scheme, as `module:callable`; imported when one of them is opened. Add yours."""
 
 
-def open_storage(url):
-    if not isinstance(url, (str, Path)): return url
-    return LocalStorage(str(url).removeprefix("file://"))
+def open_storage(url: str | Path | Storage) -> Storage:
+    """Open the storage that a URL or the path of a folder names; a storage is returned as it is.
+
+    >>> open_storage("/data/assets").url
+    'file:///data/assets'
+    """
+    if isinstance(url, Path):
+        return LocalStorage(url)
+    if not isinstance(url, str):
+        return url
+    return LocalStorage(url) if url.startswith(("/", "~")) else _connected(url)
+
+
+def _connected(url: str) -> Storage:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
+    if scheme is None:
+        raise UsageError(f"{url[:80]!r} is neither a URL nor an absolute path. Write file:///folder, or a whole path.")
+    # The rest of the URL is not shown: it may hold a password.
+    place = CONNECTORS.get(scheme[1].lower())
+    if place is None:
+        raise UsageError(f"No storage connector opens {scheme[1]!r} URLs.{nearest(scheme[1], CONNECTORS)}")
+    module, _, name = place.partition(":")
+    opener: Any = getattr(import_module(module), name)
+    opened: Storage = opener(url)
+    return opened

@@ -1,0 +1,231 @@
+"""Storage in a folder: a key is a file, moved to its place in one step once all of it is on the disk."""
+
+import errno
+import fcntl
+import io
+import os
+import time
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
+from pathlib import Path
+from typing import BinaryIO, Iterator
+from urllib.parse import unquote_to_bytes
+
+from dataset_assets import files
+from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
+from dataset_assets.storage.seam import check_key
+
+DAY_SECONDS = 86_400.0
+
+
+class LocalStorage:
+    """Objects as plain files below a folder, which the first `put` makes.
+
+    Other names beside them begin with a dot and are no keys: `.*.part` is being written, `.NAME.lock` guards a swap.
+
+    >>> storage = LocalStorage(getfixture("tmp_path"))
+    >>> storage.put("com/lecun/mnist/current.json", b"{}")
+    >>> list(storage.list("com/lecun"))
+    ['com/lecun/mnist/current.json']
+    """
+
+    def __init__(self, root: Path | str, *, lock_seconds: float = 60.0) -> None:
+        self.root = Path(root).expanduser().absolute()
+        if "\0" in str(self.root):
+            raise UsageError(f"{str(root)[:80]!r} cannot be a folder. Name one without a NUL in it.")
+        self.url = self.root.as_uri()
+        self.lock_seconds = lock_seconds
+        self._swept: set[Path] = set()
+
+    def get(self, key: str) -> BinaryIO:
+        """Open an object for reading; it may be mapped. Raises FileNotFoundError."""
+        path = self._path(key)
+        with files.reported(path):
+            # What is no plain file is no object; and opening a named pipe would wait for ever.
+            if not path.is_file():
+                raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+            return open(path, "rb")
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        """Store all of a finished file, which is linked if it can be, or nothing."""
+        path = self._path(key)
+        if isinstance(source, Path) and not source.is_file():
+            raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
+        with files.reported(path):
+            if not _renewed(path, source):
+                self._store(path, source)
+
+    def exists(self, key: str) -> bool:
+        """Say whether the object is there."""
+        path = self._path(key)
+        with files.reported(path):
+            return path.is_file()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below a folder ("" for all), in no promised order."""
+        folder = self._path(prefix) if prefix else self.root
+        return _below(folder, f"{prefix}/" if prefix else "")
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+        if self.exists(key):
+            files.remove(self._path(key))
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set.
+
+        Swaps of one key exclude each other by a lock of the kernel, not a `put` or `delete` of it. On a filesystem
+        without locks of two simultaneous swaps both may say True; the object is then the last one's, and whole.
+        """
+        path = self._path(key)
+        files.make_folder(path.parent)
+        with files.reported(path), _locked(path.with_name(f".{path.name}.lock"), self.lock_seconds):
+            if _digest(path) != expected:
+                return False
+            self._store(path, new)
+            return True
+
+    def _path(self, key: str) -> Path:
+        path = self.root / check_key(key)
+        real = Path(os.path.realpath(path))
+        # By components: /data/assets-old is not below /data/assets.
+        if not real.is_relative_to(os.path.realpath(self.root)):
+            raise Refused(f"{key} in {self.url} is linked to {real}, outside of it. Remove the link, or open that folder.")
+        return path
+
+    def _store(self, path: Path, source: Path | bytes) -> None:
+        files.make_folder(path.parent)
+        if path.parent not in self._swept:
+            sweep(path.parent)
+            self._swept.add(path.parent)
+        part = path.with_name(f".{os.getpid()}-{os.urandom(8).hex()}.part")
+        try:
+            _fill(part, source)
+            files.replace(part, path)
+        finally:
+            # Also after success: renaming a link over another link to the same file does nothing, and leaves both.
+            with suppress(OSError):
+                files.remove(part)
+
+
+def open_local(url: str) -> LocalStorage:
+    """Open the folder of a `file:///folder` URL."""
+    host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise UsageError(f"{url[:80]!r} names no folder of this machine. Write it as file:///folder.")
+    return LocalStorage(os.fsdecode(unquote_to_bytes(slash + path)))
+
+
+def sweep(folder: Path, older_than: float = DAY_SECONDS) -> None:
+    """Remove what killed writers left in a folder."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):
+            # Not the time of change: a fresh link has its source's, but linking renews the time of the inode.
+            if time.time() - part.lstat().st_ctime > older_than:
+                files.remove(part)
+
+
+def _renewed(path: Path, source: Path | bytes) -> bool:
+    # Somebody may collect the object while it is compared; then it is stored anew.
+    with suppress(FileNotFoundError):
+        if _holds(path, source):
+            files.renew(path)
+            # Its writer may have been stopped just before this.
+            files.sync(path.parent)
+            return True
+    return False
+
+
+def _holds(path: Path, source: Path | bytes) -> bool:
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with open(path, "rb") as held, _opened(source) as given:
+        return all(one == other for one, other in zip_longest(files.chunks_of(held), files.chunks_of(given)))
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    return open(source, "rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _fill(part: Path, source: Path | bytes) -> None:
+    if not isinstance(source, Path):
+        with files.Written(part) as file:
+            file.write(source)
+        return
+    files.link(source, part)
+    # A link has its source's age, and perhaps bytes that nobody has forced to the disk yet.
+    files.renew(part)
+    files.sync(part)
+
+
+def _below(folder: Path | str, prefix: str) -> Iterator[str]:
+    for entry in _entries(folder):
+        key = prefix + entry.name
+        if not _is_key(key):
+            continue
+        if entry.is_file(follow_symlinks=False):
+            yield key
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path, f"{key}/")
+
+
+def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
+    try:
+        with files.reported(Path(folder)), os.scandir(folder) as entries:
+            return [*entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return bool(check_key(key))
+    except NameNotAllowed:
+        return False
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return files.sha256_of(path)
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _locked(lock: Path, seconds: float) -> Iterator[None]:
+    """Hold the kernel's lock on a file; it dies with its holder."""
+    _make(lock)
+    with open(lock, "rb+") as file:
+        _take(file, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            # Closing is not enough: a child forked meanwhile has the file open too, and would keep the lock.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _make(lock: Path) -> None:
+    try:
+        if not lock.exists():
+            files.Written(lock).discard()
+    except StorageError as error:
+        if error.errno != errno.EEXIST:
+            raise
+
+
+def _take(file: BinaryIO, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise StorageError(
+                    error.errno, f"{file.name} is locked by another process. Look for one that is stopped, and end it."
+                ) from None
+            time.sleep(0.002)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            return

@@ -1,0 +1,103 @@
+"""Storage in this process's memory, for tests and for what need not last."""
+
+import errno
+import hashlib
+import io
+import os
+import threading
+from pathlib import Path
+from typing import BinaryIO, Iterator
+from weakref import WeakValueDictionary
+
+from dataset_assets import files
+from dataset_assets.storage.seam import check_key
+
+
+class _Objects(dict[str, bytes]):
+    """A dict to which weak references can be made."""
+
+
+_STORES: WeakValueDictionary[str, _Objects] = WeakValueDictionary()
+# Who opens a name again expects what was put there, also if nobody held it meanwhile.
+_NAMED: dict[str, _Objects] = {}
+# Only writers take it. A single step of a dict is whole anyway, and a forked reader must not wait for a lock that some
+# thread of its parent held.
+_WRITING = threading.Lock()
+
+
+class MemoryStorage:
+    """Objects in a dict. Those of one name are the same throughout the process; without a name they are one's own.
+
+    >>> MemoryStorage("example").put("com/lecun/mnist/current.json", b"{}")
+    >>> MemoryStorage("example").get("com/lecun/mnist/current.json").read()
+    b'{}'
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or os.urandom(8).hex()
+        self.url = f"memory://{self.name}"
+        self._objects = _objects_of(self.name, keep=bool(name))
+
+    def get(self, key: str) -> BinaryIO:
+        """Open an object for reading. Raises FileNotFoundError."""
+        data = self._objects.get(check_key(key))
+        if data is None:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return io.BytesIO(data)
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        """Store all of a finished file, or nothing."""
+        check_key(key)
+        data = _read(source)
+        with _WRITING:
+            self._objects[key] = data
+
+    def exists(self, key: str) -> bool:
+        """Say whether the object is there."""
+        return check_key(key) in self._objects
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below a folder ("" for all), in no promised order."""
+        folder = f"{check_key(prefix)}/" if prefix else ""
+        return (key for key in [*self._objects] if key.startswith(folder))
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+        check_key(key)
+        with _WRITING:
+            self._objects.pop(key, None)
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set."""
+        check_key(key)
+        with _WRITING:
+            if _digest(self._objects.get(key)) != expected:
+                return False
+            self._objects[key] = bytes(new)
+            return True
+
+
+def open_memory(url: str) -> MemoryStorage:
+    """Open the objects of a `memory://name` URL."""
+    return MemoryStorage(url.partition(":")[2].removeprefix("//"))
+
+
+def _objects_of(name: str, keep: bool) -> _Objects:
+    with _WRITING:
+        found = _STORES.get(name)
+        if found is None:
+            found = _STORES[name] = _Objects()
+            if keep:
+                _NAMED[name] = found
+        return found
+
+
+def _read(source: Path | bytes) -> bytes:
+    if not isinstance(source, Path):
+        return bytes(source)
+    with files.reported(source):
+        return source.read_bytes()
+
+
+def _digest(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
