@@ -64,6 +64,7 @@ class Written:
         self.bytes = 0
 
     def tell(self) -> int:
+        """Return how many bytes were written."""
         return self.bytes
 
     def flush(self) -> None:

@@ -58,6 +58,18 @@ def test_importing_brings_numpy_and_nothing_heavier():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
+def test_gzip_is_read_without_isal_as_well():
+    code = """if True:
+        import gzip, io, sys
+        sys.modules["isal"] = None
+        from dataset_assets.decoding import decompressed
+        stream = decompressed(io.BytesIO(gzip.compress(b"a,b")))
+        print(stream.read(), type(stream.raw.decoder).__name__)
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "b'a,b' _Inflater\n"
+
+
 # Compressed files
 
 
@@ -81,7 +93,7 @@ def test_a_stream_reads_in_every_way_that_a_file_does(way):
     data = PACK[way](TEXT)
     lines = TEXT.splitlines(keepends=True)
     assert list(decompressed(io.BytesIO(data))) == lines
-    assert list(io.TextIOWrapper(decompressed(io.BytesIO(data)), "ascii", newline="")) == [line.decode() for line in lines]
+    assert list(io.TextIOWrapper(decompressed(io.BytesIO(data)), "ascii", newline="")) == TEXT.decode().splitlines(True)
     buffer = bytearray(len(TEXT))
     assert decompressed(io.BytesIO(data)).readinto(buffer) == len(TEXT)
     assert buffer == TEXT
@@ -109,6 +121,7 @@ def test_closing_the_stream_leaves_the_file_open():
 
 @pytest.mark.parametrize("way", PACK)
 @given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=5), zeros=st.sampled_from([0, 4, 512]))
+@settings(deadline=None)
 def test_files_of_several_members_are_read_to_the_last(way, parts, zeros):
     data = (b"\0" * zeros).join(PACK[way](part) for part in parts) + b"\0" * zeros
     assert decompressed(io.BytesIO(data)).read() == b"".join(parts)
@@ -123,15 +136,12 @@ def test_members_longer_than_a_chunk_are_read_to_the_last(way):
     assert decompressed(io.BytesIO(data)).read() == noise + TEXT
 
 
-@pytest.mark.parametrize("open_it", [decompressed, stdlib_gunzip])
-@pytest.mark.parametrize("way", PACK)
+@pytest.mark.parametrize("way, open_it", [*((way, decompressed) for way in PACK), ("gzip", stdlib_gunzip)])
 def test_a_truncated_file_is_an_error_wherever_it_was_cut(way, open_it):
-    if open_it is stdlib_gunzip and way != "gzip":
-        pytest.skip("only gzip has two decoders")
     data = PACK[way](TEXT)
     for cut in np.linspace(6, len(data) - 1, 20).astype(int):
         stream = open_it(named(data[:cut], "text.gz"))
-        with pytest.raises(DecodeError, match=f"text.gz is truncated: its {way} stream breaks off at byte {cut}, after "):
+        with pytest.raises(DecodeError, match=f"text.gz is truncated: its {way} stream breaks off at byte {cut}, "):
             stream.read()
 
 
@@ -144,11 +154,8 @@ def test_a_truncated_file_is_an_error_in_the_middle_of_lazy_reading():
     assert read > 0
 
 
-@pytest.mark.parametrize("open_it", [decompressed, stdlib_gunzip])
-@pytest.mark.parametrize("way", PACK)
+@pytest.mark.parametrize("way, open_it", [*((way, decompressed) for way in PACK), ("gzip", stdlib_gunzip)])
 def test_a_damaged_file_is_an_error_wherever_the_damage_is(way, open_it):
-    if open_it is stdlib_gunzip and way != "gzip":
-        pytest.skip("only gzip has two decoders")
     data = PACK[way](TEXT)
     for place in np.linspace(12, len(data) - 1, 20).astype(int):
         damaged = bytearray(data)
@@ -180,7 +187,7 @@ def test_an_error_of_the_file_itself_stays_what_it_is():
 
 @pytest.mark.parametrize("kind", CODES)
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 def test_idx_gives_back_what_was_written(kind, data):
     shape = data.draw(arrays.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7))
     array = data.draw(arrays.arrays(np.dtype(f"={kind}"), shape))
@@ -243,10 +250,10 @@ def test_too_few_or_too_many_bytes_are_errors_with_their_numbers(read, pack):
 @pytest.mark.parametrize("read", [idx, lambda file: next(idx_blocks(file))])
 @pytest.mark.parametrize("pack", [bytes, *PACK.values()])
 def test_a_header_that_announces_absurd_sizes_takes_no_memory(read, pack):
-    data = bytes([0, 0, 8, 3]) + b"\xff\xff\xff\xff" * 3 + b"little"
+    file = io.BytesIO(pack(bytes([0, 0, 8, 3]) + b"\xff\xff\xff\xff" * 3 + b"little"))
     tracemalloc.start()
     with pytest.raises(DecodeError, match="4294967295 x 4294967295 x 4294967295 values"):
-        read(io.BytesIO(pack(data)))
+        read(file)
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
 
@@ -294,29 +301,38 @@ def test_blocks_have_at_least_one_row(rows):
 
 cells = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
 quoted = st.text(st.sampled_from('a",\n\r é'), max_size=6)
+ends = st.sampled_from(["\n", "\r\n", "\r"])
 tables = st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[cells | quoted] * width), max_size=6))
 
 
-def written(rows: list[tuple[str, ...]], end: str, quoting: Any, bom: bool, delimiter: str = ",") -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator=end, quoting=quoting, delimiter=delimiter)
-    width = len(rows[0]) if rows else 1
-    writer.writerow([f"c{i}" for i in range(width)])
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8-sig" if bom else "utf-8")
+def rows_of_blocks(*arguments: Any, **options: Any) -> list[dict[str, Any]]:
+    return [row for block in csv_blocks(*arguments, **options) for row in block.to_pylist()]
 
 
-@given(tables, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.booleans())
-def test_csv_rows_are_those_of_an_oracle_parser(rows, end, quoting, bom):
-    data = written(rows, end, quoting, bom)
+def written(rows: list[tuple[str, ...]], end: str, all_quoted: bool, bom: bool) -> bytes:
+    """Write a table with a header; the standard library's own writer leaves some ends of line unquoted."""
+
+    def field(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if all_quoted or not text or set(text) & set('",\r\n') else text
+
+    header = tuple(f"c{i}" for i in range(len(rows[0]) if rows else 1))
+    text = "".join(",".join(map(field, row)) + end for row in (header, *rows))
+    return text.encode("utf-8-sig" if bom else "utf-8")
+
+
+@given(rows=tables, end=ends, quoted=st.booleans(), bom=st.booleans())
+@settings(deadline=None)
+def test_csv_rows_are_those_of_an_oracle_parser(rows, end, quoted, bom):
+    data = written(rows, end, quoted, bom)
     found = [tuple(row.values()) for row in csv_rows(io.BytesIO(data))]
     oracle = [tuple(row) for row in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")) if row]
     assert found == oracle[1:] == rows
 
 
-@given(tables, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.booleans())
-def test_csv_blocks_have_the_rows_of_an_oracle_parser(rows, end, quoting, bom):
-    data = written(rows, end, quoting, bom)
+@given(rows=tables, end=ends, quoted=st.booleans(), bom=st.booleans())
+@settings(deadline=None)
+def test_csv_blocks_have_the_rows_of_an_oracle_parser(rows, end, quoted, bom):
+    data = written(rows, end, quoted, bom)
     found = [row for block in csv_blocks(io.BytesIO(data), types=str) for row in zip(*block.to_pydict().values())]
     assert found == rows
 
@@ -325,21 +341,18 @@ broken = st.text(st.sampled_from('ab",\n'), max_size=12).map(lambda text: f"x,y\
 
 
 @given(broken)
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 def test_csv_blocks_never_differ_from_csv_rows_where_both_accept(data):
-    def read(function: Any, **options: Any) -> Any:
-        return list(function(io.BytesIO(data), **options))
-
     try:
-        blocks = [row for block in read(csv_blocks, types=str) for row in block.to_pylist()]
+        blocks = rows_of_blocks(io.BytesIO(data), types=str)
     except DecodeError:
         return
-    assert blocks == read(csv_rows)
+    assert blocks == list(csv_rows(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("size", range(1, 9))
-@given(data=tables.map(lambda rows: written(rows, "\n", csv.QUOTE_ALL, True)) | broken)
-@settings(max_examples=60)
+@given(data=tables.map(lambda rows: written(rows, "\n", True, True)) | broken)
+@settings(deadline=None, max_examples=60)
 def test_where_a_file_is_cut_into_chunks_does_not_change_what_is_refused(size, data):
     def refused(size: int) -> bool:
         watched = csv_arrow._Watched(io.BytesIO(data), ",")
@@ -412,7 +425,7 @@ def test_a_nul_is_an_error(read):
 
 
 @given(st.integers(0, 30_000), st.sampled_from(["\n", "\r\n"]))
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_bytes_of_another_encoding_are_named_with_their_place(before, end):
     good = f"a,b{end}".encode() + f"1,é{end}".encode() * before
     with pytest.raises(DecodeError) as caught:
@@ -433,10 +446,11 @@ def test_other_encodings_are_read_when_named():
         assert list(csv_rows(io.BytesIO(data), encoding=encoding)) == [{"name": "Zoë", "age": "36"}]
 
 
-@pytest.mark.parametrize("read", [csv_rows, lambda *a, **k: [row for b in csv_blocks(*a, **k) for row in b.to_pylist()]])
+@pytest.mark.parametrize("read", [csv_rows, rows_of_blocks])
 def test_columns_choose_or_name_the_fields(read):
     def column(*names: str, **options: Any) -> Any:
-        return [{name: int(value) for name, value in row.items()} for row in read(io.BytesIO(data), columns=names, **options)]
+        found = read(io.BytesIO(data), columns=names, **options)
+        return [{name: int(value) for name, value in row.items()} for row in found]
 
     data = b"a;b;c\n1;2;3\n"
     assert column("c", "a", delimiter=";") == [{"c": 3, "a": 1}]
@@ -484,9 +498,9 @@ def test_blocks_have_the_types_asked_for():
     assert str(block.schema.field("f0").type) == "int16"
 
 
-@pytest.mark.parametrize("types, message", [({"z": "int8"}, "'z'"), ("nonsense", "'nonsense'"), ("float16", "halffloat")])
-def test_types_that_cannot_be_are_errors_of_the_call(types, message):
-    with pytest.raises(UsageError, match=message):
+@pytest.mark.parametrize("types, named", [({"z": "int8"}, "'z'"), ("nonsense", "'nonsense'"), ("float16", "halffloat")])
+def test_types_that_cannot_be_are_errors_of_the_call(types, named):
+    with pytest.raises(UsageError, match=named):
         list(csv_blocks(io.BytesIO(b"a,b\n1,2\n"), types=types))
 
 

@@ -23,10 +23,8 @@ class LocalStorage:
 
     Other names beside them begin with a dot and are no keys: `.*.part` is being written, `.NAME.lock` guards a swap.
 
-    >>> storage = LocalStorage(getfixture("tmp_path"))
-    >>> storage.put("com/lecun/mnist/current.json", b"{}")
-    >>> list(storage.list("com/lecun"))
-    ['com/lecun/mnist/current.json']
+    >>> LocalStorage("/data/my assets").url
+    'file:///data/my%20assets'
     """
 
     def __init__(self, root: Path | str, *, lock_seconds: float = 60.0) -> None:
@@ -38,7 +36,6 @@ class LocalStorage:
         self._swept: set[Path] = set()
 
     def get(self, key: str) -> BinaryIO:
-        """Open an object for reading; it may be mapped. Raises FileNotFoundError."""
         path = self._path(key)
         with files.reported(path):
             # What is no plain file is no object; and opening a named pipe would wait for ever.
@@ -47,7 +44,6 @@ class LocalStorage:
             return open(path, "rb")
 
     def put(self, key: str, source: Path | bytes) -> None:
-        """Store all of a finished file, which is linked if it can be, or nothing."""
         path = self._path(key)
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
@@ -56,18 +52,15 @@ class LocalStorage:
                 self._store(path, source)
 
     def exists(self, key: str) -> bool:
-        """Say whether the object is there."""
         path = self._path(key)
         with files.reported(path):
             return path.is_file()
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below a folder ("" for all), in no promised order."""
         folder = self._path(prefix) if prefix else self.root
         return _below(folder, f"{prefix}/" if prefix else "")
 
     def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is no error."""
         if self.exists(key):
             files.remove(self._path(key))
 
@@ -90,7 +83,7 @@ class LocalStorage:
         real = Path(os.path.realpath(path))
         # By components: /data/assets-old is not below /data/assets.
         if not real.is_relative_to(os.path.realpath(self.root)):
-            raise Refused(f"{key} in {self.url} is linked to {real}, outside of it. Remove the link, or open that folder.")
+            raise Refused(f"{key} in {self.url} is linked to {real}, outside of it. Remove the link, or open {real}.")
         return path
 
     def _store(self, path: Path, source: Path | bytes) -> None:
@@ -171,11 +164,12 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
-    try:
-        with files.reported(Path(folder)), os.scandir(folder) as entries:
-            return [*entries]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    with files.reported(Path(folder)):
+        try:
+            with os.scandir(folder) as entries:
+                return [*entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _is_key(key: str) -> bool:
@@ -218,7 +212,8 @@ def _make(lock: Path) -> None:
 def _take(file: BinaryIO, until: float) -> None:
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError as error:
             if time.monotonic() > until:
                 raise StorageError(

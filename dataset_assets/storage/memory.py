@@ -39,36 +39,30 @@ class MemoryStorage:
         self._objects = _objects_of(self.name, keep=bool(name))
 
     def get(self, key: str) -> BinaryIO:
-        """Open an object for reading. Raises FileNotFoundError."""
         data = self._objects.get(check_key(key))
         if data is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
         return io.BytesIO(data)
 
     def put(self, key: str, source: Path | bytes) -> None:
-        """Store all of a finished file, or nothing."""
         check_key(key)
         data = _read(source)
         with _WRITING:
             self._objects[key] = data
 
     def exists(self, key: str) -> bool:
-        """Say whether the object is there."""
         return check_key(key) in self._objects
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below a folder ("" for all), in no promised order."""
         folder = f"{check_key(prefix)}/" if prefix else ""
         return (key for key in [*self._objects] if key.startswith(folder))
 
     def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is no error."""
         check_key(key)
         with _WRITING:
             self._objects.pop(key, None)
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
-        """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set."""
         check_key(key)
         with _WRITING:
             if _digest(self._objects.get(key)) != expected:

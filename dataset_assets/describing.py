@@ -1,0 +1,136 @@
+"""What there is to say of a dataset: what was defined, what is in a storage, and where."""
+
+from pathlib import Path
+from typing import Any, Iterator
+from urllib.parse import unquote, urlsplit
+
+from dataset_assets import datasets
+from dataset_assets.checking import described
+from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.index import (
+    SplitIndex, index_key, pointer_key, raw_key, read_pointer, read_split_index, read_version, stream_key, version_key,
+)
+from dataset_assets.names import storage_key
+from dataset_assets.publishing import raw_record
+from dataset_assets.retrieval import redacted
+from dataset_assets.storage import Storage, size_of
+
+Document = dict[str, Any]
+
+
+def describe(dataset: Dataset, storage: Storage) -> Document:
+    """Return all there is to say of a dataset as plain JSON values."""
+    released = released_version(dataset.name, storage)
+    return {
+        "name": dataset.name,
+        "summary": dataset.summary,
+        "license": dataset.license,
+        "homepage": dataset.homepage,
+        "citation": dataset.citation,
+        "tags": list(dataset.tags),
+        "tasks": list(dataset.tasks),
+        "refresh": dataset.refresh,
+        "definition": dataset.version,
+        "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
+        "roles": dict(dataset.roles),
+        "files": {name: _file(dataset, file, storage) for name, file in dataset.remote_files.items()},
+        "splits": {split: (released or {}).get("splits", {}).get(split) for split in dataset.splits},
+        "version": released["version"] if released else None,
+        "storage": storage.url,
+        "tried": None if not dataset.name.startswith(tuple(datasets.MODULES)) else dataset.name in datasets.TRIED,
+    }
+
+
+def released_version(name: str, storage: Storage) -> Document | None:
+    """Return the current version of a dataset and its splits, or None if it is not in the storage."""
+    digest, _ = read_pointer(storage, name)
+    return version_document(name, digest, storage) if digest else None
+
+
+def version_document(name: str, digest: str, storage: Storage) -> Document:
+    """Return one version and its splits."""
+    version = read_version(storage, name, digest)
+    indexes = {split: read_split_index(storage, name, split, at) for split, at in version.splits.items()}
+    return {
+        "name": name,
+        "version": digest,
+        "samples": sum(index.samples for index in indexes.values()),
+        "bytes": sum(index.bytes for index in indexes.values()),
+        "splits": {split: _split(index, version.splits[split], storage) for split, index in indexes.items()},
+        "findings": [{**vars(finding)} for finding in version.findings],
+        "path": path_of(storage, version_key(name, digest)),
+    }
+
+
+def stored_names(storage: Storage) -> Iterator[str]:
+    """Yield the names of the datasets that are released in a storage."""
+    end = "/" + pointer_key("x").rsplit("/", 1)[1]
+    for key in sorted(storage.list("")):
+        if key.endswith(end):
+            yield key.removesuffix(end).replace("/", ".")
+
+
+def versions_of(name: str, storage: Storage) -> list[Document]:
+    """Return every stored version of a dataset, the current one first."""
+    current, _ = read_pointer(storage, name)
+    keys = storage.list(storage_key(name, "versions"))
+    digests = sorted({key.rsplit("/", 1)[1].removesuffix(".json") for key in keys} | ({current} if current else set()))
+    found = []
+    for digest in digests:
+        try:
+            document = version_document(name, digest, storage)
+        except DatasetAssetsError as error:
+            document = {"name": name, "version": digest, "problem": str(error)}
+        found.append({**document, "current": digest == current})
+    return sorted(found, key=lambda document: not document["current"])
+
+
+def path_of(storage: Storage, key: str) -> str:
+    """Return where an object is: a path if the storage is a local disk, else a URL."""
+    parts = urlsplit(storage.url)
+    return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
+
+
+def _file(dataset: Dataset, file: RemoteFile, storage: Storage) -> Document:
+    record = raw_record(storage, dataset.name, file.identifier)
+    size = size_of(storage, raw_key(dataset.name, file.identifier, record.sha256)) if record else None
+    state = "none" if record is None else "complete" if size == record.bytes else "partial"
+    return {
+        "urls": [redacted(url) for url in file.urls],
+        "digest": file.digest,
+        "state": state,
+        "bytes": record.bytes if record else file.size,
+        "sha256": record.sha256 if record else None,
+        "path": path_of(storage, raw_key(dataset.name, file.identifier, record.sha256)) if record and size else None,
+    }
+
+
+def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
+    return {
+        "samples": index.samples,
+        "bytes": index.bytes,
+        "digest": digest,
+        "path": path_of(storage, index_key(index.dataset, index.split, digest)),
+        "streams": {
+            name: {
+                "type": described(stream),
+                "bytes": stream.bytes,
+                "classes": stream.parameters.get("classes"),
+                "files": [
+                    {
+                        "path": path_of(storage, stream_key(index.dataset, index.split, name, file.sha256, stream.suffix)),
+                        "sha256": file.sha256,
+                        "bytes": file.bytes,
+                        "samples": file.samples,
+                    }
+                    for file in stream.files
+                ],
+            }
+            for name, stream in index.streams.items()
+        },
+    }
+
+
+def _stream(kind: Any) -> Document:
+    return {"format": kind.name, **kind.parameters()}

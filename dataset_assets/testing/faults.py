@@ -1,0 +1,98 @@
+"""Disk faults on demand: the n-th change to the disk fails, to be asked for n = 1, 2, ... until nothing fails any more.
+
+    for n in itertools.count(1):
+        with failing(n, "ENOSPC") as calls:
+            ...                          # the step; then look whether what is stored is still whole
+        if not calls.tripped:
+            break
+"""
+
+import errno
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, Literal, get_args
+
+from dataset_assets import files
+
+DiskFault = Literal["EIO", "ENOSPC", "EDQUOT", "short", "short-ENOSPC", "kill"]
+"""An error of the system; a write of half the bytes, which may be followed by one; or SIGKILL to this process."""
+
+DISK_FAULTS: tuple[DiskFault, ...] = get_args(DiskFault)
+
+Hook = Callable[[str, Path, int], int | None]
+
+
+class Calls:
+    """What passed the fail points: how many `calls`, and whether the one that was to fail came (`tripped`).
+
+    A fault that cuts writes short lets other calls be; it is tripped by them all the same.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.tripped = False
+        self._counting = threading.Lock()
+
+    def next(self) -> int:
+        """Count a call, and return its number."""
+        with self._counting:
+            self.calls += 1
+            return self.calls
+
+
+@contextmanager
+def counting() -> Iterator[Calls]:
+    """Count the changes to the disk inside the block."""
+    calls = Calls()
+
+    def count(operation: str, path: Path, size: int) -> None:
+        calls.next()
+
+    with installed(count):
+        yield calls
+
+
+@contextmanager
+def failing(n: int, fault: DiskFault) -> Iterator[Calls]:
+    """Let the n-th change to the disk inside the block fail, counted from 1 over all operations and threads."""
+    calls = Calls()
+    first, _, then = fault.partition("-")
+    cut = threading.Event()
+
+    def fail(operation: str, path: Path, size: int) -> int | None:
+        number = calls.next()
+        if number == n + 1 and then and cut.is_set():
+            strike(then)
+        if number != n:
+            return None
+        calls.tripped = True
+        if first != "short":
+            strike(first)
+        elif operation == "write":
+            cut.set()
+            return size // 2
+        return None
+
+    with installed(fail):
+        yield calls
+
+
+def strike(fault: str) -> None:
+    """Raise the OSError of that name, or kill this process."""
+    if fault == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    number = getattr(errno, fault)
+    raise OSError(number, os.strerror(number))
+
+
+@contextmanager
+def installed(hook: Hook) -> Iterator[None]:
+    """Let a function be told of every change to the disk inside the block, in all threads; it may act as a fault."""
+    before, files.hook = files.hook, hook
+    try:
+        yield
+    finally:
+        files.hook = before

@@ -1,0 +1,256 @@
+"""Files: all of a write or a typed error, and a fail point in every call that changes the disk."""
+
+import errno
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_assets import files
+from dataset_assets.errors import NoSpace, StorageError
+from dataset_assets.files import Written
+from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, counting, failing, installed
+from dataset_assets.testing.storage import at_once
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file"
+
+
+# Writing.
+
+
+def test_what_is_written_is_in_the_file(path: Path) -> None:
+    with Written(path) as file:
+        assert file.write(b"one, ") == 5
+        assert file.write(bytearray(b"two")) == 3
+        assert file.tell() == file.bytes == 8
+    assert path.read_bytes() == b"one, two"
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 3), ()])
+def test_any_buffer_is_written_also_an_empty_one(path: Path, shape: tuple[int, ...]) -> None:
+    array = np.ones(shape, dtype="<i4")
+    with Written(path) as file:
+        assert file.write(array) == array.nbytes
+    assert path.read_bytes() == array.tobytes()
+
+
+def test_a_short_write_is_continued(path: Path) -> None:
+    with installed(lambda operation, path, size: 3 if operation == "write" else None), Written(path) as file:
+        file.write(b"0123456789")
+        file.write_at(2, b"abcde")
+    assert path.read_bytes() == b"01abcde789"
+
+
+def test_writing_at_a_place_moves_no_end(path: Path) -> None:
+    with Written(path) as file:
+        file.write(b"....")
+        file.write_at(0, b"ab")
+        file.write(b"!")
+    assert path.read_bytes() == b"ab..!"
+
+
+def test_restarting_empties_the_file(path: Path) -> None:
+    with Written(path) as file:
+        file.write(b"a long beginning")
+        file.restart()
+        assert file.bytes == 0
+        file.write(b"end")
+    assert path.read_bytes() == b"end"
+
+
+def test_a_file_that_exists_is_not_written_over(path: Path) -> None:
+    path.write_bytes(b"old")
+    with pytest.raises(StorageError) as caught:
+        Written(path)
+    assert caught.value.errno == errno.EEXIST
+    assert path.read_bytes() == b"old"
+
+
+def test_closing_twice_is_no_error(path: Path) -> None:
+    file = Written(path)
+    file.close()
+    file.close()
+    file.discard()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_no_file_stays_open(path: Path, fails: bool) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises((StorageError, KeyError)), Written(path) as file:
+        if not fails:
+            raise KeyError("the block failed")
+        with failing(1, "EIO"):
+            file.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("number, kind", [("EIO", StorageError), ("ENOSPC", NoSpace), ("EDQUOT", NoSpace)])
+def test_an_error_of_the_disk_is_typed_and_names_the_file(path: Path, number: DiskFault, kind: type[OSError]) -> None:
+    with Written(path) as file, failing(1, number), pytest.raises(kind) as caught:
+        file.write(b"x")
+    assert type(caught.value) is kind and caught.value.errno == getattr(errno, number)
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_missing_stays_a_file_not_found_error(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    for call in (files.renew, files.sync, files.sha256_of, lambda path: files.replace(path, tmp_path / "target")):
+        with pytest.raises(FileNotFoundError):
+            call(missing)
+    for give in (files.link, files.copy):
+        with pytest.raises(FileNotFoundError):
+            give(missing, tmp_path / "target")
+    files.remove(missing)
+
+
+def test_copying_a_folder_is_one_typed_error(tmp_path: Path) -> None:
+    for give in (files.link, files.copy):
+        with pytest.raises(StorageError, match="Is a directory"):
+            give(tmp_path, tmp_path / "target")
+
+
+# Names.
+
+
+def test_folders_are_made_with_those_above_and_forced_to_the_disk(tmp_path: Path) -> None:
+    done: list[tuple[str, str]] = []
+    with installed(lambda operation, path, size: done.append((operation, str(path.relative_to(tmp_path))))):
+        files.make_folder(tmp_path / "a/b")
+        files.make_folder(tmp_path / "a/b")
+    assert done == [("mkdir", "a"), ("fsync", "."), ("mkdir", "a/b"), ("fsync", "a")]
+
+
+def test_a_folder_may_be_made_by_many_at_once(tmp_path: Path) -> None:
+    at_once(8, lambda i: files.make_folder(tmp_path / "a/b/c/d"))
+    assert (tmp_path / "a/b/c/d").is_dir()
+
+
+def test_a_folder_is_not_made_where_a_file_is(path: Path) -> None:
+    path.touch()
+    for folder in (path, path / "a", path / "a/b"):
+        with pytest.raises(StorageError):
+            files.make_folder(folder)
+
+
+def test_a_link_is_a_second_name(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"x")
+    files.link(path, tmp_path / "second")
+    assert path.samefile(tmp_path / "second")
+
+
+def test_a_link_to_a_symbolic_link_names_the_file(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"x")
+    (tmp_path / "symbolic").symlink_to(path)
+    files.link(tmp_path / "symbolic", tmp_path / "second")
+    assert not (tmp_path / "second").is_symlink() and path.samefile(tmp_path / "second")
+
+
+def test_a_link_to_another_filesystem_is_a_copy(path: Path, tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second filesystem")
+    source = other / f"dataset-assets-test-{os.getpid()}"
+    source.write_bytes(bytes(3_000_000))
+    try:
+        files.link(source, path)
+    finally:
+        source.unlink()
+    assert path.read_bytes() == bytes(3_000_000)
+
+
+def test_replacing_keeps_what_is_open(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"old")
+    (tmp_path / "new").write_bytes(b"new")
+    with open(path, "rb") as file:
+        files.replace(tmp_path / "new", path)
+        assert file.read() == b"old"
+    assert path.read_bytes() == b"new" and not (tmp_path / "new").exists()
+
+
+def test_a_digest_is_of_the_whole_file(path: Path) -> None:
+    data = os.urandom(files.CHUNK * 2 + 1)
+    path.write_bytes(data)
+    assert files.sha256_of(path) == hashlib.sha256(data).hexdigest()
+    file = io.BytesIO(data)
+    file.seek(100)
+    assert files.sha256_in(file) == hashlib.sha256(data).hexdigest()
+    assert b"".join(files.chunks_of(io.BytesIO(data), size=1000)) == data
+
+
+# Fail points.
+
+
+def test_every_change_passes_a_fail_point(path: Path, tmp_path: Path) -> None:
+    passed: list[str] = []
+    with installed(lambda operation, path, size: passed.append(operation)):
+        change_everything(tmp_path)
+    assert passed == [
+        "mkdir", "fsync", "create", "write", "truncate", "write", "fsync", "link", "utime", "replace", "fsync", "unlink",
+    ]  # fmt: skip
+
+
+def change_everything(folder: Path) -> None:
+    files.make_folder(folder / "a")
+    with Written(folder / "a/one") as file:
+        file.write(b"xxxx")
+        file.restart()
+        file.write_at(0, b"yyyy")
+    files.link(folder / "a/one", folder / "a/two")
+    files.renew(folder / "a/two")
+    files.replace(folder / "a/two", folder / "a/three")
+    files.remove(folder / "a/three")
+
+
+@pytest.mark.parametrize("n", range(1, 13))
+def test_the_call_that_is_asked_to_fail_does(tmp_path: Path, n: int) -> None:
+    with failing(n, "EIO") as calls, pytest.raises(StorageError):
+        change_everything(tmp_path)
+    assert calls.tripped and calls.calls == n
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_nothing_fails_when_there_are_fewer_calls(tmp_path: Path, fault: DiskFault) -> None:
+    with failing(13, fault) as calls:
+        change_everything(tmp_path)
+    assert not calls.tripped and calls.calls == 12
+
+
+def test_a_short_write_is_cut_in_half_and_may_be_the_last(path: Path, tmp_path: Path) -> None:
+    with failing(2, "short") as calls, Written(path) as file:
+        file.write(b"0123456789")
+    assert calls.tripped and calls.calls == 4
+    assert path.read_bytes() == b"0123456789"
+    with failing(2, "short-ENOSPC") as calls, pytest.raises(NoSpace), Written(tmp_path / "half") as file:
+        file.write(b"0123456789")
+    assert (tmp_path / "half").read_bytes() == b"01234"
+
+
+def test_only_writes_are_cut(tmp_path: Path) -> None:
+    with failing(1, "short-ENOSPC") as calls:
+        change_everything(tmp_path)
+    assert calls.tripped and calls.calls == 12
+
+
+def test_calls_of_all_threads_are_counted(tmp_path: Path) -> None:
+    with counting() as calls:
+        at_once(8, lambda i: [files.remove(tmp_path / "missing") for _ in range(200)])
+    assert calls.calls == 1600
+
+
+def test_hooks_end_with_their_block(tmp_path: Path) -> None:
+    with counting() as outer:
+        with counting() as inner:
+            files.remove(tmp_path / "missing")
+        files.remove(tmp_path / "missing")
+    files.remove(tmp_path / "missing")
+    assert (outer.calls, inner.calls) == (1, 1)
+    assert files.hook is None
