@@ -1,11 +1,12 @@
 """What a user writes: a dataset, its files, its streams and its splits, as frozen values that are checked at once."""
 
+import inspect
 import json
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Callable, Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
@@ -13,6 +14,8 @@ from dataset_assets.names import check_dataset_name, check_identifier, file_iden
 
 DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 SEVERITIES = ("error", "warn", "off")
+SPLIT_CHECKS = ("counts", "schema", "classes")
+VERSION_CHECKS = ("leakage",)
 
 Function = Callable[..., Iterable[Any]]
 Check = Callable[[Mapping[str, Any]], "str | None"]
@@ -41,6 +44,8 @@ class RemoteFile:
         object.__setattr__(self, "identifier", _file_name(given))
         if self.digest is not None:
             object.__setattr__(self, "digest", _checked_digest(self.digest))
+        if self.size is not None and (not isinstance(self.size, int) or self.size < 0):
+            raise DefinitionError(f"The size of {self.identifier} is {self.size!r}. Write its bytes as a whole number.")
         for url in self.urls:
             _check_url(url, self.digest)
 
@@ -59,13 +64,20 @@ class _Applied:
     arguments: Mapping[str, Any]
 
     def __init__(self, function: Function, /, **arguments: Any) -> None:
-        if not callable(function):
-            raise DefinitionError(f"{function!r} is not a function. Give the function first, then its files by name.")
-        for name, value in arguments.items():
-            if not isinstance(value, (RemoteFile, DerivedFile)):
-                _check_plain(name, value)
+        # What a partial or a callable object was given before would not be recorded.
+        if not callable(function) or not hasattr(function, "__qualname__"):
+            raise DefinitionError(
+                f"{function!r} is not a plain function. Give a function first, then all its arguments by name."
+            )
+        _check_signature(function, arguments)
         object.__setattr__(self, "function", function)
-        object.__setattr__(self, "arguments", MappingProxyType(dict(arguments)))
+        object.__setattr__(self, "arguments", MappingProxyType({n: _frozen(n, v) for n, v in arguments.items()}))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.function, tuple(self.arguments)))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
@@ -77,8 +89,8 @@ class _Applied:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The arguments that are plain values."""
-        return {name: value for name, value in self.arguments.items() if name not in self.files}
+        """The arguments that are plain values, as copies that a function may change."""
+        return {name: _copied(value) for name, value in self.arguments.items() if name not in self.files}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
@@ -168,6 +180,8 @@ class Dataset:
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:
             raise DefinitionError("A dataset needs a summary, at least one stream and at least one split.")
+        _check_distinct("stream", self.streams)
+        _check_distinct("split", self.splits)
         for name, stream in self.streams.items():
             check_identifier(name, "stream")
             if not isinstance(getattr(stream, "suffix", None), str):
@@ -180,11 +194,38 @@ class Dataset:
             if stream not in self.streams:
                 raise DefinitionError(f"The {role} is {stream!r}, which is no stream.{nearest(stream, self.streams)}")
         for check, chosen in self.checks.items():
-            if isinstance(chosen, str) and chosen not in SEVERITIES:
-                raise DefinitionError(f"Check {check!r} is set to {chosen!r}.{nearest(chosen, SEVERITIES)}")
+            _check_check(check, chosen)
+        for alias in self.aliases:
+            check_dataset_name(alias)
+        for name in ("version", "license"):
+            if not isinstance(value := getattr(self, name), str if name == "version" else (str, type(None))):
+                raise DefinitionError(f"The {name} is {value!r}. Write it as a string.")
         if self.refresh is not None and len(self.refresh.split()) != 5:
             raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
         _check_one_file_each(self)
+
+
+def _check_check(name: str, chosen: "str | Check") -> None:
+    known = (*SPLIT_CHECKS, *VERSION_CHECKS)
+    if isinstance(chosen, str):
+        if name not in known:
+            raise DefinitionError(f"There is no check {name!r}.{nearest(name, known)}")
+        if chosen not in SEVERITIES:
+            raise DefinitionError(f"Check {name!r} is set to {chosen!r}.{nearest(chosen, SEVERITIES)}")
+        return
+    check_identifier(name, "check")
+    if name in known:
+        raise DefinitionError(f"{name!r} is a check of ours. Give your function another name; turn ours 'off' if need be.")
+    if not callable(chosen):
+        raise DefinitionError(f"Check {name!r} is {chosen!r}. Give a function of the splits' views, or a severity.")
+
+
+def _check_distinct(what: str, names: Iterable[str]) -> None:
+    """Refuse names that would be one folder where the filesystem does not tell cases apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(str(name).lower(), name)) != name:
+            raise NameNotAllowed(f"{what.capitalize()}s {other!r} and {name!r} differ only in case. Rename one of them.")
 
 
 def _check_one_file_each(dataset: Dataset) -> None:
@@ -192,8 +233,8 @@ def _check_one_file_each(dataset: Dataset) -> None:
     seen: dict[str, RemoteFile | DerivedFile] = {}
     for split in dataset.splits.values():
         for file in _in_order(split):
-            other = seen.setdefault(file.identifier, file)
-            if other is not file and other != file:
+            other = seen.setdefault(file.identifier.lower(), file)
+            if other != file:
                 raise DefinitionError(
                     f"Two different files have the identifier {file.identifier!r}: {_shown(other)} and {_shown(file)}. "
                     "Give one of them another: RemoteFile(..., identifier=...)."
@@ -208,7 +249,7 @@ def _in_order(applied: _Applied) -> Iterator[RemoteFile | DerivedFile]:
 
 
 def _shown(file: RemoteFile | DerivedFile) -> str:
-    return file.urls[0] if isinstance(file, RemoteFile) else file.name
+    return _without_secrets(urlsplit(file.urls[0])) if isinstance(file, RemoteFile) else file.name
 
 
 def _file_name(identifier: str) -> str:
@@ -230,18 +271,50 @@ def _checked_digest(digest: str) -> str:
 
 
 def _check_url(url: str, digest: str | None) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    except (ValueError, AttributeError, TypeError):
+        raise DefinitionError("A file's URL cannot be taken apart. Correct its host.") from None
     if not parts.scheme:
         raise DefinitionError(f"{url!r} is not a URL. Write https://..., or give the file's mirrors.")
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme == "http" and not loopback and digest is None:
-        raise DefinitionError(f"{url} is plain http, which anyone on the way can change. Use https, or state a digest.")
+        raise DefinitionError(
+            f"{_without_secrets(parts)} is plain http, which anyone on the way can change. Use https, or state a digest."
+        )
 
 
-def _check_plain(name: str, value: Any) -> None:
+def _without_secrets(url: SplitResult) -> str:
+    return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _check_signature(function: Function, arguments: Mapping[str, Any]) -> None:
     try:
-        if json.loads(json.dumps(value, allow_nan=False)) == value:
-            return
-    except (TypeError, ValueError):
+        wanted = inspect.signature(function)
+    except (TypeError, ValueError):  # some that are written in C do not tell
+        return
+    try:
+        wanted.bind(**arguments)
+    except TypeError as error:
+        raise DefinitionError(
+            f"The function {function.__qualname__}{wanted} cannot be given {', '.join(arguments) or 'no arguments'}: {error}. "
+            "Name each argument as the function does."
+        ) from None
+
+
+def _frozen(name: str, value: Any) -> Any:
+    """Return a file as it is, and a copy of a plain value, which its owner might change later."""
+    if isinstance(value, (RemoteFile, DerivedFile)):
+        return value
+    try:
+        # Not only what JSON can say, also what UTF-8 can: the value is written into the index.
+        copied = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+        if copied == value:
+            return copied
+    except (TypeError, ValueError, RecursionError):
         pass
     raise DefinitionError(f"Argument {name!r} is {value!r}. Arguments are files, or plain JSON values (no tuples, no NaN).")
+
+
+def _copied(value: Any) -> Any:
+    return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value

@@ -109,12 +109,14 @@ class reported:
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
-                error.errno, f"No space left for {self.path}{_free(self.path)}. Free some, or set DATASET_ASSETS_HOME "
-                "to a larger disk; then run the same command again."
+                error.errno,
+                f"No space left for {self.path}{_free(self.path)}. Free some, or set DATASET_ASSETS_HOME "
+                "to a larger disk; then run the same command again.",
             ) from error
         raise StorageError(
-            error.errno, f"{self.path}: {error.strerror or error}. Nothing was published; run the same command again "
-            "when this is mended."
+            error.errno,
+            f"{self.path}: {error.strerror or error}. Nothing was published; run the same command again "
+            "when this is mended.",
         ) from error
 
 

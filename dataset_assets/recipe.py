@@ -6,21 +6,22 @@ import inspect
 import io
 import json
 import tokenize
-from typing import Any, Callable, Mapping
+from types import CodeType, FunctionType
+from typing import Any, Callable, Iterator, Mapping, cast
 
 from dataset_assets.definition import Dataset, DerivedFile
 
 # Raised when what is written for the same samples changes, so that stored work of before is not taken for it.
 WRITING = 1
 
-_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
+_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+_BLOCKS = {tokenize.INDENT: "{", tokenize.DEDENT: "}", tokenize.NEWLINE: ";"}
+# What Python 3.12 takes apart and 3.11 does not.
+_OPENING, _CLOSING = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
 
 
-def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, str]) -> str:
-    """Return the recipe of a split; `sources` is the sha256 of each file argument.
-
-    It covers the function's own code, not the helpers it calls: raise the dataset's `version` when those change.
-    """
+def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any]) -> str:
+    """Return the recipe of a split; `sources` says of each file argument what stands for it."""
     defined = dataset.splits[split]
     return _digest(
         {
@@ -45,7 +46,7 @@ def split_code(dataset: Dataset, split: str) -> str:
     return split_recipe(dataset, split, {})
 
 
-def derived_recipe(file: DerivedFile, sources: Mapping[str, str]) -> str:
+def derived_recipe(file: DerivedFile, sources: Mapping[str, Any]) -> str:
     """Return the recipe of a derived file."""
     return _digest({"function": code_of(file.function), "plain": file.plain, "sources": dict(sources)})
 
@@ -66,17 +67,91 @@ def _checks(dataset: Dataset) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4096)
 def code_of(function: Callable[..., Any]) -> str:
-    """Return a digest of a function's source without comments and layout, or of its name where it has no source."""
+    """Return a digest of a function: its source without comments and layout, and what of its own module it uses.
+
+    That is plain constants, values it closes over, and functions, whose code counts too. What it uses of other modules
+    is not covered: raise the dataset's `version` when that changes.
+    """
+    return _digest(list(_described(inspect.unwrap(function), set())))
+
+
+def _described(function: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield what determines a function's results, each function once."""
+    seen.add(id(function))
+    yield _source(function)
+    for name, value in sorted(_used(function).items()):
+        if isinstance(value, FunctionType):
+            if value.__module__ == function.__module__ and id(value) not in seen:
+                yield name
+                yield from _described(value, seen)
+        elif _is_plain(value):
+            yield [name, value]
+
+
+def _used(function: Any) -> dict[str, Any]:
+    """Return the values of the outer names that a function names, by name."""
+    if not isinstance(function, FunctionType):
+        return {}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or ())
+    found = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
+    named = {name for code in _codes(function.__code__) for name in code.co_names if not name.startswith("__")}
+    return found | {name: function.__globals__[name] for name in named & function.__globals__.keys()}
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _is_plain(value: Any) -> bool:
     try:
-        return hashlib.sha256(_tokens(inspect.getsource(function)).encode()).hexdigest()
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _source(function: Any) -> str:
+    try:
+        return _tokens(inspect.cleandoc("\n" + inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+        code = getattr(function, "__code__", None)
+        # Typed at a prompt, or a lambda inside a call: the compiled code stands for it, which each Python has its own.
+        if code is not None:
+            return " ".join(f"{c.co_code.hex()} {c.co_names} {_constants(c)}" for c in _codes(code))
         return f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', repr(type(function)))}"
 
 
+def _constants(code: CodeType) -> list[str]:
+    return [repr(constant) for constant in code.co_consts if not isinstance(constant, (CodeType, frozenset))]
+
+
 def _tokens(source: str) -> str:
-    tokens = tokenize.generate_tokens(io.StringIO(inspect.cleandoc("\n" + source)).readline)
-    return " ".join(token.string for token in tokens if token.type not in _LAYOUT)
+    """Return a source without comments and layout, but with its blocks; the same in every version of Python."""
+    lines, found, depth, start = source.splitlines(keepends=True), [], 0, (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == _OPENING:
+            start, depth = (start, depth + 1) if depth else (token.start, 1)
+        elif depth:
+            depth -= token.type == _CLOSING
+            if not depth:
+                found.append(_between(lines, start, token.end))
+        elif token.type not in _LAYOUT:
+            found.append(_BLOCKS.get(token.type, token.string))
+    return " ".join(found)
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    first, *middle, last = lines[start[0] - 1 : end[0]]
+    return "".join([first[start[1] :], *middle, last[: end[1]]])
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+_EMPTY: Any = cast(Any, type((lambda: 0).__closure__))

@@ -8,14 +8,13 @@ import functools
 import logging
 from fnmatch import fnmatchcase
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Iterator
 
+from dataset_assets import plugins
 from dataset_assets.definition import Dataset
 from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
 from dataset_assets.names import check_dataset_name, prefix_clash
 
-GROUP = "dataset_assets.datasets"
 OURS = "dataset_assets.datasets"
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def _places() -> tuple[tuple[str, str], ...]:
     """Return (beginning of names, module) of every place where definitions are."""
     shipped = import_module(OURS).MODULES
     ours = [(prefix, f"{OURS}.{module}") for prefix, module in shipped.items()]
-    return (*ours, *sorted((point.name, point.value) for point in entry_points(group=GROUP)))
+    return (*ours, *((point.name, point.value) for point in plugins.points("datasets")))
 
 
 @functools.lru_cache(maxsize=None)

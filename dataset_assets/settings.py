@@ -97,8 +97,8 @@ def _project_source() -> _Source | None:
             return _Source(str(own), _table(own), folder)
         # Others' files are not even parsed: what is wrong with them is none of our business.
         if shared.is_file() and APP in _text(shared):
-            section = _table(shared).get("tool", {}).get(APP)
-            if section is not None:
+            section = _inner(_inner(_table(shared), "tool", shared), APP, shared)
+            if section:
                 return _Source(f"{shared} [tool.{APP}]", section, folder)
     return None
 
@@ -122,6 +122,13 @@ def _table(path: Path) -> dict[str, Any]:
         return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}. Mend it.") from error
+
+
+def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    found = table.get(key, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} sets {key} to {found!r}. Make it a table: [tool.{APP}].")
+    return found
 
 
 def _text(path: Path) -> str:

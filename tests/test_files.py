@@ -194,7 +194,9 @@ def test_every_change_passes_a_fail_point(path: Path, tmp_path: Path) -> None:
     with installed(lambda operation, path, size: passed.append(operation)):
         change_everything(tmp_path)
     assert passed == [
-        "mkdir", "fsync", "create", "write", "truncate", "write", "fsync", "link", "utime", "replace", "fsync", "unlink",
+        "mkdir", "fsync",
+        "create", "write", "truncate", "write", "fsync",
+        "link", "utime", "replace", "fsync", "unlink",
     ]  # fmt: skip
 
 
@@ -241,8 +243,12 @@ def test_only_writes_are_cut(tmp_path: Path) -> None:
 
 
 def test_calls_of_all_threads_are_counted(tmp_path: Path) -> None:
+    def remove(i: int) -> None:
+        for _ in range(200):
+            files.remove(tmp_path / "missing")
+
     with counting() as calls:
-        at_once(8, lambda i: [files.remove(tmp_path / "missing") for _ in range(200)])
+        at_once(8, remove)
     assert calls.calls == 1600
 
 

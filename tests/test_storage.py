@@ -416,7 +416,7 @@ def test_the_url_of_any_folder_opens_it_again(tmp_path: Path, folder: str) -> No
 def test_folders_open_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.chdir(tmp_path)
-    urls = {
+    urls: dict[str | Path, str] = {
         "/data/assets": "file:///data/assets",
         Path("/data/assets"): "file:///data/assets",
         Path("assets"): (tmp_path / "assets").as_uri(),

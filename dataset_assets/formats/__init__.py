@@ -2,6 +2,7 @@
 
 from typing import Any, Mapping
 
+from dataset_assets import plugins
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
 from dataset_assets.formats.ragged import Ragged
@@ -17,10 +18,11 @@ FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:
-    """Return the format that an index names; `IntegrityError` if no such format is installed."""
-    if name not in FORMATS:
+    """Return the format that an index names, ours or a plugin's; `IntegrityError` if no such format is installed."""
+    kind = FORMATS.get(name) or plugins.provided("formats", name)
+    if kind is None:
         raise IntegrityError(
             f"No format {name!r} is installed.{nearest(name, FORMATS)} Install the package that provides it, or upgrade."
         )
-    made: Format = FORMATS[name](**parameters)
+    made: Format = kind(**parameters)
     return made

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from dataset_assets import plugins
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.files import Written
 
@@ -19,7 +20,8 @@ RETRIEVERS: dict[str, str] = {
     "file": "dataset_assets.retrieval.local:FileRetriever",
     "package": "dataset_assets.retrieval.package:PackageRetriever",
 }
-"""Where the retriever of each scheme is, as `module:callable`; imported when a URL of the scheme is read. Add yours."""
+"""Where the retriever of each scheme is, as `module:callable`; imported when a URL of the scheme is read. A plugin adds
+its own by an entry point of the group `dataset_assets.retrievers`."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,15 @@ def retriever_for(url: str) -> Retriever:
     """Return a retriever of the URL's scheme."""
     scheme, colon, _ = url.partition(":")
     place = RETRIEVERS.get(scheme.lower()) if colon else None
-    if place is None:
-        known = nearest(scheme, RETRIEVERS) if colon else " Write a local file as file:///folder/name."
-        raise UsageError(f"{redacted(url)} has no scheme that can be retrieved.{known}")
-    module, _, name = place.partition(":")
-    found: Any = getattr(import_module(module), name)
+    if place is not None:
+        module, _, name = place.partition(":")
+        found: Any = getattr(import_module(module), name)
+    elif (found := plugins.provided("retrievers", scheme.lower()) if colon else None) is None:
+        known = nearest(scheme, [*RETRIEVERS, *plugins.names("retrievers")])
+        raise UsageError(
+            f"{redacted(url)} has no scheme that can be retrieved."
+            f"{known if colon else ' Write a local file as file:///folder/name.'}"
+        )
     retriever: Retriever = found()
     return retriever
 

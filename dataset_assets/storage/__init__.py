@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dataset_assets import plugins
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.local import LocalStorage
 from dataset_assets.storage.memory import MemoryStorage
@@ -16,7 +17,8 @@ CONNECTORS: dict[str, str] = {
     "file": "dataset_assets.storage.local:open_local",
     "memory": "dataset_assets.storage.memory:open_memory",
 }
-"""What opens the URLs of each scheme, as `module:callable`; imported when one of them is opened. Add yours."""
+"""What opens the URLs of each scheme, as `module:callable`; imported when one of them is opened. A plugin adds its
+own by an entry point of the group `dataset_assets.storages`."""
 
 
 def open_storage(url: str | Path | Storage) -> Storage:
@@ -38,9 +40,11 @@ def _connected(url: str) -> Storage:
         raise UsageError(f"{url[:80]!r} is neither a URL nor an absolute path. Write file:///folder, or a whole path.")
     # The rest of the URL is not shown: it may hold a password.
     place = CONNECTORS.get(scheme[1].lower())
-    if place is None:
-        raise UsageError(f"No storage connector opens {scheme[1]!r} URLs.{nearest(scheme[1], CONNECTORS)}")
-    module, _, name = place.partition(":")
-    opener: Any = getattr(import_module(module), name)
+    if place is not None:
+        module, _, name = place.partition(":")
+        opener: Any = getattr(import_module(module), name)
+    elif (opener := plugins.provided("storages", scheme[1].lower())) is None:
+        known = nearest(scheme[1], [*CONNECTORS, *plugins.names("storages")])
+        raise UsageError(f"No storage connector opens {scheme[1]!r} URLs.{known}")
     opened: Storage = opener(url)
     return opened

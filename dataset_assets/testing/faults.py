@@ -1,10 +1,12 @@
 """Disk faults on demand: the n-th change to the disk fails, to be asked for n = 1, 2, ... until nothing fails any more.
 
-    for n in itertools.count(1):
-        with failing(n, "ENOSPC") as calls:
-            ...                          # the step; then look whether what is stored is still whole
-        if not calls.tripped:
-            break
+```python
+for n in itertools.count(1):
+    with failing(n, "ENOSPC") as calls:
+        ...  # the step, which may raise; then look whether what is stored is still whole
+    if not calls.tripped:
+        break
+```
 """
 
 import errno

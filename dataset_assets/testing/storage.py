@@ -37,10 +37,12 @@ VERBS: dict[str, Callable[[Storage, str], object]] = {
 class StorageTests:
     """The promises of the seam, as tests. Subclass it, and let the fixture `storage` return an empty one of yours.
 
-        class TestShelfStorage(StorageTests):
-            @pytest.fixture
-            def storage(self, tmp_path):
-                return ShelfStorage(tmp_path / "shelf")
+    ```python
+    class TestShelfStorage(StorageTests):
+        @pytest.fixture
+        def storage(self, tmp_path):
+            return ShelfStorage(tmp_path / "shelf")
+    ```
     """
 
     reopenable = True
@@ -209,7 +211,8 @@ class StorageTests:
     def test_of_many_swaps_at_once_one_wins(self, storage: Storage) -> None:
         expected = None
         for round_ in range(5):
-            new = [b"%d of round %d" % (i, round_) for i in range(16)]
+            # Long enough that its digest is computed without Python's own lock.
+            new = [b"%d of round %d, " % (i, round_) * 5_000 for i in range(16)]
             was_set = at_once(16, lambda i: storage.swap("a", new[i], expected))  # noqa: B023 -- all end in this round
             assert was_set.count(True) == 1
             assert content(storage, "a") == new[was_set.index(True)]

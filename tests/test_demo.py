@@ -1,0 +1,43 @@
+"""The demo: real data through Dagster to a trained model, and nothing done twice."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).resolve().parent.parent / "examples" / "demo.py"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def run(home: Path) -> str:
+    environment = {**os.environ, "DATASET_ASSETS_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+    result = subprocess.run([sys.executable, DEMO], env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_it_learns_digits_and_cannot_learn_shuffled_labels_and_its_second_run_changes_nothing(home: Path) -> None:
+    first, second = run(home), run(home)
+    found = re.search(r"test accuracy (\S+) .*majority class (\S+); trained on shuffled labels (\S+)\)", first)
+    assert found, first
+    accuracy, majority, shuffled = map(float, found.groups())
+    assert accuracy >= 0.9
+    assert majority <= 0.12
+    assert abs(shuffled - 0.1) < 0.1
+    assert (home / "digits.png").read_bytes().startswith(b"\x89PNG")
+    assert "second run" not in first
+    assert re.search(r"second run: 0 downloads, 0 of \d+ stored files changed", second)
+
+
+def test_the_line_it_ends_with_opens_what_it_made_from_another_folder(home: Path, tmp_path: Path) -> None:
+    line = next(line for line in run(home).splitlines() if " -c " in line)
+    result = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "train: 4000 samples" in result.stdout
