@@ -6,8 +6,8 @@ import inspect
 import io
 import json
 import tokenize
-from types import CodeType, FunctionType
-from typing import Any, Callable, Iterator, Mapping, cast
+from types import CellType, CodeType, FunctionType
+from typing import Any, Callable, Iterator, Mapping
 
 from dataset_assets.definition import Dataset, DerivedFile
 
@@ -76,7 +76,8 @@ def code_of(function: Callable[..., Any]) -> str:
 
 
 def _described(function: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield what determines a function's results, each function once."""
+    """Yield what determines a function's results; of helpers that call each other, each once."""
+    function = getattr(function, "__func__", function)
     seen.add(id(function))
     yield _source(function)
     for name, value in sorted(_used(function).items()):
@@ -93,7 +94,7 @@ def _used(function: Any) -> dict[str, Any]:
     if not isinstance(function, FunctionType):
         return {}
     cells = zip(function.__code__.co_freevars, function.__closure__ or ())
-    found = {name: cell.cell_contents for name, cell in cells if cell != _EMPTY}
+    found = {name: cell.cell_contents for name, cell in cells if cell != CellType()}
     named = {name for code in _codes(function.__code__) for name in code.co_names if not name.startswith("__")}
     return found | {name: function.__globals__[name] for name in named & function.__globals__.keys()}
 
@@ -107,7 +108,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _is_plain(value: Any) -> bool:
     try:
-        json.dumps(value)
+        json.dumps(value, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
         return False
     return True
@@ -115,22 +116,25 @@ def _is_plain(value: Any) -> bool:
 
 def _source(function: Any) -> str:
     try:
-        return _tokens(inspect.cleandoc("\n" + inspect.getsource(function)))
+        # Of a lambda only the first line is found.
+        if function.__name__ != "<lambda>":
+            return _tokens(inspect.cleandoc("\n" + inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
-        code = getattr(function, "__code__", None)
-        # Typed at a prompt, or a lambda inside a call: the compiled code stands for it, which each Python has its own.
-        if code is not None:
-            return " ".join(f"{c.co_code.hex()} {c.co_names} {_constants(c)}" for c in _codes(code))
-        return f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', repr(type(function)))}"
+        pass
+    if code := getattr(function, "__code__", None):
+        # A lambda, or typed at a prompt: the compiled code stands for it, which each version of Python has its own.
+        return " ".join(f"{part.co_code.hex()} {part.co_names} {_constants(part)}" for part in _codes(code))
+    return f"{getattr(function, '__module__', '')}:{function.__qualname__}"
 
 
-def _constants(code: CodeType) -> list[str]:
-    return [repr(constant) for constant in code.co_consts if not isinstance(constant, (CodeType, frozenset))]
+def _constants(code: CodeType) -> list[Any]:
+    plain = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+    return [sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value) for value in plain]
 
 
 def _tokens(source: str) -> str:
     """Return a source without comments and layout, but with its blocks; the same in every version of Python."""
-    lines, found, depth, start = source.splitlines(keepends=True), [], 0, (0, 0)
+    lines, found, depth, start = list(io.StringIO(source)), [], 0, (0, 0)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == _OPENING:
             start, depth = (start, depth + 1) if depth else (token.start, 1)
@@ -152,6 +156,3 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-_EMPTY: Any = cast(Any, type((lambda: 0).__closure__))

@@ -25,7 +25,8 @@ HOSTILE = ["", " ", ".", "..", "../x", "/etc", "a/b", "a\\b", "%2e%2e", "a%2fb",
 HOSTILE += ["C:x", "a b", "a\n", "\na", "a\u200b", "ä", "a__b", "_a", "a_", "-a", "a-b", "a*", "a:b", "a@b", "\ud800"]
 
 words = st.lists(st.text("abc01", min_size=1, max_size=3), min_size=1, max_size=3).map("_".join)
-identifiers = st.lists(st.text("abA1", min_size=1, max_size=2), min_size=1, max_size=2).map(lambda it: f"x{'_'.join(it)}")
+pieces = st.lists(st.text("abA1", min_size=1, max_size=2), min_size=1, max_size=2)
+identifiers = pieces.map(lambda found: f"x{'_'.join(found)}")
 datasets = st.lists(words, min_size=2, max_size=4).map(".".join)
 things = st.tuples(datasets, st.lists(identifiers, max_size=2).map(tuple))
 
