@@ -16,7 +16,7 @@ FLOORS = {
     4: ["retrieval", "registry", "searching", "datasets", "checking", "loading", "views"],
     3: ["definition", "recipe", "index"],
     2: ["formats", "storage", "settings", "scratch"],
-    1: ["names", "errors", "samples", "decoding", "files", "plugins", "progress"],
+    1: ["names", "errors", "samples", "orders", "decoding", "files", "plugins", "progress"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 READING = ("loading", "views")

@@ -1,0 +1,239 @@
+"""Orders: which row stands at which place, as arithmetic on plain numpy; knows no view.
+
+A shuffled order is a keyed permutation that is computed where it is asked for, a block at a time, so that beginning, and
+going on at any place, cost the same. numpy promises no stable streams, so the permutation is ours: docs/orders.md specifies
+it and has vectors to check it by.
+"""
+
+import hashlib
+import json
+import math
+from functools import cached_property
+from typing import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import UsageError
+
+Rows = NDArray[np.intp]
+Words = NDArray[np.uint32]
+
+# Multipliers and shifts of a 32-bit integer hash with low bias: https://nullprogram.com/blog/2018/07/31/
+_FIRST, _SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+_LARGEST = (1 << 32) - (1 << 17)
+BLOCK = 1 << 13
+ROUNDS = 6
+FEW = 1 << 12
+
+
+class Permutation:
+    """The numbers 0 to n - 1 in an order that only `n`, `seed`, `epoch` and `purpose` decide.
+
+    A few rows are sorted by a keyed hash of each. Many go through a Feistel network over two digits, and on through it
+    until they fall below n: J. Black, P. Rogaway, Ciphers with arbitrary finite domains, CT-RSA 2002, methods 2 and 3.
+
+    >>> order = Permutation(10, seed=7)
+    >>> sorted(order[i] for i in range(10)) == list(range(10))
+    True
+    """
+
+    def __init__(self, n: int, seed: int, epoch: int = 0, purpose: str = "shuffle") -> None:
+        if not 0 <= n <= _LARGEST:
+            raise UsageError(f"A permutation is of 0 to {_LARGEST} rows, not of {n}.")
+        self.n, self.seed, self.epoch, self.purpose = n, seed, epoch, purpose
+        self._keys = keys_of(seed, epoch, purpose)
+        self._network = _Network(n, self._keys) if n > FEW else None
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int) -> int:
+        return int(self.rows(np.array([range(self.n)[i]]))[0])
+
+    def rows(self, where: "slice | Rows") -> Rows:
+        """Return which rows stand at some places: from `where.start` up to `where.stop`, or at each of an array."""
+        if self._network is None:
+            return self._few[where]
+        places = np.arange(where.start, where.stop) if isinstance(where, slice) else where
+        found = np.empty(len(places), np.intp)
+        # In pieces that stay in the cache: a round is a dozen passes over its piece.
+        for lo in range(0, len(places), BLOCK):
+            found[lo : lo + BLOCK] = self._network.walked(places[lo : lo + BLOCK].astype(np.uint32))
+        return found
+
+    @cached_property
+    def _few(self) -> Rows:
+        # A network over so few bits is not close to uniform; sorting so few rows takes no time.
+        numbers = np.arange(self.n, dtype=np.uint32)
+        high, low = np.empty_like(numbers), np.empty_like(numbers)
+        _hash(numbers, self._keys[0], high, np.empty_like(numbers))
+        _hash(numbers ^ high, self._keys[1], low, np.empty_like(numbers))
+        return np.argsort(high.astype(np.uint64) << np.uint64(32) | low, kind="stable")
+
+    def __repr__(self) -> str:
+        return f"Permutation({self.n}, seed={self.seed}, epoch={self.epoch}, purpose={self.purpose!r})"
+
+
+class _Network:
+    """Permutes the numbers below n, with keys: two digits, each moved on in turn by a hash of the other.
+
+    The digits' bases are about the root of n, so that their product is hardly above n and few numbers walk twice.
+    """
+
+    def __init__(self, n: int, keys: Words) -> None:
+        self.n, self.keys = n, keys
+        high = math.isqrt(n - 1) + 1
+        self.high, self.low = np.uint32(high), np.uint32(-(-n // high))
+
+    def walked(self, numbers: Words) -> Words:
+        """Send numbers through until each is below n."""
+        found = self.crossed(numbers)
+        beyond = np.flatnonzero(found >= self.n)
+        while len(beyond):
+            again = self.crossed(found[beyond])
+            found[beyond] = again
+            beyond = beyond[again >= self.n]
+        return found
+
+    def crossed(self, numbers: Words) -> Words:
+        """Send numbers through once."""
+        high, low = np.divmod(numbers, self.low)
+        moved, spare = np.empty_like(low), np.empty_like(low)
+        for k in range(0, ROUNDS, 2):
+            self._move(high, self.high, low, self.keys[k], moved, spare)
+            self._move(low, self.low, high, self.keys[k + 1], moved, spare)
+        high *= self.low
+        high += low
+        return high
+
+    def _move(self, digit: Words, base: np.uint32, by: Words, key: np.uint32, moved: Words, spare: Words) -> None:
+        """Add a hash of the other digit, modulo the base; nothing is allocated, which is most of what it would cost."""
+        _hash(by, key, moved, spare)
+        # The upper half of the hash times the base, halved again, is a number below the base: it has 16 bits at most.
+        np.right_shift(moved, np.uint32(16), out=moved)
+        np.multiply(moved, base, out=moved)
+        np.right_shift(moved, np.uint32(16), out=moved)
+        np.add(digit, moved, out=digit)
+        # One subtraction does for modulo; where it was not needed it wraps round to something large.
+        np.subtract(digit, base, out=spare)
+        np.minimum(digit, spare, out=digit)
+
+
+def keys_of(seed: int, epoch: int, purpose: str) -> Words:
+    """Return the eight keys of a permutation: the sha256 of its seed, epoch and purpose."""
+    text = json.dumps([int(seed), int(epoch), purpose])
+    return np.frombuffer(hashlib.sha256(text.encode()).digest(), "<u4").astype(np.uint32)
+
+
+def _hash(numbers: Words, key: np.uint32, mixed: Words, spare: Words) -> None:
+    """Write the keyed hash of each number into `mixed`; its upper half is the good one."""
+    np.add(numbers, key, out=mixed)
+    for shift, factor in ((16, _FIRST), (15, _SECOND)):
+        np.right_shift(mixed, np.uint32(shift), out=spare)
+        np.bitwise_xor(mixed, spare, out=mixed)
+        np.multiply(mixed, factor, out=mixed)
+
+
+def generator(seed: int, epoch: int, purpose: str, row: int = 0) -> np.random.Generator:
+    """Return a generator of random numbers for one purpose, the same wherever and whenever it is asked for."""
+    text = json.dumps([int(seed), int(epoch), purpose, int(row)])
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")))
+
+
+def sizes_of(n: int, ratios: Sequence[float]) -> list[int]:
+    """Return how many of n rows each ratio gets: the largest remainders get what is left over.
+
+    Raises `UsageError` for ratios that are not positive or do not sum to 1.
+
+    >>> sizes_of(100, (0.29, 0.71)), sizes_of(10, (1 / 3, 1 / 3, 1 / 3))
+    ([29, 71], [4, 3, 3])
+    """
+    if not ratios or any(not ratio > 0 for ratio in ratios) or abs(sum(ratios) - 1) > 1e-9:
+        raise UsageError(f"Ratios {tuple(ratios)} sum to {sum(ratios):.9g}. Give positive ones that sum to 1.")
+    exact = [ratio * n for ratio in ratios]
+    sizes = [int(value + 1e-9) for value in exact]
+    by_remainder = sorted(range(len(ratios)), key=lambda k: (sizes[k] - exact[k], k))
+    for k in by_remainder[: n - sum(sizes)]:
+        sizes[k] += 1
+    return sizes
+
+
+def random_parts(n: int, ratios: Sequence[float], seed: int) -> list[Rows]:
+    """Return disjoint, covering parts of 0 to n - 1, each in ascending order."""
+    return _cut(Permutation(n, seed, purpose="split").rows(slice(0, n)), sizes_of(n, ratios))
+
+
+def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
+    """Return parts in which each class has its share, to within one sample.
+
+    Raises `UsageError` for a class with fewer samples than there are parts.
+    """
+    parts: list[list[Rows]] = [[] for _ in ratios]
+    for k, (label, rows) in enumerate(_by_class(labels)):
+        if len(rows) < len(ratios):
+            raise UsageError(
+                f"Class {label!r} has {len(rows)} samples, too few for {len(ratios)} stratified parts. Leave it out, or split "
+                "at random."
+            )
+        order = rows[Permutation(len(rows), seed, epoch=k, purpose="stratify").rows(slice(0, len(rows)))]
+        for part, piece in zip(parts, _cut(order, sizes_of(len(rows), ratios)), strict=True):
+            part.append(piece)
+    return [np.sort(np.concatenate(part)) if part else np.empty(0, np.intp) for part in parts]
+
+
+def folds_of(n: int, folds: int, seed: int, labels: NDArray[np.generic] | None = None) -> list[Rows]:
+    """Return the held-out rows of each fold: disjoint, covering, of sizes that differ by one at most (by class, too)."""
+    if not 2 <= folds <= max(n, 1):
+        raise UsageError(f"{n} samples cannot be put into {folds} folds. Use between 2 and {n}.")
+    if labels is None:
+        order = Permutation(n, seed, purpose="folds").rows(slice(0, n))
+        return [np.sort(order[k::folds]) for k in range(folds)]
+    turn, which = 0, np.empty(n, np.intp)
+    for k, (label, rows) in enumerate(_by_class(labels)):
+        if len(rows) < folds:
+            raise UsageError(f"Class {label!r} has {len(rows)} samples, too few for {folds} stratified folds.")
+        order = rows[Permutation(len(rows), seed, epoch=k, purpose="folds").rows(slice(0, len(rows)))]
+        which[order] = (np.arange(len(rows)) + turn) % folds
+        # The next class goes on where this one ended, so that no fold collects all remainders.
+        turn += len(rows)
+    return [np.flatnonzero(which == k) for k in range(folds)]
+
+
+def rest_of(n: int, rows: Rows) -> Rows:
+    """Return the other rows of 0 to n - 1, in ascending order."""
+    kept = np.ones(n, bool)
+    kept[rows] = False
+    return np.flatnonzero(kept)
+
+
+def shard_of(n: int, count: int, rank: int) -> range:
+    """Return the places of shard `rank` of `count`: every count-th, so that shards differ by one sample at most.
+
+    >>> list(shard_of(7, 3, 0)), list(shard_of(7, 3, 2))
+    ([0, 3, 6], [2, 5])
+    """
+    if count < 1 or not 0 <= rank < count:
+        raise UsageError(f"There is no shard {rank} of {count}. Use 0 to {count - 1}.")
+    return range(rank, n, count)
+
+
+def hashed_parts(keys: Sequence[str], ratios: Sequence[float], seed: int) -> list[Rows]:
+    """Return parts decided by each row's own key, so that no row changes its part when others come or go."""
+    sizes_of(1, ratios)
+    borders = np.cumsum(ratios)[:-1]
+    digests = [hashlib.sha256(f"{int(seed)}:{key}".encode()).digest() for key in keys]
+    places = np.array([int.from_bytes(digest[:8], "little") / 2**64 for digest in digests])
+    part = np.searchsorted(borders, places, "right")
+    return [np.flatnonzero(part == k) for k in range(len(ratios))]
+
+
+def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:
+    classes, inverse = np.unique(labels, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    cuts = np.cumsum(np.bincount(inverse, minlength=len(classes)))[:-1]
+    return list(zip(classes.tolist(), np.split(order, cuts), strict=True))
+
+
+def _cut(order: Rows, sizes: Sequence[int]) -> list[Rows]:
+    return [np.sort(part) for part in np.split(order, np.cumsum(sizes)[:-1])]
