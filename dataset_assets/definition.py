@@ -190,9 +190,9 @@ class Dataset:
             check_identifier(name, "split")
             if not isinstance(split, Split):
                 raise DefinitionError(f"Split {name!r} is {split!r}. Write Split(function, argument=file, ...).")
-        for role, stream in self.roles.items():
-            if stream not in self.streams:
-                raise DefinitionError(f"The {role} is {stream!r}, which is no stream.{nearest(stream, self.streams)}")
+        for role, named in self.roles.items():
+            if named not in self.streams:
+                raise DefinitionError(f"The {role} is {named!r}, which is no stream.{nearest(named, self.streams)}")
         for check, chosen in self.checks.items():
             _check_check(check, chosen)
         for alias in self.aliases:

@@ -18,6 +18,10 @@ FORMAT = 1
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
+class NewerFormat(DecodeError):
+    """A pointer, index or version that a newer release wrote; it is never taken for a damaged one and replaced."""
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """One file of a stream."""
@@ -106,7 +110,9 @@ class Version:
 def canonical(document: Any) -> bytes:
     """Return an index or a version as the bytes that are stored: sorted keys, UTF-8, no floats."""
     plain = _plain(document if isinstance(document, Mapping) else _fields(document))
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # What UTF-8 cannot hold, such as half of a surrogate pair, is an escape that JSON reads too.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def digest_of(document: Any) -> str:
@@ -157,10 +163,11 @@ def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None
             data = file.read()
     except FileNotFoundError:
         return None, None
-    found = _parsed(data, key).get("version")
-    if not isinstance(found, str) or not _HEX.fullmatch(found):
-        raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. Prepare {dataset} again to mend it.")
-    return found, sha256_hex(data)
+    found = _parsed(data, key, dataset)
+    version = found.get("version")
+    if not isinstance(version, str) or not _HEX.fullmatch(version):
+        raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. {_mend(dataset)}")
+    return version, sha256_hex(data)
 
 
 def pointer_to(version: str) -> bytes:
@@ -170,14 +177,15 @@ def pointer_to(version: str) -> bytes:
 
 def read_split_index(storage: Storage, dataset: str, split: str, digest: str) -> SplitIndex:
     """Read a split's index and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    raw = _read(storage, index_key(dataset, split, digest), digest, f"split {split} of {dataset}")
+    raw = _read(storage, index_key(dataset, split, digest), digest, dataset, f"index {digest} of split {split}")
     try:
         streams = {check_identifier(name, "stream"): _stream(value) for name, value in raw.pop("streams").items()}
+        raw["arguments"] = _restored(raw["arguments"])
         raw["sources"] = tuple(UsedFile(**value) for value in raw["sources"])
         raw["findings"] = tuple(Finding(**value) for value in raw["findings"])
         found = SplitIndex(streams=streams, **raw)
     except (TypeError, KeyError, AttributeError) as error:
-        raise _malformed(index_key(dataset, split, digest), error) from error
+        raise _malformed(index_key(dataset, split, digest), dataset, error) from error
     if (found.dataset, found.split) != (dataset, split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     return found
@@ -185,7 +193,7 @@ def read_split_index(storage: Storage, dataset: str, split: str, digest: str) ->
 
 def read_version(storage: Storage, dataset: str, digest: str) -> Version:
     """Read a version and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    raw = _read(storage, version_key(dataset, digest), digest, f"version {digest} of {dataset}")
+    raw = _read(storage, version_key(dataset, digest), digest, dataset, f"version {digest}")
     try:
         raw["findings"] = tuple(Finding(**value) for value in raw["findings"])
         found = Version(**raw)
@@ -193,39 +201,43 @@ def read_version(storage: Storage, dataset: str, digest: str) -> Version:
             check_identifier(name, "split")
             _checked_hex(split)
     except (TypeError, KeyError, AttributeError) as error:
-        raise _malformed(version_key(dataset, digest), error) from error
+        raise _malformed(version_key(dataset, digest), dataset, error) from error
     if found.dataset != check_dataset_name(dataset):
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
 
 
-def _read(storage: Storage, key: str, digest: str, what: str) -> dict[str, Any]:
+def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> dict[str, Any]:
     try:
         with storage.get(key) as file:
             data = file.read()
     except FileNotFoundError as error:
-        raise NotPrepared(f"There is no {what} in {storage.url}. It may have been collected, or never prepared there.") from error
+        raise NotPrepared(
+            f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. {_mend(dataset)}"
+        ) from error
     if (found := sha256_hex(data)) != digest:
-        raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}. It was damaged; prepare the dataset again.")
-    raw = _parsed(data, key)
-    if raw.get("format") != FORMAT:
-        raise DecodeError(f"{key} has format {raw.get('format')!r}; this release reads {FORMAT}. Upgrade dataset_assets.")
-    return raw
+        raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
+    return _parsed(data, key, dataset)
 
 
-def _parsed(data: bytes, key: str) -> dict[str, Any]:
+def _parsed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as error:
-        raise _malformed(key, error) from error
+    except (ValueError, RecursionError) as error:
+        raise _malformed(key, dataset, error) from error
     if not isinstance(found, dict):
-        raise _malformed(key, TypeError("not an object"))
+        raise _malformed(key, dataset, TypeError("it is no object"))
+    written = found.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise NewerFormat(f"{key} has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets.")
+    if written != FORMAT:
+        raise _malformed(key, dataset, TypeError(f"its format is {written!r}"))
     return found
 
 
 def _stream(raw: dict[str, Any]) -> StoredStream:
     stored = tuple(StoredFile(_checked_hex(f["sha256"]), int(f["bytes"]), int(f["samples"])) for f in raw["files"])
-    return StoredStream(raw["format"], raw["parameters"], raw["writer"], raw["suffix"], stored)
+    return StoredStream(raw["format"], _restored(raw["parameters"]), raw["writer"], raw["suffix"], stored)
 
 
 def _checked_hex(digest: Any) -> str:
@@ -234,8 +246,12 @@ def _checked_hex(digest: Any) -> str:
     return digest
 
 
-def _malformed(key: str, error: Exception) -> DecodeError:
-    return DecodeError(f"{key} is not an index that this release reads ({error}). Prepare the dataset again.")
+def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
+    return DecodeError(f"{key} is damaged, or not what this release reads ({error}). {_mend(dataset)}")
+
+
+def _mend(dataset: str) -> str:
+    return f"Mend it with: dataset-assets prepare {dataset}"
 
 
 def _fields(document: Any) -> dict[str, Any]:
@@ -251,3 +267,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return {"float": repr(value)}
     return _plain(_fields(value)) if hasattr(value, "__dataclass_fields__") else value
+
+
+def _restored(value: Any) -> Any:
+    """Undo `_plain`."""
+    if isinstance(value, dict):
+        return _float_in(value) if value.keys() == {"float"} else {key: _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value
+
+
+def _float_in(value: dict[str, Any]) -> Any:
+    try:
+        found = float(value["float"])
+    except (TypeError, ValueError):
+        return value
+    return found if repr(found) == value["float"] else value

@@ -6,7 +6,7 @@ from typing import BinaryIO, Callable, Mapping
 
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.index import UsedFile
-from dataset_assets.making import RawFile, derive, used_file
+from dataset_assets.making import RawFile, derive, url_of
 from dataset_assets.recipe import derived_recipe, split_recipe
 
 File = RemoteFile | DerivedFile
@@ -30,18 +30,25 @@ class Inputs:
 
     def recipe(self, split: str) -> str:
         """Return the split's recipe; nothing is opened or derived for it."""
-        defined = self.dataset.splits[split]
-        return split_recipe(self.dataset, split, {name: self.identity(file) for name, file in defined.files.items()})
+        return split_recipe(self.dataset, split, self._sources(self.dataset.splits[split]))
 
     def identity(self, file: File) -> str:
-        """Return what stands for a file in a recipe: its content, or for a derived file how it is made."""
+        """Return what stands for a file's content in a recipe: its sha256, or for a derived file how it is made."""
         if isinstance(file, RemoteFile):
             return self.raws[file.identifier].sha256
-        return "recipe:" + derived_recipe(file, {name: self.identity(source) for name, source in file.files.items()})
+        return "recipe:" + derived_recipe(file, self._sources(file))
 
     def used(self, split: str) -> list[UsedFile]:
         """Return the split's files as its index names them; derives those that are not there yet."""
-        return [used_file(name, self.raw(file)) for name, file in self.dataset.splits[split].files.items()]
+        found = []
+        for argument, file in self.dataset.splits[split].files.items():
+            raw = self.raw(file)
+            found.append(UsedFile(argument, file.identifier, raw.sha256, raw.bytes, url_of(file)))
+        return found
+
+    def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
+        # Name and URL are in the index too, and that may depend on nothing but the recipe.
+        return {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
 
     def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, BinaryIO]:
         """Open the file arguments of a split or derived file, until the stack is closed."""

@@ -2,25 +2,26 @@
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterable, Mapping, Sequence, cast
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from dataset_assets import files
 from dataset_assets.checking import check_split
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, SchemaError, SplitFailed, at, nearest
-from dataset_assets.formats import Part, Writer
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError, SchemaError, SplitFailed, at
+from dataset_assets.formats import Part
+from dataset_assets.gathering import Gathered
 from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.loading import open_columns
 from dataset_assets.retrieval import Source, fetch_first, redacted
-from dataset_assets.samples import Columns, Sample, as_block
+from dataset_assets.settings import settings
 
 Progress = Callable[[str, int, "int | None"], None]
 """Told what is being worked on, how much is done and how much there is: bytes of a file, samples of a split."""
 
-HELD_SAMPLES = 1024
-HELD_BYTES = 4 << 20
+ON_THIS_MACHINE = ("file", "package")
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def stage_raw(
         found["sha256"] = _verified(path, file, None if refresh else known)
 
     report = (lambda done, total: progress(file.identifier, done, total)) if progress else None
-    path = folder / file.identifier
+    path = _place(folder, file)
     with at(f"{dataset.name}, file {file.identifier}"):
-        source = fetch_first(file.urls, path, known.source if known and refresh else None, verify, report)
+        source = fetch_first(_allowed(file), path, known.source if known and refresh else None, verify, report)
     if source is None:
         return None
     return StagedRaw(_raw_of(file, found["sha256"], path.stat().st_size, source), path)
@@ -83,11 +84,15 @@ def derive(
     dataset: Dataset, file: DerivedFile, folder: Path, opened: Mapping[str, BinaryIO], recipe: str | None = None
 ) -> StagedRaw:
     """Make a derived file in scratch of its open files; a kept one is known again by its recipe."""
-    path = folder / file.identifier
+    path = _place(folder, file)
     with at(f"{dataset.name}, file {file.identifier}"), files.Written(path) as out:
-        for chunk in _run(file, opened):
+        for chunk in _run(file, opened, lambda: f"{out.bytes} bytes"):
+            if not isinstance(chunk, (bytes, bytearray, memoryview)):
+                raise SchemaError(
+                    f"The function {file.function.__qualname__} yielded a {type(chunk).__name__}. Yield bytes from it."
+                )
             out.write(chunk)
-    url = f"derived:{file.function.__module__}.{file.function.__qualname__}"
+    url = url_of(file)
     return StagedRaw(RawFile(file.identifier, files.sha256_of(path), path.stat().st_size, url, recipe, Source(url)), path)
 
 
@@ -111,8 +116,8 @@ def make_split(
         for writer in writers.values():
             stack.callback(writer.discard)
         with at(f"{dataset.name}, split {split}"):
-            written = _Written(writers)
-            for yielded in _run(defined, opened):
+            written = Gathered(dataset.streams, writers, defined.function.__qualname__)
+            for yielded in _run(defined, opened, lambda: f"{written.samples} samples"):
                 written.add(yielded)
                 if progress:
                     progress(f"{dataset.name} {split}", written.samples, None)
@@ -135,16 +140,35 @@ def make_split(
     return StagedSplit(_checked(index, paths), paths)
 
 
-def used_file(argument: str, raw: RawFile) -> UsedFile:
-    """Return how an index names a file that a split was made of."""
-    return UsedFile(argument, raw.name, raw.sha256, raw.bytes, raw.url)
+def url_of(file: RemoteFile | DerivedFile) -> str:
+    """Return what an index says of where a file is from: its first URL, whichever mirror answered."""
+    return redacted(file.urls[0]) if isinstance(file, RemoteFile) else f"derived:{file.function.__qualname__}"
+
+
+def _place(folder: Path, file: RemoteFile | DerivedFile) -> Path:
+    # Beside the folders of splits, any of which may be called like a file.
+    files.make_folder(folder / "raw")
+    return folder / "raw" / file.identifier
+
+
+def _allowed(file: RemoteFile) -> tuple[str, ...]:
+    """Return the URLs that may be asked now."""
+    if not settings().offline:
+        return file.urls
+    found = tuple(url for url in file.urls if urlsplit(url).scheme in ON_THIS_MACHINE)
+    if not found:
+        raise RetrievalError(
+            f"{redacted(file.urls[0])} was not asked, because the setting `offline` is on. Switch it off "
+            "(DATASET_ASSETS_OFFLINE=0), or prepare where there is a network and copy the storage."
+        )
+    return found
 
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
     with ExitStack() as stack:
         columns = open_columns(index, lambda name, k: stack.enter_context(open(paths[name][k], "rb")))
         findings = check_split(index.samples, index.streams, columns)
-    return SplitIndex(**{**{name: getattr(index, name) for name in index.__dataclass_fields__}, "findings": findings})
+    return replace(index, findings=findings)
 
 
 def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:
@@ -153,89 +177,34 @@ def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapp
     return StoredStream(kind.name, parameters, kind.version, kind.suffix, stored)
 
 
-def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO]) -> Iterable[Any]:
+def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Callable[[], str]) -> Iterator[Any]:
     """Yield what a user's function yields; an error of its own becomes the cause of a `SplitFailed`."""
     name = applied.function.__qualname__
-    at_yield = 0
     try:
-        result = applied.function(**{argument: opened.get(argument, value) for argument, value in applied.arguments.items()})
-        if result is None:
-            raise SchemaError(f"The function {name} returned None. Yield samples, blocks or bytes from it.")
-        for yielded in result:
-            yield yielded
-            at_yield += 1
+        result = applied.function(**applied.plain, **opened)
+        if result is None or isinstance(result, (Mapping, str, bytes)) or not hasattr(result, "__iter__"):
+            raise SchemaError(
+                f"The function {name} returned {'None' if result is None else f'a {type(result).__name__}'}. Let it "
+                "`yield` samples or blocks, or a file's bytes."
+            )
+        yield from result
     except DatasetAssetsError:
         raise
     except Exception as error:
         raise SplitFailed(
-            f"the function {name} raised {type(error).__name__}: {error} (after {at_yield} yields). "
-            "Its own traceback is above."
+            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: {error}. "
+            "Mend it; its own traceback is above."
         ) from error
 
 
-class _Written:
-    """Hands samples, gathered into blocks, and blocks to the streams' writers."""
-
-    def __init__(self, writers: Mapping[str, Writer]) -> None:
-        self.writers = writers
-        self.samples = 0
-        self.held: list[Sample] = []
-        self.held_bytes = 0
-
-    def add(self, yielded: Any) -> None:
-        """Add a sample or a block."""
-        block = as_block(yielded)
-        if block is None:
-            self._hold(yielded)
-        else:
-            self._flush()
-            self._append(block)
-
-    def close(self) -> dict[str, tuple[list[Part], dict[str, Any]]]:
-        """Finish all streams."""
-        self._flush()
-        closed = {}
-        for name, writer in self.writers.items():
-            with at(f"stream {name}"):
-                closed[name] = writer.close()
-        return closed
-
-    def _hold(self, sample: Sample) -> None:
-        self._same_streams(sample)
-        self.held.append(sample)
-        self.held_bytes += sum(_size(value) for value in sample.values())
-        if len(self.held) >= HELD_SAMPLES or self.held_bytes >= HELD_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self.held:
-            held, self.held, self.held_bytes = self.held, [], 0
-            self._append(Columns({name: [sample[name] for sample in held] for name in self.writers}))
-
-    def _append(self, block: Columns) -> None:
-        self._same_streams(block)
-        for name, writer in self.writers.items():
-            with at(f"stream {name}"):
-                writer.append(block[name])
-        self.samples += block.samples
-
-    def _same_streams(self, found: Mapping[str, Any]) -> None:
-        if found.keys() == self.writers.keys():
-            return
-        missing, extra = self.writers.keys() - found.keys(), found.keys() - self.writers.keys()
-        hint = nearest(min(extra), self.writers) if extra else ""
-        raise SchemaError(
-            f"sample {self.samples + len(self.held)}: streams {', '.join(map(str, found))}; missing: "
-            f"{', '.join(sorted(missing)) or 'none'}, unknown: {', '.join(sorted(map(str, extra))) or 'none'}."
-            f"{hint} Yield a value for each declared stream."
-        )
-
-
-def _size(value: Any) -> int:
-    size = getattr(value, "nbytes", None)
-    if size is None:
-        size = len(value) if isinstance(value, (str, bytes, bytearray, list)) else 32
-    return cast(int, size)
+def _where(error: Exception, applied: Split | DerivedFile) -> str:
+    """Return the line of the user's function at which an error came out of it."""
+    code, trace = getattr(applied.function, "__code__", None), error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is code:
+            return f", at {code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return ""
 
 
 def _verified(path: Path, file: RemoteFile, known: RawFile | None) -> str:
@@ -265,4 +234,4 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _raw_of(file: RemoteFile, sha256: str, size: int, source: Source) -> RawFile:
-    return RawFile(file.identifier, sha256, size, redacted(file.urls[0]), file.digest, source)
+    return RawFile(file.identifier, sha256, size, url_of(file), file.digest, source)
