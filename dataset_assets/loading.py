@@ -1,12 +1,15 @@
 """Opening what exists: name -> version -> splits -> views. Nothing is downloaded, written or locked."""
 
+import random
 from typing import Any, BinaryIO, Callable, Literal, Mapping, overload
 
 from dataset_assets import files
-from dataset_assets.errors import DigestMismatch, NotFound, NotPrepared, StoredFileDamaged, UnknownSplit, nearest
-from dataset_assets.formats import format_named
+from dataset_assets.errors import (
+    DecodeError, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged, UnknownSplit, UsageError, at, nearest,
+)
+from dataset_assets.formats import Format, format_named
 from dataset_assets.index import (
-    SplitIndex, Version, raw_key, read_pointer, read_split_index, read_version, stream_key,
+    SplitIndex, StoredStream, Version, raw_key, read_pointer, read_split_index, read_version, stream_key,
 )
 from dataset_assets.names import split_pin
 from dataset_assets.settings import settings
@@ -28,9 +31,11 @@ def load(
     """Open the released splits of a dataset, or one of them; `name@digest` opens that version and no other.
 
     The index is held against its digest and every file's size always, the bytes when asked: `verify="all"` hashes every
-    file, "sample" one in ten of them, at least one a stream. Raises `NotPrepared`, `UnknownSplit`, `StoredFileDamaged`,
-    `DigestMismatch`.
+    file, "sample" one in ten of each stream, at least one, chosen by chance. Raises `NotPrepared`, `UnknownSplit`,
+    `StoredFileDamaged`, `DigestMismatch`.
     """
+    if verify not in (None, "all", "sample"):
+        raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
     plain, pin = split_pin(name)
     version, digest = open_version(store, plain, pin)
@@ -64,16 +69,31 @@ def open_split(
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
     columns = open_columns(index, opener.stream)
+    opener.check_lengths(columns)
     origin = Origin(name, split, digest, version, dict(index.roles), classes_of(index))
     return Stored(origin, columns, opener, (_reopen, (storage.url, name, split, digest, version)))
 
 
 def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> dict[str, Any]:
     """Open the columns of a split; `opened` opens file k of a stream."""
-    return {
-        name: format_named(stream.format, stream.parameters).open([opened(name, k) for k in range(len(stream.files))])
-        for name, stream in index.streams.items()
-    }
+    found = {}
+    for name, stream in index.streams.items():
+        with at(f"{index.dataset}, split {index.split}, stream {name}"):
+            found[name] = _format_of(stream).open([opened(name, k) for k in range(len(stream.files))])
+    return found
+
+
+def _format_of(stream: StoredStream) -> Format:
+    try:
+        found = format_named(stream.format, stream.parameters)
+    except TypeError as error:
+        raise DecodeError(f"format {stream.format!r} cannot have {dict(stream.parameters)}. Upgrade dataset_assets.") from error
+    if found.version < stream.writer:
+        raise IntegrityError(
+            f"it was written by version {stream.writer} of format {stream.format!r}; here is {found.version}. Upgrade "
+            "dataset_assets, or the package that has the format."
+        )
+    return found
 
 
 def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
@@ -121,16 +141,26 @@ class StoredFiles(Opener):
                 if found != file.bytes:
                     raise self._gone(name, part, f"has {found} bytes, not the {file.bytes} it was written with")
 
+    def check_lengths(self, columns: Mapping[str, Any]) -> None:
+        """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
+        for name, column in columns.items():
+            if len(column) != self.index.samples:
+                raise StoredFileDamaged(
+                    f"{self._place(name)} holds {len(column)} samples, not {self.index.samples} as its index says. Delete "
+                    f"its files in {self.storage.url}, and mend it with: dataset-assets prepare {self.index.dataset}"
+                )
+
     def verify(self, every: int = 1) -> None:
-        """Hash one file in `every`, at least one a stream; raise `DigestMismatch` for one that differs."""
+        """Hash one file in `every`, at least one a stream, chosen by chance; raise `DigestMismatch` for one that differs."""
         for name, stream in self.index.streams.items():
-            for part, file in enumerate(stream.files[::every]):
-                with self.stream(name, part * every) as opened:
+            count = -(-len(stream.files) // every)
+            for part in sorted(random.sample(range(len(stream.files)), count)):
+                with self.stream(name, part) as opened:
                     found = files.sha256_in(opened)
-                if found != file.sha256:
+                if found != stream.files[part].sha256:
                     raise DigestMismatch(
-                        f"{self._key(name, part * every)} in {self.storage.url} has sha256 {found}, not the one in its "
-                        f"name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
+                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, not "
+                        f"that of its name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
                     )
 
     def _key(self, stream: str, part: int) -> str:

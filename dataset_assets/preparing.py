@@ -7,13 +7,13 @@ from typing import BinaryIO, Mapping
 
 from dataset_assets import checking
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
-from dataset_assets.errors import CheckFailed
+from dataset_assets.errors import CheckFailed, DigestMismatch, NotFound
 from dataset_assets.index import Finding, SplitIndex, Version, raw_key
 from dataset_assets.inputs import Inputs
 from dataset_assets.loading import index_of, load, open_split
 from dataset_assets.making import Progress, RawFile, derive, make_split, stage_raw
 from dataset_assets.publishing import (
-    current_version, made_raw, made_split, point_to, publish_raw, publish_split, publish_version, recorded_raw,
+    check_raw, current_version, made_raw, made_split, publish_raw, publish_split, publish_version, recorded_raw, release,
     usable_raw,
 )
 from dataset_assets.recipe import release_recipe
@@ -40,9 +40,9 @@ def prepare(
     if not (current and current.recipe == release_recipe(definition, splits)):
         views = {split: open_split(store, definition.name, split, digest) for split, digest in splits.items()}
         version = check_version(definition, views)
-        released = publish_version(store, version)
-        refuse_or_pass(version, released)
-        point_to(store, definition.name, released, pointer)
+        if version.refused:
+            refuse_or_pass(version, publish_version(store, version))
+        released = release(store, version, pointer)
     return load(f"{definition.name}@{released}", storage=store)
 
 
@@ -101,6 +101,8 @@ class _Workshop:
         self.dataset, self.storage, self.progress = dataset, storage, progress
         self.settings = settings()
         self.stack = ExitStack()
+        self.inputs = Inputs(dataset, {}, self._open, self._scratch)
+        self.whole: set[str] = set()
         self._folder: Path | None = None
 
     def __enter__(self) -> "_Workshop":
@@ -111,41 +113,52 @@ class _Workshop:
 
     def splits(self) -> dict[str, str]:
         """Return the digest of each split's index; what is not there is retrieved and made."""
-        raws = {name: self._remote(file) for name, file in self.dataset.remote_files.items()}
-        inputs = Inputs(self.dataset, raws, self._open, self._scratch)
-        for file in self.dataset.files.values():
-            if isinstance(file, DerivedFile) and file.keep:
-                inputs.raws[file.identifier] = self._kept(file, inputs)
-        return {split: self._split(split, inputs) for split in self.dataset.splits}
+        for name, file in self.dataset.files.items():
+            if isinstance(file, RemoteFile):
+                self.inputs.raws[name] = usable_raw(self.storage, self.dataset, file) or self._retrieved(file)
+            elif file.keep:
+                recipe = self.inputs.identity(file)
+                self.inputs.raws[name] = made_raw(self.storage, self.dataset, name, recipe) or self._derived(file, recipe)
+        return {split: self._split(split) for split in self.dataset.splits}
 
-    def _split(self, split: str, inputs: Inputs) -> str:
-        recipe = inputs.recipe(split)
+    def _split(self, split: str) -> str:
+        recipe = self.inputs.recipe(split)
         if made := made_split(self.storage, self.dataset, split, recipe):
             return made[1]
         with ExitStack() as stack:
-            opened = inputs.opened(self.dataset.splits[split], stack)
-            folder, size = self._scratch() / split, self.settings.file_bytes
-            staged = make_split(self.dataset, split, recipe, inputs.used(split), opened, folder, size, self.progress)
+            opened = self.inputs.opened(self.dataset.splits[split], stack)
+            folder, size, used = self._scratch() / split, self.settings.file_bytes, self.inputs.used(split)
+            staged = make_split(self.dataset, split, recipe, used, opened, folder, size, self.progress)
         return publish_split(self.storage, staged)
 
-    def _remote(self, file: RemoteFile) -> RawFile:
-        if raw := usable_raw(self.storage, self.dataset, file):
-            return raw
+    def _retrieved(self, file: RemoteFile) -> RawFile:
         known = recorded_raw(self.storage, self.dataset, file)
         staged = stage_raw(self.dataset, file, self._scratch(), known=known, progress=self.progress)
         assert staged is not None  # only a refresh asks whether the source is unchanged
+        self.whole.add(file.identifier)
         return publish_raw(self.storage, self.dataset, staged)
 
-    def _kept(self, file: DerivedFile, inputs: Inputs) -> RawFile:
-        recipe = inputs.identity(file)
-        if made := made_raw(self.storage, self.dataset, file.identifier, recipe):
-            return made
+    def _derived(self, file: DerivedFile, recipe: str) -> RawFile:
         with ExitStack() as stack:
-            staged = derive(self.dataset, file, self._scratch(), inputs.opened(file, stack), recipe)
+            staged = derive(self.dataset, file, self._scratch(), self.inputs.opened(file, stack), recipe)
+        self.whole.add(file.identifier)
         return publish_raw(self.storage, self.dataset, staged)
 
     def _open(self, raw: RawFile) -> BinaryIO:
+        if raw.name not in self.whole:
+            self._see_that_it_is_whole(raw)
         return self.storage.get(raw_key(self.dataset.name, raw.name, raw.sha256))
+
+    def _see_that_it_is_whole(self, raw: RawFile) -> None:
+        """Hash a file that was stored some time ago, before anything is made of it; get it again if it was damaged."""
+        try:
+            check_raw(self.storage, self.dataset, raw)
+            self.whole.add(raw.name)
+        except (DigestMismatch, NotFound):
+            file = self.dataset.files[raw.name]
+            again = self._retrieved(file) if isinstance(file, RemoteFile) else self._derived(file, raw.digest or "")
+            if again.sha256 != raw.sha256:
+                raise
 
     def _scratch(self) -> Path:
         if self._folder is None:

@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Mapping
 
+from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.errors import Conflict, DatasetAssetsError, StoredFileDamaged
+from dataset_assets.errors import Conflict, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged
 from dataset_assets.index import (
-    SplitIndex, Version, canonical, digest_of, index_key, pointer_key, pointer_to, raw_key, read_pointer,
+    NewerFormat, SplitIndex, Version, canonical, digest_of, index_key, pointer_key, pointer_to, raw_key, read_pointer,
     read_split_index, read_version, sha256_hex, source_key, stream_key, version_key,
 )
 from dataset_assets.loading import StoredFiles
@@ -21,13 +22,20 @@ from dataset_assets.retrieval import Source, redacted
 from dataset_assets.storage import Storage, size_of
 
 
+# What cannot be read is made again; that the storage itself fails is another thing.
+UNUSABLE = (IntegrityError, NotFound)
+
+
 def raw_record(storage: Storage, dataset: str, file: str) -> RawFile | None:
     """Return what is recorded of a raw file, whether or not its bytes are still there."""
     try:
         with storage.get(source_key(dataset, file)) as opened:
             found = json.loads(opened.read())
+        # It is no content-named file, so it carries its own digest.
+        if found.pop("record") != digest_of(found):
+            return None
         return RawFile(**{**found, "source": Source(**found["source"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # A damaged record is no record: the file is retrieved again and recorded anew.
         return None
 
@@ -42,14 +50,39 @@ def usable_raw(storage: Storage, dataset: Dataset, file: RemoteFile) -> RawFile 
     raw = raw_record(storage, dataset.name, file.identifier)
     if raw is None or not has_raw(storage, dataset, raw):
         return None
-    same = raw.url == redacted(file.urls[0]) if file.digest is None else raw.digest == file.digest
-    return raw if same else None
+    if file.digest is None:
+        return raw if raw.url == redacted(file.urls[0]) else None
+    return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
 
 
 def recorded_raw(storage: Storage, dataset: Dataset, file: RemoteFile) -> RawFile | None:
-    """Return what was recorded when this very URL was first retrieved."""
+    """Return what was recorded when this very URL was first retrieved; if the record is lost, what the release says."""
+    url = redacted(file.urls[0])
     raw = raw_record(storage, dataset.name, file.identifier)
-    return raw if raw and raw.url == redacted(file.urls[0]) else None
+    if raw is not None:
+        return raw if raw.url == url else None
+    current, _, _ = current_version(storage, dataset.name)
+    for split, digest in current.splits.items() if current else ():
+        try:
+            sources = read_split_index(storage, dataset.name, split, digest).sources
+        except UNUSABLE:
+            continue
+        for used in sources:
+            if (used.name, used.url) == (file.identifier, url):
+                return RawFile(used.name, used.sha256, used.bytes, url, None, Source(url))
+    return None
+
+
+def check_raw(storage: Storage, dataset: Dataset, raw: RawFile) -> None:
+    """Raise `DigestMismatch` unless a stored raw file has the bytes that were retrieved; `NotPrepared` if it is gone."""
+    key = raw_key(dataset.name, raw.name, raw.sha256)
+    try:
+        with storage.get(key) as opened:
+            found = files.sha256_in(opened)
+    except FileNotFoundError as error:
+        raise NotPrepared(f"The raw file {key} is gone from {storage.url}. Prepare {dataset.name} again.") from error
+    if found != raw.sha256:
+        raise DigestMismatch(f"The raw file {key} in {storage.url} has sha256 {found}. Delete it and prepare again.")
 
 
 def made_raw(storage: Storage, dataset: Dataset, file: str, recipe: str) -> RawFile | None:
@@ -62,7 +95,8 @@ def publish_raw(storage: Storage, dataset: Dataset, staged: StagedRaw) -> RawFil
     """Store a raw file under its content, then what is known of its source."""
     raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
     storage.put(raw_key(dataset.name, raw.name, raw.sha256), staged.path)
-    storage.put(source_key(dataset.name, raw.name), json.dumps(asdict(raw), indent=1).encode())
+    record = asdict(raw)
+    storage.put(source_key(dataset.name, raw.name), canonical({**record, "record": digest_of(record)}))
     return raw
 
 
@@ -104,7 +138,7 @@ def made_split(storage: Storage, dataset: Dataset, split: str, recipe: str) -> t
             if index.recipe == recipe:
                 StoredFiles(storage, index).check_sizes()
                 return index, digest
-        except DatasetAssetsError:
+        except UNUSABLE:
             # Damaged work is no work: it is made again, and its files replaced.
             continue
     return None
@@ -114,12 +148,15 @@ def current_version(storage: Storage, dataset: str) -> tuple[Version | None, str
     """Return the released version, its digest and the pointer's own; None for what is absent or damaged."""
     try:
         digest, pointer = read_pointer(storage, dataset)
-    except DatasetAssetsError:
-        with storage.get(pointer_key(dataset)) as opened:
-            return None, None, sha256_hex(opened.read())
+    except NewerFormat:
+        raise
+    except IntegrityError:
+        return None, None, _digest_in(storage, pointer_key(dataset))
     try:
         return (read_version(storage, dataset, digest) if digest else None), digest, pointer
-    except DatasetAssetsError:
+    except NewerFormat:
+        raise
+    except UNUSABLE:
         return None, None, pointer
 
 
@@ -135,6 +172,9 @@ def release(storage: Storage, version: Version, expected: str | None) -> str:
     digest = digest_of(version)
     if current_version(storage, version.dataset)[1] != digest:
         publish_version(storage, version)
+        # A collector may have taken what it saw no version of; from here on it sees this one.
+        for split, index in version.splits.items():
+            StoredFiles(storage, read_split_index(storage, version.dataset, split, index)).check_sizes()
         point_to(storage, version.dataset, digest, expected)
     return digest
 
@@ -160,3 +200,11 @@ def _candidates(storage: Storage, dataset: Dataset, split: str) -> Mapping[str, 
     # A listing may lag; it only saves work.
     names = (key.rsplit("/", 1)[1] for key in storage.list(storage_key(dataset.name, split, "index")))
     return dict.fromkeys([*found, *sorted(name.removesuffix(".json") for name in names)])
+
+
+def _digest_in(storage: Storage, key: str) -> str | None:
+    try:
+        with storage.get(key) as opened:
+            return sha256_hex(opened.read())
+    except FileNotFoundError:
+        return None

@@ -1,7 +1,8 @@
 """What passes between split functions, formats and views: blocks of equally long columns, and single samples."""
 
 import sys
-from typing import Any, Iterator, Mapping, Protocol, Sequence, runtime_checkable
+from bisect import bisect_right
+from typing import Any, Callable, Iterator, Mapping, Protocol, Sequence, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,11 @@ class Column(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int) -> Any:
-        """Return one value; `0 <= i < len`."""
+        """Return one value; `0 <= i < len`. Raises IndexError at `len`."""
         ...
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        """Return the values at these rows as one block, in `out` where the format can fill one."""
+        """Return the values at these rows as one block, in `out` where the format can fill one. Raises IndexError."""
         ...
 
     def slice(self, lo: int, hi: int) -> Any:
@@ -41,7 +42,7 @@ class Columns(Mapping[str, Any]):
 
     def __init__(self, columns: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         self._columns = {**(columns or {}), **more}
-        lengths = {name: len(column) for name, column in self._columns.items()}
+        lengths = {name: _length(name, column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
             found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
             raise SchemaError(f"The columns of a block have different lengths: {found}. Yield as many of each.")
@@ -69,9 +70,9 @@ def as_block(yielded: Any) -> Columns | None:
         return yielded
     # A block of a library that nobody imported cannot have been yielded; so neither is imported to find out.
     if (pandas := sys.modules.get("pandas")) and isinstance(yielded, pandas.DataFrame):
-        return Columns({str(name): yielded[name] for name in yielded.columns})
+        return _columns([str(name) for name in yielded.columns], lambda k: yielded.iloc[:, k])
     if (arrow := sys.modules.get("pyarrow")) and isinstance(yielded, (arrow.RecordBatch, arrow.Table)):
-        return Columns({name: yielded.column(name) for name in yielded.schema.names})
+        return _columns(yielded.schema.names, yielded.column)
     if isinstance(yielded, Mapping):
         return None
     raise SchemaError(
@@ -86,33 +87,28 @@ class Chained:
     def __init__(self, parts: Sequence[Column]) -> None:
         self.parts = list(parts)
         self.starts = np.cumsum([0, *(len(part) for part in parts)])
+        self._starts: list[int] = self.starts.tolist()
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return self._starts[-1]
 
     def __getitem__(self, i: int) -> Any:
-        part = int(np.searchsorted(self.starts, i, "right")) - 1
-        return self.parts[part][i - int(self.starts[part])]
+        part = bisect_right(self._starts, i) - 1
+        if not 0 <= part < len(self.parts):
+            raise IndexError(f"value {i} of a stream of {len(self)}")
+        return self.parts[part][i - self._starts[part]]
 
     def take(self, indices: Indices, out: Any = None) -> Any:
         """Gather from each part what lies in it, back in the order that was asked for."""
-        where = np.searchsorted(self.starts, indices, "right") - 1
-        order = np.argsort(where, kind="stable")
-        pieces = [
-            self.parts[part].take(indices[rows] - self.starts[part])
-            for part in range(len(self.parts))
-            if len(rows := order[where[order] == part])
-        ]
-        back = np.empty(len(order), np.intp)
-        back[order] = np.arange(len(order))
-        return pick(join(pieces) if pieces else self.slice(0, 0), back, out)
+        check_rows(indices, len(self))
+        groups, order = grouped(self.starts, indices)
+        if len(groups) == 1 and order is None:
+            return self.parts[groups[0][0]].take(groups[0][1], out)
+        pieces = [self.parts[part].take(rows) for part, rows in groups]
+        return put_back(pieces, order, out) if pieces else self.slice(0, 0)
 
     def slice(self, lo: int, hi: int) -> Any:
-        pieces = [
-            part.slice(max(lo - start, 0), min(hi - start, len(part)))
-            for part, start in zip(self.parts, self.starts[:-1].tolist())
-            if start < hi and start + len(part) > lo
-        ]
+        pieces = [self.parts[part].slice(*rows) for part, rows in spans(self._starts, lo, hi)]
         return join(pieces) if pieces else self.parts[0].slice(0, 0)
 
 
@@ -121,35 +117,145 @@ def chained(parts: Sequence[Column]) -> Column:
     return parts[0] if len(parts) == 1 else Chained(parts)
 
 
+def spans(starts: Sequence[int], lo: int, hi: int) -> list[tuple[int, tuple[int, int]]]:
+    """Return which rows of which part lie between `lo` and `hi`; part k is what is from starts[k] to starts[k + 1].
+
+    >>> spans([0, 3, 3, 5], 2, 5)
+    [(0, (2, 3)), (2, (0, 2))]
+    """
+    found = []
+    part = bisect_right(starts, lo) - 1
+    while part < len(starts) - 1 and starts[part] < hi:
+        rows = max(lo - starts[part], 0), min(hi, starts[part + 1]) - starts[part]
+        if rows[0] < rows[1]:
+            found.append((part, rows))
+        part += 1
+    return found
+
+
+def grouped(starts: NDArray[np.intp], rows: Indices) -> tuple[list[tuple[int, Indices]], Indices | None]:
+    """Return which rows of which part are asked for, part by part, and the place of each in what was asked for.
+
+    The places are None where the rows are in the order of the parts already.
+    """
+    if not len(rows):
+        return [], None
+    part = np.searchsorted(starts, rows, "right") - 1
+    order = None
+    if (part[1:] < part[:-1]).any():
+        order = np.argsort(part, kind="stable")
+        part, rows = part[order], rows[order]
+    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(rows)]
+    groups = [(k := int(part[lo]), rows[lo:hi] - starts[k]) for lo, hi in zip(cuts, cuts[1:])]
+    return groups, order
+
+
+def put_back(pieces: Sequence[Any], order: Indices | None, out: Any = None) -> Any:
+    """Return the pieces as one block, each value at the place that `order` gives it; in `out` if that is an array."""
+    if order is None and out is None:
+        return join(pieces)
+    if not _of_one_kind(pieces):
+        joined = join(pieces)
+        return joined if order is None else pick(joined, _inverse(order))
+    count = sum(map(len, pieces))
+    dtype = np.result_type(*{piece.dtype for piece in pieces})
+    result = np.empty((count, *pieces[0].shape[1:]), dtype) if out is None else out
+    lo = 0
+    for piece in pieces:
+        hi = lo + len(piece)
+        result[slice(lo, hi) if order is None else order[lo:hi]] = piece
+        lo = hi
+    return result
+
+
 def join(blocks: Sequence[Any]) -> Any:
-    """Return blocks of values as one block, of the kind of the first.
+    """Return blocks of values as one block: of the kind of all of them, or else a list of their values.
 
     >>> join([np.array([1, 2]), np.array([3])])
     array([1, 2, 3])
     >>> join([["a"], ["b", "c"]])
     ['a', 'b', 'c']
+    >>> join([np.array([1, 2]), np.array([0.5])])
+    [1, 2, 0.5]
     """
     first = blocks[0]
     if len(blocks) == 1:
         return first
-    if isinstance(first, np.ndarray):
+    if _of_one_kind(blocks):
         return np.concatenate(blocks)
-    if isinstance(first, list):
-        return [value for block in blocks for value in block]
-    import pyarrow
+    if all(hasattr(block, "schema") for block in blocks) and all(block.schema == first.schema for block in blocks):
+        import pyarrow
 
-    return pyarrow.concat_tables(blocks)
+        return pyarrow.concat_tables(blocks)
+    return [value for block in blocks for value in values_of(block)]
 
 
 def pick(block: Any, rows: Indices, out: Any = None) -> Any:
-    """Return some rows of a block, in the order of `rows`, as a block of the same kind.
+    """Return some rows of a block, in the order of `rows`, as a block of the same kind. Raises IndexError.
 
     >>> pick(["a", "b", "c"], np.array([2, 0]))
     ['c', 'a']
     """
     if isinstance(block, np.ndarray):
-        # "clip" because "raise" gathers into a second buffer first; the rows were checked by whoever asks.
-        return np.take(block, rows, 0, out=out, mode="clip") if len(block) else block[:0]
+        if out is None:
+            return block.take(rows, 0)
+        # "clip" because "raise" with a buffer gathers into a second one first.
+        check_rows(rows, len(block))
+        return np.take(block, rows, 0, out=out, mode="clip") if len(block) else out
     if isinstance(block, list):
         return [block[i] for i in rows.tolist()]
     return block.take(rows)
+
+
+def values_of(block: Any) -> list[Any]:
+    """Return a block as single values: numbers as Python's, the rows of arrays and tables as arrays and mappings."""
+    if isinstance(block, np.ndarray):
+        return block.tolist() if block.ndim == 1 and block.dtype.kind in "biuf" else list(block)
+    if isinstance(block, list):
+        return block
+    values: list[Any] = block.to_pylist()
+    return values
+
+
+def check_rows(rows: Indices, size: int) -> None:
+    """Raise IndexError for a row that is not between 0 and `size`."""
+    # Read as an unsigned number, a negative one is larger than any size.
+    if len(rows) and int(rows.astype(np.intp, copy=False).view(np.uintp).max()) >= size:
+        wrong = rows[(rows < 0) | (rows >= size)]
+        raise IndexError(f"value {wrong[0]} of a stream of {size}")
+
+
+def _inverse(order: Indices) -> Indices:
+    back = np.empty(len(order), np.intp)
+    back[order] = np.arange(len(order))
+    return back
+
+
+def _of_one_kind(blocks: Sequence[Any]) -> bool:
+    """Say whether these are arrays that numpy joins without changing a value: 1 and 0.5 would become 1.0 and 0.5."""
+    if not all(isinstance(block, np.ndarray) for block in blocks):
+        return False
+    first = blocks[0]
+    for block in blocks[1:]:
+        same = block.dtype == first.dtype or (block.dtype.kind == first.dtype.kind and first.dtype.kind in "iufcSU")
+        if not same or block.shape[1:] != first.shape[1:]:
+            return False
+    return True
+
+
+def _length(name: str, column: Any) -> int:
+    try:
+        if not isinstance(column, (str, bytes, Mapping, set, frozenset)):
+            return len(column)
+    except TypeError:
+        pass
+    raise SchemaError(
+        f"The column {name} of a block is a {type(column).__name__}. Give an array, a list or a table with a value for "
+        "each sample; a single sample is a plain dict."
+    )
+
+
+def _columns(names: Sequence[str], column: Callable[[int], Any]) -> Columns:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SchemaError(f"A block has two columns named {', '.join(twice)}. Rename or drop one.")
+    return Columns({name: column(k) for k, name in enumerate(names)})

@@ -1,36 +1,45 @@
 """A folder to work in, on the storage's filesystem; what a killed process left there is swept away by the next one."""
 
+import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 from dataset_assets import files
 
 DAY_SECONDS = 86_400.0
+_OURS: set[str] = set()
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
 def scratch_folder(root: Path) -> Iterator[Path]:
     """Make a folder of one's own under `root`, and remove it at the end, whatever happens inside.
 
-    Its lock is the kernel's and dies with the process, so a folder without a living owner is known for sure.
+    It is locked by the kernel as long as the process lives, and named by host and process, in case locks mean nothing
+    on this filesystem.
     """
     files.make_folder(root)
     sweep(root)
-    folder = root / f"{os.getpid()}-{secrets.token_hex(6)}"
-    with open(f"{folder}.lock", "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        files.make_folder(folder)
+    owner = os.getpid()
+    with _locked(root / f"{_host()}-{owner}-{secrets.token_hex(6)}.lock") as lock:
+        folder = lock.with_suffix("")
+        _OURS.add(folder.name)
         try:
+            files.make_folder(folder)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(lock.name).unlink(missing_ok=True)
+            # A child that was forked inside the block, and leaves it by an error, must not take it from its parent.
+            if os.getpid() == owner:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+                _OURS.discard(folder.name)
 
 
 def sweep(root: Path) -> None:
@@ -39,19 +48,66 @@ def sweep(root: Path) -> None:
         if _abandoned(lock):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink(missing_ok=True)
-    # A lock may be swept in the moment before its owner takes it; a folder left without one is known by its age.
+    # A folder without a lock is of a process that was killed between removing the one and the other.
     for folder in root.iterdir():
         if folder.is_dir() and not folder.with_suffix(".lock").exists() and _age(folder) > DAY_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """Make a file and lock it."""
+    with files.reported(path):
+        lock = _made_and_locked(path)
+    with lock:
+        yield path
+
+
+def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
+    lock = open(path, "wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another process may have swept it in the moment before it was locked.
+        lost = not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        lost = True
+    except OSError as error:
+        lost = False
+        if error.errno not in _NO_LOCKS:
+            lock.close()
+            raise
+    if not lost or not attempts:
+        return lock
+    lock.close()
+    return _made_and_locked(path, attempts - 1)
 
 
 def _abandoned(lock: Path) -> bool:
     try:
         with open(lock, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
     except OSError:
         return False
+    host, _, rest = lock.stem.partition("-")
+    owner = rest.partition("-")[0]
+    if host != _host() or not owner.isdecimal():
+        return _age(lock) > DAY_SECONDS
+    # A process of the same number as ours may have been killed before: in a container it is always the same.
+    return lock.stem not in _OURS if int(owner) == os.getpid() else not _lives(int(owner))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", os.uname().nodename) or "host"
 
 
 def _age(path: Path) -> float:

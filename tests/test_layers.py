@@ -13,13 +13,13 @@ FLOORS = {
     7: ["cli", "__main__", "testing"],
     6: ["orchestration"],
     5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding"],
-    4: ["retrieval", "registry", "searching", "datasets", "checking", "loading", "views"],
+    4: ["retrieval", "registry", "searching", "datasets", "checking", "loading", "loader", "views"],
     3: ["definition", "recipe", "index"],
     2: ["formats", "storage", "settings", "scratch"],
-    1: ["names", "errors", "samples", "orders", "decoding", "files", "plugins", "progress"],
+    1: ["names", "errors", "samples", "orders", "decoding", "files", "plugins", "pool", "progress"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-READING = ("loading", "views")
+READING = ("loading", "loader", "views")
 MAKING = ("definition", "recipe", "registry", "datasets", "inputs", "making", "publishing", "preparing", "retrieval")
 HEAVY = ("dagster", "torch", "pandas", "sqlalchemy", "requests", "obstore", "pyarrow")
 

@@ -11,7 +11,6 @@ from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks
 from dataset_assets.decoding.csv_file import csv_rows
 from dataset_assets.decoding.idx_file import idx, idx_blocks
-
 from dataset_assets.errors import UsageError, nearest
 
 __all__ = ["csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks"]
@@ -30,4 +29,4 @@ def decoder(name: str) -> Callable[..., Iterable[Any]]:
     found = DECODERS.get(name) or plugins.provided("decoders", name)
     if found is None:
         raise UsageError(f"No decoder is named {name!r}.{nearest(name, [*DECODERS, *plugins.names('decoders')])}")
-    return found  # type: ignore[no-any-return]
+    return found

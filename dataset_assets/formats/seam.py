@@ -1,15 +1,19 @@
 """The seam to every format: how a stream's values become finished files, and those files a column again."""
 
+import io
 import mmap
-import threading
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
 
 from dataset_assets import files
+from dataset_assets.errors import SchemaError
 from dataset_assets.samples import Column
 
 FILE_BYTES = 1 << 30
+WORTH_A_THREAD = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -23,14 +27,17 @@ class Part:
 
 
 class Writer(Protocol):
-    """Writes one stream of one split into a folder of its own."""
+    """Writes one stream of one split into a folder of its own.
+
+    The same values give the same files, in whatever blocks they come.
+    """
 
     def append(self, values: Any) -> None:
         """Add a block of values: a list, or an array as its format takes them. Raises `SchemaError`."""
         ...
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
-        """Finish; return the files and the parameters that the values turned out to have (dtype, shape, ...)."""
+        """Finish; return the files, at least one, and the parameters that the values turned out to have (dtype, ...)."""
         ...
 
     def discard(self) -> None:
@@ -54,8 +61,24 @@ class Format(Protocol):
         ...
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open a stream's files as one column, lazily."""
+        """Open a stream's files as one column, lazily; the files are the column's from then on, which may close them.
+
+        Raises `DecodeError` for a file that is not what was written.
+        """
         ...
+
+
+class Misfit(Exception):
+    """A value that does not fit its stream: the `at`-th of a block (None: one of them), and why."""
+
+    def __init__(self, at: int | None, why: str) -> None:
+        super().__init__(why)
+        self.at, self.why = at, why
+
+    def as_error(self, before: int) -> SchemaError:
+        """Return the error for a block that comes after so many samples."""
+        place = f"sample {before} or one soon after" if self.at is None else f"sample {before + self.at}"
+        return SchemaError(f"{place}: {self.why}")
 
 
 class Parts:
@@ -91,29 +114,38 @@ class Parts:
 
 def _closed_and_hashed(file: files.Written) -> str:
     """Force a file to the disk while it is hashed: one waits for the disk, the other for a core."""
-    if file.bytes < (8 << 20):
+    if file.bytes < WORTH_A_THREAD:
         file.close()
         return files.sha256_of(file.path)
-    digest: list[str] = []
-    hashing = threading.Thread(target=lambda: digest.append(files.sha256_of(file.path)))
-    hashing.start()
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        hashed = pool.submit(files.sha256_of, file.path)
         file.close()
-    finally:
-        hashing.join()
-    return digest[0]
+        return hashed.result()
 
 
 def mapped(file: BinaryIO) -> memoryview:
-    """Return the bytes of an open file without reading them: mapped if it is a file on a disk, else its buffer."""
-    if hasattr(file, "getbuffer"):
-        return memoryview(file.getbuffer()).toreadonly()
-    try:
-        descriptor = file.fileno()
-    except OSError:
-        return memoryview(file.read())
-    # An empty file cannot be mapped.
-    if file.seek(0, 2) == 0:
-        return memoryview(b"")
-    return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    """Return the bytes of an open file without reading them: mapped if it is a file on a disk, else its buffer.
 
+    A file that was mapped is closed, which spares its descriptor.
+    """
+    if isinstance(file, io.BytesIO):
+        # Not getbuffer(), which copies bytes that the file shares with others.
+        return memoryview(file.getvalue())
+    # Only a plain file: the descriptor of one that decompresses leads to the compressed bytes.
+    if not isinstance(getattr(file, "raw", file), io.FileIO):
+        file.seek(0)
+        return memoryview(file.read())
+    with file:
+        # An empty file cannot be mapped.
+        return memoryview(_map(file.fileno())) if file.seek(0, 2) else memoryview(b"")
+
+
+def _map(descriptor: int) -> mmap.mmap:
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, trackfd=False)
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+
+
+def name_of(file: BinaryIO) -> str:
+    """Return what an open file is called in a message."""
+    return str(getattr(file, "name", "the stream"))

@@ -1,0 +1,129 @@
+"""Gathering: what a split's function yields, samples or blocks, handed on to the streams' writers in blocks."""
+
+from typing import Any, Mapping
+
+import numpy as np
+
+from dataset_assets.errors import SchemaError, at, nearest
+from dataset_assets.formats import Array, Format, Member, Part, Writer
+from dataset_assets.samples import Columns, Sample, as_block
+
+HELD_SAMPLES = 1024
+HELD_BYTES = 4 << 20
+
+_SMALL = 32
+_FIXED = (str, bytes, int, float, complex, np.generic, type(None))
+
+
+class Gathered:
+    """Gathers single samples into blocks, and hands these and ready blocks to the writers, in order.
+
+    A sample is copied when it comes: its function may use its buffers, lists and mappings again for the next one. And
+    a block is closed where a value has another dtype or shape than the one before: numpy would find one for both.
+    """
+
+    def __init__(self, streams: Mapping[str, Format], writers: Mapping[str, Writer], function: str) -> None:
+        self.writers, self.function = writers, function
+        self.arrays = {name: kind for name, kind in streams.items() if isinstance(kind, Array)}
+        self.samples = 0
+        self.held: dict[str, list[Any]] = {name: [] for name in writers}
+        self.held_samples = self.held_bytes = 0
+        self.shapes: list[Any] = []
+
+    def add(self, yielded: Any) -> None:
+        """Add a sample or a block."""
+        try:
+            block = None if type(yielded) is dict else as_block(yielded)
+            self._same_streams(yielded if block is None else block)
+        except SchemaError:
+            with at(f"the function {self.function}, sample {self.samples}"):
+                raise
+        if block is None:
+            self._hold(yielded)
+        else:
+            self._flush()
+            self._append(block)
+            self.samples += block.samples
+
+    def close(self) -> dict[str, tuple[list[Part], dict[str, Any]]]:
+        """Finish all streams."""
+        self._flush()
+        closed = {}
+        for name, writer in self.writers.items():
+            with at(f"stream {name}"):
+                closed[name] = writer.close()
+        return closed
+
+    def _hold(self, sample: Sample) -> None:
+        owned = {name: _owned(sample[name], name in self.arrays) for name in self.writers}
+        shapes = [_shape(owned[name][0], kind) for name, kind in self.arrays.items()]
+        if shapes != self.shapes:
+            self._flush()
+            self.shapes = shapes
+        for name, (value, size) in owned.items():
+            self.held[name].append(value)
+            self.held_bytes += size
+        self.samples += 1
+        self.held_samples += 1
+        if self.held_samples >= HELD_SAMPLES or self.held_bytes >= HELD_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.held_samples:
+            held, self.held = self.held, {name: [] for name in self.writers}
+            self.held_samples = self.held_bytes = 0
+            self._append(Columns(held))
+
+    def _append(self, block: Columns) -> None:
+        for name, writer in self.writers.items():
+            with at(f"stream {name}"):
+                writer.append(block[name])
+
+    def _same_streams(self, found: Mapping[str, Any]) -> None:
+        if found.keys() == self.writers.keys():
+            return
+        missing, extra = self.writers.keys() - found.keys(), sorted(map(str, found.keys() - self.writers.keys()))
+        raise SchemaError(
+            f"it has the streams {', '.join(map(str, found)) or 'none'}; missing: {', '.join(sorted(missing)) or 'none'}, "
+            f"unknown: {', '.join(extra) or 'none'}.{nearest(extra[0], self.writers) if extra else ''} Yield a value for "
+            "each declared stream."
+        )
+
+
+def _owned(value: Any, stacked: bool) -> tuple[Any, int]:
+    """Return a value that nobody else will change, and about how many bytes it holds."""
+    if isinstance(value, _FIXED):
+        return value, len(value) if isinstance(value, (str, bytes)) else _SMALL
+    if isinstance(value, np.ndarray) or stacked:
+        return _as_array(value)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value), len(value)
+    if isinstance(value, Mapping):
+        pairs = [(key, *_owned(item, False)) for key, item in value.items()]
+        return {key: item for key, item, _ in pairs}, sum(size for *_, size in pairs) + _SMALL
+    if isinstance(value, (list, tuple)):
+        return _owned_all(value)
+    return value, len(value.data) if isinstance(value, Member) else getattr(value, "nbytes", _SMALL)
+
+
+def _owned_all(values: list[Any] | tuple[Any, ...]) -> tuple[Any, int]:
+    if values and isinstance(values[0], (int, float)):  # tokens: a long list of small values
+        return values[:], _SMALL * len(values)
+    pairs = [_owned(value, False) for value in values]
+    owned = [item for item, _ in pairs]
+    return owned if isinstance(values, list) else tuple(owned), sum(size for _, size in pairs) + _SMALL
+
+
+def _as_array(value: Any) -> tuple[Any, int]:
+    try:
+        array = np.array(value)
+    except (ValueError, TypeError):
+        return value, _SMALL  # the writer says what is wrong with it
+    return array, array.nbytes
+
+
+def _shape(value: Any, declared: Array) -> Any:
+    """Return what two values of one block have in common."""
+    shape = value.shape if isinstance(value, np.ndarray) else ()
+    kind = value.dtype if isinstance(value, (np.ndarray, np.generic)) else type(value)
+    return shape if declared.dtype is not None else (kind, shape)

@@ -1,0 +1,59 @@
+"""Buffers for batches: gathering into fresh memory costs five times the gather, all of it page faults."""
+
+import weakref
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Buffer = NDArray[np.uint8]
+KEPT = 8
+
+
+class Pool:
+    """Lends memory for arrays and has it back when the last view of an array is gone.
+
+    An array lies on its buffer through a memoryview, which numpy does not look through: every slice of it, and every
+    tensor made of it, keeps that one array alive, and its end returns the buffer.
+    """
+
+    def __init__(self) -> None:
+        # Deques, not a lock: a buffer may come back in the middle of any line, also of one that holds the lock.
+        self._free: dict[int, deque[Buffer]] = {}
+
+    def gather(self, source: NDArray[Any], where: "slice | NDArray[np.intp]") -> NDArray[Any]:
+        """Return some rows of an array, in memory that is the caller's until he lets go of it."""
+        count = where.stop - where.start if isinstance(where, slice) else len(where)
+        out = self.array((count, *source.shape[1:]), source.dtype)
+        if isinstance(where, slice):
+            np.copyto(out, source[where])
+        elif count:
+            # The rows were checked; "raise", the default, would gather into a second buffer first.
+            np.take(source, where, 0, out=out, mode="clip")
+        return out
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an array of undefined content."""
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if not size:
+            return np.empty(shape, dtype)
+        buffer = self._lent(size)
+        owner = np.frombuffer(memoryview(buffer), dtype, size // dtype.itemsize)
+        weakref.finalize(owner, self._back, buffer).atexit = False
+        return owner.reshape(shape)
+
+    def _lent(self, size: int) -> Buffer:
+        try:
+            return self._free[size].pop()
+        except (KeyError, IndexError):
+            return np.empty(size, np.uint8)
+
+    def _back(self, buffer: Buffer) -> None:
+        self._free.setdefault(buffer.nbytes, deque(maxlen=KEPT)).append(buffer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
