@@ -1,7 +1,7 @@
 """The loader: a view, epoch by epoch, in batches, with a state that says exactly where it is.
 
-The order is arithmetic (`dataset_assets.orders`), so going on at any place costs what beginning costs. Positions are counted
-in the global order of an epoch, never per rank: a state saved on 2 ranks is exact on 3.
+The order is arithmetic (`dataset_assets.orders`), so going on at any place costs what beginning costs. Positions are
+counted in the global order of an epoch, never per rank: a state saved on 2 ranks is exact on 3.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator, Literal, Mapping
 import numpy as np
 
 from dataset_assets.errors import Conflict, UsageError, nearest
-from dataset_assets.orders import Permutation, Rows
+from dataset_assets.orders import Permutation
 from dataset_assets.pool import Pool
 from dataset_assets.samples import Columns
 from dataset_assets.views import View
@@ -101,8 +101,8 @@ class Loader:
         for field in ("format", "library", "stack", "seed"):
             if state.get(field) != mine[field]:
                 raise Conflict(
-                    f"The state has {field} {state.get(field)!r}, this loader {mine[field]!r}: it would not go on with the "
-                    "same samples. Build the loader on the same version and stack, or begin anew."
+                    f"The state has {field} {state.get(field)!r}, this loader {mine[field]!r}: it would not go on with "
+                    "the same samples. Build the loader on the same version and stack, or begin anew."
                 )
         self._at_epoch, self._consumed = int(state["epoch"]), int(state["consumed"])
 
@@ -111,11 +111,9 @@ class Loader:
         text = f"{_described(self.view)}|{len(self.view)}|{self.shuffle}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def order(self, epoch: int, where: slice) -> Where:
+    def order(self, epoch: int, where: Where) -> Where:
         """Return which rows of the view stand at some places of an epoch's global order."""
-        if not self.shuffle:
-            return where
-        return Permutation(len(self.view), self.seed, epoch).rows(where)
+        return Permutation(len(self.view), self.seed, epoch).rows(where) if self.shuffle else where
 
     def _run(self) -> Iterator[Batch]:
         epoch, size = self._at_epoch, len(self.view)
@@ -146,11 +144,9 @@ class Loader:
         spans = [self._mine(lo, end) for lo in steps]
         if self.world == 1 and self.last != "pad":
             places: Where = slice(spans[0].start, spans[-1].stop)
-            rows = self.order(epoch, places)
         else:
-            wanted = np.concatenate([np.arange(span.start, span.stop) for span in spans]) % max(1, len(self.view))
-            rows = self._rows_at(epoch, wanted)
-        block = gathered(self.view, rows, self._pool)
+            places = np.concatenate([np.arange(span.start, span.stop) for span in spans]) % max(1, len(self.view))
+        block = gathered(self.view, self.order(epoch, places), self._pool)
         found, at = [], 0
         for lo, span in zip(steps, spans, strict=True):
             count = span.stop - span.start
@@ -158,9 +154,6 @@ class Loader:
             at += count
             found.append((self._batch(part), lo + self.batch_size * self.world))
         return found
-
-    def _rows_at(self, epoch: int, places: Rows) -> Rows:
-        return Permutation(len(self.view), self.seed, epoch).rows(places) if self.shuffle else places
 
     def _mine(self, lo: int, end: int) -> slice:
         """Return this rank's places of the step that begins at `lo`."""
@@ -274,7 +267,7 @@ def _described(view: View) -> str:
     own = type(view).__name__
     if isinstance(view, Selected):
         order = view.order
-        own += repr(order) if isinstance(order, range) else hashlib.sha256(np.ascontiguousarray(order)).hexdigest()
+        own += repr(order) if isinstance(order, range) else hashlib.sha256(order.tobytes()).hexdigest()
     change = getattr(view, "change", None)
     if change is not None:
         own += f"{getattr(change, '__module__', '')}.{getattr(change, '__qualname__', type(change).__qualname__)}"

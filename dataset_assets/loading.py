@@ -12,6 +12,7 @@ from dataset_assets.index import (
     SplitIndex, StoredStream, Version, raw_key, read_pointer, read_split_index, read_version, stream_key,
 )
 from dataset_assets.names import split_pin
+from dataset_assets.samples import Column, Indices, chained
 from dataset_assets.settings import settings
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.views import Opener, Origin, Stored, View
@@ -177,10 +178,46 @@ class StoredFiles(Opener):
         )
 
 
+class Passing:
+    """A file of a stream that is mapped anew for each block, so that what was read of it is given back."""
+
+    def __init__(self, opener: StoredFiles, stream: str, part: int) -> None:
+        self.opener, self.name, self.part = opener, stream, part
+        self.stream = opener.index.streams[stream]
+
+    def __len__(self) -> int:
+        return self.stream.files[self.part].samples
+
+    def __getitem__(self, i: int) -> Any:
+        return self._column()[i]
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        return self._column().take(indices, out)
+
+    def slice(self, lo: int, hi: int) -> Any:
+        return self._column().slice(lo, hi)
+
+    def _column(self) -> Column:
+        return _format_of(self.stream).open([self.opener.stream(self.name, self.part)])
+
+
+def passing_columns(view: Stored) -> dict[str, Column]:
+    """Return the columns of a view for reading them once, from one end to the other, in little memory."""
+    opener = _opener_of(view)
+    return {
+        name: chained([Passing(opener, name, part) for part in range(len(stream.files))])
+        for name, stream in opener.index.streams.items()
+    }
+
+
 def index_of(view: Stored) -> SplitIndex:
     """Return the index of a view that was opened from a storage."""
+    return _opener_of(view).index
+
+
+def _opener_of(view: Stored) -> StoredFiles:
     assert isinstance(view.opener, StoredFiles)
-    return view.opener.index
+    return view.opener
 
 
 def _reopen(url: str, name: str, split: str, digest: str, version: str | None) -> Stored:

@@ -39,7 +39,7 @@ class Pool:
         if not size:
             return np.empty(shape, dtype)
         buffer = self._lent(size)
-        owner = np.frombuffer(memoryview(buffer), dtype, size // dtype.itemsize)
+        owner = np.frombuffer(buffer.data, dtype, size // dtype.itemsize)
         weakref.finalize(owner, self._back, buffer).atexit = False
         return owner.reshape(shape)
 

@@ -10,7 +10,7 @@ from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
 from dataset_assets.errors import CheckFailed, DigestMismatch, NotFound
 from dataset_assets.index import Finding, SplitIndex, Version, raw_key
 from dataset_assets.inputs import Inputs
-from dataset_assets.loading import index_of, load, open_split
+from dataset_assets.loading import index_of, load, open_split, passing_columns
 from dataset_assets.making import Progress, RawFile, derive, make_split, stage_raw
 from dataset_assets.publishing import (
     check_raw, current_version, made_raw, made_split, publish_raw, publish_split, publish_version, recorded_raw, release,
@@ -79,7 +79,7 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
         if callable(check):
             found.append(checking.run_own(name, check, views))
         else:
-            leakage = checking.check_leakage({split: view.columns for split, view in views.items()}, dataset.roles)
+            leakage = checking.check_leakage({split: passing_columns(view) for split, view in views.items()}, dataset.roles)
             found.append(replace(leakage, severity=dataset.severity(name)))
     return found
 

@@ -15,7 +15,7 @@ from dataset_assets.index import (
     NewerFormat, SplitIndex, Version, canonical, digest_of, index_key, pointer_key, pointer_to, raw_key, read_pointer,
     read_split_index, read_version, sha256_hex, source_key, stream_key, version_key,
 )
-from dataset_assets.loading import StoredFiles
+from dataset_assets.loading import StoredFiles, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.names import storage_key
 from dataset_assets.retrieval import Source, redacted
@@ -136,7 +136,8 @@ def made_split(storage: Storage, dataset: Dataset, split: str, recipe: str) -> t
         try:
             index = read_split_index(storage, dataset.name, split, digest)
             if index.recipe == recipe:
-                StoredFiles(storage, index).check_sizes()
+                # Opened, so that damage which shows is mended, and not met by whoever loads it.
+                open_split(storage, dataset.name, split, digest)
                 return index, digest
         except UNUSABLE:
             # Damaged work is no work: it is made again, and its files replaced.

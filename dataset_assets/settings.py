@@ -61,7 +61,7 @@ def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
             if key not in found:
                 found[key] = (_read(key, value, source), source.named(key))
     found.setdefault("home", (_default_home(), "default"))
-    found.setdefault("storage", (f"file://{found['home'][0] / 'storage'}", "default"))
+    found.setdefault("storage", ((found["home"][0] / "storage").absolute().as_uri(), "default"))
     return {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
 
 

@@ -4,6 +4,7 @@ Everything is kept in `demo/` (or DATASET_ASSETS_HOME), the history of the runs 
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -73,9 +74,10 @@ def main() -> int:
     sys.stdout.flush()
     picture = HOME / "digits.png"
     trained = subprocess.run([sys.executable, ROOT / "examples" / "train.py", NAMES[0], "--picture", picture])
-    storage = f"file://{HOME / 'storage'}"
+    storage = (HOME / "storage").as_uri()
     print(f"\n{time.perf_counter() - began:.0f} s. From any directory:")
-    print(f"  {sys.executable} -c 'from dataset_assets import load; print(load(\"{NAMES[0]}\", storage=\"{storage}\"))'")
+    line = f'from dataset_assets import load; print(load("{NAMES[0]}", storage="{storage}"))'
+    print(f"  {sys.executable} -c {shlex.quote(line)}")
     print("The assets, runs and pictures in Dagster's web UI, at http://127.0.0.1:3000:")
     print(f"  make -C {ROOT} ui DATASET_ASSETS_HOME={HOME} DAGSTER_HOME={HISTORY}")
     return trained.returncode

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import Conflict, UsageError
-from dataset_assets.loader import Loader, ranks
+from dataset_assets.loader import Last, Loader, ranks
 from dataset_assets.pool import Pool
 from dataset_assets.views import View, view_of
 
@@ -24,7 +24,9 @@ def read(batches) -> list[int]:
 
 @given(st.integers(0, 300), st.integers(1, 40), st.booleans(), st.integers(0, 3))
 @settings(deadline=None)
-def test_an_epoch_is_each_sample_once_and_its_streams_stay_together(n: int, size: int, shuffle: bool, threads: int) -> None:
+def test_an_epoch_is_each_sample_once_with_its_streams_together(
+    n: int, size: int, shuffle: bool, threads: int
+) -> None:
     loader = Loader(numbers(n), size, shuffle=shuffle, seed=4, threads=threads)
     batches = list(loader.epoch(0))
     assert len(batches) == len(loader)
@@ -42,8 +44,9 @@ def test_epochs_differ_and_are_the_same_again() -> None:
 
 @given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 5), st.sampled_from(["keep", "drop", "pad"]))
 @settings(deadline=None)
-def test_ranks_take_equally_many_steps_and_share_the_samples(n: int, size: int, world: int, last: str) -> None:
-    loaders = [Loader(numbers(n), size, shuffle=True, seed=2, rank=r, world=world, last=last) for r in range(world)]  # type: ignore[arg-type]
+def test_ranks_take_equally_many_steps_and_share_the_samples(n: int, size: int, world: int, last: Last) -> None:
+    view = numbers(n)
+    loaders = [Loader(view, size, shuffle=True, seed=2, rank=r, world=world, last=last) for r in range(world)]
     steps = [list(loader.epoch(0)) for loader in loaders]
     assert {len(batches) for batches in steps} == {len(loaders[0])}
     seen = sorted(i for batches in steps for i in read(batches))

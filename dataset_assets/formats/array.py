@@ -1,20 +1,19 @@
-"""Arrays of one shape and dtype, as plain `.npy` files: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html."""
+"""Arrays of one shape and dtype, as plain `.npy` files, which are read on a map."""
 
-import ast
-import io
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Sequence
 
 import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
-from dataset_assets.formats.seam import FILE_BYTES, Part, Parts, mapped
-from dataset_assets.samples import Column, Indices, chained
-
-AnyArray = NDArray[Any]
+from dataset_assets.files import Written
+from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, stored
+from dataset_assets.formats.npy import array_in, header
+from dataset_assets.formats.rows import ADVICE, as_rows
+from dataset_assets.formats.seam import FILE_BYTES, Misfit, Part, Parts
+from dataset_assets.samples import Column, Indices, chained, check_rows
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,10 @@ class Array:
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", dtype_text(self.dtype))
-        for field in ("shape", "classes"):
-            value = getattr(self, field)
-            if value is not None:
-                object.__setattr__(self, field, tuple(value))
-        if self.classes is not None and len(set(self.classes)) < len(self.classes):
-            raise DefinitionError(f"Two classes have one name in {self.classes}. Give each its own.")
+        if self.shape is not None:
+            object.__setattr__(self, "shape", checked_shape(self.shape))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", _checked_classes(self.classes))
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared fields as JSON."""
@@ -54,7 +51,15 @@ class Array:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Map the files; a value is a read-only array on the map, or a Python number."""
-        return chained([ArrayColumn(array_in(file)) for file in opened])
+        found = [array_in(file) for file in opened]
+        if not found:
+            raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
+        dtype = parsed(self.dtype) if self.dtype else found[0].dtype
+        shape = self.shape if self.shape is not None else found[0].shape[1:]
+        for rows in found:
+            if (rows.dtype, rows.shape[1:]) != (dtype, shape):
+                raise DecodeError(f"A file holds {rows.dtype} of shape {rows.shape[1:]}, expected {dtype} of {shape}.")
+        return chained([ArrayColumn(rows) for rows in found])
 
 
 class ArrayWriter:
@@ -68,20 +73,19 @@ class ArrayWriter:
 
     def append(self, values: Any) -> None:
         """Write a block of rows."""
-        rows = as_rows(values)
-        if not len(rows):
-            return
-        if self.shape is None:
-            self.shape = rows.shape[1:]
-        if rows.shape[1:] != self.shape:
-            raise SchemaError(self._differs("shape", self.shape, rows.shape[1:]))
-        rows = self._cast(rows)
-        if self.parts.full():
-            self._finish()
-        file = self.parts.current or self._begin()
-        file.write(rows.reshape(-1).view(np.uint8) if rows.dtype.itemsize else b"")
-        self.rows += len(rows)
+        try:
+            rows = self._fitted(values)
+        except Misfit as misfit:
+            raise misfit.as_error(self.total) from misfit.__cause__
         self.total += len(rows)
+        while len(rows):
+            if self.rows >= self._rows_a_file():
+                self._finish()
+            part = rows[: self._rows_a_file() - self.rows]
+            file = self.parts.current or self._begin()
+            file.write(part.reshape(-1).view(np.uint8))
+            self.rows += len(part)
+            rows = rows[len(part) :]
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
         """Finish; an empty stream is one file of no rows, and needs a declared dtype."""
@@ -99,41 +103,61 @@ class ArrayWriter:
     def discard(self) -> None:
         self.parts.discard()
 
-    def _cast(self, rows: AnyArray) -> AnyArray:
-        if self.dtype is None:
-            self.dtype = parsed(rows.dtype)
-        if rows.dtype.newbyteorder("<") != self.dtype.newbyteorder("<"):
-            if self.declared.dtype is None:
-                raise SchemaError(self._differs("dtype", self.dtype, rows.dtype))
-            rows = self._without_loss(rows)
-        return np.ascontiguousarray(rows, self.dtype)
-
-    def _without_loss(self, rows: AnyArray) -> AnyArray:
-        """Cast to the declared dtype; floats may be rounded to it, nothing else may change."""
-        assert self.dtype is not None
-        if rows.dtype.kind in "SU" and self.dtype.kind not in "SU":
-            raise SchemaError(self._differs("dtype", self.dtype, rows.dtype))
-        try:
-            with np.errstate(all="ignore"):
-                cast = rows.astype(self.dtype)
-        except (TypeError, ValueError) as error:
-            raise SchemaError(self._differs("dtype", self.dtype, rows.dtype)) from error
-        if rows.dtype.kind == "f" and self.dtype.kind in "fc":
-            lost = np.isinf(cast) & ~np.isinf(rows)
+    def _fitted(self, values: Any) -> AnyArray:
+        """Return a block as rows of the stream's shape and dtype, which the first block gives where none is declared."""
+        if self.declared.dtype is not None and isinstance(values, (list, tuple)):
+            rows = self._each_cast(values)
         else:
-            lost = cast.astype(rows.dtype) != rows
-            if rows.dtype.kind in "iuf" and self.dtype.kind in "iuf":
-                lost |= (cast < 0) != (rows < 0)
-        if lost.any():
-            where = int(np.argwhere(lost)[0][0])
-            value = rows[lost].flat[0]
-            raise SchemaError(
-                f"sample {self.total + where}: {value!r} does not fit the declared dtype {self.dtype}. Declare a wider "
-                "one, or cast in the split function."
-            )
-        return cast
+            rows = as_rows(values)
+        if not len(rows):
+            return rows
+        if self.shape is None:
+            self.shape = rows.shape[1:]
+        if rows.shape[1:] != self.shape:
+            raise self._differs("shape", self.shape, rows.shape[1:], "Use Ragged, or make them equal.")
+        return self._cast(rows)
 
-    def _begin(self) -> Any:
+    def _each_cast(self, values: Sequence[Any]) -> AnyArray:
+        """Return values as rows; those of several types are cast one by one, for numpy's common type may hold neither."""
+        try:
+            return as_rows(values)
+        except Misfit:
+            rows = []
+            for at, value in enumerate(values):
+                try:
+                    rows.append(self._cast(as_rows([value])))
+                except Misfit as misfit:
+                    raise Misfit(at, misfit.why) from misfit
+            return as_rows([row[0] for row in rows])
+
+    def _cast(self, rows: AnyArray) -> AnyArray:
+        try:
+            found = stored(rows.dtype) if self.dtype is None or self.declared.dtype is None else None
+        except DefinitionError as error:
+            raise Misfit(0, str(error)) from error
+        if self.dtype is None:
+            self.dtype = found
+        assert self.dtype is not None
+        # A shorter string is in place in a longer one; anything else has to be asked for.
+        if self.declared.dtype is None and found != self.dtype and not found.kind == self.dtype.kind in "SU":
+            raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
+        if (result := cast(rows, self.dtype)) is None:
+            raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
+        if not result[1].all():
+            lost = ~result[1]
+            raise Misfit(
+                int(np.argwhere(lost)[0][0]),
+                f"{rows[lost].flat[0]!r} does not fit the dtype {self.dtype}. Declare a wider one, or cast in the split "
+                "function.",
+            )
+        return result[0]
+
+    def _rows_a_file(self) -> int:
+        assert self.dtype is not None and self.shape is not None
+        row_bytes = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return max(-(-self.parts.file_bytes // row_bytes), 1) if row_bytes else 1 << 62
+
+    def _begin(self) -> Written:
         file = self.parts.open()
         file.write(self._header(0))
         return file
@@ -145,20 +169,15 @@ class ArrayWriter:
         self.rows = 0
 
     def _header(self, rows: int) -> bytes:
-        # numpy leaves room for the count to grow, so the header with the count is as long as the one without.
-        out = io.BytesIO()
         assert self.dtype is not None and self.shape is not None
-        fields = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (rows, *self.shape)}
-        npy.write_array_header_1_0(out, fields)
-        return out.getvalue()
+        try:
+            return header(self.dtype, (rows, *self.shape))
+        except DefinitionError as error:
+            raise SchemaError(str(error)) from error
 
-    def _differs(self, what: str, expected: object, found: object) -> str:
-        return (
-            f"sample {self.total}: {what} {found}, expected {expected} as in the samples before it. Make them equal in "
-            f"the split function, or declare the {what}."
-            if self.total
-            else f"sample 0: {what} {found}, expected {expected} as declared. Make them equal."
-        )
+    def _differs(self, what: str, expected: object, found: object, advice: str) -> Misfit:
+        known = "as in the samples before it" if self.total else "as declared"
+        return Misfit(0, f"{what} {found}, expected {expected} {known}. {advice}")
 
 
 class ArrayColumn:
@@ -172,72 +191,35 @@ class ArrayColumn:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> Any:
-        value = self.rows[i]
-        return value.item() if self._plain else value
+        # item() is faster than indexing, and makes a Python number.
+        return self.rows.item(i) if self._plain else self.rows[i]
 
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
-        if not len(self.rows):
-            return self.rows[:0].copy()
-        return np.take(self.rows, indices, 0, out=out, mode="clip")
+        check_rows(indices, len(self.rows))
+        if out is None:
+            return self.rows.take(indices, 0)
+        # "clip" because "raise" with a buffer gathers into a second one first.
+        return np.take(self.rows, indices, 0, out=out, mode="clip") if len(self.rows) else out
 
     def slice(self, lo: int, hi: int) -> AnyArray:
         return self.rows[lo:hi]
 
 
-def array_in(file: BinaryIO) -> AnyArray:
-    """Return the array of an open `.npy` file, on its map; refuses Python objects."""
-    name = getattr(file, "name", "the stream")
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape as numpy takes one: a number, or several. Raises `DefinitionError`."""
     try:
-        file.seek(0)
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-    except ValueError as error:
-        raise DecodeError(f"{name} is not an .npy file: {error}. Verify the dataset, then prepare it again.") from error
-    if dtype.hasobject or fortran:
-        raise DecodeError(f"{name} holds Python objects or columns first, which are never written here.")
-    start, count = file.tell(), int(np.prod(shape, dtype=np.int64))
-    data = mapped(file)
-    if len(data) != start + count * dtype.itemsize:
-        raise DecodeError(f"{name} has {len(data)} bytes; its header says {start + count * dtype.itemsize}.")
-    return np.frombuffer(data, dtype, count, start if count else 0).reshape(shape)
+        found = tuple(operator.index(size) for size in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    except TypeError as error:
+        raise DefinitionError(f"{shape!r} is not a shape. Write one such as (28, 28).") from error
+    if any(size < 0 for size in found):
+        raise DefinitionError(f"{shape!r} is not a shape: a length is negative. Use Ragged for one that varies.")
+    return found
 
 
-def as_rows(values: Any) -> AnyArray:
-    """Return a block as one array; `SchemaError` where the values have no common shape or are Python objects."""
-    if hasattr(values, "null_count"):
-        if values.null_count:
-            raise SchemaError("A block has nulls, which an Array cannot hold. Fill or drop them, or use Table.")
-        values = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
-    try:
-        rows = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        shapes = sorted({np.shape(value) for value in values}, key=str)[:4]
-        raise SchemaError(f"Values of one stream have different shapes: {shapes}. Use Ragged, or make them equal.") from error
-    if rows.dtype.hasobject:
-        kinds = sorted({type(value).__name__ for value in np.ravel(rows)[:1000]})
-        raise SchemaError(f"An Array cannot hold Python objects ({', '.join(kinds)}). Use Text, Bytes, Ragged or Table.")
-    if rows.ndim == 0:
-        raise SchemaError("A block must have a length; a single value is yielded as a sample.")
-    return rows
-
-
-def dtype_text(dtype: Any) -> str:
-    """Return a dtype as text, little-endian: "<f4", "|u1", or a list for fields.
-
-    >>> dtype_text("float32"), dtype_text(">i8")
-    ('<f4', '<i8')
-    """
-    found = parsed(dtype)
-    return found.str if found.names is None else str(found.descr)
-
-
-def parsed(dtype: Any) -> np.dtype[Any]:
-    """Return the little-endian dtype that a user or `dtype_text` wrote."""
-    try:
-        found = np.dtype(ast.literal_eval(dtype) if isinstance(dtype, str) and dtype.startswith("[") else dtype)
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise DefinitionError(f"{dtype!r} is not a dtype of numpy. Write one such as 'uint8' or 'float32'.") from error
-    if found.hasobject:
-        raise SchemaError("An Array cannot hold Python objects. Use Text, Bytes, Ragged or Table.")
-    return found.newbyteorder("<")
+def _checked_classes(classes: Any) -> tuple[str, ...]:
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise DefinitionError(f"The classes {classes!r} are not a list of names. Write one string for each class.")
+    found = tuple(classes)
+    if len(set(found)) < len(found):
+        raise DefinitionError(f"Two classes have one name in {found}. Give each its own.")
+    return found

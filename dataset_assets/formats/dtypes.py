@@ -31,6 +31,8 @@ def parsed(dtype: Any) -> Dtype:
         found = np.dtype(ast.literal_eval(dtype) if isinstance(dtype, str) and dtype.startswith("[") else dtype)
     except (TypeError, ValueError, SyntaxError) as error:
         raise DefinitionError(f"{dtype!r} is not a dtype of numpy. Write one such as 'uint8' or 'float32'.") from error
+    if found.subdtype is not None:
+        raise DefinitionError(f"{dtype!r} is a dtype with a shape. Give them apart: Array(dtype=..., shape=...).")
     return stored(found)
 
 
@@ -84,7 +86,7 @@ def _cast_fields(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask] | None:
         if rows.dtype[name].shape != dtype[name].shape or (field := cast(rows[name], dtype[name].base)) is None:
             return None
         found[name] = field[0]
-        held &= field[1].reshape(*rows.shape, -1).all(-1)
+        held &= field[1].all(tuple(range(rows.ndim, field[1].ndim)))
     return found, held
 
 

@@ -1,0 +1,151 @@
+"""Comparing samples by their exact content: hashes propose which are equal, bytes decide."""
+
+import hashlib
+import json
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.samples import Column
+
+BLOCK = 8 << 20
+SMALLEST = 16
+
+Hashes = NDArray[np.uint64]
+Rows = NDArray[np.intp]
+Hash = Callable[[Sequence[Column]], Hashes]
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def blocks(column: Column) -> Iterator[Any]:
+    """Yield a column in blocks of a few MB, whatever its values are; the first is small, to see how large they are."""
+    lo, rows = 0, SMALLEST
+    while lo < len(column):
+        block = column.slice(lo, min(lo + rows, len(column)))
+        yield block
+        lo += len(block)
+        rows = max(1, min(rows * 64, int(BLOCK / (_bytes_of(block) / len(block) + 1))))
+
+
+def sample_hashes(columns: Sequence[Column]) -> Hashes:
+    """Return a 64-bit hash of each sample over some of its streams; equal samples have equal hashes."""
+    total: Hashes = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        at = 0
+        for block in blocks(column):
+            hashes = _array_hashes(block) if isinstance(block, np.ndarray) else _value_hashes(block)
+            total[at : at + len(hashes)] = total[at : at + len(hashes)] * _MIX + hashes
+            at += len(hashes)
+    return total
+
+
+def shared(first: Sequence[Column], here: Hashes, second: Sequence[Column], there: Hashes) -> tuple[Rows, Rows]:
+    """Return the rows of `second` that are also in `first`, behind one row of `first` that each equals.
+
+    `here` and `there` are the samples' hashes. One comparison a row where no two different samples have one hash.
+    """
+    order = np.argsort(here, kind="stable")
+    at = np.searchsorted(here, there, sorter=order)
+    known = at < len(here)
+    known[known] = here[order[at[known]]] == there[known]
+    rows: Rows = np.flatnonzero(known)
+    found = np.full(len(rows), -1, np.intp)
+    same = _equal(first, order[at[rows]], second, rows)
+    found[same] = order[at[rows[same]]]
+    _look_further(first, here, second, there, rows, found)
+    return found[found >= 0], rows[found >= 0]
+
+
+def content(value: Any) -> bytes:
+    """Return what a value consists of, for comparing it with another."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{value.dtype}{value.shape}".encode() + value.tobytes()
+    if hasattr(value, "data") and hasattr(value, "name"):
+        return bytes(value.data)
+    return json.dumps(value, sort_keys=True, default=repr).encode()
+
+
+def _equal(first: Sequence[Column], here: Rows, second: Sequence[Column], there: Rows) -> NDArray[np.bool_]:
+    """Say for each pair of rows whether they are equal in all columns."""
+    same = np.ones(len(here), bool)
+    for one, other in zip(first, second):
+        at, step = 0, SMALLEST
+        while at < len(here):
+            part = slice(at, at + step)
+            found = other.take(there[part])
+            same[part] &= _equal_values(one.take(here[part]), found)
+            at += step
+            step = max(1, min(step * 64, int(BLOCK / (_bytes_of(found) / len(found) + 1))))
+    return same
+
+
+def _equal_values(one: Any, other: Any) -> NDArray[np.bool_]:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return np.zeros(len(one), bool)
+        found: NDArray[np.bool_] = (_bytes_in(one) == _bytes_in(other)).all(axis=1)
+        return found
+    return np.array([content(a) == content(b) for a, b in zip(_values(one), _values(other))], bool)
+
+
+def _look_further(
+    first: Sequence[Column], here: Hashes, second: Sequence[Column], there: Hashes, rows: Rows, found: Rows
+) -> None:
+    """Settle the rows that differ from the first sample of their hash, which may still equal another one of it."""
+    open_rows = rows[found < 0]
+    if not len(open_rows):
+        return
+    index: dict[bytes, int] = {}
+    for i in np.flatnonzero(np.isin(here, there[open_rows])).tolist():
+        index.setdefault(_digest(first, i), i)
+    for at in np.flatnonzero(found < 0).tolist():
+        found[at] = index.get(_digest(second, int(rows[at])), -1)
+
+
+def _digest(columns: Sequence[Column], row: int) -> bytes:
+    # Of what may be large a digest is held, not the content. A slice: `column[i]` of a scalar has lost its dtype.
+    parts = [_values(column.slice(row, row + 1))[0] for column in columns]
+    return hashlib.sha256(b"".join(hashlib.sha256(content(part)).digest() for part in parts)).digest()
+
+
+def _values(block: Any) -> Any:
+    return block if isinstance(block, (list, np.ndarray)) else block.to_pylist()
+
+
+def _bytes_of(block: Any) -> int:
+    return sum(map(_size, block)) if isinstance(block, list) else _size(block)
+
+
+def _size(value: Any) -> int:
+    size = getattr(value, "nbytes", None)
+    data = getattr(value, "data", value)
+    return int(size) if size is not None else len(data) if hasattr(data, "__len__") else 32
+
+
+def _bytes_in(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    width = rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
+    if not width:
+        return np.zeros((len(rows), 0), np.uint8)
+    return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).reshape(len(rows), width)
+
+
+def _array_hashes(rows: NDArray[Any]) -> Hashes:
+    """Hash rows as vectors of words times odd numbers: one pass at memory speed, which a hash per row is not."""
+    flat = _bytes_in(rows)
+    if flat.shape[1] % 8:
+        flat = np.pad(flat, ((0, 0), (0, 8 - flat.shape[1] % 8)))
+    words = flat.view(np.uint64)
+    odd = np.random.Generator(np.random.PCG64(7)).integers(0, 2**63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    hashes: Hashes = ((words ^ (words >> np.uint64(29))) * odd).sum(axis=1, dtype=np.uint64)
+    return hashes
+
+
+def _value_hashes(block: Any) -> Hashes:
+    digests = b"".join(hashlib.blake2b(content(value), digest_size=8).digest() for value in _values(block))
+    return np.frombuffer(digests, np.uint64)

@@ -1,0 +1,145 @@
+"""A block of values as one array, or a `Misfit` where that would change, drop or invent one."""
+
+from itertools import chain
+from typing import Any, Iterable, Sequence
+
+import numpy as np
+
+from dataset_assets.formats.dtypes import NUMBERS, AnyArray
+from dataset_assets.formats.seam import Misfit
+
+OBJECTS = "an Array cannot hold {}. Use Text, Bytes, Ragged or Table."
+EXACT = 2**53
+
+
+def as_rows(values: Any) -> AnyArray:
+    """Return a block as one array; raise `Misfit` where its values have no common shape or type."""
+    if hasattr(values, "null_count"):
+        rows = _from_arrow(values)
+    elif hasattr(values, "iloc"):
+        rows = _from_pandas(values)
+    elif isinstance(values, (list, tuple)):
+        rows = _from_values(values) if values else np.empty(0)
+    else:
+        rows = _plain(values, None)
+    if rows.ndim == 0:
+        raise Misfit(0, "a block must have a length; a single value is yielded as a sample.")
+    return rows
+
+
+def _plain(value: Any, at: int | None) -> AnyArray:
+    """Return an array, or what numpy takes for one."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise Misfit(at, "it is masked, which an Array cannot hold. Fill or drop it, or use Table.")
+    try:
+        rows = np.asarray(value)
+    except Exception as error:
+        # Anything may go wrong in a conversion that is the value's own: a tensor on a device, or one with a gradient.
+        raise Misfit(at, f"a {type(value).__name__} is not an array ({error}).") from error
+    if rows.dtype.hasobject:
+        raise Misfit(at, OBJECTS.format(_kinds(np.ravel(rows)[:1000]) or type(value).__name__))
+    return rows
+
+
+def _from_values(values: Sequence[Any]) -> AnyArray:
+    if any(hasattr(value, "__array__") for value in values):
+        return _from_arrays([_plain(value, at) for at, value in enumerate(values)])
+    try:
+        rows = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _uneven([_shape(value) for value in values]) or Misfit(None, f"it is not an array ({error}).") from error
+    leaves: Any = values
+    for _ in range(rows.ndim - 1):
+        leaves = chain.from_iterable(leaves)
+    _check_leaves(leaves if isinstance(leaves, Sequence) else list(leaves), rows)
+    return rows
+
+
+def _from_arrays(rows: Sequence[AnyArray]) -> AnyArray:
+    if uneven := _uneven([row.shape for row in rows]):
+        raise uneven
+    first = rows[0].dtype
+    for at, row in enumerate(rows):
+        if row.dtype != first and not row.dtype.kind == first.kind in "SU":
+            raise Misfit(at, f"dtype {row.dtype}, expected {first} as in the samples before it. {ADVICE}")
+    return np.stack(rows)
+
+
+ADVICE = "Make them equal in the split function, or declare the dtype."
+
+
+def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
+    """Hold the Python values against the array that numpy made of them, which may be more generous than we are."""
+    kinds = {_kind(kind) for kind in set(map(type, leaves))}
+    if rows.dtype.hasobject or len(kinds) > 1 and not kinds <= {"i", "f", "c"}:
+        raise Misfit(None, OBJECTS.format(_kinds(leaves[:1000])))
+    if kinds == {"i"} and rows.dtype.kind not in "iu":
+        raise Misfit(None, "whole numbers that no integer of 64 bits holds. Use Text, or floats.")
+    if kinds > {"i"} and any(not -EXACT <= leaf <= EXACT for leaf in leaves if isinstance(leaf, int)):
+        raise Misfit(None, "whole numbers and floats, of which a float cannot hold the first. Make them of one type.")
+    if kinds <= {"S", "U"} and any(leaf and leaf[-1] in ("\0", 0) for leaf in leaves):
+        raise Misfit(None, "text or bytes that end in NUL, which numpy would drop. Use Text or Bytes.")
+
+
+def _kind(kind: type) -> str:
+    if issubclass(kind, np.generic):
+        return {"u": "i"}.get(found := np.dtype(kind).kind, found)
+    return {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}.get(kind, kind.__name__)
+
+
+def _kinds(values: Iterable[Any]) -> str:
+    return ", ".join(sorted({type(value).__name__ for value in values}))
+
+
+def _shape(value: Any) -> Any:
+    try:
+        return np.shape(value)
+    except ValueError:
+        return "uneven"
+
+
+def _uneven(shapes: Sequence[Any]) -> Misfit | None:
+    for at, shape in enumerate(shapes):
+        if shape != shapes[0] or shape == "uneven":
+            return Misfit(at, f"shape {shape}, expected {shapes[0]} as in the samples before it: values of one stream "
+                          "with different shapes. Use Ragged, or make them equal.")  # fmt: skip
+    return None
+
+
+def _from_pandas(values: Any) -> AnyArray:
+    if values.ndim == 2:
+        if len(found := set(values.dtypes)) > 1:
+            raise Misfit(None, f"the columns of a frame have the dtypes {', '.join(sorted(map(str, found)))}. Use Table.")
+        return np.stack([_from_pandas(values.iloc[:, k]) for k in range(values.shape[1])], 1)
+    # Nullable and Arrow-backed columns become objects unless told otherwise.
+    plain = getattr(values.dtype, "numpy_dtype", None)
+    if plain is not None and plain.kind in NUMBERS and not values.isna().any():
+        return values.to_numpy(plain)  # type: ignore[no-any-return]
+    return _plain(values, None)
+
+
+def _from_arrow(values: Any) -> AnyArray:
+    import pyarrow
+    from pyarrow import types
+
+    if isinstance(values, pyarrow.ChunkedArray):
+        if not values.num_chunks:
+            return np.empty(0)
+        values = values.combine_chunks() if values.num_chunks > 1 else values.chunk(0)
+    if isinstance(values, pyarrow.ExtensionArray):
+        values = values.storage
+    if isinstance(values, pyarrow.DictionaryArray):
+        values = values.dictionary_decode()
+    if values.null_count:
+        at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
+        raise Misfit(at, "it is null, which an Array cannot hold. Fill or drop it, or use Table.")
+    kind = values.type
+    if types.is_fixed_size_list(kind):
+        inner = _from_arrow(values.flatten())
+        return inner.reshape(len(values), kind.list_size, *inner.shape[1:])
+    if not (types.is_primitive(kind) or types.is_fixed_size_binary(kind)) or types.is_time(kind) or types.is_null(kind):
+        raise Misfit(None, OBJECTS.format(f"arrow's {kind}"))
+    if types.is_fixed_size_binary(kind):
+        _, data = values.buffers()
+        return np.frombuffer(data, f"V{kind.byte_width}", len(values), values.offset * kind.byte_width)
+    return values.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
