@@ -12,34 +12,47 @@ from dataset_assets.index import (
     SplitIndex, index_key, pointer_key, raw_key, read_pointer, read_split_index, read_version, stream_key, version_key,
 )
 from dataset_assets.names import storage_key
-from dataset_assets.publishing import raw_record
+from dataset_assets.publishing import raw_record, usable_raw
 from dataset_assets.retrieval import redacted
-from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage import Storage
 
 Document = dict[str, Any]
 
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
-    """Return all there is to say of a dataset as plain JSON values."""
-    released = released_version(dataset.name, storage)
+    """Return all there is to say of a dataset as plain JSON values; a damaged version is told as its `problem`."""
+    released = stored(dataset.name, storage) or {}
+    files = {name: _file(dataset, file, storage) for name, file in dataset.remote_files.items()}
     return {
+        "id": released.get("id", dataset.name),
         "name": dataset.name,
         "summary": dataset.summary,
         "license": dataset.license,
         "homepage": dataset.homepage,
         "citation": dataset.citation,
+        "aliases": list(dataset.aliases),
         "tags": list(dataset.tags),
         "tasks": list(dataset.tasks),
         "refresh": dataset.refresh,
         "definition": dataset.version,
         "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
         "roles": dict(dataset.roles),
-        "files": {name: _file(dataset, file, storage) for name, file in dataset.remote_files.items()},
-        "splits": {split: (released or {}).get("splits", {}).get(split) for split in dataset.splits},
-        "version": released["version"] if released else None,
+        "files": files,
+        "splits": {split: released.get("splits", {}).get(split) for split in dataset.splits},
+        "state": _together([*(file["state"] for file in files.values()), "complete" if released else "none"]),
+        "version": released.get("version"),
+        "problem": released.get("problem"),
         "storage": storage.url,
-        "tried": None if not dataset.name.startswith(tuple(datasets.MODULES)) else dataset.name in datasets.TRIED,
+        "tried": dataset.name in datasets.TRIED if _is_ours(dataset.name) else None,
     }
+
+
+def stored(name: str, storage: Storage) -> Document | None:
+    """Return what is in the storage of a dataset: its current version, or its `problem`; None if there is nothing."""
+    try:
+        return released_version(name, storage)
+    except DatasetAssetsError as error:
+        return {"id": name, "name": name, "version": None, "problem": str(error)}
 
 
 def released_version(name: str, storage: Storage) -> Document | None:
@@ -49,10 +62,11 @@ def released_version(name: str, storage: Storage) -> Document | None:
 
 
 def version_document(name: str, digest: str, storage: Storage) -> Document:
-    """Return one version and its splits."""
+    """Return one version and its splits; what is not where its index says has no path."""
     version = read_version(storage, name, digest)
     indexes = {split: read_split_index(storage, name, split, at) for split, at in version.splits.items()}
     return {
+        "id": f"{name}@{digest}",
         "name": name,
         "version": digest,
         "samples": sum(index.samples for index in indexes.values()),
@@ -60,6 +74,8 @@ def version_document(name: str, digest: str, storage: Storage) -> Document:
         "splits": {split: _split(index, version.splits[split], storage) for split, index in indexes.items()},
         "findings": [{**vars(finding)} for finding in version.findings],
         "path": path_of(storage, version_key(name, digest)),
+        "storage": storage.url,
+        "problem": None,
     }
 
 
@@ -81,29 +97,39 @@ def versions_of(name: str, storage: Storage) -> list[Document]:
         try:
             document = version_document(name, digest, storage)
         except DatasetAssetsError as error:
-            document = {"name": name, "version": digest, "problem": str(error)}
+            document = {"id": f"{name}@{digest}", "name": name, "version": digest, "problem": str(error)}
         found.append({**document, "current": digest == current})
     return sorted(found, key=lambda document: not document["current"])
 
 
-def path_of(storage: Storage, key: str) -> str:
-    """Return where an object is: a path if the storage is a local disk, else a URL."""
+def path_of(storage: Storage, key: str) -> str | None:
+    """Return where an object is: a path if the storage is a local disk, else a URL; None if it is not there."""
+    if not storage.exists(key):
+        return None
     parts = urlsplit(storage.url)
     return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
 
 
 def _file(dataset: Dataset, file: RemoteFile, storage: Storage) -> Document:
-    record = raw_record(storage, dataset.name, file.identifier)
-    size = size_of(storage, raw_key(dataset.name, file.identifier, record.sha256)) if record else None
-    state = "none" if record is None else "complete" if size == record.bytes else "partial"
+    record, usable = raw_record(storage, dataset.name, file.identifier), usable_raw(storage, dataset, file)
+    some = record or any(storage.list(storage_key(dataset.name, "raw", file.identifier)))
     return {
         "urls": [redacted(url) for url in file.urls],
         "digest": file.digest,
-        "state": state,
-        "bytes": record.bytes if record else file.size,
-        "sha256": record.sha256 if record else None,
-        "path": path_of(storage, raw_key(dataset.name, file.identifier, record.sha256)) if record and size else None,
+        # Partial is what a killed process left, what somebody deleted, and what the definition no longer means.
+        "state": "complete" if usable else "partial" if some else "none",
+        "bytes": usable.bytes if usable else file.size,
+        "sha256": usable.sha256 if usable else None,
+        "path": path_of(storage, raw_key(dataset.name, file.identifier, usable.sha256)) if usable else None,
     }
+
+
+def _together(states: list[str]) -> str:
+    return states[0] if len(set(states)) == 1 else "partial"
+
+
+def _is_ours(name: str) -> bool:
+    return any(name.startswith(f"{prefix}.") for prefix in datasets.MODULES)
 
 
 def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:

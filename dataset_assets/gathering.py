@@ -19,7 +19,8 @@ class Gathered:
     """Gathers single samples into blocks, and hands these and ready blocks to the writers, in order.
 
     A sample is copied when it comes: its function may use its buffers, lists and mappings again for the next one. And
-    a block is closed where a value has another dtype or shape than the one before: numpy would find one for both.
+    a block is closed where a value has another dtype or shape than the one before: else it would depend on where blocks
+    end whether a whole number among floats is taken for one of them, or for a mistake.
     """
 
     def __init__(self, streams: Mapping[str, Format], writers: Mapping[str, Writer], function: str) -> None:
@@ -55,7 +56,7 @@ class Gathered:
         return closed
 
     def _hold(self, sample: Sample) -> None:
-        owned = {name: _owned(sample[name], name in self.arrays) for name in self.writers}
+        owned = {name: _owned(sample[name]) for name in self.writers}
         shapes = [_shape(owned[name][0], kind) for name, kind in self.arrays.items()]
         if shapes != self.shapes:
             self._flush()
@@ -90,16 +91,16 @@ class Gathered:
         )
 
 
-def _owned(value: Any, stacked: bool) -> tuple[Any, int]:
+def _owned(value: Any) -> tuple[Any, int]:
     """Return a value that nobody else will change, and about how many bytes it holds."""
     if isinstance(value, _FIXED):
         return value, len(value) if isinstance(value, (str, bytes)) else _SMALL
-    if isinstance(value, np.ndarray) or stacked:
-        return _as_array(value)
+    if isinstance(value, np.ndarray):
+        return value.copy(), value.nbytes
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value), len(value)
     if isinstance(value, Mapping):
-        pairs = [(key, *_owned(item, False)) for key, item in value.items()]
+        pairs = [(key, *_owned(item)) for key, item in value.items()]
         return {key: item for key, item, _ in pairs}, sum(size for *_, size in pairs) + _SMALL
     if isinstance(value, (list, tuple)):
         return _owned_all(value)
@@ -109,21 +110,18 @@ def _owned(value: Any, stacked: bool) -> tuple[Any, int]:
 def _owned_all(values: list[Any] | tuple[Any, ...]) -> tuple[Any, int]:
     if values and isinstance(values[0], (int, float)):  # tokens: a long list of small values
         return values[:], _SMALL * len(values)
-    pairs = [_owned(value, False) for value in values]
+    pairs = [_owned(value) for value in values]
     owned = [item for item, _ in pairs]
     return owned if isinstance(values, list) else tuple(owned), sum(size for _, size in pairs) + _SMALL
 
 
-def _as_array(value: Any) -> tuple[Any, int]:
-    try:
-        array = np.array(value)
-    except (ValueError, TypeError):
-        return value, _SMALL  # the writer says what is wrong with it
-    return array, array.nbytes
-
-
 def _shape(value: Any, declared: Array) -> Any:
-    """Return what two values of one block have in common."""
-    shape = value.shape if isinstance(value, np.ndarray) else ()
-    kind = value.dtype if isinstance(value, (np.ndarray, np.generic)) else type(value)
-    return shape if declared.dtype is not None else (kind, shape)
+    """Return what the values of one block have in common: their shape, and their type where none is declared."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.shape if declared.dtype is not None else (value.dtype, value.shape)
+    if isinstance(value, (list, tuple)):
+        try:
+            return _shape(np.asarray(value), declared)
+        except (ValueError, TypeError, OverflowError):
+            return None  # the writer says what is wrong with it
+    return () if declared.dtype is not None else type(value)

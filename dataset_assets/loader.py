@@ -9,6 +9,7 @@ import os
 import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Callable, Iterator, Literal, Mapping
 
 import numpy as np
@@ -27,6 +28,7 @@ FORMAT = 1
 MAJOR = 0
 # About what stays in a core's cache: one gather fills it, and its batches are views of it.
 BLOCK_BYTES = 2 << 20
+ORDER_ROWS = 1 << 16
 
 
 class Loader:
@@ -135,24 +137,33 @@ class Loader:
     def _blocks(self, epoch: int, start: int, end: int) -> Iterator[Callable[[], list[tuple[Batch, int]]]]:
         """Yield jobs, each of which makes several batches with the position after each."""
         step = self.batch_size * self.world
-        many = max(1, min(16, BLOCK_BYTES // max(1, self.batch_size * row_bytes(self.view))))
-        for lo in range(start, end, step * many):
-            steps = range(lo, min(lo + step * many, end), step)
-            yield lambda steps=steps: self._made(epoch, steps, end)  # type: ignore[misc]
+        many = max(1, BLOCK_BYTES // (self.batch_size * row_bytes(self.view)))
+        # The order is computed for many jobs at once: a permutation of few rows costs as much as one of many.
+        window = many * max(1, ORDER_ROWS // (self.batch_size * many))
+        for first in range(start, end, step * window):
+            spans = [self._mine(lo, end) for lo in range(first, min(first + step * window, end), step)]
+            rows, at = self._rows(epoch, spans), 0
+            for k in range(0, len(spans), many):
+                counts = [span.stop - span.start for span in spans[k : k + many]]
+                to = at + sum(counts)
+                part = rows[at:to] if isinstance(rows, np.ndarray) else slice(rows.start + at, rows.start + to)
+                yield partial(self._made, part, counts, first + (k + 1) * step)
+                at = to
 
-    def _made(self, epoch: int, steps: range, end: int) -> list[tuple[Batch, int]]:
-        spans = [self._mine(lo, end) for lo in steps]
+    def _rows(self, epoch: int, spans: list[slice]) -> Where:
+        """Return the view's rows of some spans of places, one after the other."""
         if self.world == 1 and self.last != "pad":
-            places: Where = slice(spans[0].start, spans[-1].stop)
-        else:
-            places = np.concatenate([np.arange(span.start, span.stop) for span in spans]) % max(1, len(self.view))
-        block = gathered(self.view, self.order(epoch, places), self._pool)
+            return self.order(epoch, slice(spans[0].start, spans[-1].stop))
+        places = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        return self.order(epoch, places % max(1, len(self.view)))
+
+    def _made(self, rows: Where, counts: list[int], position: int) -> list[tuple[Batch, int]]:
+        block = gathered(self.view, rows, self._pool)
         found, at = [], 0
-        for lo, span in zip(steps, spans, strict=True):
-            count = span.stop - span.start
-            part = {name: values[at : at + count] for name, values in block.items()}
+        for count in counts:
+            found.append((self._batch({name: values[at : at + count] for name, values in block.items()}), position))
             at += count
-            found.append((self._batch(part), lo + self.batch_size * self.world))
+            position += self.batch_size * self.world
         return found
 
     def _mine(self, lo: int, end: int) -> slice:

@@ -15,11 +15,10 @@ from dataset_assets.formats import Part
 from dataset_assets.gathering import Gathered
 from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.loading import open_columns
+from dataset_assets.progress import Progress as Progress
+from dataset_assets.progress import report, split_label
 from dataset_assets.retrieval import Source, fetch_first, redacted
 from dataset_assets.settings import settings
-
-Progress = Callable[[str, int, "int | None"], None]
-"""Told what is being worked on, how much is done and how much there is: bytes of a file, samples of a split."""
 
 ON_THIS_MACHINE = ("file", "package")
 
@@ -71,10 +70,16 @@ def stage_raw(
     def verify(path: Path) -> None:
         found["sha256"] = _verified(path, file, None if refresh else known)
 
-    report = (lambda done, total: progress(file.identifier, done, total)) if progress else None
+    tell = progress or report
     path = _place(folder, file)
     with at(f"{dataset.name}, file {file.identifier}"):
-        source = fetch_first(_allowed(file), path, known.source if known and refresh else None, verify, report)
+        source = fetch_first(
+            _allowed(file),
+            path,
+            known.source if known and refresh else None,
+            verify,
+            lambda done, total: tell(file.identifier, done, total),
+        )
     if source is None:
         return None
     return StagedRaw(_raw_of(file, found["sha256"], path.stat().st_size, source), path)
@@ -110,17 +115,17 @@ def make_split(
 
     Raises `SchemaError` for samples that do not fit, `SplitFailed` when the function raises, and what decoding raises.
     """
-    defined = dataset.splits[split]
+    defined, tell = dataset.splits[split], progress or report
     with ExitStack() as stack:
         writers = {name: kind.writer(folder / name, file_bytes) for name, kind in dataset.streams.items()}
         for writer in writers.values():
             stack.callback(writer.discard)
+        what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
             written = Gathered(dataset.streams, writers, defined.function.__qualname__)
             for yielded in _run(defined, opened, lambda: f"{written.samples} samples"):
                 written.add(yielded)
-                if progress:
-                    progress(f"{dataset.name} {split}", written.samples, None)
+                tell(what, written.samples, None)
             closed = written.close()
     streams = {name: _stored(dataset, name, *result) for name, result in closed.items()}
     paths = {name: [part.path for part in parts] for name, (parts, _) in closed.items()}

@@ -6,36 +6,80 @@ asked for by its name, and a plugin that is broken costs the others nothing.
 """
 
 import functools
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+import logging
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from typing import Any, Iterator
 
 from dataset_assets.errors import UsageError
 
 GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
 
+# A module may also end the process when it is imported; that is one way to be broken.
+BROKEN = (Exception, SystemExit)
+"""What the import of a plugin's module may raise."""
+
+log = logging.getLogger(__name__)
+
 
 @functools.cache
 def points(group: str) -> tuple[EntryPoint, ...]:
     """Return the entry points of a group, by name; several packages may use one name among datasets."""
-    found = entry_points(group=f"dataset_assets.{group}")
-    return tuple(sorted(set(found), key=lambda point: (point.name, point.value)))
+    chosen = (point for point in _all() if point.group == f"dataset_assets.{group}")
+    return tuple(sorted(set(chosen), key=lambda point: (point.name, point.value)))
 
 
 def names(group: str) -> list[str]:
     """Return the names that a group offers."""
-    return [point.name for point in points(group)]
+    return list(dict.fromkeys(point.name for point in points(group)))
 
 
 def provided(group: str, name: str) -> Any:
-    """Return what a plugin provides under this name, or None; `UsageError`, with the cause, if it cannot be imported."""
-    point = next((point for point in points(group) if point.name == name), None)
-    if point is None:
+    """Return what a plugin provides under this name, or None.
+
+    Raises `UsageError` if two packages offer the name, and, with the cause, if it cannot be imported.
+    """
+    found = [point for point in points(group) if point.name == name]
+    if not found:
         return None
+    if len(found) > 1:
+        both = " and ".join(f"{package_of(point)} ({point.value})" for point in found)
+        raise UsageError(f"{name!r} is offered among {group} by {both}. Uninstall one of them.")
     try:
-        return point.load()
-    except Exception as error:
-        package = point.dist.name if point.dist else point.module
+        return found[0].load()
+    except BROKEN as error:
         raise UsageError(
-            f"The plugin {package} offers {name!r} among {group}, but {point.value} cannot be imported "
+            f"The plugin {package_of(found[0])} offers {name!r} among {group}, but {found[0].value} cannot be imported "
             f"({type(error).__name__}: {error}). Mend or uninstall it."
         ) from error
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return the name of the package that offers something."""
+    return point.dist.name if point.dist else point.module.partition(".")[0]
+
+
+@functools.cache
+def _all() -> tuple[EntryPoint, ...]:
+    try:
+        return tuple(entry_points())
+    except Exception:
+        # Some installed package has metadata that cannot be read: it is looked for, and left out.
+        return tuple(point for distribution in _first_of_each_name() for point in _points_of(distribution))
+
+
+def _first_of_each_name() -> Iterator[Distribution]:
+    seen: set[str] = set()
+    for distribution in distributions():
+        name = str(distribution.metadata["Name"]).lower().replace("_", "-")
+        if name not in seen:
+            seen.add(name)
+            yield distribution
+
+
+def _points_of(distribution: Distribution) -> list[EntryPoint]:
+    try:
+        return list(distribution.entry_points)
+    except Exception as error:
+        name = distribution.metadata["Name"]
+        log.warning("The plugins of %s are left out: its entry points cannot be read (%s).", name, error)
+        return []

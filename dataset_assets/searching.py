@@ -9,15 +9,17 @@ from dataset_assets.retrieval import redacted
 
 # How much a word counts for, by where it was found.
 WEIGHTS = {"name": 8, "tags": 4, "tasks": 4, "summary": 2, "other": 1}
+# And by how well it fits there.
+PART, WHOLE, NAMESAKE = 1, 2, 4
 
 Score = Callable[[Dataset], int]
 
 
 def search(terms: Sequence[str], datasets: Iterable[Dataset]) -> list[Dataset]:
-    """Return the datasets that match every term, best first.
+    """Return the datasets that match every term, best first: a whole word counts for more than a part of one.
 
-    A term is a word, or `tag:`, `task:`, `license:`, `source:` with the beginning or a part of a value, or `id:` with a
-    regular expression. Raises `UsageError` for an unknown field or a bad expression.
+    A term is a word, or `tag:`, `task:`, `license:`, `source:` with a value or a part of it, or `id:` with a regular
+    expression; upper and lower case are alike. Raises `UsageError` for an unknown field or a bad expression.
     """
     scores = [_score(term) for term in terms]
     ranked = []
@@ -34,18 +36,20 @@ def _score(term: str) -> Score:
         return lambda dataset: _word(term.lower(), dataset)
     if name not in _FIELDS:
         raise UsageError(f"{term!r} asks for the field {name!r}.{nearest(name, _FIELDS)}")
+    if not value:
+        raise UsageError(f"{term!r} says no value. Write it without a space, as in {name}:{_EXAMPLES[name]}.")
     if name == "id":
         return _by_id(value)
     values = _FIELDS[name]
-    return lambda dataset: 4 * any(value.lower() in found.lower() for found in values(dataset))
+    return lambda dataset: WEIGHTS["tags"] * _fit(value.lower(), values(dataset))
 
 
 def _by_id(expression: str) -> Score:
     try:
-        compiled = re.compile(expression)
+        compiled = re.compile(expression, re.IGNORECASE)
     except re.error as error:
-        raise UsageError(f"{expression!r} is not a regular expression: {error}.") from error
-    return lambda dataset: 8 * bool(compiled.search(dataset.name))
+        raise UsageError(f"{expression!r} is not a regular expression: {error}. Correct it.") from error
+    return lambda dataset: WEIGHTS["name"] * bool(compiled.search(dataset.name))
 
 
 def _word(word: str, dataset: Dataset) -> int:
@@ -56,7 +60,17 @@ def _word(word: str, dataset: Dataset) -> int:
         "summary": [dataset.summary],
         "other": [dataset.license or "", dataset.citation or "", dataset.homepage or "", *dataset.streams],
     }
-    return sum(WEIGHTS[place] for place, texts in places.items() if any(word in text.lower() for text in texts))
+    found = sum(WEIGHTS[place] * _fit(word, texts) for place, texts in places.items())
+    return found + NAMESAKE * WEIGHTS["name"] * (dataset.name.rpartition(".")[2] == word)
+
+
+def _fit(word: str, texts: Iterable[str]) -> int:
+    """Say how well a word fits the best of some texts: not at all, as a part, or whole."""
+    lower = [text.lower() for text in texts]
+    if not any(word in text for text in lower):
+        return 0
+    whole = re.compile(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])")
+    return WHOLE if any(map(whole.search, lower)) else PART
 
 
 def _sources(dataset: Dataset) -> list[str]:
@@ -70,3 +84,4 @@ _FIELDS: dict[str, Callable[[Dataset], Iterable[str]]] = {
     "source": _sources,
     "id": lambda dataset: [dataset.name],
 }
+_EXAMPLES = {"tag": "image", "task": "classification", "license": "MIT", "source": "example.org", "id": "mnist$"}

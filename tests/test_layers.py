@@ -13,7 +13,7 @@ FLOORS = {
     7: ["cli", "__main__", "testing"],
     6: ["orchestration"],
     5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding"],
-    4: ["retrieval", "registry", "searching", "datasets", "checking", "loading", "loader", "views"],
+    4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index"],
     2: ["formats", "storage", "settings", "scratch"],
     1: ["names", "errors", "samples", "orders", "decoding", "files", "plugins", "pool", "progress"],

@@ -5,24 +5,40 @@ from typing import Any, Mapping
 from dataset_assets import plugins
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
+from dataset_assets.formats.members import Files, Member
 from dataset_assets.formats.ragged import Ragged
 from dataset_assets.formats.seam import FILE_BYTES, Format, Part, Writer
 from dataset_assets.formats.table import Table
-from dataset_assets.formats.text import Bytes, Files, Member, Text
+from dataset_assets.formats.text import Bytes, Text
 
 __all__ = [
-    "FILE_BYTES", "Array", "Bytes", "Files", "Format", "Member", "Part", "Ragged", "Table", "Text", "Writer", "format_named",
+    "FILE_BYTES",
+    "Array",
+    "Bytes",
+    "Files",
+    "Format",
+    "Member",
+    "Part",
+    "Ragged",
+    "Table",
+    "Text",
+    "Writer",
+    "format_named",
 ]
 
 FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files)}
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:
-    """Return the format that an index names, ours or a plugin's; `IntegrityError` if no such format is installed."""
+    """Return the format that an index names, ours or a plugin's; `IntegrityError` if none is as it says."""
     kind = FORMATS.get(name) or plugins.provided("formats", name)
     if kind is None:
         raise IntegrityError(
-            f"No format {name!r} is installed.{nearest(name, FORMATS)} Install the package that provides it, or upgrade."
+            f"No format {name!r} is installed.{nearest(name, FORMATS)} Install the package that provides it, or "
+            "upgrade."
         )
-    made: Format = kind(**parameters)
+    try:
+        made: Format = kind(**parameters)
+    except (TypeError, ValueError) as error:
+        raise IntegrityError(f"The format {name!r} cannot be made of {dict(parameters)} ({error}). Upgrade.") from error
     return made

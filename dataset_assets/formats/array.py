@@ -9,11 +9,13 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.files import Written
-from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, stored
+from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, stored
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.rows import ADVICE, as_rows
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.samples import Column, Indices, chained, check_rows
+
+WIDER = "Declare a wider one, or cast in the split function."
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Array:
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared fields as JSON."""
-        found = {"dtype": self.dtype, "shape": self.shape, "classes": self.classes}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items() if value is not None}
+        fields = {"dtype": self.dtype, "shape": self.shape, "classes": self.classes}
+        found = {name: value for name, value in fields.items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> "ArrayWriter":
         """Begin a stream."""
@@ -104,7 +107,7 @@ class ArrayWriter:
         self.parts.discard()
 
     def _fitted(self, values: Any) -> AnyArray:
-        """Return a block as rows of the stream's shape and dtype, which the first block gives where none is declared."""
+        """Return a block as rows of the stream's shape and dtype: the declared ones, or those of the first block."""
         if self.declared.dtype is not None and isinstance(values, (list, tuple)):
             rows = self._each_cast(values)
         else:
@@ -118,7 +121,7 @@ class ArrayWriter:
         return self._cast(rows)
 
     def _each_cast(self, values: Sequence[Any]) -> AnyArray:
-        """Return values as rows; those of several types are cast one by one, for numpy's common type may hold neither."""
+        """Return values as rows; those of several types are cast one by one: their common type may hold neither."""
         try:
             return as_rows(values)
         except Misfit:
@@ -131,25 +134,21 @@ class ArrayWriter:
             return as_rows([row[0] for row in rows])
 
     def _cast(self, rows: AnyArray) -> AnyArray:
-        try:
-            found = stored(rows.dtype) if self.dtype is None or self.declared.dtype is None else None
-        except DefinitionError as error:
-            raise Misfit(0, str(error)) from error
-        if self.dtype is None:
-            self.dtype = found
+        if self.declared.dtype is None:
+            try:
+                found = stored(rows.dtype)
+            except DefinitionError as error:
+                raise Misfit(0, str(error)) from error
+            self.dtype = self.dtype or found
+            # A shorter string is in place in a longer one; anything else has to be asked for.
+            if found != self.dtype and not found.kind == self.dtype.kind in "SU":
+                raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
         assert self.dtype is not None
-        # A shorter string is in place in a longer one; anything else has to be asked for.
-        if self.declared.dtype is None and found != self.dtype and not found.kind == self.dtype.kind in "SU":
-            raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
         if (result := cast(rows, self.dtype)) is None:
             raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
-        if not result[1].all():
-            lost = ~result[1]
-            raise Misfit(
-                int(np.argwhere(lost)[0][0]),
-                f"{rows[lost].flat[0]!r} does not fit the dtype {self.dtype}. Declare a wider one, or cast in the split "
-                "function.",
-            )
+        if result[1] is not None and not result[1].all():
+            lost = np.argwhere(~result[1])[0]
+            raise Misfit(int(lost[0]), f"{rows[tuple(lost)]!r} does not fit the dtype {self.dtype}. {WIDER}")
         return result[0]
 
     def _rows_a_file(self) -> int:
@@ -195,10 +194,10 @@ class ArrayColumn:
         return self.rows.item(i) if self._plain else self.rows[i]
 
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
-        check_rows(indices, len(self.rows))
         if out is None:
             return self.rows.take(indices, 0)
         # "clip" because "raise" with a buffer gathers into a second one first.
+        check_rows(indices, len(self.rows))
         return np.take(self.rows, indices, 0, out=out, mode="clip") if len(self.rows) else out
 
     def slice(self, lo: int, hi: int) -> AnyArray:

@@ -4,32 +4,40 @@ Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. pyar
 written or opened, not before.
 """
 
-import io
 from typing import Any, BinaryIO, Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.errors import DecodeError, SchemaError
-from dataset_assets.formats.seam import Part, Parts, mapped
-from dataset_assets.samples import Indices
+from dataset_assets.errors import DecodeError
+from dataset_assets.formats.canonical import canonical, row_bytes
+from dataset_assets.formats.seam import Misfit, Part, Parts, mapped, name_of
 
 BATCH_BYTES = 16 << 20
+SMALL_ROWS = 64
 
 
 class ArrowWriter:
     """Collects blocks into record batches of about `BATCH_BYTES` and writes them.
 
     `convert(values, schema or None)` makes an arrow table of a block; the schema of the first stands for all.
-    `describe(schema)` gives the parameters that the format turned out to have.
+    `describe(schema)` gives the parameters that the format turned out to have. Where a batch ends depends on the values
+    before it and not on the blocks they came in.
     """
 
     def __init__(
-        self, parts: Parts, convert: Callable[[Any, Any], Any], describe: Callable[[Any], dict[str, Any]], schema: Any = None
+        self,
+        parts: Parts,
+        convert: Callable[[Any, Any], Any],
+        describe: Callable[[Any], dict[str, Any]],
+        schema: Any = None,
     ) -> None:
         self.parts, self.convert, self.describe = parts, convert, describe
         self.schema = schema
+        self.batch_bytes = max(min(BATCH_BYTES, parts.file_bytes), 1)
+        self.small: list[Any] = []
         self.held: list[Any] = []
+        self.sizes: list[NDArray[np.int64]] = []
         self.held_bytes = self.total = self.rows = 0
         self.sink: Any = None
 
@@ -39,23 +47,27 @@ class ArrowWriter:
         if not table.num_rows:
             return
         self.schema = self.schema or table.schema
-        self.held.append(table)
-        self.held_bytes += table.nbytes
         self.total += table.num_rows
-        if self.held_bytes >= BATCH_BYTES:
+        self.sizes.append(row_bytes(table))
+        self.held_bytes += int(self.sizes[-1].sum())
+        self._hold(table)
+        if self.held_bytes >= self.batch_bytes:
             self._write_held()
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
         """Finish; an empty stream is one file without rows."""
         if self.schema is None:
             self.schema = self._converted([]).schema
-        if self.held or not self.parts.finished:
-            self._write_held()
+        parameters = self.describe(self.schema)
+        self._write_held(to_the_end=True)
+        if self.sink is None and not self.parts.finished:
+            self._begin()
         if self.sink is not None:
             self._finish()
-        return self.parts.finished, self.describe(self.schema)
+        return self.parts.finished, parameters
 
     def discard(self) -> None:
+        self.sink = None
         self.parts.discard()
 
     def _converted(self, values: Any) -> Any:
@@ -63,28 +75,66 @@ class ArrowWriter:
 
         try:
             return self.convert(values, self.schema)
-        except SchemaError as error:
-            raise SchemaError(f"sample {self.total} or one soon after: {error}") from error
-        except (pyarrow.ArrowException, TypeError, UnicodeEncodeError, OverflowError) as error:
-            kinds = sorted({type(value).__name__ for value in list(values)[:1000]})
-            raise SchemaError(
-                f"sample {self.total} or one soon after: values of {', '.join(kinds)} do not fit "
-                f"{self.schema or 'this format'} ({error}). Make them of one kind in the split function."
-            ) from error
+        except Misfit as misfit:
+            raise misfit.as_error(self.total) from misfit.__cause__
+        except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+            expected = _described(self.schema) if self.schema else "this format"
+            raise Misfit(
+                None, f"values do not fit {expected} ({error}). Make them of one kind in the split function."
+            ).as_error(self.total) from error
 
-    def _write_held(self) -> None:
+    def _hold(self, table: Any) -> None:
+        """Keep a table until its batch is full; many small ones as one, for each costs as much as a thousand rows."""
+        if table.num_rows < SMALL_ROWS:
+            self.small.append(table)
+        if table.num_rows >= SMALL_ROWS or len(self.small) >= SMALL_ROWS:
+            self._gather_small()
+        if table.num_rows >= SMALL_ROWS:
+            self.held.append(table)
+
+    def _gather_small(self) -> None:
         import pyarrow
 
+        if self.small:
+            self.held.append(pyarrow.concat_tables(self.small).combine_chunks())
+            self.small = []
+
+    def _write_held(self, to_the_end: bool = False) -> None:
+        """Write the batches that are full; a batch ends with the row that fills it."""
+        import pyarrow
+
+        if not self.sizes:
+            return
+        self._gather_small()
+        table = pyarrow.concat_tables(self.held)
+        sizes = np.concatenate(self.sizes)
+        ends = np.cumsum(sizes)
+        at = 0
+        while at < len(ends):
+            full = int(ends[at] - sizes[at]) + self.batch_bytes
+            end = int(np.searchsorted(ends, full)) + 1
+            if end > len(ends) and not to_the_end:
+                break
+            self._write(table.slice(at, end - at))
+            at = min(end, len(ends))
+        rest = table.slice(at)
+        self.held = [rest] if rest.num_rows else []
+        self.sizes = [sizes[at:]] if rest.num_rows else []
+        self.held_bytes = int(sizes[at:].sum())
+
+    def _write(self, table: Any) -> None:
         if self.parts.full():
             self._finish()
         if self.sink is None:
-            options = pyarrow.ipc.IpcWriteOptions(metadata_version=pyarrow.ipc.MetadataVersion.V5)
-            self.sink = pyarrow.ipc.new_file(self.parts.open(), self.schema, options=options)
-        if self.held:
-            batch = pyarrow.concat_tables(self.held).combine_chunks()
-            self.sink.write_table(batch)
-            self.rows += batch.num_rows
-        self.held, self.held_bytes = [], 0
+            self._begin()
+        self.sink.write_batch(canonical(table))
+        self.rows += table.num_rows
+
+    def _begin(self) -> None:
+        import pyarrow
+
+        options = pyarrow.ipc.IpcWriteOptions(metadata_version=pyarrow.ipc.MetadataVersion.V5)
+        self.sink = pyarrow.ipc.new_file(self.parts.open(), self.schema, options=options)
 
     def _finish(self) -> None:
         self.sink.close()
@@ -93,119 +143,72 @@ class ArrowWriter:
         self.rows = 0
 
 
-def table_in(file: BinaryIO) -> Any:
-    """Return the table of an open `.arrow` file, on its map."""
+def opened_tables(opened: Sequence[BinaryIO], schema: Any = None) -> Any:
+    """Return all files of a stream as one table, on their maps. Raises `DecodeError` if they have not this schema."""
     import pyarrow
 
+    tables = [_table_in(file) for file in opened]
+    if not tables:
+        raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
+    expected = schema or tables[0].schema
+    for table in tables:
+        if not table.schema.equals(expected):
+            raise DecodeError(f"A file of a stream has the columns {_described(table.schema)}, expected "
+                              f"{_described(expected)}. Verify the dataset, then prepare it again.")  # fmt: skip
+    return pyarrow.concat_tables(tables)
+
+
+def _table_in(file: BinaryIO) -> Any:
+    import pyarrow
+
+    name = name_of(file)
+    data = mapped(file)
     try:
-        return pyarrow.ipc.open_file(pyarrow.py_buffer(mapped(file))).read_all()
-    except pyarrow.ArrowInvalid as error:
-        name = getattr(file, "name", "the stream")
-        raise DecodeError(f"{name} is not an Arrow file: {error}. Verify the dataset, then prepare it again.") from error
+        table = pyarrow.ipc.open_file(pyarrow.py_buffer(data)).read_all()
+        # Reads the borders of each batch only, but keeps Arrow from following one that leads out of the file.
+        table.validate()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DecodeError(f"{name} is not an Arrow file: {error}. Verify the dataset; then prepare again.") from error
+    return table
 
 
-def arrow_values(values: Any, kind: Any) -> Any:
-    """Return a block of one column as a chunked arrow array of this type, without nulls."""
+def _described(schema: Any) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
+def values_in(values: Any, kind: Any, types: type | tuple[type, ...]) -> Any:
+    """Return a block of text or bytes as an arrow array of this type; raise `Misfit` for a null or another type."""
     import pyarrow
 
-    if hasattr(values, "to_numpy") and hasattr(values, "iloc"):  # a pandas Series
+    if hasattr(values, "iloc"):  # a pandas Series
         values = pyarrow.Array.from_pandas(values)
-    if isinstance(values, (pyarrow.Array, pyarrow.ChunkedArray)):
-        found = values.cast(kind)
-    else:
-        found = pyarrow.array(list(values), kind)
-    if found.null_count:
-        raise SchemaError("there is a null (None or NaN), which only a Table holds. Fill it, or drop the sample.")
-    return found
+    if not isinstance(values, (pyarrow.Array, pyarrow.ChunkedArray)):
+        return pyarrow.array(_checked(values, types), kind)
+    if pyarrow.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if values.null_count:
+        at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
+        raise Misfit(at, NULL)
+    # Arrow would make text of numbers, and of bytes.
+    if len(values) and not _is(values.type, kind):
+        raise Misfit(0, f"a value is arrow's {values.type}, expected {kind}. Cast it in the split function.")
+    return values.cast(kind)
 
 
-def one_column(values: Any, kind: Any) -> Any:
-    """Return a table whose only column is these values."""
-    import pyarrow
-
-    return pyarrow.table({"value": arrow_values(values, kind)})
+NULL = "there is a null (None or NaN), which only a Table holds. Fill it, or drop the sample."
 
 
-class SpansColumn:
-    """Values that lie one after the other in a buffer, with their borders: text, bytes, ragged arrays."""
-
-    def __init__(self, column: Any, convert: Callable[[Any], Any]) -> None:
-        self.convert = convert
-        self.chunks = [spans_of(chunk) for chunk in column.chunks]
-        self.starts = np.cumsum([0, *(len(borders) - 1 for borders, _ in self.chunks)])
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def span(self, i: int) -> Any:
-        """Return the bytes, or the array, of one value, on the map."""
-        chunk = 0 if len(self.chunks) == 1 else int(np.searchsorted(self.starts, i, "right")) - 1
-        borders, data = self.chunks[chunk]
-        row = i - int(self.starts[chunk])
-        return data[borders[row] : borders[row + 1]]
-
-    def __getitem__(self, i: int) -> Any:
-        return self.convert(self.span(i))
-
-    def take(self, indices: Indices, out: Any = None) -> list[Any]:
-        return [self.convert(self.span(i)) for i in indices.tolist()]
-
-    def slice(self, lo: int, hi: int) -> list[Any]:
-        found: list[Any] = []
-        for (borders, data), start in zip(self.chunks, self.starts.tolist()):
-            first, last = max(lo - start, 0), min(hi - start, len(borders) - 1)
-            if first < last:
-                cuts = borders[first : last + 1].tolist()
-                found += [self.convert(data[a:b]) for a, b in zip(cuts, cuts[1:])]
+def _checked(values: Any, types: type | tuple[type, ...]) -> list[Any]:
+    found = list(values)
+    if all(issubclass(kind, types) for kind in set(map(type, found))):
         return found
+    at, wrong = next((at, value) for at, value in enumerate(found) if not isinstance(value, types))
+    if wrong is None:
+        raise Misfit(at, NULL)
+    expected = types.__name__ if isinstance(types, type) else types[0].__name__
+    raise Misfit(at, f"a value is a {type(wrong).__name__}, expected {expected}. Convert it in the split function.")
 
 
-def spans_of(chunk: Any) -> tuple[NDArray[np.int64], Any]:
-    """Return the borders and the data of one arrow array of text, bytes or lists."""
-    import pyarrow
-
-    _, borders, *data = chunk.buffers()
-    if borders is None or not len(chunk):
-        return np.zeros(1, np.int64), memoryview(b"")
-    edges = np.frombuffer(borders, np.int64, len(chunk) + 1, 8 * chunk.offset)
-    if isinstance(chunk, pyarrow.LargeListArray):
-        return edges, chunk.values.to_numpy(zero_copy_only=True)
-    return edges, memoryview(data[0] or b"").cast("B")
-
-
-class SpanFile(io.RawIOBase):
-    """A seekable, read-only file over a span of memory; nothing is copied before it is read."""
-
-    def __init__(self, data: memoryview, name: str) -> None:
-        self.data, self.name = data, name
-        self.at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: len(self.data)}[whence]
-        if base + offset < 0:
-            raise ValueError(f"cannot seek to {base + offset}")
-        self.at = base + offset
-        return self.at
-
-    def readinto(self, buffer: Any) -> int:
-        target = memoryview(buffer).cast("B")
-        part = self.data[self.at : self.at + len(target)]
-        target[: len(part)] = part
-        self.at += len(part)
-        return len(part)
-
-
-def opened_tables(opened: Sequence[BinaryIO]) -> Any:
-    """Return all files of a stream as one table."""
-    import pyarrow
-
-    return pyarrow.concat_tables([table_in(file) for file in opened])
+def _is(found: Any, kind: Any) -> bool:
+    words = ("string", "utf8") if "string" in str(kind) else ("binary",)
+    return any(word in str(found) for word in words)

@@ -56,13 +56,13 @@ def stored(dtype: Dtype) -> Dtype:
     return np.dtype(dtype.str).newbyteorder("<")
 
 
-def cast(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask] | None:
-    """Return rows in another dtype, and which of their values it holds; None if it is one of another kind.
+def cast(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask | None] | None:
+    """Return rows in another dtype, and which of their values it holds (None: all); None if it is of another kind.
 
     Floats are rounded to a float dtype; nothing else may change. Fields are matched by their names, not by their order.
     """
     if rows.dtype == dtype:
-        return np.ascontiguousarray(rows, dtype), np.ones(rows.shape, bool)
+        return np.ascontiguousarray(rows), None
     if dtype.names is not None:
         return _cast_fields(rows, dtype)
     source, target = rows.dtype.kind, dtype.kind
@@ -70,14 +70,14 @@ def cast(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask] | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            found = (rows.real if source == "c" != target else rows).astype(dtype)
+            found = (rows.real if source == "c" != target else rows).astype(dtype, order="C")
             return found, _held(rows, found)
     except (TypeError, ValueError, OverflowError):
         # Times of units that have nothing in common, such as months and seconds.
         return None
 
 
-def _cast_fields(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask] | None:
+def _cast_fields(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask | None] | None:
     assert dtype.names is not None
     if rows.dtype.names is None or set(rows.dtype.names) != set(dtype.names):
         return None
@@ -86,7 +86,8 @@ def _cast_fields(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask] | None:
         if rows.dtype[name].shape != dtype[name].shape or (field := cast(rows[name], dtype[name].base)) is None:
             return None
         found[name] = field[0]
-        held &= field[1].all(tuple(range(rows.ndim, field[1].ndim)))
+        if field[1] is not None:
+            held &= field[1].all(tuple(range(rows.ndim, field[1].ndim)))
     return found, held
 
 

@@ -6,16 +6,22 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 
 import numpy as np
 
-from dataset_assets.errors import DefinitionError, SchemaError
-from dataset_assets.formats.array import dtype_text
-from dataset_assets.formats.arrow import ArrowWriter, SpansColumn, opened_tables
-from dataset_assets.formats.seam import FILE_BYTES, Parts
+from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
+from dataset_assets.formats.array import WIDER, checked_shape
+from dataset_assets.formats.arrow import NULL, ArrowWriter, opened_tables
+from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, stored
+from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
+from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.spans import AsIs, SpansColumn
 from dataset_assets.samples import Column
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """A value is an array of shape (n, *shape), n its own; all have one numeric dtype, that of the first if undeclared."""
+    """A value is an array of shape (n, *shape), n its own.
+
+    All have one numeric dtype: the declared one, to which values are cast as by `Array`, else that of the first.
+    """
 
     dtype: str | None = None
     shape: tuple[int, ...] = ()
@@ -26,8 +32,10 @@ class Ragged:
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
-            object.__setattr__(self, "dtype", _numeric(dtype_text(self.dtype)))
-        object.__setattr__(self, "shape", tuple(self.shape))
+            object.__setattr__(self, "dtype", _numeric(parsed(self.dtype)).str)
+        object.__setattr__(self, "shape", checked_shape(self.shape))
+        if 0 in self.shape:
+            raise DefinitionError(f"The shape {self.shape} has a length of 0, so a value would hold nothing.")
 
     def parameters(self) -> dict[str, Any]:
         """Return dtype and inner shape as JSON."""
@@ -40,12 +48,27 @@ class Ragged:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; a value is a read-only array on the map."""
-        dtype, inner = np.dtype(self.dtype), self.shape
+        table = opened_tables(opened, _schema(parsed(self.dtype)) if self.dtype else None)
+        if self.dtype is None and not _holds_numbers(table.schema):
+            raise DecodeError(f"A file of a stream has the columns {table.schema}, expected arrays of numbers.")
 
-        def shaped(span: Any) -> Any:
-            return np.frombuffer(span, dtype).reshape(-1, *inner) if len(span) else np.empty((0, *inner), dtype)
+        def shaped(flat: AnyArray) -> AnyArray:
+            return flat.view(bool) if self.dtype == "|b1" else flat
 
-        return SpansColumn(opened_tables(opened).column("value"), shaped)
+        return SpansColumn(table.column("value"), AsArrays(self.shape) if self.shape else AsIs(), shaped)
+
+
+class AsArrays:
+    """Values are arrays of a shape, on a buffer of numbers."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = (-1, *shape)
+
+    def one(self, data: AnyArray) -> AnyArray:
+        return data.reshape(self.shape)
+
+    def many(self, data: AnyArray, cuts: list[int]) -> list[AnyArray]:
+        return [data[a:b].reshape(self.shape) for a, b in zip(cuts, cuts[1:])]
 
 
 class _Rows:
@@ -53,47 +76,104 @@ class _Rows:
 
     def __init__(self, declared: Ragged) -> None:
         self.declared = declared
-        self.dtype = declared.dtype
+        self.dtype = parsed(declared.dtype) if declared.dtype else None
+        self.empty = 0
 
     def table(self, values: Any, schema: Any) -> Any:
-        import pyarrow
-
-        if hasattr(values, "to_numpy"):
-            values = values.to_numpy() if hasattr(values, "iloc") else values.to_numpy(zero_copy_only=False)
-        rows = [self._row(value) for value in values]
-        borders = np.cumsum([0, *(row.size for row in rows)], dtype=np.int64)
-        flat = np.concatenate([row.reshape(-1) for row in rows]) if rows else np.empty(0, self.dtype or "<f8")
-        if flat.dtype == bool:
-            flat = flat.view(np.uint8)  # arrow packs booleans into bits, which cannot be mapped
-        return pyarrow.table({"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))})
+        """Return a block as a table; one without rows while all values are empty lists, which have no dtype."""
+        rows = self._rows(values)
+        if self.dtype is None:
+            self.empty += len(rows)
+            return _table([], np.empty(0))
+        lengths = [0] * self.empty + [row.size for row in rows]
+        self.empty = 0
+        full = [row.reshape(-1) for row in rows if row.size]
+        return _table(lengths, np.concatenate(full) if full else np.empty(0, self.dtype))
 
     def parameters(self, schema: Any) -> dict[str, Any]:
         if self.dtype is None:
             raise SchemaError("There are no values to take a dtype from. Declare it: Ragged(dtype=...).")
-        return Ragged(self.dtype, self.declared.shape).parameters()
+        return Ragged(dtype_text(self.dtype), self.declared.shape).parameters()
 
-    def _row(self, value: Any) -> Any:
-        try:
-            row = np.asarray(value)
-        except ValueError as error:
-            raise SchemaError(f"a value is not one array ({error}).") from error
-        if row.size == 0 and row.ndim == 1:
-            row = np.empty((0, *self.declared.shape), self.dtype or row.dtype)
-            if self.dtype is None:
-                return row
-        if row.ndim == 0 or row.shape[1:] != self.declared.shape:
-            raise SchemaError(f"a value has shape {row.shape}, expected (n, *{self.declared.shape}).")
-        if self.dtype is None:
-            self.dtype = _numeric(dtype_text(row.dtype))
-        if dtype_text(row.dtype) == self.dtype:
-            return row
-        cast = row.astype(self.dtype)
-        if self.declared.dtype is None or not np.array_equal(cast.astype(row.dtype), row):
-            raise SchemaError(f"a value has dtype {row.dtype}, expected {self.dtype}. Make them equal, or declare a dtype.")
-        return cast
+    def _rows(self, values: Any) -> list[AnyArray]:
+        if is_arrow(values):
+            values = _lists_of(values)
+        found = []
+        for at, value in enumerate(values):
+            try:
+                found.append(self._row(value))
+            except Misfit as misfit:
+                raise Misfit(self.empty + at, misfit.why) from misfit
+        return found
+
+    def _row(self, value: Any) -> AnyArray:
+        inner = self.declared.shape
+        if value is None:
+            raise Misfit(0, NULL)
+        row = as_rows(value)
+        if row.ndim == 1 and not row.size:
+            row = row.reshape(0, *inner)
+        if row.shape[1:] != inner:
+            raise Misfit(0, f"shape {row.shape}, expected {('n', *inner)}. Declare Ragged(shape=...), or reshape it.")
+        # An empty array is of whatever dtype: that of np.array([]) is no statement.
+        return self._cast(row) if row.size else row
+
+    def _cast(self, row: AnyArray) -> AnyArray:
+        if self.dtype is None or self.declared.dtype is None:
+            try:
+                found = _numeric(stored(row.dtype))
+            except DefinitionError as error:
+                raise Misfit(0, str(error)) from error
+            self.dtype = self.dtype or found
+            if found != self.dtype:
+                raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as in the samples before it. {ADVICE}")
+        if (result := cast(row, self.dtype)) is None:
+            raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as declared. {ADVICE}")
+        if result[1] is not None and not result[1].all():
+            raise Misfit(0, f"{row[~result[1]][0]!r} does not fit the dtype {self.dtype}. {WIDER}")
+        return result[0]
 
 
-def _numeric(text: str) -> str:
-    if np.dtype(text).kind not in "biuf":
-        raise DefinitionError(f"A Ragged stream holds numbers or booleans, not {text}. Use Text, Bytes or Table.")
-    return text
+def _table(lengths: Sequence[int], flat: AnyArray) -> Any:
+    import pyarrow
+
+    if flat.dtype == bool:
+        flat = flat.view(np.uint8)  # arrow packs booleans into bits, which cannot be mapped
+    borders = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=borders[1:])
+    return pyarrow.table({"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))})
+
+
+def _schema(dtype: Dtype) -> Any:
+    return _table([], np.empty(0, dtype)).schema
+
+
+def _holds_numbers(schema: Any) -> bool:
+    from pyarrow import types
+
+    if schema.names != ["value"] or not types.is_large_list(kind := schema.field(0).type):
+        return False
+    return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
+
+
+def _lists_of(values: Any) -> list[Any]:
+    """Return arrow lists as arrays on their buffers, where they are lists of numbers; else as Python's."""
+    from pyarrow import types
+
+    if values.null_count:
+        raise Misfit(int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), NULL)
+    kind = values.type
+    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_primitive(kind.value_type):
+        found: list[Any] = values.to_pylist()
+        return found
+    rows = []
+    for chunk in getattr(values, "chunks", [values]):
+        borders, flat = chunk.offsets.to_numpy(), as_rows(chunk.flatten())
+        rows += np.split(flat, borders[1:-1] - borders[0]) if len(chunk) else []
+    return rows
+
+
+def _numeric(dtype: Dtype) -> Dtype:
+    if dtype.kind not in "biuf":
+        raise DefinitionError(f"A Ragged stream holds numbers or booleans, not {dtype}. Use Text, Bytes or Table.")
+    return dtype

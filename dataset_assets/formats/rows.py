@@ -1,5 +1,6 @@
 """A block of values as one array, or a `Misfit` where that would change, drop or invent one."""
 
+import sys
 from itertools import chain
 from typing import Any, Iterable, Sequence
 
@@ -8,13 +9,15 @@ import numpy as np
 from dataset_assets.formats.dtypes import NUMBERS, AnyArray
 from dataset_assets.formats.seam import Misfit
 
+ADVICE = "Make them equal in the split function, or declare the dtype."
 OBJECTS = "an Array cannot hold {}. Use Text, Bytes, Ragged or Table."
 EXACT = 2**53
+PYTHON = {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}
 
 
 def as_rows(values: Any) -> AnyArray:
     """Return a block as one array; raise `Misfit` where its values have no common shape or type."""
-    if hasattr(values, "null_count"):
+    if is_arrow(values):
         rows = _from_arrow(values)
     elif hasattr(values, "iloc"):
         rows = _from_pandas(values)
@@ -25,6 +28,12 @@ def as_rows(values: Any) -> AnyArray:
     if rows.ndim == 0:
         raise Misfit(0, "a block must have a length; a single value is yielded as a sample.")
     return rows
+
+
+def is_arrow(values: Any) -> bool:
+    """Say whether a block is an array of Arrow; what nobody imported, nobody made."""
+    arrow = sys.modules.get("pyarrow")
+    return arrow is not None and isinstance(values, (arrow.Array, arrow.ChunkedArray))
 
 
 def _plain(value: Any, at: int | None) -> AnyArray:
@@ -42,7 +51,10 @@ def _plain(value: Any, at: int | None) -> AnyArray:
 
 
 def _from_values(values: Sequence[Any]) -> AnyArray:
-    if any(hasattr(value, "__array__") for value in values):
+    kinds = set(map(type, values))
+    if len(kinds) == 1 and issubclass(kind := next(iter(kinds)), np.generic) and np.dtype(kind).kind in NUMBERS:
+        return np.asarray(values)
+    if not kinds <= PYTHON.keys() and any(hasattr(value, "__array__") for value in values):
         return _from_arrays([_plain(value, at) for at, value in enumerate(values)])
     try:
         rows = np.asarray(values)
@@ -65,9 +77,6 @@ def _from_arrays(rows: Sequence[AnyArray]) -> AnyArray:
     return np.stack(rows)
 
 
-ADVICE = "Make them equal in the split function, or declare the dtype."
-
-
 def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
     """Hold the Python values against the array that numpy made of them, which may be more generous than we are."""
     kinds = {_kind(kind) for kind in set(map(type, leaves))}
@@ -75,7 +84,7 @@ def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
         raise Misfit(None, OBJECTS.format(_kinds(leaves[:1000])))
     if kinds == {"i"} and rows.dtype.kind not in "iu":
         raise Misfit(None, "whole numbers that no integer of 64 bits holds. Use Text, or floats.")
-    if kinds > {"i"} and any(not -EXACT <= leaf <= EXACT for leaf in leaves if isinstance(leaf, int)):
+    if kinds > {"i"} and any(not -EXACT <= leaf <= EXACT for leaf in leaves if isinstance(leaf, (int, np.integer))):
         raise Misfit(None, "whole numbers and floats, of which a float cannot hold the first. Make them of one type.")
     if kinds <= {"S", "U"} and any(leaf and leaf[-1] in ("\0", 0) for leaf in leaves):
         raise Misfit(None, "text or bytes that end in NUL, which numpy would drop. Use Text or Bytes.")
@@ -84,7 +93,7 @@ def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
 def _kind(kind: type) -> str:
     if issubclass(kind, np.generic):
         return {"u": "i"}.get(found := np.dtype(kind).kind, found)
-    return {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}.get(kind, kind.__name__)
+    return PYTHON.get(kind, kind.__name__)
 
 
 def _kinds(values: Iterable[Any]) -> str:
@@ -108,8 +117,10 @@ def _uneven(shapes: Sequence[Any]) -> Misfit | None:
 
 def _from_pandas(values: Any) -> AnyArray:
     if values.ndim == 2:
+        if not values.shape[1]:
+            raise Misfit(None, "a frame has no columns.")
         if len(found := set(values.dtypes)) > 1:
-            raise Misfit(None, f"the columns of a frame have the dtypes {', '.join(sorted(map(str, found)))}. Use Table.")
+            raise Misfit(None, f"a frame has columns of {', '.join(sorted(map(str, found)))}. Use Table.")
         return np.stack([_from_pandas(values.iloc[:, k]) for k in range(values.shape[1])], 1)
     # Nullable and Arrow-backed columns become objects unless told otherwise.
     plain = getattr(values.dtype, "numpy_dtype", None)

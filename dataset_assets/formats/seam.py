@@ -37,7 +37,7 @@ class Writer(Protocol):
         ...
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
-        """Finish; return the files, at least one, and the parameters that the values turned out to have (dtype, ...)."""
+        """Finish; return the files, at least one, and the parameters that the values turned out to have."""
         ...
 
     def discard(self) -> None:

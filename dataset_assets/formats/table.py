@@ -1,15 +1,17 @@
 """Rows of named, typed fields, as plain `.arrow` files."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.errors import DefinitionError, SchemaError
+from dataset_assets.errors import DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
-from dataset_assets.formats.seam import FILE_BYTES, Parts
-from dataset_assets.samples import Column, Indices
+from dataset_assets.formats.fields import cast_column, column_of, plain, type_named
+from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
+from dataset_assets.samples import Column, Indices, check_rows, grouped
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Table:
     """A value is a row: a mapping of field to number, string, boolean, time or None.
 
     `fields` maps each field to an arrow type by name ("double", "int64", "string", "bool", "timestamp[us]"). Where it
-    is not declared, the types are those of the first block, and later ones must agree.
+    is not declared, the types are those of the first block, and later ones must fit them without loss; floats are
+    rounded. Categories are stored as their values. The index of a DataFrame is not stored.
     """
 
     fields: Mapping[str, str] | tuple[tuple[str, str], ...] | None = None
@@ -29,7 +32,10 @@ class Table:
     def __post_init__(self) -> None:
         if self.fields is not None:
             pairs = self.fields.items() if isinstance(self.fields, Mapping) else self.fields
-            object.__setattr__(self, "fields", tuple((str(name), str(kind)) for name, kind in pairs))
+            found = tuple((str(name), str(kind)) for name, kind in pairs)
+            if not found or len(dict(found)) < len(found):
+                raise DefinitionError(f"The fields {found} of a Table are none, or two of one name. Name each once.")
+            object.__setattr__(self, "fields", found)
 
     def parameters(self) -> dict[str, Any]:
         """Return the fields as JSON."""
@@ -37,7 +43,7 @@ class Table:
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
         """Begin a stream."""
-        return ArrowWriter(Parts(folder, self.suffix, file_bytes), _rows, _fields, self._schema())
+        return ArrowWriter(Parts(folder, self.suffix, file_bytes), _table, _fields, self._schema())
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; a row is made when it is asked for."""
@@ -48,10 +54,7 @@ class Table:
 
         if self.fields is None:
             return None
-        try:
-            return pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in dict(self.fields).items()])
-        except ValueError as error:
-            raise DefinitionError(f"{error}. Write types as arrow does: 'double', 'int64', 'string', 'bool'.") from error
+        return pyarrow.schema([(name, type_named(kind)) for name, kind in dict(self.fields).items()])
 
 
 class TableColumn:
@@ -59,67 +62,125 @@ class TableColumn:
 
     def __init__(self, table: Any) -> None:
         self.table = table
+        self.batches = [batch for batch in table.to_batches() if batch.num_rows]
+        self.starts = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
+        self._starts: list[int] = self.starts.tolist()
+        self._names: list[str] = table.column_names
+        self._columns = [batch.columns for batch in self.batches]
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return self._starts[-1]
 
     def __getitem__(self, i: int) -> dict[str, Any]:
-        return {name: self.table.column(name)[i].as_py() for name in self.table.column_names}
+        batch = bisect_right(self._starts, i) - 1
+        if not 0 <= batch < len(self._columns):
+            raise IndexError(f"row {i} of a stream of {len(self)}")
+        row = i - self._starts[batch]
+        return {name: column[row].as_py() for name, column in zip(self._names, self._columns[batch])}
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        return self.table.take(np.asarray(indices, np.int64))
+        """Gather batch by batch: Arrow would put all of the table into one batch first."""
+        import pyarrow
+
+        check_rows(indices, len(self))
+        groups, order = grouped(self.starts, indices)
+        pieces = [_taken(self.batches[batch], rows) for batch, rows in groups]
+        found = pyarrow.Table.from_batches(pieces, self.table.schema).combine_chunks()
+        if order is None:
+            return found
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return found.take(back)
 
     def slice(self, lo: int, hi: int) -> Any:
         return self.table.slice(lo, max(hi - lo, 0))
 
 
+def _taken(batch: Any, rows: Indices) -> Any:
+    import pyarrow
+
+    return batch.slice(int(rows[0]), 1) if len(rows) == 1 else batch.take(pyarrow.array(rows))
+
+
 def _fields(schema: Any) -> dict[str, Any]:
-    return Table({field.name: str(field.type) for field in schema}).parameters()
+    if not schema.names:
+        raise Misfit(None, "There are no rows to take fields from. Declare them: Table(fields=...).").as_error(0)
+    return {"fields": [[field.name, str(field.type)] for field in schema]}
 
 
-def _rows(values: Any, schema: Any) -> Any:
+def _table(values: Any, schema: Any) -> Any:
     """Return a block of rows as a table of this schema; the fields must be the same, the types must fit."""
     import pyarrow
 
-    if hasattr(values, "iloc"):
-        table = pyarrow.Table.from_pandas(values, preserve_index=False)
-    elif isinstance(values, pyarrow.RecordBatch):
-        table = pyarrow.Table.from_batches([values])
-    elif isinstance(values, pyarrow.Table):
-        table = values
-    else:
-        return _from_mappings(list(values), schema)
-    table = table.replace_schema_metadata(None)
+    columns = _columns(values, schema.names if schema else None)
     if schema is None:
-        return table
-    _same_fields(table.column_names, schema)
-    return table.select(schema.names).cast(schema)
+        schema = pyarrow.schema([(name, plain(column.type)) for name, column in columns.items()])
+        if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
+            raise Misfit(0, f"{', '.join(nulls)} has only nulls at first. Declare its type: Table(fields=...).")
+    arrays = []
+    for field in schema:
+        try:
+            arrays.append(cast_column(columns[field.name], field.type))
+        except (Misfit, pyarrow.ArrowException) as error:
+            raise Misfit(getattr(error, "at", None), f"field {field.name}: {error}") from error
+    return pyarrow.table(arrays, schema=schema)
 
 
-def _from_mappings(rows: list[Any], schema: Any) -> Any:
+def _columns(values: Any, names: Sequence[str] | None) -> dict[str, Any]:
+    """Return a block's fields as arrow columns of the types they have by themselves."""
     import pyarrow
 
-    if not rows:
-        return (schema or pyarrow.schema([])).empty_table()
-    names = schema.names if schema else list(rows[0])
-    for row in rows:
+    if isinstance(values, (pyarrow.RecordBatch, pyarrow.Table)):
+        _check_names(values.schema.names, names, None)
+        return dict(zip(values.schema.names, values.columns))
+    if hasattr(values, "iloc"):
+        return _of_frame(values, names)
+    rows = list(values)
+    for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise SchemaError(f"a row is a {type(row).__name__}, expected a mapping of field to value.")
-        # pyarrow would fill a missing field with null and drop an unknown one.
-        if row.keys() != dict.fromkeys(names).keys():
-            _same_fields(list(row), pyarrow.schema([(name, pyarrow.null()) for name in names]))
-    if schema is None:
-        table = pyarrow.Table.from_pylist(rows)
-        if nulls := [field.name for field in table.schema if field.type == pyarrow.null()]:
-            raise SchemaError(f"{', '.join(nulls)} has only nulls at first, so its type is unknown. Declare Table(fields=...).")
-        return table
-    return pyarrow.Table.from_pylist(rows, schema)
+            raise Misfit(at, f"a row is a {type(row).__name__}, expected a mapping of field to value.")
+        names = list(row) if names is None else names
+        _check_names(list(row), names, at)
+    return {name: _named(name, [row[name] for row in rows]) for name in names or ()}
 
 
-def _same_fields(found: list[str], schema: Any) -> None:
-    missing, extra = set(schema.names) - set(found), set(found) - set(schema.names)
-    if missing or extra or len(found) != len(set(found)):
-        raise SchemaError(
-            f"a row has the fields {', '.join(found)}; missing: {', '.join(sorted(missing)) or 'none'}, "
-            f"unknown: {', '.join(sorted(extra)) or 'none'}."
-        )
+def _of_frame(frame: Any, names: Sequence[str] | None) -> dict[str, Any]:
+    import pyarrow
+
+    if frame.ndim != 2:
+        raise Misfit(None, f"a {type(frame).__name__} of pandas, expected a DataFrame.")
+    if any(frame.index.names):
+        raise Misfit(None, f"the frame's index {frame.index.names} would be lost. Make it a field by reset_index().")
+    found = [str(name) for name in frame.columns]
+    _check_names(found, names, None)
+    series = (frame.iloc[:, k] for k in range(len(found)))
+    return {
+        name: _named(name, _without_nan(one)) if one.dtype == object else pyarrow.Array.from_pandas(one)
+        for name, one in zip(found, series)
+    }
+
+
+def _without_nan(series: Any) -> list[Any]:
+    return [None if missing else value for value, missing in zip(series, series.isna())]
+
+
+def _named(name: str, values: Sequence[Any]) -> Any:
+    try:
+        return column_of(values)
+    except Misfit as misfit:
+        raise Misfit(misfit.at, f"field {name}: {misfit.why}") from misfit
+
+
+def _check_names(found: Sequence[str], expected: Sequence[str] | None, at: int | None) -> None:
+    # Arrow would fill a missing field with null and drop an unknown one.
+    wrong = [name for name in found if not isinstance(name, str)]
+    if not found or wrong or len(set(found)) < len(found):
+        raise Misfit(at, f"a row has the fields {list(found)}, expected at least one, each a string and there once.")
+    if expected is None or found == expected or set(found) == set(expected):
+        return
+    missing, extra = set(expected) - set(found), set(found) - set(expected)
+    raise Misfit(
+        at,
+        f"a row has the fields {', '.join(found)}; missing: {', '.join(sorted(missing)) or 'none'}, "
+        f"unknown: {', '.join(sorted(extra)) or 'none'}.",
+    )

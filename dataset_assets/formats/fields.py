@@ -1,0 +1,114 @@
+"""The fields of a table: which of Arrow's types they have, and casts between them that lose nothing.
+
+Arrow itself would store 2.5 among integers as 2, a time as its date, and numbers as text.
+"""
+
+import datetime
+import decimal
+import re
+from typing import Any, Sequence
+
+import numpy as np
+
+from dataset_assets.errors import DefinitionError
+from dataset_assets.formats.seam import Misfit
+
+KINDS = {
+    bool: "boolean", int: "number", float: "number", decimal.Decimal: "number", str: "text", bytes: "bytes",
+    bytearray: "bytes", memoryview: "bytes", datetime.datetime: "timestamp", datetime.date: "date",
+    datetime.time: "time", datetime.timedelta: "duration",
+}  # fmt: skip
+NUMPY_KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U": "text", "S": "bytes", "M": "timestamp",
+               "m": "duration"}  # fmt: skip
+
+
+def type_named(name: str) -> Any:
+    """Return the arrow type that a definition names, or that an index does. Raises `DefinitionError`."""
+    import pyarrow
+
+    try:
+        if zoned := re.fullmatch(r"timestamp\[(s|ms|us|ns), tz=(.+)\]", name):
+            return pyarrow.timestamp(zoned[1], zoned[2])
+        if exact := re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", name):
+            return pyarrow.decimal128(int(exact[1]), int(exact[2]))
+        return plain(pyarrow.type_for_alias(name))
+    except (ValueError, TypeError) as error:
+        raise DefinitionError(f"{error}. Write types as arrow does: 'double', 'int64', 'string', 'bool'.") from error
+
+
+def plain(kind: Any) -> Any:
+    """Return the type in which values of a type are stored: the same whatever library made them.
+
+    Pandas' strings, for example, are large or not, depending on its version.
+    """
+    import pyarrow
+    from pyarrow import types
+
+    if isinstance(kind, pyarrow.BaseExtensionType):
+        return plain(kind.storage_type)
+    if types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if str(kind) in ("large_string", "string_view"):
+        return pyarrow.string()
+    if str(kind) in ("large_binary", "binary_view"):
+        return pyarrow.binary()
+    if types.is_list(kind) or types.is_large_list(kind):
+        return pyarrow.list_(plain(kind.value_type))
+    if types.is_fixed_size_list(kind):
+        return pyarrow.list_(plain(kind.value_type), kind.list_size)
+    if types.is_struct(kind):
+        return pyarrow.struct([(kind.field(k).name, plain(kind.field(k).type)) for k in range(kind.num_fields)])
+    return kind
+
+
+def column_of(values: Sequence[Any]) -> Any:
+    """Return Python values as an arrow array of the type they have by themselves; `Misfit` if they have several."""
+    import pyarrow
+
+    found = {kind: _kind(kind) for kind in set(map(type, values)) - {type(None)}}
+    if len(set(found.values())) > 1:
+        first = next(found[type(value)] for value in values if value is not None)
+        at, wrong = next((at, v) for at, v in enumerate(values) if v is not None and found[type(v)] != first)
+        raise Misfit(at, f"a {type(wrong).__name__} ({wrong!r:.40}), expected {first} as in the samples before it.")
+    if "timestamp" in found.values() and len({getattr(v, "tzinfo", None) is None for v in values if v is not None}) > 1:
+        raise Misfit(None, "times with and without a time zone. Give all of them one, or none.")
+    return pyarrow.array(values)
+
+
+def cast_column(column: Any, kind: Any) -> Any:
+    """Return a column in another type of the same family; `Misfit` or ArrowInvalid if that changes it."""
+    import pyarrow
+    import pyarrow.compute as compute
+    from pyarrow import types
+
+    if isinstance(column.type, pyarrow.BaseExtensionType) or types.is_dictionary(column.type):
+        column = column.cast(plain(column.type))
+    if column.type == kind:
+        return column
+    if not types.is_null(column.type) and _family(plain(column.type)) != _family(kind):
+        raise Misfit(None, f"values are arrow's {column.type}, expected {kind}. Cast them, or declare Table(fields=...).")
+    cast = column.cast(kind)
+    floats = types.is_floating(kind) and types.is_floating(column.type)
+    if floats and compute.sum(compute.is_inf(cast)) != compute.sum(compute.is_inf(column)):
+        raise Misfit(None, f"a number is too large for {kind}. Declare the field as 'double'.")
+    return cast
+
+
+def _kind(kind: type) -> str:
+    if issubclass(kind, np.generic):
+        return NUMPY_KINDS.get(np.dtype(kind).kind, kind.__name__)
+    return next((name for base, name in KINDS.items() if issubclass(kind, base)), kind.__name__)
+
+
+def _family(kind: Any) -> str:
+    from pyarrow import types
+
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_timestamp(kind):
+        return "timestamp with zone" if kind.tz else "timestamp"
+    for check, name in ((types.is_date, "date"), (types.is_time, "time"), (types.is_duration, "duration")):
+        if check(kind):
+            return name
+    # Nested types have their fields within: which may be cast is left to arrow.
+    return re.split(r"[<\[(]", str(kind))[0]

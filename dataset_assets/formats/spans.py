@@ -1,0 +1,117 @@
+"""Columns of values of any length, which lie one after the other in a buffer: text, bytes, ragged arrays."""
+
+from bisect import bisect_right
+from typing import Any, Callable, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import DecodeError
+from dataset_assets.samples import Indices, check_rows, spans
+
+Borders = NDArray[np.int64]
+
+
+class Reading(Protocol):
+    """How values are made of a buffer; `data` is a memoryview, or an array."""
+
+    def one(self, data: Any) -> Any:
+        """Return the value that all of the data is."""
+        ...
+
+    def many(self, data: Any, cuts: list[int]) -> list[Any]:
+        """Return the values between these cuts."""
+        ...
+
+
+class SpansColumn:
+    """Values that lie one after the other, with their borders."""
+
+    def __init__(self, column: Any, reading: Reading, shaped: Callable[[Any], Any] = lambda data: data) -> None:
+        self.reading = reading
+        self.chunks = [(borders, shaped(data)) for borders, data in map(spans_of, column.chunks)]
+        self.starts = np.cumsum([0, *(len(borders) - 1 for borders, _ in self.chunks)])
+        self._starts: list[int] = self.starts.tolist()
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, i: int) -> Any:
+        chunk = bisect_right(self._starts, i) - 1
+        if not 0 <= chunk < len(self.chunks):
+            raise IndexError(f"value {i} of a stream of {len(self)}")
+        borders, data = self.chunks[chunk]
+        row = i - self._starts[chunk]
+        return self.reading.one(data[borders.item(row) : borders.item(row + 1)])
+
+    def take(self, indices: Indices, out: Any = None) -> list[Any]:
+        check_rows(indices, len(self))
+        one = self.reading.one
+        if len(self.chunks) == 1:
+            borders, data = self.chunks[0]
+            return [one(data[a:b]) for a, b in zip(borders[indices].tolist(), borders[indices + 1].tolist())]
+        found = []
+        part = np.searchsorted(self.starts, indices, "right") - 1
+        for chunk, row in zip(part.tolist(), (indices - self.starts[part]).tolist()):
+            borders, data = self.chunks[chunk]
+            found.append(one(data[borders.item(row) : borders.item(row + 1)]))
+        return found
+
+    def slice(self, lo: int, hi: int) -> list[Any]:
+        found: list[Any] = []
+        for chunk, (first, last) in spans(self._starts, lo, hi):
+            borders, data = self.chunks[chunk]
+            found += self.reading.many(data, borders[first : last + 1].tolist())
+        return found
+
+
+class AsText:
+    """Values are strings in UTF-8."""
+
+    def one(self, data: Any) -> str:
+        try:
+            return str(data, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DecodeError(f"A text is not UTF-8 ({error}). Verify the dataset, then prepare it again.") from error
+
+    def many(self, data: Any, cuts: list[int]) -> list[str]:
+        first = cuts[0]
+        if (whole := bytes(data[first : cuts[-1]])).isascii():
+            # Characters are bytes: decoding once and cutting is twice as fast as cutting and decoding each.
+            text = whole.decode("ascii")
+            return [text[a - first : b - first] for a, b in zip(cuts, cuts[1:])]
+        return [self.one(data[a:b]) for a, b in zip(cuts, cuts[1:])]
+
+
+class AsBytes:
+    """Values are bytes, copied."""
+
+    def one(self, data: Any) -> bytes:
+        return bytes(data)
+
+    def many(self, data: Any, cuts: list[int]) -> list[bytes]:
+        return [bytes(data[a:b]) for a, b in zip(cuts, cuts[1:])]
+
+
+class AsIs:
+    """Values are spans of the data itself, which is not read."""
+
+    def one(self, data: Any) -> Any:
+        return data
+
+    def many(self, data: Any, cuts: list[int]) -> list[Any]:
+        return [data[a:b] for a, b in zip(cuts, cuts[1:])]
+
+
+def spans_of(chunk: Any) -> tuple[Borders, Any]:
+    """Return the borders and the data of one arrow array of text, bytes or lists of numbers."""
+    import pyarrow
+
+    lists = isinstance(chunk, pyarrow.LargeListArray)
+    if chunk.null_count or lists and chunk.values.null_count:
+        raise DecodeError("A stream of text, bytes or arrays has nulls, which are never written. Prepare it again.")
+    _, borders, *data = chunk.buffers()
+    content = chunk.values.to_numpy(zero_copy_only=True) if lists else memoryview(data[0] or b"").cast("B")
+    if borders is None or not len(chunk):
+        return np.zeros(1, np.int64), content[:0]
+    return np.frombuffer(borders, np.int64, len(chunk) + 1, 8 * chunk.offset), content

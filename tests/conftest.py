@@ -1,0 +1,69 @@
+"""What the tests of several rooms share: a home on a fast disk, a folder of files to retrieve, a look at all files."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+import tiny
+
+from dataset_assets.definition import Dataset
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def fast_path() -> Iterator[Path]:
+    """A folder in memory where there is one: a thousand prepares force ten thousand files to the disk."""
+    place = str(MEMORY) if os.access(MEMORY, os.W_OK) else None
+    path = Path(tempfile.mkdtemp(prefix="dataset_assets_test_", dir=place))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def home(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home that settings find; the storage is `home / "storage"`."""
+    path = fast_path / "home"
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(path))
+    monkeypatch.delenv("DATASET_ASSETS_STORAGE", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return path
+
+
+@pytest.fixture
+def folder(fast_path: Path) -> Path:
+    """A folder with the file of the tiny dataset."""
+    path = fast_path / "published"
+    path.mkdir()
+    (path / "numbers.csv").write_bytes(tiny.NUMBERS)
+    return path
+
+
+@pytest.fixture
+def dataset(folder: Path) -> Dataset:
+    """The tiny dataset."""
+    return tiny.tiny(url(folder))
+
+
+@pytest.fixture
+def look() -> Callable[[Path], dict[str, tuple[int, int, int, str]]]:
+    """A function that tells of each file below a folder its inode, time of change, size and sha256."""
+    return looked_at
+
+
+def url(folder: Path) -> str:
+    return folder.as_uri() + "/"
+
+
+def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            info = path.stat()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path.relative_to(folder))] = (info.st_ino, info.st_mtime_ns, info.st_size, digest)
+    return found
