@@ -8,7 +8,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint demo ui bench clean
+.PHONY: help venv test lint docs demo ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: .venv/.made  ## Run all tests but the soak ones
 lint: .venv/.made  ## Run ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error
+	.venv/bin/properdocs build --clean
 
 demo: .venv/.made  ## Materialise three real datasets, train on one, print what it gave
 	.venv/bin/python examples/demo.py

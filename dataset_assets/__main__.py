@@ -2,4 +2,6 @@
 
 from dataset_assets.cli import main
 
-main()
+# A process that a split function spawns imports this module too, under another name.
+if __name__ == "__main__":
+    main()

@@ -163,8 +163,7 @@ def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None
             data = file.read()
     except FileNotFoundError:
         return None, None
-    found = _parsed(data, key, dataset)
-    version = found.get("version")
+    version = unsealed(data, key, dataset).get("version")
     if not isinstance(version, str) or not _HEX.fullmatch(version):
         raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. {_mend(dataset)}")
     return version, sha256_hex(data)
@@ -172,7 +171,27 @@ def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None
 
 def pointer_to(version: str) -> bytes:
     """Return the pointer's bytes."""
-    return canonical({"format": FORMAT, "version": version})
+    return sealed({"version": version})
+
+
+def sealed(document: Mapping[str, Any]) -> bytes:
+    """Return a document that is not named by its digest, with its format and a digest of all else in it."""
+    whole = {**document, "format": FORMAT}
+    return canonical({**whole, "seal": digest_of(whole)})
+
+
+def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
+    """Return what was sealed. Raises `DecodeError` if it was damaged since, `NewerFormat` if it was not."""
+    found = _object(data, key, dataset)
+    # Before the format is looked at: a flipped bit must not pass for a newer one.
+    try:
+        whole = found.pop("seal", None) == digest_of(found)
+    except RecursionError:
+        whole = False
+    if not whole:
+        raise _malformed(key, dataset, ValueError("its seal is broken"))
+    del _checked_format(found, key, dataset)["format"]
+    return found
 
 
 def read_split_index(storage: Storage, dataset: str, split: str, digest: str) -> SplitIndex:
@@ -217,16 +236,20 @@ def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> d
         ) from error
     if (found := sha256_hex(data)) != digest:
         raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
-    return _parsed(data, key, dataset)
+    return _checked_format(_object(data, key, dataset), key, dataset)
 
 
-def _parsed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
+def _object(data: bytes, key: str, dataset: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _malformed(key, dataset, error) from error
     if not isinstance(found, dict):
         raise _malformed(key, dataset, TypeError("it is no object"))
+    return found
+
+
+def _checked_format(found: dict[str, Any], key: str, dataset: str) -> dict[str, Any]:
     written = found.get("format")
     if isinstance(written, int) and written > FORMAT:
         raise NewerFormat(f"{key} has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets.")

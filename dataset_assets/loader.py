@@ -18,8 +18,9 @@ from dataset_assets.errors import Conflict, UsageError, nearest
 from dataset_assets.orders import Permutation
 from dataset_assets.pool import Pool
 from dataset_assets.samples import Columns
-from dataset_assets.views import View
-from dataset_assets.views.view import Narrowed, Selected, Stored, Where, in_order, owned
+from dataset_assets.views import Narrowed, Selected, Stored, View
+from dataset_assets.views.blocks import owned
+from dataset_assets.views.ordering import Where, in_order
 
 Batch = Any
 Last = Literal["keep", "drop", "pad"]

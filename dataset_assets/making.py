@@ -60,6 +60,7 @@ def stage_raw(
     known: RawFile | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
+    offline: bool | None = None,
 ) -> StagedRaw | None:
     """Retrieve a file into scratch; None if its source says that it is what is known, which only a refresh asks.
 
@@ -74,7 +75,7 @@ def stage_raw(
     path = _place(folder, file)
     with at(f"{dataset.name}, file {file.identifier}"):
         source = fetch_first(
-            _allowed(file),
+            _allowed(file, settings().offline if offline is None else offline),
             path,
             known.source if known and refresh else None,
             verify,
@@ -156,9 +157,9 @@ def _place(folder: Path, file: RemoteFile | DerivedFile) -> Path:
     return folder / "raw" / file.identifier
 
 
-def _allowed(file: RemoteFile) -> tuple[str, ...]:
+def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
     """Return the URLs that may be asked now."""
-    if not settings().offline:
+    if not offline:
         return file.urls
     found = tuple(url for url in file.urls if urlsplit(url).scheme in ON_THIS_MACHINE)
     if not found:

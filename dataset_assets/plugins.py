@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 @functools.cache
 def points(group: str) -> tuple[EntryPoint, ...]:
     """Return the entry points of a group, by name; several packages may use one name among datasets."""
-    chosen = (point for point in _all() if point.group == f"dataset_assets.{group}")
-    return tuple(sorted(set(chosen), key=lambda point: (point.name, point.value)))
+    return tuple(sorted(set(_offered(f"dataset_assets.{group}")), key=lambda point: (point.name, point.value)))
 
 
 def names(group: str) -> list[str]:
@@ -58,13 +57,13 @@ def package_of(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.module.partition(".")[0]
 
 
-@functools.cache
-def _all() -> tuple[EntryPoint, ...]:
+def _offered(group: str) -> list[EntryPoint]:
     try:
-        return tuple(entry_points())
+        return list(entry_points(group=group))
     except Exception:
         # Some installed package has metadata that cannot be read: it is looked for, and left out.
-        return tuple(point for distribution in _first_of_each_name() for point in _points_of(distribution))
+        found = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
+        return [point for point in found if point.group == group]
 
 
 def _first_of_each_name() -> Iterator[Distribution]:

@@ -18,8 +18,8 @@ from dataset_assets.publishing import (
 )
 from dataset_assets.recipe import release_recipe
 from dataset_assets.registry import find
-from dataset_assets.scratch import scratch_folder
-from dataset_assets.settings import settings
+from dataset_assets.scratch import scratch_folder, sweep
+from dataset_assets.settings import Settings, settings
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.views import Stored, View
 
@@ -33,9 +33,10 @@ def prepare(
     fails at ERROR; then the version that was current stays so, and the refused one can be opened by its digest.
     """
     definition = find(dataset) if isinstance(dataset, str) else dataset
-    store = open_storage(settings().storage if storage is None else storage)
+    chosen = settings()
+    store = open_storage(chosen.storage if storage is None else storage)
     current, released, pointer = current_version(store, definition.name)
-    with _Workshop(definition, store, progress) as workshop:
+    with _Workshop(definition, store, chosen, progress) as workshop:
         splits = workshop.splits()
     if not (current and current.recipe == release_recipe(definition, splits)):
         views = {split: open_split(store, definition.name, split, digest) for split, digest in splits.items()}
@@ -97,9 +98,8 @@ def refuse_or_pass(version: Version, digest: str) -> None:
 class _Workshop:
     """Makes the splits of one dataset, in a scratch folder that is made when there is something to make."""
 
-    def __init__(self, dataset: Dataset, storage: Storage, progress: Progress | None) -> None:
-        self.dataset, self.storage, self.progress = dataset, storage, progress
-        self.settings = settings()
+    def __init__(self, dataset: Dataset, storage: Storage, chosen: Settings, progress: Progress | None) -> None:
+        self.dataset, self.storage, self.settings, self.progress = dataset, storage, chosen, progress
         self.stack = ExitStack()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch)
         self.whole: set[str] = set()
@@ -113,6 +113,8 @@ class _Workshop:
 
     def splits(self) -> dict[str, str]:
         """Return the digest of each split's index; what is not there is retrieved and made."""
+        # Also where nothing is to be done: the last run may have been killed after its work.
+        sweep(self.settings.scratch)
         for name, file in self.dataset.files.items():
             if isinstance(file, RemoteFile):
                 self.inputs.raws[name] = usable_raw(self.storage, self.dataset, file) or self._retrieved(file)
@@ -133,7 +135,8 @@ class _Workshop:
 
     def _retrieved(self, file: RemoteFile) -> RawFile:
         known = recorded_raw(self.storage, self.dataset, file)
-        staged = stage_raw(self.dataset, file, self._scratch(), known=known, progress=self.progress)
+        folder, offline = self._scratch(), self.settings.offline
+        staged = stage_raw(self.dataset, file, folder, known=known, progress=self.progress, offline=offline)
         assert staged is not None  # only a refresh asks whether the source is unchanged
         self.whole.add(file.identifier)
         return publish_raw(self.storage, self.dataset, staged)

@@ -1,6 +1,7 @@
 """Progress: whoever works says how far it is, whoever waits may watch; nothing is passed through in between."""
 
 import os
+import threading
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,8 @@ Progress = Callable[[str, int, "int | None"], None]
 identifier, or samples of a split, by its `split_label`. What is done may fall, when a transfer begins anew."""
 
 SHOWN_AFTER_SECONDS = 0.3
-DRAWN_EVERY_SECONDS = 0.05
+DRAWN_EVERY_SECONDS = 0.1
+SILENT_SECONDS = 3
 
 _watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
@@ -50,57 +52,76 @@ def split_label(dataset: str, split: str) -> str:
 class Bars:
     """Draws reports on a terminal: a bar for each thing, with its rate and, if the total is known, the time that remains.
 
-    What is done sooner than one could read it is not drawn. Finished bars stay, as lines.
+    What is done sooner than one could read it is not drawn. Finished bars stay, as lines; one of which nothing is heard
+    says for how long.
     """
 
     def __init__(self, terminal: TextIO) -> None:
         self.terminal = terminal
         self.open: dict[str, _Bar] = {}
+        self.mutex, self.closing = threading.Lock(), threading.Event()
+        # Somebody has to draw while nobody reports.
+        self.drawing = threading.Thread(target=self._draw, daemon=True)
+        self.drawing.start()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Take one report."""
-        if what not in self.open:
+        bar = self.open.get(what)
+        if bar is None:
             # Nobody says when a split is done, but something else is begun after it.
             self._end([other for other, bar in self.open.items() if bar.of_split])
-            self.open[what] = _Bar(what, self.terminal)
-        self.open[what].take(done, total)
+            bar = self.open[what] = _Bar(what, self.terminal)
+        bar.done, bar.total, bar.heard = done, total, time.monotonic()
         if done == total:
             self._end([what])
 
     def close(self) -> None:
         """End all bars; the terminal then stands at the beginning of a line."""
+        self.closing.set()
+        self.drawing.join()
         self._end([*self.open])
 
     def _end(self, names: list[str]) -> None:
-        for what in names:
-            self.open.pop(what).close()
+        with self.mutex:
+            for what in names:
+                self.open.pop(what).close()
+
+    def _draw(self) -> None:
+        while not self.closing.wait(DRAWN_EVERY_SECONDS):
+            with self.mutex:
+                for bar in [*self.open.values()]:
+                    bar.draw()
 
 
 class _Bar:
     def __init__(self, what: str, terminal: TextIO) -> None:
         from tqdm import tqdm
 
-        # Else it starts a thread, to look after bars that are seldom drawn; ours are drawn by the clock.
+        # Else it starts a thread of its own.
         tqdm.monitor_interval = 0
         self.of_split = " " in what
+        self.done, self.total, self.heard = 0, None, time.monotonic()
         unit = {"unit": " samples"} if self.of_split else {"unit": "B", "unit_scale": True}
-        self.done, self.drawn = 0, 0.0
-        # Some terminals, of containers for instance, say that they have no columns; tqdm would draw nothing there.
-        known = os.isatty(terminal.fileno()) and os.get_terminal_size(terminal.fileno()).columns > 0
-        size = {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
+        size = {"ncols": _columns(terminal), "nrows": 24}
         often = {"mininterval": 0, "miniters": 0, "delay": SHOWN_AFTER_SECONDS}
         self.bar: Any = tqdm(desc=what, file=terminal, **unit, **size, **often)
 
-    def take(self, done: int, total: int | None) -> None:
-        self.done, self.bar.total = done, total
-        # Reports come by the thousand in a second; asking for the time is cheap, drawing is not.
-        if (now := time.monotonic()) - self.drawn >= DRAWN_EVERY_SECONDS:
-            self.drawn = now
-            self._draw()
+    def draw(self) -> None:
+        silent = int(time.monotonic() - self.heard)
+        self.bar.set_postfix_str(f"nothing for {silent} s" if silent >= SILENT_SECONDS else "", refresh=False)
+        self.bar.total, self.bar.ncols = self.total, _columns(self.bar.fp)
+        self.bar.update(self.done - self.bar.n)
 
     def close(self) -> None:
-        self._draw()
+        self.draw()
         self.bar.close()
 
-    def _draw(self) -> None:
-        self.bar.update(self.done - self.bar.n)
+
+def _columns(terminal: Any) -> int:
+    """Return how wide a bar may be, with room for a ^C that the terminal writes beside it."""
+    try:
+        found = os.get_terminal_size(terminal.fileno()).columns
+    except OSError:
+        found = 0
+    # Those of containers may say that they have none.
+    return (found or 80) - 4

@@ -3,7 +3,6 @@
 Every function may be called again after it was killed, by two processes at once, and without any lock.
 """
 
-import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Mapping
@@ -13,7 +12,7 @@ from dataset_assets.definition import Dataset, RemoteFile
 from dataset_assets.errors import Conflict, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged
 from dataset_assets.index import (
     NewerFormat, SplitIndex, Version, canonical, digest_of, index_key, pointer_key, pointer_to, raw_key, read_pointer,
-    read_split_index, read_version, sha256_hex, source_key, stream_key, version_key,
+    read_split_index, read_version, sealed, sha256_hex, source_key, stream_key, unsealed, version_key,
 )
 from dataset_assets.loading import StoredFiles, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
@@ -28,14 +27,14 @@ UNUSABLE = (IntegrityError, NotFound)
 
 def raw_record(storage: Storage, dataset: str, file: str) -> RawFile | None:
     """Return what is recorded of a raw file, whether or not its bytes are still there."""
+    key = source_key(dataset, file)
     try:
-        with storage.get(source_key(dataset, file)) as opened:
-            found = json.loads(opened.read())
-        # It is no content-named file, so it carries its own digest.
-        if found.pop("record") != digest_of(found):
-            return None
+        with storage.get(key) as opened:
+            found = unsealed(opened.read(), key, dataset)
         return RawFile(**{**found, "source": Source(**found["source"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except NewerFormat:
+        raise
+    except (FileNotFoundError, IntegrityError, TypeError, KeyError):
         # A damaged record is no record: the file is retrieved again and recorded anew.
         return None
 
@@ -95,8 +94,7 @@ def publish_raw(storage: Storage, dataset: Dataset, staged: StagedRaw) -> RawFil
     """Store a raw file under its content, then what is known of its source."""
     raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
     storage.put(raw_key(dataset.name, raw.name, raw.sha256), staged.path)
-    record = asdict(raw)
-    storage.put(source_key(dataset.name, raw.name), canonical({**record, "record": digest_of(record)}))
+    storage.put(source_key(dataset.name, raw.name), sealed(asdict(raw)))
     return raw
 
 

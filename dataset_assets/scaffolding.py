@@ -1,11 +1,15 @@
 """What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author to change."""
 
+import keyword
+import sys
 from pathlib import Path
 
+from dataset_assets import files
 from dataset_assets.errors import Conflict
 from dataset_assets.names import check_dataset_name
 
-DEFINITION = '''"""{title}: a new dataset. Change the file, the function and the facts below."""
+DEFINITION = '''\
+"""{title}: a new dataset. Change the file, the function and the facts below."""
 
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
@@ -41,15 +45,18 @@ def rows(table: BinaryIO) -> Iterator[dict[str, Any]]:
 
 DATA = "text,kind\na first sample,a\na second one,b\n"
 
-TEST = '''"""{name} keeps the contract of every dataset, on a small file in the publisher's format."""
+TEST = '''\
+"""{name} keeps the contract of every dataset, on a small file in the publisher's format."""
 
 import pytest
 
 from dataset_assets.testing.datasets import DatasetTests
-from {module} import {module}
+from {place} import {module}
 
 
 class Test{title}(DatasetTests):
+    ends_are_seen = False  # a table of text looks whole wherever it ends; state a digest where one is published
+
     @pytest.fixture
     def dataset(self):
         return {module}
@@ -57,13 +64,22 @@ class Test{title}(DatasetTests):
     @pytest.fixture
     def raw_files(self):
         return {{"{module}_csv": b"text,kind\\na first sample,a\\na second one,b\\n"}}
+
+    def test_its_files_can_be_retrieved_and_are_pinned_or_carried(self, dataset):
+        """Take this away when the file is at its publisher's URL: a file of this machine is found by nobody else."""
 '''
+
+OFFER = '''\
+To have it found by its name, offer it in the pyproject.toml of your package, and install that (pip install -e .):
+
+[project.entry-points."dataset_assets.datasets"]
+"{prefix}" = "{place}"'''
 
 
 def scaffold(name: str, folder: Path) -> list[Path]:
     """Write a definition, its data and its test; return their paths, the test last. Nothing is overwritten."""
-    module = check_dataset_name(name).rsplit(".", 1)[1]
-    values = {"name": name, "module": module, "title": module.title().replace("_", "")}
+    module = module_name(name)
+    values = {"name": name, "module": module, "place": _place(folder, module), "title": module.title().replace("_", "")}
     texts = {
         folder / f"{module}.csv": DATA,
         folder / f"{module}.py": DEFINITION.format(**values),
@@ -71,7 +87,36 @@ def scaffold(name: str, folder: Path) -> list[Path]:
     }
     if there := [str(path) for path in texts if path.exists()]:
         raise Conflict(f"{', '.join(there)} is there already. Choose another name or folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     for path, text in texts.items():
-        path.write_text(text)
+        with files.Written(path) as file:
+            file.write(text.encode())
     return list(texts)
+
+
+def module_name(name: str) -> str:
+    """Return the last part of a dataset's name as a module that Python can import, and that hides none of its own.
+
+    >>> module_name("com.example.birds"), module_name("com.example.json"), module_name("com.example.2021")
+    ('birds', 'json_dataset', 'dataset_2021')
+    """
+    last = check_dataset_name(name).rpartition(".")[2]
+    if last[0].isdigit():
+        return f"dataset_{last}"
+    return f"{last}_dataset" if keyword.iskeyword(last) or last in _TAKEN else last
+
+
+def entry_point(name: str, folder: Path) -> str:
+    """Say which lines make the definition known wherever its package is installed."""
+    return OFFER.format(prefix=name.rpartition(".")[0], place=_place(folder, module_name(name)))
+
+
+def _place(folder: Path, module: str) -> str:
+    """Return how Python names a module in a folder, which may be that of a package."""
+    inner = folder.resolve()
+    while (inner / "__init__.py").exists():
+        module, inner = f"{inner.name}.{module}", inner.parent
+    return module
+
+
+_TAKEN = sys.stdlib_module_names | {"dataset_assets", "numpy", "pytest", "conftest"}

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Iterator
 
@@ -43,15 +43,15 @@ def scratch_folder(root: Path) -> Iterator[Path]:
 
 
 def sweep(root: Path) -> None:
-    """Remove the folders of processes that are gone."""
-    for lock in root.glob("*.lock"):
-        if _abandoned(lock):
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
-    # A folder without a lock is of a process that was killed between removing the one and the other.
-    for folder in root.iterdir():
-        if folder.is_dir() and not folder.with_suffix(".lock").exists() and _age(folder) > DAY_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove the folders of processes that are gone; what may not be removed stays."""
+    with suppress(OSError):
+        for entry in [*root.iterdir()]:
+            if entry.suffix == ".lock":
+                if _abandoned(entry):
+                    shutil.rmtree(entry.with_suffix(""), ignore_errors=True)
+                    entry.unlink(missing_ok=True)
+            elif not entry.with_suffix(".lock").exists() and _age(entry) > DAY_SECONDS:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextmanager

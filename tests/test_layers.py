@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
 FLOORS = {
     7: ["cli", "__main__", "testing"],
     6: ["orchestration"],
-    5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding"],
+    5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding", "showing"],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index"],
     2: ["formats", "storage", "settings", "scratch"],

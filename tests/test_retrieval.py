@@ -797,6 +797,7 @@ def test_no_unreachable_host_shows_a_secret(scratch: Path) -> None:
         ("https://h:pw/a@x", "https://***"),
         ("https://[h/a?token=1", "https://***"),
         ("ada:secret@h/a", "ada:***"),
+        ("table:///data/a.db?rows=birds&token=1#top", "table:///data/a.db?rows=birds&token=***"),
         ("file:///data/a%20b.csv", "file:///data/a%20b.csv"),
         ("package://sklearn/datasets/a.csv?pip=scikit-learn", "package://sklearn/datasets/a.csv?pip=scikit-learn"),
         ("https://h/\x1b[31m", "https://h/?[31m"),

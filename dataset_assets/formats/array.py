@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.files import Written
-from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, stored
+from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.rows import ADVICE, as_rows
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Part, Parts
@@ -148,7 +148,7 @@ class ArrayWriter:
             raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
         if result[1] is not None and not result[1].all():
             lost = np.argwhere(~result[1])[0]
-            raise Misfit(int(lost[0]), f"{rows[tuple(lost)]!r} does not fit the dtype {self.dtype}. {WIDER}")
+            raise Misfit(int(lost[0]), f"{shown(rows[tuple(lost)])} does not fit the dtype {self.dtype}. {WIDER}")
         return result[0]
 
     def _rows_a_file(self) -> int:

@@ -183,7 +183,11 @@ def values_in(values: Any, kind: Any, types: type | tuple[type, ...]) -> Any:
     if hasattr(values, "iloc"):  # a pandas Series
         values = pyarrow.Array.from_pandas(values)
     if not isinstance(values, (pyarrow.Array, pyarrow.ChunkedArray)):
-        return pyarrow.array(_checked(values, types), kind)
+        found = _checked(values, types)
+        try:
+            return pyarrow.array(found, kind)
+        except UnicodeEncodeError as error:
+            raise Misfit(found.index(error.object), f"text that UTF-8 cannot hold ({error.reason}).") from error
     if pyarrow.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if values.null_count:

@@ -61,26 +61,59 @@ def _width(kind: Any) -> int:
 
 
 def _cleaned(array: Any) -> Any:
+    """Return an array whose buffers hold its values and nothing else; without nulls they are parts of the old ones."""
     import pyarrow
     from pyarrow import types
 
-    kind = array.type
-    if not array.null_count and not types.is_boolean(kind):
-        return array if not types.is_nested(kind) else _rebuilt(array)
-    if types.is_nested(kind) or types.is_null(kind):
+    kind, count = array.type, len(array)
+    lists = types.is_list(kind) or types.is_large_list(kind)
+    if types.is_null(kind) or types.is_nested(kind) and (array.null_count or not lists):
         return _rebuilt(array)
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
-    bitmap = None if valid.all() else _bits(valid)
+    valid = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else None
+    bitmap = None if valid is None else _bits(valid)
+    if lists:
+        borders, inner = _borders(array), array.values
+        inner = _cleaned(inner.slice(int(borders[0]), int(borders[-1] - borders[0])))
+        return pyarrow.Array.from_buffers(kind, count, [bitmap, _buffer(borders - borders[0])], 0, children=[inner])
     if types.is_boolean(kind):
         data = [_bits(array.fill_null(False).to_numpy(zero_copy_only=False))]
     elif _is_text_or_bytes(kind):
-        empty = pyarrow.scalar("", pyarrow.string()).cast(kind)
-        data = _rebuilt(array.fill_null(empty)).buffers()[1:]
+        data = _text_buffers(array if valid is None else _emptied(array))
     else:
-        width = kind.bit_width // 8
-        values = np.frombuffer(array.buffers()[1], f"V{width}", len(array), array.offset * width)
-        data = [pyarrow.py_buffer(np.where(valid, values, np.zeros((), values.dtype)))]
-    return pyarrow.Array.from_buffers(kind, len(array), [bitmap, *data], len(array) - int(valid.sum()))
+        data = [_fixed_buffer(array, valid)]
+    return pyarrow.Array.from_buffers(kind, count, [bitmap, *data], array.null_count)
+
+
+def _text_buffers(array: Any) -> list[Any]:
+    borders = _borders(array)
+    first, last = int(borders[0]), int(borders[-1])
+    content = array.buffers()[2]
+    return [_buffer(borders - borders[0]), content.slice(first, last - first) if content else content]
+
+
+def _fixed_buffer(array: Any, valid: Any) -> Any:
+    width = array.type.bit_width // 8
+    data = array.buffers()[1]
+    if valid is None:
+        return data.slice(array.offset * width, len(array) * width)
+    values = np.frombuffer(data, f"V{width}", len(array), array.offset * width)
+    return _buffer(np.where(valid, values, np.zeros((), values.dtype)))
+
+
+def _emptied(array: Any) -> Any:
+    """Return text or bytes with nothing under the nulls."""
+    import pyarrow
+
+    return _rebuilt(array.fill_null(pyarrow.scalar("", pyarrow.string()).cast(array.type)))
+
+
+def _borders(array: Any) -> NDArray[Any]:
+    from pyarrow import types
+
+    kind = array.type
+    wide = types.is_large_list(kind) or types.is_large_string(kind) or types.is_large_binary(kind)
+    dtype = np.dtype(np.int64 if wide else np.int32)
+    return np.frombuffer(array.buffers()[1], dtype, len(array) + 1, array.offset * dtype.itemsize)
 
 
 def _rebuilt(array: Any) -> Any:
@@ -91,9 +124,13 @@ def _rebuilt(array: Any) -> Any:
 
 
 def _bits(flags: Any) -> Any:
+    return _buffer(np.packbits(flags, bitorder="little"))
+
+
+def _buffer(values: Any) -> Any:
     import pyarrow
 
-    return pyarrow.py_buffer(np.packbits(flags, bitorder="little"))
+    return pyarrow.py_buffer(np.ascontiguousarray(values))
 
 
 def _is_text_or_bytes(kind: Any) -> bool:

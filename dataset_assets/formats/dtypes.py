@@ -114,6 +114,11 @@ def _held(rows: AnyArray, found: AnyArray) -> Any:
     return (found.astype(rows.dtype) == rows) & ((found < 0) == (rows < 0))
 
 
+def shown(value: Any) -> str:
+    """Return one value of an array as a message shows it, whatever the version of numpy."""
+    return str(value) if value.dtype.kind in "mM" else repr(value.item())
+
+
 def _whole_in(floats: AnyArray, dtype: Dtype) -> Any:
     """Return which floats are whole numbers that an integer dtype holds."""
     wide = floats if floats.dtype.itemsize > 8 else floats.astype(np.float64)

@@ -23,17 +23,46 @@ NUMPY_KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U":
 
 
 def type_named(name: str) -> Any:
-    """Return the arrow type that a definition names, or that an index does. Raises `DefinitionError`."""
-    import pyarrow
+    """Return the arrow type that a definition names, or that an index does, which has it from `str(type)`.
 
+    Raises `DefinitionError`.
+
+    >>> str(type_named("list<item: struct<x: double, y: timestamp[us, tz=UTC]>>"))
+    'list<item: struct<x: double, y: timestamp[us, tz=UTC]>>'
+    """
     try:
-        if zoned := re.fullmatch(r"timestamp\[(s|ms|us|ns), tz=(.+)\]", name):
-            return pyarrow.timestamp(zoned[1], zoned[2])
-        if exact := re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", name):
-            return pyarrow.decimal128(int(exact[1]), int(exact[2]))
-        return plain(pyarrow.type_for_alias(name))
+        return _parsed(name.strip())
     except (ValueError, TypeError) as error:
         raise DefinitionError(f"{error}. Write types as arrow does: 'double', 'int64', 'string', 'bool'.") from error
+
+
+def _parsed(name: str) -> Any:
+    import pyarrow
+
+    if zoned := re.fullmatch(r"timestamp\[(s|ms|us|ns), tz=(.+)\]", name):
+        return pyarrow.timestamp(zoned[1], zoned[2])
+    if exact := re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", name):
+        return pyarrow.decimal128(int(exact[1]), int(exact[2]))
+    if width := re.fullmatch(r"fixed_size_binary\[(\d+)\]", name):
+        return pyarrow.binary(int(width[1]))
+    if items := re.fullmatch(r"(?:fixed_size_)?list<\w+: (.+)>(?:\[(\d+)\])?", name):
+        return pyarrow.list_(_parsed(items[1]), int(items[2] or -1))
+    if fields := re.fullmatch(r"struct<(.*)>", name):
+        pairs = [part.split(": ", 1) for part in _parts(fields[1])]
+        return pyarrow.struct([(field, _parsed(kind)) for field, kind in pairs])
+    return plain(pyarrow.type_for_alias(name))
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas that are in no brackets."""
+    found, depth = [""], 0
+    for character in text:
+        depth += (character in "<[(") - (character in ">])")
+        if character == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += character
+    return [part.strip() for part in found]
 
 
 def plain(kind: Any) -> Any:
@@ -86,7 +115,7 @@ def cast_column(column: Any, kind: Any) -> Any:
     if column.type == kind:
         return column
     if not types.is_null(column.type) and _family(plain(column.type)) != _family(kind):
-        raise Misfit(None, f"values are arrow's {column.type}, expected {kind}. Cast them, or declare Table(fields=...).")
+        raise Misfit(None, f"values are arrow's {column.type}, expected {kind}. Cast them, or declare the field so.")
     cast = column.cast(kind)
     floats = types.is_floating(kind) and types.is_floating(column.type)
     if floats and compute.sum(compute.is_inf(cast)) != compute.sum(compute.is_inf(column)):

@@ -9,7 +9,7 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats.array import WIDER, checked_shape
 from dataset_assets.formats.arrow import NULL, ArrowWriter, opened_tables
-from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, stored
+from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.spans import AsIs, SpansColumn
@@ -130,7 +130,7 @@ class _Rows:
         if (result := cast(row, self.dtype)) is None:
             raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as declared. {ADVICE}")
         if result[1] is not None and not result[1].all():
-            raise Misfit(0, f"{row[~result[1]][0]!r} does not fit the dtype {self.dtype}. {WIDER}")
+            raise Misfit(0, f"{shown(row[~result[1]][0])} does not fit the dtype {self.dtype}. {WIDER}")
         return result[0]
 
 

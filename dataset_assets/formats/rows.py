@@ -10,7 +10,7 @@ from dataset_assets.formats.dtypes import NUMBERS, AnyArray
 from dataset_assets.formats.seam import Misfit
 
 ADVICE = "Make them equal in the split function, or declare the dtype."
-OBJECTS = "an Array cannot hold {}. Use Text, Bytes, Ragged or Table."
+OBJECTS = "an array cannot hold {}. Use Text, Bytes, Ragged or Table."
 EXACT = 2**53
 PYTHON = {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}
 
@@ -39,7 +39,7 @@ def is_arrow(values: Any) -> bool:
 def _plain(value: Any, at: int | None) -> AnyArray:
     """Return an array, or what numpy takes for one."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise Misfit(at, "it is masked, which an Array cannot hold. Fill or drop it, or use Table.")
+        raise Misfit(at, "it is masked, which an array cannot hold. Fill or drop it, or use Table.")
     try:
         rows = np.asarray(value)
     except Exception as error:
@@ -52,7 +52,7 @@ def _plain(value: Any, at: int | None) -> AnyArray:
 
 def _from_values(values: Sequence[Any]) -> AnyArray:
     kinds = set(map(type, values))
-    if len(kinds) == 1 and issubclass(kind := next(iter(kinds)), np.generic) and np.dtype(kind).kind in NUMBERS:
+    if len(kinds) == 1 and _of_one_kind(values, *kinds):
         return np.asarray(values)
     if not kinds <= PYTHON.keys() and any(hasattr(value, "__array__") for value in values):
         return _from_arrays([_plain(value, at) for at, value in enumerate(values)])
@@ -65,6 +65,15 @@ def _from_values(values: Sequence[Any]) -> AnyArray:
         leaves = chain.from_iterable(leaves)
     _check_leaves(leaves if isinstance(leaves, Sequence) else list(leaves), rows)
     return rows
+
+
+def _of_one_kind(values: Sequence[Any], kind: type) -> bool:
+    """Say whether values of one type are all that numpy needs to know of them; most are."""
+    if issubclass(kind, np.generic):
+        return np.dtype(kind).kind in NUMBERS
+    if kind is np.ndarray:
+        return len({(value.dtype, value.shape) for value in values}) == 1 and values[0].dtype.kind in NUMBERS
+    return kind is float or kind is bool
 
 
 def _from_arrays(rows: Sequence[AnyArray]) -> AnyArray:
@@ -80,10 +89,11 @@ def _from_arrays(rows: Sequence[AnyArray]) -> AnyArray:
 def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
     """Hold the Python values against the array that numpy made of them, which may be more generous than we are."""
     kinds = {_kind(kind) for kind in set(map(type, leaves))}
-    if rows.dtype.hasobject or len(kinds) > 1 and not kinds <= {"i", "f", "c"}:
-        raise Misfit(None, OBJECTS.format(_kinds(leaves[:1000])))
     if kinds == {"i"} and rows.dtype.kind not in "iu":
         raise Misfit(None, "whole numbers that no integer of 64 bits holds. Use Text, or floats.")
+    if rows.dtype.hasobject or len(kinds) > 1 and not kinds <= {"i", "f", "c"}:
+        odd = next((at for at, leaf in enumerate(leaves) if _kind(type(leaf)) != _kind(type(leaves[0]))), 0)
+        raise Misfit(odd if rows.ndim == 1 else None, OBJECTS.format(_kinds(leaves[:1000])))
     if kinds > {"i"} and any(not -EXACT <= leaf <= EXACT for leaf in leaves if isinstance(leaf, (int, np.integer))):
         raise Misfit(None, "whole numbers and floats, of which a float cannot hold the first. Make them of one type.")
     if kinds <= {"S", "U"} and any(leaf and leaf[-1] in ("\0", 0) for leaf in leaves):
@@ -143,7 +153,7 @@ def _from_arrow(values: Any) -> AnyArray:
         values = values.dictionary_decode()
     if values.null_count:
         at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-        raise Misfit(at, "it is null, which an Array cannot hold. Fill or drop it, or use Table.")
+        raise Misfit(at, "it is null, which an array cannot hold. Fill or drop it, or use Table.")
     kind = values.type
     if types.is_fixed_size_list(kind):
         inner = _from_arrow(values.flatten())

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, ClassVar, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.errors import DefinitionError
+from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.fields import cast_column, column_of, plain, type_named
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
@@ -47,7 +47,11 @@ class Table:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; a row is made when it is asked for."""
-        return TableColumn(opened_tables(opened))
+        table = opened_tables(opened)
+        expected = table.column_names if self.fields is None else list(dict(self.fields))
+        if table.column_names != expected:
+            raise DecodeError(f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset.")
+        return TableColumn(table)
 
     def _schema(self) -> Any:
         import pyarrow
@@ -102,6 +106,9 @@ def _taken(batch: Any, rows: Indices) -> Any:
     return batch.slice(int(rows[0]), 1) if len(rows) == 1 else batch.take(pyarrow.array(rows))
 
 
+ADVICE = "Make its values of one type in the split function, or declare Table(fields=...)."
+
+
 def _fields(schema: Any) -> dict[str, Any]:
     if not schema.names:
         raise Misfit(None, "There are no rows to take fields from. Declare them: Table(fields=...).").as_error(0)
@@ -121,8 +128,10 @@ def _table(values: Any, schema: Any) -> Any:
     for field in schema:
         try:
             arrays.append(cast_column(columns[field.name], field.type))
-        except (Misfit, pyarrow.ArrowException) as error:
-            raise Misfit(getattr(error, "at", None), f"field {field.name}: {error}") from error
+        except Misfit as misfit:
+            raise Misfit(misfit.at, f"field {field.name}: {misfit.why}") from misfit
+        except pyarrow.ArrowException as error:
+            raise Misfit(None, f"field {field.name}: {error}. {ADVICE}") from error
     return pyarrow.table(arrays, schema=schema)
 
 

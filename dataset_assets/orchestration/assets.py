@@ -17,6 +17,7 @@ from dataset_assets.inputs import File, Inputs
 from dataset_assets.making import RawFile, StagedSplit, derive, make_split, stage_raw
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.io_manager import OpenedRaw, StorageIOManager
+from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.staged import Made, Release, StagedFile, StagedStream
 from dataset_assets.preparing import check_version, refuse_or_pass, split_findings, version_checks
 from dataset_assets.recipe import code_of, release_code, split_code
@@ -49,19 +50,26 @@ def _raw_files(dataset: Dataset) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        connector = _connector(context)
+        connector, refresh = _connector(context), is_refresh(context)
         with scratch_folder(settings().scratch) as folder:
             for key in sorted(context.selected_asset_keys):
-                yield _retrieved(dataset, files[key], connector, folder, key)
+                yield _retrieved(dataset, files[key], connector, folder, key, refresh)
 
     return retrieve
 
 
-def _retrieved(dataset: Dataset, file: RemoteFile, connector: StorageIOManager, folder: Any, key: dg.AssetKey) -> Any:
-    if raw := connector.usable_raw(dataset, file):
-        return _output(key, Made(dataset.name, raw), raw.sha256)
-    staged = stage_raw(dataset, file, folder, known=connector.recorded_raw(dataset, file))
-    assert staged is not None  # only a refresh asks whether the source is unchanged
+def _retrieved(
+    dataset: Dataset, file: RemoteFile, connector: StorageIOManager, folder: Path, key: dg.AssetKey, refresh: bool
+) -> dg.Output[Any]:
+    """Retrieve a file, unless it is stored and this is no refresh, or its source says that it is unchanged."""
+    usable = connector.usable_raw(dataset, file)
+    if usable is not None and not refresh:
+        return _output(key, Made(dataset.name, usable), usable.sha256)
+    known = usable or connector.recorded_raw(dataset, file)
+    staged = stage_raw(dataset, file, folder, known=known, refresh=refresh and usable is not None)
+    if staged is None:
+        assert usable is not None  # a source is asked whether it changed only when its file is there
+        return _output(key, Made(dataset.name, usable), usable.sha256)
     return _output(key, StagedFile(dataset, staged), staged.raw.sha256)
 
 

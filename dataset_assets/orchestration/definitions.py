@@ -9,6 +9,7 @@ from dataset_assets.definition import Dataset
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.refresh import refreshing
 
 
 def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] = ()) -> dg.Definitions:
@@ -19,9 +20,11 @@ def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] =
     """
     chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.definitions(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
+    jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
         assets=[asset for dataset in chosen.values() for asset in assets_of(dataset)],
-        jobs=[_job(dataset) for dataset in chosen.values() if dataset.job],
+        jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
+        schedules=schedules,
         resources={keys.IO: StorageIOManager(storage=storage)},
     )
 

@@ -1,24 +1,34 @@
 """Running Dagster on one machine: materialize a dataset with its history kept, and serve the web UI."""
 
+import errno
 import fcntl
 import os
+import signal
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import dagster as dg
+import sqlalchemy.exc
+from dagster._core.instance.ref import InstanceRef
+from yaml import YAMLError
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset
-from dataset_assets.errors import CheckFailed
+from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.progress import Progress, watched_by
-from dataset_assets.settings import settings
+from dataset_assets.settings import ENVIRONMENT, settings
 from dataset_assets.storage import Storage
 
 MODULE = "dataset_assets.orchestration.definitions"
+HOST = "127.0.0.1"
+ENDING_SECONDS = 20
 
 CONFIG = """\
 telemetry: {enabled: false}
@@ -32,6 +42,12 @@ concurrency:
 run_monitoring: {enabled: true}
 """
 
+# What is printed in a step would go to a file, and by four more processes, to which Ctrl-C goes too, to the terminal.
+OVERRIDES = {
+    "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+    "telemetry": {"enabled": False},
+}
+
 
 def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None) -> str:
     """Materialize all assets of a dataset with its run kept in the history; return the run's id.
@@ -39,39 +55,48 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
     Raises what a maker raised, or `CheckFailed` when a check refused the release.
     """
     defined = definitions(datasets=[dataset], storage=storage.url)
-    with history() as home, dg.DagsterInstance.from_config(str(home)) as instance, watched_by(progress):
-        try:
-            result = dg.materialize(
-                [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
-                instance=instance,
-                resources=defined.resources,
-                # Dagster would print every event; whoever wants them finds them in the history.
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-        except dg.Failure as failure:
-            raise CheckFailed(failure.description or str(failure)) from failure
+    with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours(home):
+        result = dg.materialize(
+            [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
+            instance=instance,
+            resources=defined.resources,
+            # Dagster would print every event; whoever wants them finds them in the history.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
     return result.run_id
 
 
-def serve(port: int, storage: str, say: Callable[[str], None]) -> int:
-    """Serve the web UI on 127.0.0.1 until it is interrupted; return its exit code."""
+@contextmanager
+def _errors_of_ours(home: Path) -> Iterator[None]:
+    """Let what went wrong in a step come out of Dagster as it would without."""
+    try:
+        yield
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, DatasetAssetsError):
+            raise failure.__cause__ from None
+        raise CheckFailed(failure.description or str(failure)) from failure
+    except dg.DagsterExecutionInterruptedError as interrupted:
+        raise KeyboardInterrupt from interrupted
+    except sqlalchemy.exc.OperationalError as error:
+        raise StorageError(
+            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Mend that, or work without it: --direct"
+        ) from error
+
+
+def serve(port: int, storage: str, say: Callable[[str], None]) -> None:
+    """Serve the web UI on 127.0.0.1 until it is interrupted. Raises `Conflict` if the port is taken."""
+    _check_port(port)
     with history() as home:
-        say(f"Dagster's web UI: http://127.0.0.1:{port}   (Ctrl-C ends it)")
-        say(f"data:    {storage}")
-        say(f"history: {home}")
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(home),
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-            "DATASET_ASSETS_STORAGE": storage,
-            "DATASET_ASSETS_HOME": str(settings().home),
-        }
-        command = [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, env=environment)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            return process.wait(timeout=20)
+        say(f"data:    {storage}\nhistory: {home}")
+        command = [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port), "--log-level", "warning"]
+        # In a session of its own, so that Ctrl-C comes to us alone and Dagster is ended in order; and not in the user's
+        # folder, whose modules and .env it would take for its own.
+        process = subprocess.Popen(command, env=_environment(home, storage), cwd=home, start_new_session=True)
+        with _interrupted_by_any_end(), _ended(process):
+            _await(process, port)
+            say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
+            code = process.wait()
+    raise DatasetAssetsError(f"Dagster ended by itself with code {code}. Its messages are above.")
 
 
 @contextmanager
@@ -83,17 +108,96 @@ def history() -> Iterator[Path]:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or settings().home / "dagster").expanduser().resolve()
     files.make_folder(home)
-    with open(home / ".making.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / "dagster.yaml").exists():
-            temporary = home / f".dagster.yaml.{os.getpid()}"
-            temporary.write_text(CONFIG)
-            os.replace(temporary, home / "dagster.yaml")
-        if not (home / "history").exists():
-            with dg.DagsterInstance.from_config(str(home)) as instance:
-                instance.get_run_records(limit=1)
-                instance.all_asset_keys()
-                instance.all_instigator_state()
+    made = home / ".dataset_assets_made"
+    if not made.exists():
+        with files.reported(home), open(home / ".dataset_assets_lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                _make(home)
+                made.touch()
     yield home
 
 
+def _make(home: Path) -> None:
+    if not (home / "dagster.yaml").exists():
+        temporary = home / f".dagster.yaml.{os.getpid()}"
+        temporary.write_text(CONFIG)
+        os.replace(temporary, home / "dagster.yaml")
+    # Asking makes the tables of runs, events and schedules, each with its own storage.
+    with _instance(home) as instance:
+        instance.get_run_records(limit=1)
+        instance.all_asset_keys()
+        instance.all_instigator_state()
+
+
+@contextmanager
+def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    try:
+        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=OVERRIDES))
+    except (dg.DagsterError, YAMLError) as error:
+        first = str(error).partition("\n")[0]
+        raise UsageError(f"{home / 'dagster.yaml'} is not what Dagster takes: {first} Mend it.") from error
+    with instance:
+        yield instance
+
+
+def _environment(home: Path, storage: str) -> dict[str, str]:
+    """Return the environment in which another process goes by the settings that hold here."""
+    held = {f"{ENVIRONMENT}{key.upper()}": str(value) for key, value in asdict(settings(storage=storage)).items()}
+    # Its command is superseded by one of a package that need not be installed, and says so at each start.
+    quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
+    return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home)}
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        # What was closed a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Conflict(
+                f"Port {port} of {HOST} cannot be had: {error.strerror}. End what listens there, or choose another: "
+                f"dataset-assets ui --port {port + 1 if port < 65535 else 3000}"
+            ) from error
+
+
+def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Wait until the port is listened to, or the process has ended."""
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+            return
+        time.sleep(0.1)
+
+
+@contextmanager
+def _interrupted_by_any_end() -> Iterator[None]:
+    """Take a closed terminal and a polite kill for Ctrl-C."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """At the end of the block end the process, and all that it started."""
+    try:
+        yield
+    finally:
+        try:
+            process.send_signal(signal.SIGINT)
+            process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

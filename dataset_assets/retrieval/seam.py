@@ -96,10 +96,13 @@ def redacted(url: str) -> str:
         _ = parts.port
     except ValueError:
         return f"{printable(url.partition(':')[0])[:20]}://***"
+    query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
     if not parts.netloc and parts.scheme not in ("", "file"):
+        if url[len(parts.scheme) :].startswith(":///"):
+            # Put together here, because urllib drops the slashes of a scheme that it does not know.
+            return printable(f"{parts.scheme}://{parts.path}{'?' if query else ''}{query}")
         # `ada:pw@host/file`, where somebody forgot the scheme, is read as one of scheme `ada`.
         return f"{printable(parts.scheme)}:***"
-    query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
     host = parts.netloc.rpartition("@")[2]
     return printable(parts._replace(netloc=host, query=query, fragment="").geturl())
 

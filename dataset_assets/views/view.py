@@ -3,17 +3,23 @@
 import io
 import operator
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, TextIO, cast, overload
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, TextIO, overload
 
 import numpy as np
 
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
-from dataset_assets.samples import Column, Columns, Indices, join, pick
+from dataset_assets.samples import Column, Columns, Indices, grouped, put_back, spans, values_of
+from dataset_assets.views.blocks import as_columns, as_samples, bytes_of, owned
+from dataset_assets.views.ordering import Order, Where, composed, in_order
 
-Where = slice | Indices
+# Samples are read together while they are no more than this: enough that a block costs little for each of them, little
+# enough that whoever keeps one of them keeps no more of the others.
 BLOCK = 1024
+BLOCK_BYTES = 256 << 10
+PROBES = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,11 @@ class Origin:
 
 
 class View(Sequence[Any], ABC):
-    """Samples in an order. Indexing reads one, iterating reads in blocks, slices and index arrays give views."""
+    """Samples in an order. Indexing reads one, iterating reads in blocks, slices and index arrays give views.
+
+    A view of one's own has `__len__`, `streams` and `rows`, and `parents` if it stands on others; it has `each` and
+    `sample`, and says that it is `computed`, if it makes each sample by itself.
+    """
 
     parents: tuple["View", ...] = ()
 
@@ -38,42 +48,70 @@ class View(Sequence[Any], ABC):
 
     @abstractmethod
     def rows(self, where: Where) -> Columns:
-        """Return the streams' values at some rows, as blocks that may lie on the stored bytes."""
+        """Return the streams' values at some rows, as blocks that may lie on the stored bytes.
+
+        `where` is a slice with 0 <= start <= stop <= len and no step, or an array of rows from 0 up to len.
+        """
 
     @property
     @abstractmethod
     def streams(self) -> tuple[str, ...]:
         """The names of the streams."""
 
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        """Return some streams' values at some rows; the others are not read where that can be avoided."""
+        found = self.rows(where)
+        return Columns({name: found[name] for name in streams})
+
     def sample(self, i: int) -> Any:
         """Return the sample in row `0 <= i < len`."""
         return self.samples(np.array([i]))[0]
 
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        """Return some streams of the sample in row `0 <= i < len`."""
+        return _some(self.sample(i), streams)
+
     def samples(self, where: Where) -> list[Any]:
         """Return the samples in some rows."""
-        return as_samples(self.rows(where))
+        return list(self.each(where))
+
+    def each(self, where: Where) -> Iterator[Any]:
+        """Yield the samples in some rows. A mapped function is called when its sample is asked for, not before."""
+        return iter(as_samples(self.rows(where)))
+
+    @property
+    def computed(self) -> bool:
+        """Whether a function makes samples of this view, so that they are had one by one."""
+        return any(parent.computed for parent in self.parents)
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        """Return about how many bytes are read for a sample, or for some streams of it."""
+        return max((parent.row_bytes(streams) for parent in self.parents), default=1.0)
 
     @overload
     def __getitem__(self, i: int) -> Any: ...
     @overload
-    def __getitem__(self, i: slice) -> "View": ...
+    def __getitem__(self, i: "slice | list[int] | Indices") -> "View": ...
     def __getitem__(self, i: Any) -> Any:
-        if isinstance(i, slice):
-            return self._selected(range(len(self))[i])
-        if isinstance(i, (list, np.ndarray)) and np.ndim(i) == 1:
-            return self.select(i)
-        try:
-            at = operator.index(i)
-        except TypeError:
-            raise TypeError(f"a view takes an integer, a slice or a list of integers, not {i!r}") from None
+        if type(i) is not int:
+            if isinstance(i, slice):
+                return self._selected(range(len(self))[i])
+            if isinstance(i, (list, range)) or getattr(i, "ndim", False):
+                return self.select(i)
+            i = _as_index(i)
         size = len(self)
-        if not -size <= at < size:
-            raise IndexError(f"sample {at} of a view of {size}")
-        return self.sample(at % size)
+        if not -size <= i < size:
+            raise IndexError(f"sample {i} of a view of {size}")
+        return self.sample(i if i >= 0 else i + size)
 
     def __iter__(self) -> Iterator[Any]:
-        for lo in range(0, len(self), BLOCK):
-            yield from self.samples(slice(lo, min(lo + BLOCK, len(self))))
+        size = len(self)
+        step = min(max(int(BLOCK_BYTES / self.row_bytes()), 1), BLOCK) if size else 1
+        for lo in range(0, size, step):
+            yield from self.each(slice(lo, min(lo + step, size)))
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(self[::-1])
 
     @property
     def origin(self) -> Origin:
@@ -100,30 +138,27 @@ class View(Sequence[Any], ABC):
         """Which stream is the sample, the target, the tag."""
         return self.origin.roles
 
-    def select(self, indices: Sequence[int] | Indices) -> "View":
+    def select(self, indices: "Sequence[int] | Sequence[bool] | Indices") -> "View":
         """Return the samples at these indices, in this order; negative ones count from the end.
 
+        As in numpy, an array or list of booleans, one for each sample, selects those that are true.
+
         >>> from dataset_assets.views import view_of
-        >>> list(view_of(label=[10, 20, 30]).select([2, 0, 0]).tuples("label"))
-        [(30,), (10,), (10,)]
+        >>> view = view_of(label=[10, 20, 30])
+        >>> list(view.select([2, 0, 0]).tuples("label")), list(view.select([True, False, True]).tuples("label"))
+        ([(30,), (10,), (10,)], [(10,), (30,)])
         """
-        found = np.asarray(indices)
-        if found.size == 0:
-            found = found.astype(np.intp)
-        if found.dtype.kind not in "iu" or found.ndim != 1:
-            raise TypeError(f"a view is indexed by integers, not by {found.dtype} of shape {found.shape}")
-        size = len(self)
-        if found.size and not -size <= int(found.min()) <= int(found.max()) < size:
-            raise IndexError(f"samples {found.min()} to {found.max()} of a view of {size}")
-        return self._selected(np.where(found < 0, found + size, found).astype(np.intp))
+        if isinstance(indices, range) and indices and min(indices) >= 0 and max(indices) < len(self):
+            return self._selected(indices)
+        return self._selected(_checked(indices, len(self)))
 
     def take(self, n: int) -> "View":
         """Return the first `n` samples."""
-        return self[:n]
+        return self[: _count(n)]
 
     def skip(self, n: int) -> "View":
         """Return all but the first `n` samples."""
-        return self[n:]
+        return self[_count(n) :]
 
     def map(self, change: Callable[[Any], Any]) -> "Mapped":
         """Return each sample changed by a function, which is called when a sample is read."""
@@ -143,10 +178,10 @@ class View(Sequence[Any], ABC):
 
     def tuples(self, *streams: str) -> "Mapped":
         """Return each sample as a tuple of these streams' values."""
-        return Mapped(self.only(*streams), _tuple_of(streams))
+        return _Tuples(self.only(*dict.fromkeys(streams)), streams)
 
     def batch(self, n: int, *, drop_last: bool = False) -> "Batched":
-        """Return blocks of `n` samples, each a mapping of stream to values; arrays are the caller's own, to write in."""
+        """Return blocks of `n` samples: mappings of stream to values, whose arrays are the caller's own to write in."""
         return Batched(self, n, drop_last)
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
@@ -154,14 +189,14 @@ class View(Sequence[Any], ABC):
 
         Of a stream in several files, `part` says which.
         """
-        return self.parents[0].open(stream, part=part, encoding=encoding)
+        return self._source(stream).open(stream, part=part, encoding=encoding)
 
     def open_raw(self, argument: str, *, encoding: str | None = None) -> BinaryIO | TextIO:
         """Open the raw file that the split's function had as this argument, as `open` does a stream's."""
-        return self.parents[0].open_raw(argument, encoding=encoding)
+        return self._source(None).open_raw(argument, encoding=encoding)
 
     def to_numpy(self) -> dict[str, Any]:
-        """Return every stream as an array of its own; text and ragged values as objects, a table as a dict of arrays."""
+        """Return every stream as an array of its own; text and ragged values as objects, a table by field."""
         from dataset_assets.views.export import to_numpy
 
         return to_numpy(self)
@@ -172,8 +207,18 @@ class View(Sequence[Any], ABC):
 
         return to_pandas(self)
 
-    def _selected(self, order: "range | Indices") -> "View":
+    def _selected(self, order: Order) -> "View":
         return Selected(self, order)
+
+    def _source(self, stream: str | None) -> "View":
+        """Return the parent whose files are meant."""
+        first = self.parents[0]
+        if any(parent.origin != first.origin for parent in self.parents):
+            raise UsageError(
+                f"This {type(self).__name__} stands on several splits, each with its own files. Open those of one of "
+                "its parents: view.parents[0].open(...)."
+            )
+        return first
 
     def _stream(self, name: str) -> str:
         if name not in self.streams:
@@ -202,7 +247,12 @@ class Stored(View):
         reopen: tuple[Any, ...] | None = None,
     ) -> None:
         self._origin, self.columns, self.opener, self._reopen = origin, dict(columns), opener, reopen
-        self._samples = len(next(iter(self.columns.values()))) if self.columns else 0
+        lengths = {name: len(column) for name, column in self.columns.items()}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+            raise SchemaError(f"The streams of a view have different lengths: {found}.")
+        self._samples = next(iter(lengths.values()), 0)
+        self._row_bytes: dict[str, float] = {}
 
     def __len__(self) -> int:
         return self._samples
@@ -218,14 +268,30 @@ class Stored(View):
     def sample(self, i: int) -> dict[str, Any]:
         return {name: column[i] for name, column in self.columns.items()}
 
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        columns = self.columns
+        return {name: columns[name][i] for name in streams}
+
     def rows(self, where: Where) -> Columns:
         return self.rows_of(self.streams, where)
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        """Return some streams' values at some rows."""
         if isinstance(where, slice):
             return Columns({name: self.columns[name].slice(where.start, where.stop) for name in streams})
         return Columns({name: self.columns[name].take(where) for name in streams})
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        found = 1.0
+        for name in self.columns if streams is None else streams:
+            if name not in self._row_bytes:
+                self._row_bytes[name] = self._measured(self.columns[name])
+            found += self._row_bytes[name]
+        return found
+
+    def _measured(self, column: Column) -> float:
+        # A few from all over: the first ones may be unlike the rest.
+        some = np.linspace(0, self._samples - 1, min(PROBES, self._samples)).astype(np.intp)
+        return bytes_of(column.take(some)) / len(some) if len(some) else 1.0
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
         return _as_asked(self._opener.stream(self._stream(stream), part), encoding)
@@ -245,23 +311,26 @@ class Stored(View):
 
     def _line(self) -> str:
         at = f"@{self._origin.version[:12]}" if self._origin.version else ""
-        return f"Stored({self._origin.dataset}{at} {self._origin.split}: {len(self)} samples of {', '.join(self.streams)})"
+        what = f"{len(self)} samples of {', '.join(self.streams)}"
+        return f"Stored({self._origin.dataset}{at} {self._origin.split}: {what})"
 
 
 class Opener(ABC):
     """Opens the files that a stored view is made of."""
 
     @abstractmethod
-    def stream(self, stream: str, part: int) -> BinaryIO: ...
+    def stream(self, stream: str, part: int) -> BinaryIO:
+        """Open a file of a stream."""
 
     @abstractmethod
-    def raw(self, argument: str) -> BinaryIO: ...
+    def raw(self, argument: str) -> BinaryIO:
+        """Open the raw file that the split's function had as this argument."""
 
 
 class Selected(View):
     """The parent's samples in another order, some of them, some of them twice: arithmetic on indices."""
 
-    def __init__(self, parent: View, order: "range | Indices") -> None:
+    def __init__(self, parent: View, order: Order) -> None:
         self.parents = (parent,)
         self.parent, self.order = parent, order
 
@@ -275,14 +344,23 @@ class Selected(View):
     def sample(self, i: int) -> Any:
         return self.parent.sample(int(self.order[i]))
 
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        return self.parent.sample_of(streams, int(self.order[i]))
+
     def rows(self, where: Where) -> Columns:
         return self.parent.rows(in_order(self.order, where))
 
-    def samples(self, where: Where) -> list[Any]:
-        return self.parent.samples(in_order(self.order, where))
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        return self.parent.rows_of(streams, in_order(self.order, where))
 
-    def _selected(self, order: "range | Indices") -> View:
+    def each(self, where: Where) -> Iterator[Any]:
+        return self.parent.each(in_order(self.order, where))
+
+    def _selected(self, order: Order) -> View:
         return Selected(self.parent, composed(self.order, order))
+
+    def _stream(self, name: str) -> str:
+        return self.parent._stream(name)
 
 
 class Mapped(View):
@@ -296,23 +374,69 @@ class Mapped(View):
         return len(self.parent)
 
     @cached_property
-    def streams(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The names of the changed samples' streams: those of the first one."""
+    def streams(self) -> tuple[str, ...]:
+        """The names of the changed samples' streams: those of the first one. Without one, nobody knows."""
         first = self.sample(0) if len(self) else {}
         return tuple(first) if isinstance(first, Mapping) else ()
 
-    def sample(self, i: int) -> Any:
-        return self.change(self.parent.sample(i))
+    @property
+    def computed(self) -> bool:
+        return True
 
-    def samples(self, where: Where) -> list[Any]:
-        return [self.change(sample) for sample in self.parent.samples(where)]
+    def sample(self, i: int) -> Any:
+        sample = self.parent.sample(i)
+        try:
+            return self.change(sample)
+        except Exception as error:
+            raise self._told(error, i) from error.__cause__
+
+    def each(self, where: Where) -> Iterator[Any]:
+        change = self.change
+        for k, sample in enumerate(self.parent.each(where)):
+            try:
+                changed = change(sample)
+            except Exception as error:
+                raise self._told(error, _row(where, k)) from error.__cause__
+            yield changed
 
     def rows(self, where: Where) -> Columns:
-        return as_columns(self.samples(where))
+        found = self.samples(where)
+        return as_columns(found, () if found else self.streams)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        return as_columns([_some(sample, streams) for sample in self.each(where)], streams)
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        # Which of the parent's streams the function looks at, nobody knows.
+        return self.parent.row_bytes()
+
+    def _told(self, error: Exception, row: int) -> Exception:
+        """Return the function's error, with the place; as it is, but for the one that would end a loop in silence."""
+        place = f"in {_name_of(self.change)}, for sample {row} of {self.dataset} {self.split}"
+        if isinstance(error, StopIteration):
+            return RuntimeError(f"StopIteration {place}")
+        error.add_note(place)
+        return error
+
+    def _stream(self, name: str) -> str:
+        return super()._stream(name) if len(self) else name
 
     def _line(self) -> str:
-        name = getattr(self.change, "__qualname__", None) or repr(self.change)
-        return f"Mapped({len(self)}, {name})"
+        return f"Mapped({len(self)}, {_name_of(self.change)})"
+
+
+class _Tuples(Mapped):
+    """The parent's samples as tuples of their values."""
+
+    def __init__(self, parent: View, streams: Sequence[str]) -> None:
+        super().__init__(parent, _tuple_of(tuple(streams)))
+        self._names = tuple(streams)
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if self.parent.computed:
+            return super().each(where)
+        found = self.parent.rows(where)
+        return zip(*(values_of(found[name]) for name in self._names))
 
 
 class Narrowed(View):
@@ -321,6 +445,8 @@ class Narrowed(View):
     def __init__(self, parent: View, streams: Sequence[str]) -> None:
         self.parents = (parent,)
         self.parent, self._streams = parent, tuple(parent._stream(name) for name in streams)
+        if not streams or len(set(streams)) < len(streams):
+            raise UsageError(f"The streams {', '.join(streams) or '()'} are none, or one twice. Name each once.")
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -330,16 +456,24 @@ class Narrowed(View):
         return self._streams
 
     def sample(self, i: int) -> Any:
-        if isinstance(self.parent, Stored):
-            return {name: self.parent.columns[name][i] for name in self._streams}
-        found = self.parent.sample(i)
-        return {name: found[name] for name in self._streams}
+        return self.parent.sample_of(self._streams, i)
+
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        return self.parent.sample_of(streams, i)
 
     def rows(self, where: Where) -> Columns:
-        if isinstance(self.parent, Stored):
-            return self.parent.rows_of(self._streams, where)
-        found = self.parent.rows(where)
-        return Columns({name: found[name] for name in self._streams})
+        return self.parent.rows_of(self._streams, where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        return self.parent.rows_of(streams, where)
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if not self.computed:
+            return super().each(where)
+        return (_some(sample, self._streams) for sample in self.parent.each(where))
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return self.parent.row_bytes(self._streams if streams is None else streams)
 
     def _line(self) -> str:
         return f"Narrowed({len(self)}, {', '.join(self._streams)})"
@@ -352,80 +486,127 @@ class Zipped(View):
         self.parents = tuple(parents)
         if len({len(view) for view in parents}) != 1:
             raise UsageError(f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped.")
-        names = [name for view in parents for name in view.streams]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise UsageError(f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Narrow one with only().")
+        self._owners: dict[str, View] = {}
+        for view in parents:
+            if len(view) and not view.streams:
+                raise UsageError("A view whose samples are no mappings has no streams to zip. Name some.")
+            if twice := self._owners.keys() & set(view.streams):
+                raise UsageError(
+                    f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Narrow one with only()."
+                )
+            self._owners |= dict.fromkeys(view.streams, view)
 
     def __len__(self) -> int:
         return len(self.parents[0])
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return tuple(name for view in self.parents for name in view.streams)
+        return tuple(self._owners)
 
     def sample(self, i: int) -> dict[str, Any]:
         return {name: value for view in self.parents for name, value in view.sample(i).items()}
 
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        found = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
+        return {name: found[name] for name in streams}
+
     def rows(self, where: Where) -> Columns:
         return Columns({name: column for view in self.parents for name, column in view.rows(where).items()})
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        found = {k: v for view, names in self._by_owner(streams) for k, v in view.rows_of(names, where).items()}
+        return Columns({name: found[name] for name in streams})
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if not self.computed:
+            return super().each(where)
+        return (_merged(samples) for samples in zip(*(view.each(where) for view in self.parents)))
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        owners = self._by_owner(self.streams if streams is None else streams)
+        return sum(view.row_bytes(names) for view, names in owners)
+
+    def _by_owner(self, streams: Sequence[str]) -> list[tuple[View, list[str]]]:
+        """Return the parents that have some of the streams, each with its own."""
+        pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
+        return [(view, names) for view, names in pairs if names]
+
+    def _source(self, stream: str | None) -> View:
+        return self._owners[stream] if stream in self._owners else super()._source(stream)
 
 
 class Concatenated(View):
     """The samples of the first view, then those of the second, and so on; all have the same streams."""
 
     def __init__(self, parents: Sequence[View]) -> None:
-        self.parents = tuple(parents)
-        first = self.parents[0].streams
-        for view in self.parents[1:]:
-            if set(view.streams) != set(first) and len(view):
-                raise UsageError(f"Views with the streams {first} and {view.streams} cannot follow each other.")
-        self.starts = np.cumsum([0, *(len(view) for view in self.parents)])
+        # Level by level a sum of many views would be as deep as it is long.
+        flat = [part for view in parents for part in (view.parents if type(view) is Concatenated else (view,))]
+        if not flat:
+            raise UsageError("There are no views to put one after the other. Give at least one.")
+        self.parents = tuple(flat)
+        self._first = next((view for view in flat if len(view)), flat[0])
+        for view in flat:
+            if len(view) and set(view.streams) != set(self.streams):
+                raise UsageError(f"Views with the streams {self.streams} and {view.streams} cannot follow each other.")
+        self.starts = np.cumsum([0, *(len(view) for view in flat)])
+        self._starts: list[int] = self.starts.tolist()
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return self._starts[-1]
 
     @property
     def streams(self) -> tuple[str, ...]:
-        return self.parents[0].streams
+        return self._first.streams
 
     def sample(self, i: int) -> Any:
-        part = int(np.searchsorted(self.starts, i, "right")) - 1
-        return self.parents[part].sample(i - int(self.starts[part]))
+        part = bisect_right(self._starts, i) - 1
+        return self.parents[part].sample(i - self._starts[part])
 
-    def samples(self, where: Where) -> list[Any]:
-        pieces, back = self._pieces(where)
-        found = [sample for view, rows in pieces for sample in view.samples(rows)]
-        return found if back is None else [found[i] for i in back.tolist()]
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        part = bisect_right(self._starts, i) - 1
+        return self.parents[part].sample_of(streams, i - self._starts[part])
 
     def rows(self, where: Where) -> Columns:
-        pieces, back = self._pieces(where)
-        blocks = [view.rows(rows) for view, rows in pieces] or [self.parents[0].rows(slice(0, 0))]
-        joined = {name: join([block[name] for block in blocks]) for name in self.streams}
-        return Columns(joined if back is None else {name: pick(block, back) for name, block in joined.items()})
+        return self.rows_of(self.streams, where)
 
-    def _pieces(self, where: Where) -> tuple[list[tuple[View, Where]], Indices | None]:
-        """Return which rows of which parent are asked for, and the order that puts them back."""
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        pieces, order = self._pieces(where)
+        blocks = [self.parents[part].rows_of(streams, rows) for part, rows in pieces]
+        if not blocks:
+            return self._first.rows_of(streams, slice(0, 0))
+        return Columns({name: put_back([block[name] for block in blocks], order) for name in streams})
+
+    def each(self, where: Where) -> Iterator[Any]:
+        pieces, order = self._pieces(where)
+        if order is None or isinstance(where, slice):
+            return (sample for part, rows in pieces for sample in self.parents[part].each(rows))
+        # Within a part the rows are in the order that was asked for, so each place takes the next one of its part.
+        parts = {part: self.parents[part].each(rows) for part, rows in pieces}
+        places = np.searchsorted(self.starts, where, "right") - 1
+        return (next(parts[part]) for part in places.tolist())
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return max(view.row_bytes(streams) for view in self.parents)
+
+    def _stream(self, name: str) -> str:
+        return self._first._stream(name)
+
+    def _pieces(self, where: Where) -> tuple[list[tuple[int, Where]], Indices | None]:
+        """Return which rows of which parent are asked for, and the order that puts them back (see `grouped`)."""
         if isinstance(where, slice):
-            lo, hi = where.start, where.stop
-            spans = zip(self.parents, self.starts[:-1].tolist(), self.starts[1:].tolist())
-            return [(v, slice(max(lo, a) - a, min(hi, b) - a)) for v, a, b in spans if a < hi and b > lo and a < b], None
-        part = np.searchsorted(self.starts, where, "right") - 1
-        order = np.argsort(part, kind="stable")
-        back = np.empty(len(order), np.intp)
-        back[order] = np.arange(len(order))
-        cuts = np.flatnonzero(np.diff(part[order])) + 1
-        groups = [rows for rows in np.split(order, cuts) if len(rows)]
-        return [(self.parents[k := int(part[rows[0]])], where[rows] - self.starts[k]) for rows in groups], back
+            return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
+        groups, order = grouped(self.starts, where)
+        return [(part, rows) for part, rows in groups], order
 
 
 class Batched(View):
     """Blocks of the parent's samples; element i is a mapping of stream to the values of batch i."""
 
     def __init__(self, parent: View, n: int, drop_last: bool = False) -> None:
-        if n < 1:
+        if operator.index(n) < 1:
             raise UsageError(f"A batch has at least one sample, not {n}.")
         self.parents = (parent,)
-        self.parent, self.n, self.drop_last = parent, n, drop_last
+        self.parent, self.n, self.drop_last = parent, operator.index(n), drop_last
 
     def __len__(self) -> int:
         return len(self.parent) // self.n if self.drop_last else -(-len(self.parent) // self.n)
@@ -434,87 +615,89 @@ class Batched(View):
     def streams(self) -> tuple[str, ...]:
         return self.parent.streams
 
-    def sample(self, i: int) -> Any:
-        where = slice(i * self.n, min((i + 1) * self.n, len(self.parent)))
-        return {name: owned(block) for name, block in self.parent.rows(where).items()}
+    def sample(self, i: int) -> dict[str, Any]:
+        return _own(self.parent.rows(self._span(i)))
 
-    def samples(self, where: Where) -> list[Any]:
-        numbers = range(where.start, where.stop) if isinstance(where, slice) else where.tolist()
-        return [self.sample(i) for i in numbers]
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        return _own(self.parent.rows_of(streams, self._span(i)))
+
+    def each(self, where: Where) -> Iterator[Any]:
+        return (self.sample(i) for i in _numbers(where))
 
     def rows(self, where: Where) -> Columns:
-        batches = self.samples(where)
-        return Columns({name: [batch[name] for batch in batches] for name in self.streams})
+        return self.rows_of(self.streams, where)
 
-    def __iter__(self) -> Iterator[Any]:
-        # A block of batches at once would hold as many batches as a block has samples.
-        return map(self.sample, range(len(self)))
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        batches = [self.sample_of(streams, i) for i in _numbers(where)]
+        return Columns({name: [batch[name] for batch in batches] for name in streams})
 
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return self.n * self.parent.row_bytes(streams)
 
-def in_order(order: "range | Indices", where: Where) -> Where:
-    """Return which of the parent's rows stand at some places of an order."""
-    if isinstance(order, np.ndarray):
-        return cast(Indices, order[where])
-    if isinstance(where, slice):
-        part = order[where]
-        return slice(part.start, part.stop) if part.step == 1 else np.arange(part.start, part.stop, part.step, np.intp)
-    return (order.start + order.step * where).astype(np.intp)
+    def _span(self, i: int) -> slice:
+        return slice(i * self.n, min((i + 1) * self.n, len(self.parent)))
+
+    def _stream(self, name: str) -> str:
+        return self.parent._stream(name)
 
 
-def composed(first: "range | Indices", then: "range | Indices") -> "range | Indices":
-    """Return the order that asks `first` for what stands at the places `then`."""
-    if isinstance(then, range):
-        if isinstance(first, range):
-            return first[then.start : then.stop : then.step] if then.step > 0 else _backwards(first, then)
-        return first[np.arange(then.start, then.stop, then.step, np.intp)]
-    return cast(Indices, in_order(first, then))
+def _as_index(i: Any) -> int:
+    try:
+        return operator.index(i)
+    except TypeError:
+        raise TypeError(f"a view takes an integer, a slice or a list of integers, not a {type(i).__name__}") from None
 
 
-def _backwards(first: range, then: range) -> range:
-    step = first.step * then.step
-    start = first.start + first.step * then.start
-    return range(start, start + step * len(then), step)
+def _checked(indices: Any, size: int) -> Indices:
+    """Return indices as rows of a view of this size: a copy, so that the view does not change with them."""
+    found = np.asarray(indices)
+    if not found.size:
+        found = found.astype(np.intp)
+    if found.dtype.kind not in "iub" or found.ndim != 1:
+        raise TypeError(f"a view is indexed by integers or booleans, not by {found.dtype} of shape {found.shape}")
+    if found.dtype.kind == "b":
+        if len(found) != size:
+            raise IndexError(f"{len(found)} booleans for a view of {size}")
+        return np.flatnonzero(found)
+    if found.size and not -size <= int(found.min()) <= int(found.max()) < size:
+        raise IndexError(f"samples {found.min()} to {found.max()} of a view of {size}")
+    rows = found.astype(np.intp)
+    rows[rows < 0] += size
+    return rows
 
 
-def as_samples(columns: Columns) -> list[dict[str, Any]]:
-    """Return a block as single samples."""
-    names = list(columns)
-    return [dict(zip(names, values)) for values in zip(*(_values(columns[name]) for name in names))]
+def _count(n: int) -> int:
+    if operator.index(n) < 0:
+        raise UsageError(f"There are no {n} samples to take or skip. Use a slice to count from the end.")
+    return operator.index(n)
 
 
-def as_columns(samples: Sequence[Any]) -> Columns:
-    """Return single samples as a block: arrays of equal shape stacked, anything else in lists."""
-    if not samples:
-        return Columns()
-    if not isinstance(samples[0], Mapping):
-        raise UsageError(f"Samples that are a {type(samples[0]).__name__} have no streams. Make them mappings first.")
-    names = samples[0].keys()
-    for sample in samples:
-        if sample.keys() != names:
-            raise SchemaError(f"Samples have different streams: {', '.join(names)}, then {', '.join(sample)}.")
-    return Columns({name: stacked([sample[name] for sample in samples]) for name in names})
+def _some(sample: Any, streams: Sequence[str]) -> dict[str, Any]:
+    try:
+        return {name: sample[name] for name in streams}
+    except (KeyError, TypeError, IndexError) as error:
+        found = f"the streams {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else type(sample).__name__
+        raise SchemaError(f"A sample has {found}, expected {', '.join(streams)} as in the first one.") from error
 
 
-def stacked(values: list[Any]) -> Any:
-    """Return values as one array if they are numbers, or arrays of one shape; else as they are."""
-    if not isinstance(values[0], (np.ndarray, np.generic, int, float, complex)):
-        return values
-    if len({np.shape(value) for value in values}) > 1:
-        return values
-    return np.asarray(values)
+def _merged(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for sample in samples for name, value in sample.items()}
 
 
-def owned(block: Any) -> Any:
-    """Return a block that may be written in without reaching what is stored."""
-    if isinstance(block, np.ndarray) and not (block.flags.owndata and block.flags.writeable):
-        return block.copy()
-    return block
+def _own(rows: Columns) -> dict[str, Any]:
+    return {name: owned(block) for name, block in rows.items()}
 
 
-def _values(block: Any) -> list[Any]:
-    if isinstance(block, np.ndarray):
-        return block.tolist() if block.ndim == 1 and block.dtype.kind in "biuf" else list(block)
-    return block if isinstance(block, list) else cast("list[Any]", block.to_pylist())
+def _numbers(where: Where) -> Sequence[int]:
+    return range(where.start, where.stop) if isinstance(where, slice) else where.tolist()
+
+
+def _row(where: Where, k: int) -> int:
+    return where.start + k if isinstance(where, slice) else int(where[k])
+
+
+def _name_of(change: Callable[[Any], Any]) -> str:
+    return getattr(change, "__qualname__", None) or repr(change)
 
 
 def _as_asked(file: BinaryIO, encoding: str | None) -> BinaryIO | TextIO:
@@ -529,4 +712,4 @@ class _tuple_of:
         self.__qualname__ = f"tuple of {', '.join(streams)}"
 
     def __call__(self, sample: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(sample[name] for name in self.streams)
+        return tuple([sample[name] for name in self.streams])

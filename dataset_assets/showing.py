@@ -1,0 +1,119 @@
+"""Documents and samples as text for a terminal."""
+
+from typing import Any, Iterator, Mapping, Sequence
+
+from dataset_assets.retrieval.seam import printable
+
+Document = Mapping[str, Any]
+
+LONGEST = 110
+PICTURE = 56
+SHADES = " .:-=+*#%@"
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes as it is read.
+
+    >>> size(3_925_512), size(None)
+    ('3.9 MB', '?')
+    """
+    if count is None:
+        return "?"
+    shown, units = float(count), iter(("B", "kB", "MB", "GB"))
+    for unit in units:
+        if shown < 999.95:
+            return f"{shown:.0f} {unit}" if unit == "B" else f"{shown:.1f} {unit}"
+        shown /= 1000
+    return f"{shown:.1f} TB"
+
+
+def info(document: Document) -> str:
+    """Show what `describing.describe` returns."""
+    return "\n".join([f"{document['name']}  {document['summary']}", "", *_facts(document), "", *_parts(document)])
+
+
+def _facts(document: Document) -> Iterator[str]:
+    for label in ("license", "homepage", "citation", "refresh"):
+        if document[label]:
+            yield f"{label:<10} {document[label]}"
+    for label in ("aliases", "tags", "tasks"):
+        if document[label]:
+            yield f"{label:<10} {', '.join(document[label])}"
+    if document["tried"] is False:
+        yield "note       this definition was never run on its publisher's own bytes, only on files like them"
+
+
+def _parts(document: Document) -> Iterator[str]:
+    yield "streams"
+    for stream, kind in document["streams"].items():
+        roles = ", ".join(role for role, at in document["roles"].items() if at == stream)
+        yield f"  {stream:<12} {kind['format']:<8} {roles:<8} {_classes(kind.get('classes') or ())}".rstrip()
+    yield "files"
+    for file, found in document["files"].items():
+        yield f"  {file:<30} {found['state']:<9} {size(found['bytes']):>9}  {found['urls'][0]}"
+    yield "splits"
+    for split, made in document["splits"].items():
+        yield f"  {split:<12} {_split(made)}"
+    shown = document["problem"] or document["version"] or "not prepared"
+    yield f"version    {shown}"
+    yield f"storage    {document['storage']}"
+
+
+def _classes(classes: Sequence[str]) -> str:
+    if not classes:
+        return ""
+    return f"{len(classes)} classes: {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}"
+
+
+def _split(made: Document | None) -> str:
+    return f"{made['samples']:>9} samples {size(made['bytes']):>9}  {made['digest'][:12]}" if made else "not prepared"
+
+
+def stored(document: Document) -> str:
+    """Show a line of what is in a storage of one dataset."""
+    if document["problem"]:
+        return f"{document['name']:<34} {document['problem']}"
+    counted = f"{document['samples']:>9} samples {size(document['bytes']):>9}"
+    return f"{document['name']:<34} {document['version'][:12]} {counted}"
+
+
+def version(document: Document) -> str:
+    """Show a line of one version: whether it is current, and why it was refused."""
+    failed = [finding["message"] for finding in document.get("findings", ()) if _refused(finding)]
+    state = "current" if document["current"] else "damaged" if document["problem"] else "refused" if failed else "kept"
+    return f"{document['version']} {state:<8} {document['problem'] or ' '.join(failed)}".rstrip()
+
+
+def _refused(finding: Document) -> bool:
+    return not finding["passed"] and finding["severity"] == "error"
+
+
+def samples(split: str, some: Sequence[Mapping[str, Any]]) -> str:
+    """Show the first samples of a split; small pictures are drawn."""
+    lines = [f"first samples of {split}"]
+    for sample in some:
+        lines += [f"  {stream}: {_value(value)}" for stream, value in sample.items()]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if getattr(value, "ndim", 0) == 2 and value.dtype.kind in "uif" and min(value.shape) > 3:
+        return _picture(value)
+    if getattr(value, "ndim", 0) > 0:
+        return f"{value.dtype} {'x'.join(map(str, value.shape))}: {_short(value.ravel()[:8].tolist())}"
+    return f"{len(value)} bytes" if isinstance(value, bytes) else _short(value)
+
+
+def _short(value: Any) -> str:
+    """Return what a stranger put into a dataset without what would steer the terminal."""
+    text = printable(" ".join(str(value).split()))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _picture(value: Any) -> str:
+    """Return a grey picture in characters, which are twice as high as wide."""
+    step = -(-max(value.shape) // PICTURE)
+    rows = value[:: 2 * step, ::step].astype(float)
+    low, high = float(rows.min()), float(rows.max())
+    scaled = (rows - low) / (high - low or 1) * (len(SHADES) - 1)
+    return "\n" + "\n".join("    " + "".join(SHADES[int(shade)] for shade in row).rstrip() for row in scaled)

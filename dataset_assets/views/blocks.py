@@ -1,0 +1,94 @@
+"""Blocks of a view's values: into single samples, from single samples, and as memory of one's own."""
+
+from typing import Any, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dataset_assets.errors import SchemaError, UsageError
+from dataset_assets.samples import Columns, values_of
+
+PYTHON_NUMBERS = (bool, int, float, complex)
+
+
+def as_samples(columns: Columns) -> list[dict[str, Any]]:
+    """Return a block as single samples."""
+    names, values = list(columns), [values_of(column) for column in columns.values()]
+    # Most datasets have two streams, and a dict written out takes a third of the time.
+    if len(names) == 2:
+        first, second = names
+        return [{first: one, second: other} for one, other in zip(*values)]
+    return [dict(zip(names, row)) for row in zip(*values)]
+
+
+def as_columns(samples: Sequence[Any], streams: Iterable[str] = ()) -> Columns:
+    """Return single samples as a block: numbers and arrays of one shape stacked, anything else in lists.
+
+    `streams` are those of a block without samples.
+    """
+    if not samples:
+        return Columns({name: [] for name in streams})
+    first = samples[0]
+    for sample in samples:
+        if not isinstance(sample, Mapping):
+            raise UsageError(
+                f"Samples that are a {type(sample).__name__} have no streams to make blocks of. Let the function "
+                "return a mapping, or batch before it: view.batch(n).map(function)."
+            )
+        if sample.keys() != first.keys():
+            raise SchemaError(f"Samples have different streams: {', '.join(first)}, then {', '.join(sample)}.")
+    return Columns({name: stacked([sample[name] for sample in samples]) for name in first})
+
+
+def stacked(values: list[Any]) -> Any:
+    """Return values as one array if that changes none of them; else as they are.
+
+    >>> stacked([1, 2, 3]), stacked([1, 0.5]), stacked([1, "a"]), stacked([2**60 + 1, 0.5])
+    (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1152921504606846977, 0.5])
+    """
+    if isinstance(values[0], np.ndarray):
+        same = all(isinstance(value, np.ndarray) and _kind(value) == _kind(values[0]) for value in values)
+        return np.stack(values) if same and not values[0].dtype.hasobject else values
+    if not all(isinstance(value, (np.generic, *PYTHON_NUMBERS)) for value in values):
+        return values
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, OverflowError):
+        return values
+    if found.ndim != 1 or found.dtype.hasobject:
+        return values
+    # Of one type nothing is lost, but for whole numbers beyond those that numpy has.
+    if len(set(map(type, values))) == 1 and (not isinstance(values[0], int) or found.dtype.kind in "biu"):
+        return found
+    return found if all(a == b or a != a and b != b for a, b in zip(found.tolist(), values)) else values
+
+
+def owned(block: Any) -> Any:
+    """Return a block that may be written in without reaching what is stored, or another block."""
+    if isinstance(block, np.ndarray):
+        return block if block.flags.owndata and block.flags.writeable else block.copy()
+    if isinstance(block, list):
+        # Those of a stream of ragged arrays lie on the stored bytes.
+        return [value.copy() if isinstance(value, np.ndarray) else value for value in block]
+    return block
+
+
+def bytes_of(block: Any) -> int:
+    """Return about how many bytes a block holds."""
+    if isinstance(block, list):
+        return sum(_bytes_of_value(value) for value in block)
+    return int(block.nbytes)
+
+
+def _bytes_of_value(value: Any) -> int:
+    size = getattr(value, "nbytes", None)
+    if size is not None:
+        return int(size)
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of_value, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_bytes_of_value, value))
+    return len(value) if isinstance(value, (str, bytes)) else 32
+
+
+def _kind(value: Any) -> Any:
+    return value.dtype, value.shape

@@ -1,0 +1,412 @@
+"""The command line, in processes of its own: what it prints and where, how it ends, how long it takes to start."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import COMMAND, CommandLine, in_terminal
+
+from dataset_assets.cli import commands
+from dataset_assets.testing.server import FaultyServer, Slow, Stall, Status
+
+DIGITS = "io.github.rasbt.mnist_5k"
+PENGUINS = "io.github.allisonhorst.penguins"
+ENGINES = [pytest.param(["--direct"], id="direct"), pytest.param([], id="dagster")]
+TABLE = b"text\n" + b"a line of text\n" * 400
+
+# Each dataset fails in its own way, when its file is served.
+MODULE = '''
+import sys
+from dataset_assets import Dataset, RemoteFile, Split, Text, files
+from dataset_assets.decoding import csv_rows
+
+def rows(table, part=None):
+    print("printed by a definition")
+    yield from csv_rows(table)
+
+def others(table):
+    yield {{"text": "another"}}
+
+def raising(table):
+    yield {{"text": "the first"}}
+    raise KeyError("missing")
+
+def on_a_full_disk(table):
+    from dataset_assets.testing.faults import strike
+    def full(operation, path, size):
+        if operation == "write":
+            strike("ENOSPC")
+    files.hook = full
+    yield from csv_rows(table)
+
+def overtaken(views):
+    from dataset_assets import prepare
+    prepare(dataset("overtaken", others))
+
+def dataset(name, function=rows, url="{url}/table.csv", splits=("all",), digest=None, **more):
+    file = RemoteFile(url, digest=digest)
+    made = {{split: Split(function, table=file) for split in splits}}
+    return Dataset("org.example.web." + name, "A table of text.", {{"text": Text()}}, made, **more)
+
+fine = dataset("fine")
+missing = dataset("missing", url="{url}/missing.csv")
+other_bytes = dataset("other_bytes", digest="sha256:" + "0" * 64)
+broken = dataset("broken", raising)
+full = dataset("full", on_a_full_disk)
+overtaken_meanwhile = dataset("overtaken", checks={{"meanwhile": overtaken}})
+outside = dataset("outside", url="package://numpy/../secret")
+leaky = dataset("leaky", splits=("train", "test"))
+'''
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer({"/table.csv": TABLE}) as server:
+        yield server
+
+
+@pytest.fixture
+def line(tmp_path: Path, server: FaultyServer) -> CommandLine:
+    """A command line with a plugin whose datasets are on the server."""
+    server.forget()
+    line = CommandLine(tmp_path)
+    line.install("web", {"web": MODULE.format(url=server.url)}, datasets={"org.example.web": "web"})
+    return line
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """A command line that prepared two of the datasets that ship with us."""
+    line = CommandLine(tmp_path_factory.mktemp("shipped"))
+    line.run("prepare", DIGITS, "--direct")
+    line.run("prepare", PENGUINS, "--direct")
+    return line
+
+
+def paths_in(document: Any) -> list[str]:
+    """Return every path that a document has, at any depth."""
+    if isinstance(document, dict):
+        own = [document["path"]] if document.get("path") else []
+        return own + [path for value in document.values() for path in paths_in(value)]
+    return [path for value in document for path in paths_in(value)] if isinstance(document, list) else []
+
+
+# What is printed, and where.
+
+
+@pytest.mark.parametrize("verb", sorted(commands.commands))
+def test_every_verb_has_help_that_fits_a_line_in_the_list(verb: str, shipped: CommandLine) -> None:
+    assert "Usage: dataset-assets " + verb in shipped.run(verb, "--help").stdout
+    [listed] = [row for row in shipped.run("--help").stdout.splitlines() if row.startswith(f"  {verb} ")]
+    assert listed.endswith(".") and not listed.endswith("...")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "digits"], ["info", DIGITS], ["info", "com.lecun.mnist"], ["prepare", DIGITS, "--direct"],
+        ["prepare", DIGITS], ["ls"], ["verify"], ["verify", DIGITS], ["versions", DIGITS],
+        ["path", DIGITS, "train", "image"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_json_is_one_document_on_stdout_whose_paths_exist(arguments: list[str], shipped: CommandLine) -> None:
+    document = shipped.json(*arguments)
+    found = [*paths_in(document), *(document.get("paths", ()) if isinstance(document, dict) else ())]
+    assert all(os.path.exists(path) for path in found)
+    assert found or arguments[0] in ("search", "verify") or "com.lecun.mnist" in arguments
+
+
+def test_json_names_the_version_that_load_opens(shipped: CommandLine) -> None:
+    from dataset_assets import load
+
+    document = shipped.json("info", DIGITS)
+    assert document["id"] == f"{DIGITS}@{document['version']}"
+    views = load(document["id"], storage=document["storage"])
+    for split, view in views.items():
+        assert document["splits"][split]["digest"] == view.origin.index
+        assert document["splits"][split]["samples"] == len(view)
+    assert shipped.json("prepare", DIGITS, "--direct")["id"] == document["id"]
+    assert shipped.json("versions", DIGITS)[0]["id"] == document["id"]
+    assert document["id"] in [stored["id"] for stored in shipped.json("ls")]
+
+
+def test_what_a_definition_prints_does_not_get_among_the_data(line: CommandLine) -> None:
+    found = line.run("prepare", "org.example.web.fine", "--json", "--direct")
+    assert json.loads(found.stdout)["samples"] == 400
+    assert "printed by a definition" in found.stderr
+
+
+def test_prepare_prints_what_to_pin_and_says_which_engine_worked(line: CommandLine) -> None:
+    for options, engine in (["--direct"], "direct"), ([], "dagster"):
+        found = line.run("prepare", "org.example.web.fine", *options)
+        assert re.fullmatch(r"org\.example\.web\.fine@[0-9a-f]{64}\n", found.stdout)
+        assert f"engine: {engine}" in found.stderr and "400 samples" in found.stderr
+
+
+def test_both_engines_make_the_same_bytes(line: CommandLine) -> None:
+    direct = line.json("prepare", "org.example.web.fine", "--direct")
+    elsewhere = (line.home / "elsewhere").as_uri()
+    dagster = line.json("prepare", "org.example.web.fine", "--storage", elsewhere)
+    assert direct["version"] == dagster["version"]
+    assert dagster["run"] and not direct["run"]
+    assert [*(line.home / "dagster" / "history" / "runs").glob("*.db")]
+
+
+def test_quiet_says_nothing_and_verbose_says_more(line: CommandLine) -> None:
+    quiet = line.run("prepare", "org.example.web.missing", "--direct", "-q", code=5)
+    assert len(quiet.stderr.splitlines()) == 1
+    assert line.run("-q", "ls").stderr == ""
+    assert line.run("ls").stderr.startswith("There is nothing in file:///")
+    assert "urllib3" in line.run("prepare", "org.example.web.fine", "--direct", "-vv").stderr
+
+
+def test_info_says_what_is_known_and_draws_what_is_stored(shipped: CommandLine) -> None:
+    found = shipped.run("info", DIGITS).stdout
+    for part in ("CC-BY-SA-3.0", "LeCun", "10 classes: 0, 1", "complete", "4000 samples", "1000 samples", "first samples"):
+        assert part in found
+    assert found.count("@") > 20  # the darkest ink
+    assert "'island': " in shipped.run("info", PENGUINS).stdout
+
+
+def test_info_says_of_ours_whether_it_was_ever_run_on_the_publishers_bytes(line: CommandLine) -> None:
+    assert "never run on its publisher's own bytes" in line.run("info", "com.lecun.mnist").stdout
+    assert "never run" not in line.run("info", DIGITS).stdout
+    assert "never run" not in line.run("info", "org.example.web.fine").stdout
+    states = {name: line.json("info", name)["tried"] for name in ("com.lecun.mnist", DIGITS, "org.example.web.fine")}
+    assert list(states.values()) == [False, True, None]
+
+
+def test_what_is_stored_is_told_without_its_definition(line: CommandLine) -> None:
+    line.run("prepare", "org.example.web.fine", "--direct")
+    (line.site / "web.py").unlink()
+    assert line.json("info", "org.example.web.fine")["samples"] == 400
+    assert "400 samples" in line.run("info", "org.example.web.fine").stdout
+
+
+def test_one_damaged_dataset_does_not_hide_the_others(line: CommandLine) -> None:
+    line.run("prepare", "org.example.web.fine", "--direct")
+    line.run("prepare", PENGUINS, "--direct")
+    (line.home / "storage/org/example/web/fine/current.json").write_text("{")
+    found = line.run("ls").stdout.splitlines()
+    assert len(found) == 2 and "damaged" in found[1] and "344 samples" in found[0]
+    assert "damaged" in line.run("info", "org.example.web.fine").stdout
+    assert "whole" in line.run("verify", code=4).stdout
+
+
+def test_colour_is_for_terminals_that_want_it(line: CommandLine) -> None:
+    for environment, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
+        with in_terminal(line, "info", "org.example.web.nothing", **environment) as terminal:
+            assert terminal.wait() == 3
+            assert ("\x1b[" in terminal.screen) == coloured
+    assert "\x1b[" not in line.run("info", "org.example.web.nothing", code=3).stderr
+
+
+# How it ends.
+
+
+SITUATIONS = {
+    1: ["broken"], 4: ["other_bytes"], 5: ["missing"], 6: ["full"], 7: ["overtaken"], 8: ["outside"], 9: ["leaky"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("code, dataset", [(code, name) for code, names in SITUATIONS.items() for name in names])
+def test_each_class_of_failure_has_its_exit_code_in_both_engines(
+    code: int, dataset: str, engine: list[str], line: CommandLine
+) -> None:
+    found = line.run("prepare", f"org.example.web.{dataset}", *engine, code=code)
+    said = [row for row in found.stderr.splitlines() if row.startswith("dataset-assets: ")]
+    assert found.stdout == "" and "Traceback" not in found.stderr
+    assert said and said[-1] == found.stderr.splitlines()[-1]
+    assert "[Errno" not in said[-1]
+
+
+@pytest.mark.parametrize(
+    "code, arguments, said",
+    [
+        (2, ["nonsense"], "No such command"),
+        (2, ["prepare"], "Missing argument"),
+        (2, ["info", "mnist"], "not a qualified name"),
+        (2, ["ls", "--storage", "ftp://host/x"], "No storage connector"),
+        (2, ["search", "id:["], "not a regular expression"),
+        (2, ["ui", "--port", "99999"], "not in the range"),
+        (3, ["info", "com.lecun.mnst"], "Did you mean 'com.lecun.mnist'?"),
+        (3, ["versions", "com.lecun.mnist"], "dataset-assets prepare com.lecun.mnist"),
+        (3, ["verify", "com.lecun.mnist"], "dataset-assets prepare com.lecun.mnist"),
+        (3, ["path", DIGITS, "tran"], "Did you mean 'train'?"),
+        (3, ["path", DIGITS, "train", "imag"], "Did you mean 'image'?"),
+        (3, ["path", f"{DIGITS}@{'0' * 64}"], "There is no version"),
+        (3, ["search", "tag:image", "tag:nothing"], "No dataset matches"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(code: int, arguments: list[str], said: str, shipped: CommandLine) -> None:
+    found = shipped.run(*arguments, code=code)
+    lines = (found.stderr or found.stdout).splitlines()
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(line: CommandLine) -> None:
+    for arguments in (["--debug", "info", "a.b"], ["info", "a.b", "--debug"]):
+        found = line.run(*arguments, code=1)
+        assert "Traceback" in found.stderr and "UnknownDataset" in found.stderr
+
+
+def test_verify_finds_a_changed_byte_and_prepare_mends_it(line: CommandLine) -> None:
+    document = line.json("prepare", "org.example.web.fine", "--direct")
+    path = Path(document["splits"]["all"]["streams"]["text"]["files"][0]["path"])
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = line.run("verify", "--json", code=4)
+    assert "has sha256" in json.loads(found.stdout)[0]["problem"]
+    path.unlink()
+    assert line.run("path", "org.example.web.fine", "all", code=4).stdout == ""
+    line.run("prepare", "org.example.web.fine", "--direct")
+    assert line.run("verify").stdout.split() == ["org.example.web.fine", "whole"]
+
+
+def test_the_reader_of_a_pipe_may_leave(shipped: CommandLine) -> None:
+    for arguments in (["search"], ["info", DIGITS], ["ls", "--json"]):
+        process = shipped.start(*arguments)
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_ends_a_stalled_download_at_once_and_the_next_run_is_fine(
+    engine: list[str], line: CommandLine, server: FaultyServer
+) -> None:
+    server.script("/table.csv", [Stall(0.5)])
+    with in_terminal(line, "prepare", "org.example.web.fine", *engine) as terminal:
+        terminal.until("B/")  # the bar says how much is there
+        began = time.monotonic()
+        terminal.press(b"\x03")
+        assert terminal.wait() == 130
+        assert time.monotonic() - began < 2
+        assert "Traceback" not in terminal.screen
+        assert "interrupted" in terminal.screen.splitlines()[-1]
+    assert [*(line.home / "scratch").iterdir()] == []
+    assert not (line.home / "storage/org/example/web/fine/current.json").exists()
+    assert line.json("prepare", "org.example.web.fine", *engine)["samples"] == 400
+
+
+def test_an_interrupt_without_a_terminal_ends_it_too(line: CommandLine, server: FaultyServer) -> None:
+    server.script("/table.csv", [Stall(0.5)])
+    process = line.start("prepare", "org.example.web.fine", "--direct")
+    while not server.requests:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=2)
+    assert (process.returncode, out) == (130, "") and "interrupted" in said
+
+
+# The bar.
+
+
+def test_a_bar_tells_rate_and_remaining_time(line: CommandLine, server: FaultyServer) -> None:
+    server.script("/table.csv", [Slow(3000)])
+    with in_terminal(line, "prepare", "org.example.web.fine", "--direct") as terminal:
+        assert terminal.wait() == 0
+    frames = terminal.screen.replace("\r", "\n").splitlines()
+    shown = [frame for frame in frames if re.search(r"table_csv: +\d+%.*k?/6\.0\dk \[00:0\d<00:0\d, [\d.]+k?B/s", frame)]
+    assert len(shown) > 5
+    assert any(frame.startswith("table_csv: 100%") for frame in frames)
+    assert max(map(len, frames)) <= 120  # of which a few are the name of the version
+
+
+def test_a_bar_says_that_nothing_comes(line: CommandLine, server: FaultyServer) -> None:
+    server.script("/table.csv", [Stall(0.5, seconds=5)])
+    with in_terminal(line, "prepare", "org.example.web.fine", "--direct") as terminal:
+        terminal.until("nothing for 3 s")
+        assert terminal.wait() == 0
+
+
+def test_where_there_is_no_terminal_there_is_no_bar(line: CommandLine, server: FaultyServer) -> None:
+    server.script("/table.csv", [Slow(6000)])
+    assert "%" not in line.run("prepare", "org.example.web.fine", "--direct").stderr
+    server.script("/table.csv", [Slow(6000)])
+    with in_terminal(line, "prepare", "org.example.web.fine", "--direct", "--quiet") as terminal:
+        assert terminal.wait() == 0
+    assert "%" not in terminal.screen
+
+
+def test_what_is_logged_does_not_break_the_bar(line: CommandLine, server: FaultyServer) -> None:
+    server.script("/table.csv", [(Slow(3000), Status(404)), Slow(3000)])
+    with in_terminal(line, "prepare", "org.example.web.fine", "--direct") as terminal:
+        assert terminal.wait() == 5
+    assert [row for row in terminal.screen.splitlines() if row.startswith("\x1b[31mdataset-assets: ")]
+
+
+# Completion.
+
+
+def completed(line: CommandLine, *words: str) -> list[str]:
+    """Return what bash is told to complete the last word with."""
+    environment = {"COMP_WORDS": " ".join(["dataset-assets", *words]), "COMP_CWORD": str(len(words))}
+    found = line.run(code=None, _DATASET_ASSETS_COMPLETE="bash_complete", **environment)
+    assert found.stderr == ""
+    return [row.partition(",")[2] for row in found.stdout.splitlines()]
+
+
+def test_shells_complete_verbs_names_splits_and_streams(line: CommandLine) -> None:
+    line.install("ruined", {"ruined": "raise OSError('of its own')"}, datasets={"org.ruined": "ruined"})
+    assert completed(line, "ver") == ["verify", "versions"]
+    assert completed(line, "info", "com.lec") == ["com.lecun.mnist"]
+    assert completed(line, "prepare", "org.example.web.o") == [f"org.example.web.{n}" for n in ("other_bytes", "outside", "overtaken")]
+    assert completed(line, "path", DIGITS, "t") == ["train", "test"]
+    assert completed(line, "path", DIGITS, "train", "i") == ["image"]
+    assert completed(line, "path", "com.nobody.knows", "t") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_verb_prints_what_the_shell_needs(shell: str, shipped: CommandLine) -> None:
+    script = shipped.run("completion", shell).stdout
+    assert "_DATASET_ASSETS_COMPLETE" in script and "dataset-assets" in script
+
+
+def test_bash_takes_the_script(line: CommandLine, tmp_path: Path) -> None:
+    program = tmp_path / "dataset-assets"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dataset_assets "$@"\n')
+    program.chmod(0o755)
+    typed = (
+        'eval "$(dataset-assets completion bash)"; COMP_WORDS=(dataset-assets info com.lec); COMP_CWORD=2; '
+        '_dataset_assets_completion dataset-assets; echo "${COMPREPLY[@]}"'
+    )
+    path = {**line.environment, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    found = subprocess.run(["bash", "-c", typed], env=path, capture_output=True, text=True)
+    assert found.stdout.split() == ["com.lecun.mnist"], found.stderr
+
+
+# How long it takes to start.
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "digits"], ["info", "com.lecun.mnist"]], ids=" ".join)
+def test_it_starts_within_300_ms_of_cpu(arguments: list[str], shipped: CommandLine) -> None:
+    assert min(cpu_seconds(shipped, arguments) for _ in range(3)) < 0.3
+
+
+def cpu_seconds(line: CommandLine, arguments: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    line.run(*arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_and_completion_of_verbs_import_next_to_nothing() -> None:
+    code = "import sys, dataset_assets.cli; print([m for m in ('numpy', 'requests', 'tqdm', 'dagster') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_module_is_the_command() -> None:
+    assert subprocess.run([*COMMAND, "--version"], capture_output=True, text=True).stdout.startswith("dataset-assets")
