@@ -20,7 +20,9 @@ __all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "cl
 SHOWN = 5
 
 
-def check_split(samples: int, streams: Mapping[str, StoredStream], columns: Mapping[str, Column]) -> tuple[Finding, ...]:
+def check_split(
+    samples: int, streams: Mapping[str, StoredStream], columns: Mapping[str, Column]
+) -> tuple[Finding, ...]:
     """Return what the checks of one split find."""
     return (_counts(samples), _schema(samples, streams, columns), _classes(streams, columns))
 
@@ -28,7 +30,7 @@ def check_split(samples: int, streams: Mapping[str, StoredStream], columns: Mapp
 def check_leakage(
     splits: Mapping[str, Mapping[str, Column]], roles: Mapping[str, str], hashes: Hash = sample_hashes
 ) -> Finding:
-    """Look for samples that are, byte for byte, in two splits; compares the `sample` stream, else all but target and tag.
+    """Look for samples that are, byte for byte, in two splits: by the `sample` stream, else by all but target and tag.
 
     Samples of one split that equal each other are no leak. `hashes` only proposes: what it takes for equal is compared.
     """
@@ -50,7 +52,9 @@ def _compared(columns: Mapping[str, Column], roles: Mapping[str, str]) -> list[C
     if "sample" in roles:
         return [columns[roles["sample"]]]
     aside = {roles.get("target"), roles.get("tag")}
-    return [columns[name] for name in sorted(columns) if name not in aside] or [columns[name] for name in sorted(columns)]
+    return [columns[name] for name in sorted(columns) if name not in aside] or [
+        columns[name] for name in sorted(columns)
+    ]
 
 
 def _leak(first: str, here: NDArray[np.intp], second: str, there: NDArray[np.intp]) -> str:
@@ -67,7 +71,9 @@ def _counts(samples: int) -> Finding:
 
 def _schema(samples: int, streams: Mapping[str, StoredStream], columns: Mapping[str, Column]) -> Finding:
     found = {name: (len(columns[name]), sum(file.samples for file in stream.files)) for name, stream in streams.items()}
-    wrong = [f"{name} has {read}, its files say {said}" for name, (read, said) in found.items() if {read, said} != {samples}]
+    wrong = [
+        f"{name} has {read}, its files say {said}" for name, (read, said) in found.items() if {read, said} != {samples}
+    ]
     if wrong:
         return Finding("schema", False, f"Of {samples} samples, {'; '.join(wrong)}.")
     return Finding("schema", True, "; ".join(f"{name}: {described(stream)}" for name, stream in streams.items()) + ".")
@@ -79,7 +85,8 @@ def _classes(streams: Mapping[str, StoredStream], columns: Mapping[str, Column])
     for name, classes in labelled.items():
         outside, counts = class_counts(columns[name], len(classes))
         if outside:
-            wrong.append(f"{name} has {outside} values that are none of its {len(classes)} classes, {_first(columns[name], classes)}")
+            first = _first(columns[name], classes)
+            wrong.append(f"{name} has {outside} values that are none of its {len(classes)} classes, {first}")
         missing = [str(classes[k]) for k in np.flatnonzero(counts == 0)]
         if missing:
             absent.append(f"{name} has no sample of {', '.join(missing[:20])}{', ...' if len(missing) > 20 else ''}")
@@ -137,7 +144,7 @@ def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, A
         raise
     except Exception as error:
         raise CheckFailed(
-            f"the check {name} itself raised {type(error).__name__}: {error}. Mend its function; its own traceback is above."
+            f"the check {name} itself raised {type(error).__name__}: {error}. Mend it; its own traceback is above."
         ) from error
     if problem is not None and not isinstance(problem, str):
         raise DefinitionError(f"the check {name} returned {problem!r}. Return a text that says what is wrong, or None.")

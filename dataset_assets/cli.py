@@ -3,130 +3,34 @@
 What only one verb needs is imported inside it, so that `--help` and completion are quick.
 """
 
-import functools
-import json
-import logging
 import os
 import sys
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 import click
 
 from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
+from dataset_assets.shell import (
+    NAME, State, completed_name, completed_part, json_option, name_argument, run, storage_option, verb, with_loudness,
+)
 
 if TYPE_CHECKING:
     from dataset_assets.definition import Dataset
     from dataset_assets.progress import Progress
     from dataset_assets.storage import Storage
 
-NAME = "dataset-assets"
-INTERRUPTED = 130
 SHELLS = ("bash", "zsh", "fish")
 
 
 def main() -> None:
-    """Run the command line; end with the exit code of the error's class (see `dataset_assets.errors`)."""
-    state = State()
-    try:
-        sys.exit(commands.main(prog_name=NAME, standalone_mode=False, obj=state))
-    except click.ClickException as error:
-        _complain_of_use(error)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted. What was finished is kept; run the same command again for the rest.")
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        if state.debug:
-            raise
-        _complain(_told(error))
-        sys.exit(error.exit_code if isinstance(error, DatasetAssetsError) else 1)
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, DatasetAssetsError):
-        # Python would put "[Errno 28]" in front of our sentence.
-        return getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {error}. This is a fault of ours; report it with the traceback that --debug shows."
-
-
-def _complain_of_use(error: click.ClickException) -> None:
-    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
-        error.show()
-        return
-    context = getattr(error, "ctx", None)
-    _complain(f"{error.format_message()} See: {context.command_path if context else NAME} --help")
-
-
-def _complain(text: str) -> None:
-    # If nobody reads any more, there is nobody to tell.
-    with suppress(OSError):
-        colour = False if os.environ.get("NO_COLOR") else None
-        click.echo(click.style(f"{NAME}: ", fg="red") + text, err=True, color=colour)
-
-
-class State:
-    """What was said by the options that every verb has, and where data goes."""
-
-    def __init__(self) -> None:
-        self.verbose, self.quiet, self.debug = 0, False, False
-        self.out = sys.stdout
-
-    def say(self, text: str) -> None:
-        """Tell the user something that is not data."""
-        if not self.quiet:
-            click.echo(text, err=True)
-
-    def show(self, text: str) -> None:
-        """Print data."""
-        try:
-            click.echo(text, file=self.out)
-        except BrokenPipeError:
-            # Who read it has seen enough; and Python would complain once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
-
-    def show_json(self, document: Any) -> None:
-        """Print data as the one document on stdout."""
-        self.show(json.dumps(document, indent=1, default=list))
-
-    def listen(self) -> None:
-        """Have what the package logs told as loudly as was asked for."""
-        handler = _Beside(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s"))
-        # Others are heard only when a fault is looked for; what of theirs matters stands in our errors.
-        logger = logging.getLogger(None if self.verbose > 1 else "dataset_assets")
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.ERROR if self.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)])
-
-
-class _Beside(logging.StreamHandler[Any]):
-    """Moves a bar out of the way before it writes."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "tqdm" not in sys.modules:
-            return super().emit(record)
-        from tqdm import tqdm
-
-        with tqdm.external_write_mode(file=self.stream):
-            return super().emit(record)
-
-
-def _noted(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    # These options may stand before the verb and after it.
-    state, name = context.find_root().obj, str(parameter.name)
-    setattr(state, name, getattr(state, name) + value)
-
-
-def _with_loudness(command: Any) -> Any:
-    common: dict[str, Any] = {"expose_value": False, "callback": _noted}
-    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.", **common)(command)
-    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.", **common)(command)
-    return click.option("-v", "--verbose", count=True, help="Say more; twice for debugging.", **common)(command)
+    """Run the command line; end with the exit code of the error's class."""
+    sys.exit(run(commands))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@_with_loudness
+@with_loudness
 @click.version_option(package_name="dataset_assets")
 def commands() -> None:
     """Find, make and open ML datasets.
@@ -138,51 +42,10 @@ def commands() -> None:
     """
 
 
-def _verb(function: Callable[..., None]) -> click.Command:
-    """Make a command of a function, which is given the state and then its own arguments."""
-
-    @functools.wraps(function)
-    def run(**arguments: Any) -> None:
-        state: State = click.get_current_context().find_root().obj
-        state.listen()
-        # What a definition or a plugin prints must not get among the data.
-        with redirect_stdout(sys.stderr):
-            function(state, **arguments)
-
-    return commands.command(function.__name__.strip("_"))(_with_loudness(run))
-
-
-def _completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from dataset_assets import registry
-
-    return [name for name in _quietly(lambda: [d.name for d in registry.definitions()]) if name.startswith(incomplete)]
-
-
-def _completed_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from dataset_assets import registry
-
-    parts = _quietly(lambda: [*getattr(registry.find(context.params["name"]), f"{parameter.name}s")])
-    return [part for part in parts if part.startswith(incomplete)]
-
-
-def _quietly(found: Callable[[], list[str]]) -> list[str]:
-    # Whatever were printed now would stand in the middle of the line that is being typed.
-    logging.disable()
-    try:
-        with redirect_stdout(sys.stderr):
-            return found()
-    except DatasetAssetsError:
-        return []
-
-
-_name = click.argument("name", shell_complete=_completed_name)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-_storage = click.option("--storage", metavar="URL", help="The storage; by default that of the settings.")
-
-
-@_verb
+@commands.command()
+@verb
 @click.argument("terms", nargs=-1)
-@_json
+@json_option
 def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     """List the datasets that match all TERMS.
 
@@ -202,10 +65,11 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
 
-@_verb
-@_name
-@_storage
-@_json
+@commands.command()
+@verb
+@name_argument
+@storage_option
+@json_option
 def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """Say what a dataset is and what of it is stored."""
     _go_light()
@@ -234,15 +98,17 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
         raise
 
 
-@_verb
-@_name
-@_storage
-@_json
+@commands.command()
+@verb
+@name_argument
+@storage_option
+@json_option
 @click.option("--direct", is_flag=True, help="Work without Dagster, also where it is installed.")
 def prepare(state: State, name: str, storage: str | None, as_json: bool, direct: bool) -> None:
     """Make what is missing of a dataset, and release it.
 
-    That is to retrieve its files, to make its splits and to check them. Where Dagster is installed, it does the work and keeps the history, which the verb ui shows.
+    That is to retrieve its files, to make its splits and to check them. Where Dagster is installed it does the work and
+    keeps the history, which the verb ui shows.
     """
     from dataset_assets import describing, showing
 
@@ -258,9 +124,10 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, direct:
     state.say(f"{document['samples']} samples, {showing.size(document['bytes'])}, in {store.url} (engine: {engine})")
 
 
-@_verb
-@_storage
-@_json
+@commands.command()
+@verb
+@storage_option
+@json_option
 def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     _go_light()
@@ -276,10 +143,11 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
         state.say(f"There is nothing in {store.url}.")
 
 
-@_verb
-@click.argument("names", nargs=-1, shell_complete=_completed_name)
-@_storage
-@_json
+@commands.command()
+@verb
+@click.argument("names", nargs=-1, shell_complete=completed_name)
+@storage_option
+@json_option
 def verify(state: State, names: tuple[str, ...], storage: str | None, as_json: bool) -> None:
     """Hash every file of released datasets and say what is damaged.
 
@@ -310,10 +178,11 @@ def _verified(name: str, store: "Storage") -> tuple[dict[str, Any], int]:
     return {"name": name, "version": next(iter(views.values())).version, "problem": None}, 0
 
 
-@_verb
-@_name
-@_storage
-@_json
+@commands.command()
+@verb
+@name_argument
+@storage_option
+@json_option
 def versions(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """List the stored versions of a dataset, the current one first."""
     _go_light()
@@ -329,12 +198,13 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
         state.show("\n".join(map(showing.version, found)))
 
 
-@_verb
-@_name
-@click.argument("split", required=False, shell_complete=_completed_part)
-@click.argument("stream", required=False, shell_complete=_completed_part)
-@_storage
-@_json
+@commands.command()
+@verb
+@name_argument
+@click.argument("split", required=False, shell_complete=completed_part)
+@click.argument("stream", required=False, shell_complete=completed_part)
+@storage_option
+@json_option
 def path(state: State, name: str, split: str | None, stream: str | None, storage: str | None, as_json: bool) -> None:
     """Print where a dataset is stored.
 
@@ -374,22 +244,24 @@ def _paths(document: dict[str, Any], split: str | None, stream: str | None) -> l
     return found
 
 
-@_verb
+@commands.command()
+@verb
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port on 127.0.0.1.")
-@_storage
+@storage_option
 def ui(state: State, port: int, storage: str | None) -> None:
     """Serve Dagster's web UI on this machine, until Ctrl-C.
 
     It shows the registered datasets and materializes them, with pictures, lineage, checks and the history.
     """
     if missing := _missing("dagster") or _missing("dagster_webserver"):
-        raise UsageError(f"The web UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
+        raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
     from dataset_assets.orchestration.running import serve
 
     serve(port, _opened(storage).url, state.say)
 
 
-@_verb
+@commands.command()
+@verb
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to write.")
 def new(state: State, name: str, folder: Path) -> None:
@@ -404,7 +276,8 @@ def new(state: State, name: str, folder: Path) -> None:
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder)}")
 
 
-@_verb
+@commands.command()
+@verb
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(state: State, shell: str) -> None:
     """Print what makes a shell complete verbs and dataset names.

@@ -68,7 +68,10 @@ def content(value: Any) -> bytes:
         return f"{value.dtype}{value.shape}".encode() + value.tobytes()
     if hasattr(value, "data") and hasattr(value, "name"):
         return bytes(value.data)
-    return json.dumps(value, sort_keys=True, default=repr).encode()
+    try:
+        return json.dumps(value, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError):  # keys of several types, or of none that JSON has
+        return repr(value).encode("utf-8", "surrogatepass")
 
 
 def _equal(first: Sequence[Column], here: Rows, second: Sequence[Column], there: Rows) -> NDArray[np.bool_]:
@@ -141,7 +144,9 @@ def _array_hashes(rows: NDArray[Any]) -> Hashes:
     if flat.shape[1] % 8:
         flat = np.pad(flat, ((0, 0), (0, 8 - flat.shape[1] % 8)))
     words = flat.view(np.uint64)
-    odd = np.random.Generator(np.random.PCG64(7)).integers(0, 2**63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    odd = np.random.Generator(np.random.PCG64(7)).integers(0, 2**63, words.shape[1], np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
     hashes: Hashes = ((words ^ (words >> np.uint64(29))) * odd).sum(axis=1, dtype=np.uint64)
     return hashes
 

@@ -97,7 +97,7 @@ class _Applied:
 
 
 class Split(_Applied):
-    """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...), part=0)`."""
+    """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...))`."""
 
 
 class DerivedFile(_Applied):
@@ -215,7 +215,9 @@ def _check_check(name: str, chosen: "str | Check") -> None:
         return
     check_identifier(name, "check")
     if name in known:
-        raise DefinitionError(f"{name!r} is a check of ours. Give your function another name; turn ours 'off' if need be.")
+        raise DefinitionError(
+            f"{name!r} is a check of ours. Give your function another name; turn ours 'off' if need be."
+        )
     if not callable(chosen):
         raise DefinitionError(f"Check {name!r} is {chosen!r}. Give a function of the splits' views, or a severity.")
 
@@ -225,7 +227,9 @@ def _check_distinct(what: str, names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if (other := seen.setdefault(str(name).lower(), name)) != name:
-            raise NameNotAllowed(f"{what.capitalize()}s {other!r} and {name!r} differ only in case. Rename one of them.")
+            raise NameNotAllowed(
+                f"{what.capitalize()}s {other!r} and {name!r} differ only in case. Rename one of them."
+            )
 
 
 def _check_one_file_each(dataset: Dataset) -> None:
@@ -280,7 +284,7 @@ def _check_url(url: str, digest: str | None) -> None:
         raise DefinitionError(f"{url!r} is not a URL. Write https://..., or give the file's mirrors.")
     if parts.scheme == "http" and not loopback and digest is None:
         raise DefinitionError(
-            f"{_without_secrets(parts)} is plain http, which anyone on the way can change. Use https, or state a digest."
+            f"{_without_secrets(parts)} is plain http: anyone on the way can change it. Use https, or state a digest."
         )
 
 
@@ -296,9 +300,10 @@ def _check_signature(function: Function, arguments: Mapping[str, Any]) -> None:
     try:
         wanted.bind(**arguments)
     except TypeError as error:
+        given = ", ".join(arguments) or "no arguments"
         raise DefinitionError(
-            f"The function {function.__qualname__}{wanted} cannot be given {', '.join(arguments) or 'no arguments'}: {error}. "
-            "Name each argument as the function does."
+            f"The function {function.__qualname__}{wanted} cannot be given {given}: {error}. Name each argument as the "
+            "function does."
         ) from None
 
 
@@ -313,7 +318,9 @@ def _frozen(name: str, value: Any) -> Any:
             return copied
     except (TypeError, ValueError, RecursionError):
         pass
-    raise DefinitionError(f"Argument {name!r} is {value!r}. Arguments are files, or plain JSON values (no tuples, no NaN).")
+    raise DefinitionError(
+        f"Argument {name!r} is {value!r}. Arguments are files, or plain JSON values (no tuples, no NaN)."
+    )
 
 
 def _copied(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """What there is to say of a dataset: what was defined, what is in a storage, and where."""
 
+import functools
 from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import unquote, urlsplit
@@ -9,7 +10,15 @@ from dataset_assets.checking import described
 from dataset_assets.definition import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.index import (
-    SplitIndex, index_key, pointer_key, raw_key, read_pointer, read_split_index, read_version, stream_key, version_key,
+    SplitIndex,
+    index_key,
+    pointer_key,
+    raw_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    stream_key,
+    version_key,
 )
 from dataset_assets.names import storage_key
 from dataset_assets.publishing import raw_record, usable_raw
@@ -133,6 +142,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
+    key = functools.partial(stream_key, index.dataset, index.split)
     return {
         "samples": index.samples,
         "bytes": index.bytes,
@@ -145,7 +155,7 @@ def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
                 "classes": stream.parameters.get("classes"),
                 "files": [
                     {
-                        "path": path_of(storage, stream_key(index.dataset, index.split, name, file.sha256, stream.suffix)),
+                        "path": path_of(storage, key(name, file.sha256, stream.suffix)),
                         "sha256": file.sha256,
                         "bytes": file.bytes,
                         "samples": file.samples,

@@ -1,6 +1,6 @@
 """Gathering: what a split's function yields, samples or blocks, handed on to the streams' writers in blocks."""
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 import numpy as np
 
@@ -83,12 +83,16 @@ class Gathered:
     def _same_streams(self, found: Mapping[str, Any]) -> None:
         if found.keys() == self.writers.keys():
             return
-        missing, extra = self.writers.keys() - found.keys(), sorted(map(str, found.keys() - self.writers.keys()))
+        missing, extra = self.writers.keys() - found.keys(), found.keys() - self.writers.keys()
+        hint = nearest(min(map(str, extra)), self.writers) if extra else ""
         raise SchemaError(
-            f"it has the streams {', '.join(map(str, found)) or 'none'}; missing: {', '.join(sorted(missing)) or 'none'}, "
-            f"unknown: {', '.join(extra) or 'none'}.{nearest(extra[0], self.writers) if extra else ''} Yield a value for "
-            "each declared stream."
+            f"it has the streams {_listed(found)}; missing: {_listed(sorted(missing))}, unknown: "
+            f"{_listed(sorted(map(str, extra)))}.{hint} Yield a value for each declared stream."
         )
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names)) or "none"
 
 
 def _owned(value: Any) -> tuple[Any, int]:

@@ -156,7 +156,7 @@ def pointer_key(dataset: str) -> str:
 
 
 def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None]:
-    """Return the digest of the current version, and that of the pointer itself, for `swap`; None where there is none."""
+    """Return the digest of the current version, and the pointer's own, for `swap`; None where there is none."""
     key = pointer_key(dataset)
     try:
         with storage.get(key) as file:

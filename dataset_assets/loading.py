@@ -5,11 +5,26 @@ from typing import Any, BinaryIO, Callable, Literal, Mapping, overload
 
 from dataset_assets import files
 from dataset_assets.errors import (
-    DecodeError, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged, UnknownSplit, UsageError, at, nearest,
+    DigestMismatch,
+    IntegrityError,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+    UnknownSplit,
+    UsageError,
+    at,
+    nearest,
 )
 from dataset_assets.formats import Format, format_named
 from dataset_assets.index import (
-    SplitIndex, StoredStream, Version, raw_key, read_pointer, read_split_index, read_version, stream_key,
+    SplitIndex,
+    StoredStream,
+    Version,
+    raw_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    stream_key,
 )
 from dataset_assets.names import split_pin
 from dataset_assets.samples import Column, Indices, chained
@@ -66,7 +81,6 @@ def open_split(
     """Open a split by the digest of its index."""
     index = read_split_index(storage, name, split, digest)
     opener = StoredFiles(storage, index)
-    opener.check_sizes()
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
     columns = open_columns(index, opener.stream)
@@ -79,16 +93,14 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
     """Open the columns of a split; `opened` opens file k of a stream."""
     found = {}
     for name, stream in index.streams.items():
+        parts = [opened(name, k) for k in range(len(stream.files))]
         with at(f"{index.dataset}, split {index.split}, stream {name}"):
-            found[name] = _format_of(stream).open([opened(name, k) for k in range(len(stream.files))])
+            found[name] = _format_of(stream).open(parts)
     return found
 
 
 def _format_of(stream: StoredStream) -> Format:
-    try:
-        found = format_named(stream.format, stream.parameters)
-    except TypeError as error:
-        raise DecodeError(f"format {stream.format!r} cannot have {dict(stream.parameters)}. Upgrade dataset_assets.") from error
+    found = format_named(stream.format, stream.parameters)
     if found.version < stream.writer:
         raise IntegrityError(
             f"it was written by version {stream.writer} of format {stream.format!r}; here is {found.version}. Upgrade "
@@ -109,20 +121,27 @@ class StoredFiles(Opener):
         self.storage, self.index = storage, index
 
     def stream(self, stream: str, part: int) -> BinaryIO:
-        """Open a file of a stream."""
+        """Open a file of a stream, if it has the size that the index says."""
         found = self.index.streams[stream].files
         if not 0 <= part < len(found):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
         try:
-            return self.storage.get(self._key(stream, part))
+            file = self.storage.get(self._key(stream, part))
         except FileNotFoundError as error:
             raise self._gone(stream, part, "is gone") from error
+        if (size := file.seek(0, 2)) != found[part].bytes:
+            file.close()
+            raise self._of_other_size(stream, part, size)
+        file.seek(0)
+        return file
 
     def raw(self, argument: str) -> BinaryIO:
         """Open a raw file that the split was made of."""
         used = {source.argument: source for source in self.index.sources}
         if argument not in used:
-            raise NotFound(f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}")
+            raise NotFound(
+                f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}"
+            )
         source = used[argument]
         try:
             return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
@@ -140,19 +159,19 @@ class StoredFiles(Opener):
                 if found is None:
                     raise self._gone(name, part, "is gone")
                 if found != file.bytes:
-                    raise self._gone(name, part, f"has {found} bytes, not the {file.bytes} it was written with")
+                    raise self._of_other_size(name, part, found)
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
         for name, column in columns.items():
             if len(column) != self.index.samples:
                 raise StoredFileDamaged(
-                    f"{self._place(name)} holds {len(column)} samples, not {self.index.samples} as its index says. Delete "
-                    f"its files in {self.storage.url}, and mend it with: dataset-assets prepare {self.index.dataset}"
+                    f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
+                    f"as its index says. Delete its files and mend it with: dataset-assets prepare {self.index.dataset}"
                 )
 
     def verify(self, every: int = 1) -> None:
-        """Hash one file in `every`, at least one a stream, chosen by chance; raise `DigestMismatch` for one that differs."""
+        """Hash one file in `every`, at least one a stream, chosen by chance; raise `DigestMismatch` if one differs."""
         for name, stream in self.index.streams.items():
             count = -(-len(stream.files) // every)
             for part in sorted(random.sample(range(len(stream.files)), count)):
@@ -160,8 +179,8 @@ class StoredFiles(Opener):
                     found = files.sha256_in(opened)
                 if found != stream.files[part].sha256:
                     raise DigestMismatch(
-                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, not "
-                        f"that of its name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
+                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
+                        f"not that of its name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
                     )
 
     def _key(self, stream: str, part: int) -> str:
@@ -170,6 +189,10 @@ class StoredFiles(Opener):
 
     def _place(self, stream: str) -> str:
         return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
+
+    def _of_other_size(self, stream: str, part: int, found: int) -> StoredFileDamaged:
+        expected = self.index.streams[stream].files[part].bytes
+        return self._gone(stream, part, f"has {found} bytes, not the {expected} it was written with")
 
     def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
         return StoredFileDamaged(

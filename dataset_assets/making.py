@@ -99,7 +99,9 @@ def derive(
                 )
             out.write(chunk)
     url = url_of(file)
-    return StagedRaw(RawFile(file.identifier, files.sha256_of(path), path.stat().st_size, url, recipe, Source(url)), path)
+    return StagedRaw(
+        RawFile(file.identifier, files.sha256_of(path), path.stat().st_size, url, recipe, Source(url)), path
+    )
 
 
 def make_split(
@@ -198,8 +200,8 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Cal
         raise
     except Exception as error:
         raise SplitFailed(
-            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: {error}. "
-            "Mend it; its own traceback is above."
+            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: "
+            f"{str(error).rstrip('.')}. Mend it; its own traceback is above."
         ) from error
 
 
@@ -221,8 +223,8 @@ def _verified(path: Path, file: RemoteFile, known: RawFile | None) -> str:
         found = sha256 if algorithm == "sha256" else _digest(path, algorithm)
         if found != expected:
             raise DigestMismatch(
-                f"{redacted(file.urls[0])} has {algorithm} {found}, not the {expected} it was defined with. The download "
-                "was discarded."
+                f"{redacted(file.urls[0])} has {algorithm} {found}, not the {expected} it was defined with. The "
+                "download was discarded."
             )
     elif known is not None and sha256 != known.sha256:
         raise DigestMismatch(

@@ -1,19 +1,27 @@
 """Preparing: make what is missing of a dataset and release it, without Dagster."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Mapping
+from typing import BinaryIO, Iterator, Mapping
 
 from dataset_assets import checking
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
-from dataset_assets.errors import CheckFailed, DigestMismatch, NotFound
+from dataset_assets.errors import CheckFailed, DatasetAssetsError, DigestMismatch, NotFound, StorageError
 from dataset_assets.index import Finding, SplitIndex, Version, raw_key
 from dataset_assets.inputs import Inputs
 from dataset_assets.loading import index_of, load, open_split, passing_columns
 from dataset_assets.making import Progress, RawFile, derive, make_split, stage_raw
 from dataset_assets.publishing import (
-    check_raw, current_version, made_raw, made_split, publish_raw, publish_split, publish_version, recorded_raw, release,
+    check_raw,
+    current_version,
+    made_raw,
+    made_split,
+    publish_raw,
+    publish_split,
+    publish_version,
+    recorded_raw,
+    release,
     usable_raw,
 )
 from dataset_assets.recipe import release_recipe
@@ -29,14 +37,14 @@ def prepare(
 ) -> Mapping[str, View]:
     """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
 
-    Whatever was done before is left as it is: if nothing is missing, nothing is written. Raises `CheckFailed` if a check
-    fails at ERROR; then the version that was current stays so, and the refused one can be opened by its digest.
+    Whatever was done before is left as it is: if nothing is missing, nothing is written. Raises `CheckFailed` if a
+    check fails at ERROR; then the version that was current stays so, and the refused one can be opened by its digest.
     """
     definition = find(dataset) if isinstance(dataset, str) else dataset
     chosen = settings()
     store = open_storage(chosen.storage if storage is None else storage)
     current, released, pointer = current_version(store, definition.name)
-    with _Workshop(definition, store, chosen, progress) as workshop:
+    with _Workshop(definition, store, chosen, progress) as workshop, _nothing_vanishing():
         splits = workshop.splits()
     if not (current and current.recipe == release_recipe(definition, splits)):
         views = {split: open_split(store, definition.name, split, digest) for split, digest in splits.items()}
@@ -80,7 +88,9 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
         if callable(check):
             found.append(checking.run_own(name, check, views))
         else:
-            leakage = checking.check_leakage({split: passing_columns(view) for split, view in views.items()}, dataset.roles)
+            leakage = checking.check_leakage(
+                {split: passing_columns(view) for split, view in views.items()}, dataset.roles
+            )
             found.append(replace(leakage, severity=dataset.severity(name)))
     return found
 
@@ -90,9 +100,24 @@ def refuse_or_pass(version: Version, digest: str) -> None:
     if version.refused:
         failed = [f"{f.check}: {f.message}" for f in version.findings if not f.passed and f.severity == "error"]
         raise CheckFailed(
-            f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend the "
-            "definition, or accept it there with checks={...: 'warn'}."
+            f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend "
+            "the definition, or accept it there with checks={...: 'warn'}."
         )
+
+
+@contextmanager
+def _nothing_vanishing() -> Iterator[None]:
+    """Say it in an error of ours if somebody takes away what is being worked on."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if isinstance(error, DatasetAssetsError):
+            raise
+        raise StorageError(
+            error.errno,
+            f"{error.filename} was taken away while it was needed. Nothing was published; run it again, and "
+            "see that nobody cleans the scratch folder of living processes.",
+        ) from error
 
 
 class _Workshop:
@@ -120,7 +145,9 @@ class _Workshop:
                 self.inputs.raws[name] = usable_raw(self.storage, self.dataset, file) or self._retrieved(file)
             elif file.keep:
                 recipe = self.inputs.identity(file)
-                self.inputs.raws[name] = made_raw(self.storage, self.dataset, name, recipe) or self._derived(file, recipe)
+                self.inputs.raws[name] = made_raw(self.storage, self.dataset, name, recipe) or self._derived(
+                    file, recipe
+                )
         return {split: self._split(split) for split in self.dataset.splits}
 
     def _split(self, split: str) -> str:

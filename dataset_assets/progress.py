@@ -50,7 +50,7 @@ def split_label(dataset: str, split: str) -> str:
 
 
 class Bars:
-    """Draws reports on a terminal: a bar for each thing, with its rate and, if the total is known, the time that remains.
+    """Draws reports on a terminal: a bar for each thing, with its rate and, if its total is known, the remaining time.
 
     What is done sooner than one could read it is not drawn. Finished bars stay, as lines; one of which nothing is heard
     says for how long.
@@ -100,7 +100,8 @@ class _Bar:
         # Else it starts a thread of its own.
         tqdm.monitor_interval = 0
         self.of_split = " " in what
-        self.done, self.total, self.heard = 0, None, time.monotonic()
+        self.done, self.heard = 0, time.monotonic()
+        self.total: int | None = None
         unit = {"unit": " samples"} if self.of_split else {"unit": "B", "unit_scale": True}
         size = {"ncols": _columns(terminal), "nrows": 24}
         often = {"mininterval": 0, "miniters": 0, "delay": SHOWN_AFTER_SECONDS}

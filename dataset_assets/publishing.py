@@ -11,15 +11,30 @@ from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
 from dataset_assets.errors import Conflict, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged
 from dataset_assets.index import (
-    NewerFormat, SplitIndex, Version, canonical, digest_of, index_key, pointer_key, pointer_to, raw_key, read_pointer,
-    read_split_index, read_version, sealed, sha256_hex, source_key, stream_key, unsealed, version_key,
+    NewerFormat,
+    SplitIndex,
+    Version,
+    canonical,
+    digest_of,
+    index_key,
+    pointer_key,
+    pointer_to,
+    raw_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    sealed,
+    sha256_hex,
+    source_key,
+    stream_key,
+    unsealed,
+    version_key,
 )
 from dataset_assets.loading import StoredFiles, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.names import storage_key
 from dataset_assets.retrieval import Source, redacted
 from dataset_assets.storage import Storage, size_of
-
 
 # What cannot be read is made again; that the storage itself fails is another thing.
 UNUSABLE = (IntegrityError, NotFound)
@@ -73,7 +88,7 @@ def recorded_raw(storage: Storage, dataset: Dataset, file: RemoteFile) -> RawFil
 
 
 def check_raw(storage: Storage, dataset: Dataset, raw: RawFile) -> None:
-    """Raise `DigestMismatch` unless a stored raw file has the bytes that were retrieved; `NotPrepared` if it is gone."""
+    """Raise `DigestMismatch` if a stored raw file is not what was retrieved, `NotPrepared` if it is gone."""
     key = raw_key(dataset.name, raw.name, raw.sha256)
     try:
         with storage.get(key) as opened:
@@ -188,8 +203,8 @@ def point_to(storage: Storage, dataset: str, digest: str, expected: str | None) 
     current, _ = read_pointer(storage, dataset)
     if current != digest:
         raise Conflict(
-            f"{dataset}: version {current} was released by somebody else while {digest} was prepared. The current version "
-            f"is left as it is; open yours as {dataset}@{digest}, or prepare again to release what is defined now."
+            f"{dataset}: version {current} was released by somebody else while {digest} was prepared. The current "
+            f"version is left as it is; open yours as {dataset}@{digest}, or prepare again to release it."
         )
 
 

@@ -7,14 +7,15 @@ name are imported. What is wrong with one plugin is logged, and costs the others
 
 import functools
 import logging
+from collections import Counter
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Iterable, Iterator
+from typing import Iterator, Mapping
 
 from dataset_assets import plugins
 from dataset_assets.definition import Dataset
-from dataset_assets.errors import UnknownDataset, nearest
-from dataset_assets.names import check_dataset_name, prefix_clash
+from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
+from dataset_assets.names import check_dataset_name
 
 OURS = "dataset_assets.datasets"
 
@@ -22,14 +23,16 @@ log = logging.getLogger(__name__)
 
 
 def find(name: str) -> Dataset:
-    """Return the definition of this name or alias; `UnknownDataset`, with the nearest, where there is none."""
+    """Return the definition of this name or alias; `UnknownDataset`, with the nearest, where there is none.
+
+    Raises `DefinitionError` if two plugins define it, or one defines it and another what its folders would hold.
+    """
     check_dataset_name(name)
-    for prefix, module in _places():
-        if _begins(name, prefix) and (found := _datasets_in(module).get(name)):
-            return found
+    if found := _defined(name):
+        return found
     known = {dataset.name: dataset for dataset in definitions()}
     for dataset in known.values():
-        if name in (dataset.name, *dataset.aliases):
+        if name in dataset.aliases:
             return dataset
     raise UnknownDataset(f"No dataset is named {name}.{nearest(name, known)} List them with: dataset-assets search")
 
@@ -40,26 +43,56 @@ def definitions(pattern: str = "*") -> list[Dataset]:
     Of two that cannot live in one storage, the first counts: ours, then those of plugins by the names of their modules.
     """
     found: dict[str, Dataset] = {}
+    where: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for prefix, module in _places():
-        for name, dataset in _datasets_in(module).items():
-            if not _begins(name, prefix) or found.get(name) is dataset:
+        for name, dataset in _own(prefix, module).items():
+            if found.get(name) is dataset:
                 continue
-            if problem := _clash(dataset, found):
-                log.warning("%s of %s is left out: %s Rename one of them.", name, module, problem)
-            else:
-                found[name] = dataset
+            if clash := _clash(name, where, folders):
+                log.warning("%s of %s is left out: %s Rename one of them.", name, module, clash)
+                continue
+            found[name], where[name] = dataset, module
+            folders |= dict.fromkeys(_above(name), name)
     return [found[name] for name in sorted(found) if fnmatchcase(name, pattern)]
+
+
+def _defined(name: str) -> Dataset | None:
+    """Return the definition of a name; only modules that may hold it are imported."""
+    found: dict[Dataset, str] = {}
+    for prefix, module in _places():
+        if _begins(name, prefix):
+            own = _own(prefix, module).values()
+            found |= {dataset: module for dataset in own if _begins(dataset.name, name) or _begins(name, dataset.name)}
+    exact = [dataset for dataset in found if dataset.name == name]
+    # Ours come first, so that no plugin can take the place of one.
+    if not exact or len(found) == 1 or found[exact[0]].startswith(f"{OURS}."):
+        return exact[0] if exact else None
+    (one, here), (other, there) = [*found.items()][:2]
+    why = "they have one name" if one.name == other.name else "one would lie in the folders of the other"
+    raise DefinitionError(
+        f"{one.name} of {here} and {other.name} of {there} cannot both be: {why}. Rename one, or uninstall a package."
+    )
+
+
+def _clash(name: str, where: Mapping[str, str], folders: Mapping[str, str]) -> str:
+    """Say which of the names that were found, and the folders above them, leave no place for another name."""
+    if name in where:
+        return f"another has that name. It is in {where[name]}."
+    other = folders.get(name) or next((above for above in _above(name) if above in where), None)
+    if other is None:
+        return ""
+    first, second = sorted((name, other))
+    return f"{first} is the beginning of {second}, whose files would lie in its folders. {other} is in {where[other]}."
+
+
+def _above(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _begins(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
-
-
-def _clash(dataset: Dataset, others: Iterable[str]) -> str:
-    if dataset.name in others:
-        return "another has that name."
-    clash = prefix_clash([dataset.name, *others])
-    return f"{clash[0]} is the beginning of {clash[1]}, whose files would lie in its folders." if clash else ""
 
 
 def _places() -> Iterator[tuple[str, str]]:
@@ -71,10 +104,26 @@ def _places() -> Iterator[tuple[str, str]]:
 
 
 @functools.cache
-def _datasets_in(module: str) -> dict[str, Dataset]:
+def _own(prefix: str, module: str) -> dict[str, Dataset]:
+    """Return what a place defines of the names that it offers."""
+    found = _datasets_in(module)
+    own = {name: dataset for name, dataset in (found or {}).items() if _begins(name, prefix)}
+    if found is not None and not own:
+        log.warning("%s offers %s.*, but defines %s.", module, prefix, ", ".join(found) or "no dataset")
+    return own
+
+
+@functools.cache
+def _datasets_in(module: str) -> dict[str, Dataset] | None:
+    """Return the datasets of a module by name; None if it cannot be imported."""
     try:
-        values = vars(import_module(module)).values()
+        values = [value for value in vars(import_module(module)).values() if isinstance(value, Dataset)]
     except plugins.BROKEN as error:
-        log.warning("The datasets of %s are left out: it cannot be imported (%s: %s).", module, type(error).__name__, error)
-        return {}
-    return {value.name: value for value in values if isinstance(value, Dataset)}
+        log.warning(
+            "The datasets of %s are left out: it cannot be imported (%s: %s).", module, type(error).__name__, error
+        )
+        return None
+    names = Counter(value.name for value in set(values))
+    for name in (name for name, count in names.items() if count > 1):
+        log.warning("%s is left out: %s defines it twice. Rename one of them.", name, module)
+    return {value.name: value for value in values if names[value.name] == 1}

@@ -1,4 +1,4 @@
-"""What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author to change."""
+"""What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author."""
 
 import keyword
 import sys

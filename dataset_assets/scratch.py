@@ -64,7 +64,7 @@ def _locked(path: Path) -> Iterator[Path]:
 
 
 def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
-    lock = open(path, "wb")
+    lock = path.open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Another process may have swept it in the moment before it was locked.

@@ -33,7 +33,9 @@ class Held:
         return self.values[i]
 
     def take(self, indices: Any, out: Any = None) -> Any:
-        return self.values[indices] if isinstance(self.values, np.ndarray) else [self.values[i] for i in indices.tolist()]
+        return (
+            self.values[indices] if isinstance(self.values, np.ndarray) else [self.values[i] for i in indices.tolist()]
+        )
 
     def slice(self, lo: int, hi: int) -> Any:
         return self.values[lo:hi]
@@ -115,7 +117,12 @@ def test_class_counts_are_those_of_each_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "text"), [({"dtype": "|u1", "shape": [28, 28]}, "array |u1 28x28"), ({}, "array"), ({"fields": [1, 2]}, "table of 2 fields")]
+    ("parameters", "text"),
+    [
+        ({"dtype": "|u1", "shape": [28, 28]}, "array |u1 28x28"),
+        ({}, "array"),
+        ({"fields": [1, 2]}, "table of 2 fields"),
+    ],
 )
 def test_a_stream_is_described_in_a_few_words(parameters: dict[str, Any], text: str) -> None:
     assert described(stored(1, parameters)) == text
@@ -127,7 +134,9 @@ def test_a_stream_is_described_in_a_few_words(parameters: dict[str, Any], text: 
 def test_a_planted_sample_is_found_with_its_places() -> None:
     chance = np.random.default_rng(0)
     train, test = chance.integers(0, 255, (500, 28, 28), np.uint8), chance.integers(0, 255, (100, 28, 28), np.uint8)
-    assert leakage(train=train, test=test) == Finding("leakage", True, "No sample of one split is in another (train, test).")
+    assert leakage(train=train, test=test) == Finding(
+        "leakage", True, "No sample of one split is in another (train, test)."
+    )
     test[7] = train[123]
     found = leakage(train=train, test=test)
     assert not found.passed
@@ -176,7 +185,9 @@ def test_what_is_only_like_it_is_no_leak(train: Any, test: Any) -> None:
     assert leakage(train=train, test=test).passed
 
 
-@pytest.mark.parametrize("same", [np.array([[np.nan]]), [b""], [""], [{"n": float("nan")}], np.zeros((1, 0)), [{"a": 1, "b": 2}]])
+@pytest.mark.parametrize(
+    "same", [np.array([[np.nan]]), [b""], [""], [{"n": float("nan")}], np.zeros((1, 0)), [{"a": 1, "b": 2}]]
+)
 def test_what_is_equal_byte_for_byte_is_a_leak(same: Any) -> None:
     assert not leakage(train=same, test=same).passed
 
@@ -227,7 +238,10 @@ def test_shared_samples_are_those_that_a_set_finds(kind: str, hashes: str, data:
     assert [content(train[i]) for i in here.tolist()] == [content(test[j]) for j in there.tolist()]
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab")), max_size=10), st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab")), max_size=10))
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab")), max_size=10),
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from("ab")), max_size=10),
+)
 @settings(max_examples=60, deadline=None)
 def test_several_streams_are_equal_only_together(train: list[tuple[int, str]], test: list[tuple[int, str]]) -> None:
     def columns(rows: list[tuple[int, str]]) -> list[Held]:
@@ -261,7 +275,10 @@ def test_leaks_are_found_in_every_format_as_it_is_stored(home: Path, kind: str) 
         return Dataset(f"org.example.{name}", "Samples.", {"x": STREAMS[kind][0]}, splits)
 
     assert prepare(dataset("sound", train=[0, 0, 1, 2], dev=[3], test=[4, 5]))
-    with pytest.raises(CheckFailed, match=r"leakage: 2 samples of test are also in train: test\[0\] = train\[2\], test\[2\] = train\[0\]\."):
+    with pytest.raises(
+        CheckFailed,
+        match=r"leakage: 2 samples of test are also in train: test\[0\] = train\[2\], test\[2\] = train\[0\]\.",
+    ):
         prepare(dataset("leaking", train=[0, 1, 2], dev=[3], test=[2, 4, 0]))
 
 
@@ -308,7 +325,9 @@ def test_a_splits_own_checks_may_be_warnings_too(home: Path) -> None:
     def labels() -> Any:
         yield Columns(x=[0, 5])
 
-    dataset = Dataset("org.example.lax", "S.", {"x": Array(classes=("a",))}, {"all": Split(labels)}, checks={"classes": "warn"})
+    dataset = Dataset(
+        "org.example.lax", "S.", {"x": Array(classes=("a",))}, {"all": Split(labels)}, checks={"classes": "warn"}
+    )
     assert len(prepare(dataset)["all"]) == 2
     assert len(load(dataset.name, "all")) == 2
 

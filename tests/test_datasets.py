@@ -1,5 +1,7 @@
 """The datasets that ship with us: each on raw files made here, and those that installed packages carry for real."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,6 @@ from dataset_assets.definition import Dataset
 from dataset_assets.errors import SplitFailed
 from dataset_assets.registry import definitions
 from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
-from pathlib import Path
 
 SHIPPED = {dataset.name for dataset in (fashion_mnist, lee_documents, mnist, mnist_5k, penguins)}
 
@@ -29,8 +30,10 @@ def digits(seed: int, count: int) -> tuple[bytes, bytes]:
 def mnist_files() -> dict[str, bytes]:
     train, test = digits(1, 30), digits(2, 20)
     return {
-        "train_images_idx3_ubyte_gz": train[0], "train_labels_idx1_ubyte_gz": train[1],
-        "t10k_images_idx3_ubyte_gz": test[0], "t10k_labels_idx1_ubyte_gz": test[1],
+        "train_images_idx3_ubyte_gz": train[0],
+        "train_labels_idx1_ubyte_gz": train[1],
+        "t10k_images_idx3_ubyte_gz": test[0],
+        "t10k_labels_idx1_ubyte_gz": test[1],
     }
 
 
@@ -94,12 +97,17 @@ class TestLeeDocuments(DatasetTests):
 
     @pytest.fixture
     def raw_files(self) -> dict[str, bytes]:
-        return {"lee_background_cor": b"Hundreds of people\nCaf\xe9s are open\n", "lee_cor": b"The national executive\n"}
+        return {
+            "lee_background_cor": b"Hundreds of people\nCaf\xe9s are open\n",
+            "lee_cor": b"The national executive\n",
+        }
 
 
 def test_every_shipped_dataset_is_listed_and_tested() -> None:
-    ours = {dataset.name for dataset in definitions() if any(dataset.name.startswith(prefix + ".") for prefix in MODULES)}
-    assert SHIPPED == ours
+    ours = {
+        dataset.name for dataset in definitions() if any(dataset.name.startswith(prefix + ".") for prefix in MODULES)
+    }
+    assert ours == SHIPPED
     tested = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, DatasetTests)]
     assert len(tested) - 1 == len(ours)
 
@@ -125,8 +133,13 @@ def test_344_penguins_are_in_palmerpenguins(home: Path) -> None:
     assert len(birds) == 344
     assert np.bincount(birds.to_numpy()["species"]).tolist() == [152, 68, 124]
     assert birds[0]["bird"] == {
-        "island": "Torgersen", "bill_length_mm": 39.1, "bill_depth_mm": 18.7, "flipper_length_mm": 181,
-        "body_mass_g": 3750, "sex": "male", "year": 2007,
+        "island": "Torgersen",
+        "bill_length_mm": 39.1,
+        "bill_depth_mm": 18.7,
+        "flipper_length_mm": 181,
+        "body_mass_g": 3750,
+        "sex": "male",
+        "year": 2007,
     }
     assert sum(bird["bird"]["sex"] is None for bird in birds) == 11
     assert birds[3]["bird"]["body_mass_g"] is None
@@ -148,7 +161,9 @@ def test_a_package_that_is_not_installed_is_named(home: Path) -> None:
 
     file = RemoteFile("package://no_such_package_here/x.csv")
     splits = {"all": Split(penguins.splits["all"].function, table=file)}
-    with pytest.raises(RetrievalError, match="Package no_such_package_here is not installed. Install it with: pip install"):
+    with pytest.raises(
+        RetrievalError, match="Package no_such_package_here is not installed. Install it with: pip install"
+    ):
         prepare(replace(penguins, splits=splits))
 
 
@@ -157,8 +172,10 @@ def test_what_is_wrong_in_a_table_is_told_by_its_place(home: Path, fast_path: Pa
 
     from dataset_assets import RemoteFile, Split
 
-    lines = "species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex,year\nAdelie,T,x,1,1,1,male,2007\n"
-    (fast_path / "penguins.csv").write_text(lines)
+    header = "species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex,year"
+    (fast_path / "penguins.csv").write_text(f"{header}\nAdelie,T,x,1,1,1,male,2007\n")
     splits = {"all": Split(penguins.splits["all"].function, table=RemoteFile((fast_path / "penguins.csv").as_uri()))}
-    with pytest.raises(SplitFailed, match="split all: the function birds raised ValueError after 0 samples, at .*penguins.py:"):
+    with pytest.raises(
+        SplitFailed, match="split all: the function birds raised ValueError after 0 samples, at .*penguins.py:"
+    ):
         prepare(replace(penguins, splits=splits))

@@ -15,7 +15,15 @@ def function(a: Any, b: Any = None, options: Any = None) -> Any:
 
 
 def dataset(**fields: Any) -> Dataset:
-    return Dataset(**{"name": "org.example.defined", "summary": "S.", "streams": {"x": Array()}, "splits": {"all": Split(function, a=A)}, **fields})
+    return Dataset(
+        **{
+            "name": "org.example.defined",
+            "summary": "S.",
+            "streams": {"x": Array()},
+            "splits": {"all": Split(function, a=A)},
+            **fields,
+        }
+    )
 
 
 def test_files_are_named_by_the_last_part_of_their_url() -> None:
@@ -84,7 +92,12 @@ def test_roles_are_written_short_or_long() -> None:
 
 def test_one_of_many_may_be_written_without_a_tuple() -> None:
     defined = dataset(tags="image", tasks=["a", "b"], owners="team:data", aliases="org.example.alias")
-    assert (defined.tags, defined.tasks, defined.owners, defined.aliases) == (("image",), ("a", "b"), ("team:data",), ("org.example.alias",))
+    assert (defined.tags, defined.tasks, defined.owners, defined.aliases) == (
+        ("image",),
+        ("a", "b"),
+        ("team:data",),
+        ("org.example.alias",),
+    )
 
 
 def test_severities_are_errors_unless_chosen() -> None:

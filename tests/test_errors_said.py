@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,34 @@ import tiny
 from conftest import url
 
 from dataset_assets import (
-    Array, Columns, Dataset, DerivedFile, RemoteFile, Split, Table, Text, load, prepare,
+    Array,
+    Columns,
+    Dataset,
+    DerivedFile,
+    RemoteFile,
+    Split,
+    Table,
+    Text,
+    load,
+    prepare,
 )
 from dataset_assets.decoding import csv_rows, idx
 from dataset_assets.errors import (
-    CheckFailed, DatasetAssetsError, DecodeError, DefinitionError, DigestMismatch, NameNotAllowed, NoSpace, NotPrepared,
-    RetrievalError, SchemaError, SplitFailed, StoredFileDamaged, UnknownDataset, UnknownSplit,
+    CheckFailed,
+    DatasetAssetsError,
+    DecodeError,
+    DefinitionError,
+    DigestMismatch,
+    NameNotAllowed,
+    NoSpace,
+    NotPrepared,
+    RetrievalError,
+    SchemaError,
+    SplitFailed,
+    StorageError,
+    StoredFileDamaged,
+    UnknownDataset,
+    UnknownSplit,
 )
 from dataset_assets.testing.datasets import gzipped, idx_bytes
 from dataset_assets.testing.faults import failing
@@ -65,12 +88,16 @@ def server(home: Path) -> Iterator[FaultyServer]:
 
 
 def test_an_unknown_dataset(home: Path) -> None:
-    said(UnknownDataset, 3, "com.lecun.minst", "Did you mean 'com.lecun.mnist'?", act=lambda: prepare("com.lecun.minst"))
+    said(
+        UnknownDataset, 3, "com.lecun.minst", "Did you mean 'com.lecun.mnist'?", act=lambda: prepare("com.lecun.minst")
+    )
 
 
 def test_a_dataset_that_is_not_prepared(home: Path) -> None:
     act = lambda: load("com.lecun.mnist")  # noqa: E731
-    with pytest.raises(NotPrepared, match=r"com.lecun.mnist is not in file://.*Make it with: dataset-assets prepare com.lecun.mnist"):
+    with pytest.raises(
+        NotPrepared, match=r"com.lecun.mnist is not in file://.*Make it with: dataset-assets prepare com.lecun.mnist"
+    ):
         act()
 
 
@@ -86,7 +113,20 @@ def test_an_unknown_split(home: Path, dataset: Dataset) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["mnist", "Com.lecun", "com.lecun.", "com..lecun", "com.lecun.raw", "../com.x", "com.le cun", "com.a__b", "com.x\0", "", 7, "a." + "b" * 300],
+    [
+        "mnist",
+        "Com.lecun",
+        "com.lecun.",
+        "com..lecun",
+        "com.lecun.raw",
+        "../com.x",
+        "com.le cun",
+        "com.a__b",
+        "com.x\0",
+        "",
+        7,
+        "a." + "b" * 300,
+    ],
 )
 def test_a_name_of_a_dataset(name: Any) -> None:
     act = lambda: Dataset(name, "Samples.", {"x": Array()}, {"all": Split(few)})  # noqa: E731
@@ -95,10 +135,14 @@ def test_a_name_of_a_dataset(name: Any) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["raw", "index", "versions", "meta", "data", "1st", "a b", "a-b", "a__b", "../x", "", "ä"])
+@pytest.mark.parametrize(
+    "name", ["raw", "index", "versions", "meta", "data", "1st", "a b", "a-b", "a__b", "../x", "", "ä"]
+)
 @pytest.mark.parametrize("what", ["stream", "split"])
 def test_a_name_of_a_stream_or_split(name: str, what: str) -> None:
-    streams, splits = ({name: Array()}, {"all": Split(few)}) if what == "stream" else ({"x": Array()}, {name: Split(few)})
+    streams, splits = (
+        ({name: Array()}, {"all": Split(few)}) if what == "stream" else ({"x": Array()}, {name: Split(few)})
+    )
     said(NameNotAllowed, 2, NAME, f"the name of a {what}", act=lambda: Dataset(NAME, "Samples.", streams, splits))
 
 
@@ -120,7 +164,13 @@ def test_an_identifier_of_a_file(identifier: str) -> None:
 def test_two_files_of_one_identifier() -> None:
     one, other = RemoteFile("https://ada:pw@a.example/x.csv?key=s"), RemoteFile("https://b.example/X.csv")
     error = said(
-        DefinitionError, 2, NAME, "identifier 'X_csv'", "https://a.example/x.csv", "https://b.example/X.csv", "identifier=",
+        DefinitionError,
+        2,
+        NAME,
+        "identifier 'X_csv'",
+        "https://a.example/x.csv",
+        "https://b.example/X.csv",
+        "identifier=",
         act=lambda: defined(two, one=one, other=other),
     )
     assert "pw" not in str(error)
@@ -166,7 +216,10 @@ def two(one: Any, other: Any) -> Iterator[Any]:
         ([NAME, "Stream 'x' is 1, not a format"], lambda: defined(few, {"x": 1})),
         ([NAME, "Split 'all' is", "Write Split("], lambda: Dataset(NAME, "S.", {"x": Array()}, {"all": few})),  # type: ignore[dict-item]
         ([NAME, "The sample is 'y'", "There are: x."], lambda: replace(defined(few), sample="y")),
-        ([NAME, "no check 'leekage'", "Did you mean 'leakage'?"], lambda: replace(defined(few), checks={"leekage": "warn"})),
+        (
+            [NAME, "no check 'leekage'", "Did you mean 'leakage'?"],
+            lambda: replace(defined(few), checks={"leekage": "warn"}),
+        ),
         ([NAME, "'leakage' is set to 'ward'", "'warn'"], lambda: replace(defined(few), checks={"leakage": "ward"})),
         ([NAME, "'counts' is a check of ours"], lambda: replace(defined(few), checks={"counts": len})),
         ([NAME, "Check 'mine' is 3"], lambda: replace(defined(few), checks={"mine": 3})),  # type: ignore[dict-item]
@@ -190,19 +243,35 @@ def test_a_wrong_digest(server: FaultyServer) -> None:
     server.files["/x.csv"] = b"x\n1\n"
     file = RemoteFile(server.url + "/x.csv", digest=SHA256)
     refused(
-        DigestMismatch, 4, "file x_csv", server.url, "has sha256 ", f"not the {'0' * 64} it was defined with", "discarded",
+        DigestMismatch,
+        4,
+        "file x_csv",
+        server.url,
+        "has sha256 ",
+        f"not the {'0' * 64} it was defined with",
+        "discarded",
         dataset=defined(rows, table=file),
     )
 
 
 def test_a_wrong_size(server: FaultyServer) -> None:
     server.files["/x.csv"] = b"x\n1\n"
-    refused(DigestMismatch, 4, "file x_csv", "has 4 bytes, not 5", dataset=defined(rows, table=RemoteFile(server.url + "/x.csv", size=5)))
+    refused(
+        DigestMismatch,
+        4,
+        "file x_csv",
+        "has 4 bytes, not 5",
+        dataset=defined(rows, table=RemoteFile(server.url + "/x.csv", size=5)),
+    )
 
 
 def test_a_missing_file(server: FaultyServer) -> None:
     refused(
-        RetrievalError, 5, "file gone_csv", f"{server.url}/gone.csv answered 404 Not Found", "add a mirror",
+        RetrievalError,
+        5,
+        "file gone_csv",
+        f"{server.url}/gone.csv answered 404 Not Found",
+        "add a mirror",
         dataset=defined(rows, table=RemoteFile(server.url + "/gone.csv")),
     )
 
@@ -212,7 +281,11 @@ def test_a_web_page_instead_of_data(server: FaultyServer) -> None:
     for digest in (None, SHA256):
         server.script("/x.csv", [Html("Sign in")])
         refused(
-            RetrievalError, 5, "file x_csv", "got an HTML page (title 'Sign in')", "a browser",
+            RetrievalError,
+            5,
+            "file x_csv",
+            "got an HTML page (title 'Sign in')",
+            "a browser",
             dataset=defined(rows, table=RemoteFile(server.url + "/x.csv", digest=digest)),
         )
 
@@ -220,7 +293,14 @@ def test_a_web_page_instead_of_data(server: FaultyServer) -> None:
 def test_mirrors_of_which_none_answers(server: FaultyServer) -> None:
     server.script("/a/x.csv", [Status(403)])
     file = RemoteFile("x.csv", mirrors=(server.url + "/a/", server.url + "/b/"))
-    refused(RetrievalError, 5, "None of 2 URLs", "/a/x.csv answered 403", "/b/x.csv answered 404", dataset=defined(rows, table=file))
+    refused(
+        RetrievalError,
+        5,
+        "None of 2 URLs",
+        "/a/x.csv answered 403",
+        "/b/x.csv answered 404",
+        dataset=defined(rows, table=file),
+    )
 
 
 def rows(table: Any) -> Iterator[Any]:
@@ -273,15 +353,24 @@ MANY = 3000
     ("values", "parts"),
     [
         ([{"x": 1, "y": 1}, {"x": 1}], ["sample 1", "streams x; missing: y, unknown: none", "each declared stream"]),
-        ([{"x": 1, "y": 1}] * MANY + [{"x": 1, "yy": 2}], [f"sample {MANY}", "missing: y, unknown: yy. Did you mean 'y'?"]),
+        (
+            [{"x": 1, "y": 1}] * MANY + [{"x": 1, "yy": 2}],
+            [f"sample {MANY}", "missing: y, unknown: yy. Did you mean 'y'?"],
+        ),
         ([{"x": 1, "y": 1, "z": 1}], ["sample 0", "missing: none, unknown: z"]),
         ([{}], ["streams none; missing: x, y"]),
         ([{"x": 1, "y": 1}, (1, 2)], ["sample 1", "yielded a tuple", "Yield a mapping"]),
         ([{"x": 1, "y": 1}, None], ["sample 1", "yielded a NoneType"]),
-        ([{"x": 1, "y": 1}] * MANY + [{"x": 1.5, "y": 1}], [f"sample {MANY}", "stream x", "float64", "int64", "declare"]),
+        (
+            [{"x": 1, "y": 1}] * MANY + [{"x": 1.5, "y": 1}],
+            [f"sample {MANY}", "stream x", "float64", "int64", "declare"],
+        ),
         ([{"x": 1, "y": 1}, {"x": 1, "y": True}], ["sample 1", "stream y", "bool", "int64"]),
         ([{"x": np.zeros(2), "y": 1}, {"x": np.zeros(3), "y": 1}], ["sample 1", "stream x", "(3,)", "(2,)"]),
-        ([Columns(x=np.zeros(2), y=np.zeros(2)), Columns(x=np.zeros(2, "f4"), y=np.zeros(2))], ["sample 2", "stream x", "float32"]),
+        (
+            [Columns(x=np.zeros(2), y=np.zeros(2)), Columns(x=np.zeros(2, "f4"), y=np.zeros(2))],
+            ["sample 2", "stream x", "float32"],
+        ),
         ([Columns(x=[1], y=[1]), Columns(x=[1])], ["sample 1", "missing: y"]),
         ([], ["no values to take a dtype from", "Declare it"]),
     ],
@@ -334,7 +423,13 @@ def test_a_function_that_raises_keeps_its_own_traceback(home: Path) -> None:
         raise KeyError("width")
 
     error = refused(
-        SplitFailed, 1, "split all", "the function ", "breaking raised KeyError after 3000 samples", "test_errors_said.py:", "'width'",
+        SplitFailed,
+        1,
+        "split all",
+        "the function ",
+        "breaking raised KeyError after 3000 samples",
+        "test_errors_said.py:",
+        "'width'",
         dataset=defined(breaking),
     )
     cause = error.__cause__
@@ -357,13 +452,21 @@ def test_a_function_that_raises_before_it_yields(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("returned", "shown"),
-    [(None, "returned None"), ({"x": 1}, "returned a dict"), (Columns(x=[1]), "returned a Columns"), (5, "returned a int"), ("x", "a str")],
+    [
+        (None, "returned None"),
+        ({"x": 1}, "returned a dict"),
+        (Columns(x=[1]), "returned a Columns"),
+        (5, "returned a int"),
+        ("x", "a str"),
+    ],
 )
 def test_a_function_that_does_not_yield(home: Path, returned: Any, shown: str) -> None:
     def plain() -> Any:
         return returned
 
-    refused(SchemaError, 4, "split all", "plain " + shown if "returned" in shown else shown, "yield", dataset=defined(plain))
+    refused(
+        SchemaError, 4, "split all", "plain " + shown if "returned" in shown else shown, "yield", dataset=defined(plain)
+    )
 
 
 def test_a_function_that_returns_a_list_is_as_good(home: Path) -> None:
@@ -377,7 +480,9 @@ def test_a_derived_file_that_is_not_bytes(home: Path) -> None:
     def words() -> Iterator[Any]:
         yield "text"
 
-    refused(SchemaError, 4, "file y_csv", "words yielded a str", dataset=defined(rows, table=DerivedFile("y.csv", words)))
+    refused(
+        SchemaError, 4, "file y_csv", "words yielded a str", dataset=defined(rows, table=DerivedFile("y.csv", words))
+    )
     refused(SchemaError, 4, "returned a bytes", dataset=defined(rows, table=DerivedFile("y.csv", _at_once)))
     refused(SplitFailed, 1, "file y_csv", "after 2 bytes", dataset=defined(rows, table=DerivedFile("y.csv", _breaking)))
 
@@ -396,23 +501,44 @@ def _breaking() -> Iterator[bytes]:
 
 def test_no_space(home: Path, dataset: Dataset) -> None:
     with failing(20, "ENOSPC"):
-        error = said(NoSpace, 6, "No space left for", str(home), "MB free", "DATASET_ASSETS_HOME", act=lambda: prepare(dataset))
+        error = said(
+            NoSpace, 6, "No space left for", str(home), "MB free", "DATASET_ASSETS_HOME", act=lambda: prepare(dataset)
+        )
     assert isinstance(error, OSError)
     assert error.errno == errno.ENOSPC
+
+
+def test_a_scratch_folder_that_is_taken_away(home: Path, dataset: Dataset) -> None:
+    def cleaning(numbers: Any) -> Iterator[Any]:
+        yield {"x": 1}
+        shutil.rmtree(home / "scratch")
+
+    splits = {"a": Split(cleaning, numbers=dataset.remote_files["numbers_csv"])}
+    dataset = replace(defined(few), splits={**splits, "b": Split(few)})
+    said(StorageError, 6, str(home / "scratch"), "taken away", "run it again", act=lambda: prepare(dataset))
+    with pytest.raises(NotPrepared):
+        load(NAME)
 
 
 @pytest.mark.parametrize(
     ("damage", "parts"), [(None, ["is gone"]), (b"x", ["has 1 bytes, not the "])], ids=["gone", "of another size"]
 )
-def test_a_stored_file_that_is_not_what_it_was(home: Path, dataset: Dataset, damage: bytes | None, parts: list[str]) -> None:
+def test_a_stored_file_that_is_not_what_it_was(
+    home: Path, dataset: Dataset, damage: bytes | None, parts: list[str]
+) -> None:
     prepare(dataset)
     path = next((home / "storage").rglob("train/image/*.npy"))
     path.unlink()
     if damage is not None:
         path.write_bytes(damage)
     said(
-        StoredFileDamaged, 4, f"Stream image of {tiny.NAME}, split train, file", path.name, *parts,
-        f"Mend it with: dataset-assets prepare {tiny.NAME}", act=lambda: load(tiny.NAME),
+        StoredFileDamaged,
+        4,
+        f"Stream image of {tiny.NAME}, split train, file",
+        path.name,
+        *parts,
+        f"Mend it with: dataset-assets prepare {tiny.NAME}",
+        act=lambda: load(tiny.NAME),
     )
 
 
@@ -421,18 +547,27 @@ def test_a_stored_file_that_is_not_what_it_was(home: Path, dataset: Dataset, dam
 
 def test_a_leak(home: Path, dataset: Dataset) -> None:
     same = replace(dataset, splits={"train": dataset.splits["train"], "test": dataset.splits["train"]})
-    error = refused(CheckFailed, 9, "leakage: 6 samples of test are also in train: test[0] = train[0]", "checks={", dataset=same)
+    error = refused(
+        CheckFailed, 9, "leakage: 6 samples of test are also in train: test[0] = train[0]", "checks={", dataset=same
+    )
     refused_version = next(word for word in str(error).split() if word.startswith(f"{tiny.NAME}@"))
     assert len(load(refused_version.rstrip(";"))["test"]) == 6
 
 
 def test_an_empty_split(home: Path) -> None:
-    refused(CheckFailed, 9, "all.counts: The split has no samples", "@", dataset=defined(yields(), {"x": Array("int64")}))
+    refused(
+        CheckFailed, 9, "all.counts: The split has no samples", "@", dataset=defined(yields(), {"x": Array("int64")})
+    )
 
 
 def test_labels_out_of_range(home: Path) -> None:
     dataset = defined(yields({"x": 0}, {"x": 7}, {"x": -1}), {"x": Array(classes=("a", "b"))})
-    refused(CheckFailed, 9, "all.classes: x has 2 values that are none of its 2 classes, first 7 in sample 1", dataset=dataset)
+    refused(
+        CheckFailed,
+        9,
+        "all.classes: x has 2 values that are none of its 2 classes, first 7 in sample 1",
+        dataset=dataset,
+    )
 
 
 def test_a_check_of_ones_own_that_raises(home: Path) -> None:
@@ -462,5 +597,7 @@ def test_no_message_shows_a_secret(server: FaultyServer) -> None:
 
 def test_places_of_files_are_named_once(folder: Path, home: Path) -> None:
     (folder / "numbers.csv").write_bytes(b"zero,\n" * 10)
-    error = refused(SplitFailed, 1, "split train", "samples raised ValueError after 0 samples", dataset=tiny.tiny(url(folder)))
+    error = refused(
+        SplitFailed, 1, "split train", "samples raised ValueError after 0 samples", dataset=tiny.tiny(url(folder))
+    )
     assert str(error).count(tiny.NAME) == 1

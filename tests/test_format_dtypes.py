@@ -20,8 +20,11 @@ INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 FLOATS = ["f2", "f4", "f8"]
 COMPLEX = ["c8", "c16"]
 NUMBERS = ["?", *INTEGERS, *FLOATS, *COMPLEX]
-INTERESTING = [0, 1, -1, 2, 127, 128, 255, 256, -128, -129, 2**15, 2**16, 2**24 + 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1,
-               2**63, 2**64 - 1, -(2**63), 0.5, -0.0, 1e-8, 65504.0, 65520.0, 1e30, 1e300, math.inf, -math.inf, math.nan]  # fmt: skip
+INTERESTING = [
+    *(0, 1, -1, 2, 127, 128, 255, 256, -128, -129, 2**15, 2**16, 2**24 + 1, 2**31, 2**32, 2**53 + 1),
+    *(2**63 - 1, 2**63, 2**64 - 1, -(2**63), 0.5, -0.0, 1e-8, 65504.0, 65520.0, 1e30, 1e300),
+    *(math.inf, -math.inf, math.nan),
+]
 
 
 def holds(number: Any, dtype: np.dtype[Any]) -> bool:
@@ -69,7 +72,7 @@ def numbers(draw: st.DrawFn) -> "np.ndarray[Any, Any]":
 
 
 @given(numbers(), st.sampled_from(NUMBERS))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_numbers_are_cast_if_the_dtype_holds_them(rows: Any, target: str) -> None:
     dtype = np.dtype(target)
     with warnings.catch_warnings():
@@ -105,10 +108,9 @@ def test_strings_are_cast_if_they_are_short_enough(values: list[str], length: in
 
 @given(arrays.arrays("M8[s]", st.integers(1, 5)) | arrays.arrays("m8[ms]", st.integers(1, 5)), st.data())
 def test_times_are_cast_if_the_unit_holds_them(rows: Any, data: st.DataObject) -> None:
-    unit = data.draw(st.sampled_from(["D", "h", "s", "ms", "us", "ns", "as"]))
+    unit = data.draw(st.sampled_from(["D", "h", "s", "ms", "us", "ns"]))
     dtype = np.dtype(f"{rows.dtype.kind}8[{unit}]")
-    per_second = {"D": Fraction(1, 86400), "h": Fraction(1, 3600), "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9,
-                  "as": 10**18}  # fmt: skip
+    per_second = {"D": Fraction(1, 86400), "h": Fraction(1, 3600), "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
     scale = Fraction(per_second[unit]) / (1 if rows.dtype.kind == "M" else 1000)
     exact = [None if np.isnat(one) else int(one.astype(np.int64)) * scale for one in rows]
     expected = [value is None or value.denominator == 1 and -(2**63) < value < 2**63 for value in exact]
@@ -143,19 +145,21 @@ def test_a_stored_dtype_is_little_endian_packed_and_its_own_text(dtype: "np.dtyp
     except DefinitionError:
         return
     assert parsed(dtype_text(found)) == found and stored(found) == found
-    assert ">" not in dtype_text(found)
+    assert found.newbyteorder("<") == found
     assert found.itemsize == np.zeros(0, found).dtype.itemsize
     if found.names:
         assert found.itemsize == sum(found[name].itemsize for name in found.names)
 
 
 def test_padding_and_metadata_are_left_behind() -> None:
-    aligned = np.dtype([("a", "i1"), ("b", ">f8", {}) if False else ("b", ">f8")], align=True)
+    aligned = np.dtype([("a", "i1"), ("b", ">f8")], align=True)
     assert aligned.itemsize == 16 and stored(aligned).itemsize == 9
     assert stored(np.dtype("f4", metadata={"made": "today"})).metadata is None
 
 
-@pytest.mark.parametrize("dtype", ["O", "longdouble", "clongdouble", "U", "S", "V", "2f4", [("a", "O")], "nonsense", 5.5])
+@pytest.mark.parametrize(
+    "dtype", ["O", "longdouble", "clongdouble", "U", "S", "V", "2f4", [("a", "O")], "nonsense", 5.5]
+)
 def test_dtypes_without_bytes_of_their_own_are_refused(dtype: Any) -> None:
     with pytest.raises(DefinitionError):
         parsed(dtype)

@@ -19,15 +19,37 @@ from hypothesis import strategies as st
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DecodeError, NotPrepared
 from dataset_assets.index import (
-    Finding, NewerFormat, SplitIndex, StoredFile, StoredStream, UsedFile, Version, canonical, digest_of, index_key,
-    pointer_key, pointer_to, raw_key, read_pointer, read_split_index, read_version, sealed, sha256_hex, source_key, stream_key,
-    unsealed, version_key,
+    Finding,
+    NewerFormat,
+    SplitIndex,
+    StoredFile,
+    StoredStream,
+    UsedFile,
+    Version,
+    canonical,
+    digest_of,
+    index_key,
+    pointer_key,
+    pointer_to,
+    raw_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    sealed,
+    sha256_hex,
+    source_key,
+    stream_key,
+    unsealed,
+    version_key,
 )
 from dataset_assets.storage import MemoryStorage
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
-VERSION = "0" * 64
-DIGESTS = {"train": "0" * 64, "test": "0" * 64}
+VERSION = "e945f98d70fcc344cbb8ed84a267b5f0eaedb3a3da9b17c889ac1d5783e7d8eb"
+DIGESTS = {
+    "train": "71798cfec4f61aa08f850e66530ee94b1898549fd9df7943ed05508033489aee",
+    "test": "7a0c54c39774c95fbc608e2cf4b3908446230f51ae1e866df8bff76cea3485e9",
+}
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -100,7 +122,10 @@ def test_a_version_comes_back_and_knows_whether_it_was_refused() -> None:
     assert not replace(version, findings=(Finding("leakage", True, "x", "error"),)).refused
 
 
-@pytest.mark.parametrize("change", [{"splits": {"../x": "a" * 64}}, {"splits": {"train": "../x"}}, {"splits": []}, {"dataset": "a.b"}, {"x": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [{"splits": {"../x": "a" * 64}}, {"splits": {"train": "../x"}}, {"splits": []}, {"dataset": "a.b"}, {"x": 1}],
+)
 def test_a_version_that_is_none_is_refused(change: dict[str, Any]) -> None:
     storage = MemoryStorage()
     document = {**json.loads(canonical(Version("org.example.tiny", {"train": "a" * 64}))), **change}

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
 
 FLOORS = {
-    7: ["cli", "__main__", "testing"],
+    7: ["cli", "shell", "__main__", "testing"],
     6: ["orchestration"],
     5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding", "showing"],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],

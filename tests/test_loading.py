@@ -16,10 +16,26 @@ from conftest import looked_at
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import (
-    DatasetAssetsError, DecodeError, DigestMismatch, IntegrityError, NameNotAllowed, NotFound, NotPrepared,
-    StoredFileDamaged, UnknownSplit, UsageError,
+    DatasetAssetsError,
+    DecodeError,
+    DigestMismatch,
+    IntegrityError,
+    NameNotAllowed,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+    UnknownSplit,
+    UsageError,
 )
-from dataset_assets.index import StoredFile, canonical, digest_of, index_key, read_split_index, read_version, version_key
+from dataset_assets.index import (
+    StoredFile,
+    canonical,
+    digest_of,
+    index_key,
+    read_split_index,
+    read_version,
+    version_key,
+)
 from dataset_assets.loading import StoredFiles, index_of, open_split, passing_columns
 from dataset_assets.storage import LocalStorage, MemoryStorage
 from dataset_assets.testing.faults import counting
@@ -128,7 +144,9 @@ def test_reading_once_gives_what_was_read_back(prepared: Path) -> None:
 
 
 def test_a_dataset_that_is_not_there_names_the_command(home: Path) -> None:
-    with pytest.raises(NotPrepared, match="org.example.tiny is not in file:///.*dataset-assets prepare org.example.tiny") as caught:
+    with pytest.raises(
+        NotPrepared, match="org.example.tiny is not in file:///.*dataset-assets prepare org.example.tiny"
+    ) as caught:
         load(tiny.NAME)
     assert isinstance(caught.value, FileNotFoundError)
     assert caught.value.exit_code == 3
@@ -183,7 +201,9 @@ def check_damage(path: Path, damaged: bytes, dataset: Dataset, digests: dict[str
 
 
 @pytest.mark.parametrize("pattern", SMALL_FILES)
-def test_a_small_file_that_is_cut_at_any_byte_is_noticed_and_mended(prepared: Path, dataset: Dataset, pattern: str) -> None:
+def test_a_small_file_that_is_cut_at_any_byte_is_noticed_and_mended(
+    prepared: Path, dataset: Dataset, pattern: str
+) -> None:
     path = the_one(prepared, pattern)
     digests = {split: view.origin.index for split, view in load(tiny.NAME).items()}
     data = path.read_bytes()
@@ -198,7 +218,10 @@ def test_a_small_file_with_a_flipped_bit_is_noticed_and_mended(prepared: Path, d
     digests = {split: view.origin.index for split, view in load(tiny.NAME).items()}
     data, chance = path.read_bytes(), random.Random(7)
     # Among them the bits that make another digit of the pointer's format.
-    for place in {*chance.sample(range(8 * len(data)), 30), *(8 * data.index(b'"format":') + 72 + bit for bit in range(8))}:
+    for place in {
+        *chance.sample(range(8 * len(data)), 30),
+        *(8 * data.index(b'"format":') + 72 + bit for bit in range(8)),
+    }:
         damaged = bytearray(data)
         damaged[place // 8] ^= 1 << place % 8
         assert check_damage(path, bytes(damaged), dataset, digests) == ("source.json" not in pattern), place
@@ -248,12 +271,16 @@ def test_a_stored_file_of_another_size_is_always_noticed(prepared: Path, change:
     path = the_one(prepared, "train/blob/*")
     data = path.read_bytes()
     put_in_place(path, change(data))
-    with pytest.raises(StoredFileDamaged, match=f"Stream blob of {tiny.NAME}, split train.* not the {len(data)} it was written"):
+    with pytest.raises(
+        StoredFileDamaged, match=f"Stream blob of {tiny.NAME}, split train.* not the {len(data)} it was written"
+    ):
         load(tiny.NAME)
     assert len(load(tiny.NAME, "test")) == 4
 
 
-def test_a_sampling_verify_finds_damage_at_its_rate(home: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampling_verify_finds_damage_at_its_rate(
+    home: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import numpy as np
 
     from dataset_assets import Array, Columns, Split
@@ -306,7 +333,7 @@ def rewritten(storage: LocalStorage, prepared: Path, change: Callable[[dict[str,
         (lambda index: index.update(format="1"), "its format is '1'"),
         (lambda index: index["streams"]["text"].update(format="holograms"), "No format 'holograms' is installed"),
         (lambda index: index["streams"]["text"].update(writer=99), "stream text: it was written by version 99"),
-        (lambda index: index["streams"]["text"].update(parameters={"x": 1}), "cannot have {'x': 1}"),
+        (lambda index: index["streams"]["text"].update(parameters={"x": 1}), "cannot be made of {'x': 1}"),
         (lambda index: index.update(surprise=1), "surprise"),
         (lambda index: index.pop("samples"), "samples"),
         (lambda index: index.update(dataset="org.example.other"), "is of org.example.other"),

@@ -17,7 +17,13 @@ from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, Text
 from dataset_assets.inputs import Inputs
 from dataset_assets.making import RawFile
 from dataset_assets.recipe import (
-    _tokens, code_of, derived_recipe, release_code, release_recipe, split_code, split_recipe,
+    _tokens,
+    code_of,
+    derived_recipe,
+    release_code,
+    release_recipe,
+    split_code,
+    split_recipe,
 )
 from dataset_assets.retrieval import Source
 
@@ -95,7 +101,9 @@ def f(x):
         ('("a", "b")', '("a", "c")', False),
     ],
 )
-def test_helpers_and_constants_of_the_same_module_count(module: Callable[[str], ModuleType], old: str, new: str, counts: bool) -> None:
+def test_helpers_and_constants_of_the_same_module_count(
+    module: Callable[[str], ModuleType], old: str, new: str, counts: bool
+) -> None:
     assert old in HELPED
     assert (code_of(module(HELPED).f) != code_of(module(HELPED.replace(old, new)).f)) == counts
 
@@ -171,18 +179,21 @@ def f(x, *, y: int = 3) -> int:
 
 def test_tokens_are_those_of_every_version_of_python() -> None:
     assert _tokens(SOURCE) == (
-        "def f ( x , * , y : int = 3 ) -> int : ; { s = f\"{x}{{}} {y!r:>{x}}\" f'{f\"{x}\"}' ; t = f\"\"\"{x}\n     {y} \"\"\" ; "
-        "if x : return 1 ; return [ i for i in s ] + list ( t ) if x is not None else 0x1F + 1_000 ; }"
+        'def f ( x , * , y : int = 3 ) -> int : ; { s = f"{x}{{}} {y!r:>{x}}" f\'{f"{x}"}\' ; t = f"""{x}\n'
+        '     {y} """ ; if x : return 1 ; return [ i for i in s ] + list ( t ) if x is not None else 0x1F + 1_000 ; }'
     )
 
 
 def test_a_hash_seed_does_not_show() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import tiny; from dataset_assets.recipe import *; "
-        "print(split_code(tiny.small('https://example.org/numbers.csv'), 'train'), code_of(lambda x: x in {'a', 'b', 'c'}))"
+        "print(split_code(tiny.small('https://example.org/numbers.csv'), 'train'), "
+        "code_of(lambda x: x in {'a', 'b', 'c'}))"
     )
     run = [sys.executable, "-c", code, str(Path(__file__).parent)]
-    found = {subprocess.run(run, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout for seed in "123"}
+    found = {
+        subprocess.run(run, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout for seed in "123"
+    }
     assert len(found) == 1
     assert split_code(tiny.small("https://example.org/numbers.csv"), "train") in found.pop().decode()
 
@@ -203,7 +214,10 @@ A = RemoteFile("https://a.example/a.csv")
 
 def dataset(**changed: Any) -> Dataset:
     fields: dict[str, Any] = {
-        "name": "org.example.recipe", "summary": "S.", "streams": {"x": Array()}, "splits": {"all": Split(samples, a=A)},
+        "name": "org.example.recipe",
+        "summary": "S.",
+        "streams": {"x": Array()},
+        "splits": {"all": Split(samples, a=A)},
     }
     return Dataset(**{**fields, **changed})
 
@@ -237,8 +251,16 @@ def test_what_is_in_the_index_is_in_the_recipe(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"summary": "Another."}, {"tags": ("a",)}, {"citation": "C."}, {"refresh": "0 3 * * 1"}, {"checks": {"leakage": "warn"}},
-        {"splits": {"all": Split(samples, a=RemoteFile("a.csv", mirrors=("https://a.example/", "https://b.example/")))}},
+        {"summary": "Another."},
+        {"tags": ("a",)},
+        {"citation": "C."},
+        {"refresh": "0 3 * * 1"},
+        {"checks": {"leakage": "warn"}},
+        {
+            "splits": {
+                "all": Split(samples, a=RemoteFile("a.csv", mirrors=("https://a.example/", "https://b.example/")))
+            }
+        },
         {"splits": {"all": Split(samples, a=replace(A, size=5))}},
         {"splits": {"all": Split(samples, a=A), "more": Split(others, a=A)}},
     ],
@@ -265,7 +287,9 @@ def test_a_version_counts_its_splits_and_checks() -> None:
     plain = release_recipe(dataset(), {"all": "0"})
     assert release_recipe(dataset(), {"all": "1"}) != plain
     assert release_recipe(dataset(checks={"leakage": "warn"}), {"all": "0"}) != plain
-    assert release_recipe(dataset(checks={"mine": samples}), {"all": "0"}) != release_recipe(dataset(checks={"mine": others}), {"all": "0"})
+    assert release_recipe(dataset(checks={"mine": samples}), {"all": "0"}) != release_recipe(
+        dataset(checks={"mine": others}), {"all": "0"}
+    )
     assert release_code(dataset()) == release_recipe(dataset(), {"all": ""})
 
 

@@ -36,9 +36,8 @@ class Plugins:
 
 
 def forget() -> None:
-    for cached in (plugins.points, getattr(plugins, "_all", None), registry._datasets_in):
-        if cached is not None:
-            cached.cache_clear()
+    for cached in (plugins.points, registry._own, registry._datasets_in):
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -63,7 +62,10 @@ def test_finding_one_of_ours_imports_no_other() -> None:
 
 
 def test_definitions_are_listed_by_name_and_pattern() -> None:
-    assert [dataset.name for dataset in registry.definitions("com.*")] == ["com.lecun.mnist", "com.zalando.fashion_mnist"]
+    assert [dataset.name for dataset in registry.definitions("com.*")] == [
+        "com.lecun.mnist",
+        "com.zalando.fashion_mnist",
+    ]
     names = [dataset.name for dataset in registry.definitions()]
     assert names == sorted(names)
     assert len(names) >= 5
@@ -102,14 +104,20 @@ def test_a_broken_plugin_is_said_and_the_rest_is_there(installed: Plugins, caplo
 
 
 def test_ours_come_before_a_plugins_of_the_same_name(installed: Plugins, caplog: pytest.LogCaptureFixture) -> None:
-    installed.install("hijack", 'x = made("com.lecun.mnist")\ny = made("com.lecun.mnist.small")\nz = made("com.lecun.other")', "com.lecun")
+    installed.install(
+        "hijack",
+        'x = made("com.lecun.mnist")\ny = made("com.lecun.mnist.small")\nz = made("com.lecun.other")',
+        "com.lecun",
+    )
     assert len(registry.find("com.lecun.mnist").splits) == 2
     with caplog.at_level(logging.WARNING):
         names = [dataset.name for dataset in registry.definitions("com.lecun.*")]
     assert names == ["com.lecun.mnist", "com.lecun.other"]
     said = " ".join(record.getMessage() for record in caplog.records)
     assert "com.lecun.mnist of hijack is left out: another has that name." in said
-    assert "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is the beginning of com.lecun.mnist.small" in said
+    assert (
+        "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is the beginning of com.lecun.mnist.small" in said
+    )
 
 
 def test_only_names_that_begin_as_the_plugin_said_count(installed: Plugins) -> None:

@@ -1,8 +1,8 @@
 """The six invariants, swept: every change to the disk fails once in every way, and processes are killed and race.
 
 I1 nothing partial is ever visible; I2 a plain re-run converges to the digest of a clean run; I3 the last good version
-stays readable until the new one is committed; I4 each failure is one typed error with an exit code; I5 no silent change;
-I6 nothing is left behind.
+stays readable until the new one is committed; I4 each failure is one typed error with an exit code; I5 no silent
+change; I6 nothing is left behind.
 """
 
 import errno
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -150,10 +151,12 @@ def check_error(error: BaseException | None, fault: DiskFault) -> None:
 
 
 @pytest.mark.parametrize("released", [True, False], ids=["released", "empty"])
-def test_after_a_kill_at_any_call_readers_see_a_whole_version_and_a_rerun_converges(bench: Bench, released: bool) -> None:
+def test_after_a_kill_at_any_call_readers_see_a_whole_version_and_a_rerun_converges(
+    bench: Bench, released: bool
+) -> None:
     for n in itertools.count(1):
         with bench.fresh(released) as home:
-            died = in_child(lambda: _prepare_until_killed(bench.new, n))
+            died = in_child(partial(_prepare_until_killed, bench.new, n))
             bench.check_after_a_fault(home, released)
             bench.check_a_plain_rerun(home)
             if died == 0:
@@ -220,25 +223,29 @@ def test_fifty_kills_at_random_times_leave_nothing_or_all(bench: Bench) -> None:
 def test_a_home_that_is_killed_again_and_again_still_gets_there(bench: Bench) -> None:
     with bench.fresh(True) as home:
         for n in range(5, 120, 6):
-            in_child(lambda: _prepare_until_killed(bench.new, n))
+            in_child(partial(_prepare_until_killed, bench.new, n))
             bench.check_after_a_fault(home, True)
         bench.check_a_plain_rerun(home)
 
 
 def test_an_interrupted_run_takes_its_scratch_with_it(bench: Bench) -> None:
     for n in (5, 40, 80):
-        countdown = itertools.count(n, -1)
-
-        def hook(operation: str, path: Path, size: int) -> None:
-            if next(countdown) == 0:
-                raise KeyboardInterrupt
-
         with bench.fresh(True) as home:
-            with installed(hook), pytest.raises(KeyboardInterrupt):
+            with installed(interrupting(n)), pytest.raises(KeyboardInterrupt):
                 prepare(bench.new)
             assert scratch_of(home) == []
             bench.check_after_a_fault(home, True)
             bench.check_a_plain_rerun(home)
+
+
+def interrupting(n: int) -> Callable[[str, Path, int], None]:
+    countdown = itertools.count(n, -1)
+
+    def hook(operation: str, path: Path, size: int) -> None:
+        if next(countdown) == 0:
+            raise KeyboardInterrupt
+
+    return hook
 
 
 # --- several at once

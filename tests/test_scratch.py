@@ -17,8 +17,15 @@ import pytest
 from dataset_assets.errors import StorageError
 from dataset_assets.scratch import DAY_SECONDS, scratch_folder, sweep
 
-HOLD = "import sys, time; from pathlib import Path; from dataset_assets.scratch import scratch_folder\n" \
-       "with scratch_folder(Path(sys.argv[1])) as f: (f / 'x').write_text('x'); print(f, flush=True); time.sleep(60)"  # fmt: skip
+HOLD = """
+import sys, time
+from pathlib import Path
+from dataset_assets.scratch import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "x").write_text("x")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -63,7 +70,9 @@ def test_two_in_one_process_do_not_meet(root: Path) -> None:
     assert names(root) == []
 
 
-def test_that_of_a_living_process_stays_and_that_of_a_killed_one_goes(root: Path, holder: tuple[subprocess.Popen[str], Path]) -> None:
+def test_that_of_a_living_process_stays_and_that_of_a_killed_one_goes(
+    root: Path, holder: tuple[subprocess.Popen[str], Path]
+) -> None:
     process, folder = holder
     with scratch_folder(root):
         assert (folder / "x").exists()

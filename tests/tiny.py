@@ -1,4 +1,8 @@
-"""A tiny dataset in every format: two splits, a retrieved file, a derived one that is kept and one that is not."""
+"""A tiny dataset in every format: two splits, a retrieved file, a derived one that is kept and one that is not.
+
+The golden store in `data/golden` was made of it, and its recipes hold the code of the functions up to `tiny`: a change
+of these is a change of the golden digests.
+"""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -31,7 +35,9 @@ def reversed_lines(numbers: BinaryIO) -> Iterator[bytes]:
     yield b"".join(reversed(numbers.readlines()))
 
 
-def samples(numbers: BinaryIO, loud: BinaryIO, backwards: BinaryIO, first: int, last: int, scale: float) -> Iterator[Any]:
+def samples(
+    numbers: BinaryIO, loud: BinaryIO, backwards: BinaryIO, first: int, last: int, scale: float
+) -> Iterator[Any]:
     lines = list(zip(numbers, loud, reversed(backwards.readlines())))
     for line, shout, same in lines[first:last]:
         assert line == same
@@ -77,7 +83,7 @@ def few(numbers: BinaryIO, backwards: BinaryIO, first: int, last: int) -> Iterat
 
 
 def small(numbers: str) -> Dataset:
-    """Return a dataset of the same name in three formats, of one file at a URL and one that is derived of it and kept."""
+    """Return a dataset of that name in three formats, of one file at a URL and one that is derived of it and kept."""
     file = RemoteFile(numbers, identifier="numbers_csv")
     backwards = DerivedFile("backwards.csv", reversed_lines, keep=True, numbers=file)
     return Dataset(
@@ -94,7 +100,10 @@ def small(numbers: str) -> Dataset:
 
 def plain(views: Any) -> dict[str, list[dict[str, Any]]]:
     """Return all samples of all splits as values that can be compared."""
-    return {split: [{key: _plain(value) for key, value in sample.items()} for sample in view] for split, view in views.items()}
+    return {
+        split: [{key: _plain(value) for key, value in sample.items()} for sample in view]
+        for split, view in views.items()
+    }
 
 
 def expected(numbers: bytes = NUMBERS, scale: float = 0.5) -> dict[str, list[dict[str, Any]]]:

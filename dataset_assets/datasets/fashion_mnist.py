@@ -22,7 +22,16 @@ fashion_mnist = Dataset(
         "image": Array(),
         "label": Array(
             classes=(
-                "t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+                "t-shirt/top",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "ankle boot",
             )
         ),
     },

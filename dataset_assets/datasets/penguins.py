@@ -33,7 +33,10 @@ penguins = Dataset(
     sample="bird",
     target="species",
     license="CC0-1.0",
-    citation="A. M. Horst, A. P. Hill, K. B. Gorman. palmerpenguins: Palmer Archipelago penguin data, 2020. doi:10.5281/zenodo.3960218",
+    citation=(
+        "A. M. Horst, A. P. Hill, K. B. Gorman. palmerpenguins: Palmer Archipelago penguin data, 2020. "
+        "doi:10.5281/zenodo.3960218"
+    ),
     homepage="https://allisonhorst.github.io/palmerpenguins/",
     tags=("table", "biology"),
     tasks=("classification",),

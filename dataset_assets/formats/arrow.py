@@ -214,5 +214,5 @@ def _checked(values: Any, types: type | tuple[type, ...]) -> list[Any]:
 
 
 def _is(found: Any, kind: Any) -> bool:
-    words = ("string", "utf8") if "string" in str(kind) else ("binary",)
-    return any(word in str(found) for word in words)
+    word = "string" if "string" in str(kind) else "binary"
+    return str(found) in (word, f"large_{word}", f"{word}_view") or str(found).startswith(f"fixed_size_{word}")

@@ -90,7 +90,7 @@ def plain(kind: Any) -> Any:
     return kind
 
 
-def column_of(values: Sequence[Any]) -> Any:
+def column_of(values: Sequence[Any], expected: Any = None) -> Any:
     """Return Python values as an arrow array of the type they have by themselves; `Misfit` if they have several."""
     import pyarrow
 
@@ -101,6 +101,9 @@ def column_of(values: Sequence[Any]) -> Any:
         raise Misfit(at, f"a {type(wrong).__name__} ({wrong!r:.40}), expected {first} as in the samples before it.")
     if "timestamp" in found.values() and len({getattr(v, "tzinfo", None) is None for v in values if v is not None}) > 1:
         raise Misfit(None, "times with and without a time zone. Give all of them one, or none.")
+    if expected == pyarrow.uint64() and set(found) <= {int}:
+        # By themselves whole numbers are int64, which does not hold the upper half of these.
+        return pyarrow.array(values, expected)
     return pyarrow.array(values)
 
 

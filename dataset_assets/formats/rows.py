@@ -11,6 +11,7 @@ from dataset_assets.formats.seam import Misfit
 
 ADVICE = "Make them equal in the split function, or declare the dtype."
 OBJECTS = "an array cannot hold {}. Use Text, Bytes, Ragged or Table."
+NULL = "it is null, which an array cannot hold. Fill or drop it, or use Table."
 EXACT = 2**53
 PYTHON = {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}
 
@@ -132,9 +133,11 @@ def _from_pandas(values: Any) -> AnyArray:
         if len(found := set(values.dtypes)) > 1:
             raise Misfit(None, f"a frame has columns of {', '.join(sorted(map(str, found)))}. Use Table.")
         return np.stack([_from_pandas(values.iloc[:, k]) for k in range(values.shape[1])], 1)
+    if not isinstance(values.dtype, np.dtype) and (missing := np.asarray(values.isna())).any():
+        raise Misfit(int(np.argmax(missing)), NULL)
     # Nullable and Arrow-backed columns become objects unless told otherwise.
     plain = getattr(values.dtype, "numpy_dtype", None)
-    if plain is not None and plain.kind in NUMBERS and not values.isna().any():
+    if plain is not None and plain.kind in NUMBERS:
         return values.to_numpy(plain)  # type: ignore[no-any-return]
     return _plain(values, None)
 
@@ -153,7 +156,7 @@ def _from_arrow(values: Any) -> AnyArray:
         values = values.dictionary_decode()
     if values.null_count:
         at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-        raise Misfit(at, "it is null, which an array cannot hold. Fill or drop it, or use Table.")
+        raise Misfit(at, NULL)
     kind = values.type
     if types.is_fixed_size_list(kind):
         inner = _from_arrow(values.flatten())

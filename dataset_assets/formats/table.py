@@ -1,9 +1,10 @@
 """Rows of named, typed fields, as plain `.arrow` files."""
 
 from bisect import bisect_right
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Mapping, Sequence
+from typing import Any, BinaryIO, ClassVar, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -119,41 +120,50 @@ def _table(values: Any, schema: Any) -> Any:
     """Return a block of rows as a table of this schema; the fields must be the same, the types must fit."""
     import pyarrow
 
-    columns = _columns(values, schema.names if schema else None)
+    columns = _columns(values, schema)
     if schema is None:
         schema = pyarrow.schema([(name, plain(column.type)) for name, column in columns.items()])
         if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
             raise Misfit(0, f"{', '.join(nulls)} has only nulls at first. Declare its type: Table(fields=...).")
     arrays = []
     for field in schema:
-        try:
+        with _in_field(field.name):
             arrays.append(cast_column(columns[field.name], field.type))
-        except Misfit as misfit:
-            raise Misfit(misfit.at, f"field {field.name}: {misfit.why}") from misfit
-        except pyarrow.ArrowException as error:
-            raise Misfit(None, f"field {field.name}: {error}. {ADVICE}") from error
     return pyarrow.table(arrays, schema=schema)
 
 
-def _columns(values: Any, names: Sequence[str] | None) -> dict[str, Any]:
+@contextmanager
+def _in_field(name: str) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except Misfit as misfit:
+        raise Misfit(misfit.at, f"field {name}: {misfit.why}") from misfit
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise Misfit(None, f"field {name}: {error}. {ADVICE}") from error
+
+
+def _columns(values: Any, schema: Any) -> dict[str, Any]:
     """Return a block's fields as arrow columns of the types they have by themselves."""
     import pyarrow
 
+    names = schema.names if schema else None
     if isinstance(values, (pyarrow.RecordBatch, pyarrow.Table)):
         _check_names(values.schema.names, names, None)
         return dict(zip(values.schema.names, values.columns))
     if hasattr(values, "iloc"):
-        return _of_frame(values, names)
+        return _of_frame(values, schema)
     rows = list(values)
     for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise Misfit(at, f"a row is a {type(row).__name__}, expected a mapping of field to value.")
         names = list(row) if names is None else names
         _check_names(list(row), names, at)
-    return {name: _named(name, [row[name] for row in rows]) for name in names or ()}
+    return {name: _column(name, [row[name] for row in rows], schema) for name in names or ()}
 
 
-def _of_frame(frame: Any, names: Sequence[str] | None) -> dict[str, Any]:
+def _of_frame(frame: Any, schema: Any) -> dict[str, Any]:
     import pyarrow
 
     if frame.ndim != 2:
@@ -161,10 +171,10 @@ def _of_frame(frame: Any, names: Sequence[str] | None) -> dict[str, Any]:
     if any(frame.index.names):
         raise Misfit(None, f"the frame's index {frame.index.names} would be lost. Make it a field by reset_index().")
     found = [str(name) for name in frame.columns]
-    _check_names(found, names, None)
+    _check_names(found, schema.names if schema else None, None)
     series = (frame.iloc[:, k] for k in range(len(found)))
     return {
-        name: _named(name, _without_nan(one)) if one.dtype == object else pyarrow.Array.from_pandas(one)
+        name: _column(name, _without_nan(one), schema) if one.dtype == object else pyarrow.Array.from_pandas(one)
         for name, one in zip(found, series)
     }
 
@@ -173,11 +183,9 @@ def _without_nan(series: Any) -> list[Any]:
     return [None if missing else value for value, missing in zip(series, series.isna())]
 
 
-def _named(name: str, values: Sequence[Any]) -> Any:
-    try:
-        return column_of(values)
-    except Misfit as misfit:
-        raise Misfit(misfit.at, f"field {name}: {misfit.why}") from misfit
+def _column(name: str, values: Sequence[Any], schema: Any) -> Any:
+    with _in_field(name):
+        return column_of(values, schema.field(name).type if schema else None)
 
 
 def _check_names(found: Sequence[str], expected: Sequence[str] | None, at: int | None) -> None:

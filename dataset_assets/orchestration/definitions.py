@@ -1,5 +1,6 @@
 """The Dagster definitions of datasets: ours for `workspace.yaml`, or those that another project adopts."""
 
+import functools
 from typing import Any, Sequence
 
 import dagster as dg
@@ -25,8 +26,14 @@ def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] =
         assets=[asset for dataset in chosen.values() for asset in assets_of(dataset)],
         jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
-        resources={keys.IO: StorageIOManager(storage=storage)},
+        resources={keys.IO: _connector(storage)},
     )
+
+
+@functools.cache
+def _connector(storage: str) -> StorageIOManager:
+    # Dagster merges definitions that have one and the same resource, but not two equal ones.
+    return StorageIOManager(storage=storage)
 
 
 def _job(dataset: Dataset) -> Any:

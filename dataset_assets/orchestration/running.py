@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 import dagster as dg
 import sqlalchemy.exc
 from dagster._core.instance.ref import InstanceRef
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset
@@ -55,7 +55,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
     Raises what a maker raised, or `CheckFailed` when a check refused the release.
     """
     defined = definitions(datasets=[dataset], storage=storage.url)
-    with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours(home):
+    with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours():
         result = dg.materialize(
             [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
             instance=instance,
@@ -67,7 +67,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
 
 
 @contextmanager
-def _errors_of_ours(home: Path) -> Iterator[None]:
+def _errors_of_ours() -> Iterator[None]:
     """Let what went wrong in a step come out of Dagster as it would without."""
     try:
         yield
@@ -77,10 +77,6 @@ def _errors_of_ours(home: Path) -> Iterator[None]:
         raise CheckFailed(failure.description or str(failure)) from failure
     except dg.DagsterExecutionInterruptedError as interrupted:
         raise KeyboardInterrupt from interrupted
-    except sqlalchemy.exc.OperationalError as error:
-        raise StorageError(
-            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Mend that, or work without it: --direct"
-        ) from error
 
 
 def serve(port: int, storage: str, say: Callable[[str], None]) -> None:
@@ -88,15 +84,20 @@ def serve(port: int, storage: str, say: Callable[[str], None]) -> None:
     _check_port(port)
     with history() as home:
         say(f"data:    {storage}\nhistory: {home}")
-        command = [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", HOST, "-p", str(port), "--log-level", "warning"]
+        options = ["-m", MODULE, "-h", HOST, "-p", str(port), "--log-level", "warning"]
+        command = [sys.executable, "-m", "dagster", "dev", *options]
         # In a session of its own, so that Ctrl-C comes to us alone and Dagster is ended in order; and not in the user's
         # folder, whose modules and .env it would take for its own.
         process = subprocess.Popen(command, env=_environment(home, storage), cwd=home, start_new_session=True)
         with _interrupted_by_any_end(), _ended(process):
-            _await(process, port)
-            say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
-            code = process.wait()
-    raise DatasetAssetsError(f"Dagster ended by itself with code {code}. Its messages are above.")
+            try:
+                _await(process, port)
+                say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
+                process.wait()
+            except KeyboardInterrupt:
+                say("Ending Dagster.")
+                return
+    raise DatasetAssetsError(f"Dagster ended by itself with code {process.returncode}. Its messages are above.")
 
 
 @contextmanager
@@ -133,12 +134,20 @@ def _make(home: Path) -> None:
 @contextmanager
 def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
     try:
-        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=OVERRIDES))
+        with dg.DagsterInstance.from_ref(_reference(home)) as instance:
+            yield instance
+    except sqlalchemy.exc.DatabaseError as error:
+        raise StorageError(
+            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Mend that, or work without it: --direct"
+        ) from error
+
+
+def _reference(home: Path) -> InstanceRef:
+    try:
+        return InstanceRef.from_dir(str(home), overrides=OVERRIDES)
     except (dg.DagsterError, YAMLError) as error:
         first = str(error).partition("\n")[0]
         raise UsageError(f"{home / 'dagster.yaml'} is not what Dagster takes: {first} Mend it.") from error
-    with instance:
-        yield instance
 
 
 def _environment(home: Path, storage: str) -> dict[str, str]:

@@ -99,7 +99,12 @@ class DatasetTests:
             _check_classes(view)
 
     def test_it_gives_equal_digests_twice(
-        self, dataset: Dataset, raw_files: Mapping[str, bytes], server: FaultyServer, storage: LocalStorage, tmp_path: Path
+        self,
+        dataset: Dataset,
+        raw_files: Mapping[str, bytes],
+        server: FaultyServer,
+        storage: LocalStorage,
+        tmp_path: Path,
     ) -> None:
         defined = served(dataset, server, raw_files)
         first = prepare(defined, storage=storage)

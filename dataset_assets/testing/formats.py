@@ -101,9 +101,7 @@ class FormatTests:
             assert len(opened(format, [part], parameters)) == part.samples
 
     @pytest.mark.parametrize("file_bytes", [1, FILE_BYTES], ids=["in many files", "in one file"])
-    def test_all_ways_to_read_agree(
-        self, format: Format, values: list[Any], tmp_path: Path, file_bytes: int
-    ) -> None:
+    def test_all_ways_to_read_agree(self, format: Format, values: list[Any], tmp_path: Path, file_bytes: int) -> None:
         column = written_and_opened(format, [values], tmp_path, file_bytes)
         size = len(values)
         for lo in range(size + 1):
@@ -229,9 +227,7 @@ class FormatTests:
             with pytest.raises(DecodeError):
                 format_named(format.name, parameters).open([place])
 
-    def test_a_stream_without_files_is_a_decode_error(
-        self, format: Format, values: list[Any], tmp_path: Path
-    ) -> None:
+    def test_a_stream_without_files_is_a_decode_error(self, format: Format, values: list[Any], tmp_path: Path) -> None:
         _, parameters = written(format, [values], tmp_path)
         with pytest.raises(DecodeError):
             format_named(format.name, parameters).open([])
@@ -259,9 +255,7 @@ class FormatTests:
         assert digests(again) == digests(first)
 
     @pytest.mark.skipif(not (PROC / "smaps").exists(), reason="looks into /proc")
-    def test_opening_a_large_file_reads_almost_nothing(
-        self, format: Format, values: list[Any], tmp_path: Path
-    ) -> None:
+    def test_opening_a_large_file_reads_almost_nothing(self, format: Format, values: list[Any], tmp_path: Path) -> None:
         few, parameters = written(format, [values * 500], tmp_path / "few")
         column = opened(format, few, parameters)
         block = column.slice(0, len(column))

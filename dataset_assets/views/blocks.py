@@ -56,8 +56,10 @@ def stacked(values: list[Any]) -> Any:
         return values
     if found.ndim != 1 or found.dtype.hasobject:
         return values
-    # Of one type nothing is lost, but for whole numbers beyond those that numpy has.
-    if len(set(map(type, values))) == 1 and (not isinstance(values[0], int) or found.dtype.kind in "biu"):
+    kinds = set(map(type, values))
+    if all(issubclass(kind, (int, np.integer)) for kind in kinds):
+        return found if found.dtype.kind in "biu" else values
+    if len(kinds) == 1:
         return found
     return found if all(a == b or a != a and b != b for a, b in zip(found.tolist(), values)) else values
 

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, TextIO, overload
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, SupportsIndex, TextIO, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
 from dataset_assets.samples import Column, Columns, Indices, grouped, put_back, spans, values_of
@@ -89,9 +90,9 @@ class View(Sequence[Any], ABC):
         return max((parent.row_bytes(streams) for parent in self.parents), default=1.0)
 
     @overload
-    def __getitem__(self, i: int) -> Any: ...
+    def __getitem__(self, i: SupportsIndex) -> Any: ...
     @overload
-    def __getitem__(self, i: "slice | list[int] | Indices") -> "View": ...
+    def __getitem__(self, i: "slice | range | list[int] | list[bool] | NDArray[Any]") -> "View": ...
     def __getitem__(self, i: Any) -> Any:
         if type(i) is not int:
             if isinstance(i, slice):
@@ -138,7 +139,7 @@ class View(Sequence[Any], ABC):
         """Which stream is the sample, the target, the tag."""
         return self.origin.roles
 
-    def select(self, indices: "Sequence[int] | Sequence[bool] | Indices") -> "View":
+    def select(self, indices: "Sequence[int] | NDArray[Any]") -> "View":
         """Return the samples at these indices, in this order; negative ones count from the end.
 
         As in numpy, an array or list of booleans, one for each sample, selects those that are true.

@@ -1,5 +1,9 @@
 """The plugin's tests are run where it is installed, which tests/test_plugins.py sees to."""
 
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 
-collect_ignore = [] if find_spec("birdhouse") else ["tests"]
+try:
+    distribution("birdhouse")
+    collect_ignore = []
+except PackageNotFoundError:
+    collect_ignore = ["tests"]

@@ -74,7 +74,7 @@ class SqliteStorage:
             finally:
                 database.close()  # which takes back what was not committed
         except sqlite3.Error as error:
-            raise StorageError(5, f"{self.url}, {key}: {error}. Nothing was changed; mend the file, or wait.") from error
+            raise StorageError(5, f"{self.url}, {key}: {error}. Nothing was changed; mend the file.") from error
 
 
 def open_sqlite(url: str) -> SqliteStorage:

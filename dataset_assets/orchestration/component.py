@@ -1,0 +1,30 @@
+"""Datasets in a Dagster project by YAML: a component that adopts registered definitions.
+
+```yaml
+type: dataset_assets.orchestration.component.DatasetComponent
+attributes:
+  datasets: ["com.lecun.*", "io.github.rasbt.mnist_5k"]
+  storage: file:///data/assets
+```
+"""
+
+import dagster as dg
+
+from dataset_assets import registry
+from dataset_assets.errors import NotFound, nearest
+from dataset_assets.orchestration.definitions import definitions
+
+
+class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
+    """Registered datasets, by name or pattern, in a storage; where none is given, the settings decide."""
+
+    datasets: list[str]
+    storage: str = ""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the definitions; raise `NotFound` for a name or pattern that matches none."""
+        for pattern in self.datasets:
+            if not registry.definitions(pattern):
+                known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
+                raise NotFound(f"No dataset matches {pattern!r}, in {context.path}.{known}")
+        return definitions(*self.datasets, storage=self.storage)

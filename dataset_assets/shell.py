@@ -1,0 +1,161 @@
+"""What every verb of the command line has: options, where its words go, how its errors are told, completion."""
+
+import functools
+import json
+import logging
+import os
+import sys
+from contextlib import redirect_stdout, suppress
+from typing import Any, Callable
+
+import click
+
+from dataset_assets.errors import DatasetAssetsError
+
+NAME = "dataset-assets"
+INTERRUPTED = 130
+
+
+def run(group: click.Group) -> int:
+    """Run the command line; return the exit code of the error's class (see `dataset_assets.errors`)."""
+    state = State()
+    try:
+        return int(group.main(prog_name=NAME, standalone_mode=False, obj=state) or 0)
+    except click.ClickException as error:
+        _complain_of_use(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted. What was finished is kept; run the same command again for the rest.")
+        return INTERRUPTED
+    except Exception as error:
+        if state.debug:
+            raise
+        _complain(_told(error))
+        return error.exit_code if isinstance(error, DatasetAssetsError) else 1
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, DatasetAssetsError):
+        # Python would put "[Errno 28]" in front of our sentence.
+        return getattr(error, "strerror", None) or str(error)
+    return f"{type(error).__name__}: {error}. This is a fault of ours; report it with the traceback that --debug shows."
+
+
+def _complain_of_use(error: click.ClickException) -> None:
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    _complain(f"{error.format_message()} See: {context.command_path if context else NAME} --help")
+
+
+def _complain(text: str) -> None:
+    # If nobody reads any more, there is nobody to tell.
+    with suppress(OSError):
+        colour = False if os.environ.get("NO_COLOR") else None
+        click.echo(click.style(f"{NAME}: ", fg="red") + text, err=True, color=colour)
+
+
+class State:
+    """What was said by the options that every verb has, and where data goes."""
+
+    def __init__(self) -> None:
+        self.verbose, self.quiet, self.debug = 0, False, False
+        self.out = sys.stdout
+
+    def say(self, text: str) -> None:
+        """Tell the user something that is not data."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def show(self, text: str) -> None:
+        """Print data."""
+        try:
+            click.echo(text, file=self.out)
+        except BrokenPipeError:
+            # Who read it has seen enough; and Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
+
+    def show_json(self, document: Any) -> None:
+        """Print data as the one document on stdout."""
+        self.show(json.dumps(document, indent=1, default=list))
+
+    def listen(self) -> None:
+        """Have what the package logs told as loudly as was asked for."""
+        handler = Beside(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s"))
+        # Others are heard only when a fault is looked for; what of theirs matters stands in our errors.
+        logger = logging.getLogger(None if self.verbose > 1 else "dataset_assets")
+        logger.handlers, logger.propagate = [handler], False
+        levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+        logger.setLevel(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
+
+
+class Beside(logging.StreamHandler[Any]):
+    """Moves a bar out of the way before it writes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" not in sys.modules:
+            return super().emit(record)
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=self.stream):
+            return super().emit(record)
+
+
+def _noted(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    # These options may stand before the verb and after it.
+    state, name = context.find_root().obj, str(parameter.name)
+    setattr(state, name, getattr(state, name) + value)
+
+
+def with_loudness(command: Any) -> Any:
+    """Add the options that say how much is said."""
+    common: dict[str, Any] = {"expose_value": False, "callback": _noted}
+    command = click.option("--debug", is_flag=True, help="Show the traceback of an error.", **common)(command)
+    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.", **common)(command)
+    return click.option("-v", "--verbose", count=True, help="Say more; twice for debugging.", **common)(command)
+
+
+def verb(function: Callable[..., None]) -> Any:
+    """Let a function be given the state, and then its own arguments."""
+
+    @functools.wraps(function)
+    def prepared(**arguments: Any) -> None:
+        state: State = click.get_current_context().find_root().obj
+        state.listen()
+        # What a definition or a plugin prints must not get among the data.
+        with redirect_stdout(sys.stderr):
+            function(state, **arguments)
+
+    return with_loudness(prepared)
+
+
+def completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of datasets that begin so."""
+    from dataset_assets import registry
+
+    return [name for name in _quietly(lambda: [d.name for d in registry.definitions()]) if name.startswith(incomplete)]
+
+
+def completed_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the splits, or the streams, of the dataset that was named before, which begin so."""
+    from dataset_assets import registry
+
+    parts = _quietly(lambda: [*getattr(registry.find(context.params["name"]), f"{parameter.name}s")])
+    return [part for part in parts if part.startswith(incomplete)]
+
+
+def _quietly(found: Callable[[], list[str]]) -> list[str]:
+    # Whatever were printed now would stand in the middle of the line that is being typed.
+    logging.disable()
+    try:
+        with redirect_stdout(sys.stderr):
+            return found()
+    except DatasetAssetsError:
+        return []
+
+
+name_argument = click.argument("name", shell_complete=completed_name)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+storage_option = click.option("--storage", metavar="URL", help="The storage; by default that of the settings.")

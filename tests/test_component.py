@@ -1,0 +1,98 @@
+"""The component: YAML in a Dagster project -> the assets of registered datasets."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dataset_assets import load
+from dataset_assets.errors import NotFound
+
+PENGUINS = "io.github.allisonhorst.penguins"
+YAML = """\
+type: dataset_assets.orchestration.component.DatasetComponent
+attributes:
+  datasets: [{datasets}]
+"""
+
+
+class Project:
+    """A Dagster project with a defs folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.defs = root / "birdproject" / "defs"
+        self.defs.mkdir(parents=True)
+        (root / "birdproject" / "__init__.py").touch()
+        (self.defs / "__init__.py").touch()
+        (root / "pyproject.toml").write_text(
+            '[project]\nname = "birdproject"\nversion = "1"\n[tool.dg]\ndirectory_type = "project"\n'
+            '[tool.dg.project]\nroot_module = "birdproject"\n'
+        )
+
+    def add(self, name: str, datasets: str, storage: str = "") -> None:
+        """Add a component of its own folder."""
+        (self.defs / name).mkdir()
+        text = YAML.format(datasets=datasets) + (f"  storage: {storage}\n" if storage else "")
+        (self.defs / name / "defs.yaml").write_text(text)
+
+    def load(self) -> dg.Definitions:
+        return dg.load_from_defs_folder(path_within_project=self.defs)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DATASET_ASSETS_STORAGE", raising=False)
+    yield Project(tmp_path)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "birdproject"]:
+        del sys.modules[module]
+
+
+def keys_of(defs: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+
+
+def test_yaml_adopts_datasets_by_name_and_pattern(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}", "com.*"')
+    found = keys_of(project.load())
+    assert {"io/github/allisonhorst/penguins", "com/lecun/mnist", "com/zalando/fashion_mnist/train/image"} <= found
+    assert not [key for key in found if "rasbt" in key]
+
+
+def test_what_it_adopts_is_materialized_where_the_yaml_says(project: Project, tmp_path: Path) -> None:
+    storage = (tmp_path / "storage of the project").as_uri()
+    project.add("birds", f'"{PENGUINS}"', storage)
+    defs = project.load()
+    assets = [asset for asset in defs.resolve_asset_graph().assets_defs if isinstance(asset, dg.AssetsDefinition)]
+    assert dg.materialize(assets, instance=dg.DagsterInstance.ephemeral()).success
+    assert len(load(PENGUINS, "all", storage=storage)) == 344
+    assert not (tmp_path / "home" / "storage").exists()
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_file(project: Project) -> None:
+    project.add("birds", '"io.github.allisonhorst.pinguins"')
+    with pytest.raises(Exception) as caught:
+        keys_of(project.load())
+    errors, error = [], caught.value
+    while error is not None:
+        errors.append(error)
+        error = error.__cause__ or error.__context__
+    [told] = [error for error in errors if isinstance(error, NotFound)]
+    assert "Did you mean 'io.github.allisonhorst.penguins'?" in str(told) and "birds" in str(told)
+
+
+def test_a_word_that_is_none_of_its_attributes_is_refused(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}"', "file:///x\n  storages: file:///y")
+    with pytest.raises(Exception) as caught:
+        keys_of(project.load())
+    assert "storages" in str(caught.value.__cause__)
+
+
+def test_two_components_live_in_one_project(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}"')
+    project.add("digits", '"com.lecun.mnist"')
+    assert {"io/github/allisonhorst/penguins", "com/lecun/mnist"} <= keys_of(project.load())
