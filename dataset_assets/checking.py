@@ -144,7 +144,7 @@ def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, A
         raise
     except Exception as error:
         raise CheckFailed(
-            f"the check {name} itself raised {type(error).__name__}: {error}. Mend it; its own traceback is above."
+            f"the check {name} itself raised {type(error).__name__}: {error}. Mend it."
         ) from error
     if problem is not None and not isinstance(problem, str):
         raise DefinitionError(f"the check {name} returned {problem!r}. Return a text that says what is wrong, or None.")

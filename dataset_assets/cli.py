@@ -13,7 +13,16 @@ import click
 
 from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
 from dataset_assets.shell import (
-    NAME, State, completed_name, completed_part, json_option, name_argument, run, storage_option, verb, with_loudness,
+    NAME,
+    State,
+    completed_name,
+    completed_part,
+    json_option,
+    name_argument,
+    run,
+    storage_option,
+    verb,
+    with_loudness,
 )
 
 if TYPE_CHECKING:
@@ -218,30 +227,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     store, (plain, pin) = _opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
     document = describing.version_document(plain, digest, store)
-    found = _paths(document, split, stream)
+    found = describing.paths_of(document, split, stream)
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})
     else:
         state.show("\n".join(found))
-
-
-def _paths(document: dict[str, Any], split: str | None, stream: str | None) -> list[str]:
-    from dataset_assets.errors import StoredFileDamaged, UnknownStream, nearest
-    from dataset_assets.loading import check_split
-
-    if split is None:
-        return [document["path"]]
-    check_split(document["name"], split, document["splits"])
-    streams = document["splits"][split]["streams"]
-    if stream is not None and stream not in streams:
-        raise UnknownStream(f"{document['name']} {split} has no stream {stream!r}.{nearest(stream, streams)}")
-    found = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
-    if None in found:
-        raise StoredFileDamaged(
-            f"A file of {document['name']}, split {split}, is gone from {document['storage']}. "
-            f"Mend it with: {NAME} prepare {document['name']}"
-        )
-    return found
 
 
 @commands.command()

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from dataset_assets import datasets
 from dataset_assets.checking import described
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import DatasetAssetsError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.index import (
     SplitIndex,
     index_key,
@@ -20,6 +20,7 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
+from dataset_assets.loading import check_split
 from dataset_assets.names import storage_key
 from dataset_assets.publishing import raw_record, usable_raw
 from dataset_assets.retrieval import redacted
@@ -109,6 +110,23 @@ def versions_of(name: str, storage: Storage) -> list[Document]:
             document = {"id": f"{name}@{digest}", "name": name, "version": digest, "problem": str(error)}
         found.append({**document, "current": digest == current})
     return sorted(found, key=lambda document: not document["current"])
+
+
+def paths_of(version: Document, split: str | None = None, stream: str | None = None) -> list[str]:
+    """Return where a version is; with a split, or a split and a stream, where their files are."""
+    if split is None:
+        return [version["path"]]
+    check_split(version["name"], split, version["splits"])
+    streams = version["splits"][split]["streams"]
+    if stream is not None and stream not in streams:
+        raise UnknownStream(f"{version['name']} {split} has no stream {stream!r}.{nearest(stream, streams)}")
+    found = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
+    if None in found:
+        raise StoredFileDamaged(
+            f"A file of {version['name']}, split {split}, is gone from {version['storage']}. "
+            f"Mend it with: dataset-assets prepare {version['name']}"
+        )
+    return found
 
 
 def path_of(storage: Storage, key: str) -> str | None:

@@ -201,7 +201,7 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Cal
     except Exception as error:
         raise SplitFailed(
             f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: "
-            f"{str(error).rstrip('.')}. Mend it; its own traceback is above."
+            f"{str(error).rstrip('.')}. Mend it."
         ) from error
 
 

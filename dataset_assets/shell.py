@@ -89,6 +89,9 @@ class State:
         logger.handlers, logger.propagate = [handler], False
         levels = (logging.WARNING, logging.INFO, logging.DEBUG)
         logger.setLevel(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
+        if not self.verbose:
+            # Why a mirror failed; if all do, the error says it again.
+            logging.getLogger("dataset_assets.retrieval").setLevel(logging.ERROR)
 
 
 class Beside(logging.StreamHandler[Any]):

@@ -73,10 +73,10 @@ def serve(command: str) -> None:
         wait_for(f"http://127.0.0.1:{port}/server_info", process)
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
+        process.wait(60)
 
 
-def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 90) -> None:
+def wait_for(url: str, process: "subprocess.Popen[bytes]", seconds: float = 240) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if process.poll() is not None:

@@ -21,7 +21,7 @@ def dataset(name: str, summary: str = "Samples.", url: str = "https://data.examp
 DATASETS = [
     dataset("birds", "Pictures of Birds.", tags=("image", "biology"), tasks=("classification",), license="CC-BY-4.0"),
     dataset("birdsong", "Recordings.", tags=("audio",), license="CC0-1.0", url="https://songs.example.net/all.zip"),
-    dataset("fish", "Fish and a few birds.", tags=("image",), tasks=("segmentation",), aliases=("net.example.poisson",)),
+    dataset("fish", "Fish and a few birds.", tags=("image",), tasks=("segmenting",), aliases=("net.example.poisson",)),
     dataset("stars", "Light curves.", citation="A. Bird, 1999.", homepage="https://example.org/stars"),
 ]
 
@@ -66,7 +66,7 @@ def test_all_terms_must_match():
 def test_fields_look_only_where_they_say():
     assert found("tag:image") == ["birds", "fish"]
     assert found("tag:birds") == []
-    assert found("task:segmentation") == ["fish"]
+    assert found("task:segmenting") == ["fish"]
     assert found("source:songs.example.net") == ["birdsong"]
     assert found("license:cc") == ["birds", "birdsong"]
 

@@ -1,0 +1,132 @@
+"""The wheel: built, installed outside of the clone, and doing there what the README says."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+# What needs the clone begins with make; tests/test_demo.py runs it.
+LINES = [line for language, text in BLOCKS if not language for line in text.splitlines()]
+SHELL = [line for line in LINES if not line.startswith("make ")]
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run([*pip, str(ROOT)], check=True)
+    [built] = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that has the wheel; what else is needed it takes from ours, but not our own package."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    # A path file of another's folder is not followed, so that ours does not lead back to the clone.
+    [site] = folder.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variables(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables of a shell in which the environment is active."""
+    home = tmp_path_factory.mktemp("home")
+    held = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "DATASET", "PYTHON"))}
+    path = f"{environment / 'bin'}{os.pathsep}{held['PATH']}"
+    return {**held, "PATH": path, "DATASET_ASSETS_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+
+
+def test_it_holds_the_package_its_types_and_no_tests(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+        [metadata] = [opened.read(name).decode() for name in names if name.endswith("METADATA")]
+        [points] = [opened.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    assert "dataset_assets/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"dataset_assets", wheel.name.split("-py3")[0] + ".dist-info"}
+    assert not [name for name in names if re.search(r"(^|/)(tests?|conftest|birdhouse|__pycache__)(/|_|\.)", name)]
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "dataset_assets").rglob("*.py")} <= {*names}
+    assert "dataset-assets = dataset_assets.cli:main" in points
+    assert "Requires-Python: >=3.11" in metadata
+    rows = [row for row in metadata.splitlines() if row.startswith("Requires-Dist") and "extra" not in row]
+    needed = {re.split(r"[<>=; ]", row.split(": ")[1])[0] for row in rows}
+    assert {"click", "numpy", "platformdirs", "pyarrow", "requests", "tqdm"} <= needed
+    assert not needed & {"dagster", "torch", "pandas"}
+
+
+def test_the_readme_runs_from_it_top_to_bottom(environment: Path, variables: dict[str, str], tmp_path: Path) -> None:
+    where = "import dataset_assets; print('from', dataset_assets.__file__)\n"
+    code = where + "\n".join(PYTHON)
+    found = subprocess.run(["python", "-c", code], env=variables, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert str(environment) in found.stdout.splitlines()[0]
+    assert found.stdout.splitlines()[1] == "(28, 28) 0"
+    ran = 0
+    for line in SHELL:
+        port = free_port()
+        if line == "dataset-assets ui":
+            serves(port, variables, tmp_path)
+        else:
+            found = subprocess.run(line, shell=True, env=variables, cwd=tmp_path, capture_output=True, text=True)
+            assert found.returncode == 0, f"{line}: {found.stderr}"
+        ran += 1
+    assert ran == len(SHELL) >= 9
+
+
+def serves(port: int, variables: dict[str, str], folder: Path) -> None:
+    """See that the UI comes up, and ends when it is interrupted."""
+    command = ["dataset-assets", "ui", "--port", str(port)]
+    process = subprocess.Popen(command, env=variables, cwd=folder, text=True, stderr=subprocess.PIPE)
+    assert process.stderr
+    try:
+        assert any("Ctrl-C" in row for row in process.stderr)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_without_dagster_pandas_and_torch_it_prepares_and_loads(
+    wheel: Path, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """What it declares it needs is enough."""
+    code = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"dagster", "dagster_webserver", "pandas", "torch", "sqlalchemy", "PIL", "pytest"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from importlib import util
+found = util.find_spec
+util.find_spec = lambda name, package=None: None if name.startswith("dagster") else found(name, package)
+sys.argv = ["dataset-assets", "prepare", "io.github.allisonhorst.penguins", "--storage", sys.argv[1]]
+from dataset_assets.cli import main
+main()
+"""
+    command = ["python", "-c", code, tmp_path.as_uri()]
+    found = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert "344 samples" in found.stderr and "engine: direct" in found.stderr
