@@ -16,7 +16,7 @@ def rows(file0, file1, file2, file3):
 def dataset(k: int):
     from dataset_assets import Array, Dataset, RemoteFile, Split
 
-    # Four raw files, four streams, their index and the release are ten assets; three checks of the split and leakage four.
+    # Four raw files, four streams, their index and the release are ten assets; three checks and leakage are four.
     files = {f"file{i}": RemoteFile(f"https://example.org/{k}/{i}.csv") for i in range(4)}
     streams = {name: Array() for name in "abcd"}
     return Dataset(f"org.example.d{k}", "One of many.", streams, {"train": Split(rows, **files)})

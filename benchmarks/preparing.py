@@ -93,8 +93,10 @@ def main() -> None:
         our_seconds, our_peak = measured("ours", arguments.megabytes)
         ratios.append(floor_seconds / our_seconds)
         peaks.append(our_peak)
-        print(f"floor {floor_seconds:6.2f} s {floor_peak:5.0f} MB   ours {our_seconds:6.2f} s {our_peak:5.0f} MB   {ratios[-1]:.2f}x")
-    print(f"prepare at {statistics.median(ratios):.2f}x [{min(ratios):.2f}-{max(ratios):.2f}] of the floor, peak {max(peaks):.0f} MB")
+        print(f"floor {floor_seconds:6.2f} s {floor_peak:5.0f} MB", end="   ")
+        print(f"ours {our_seconds:6.2f} s {our_peak:5.0f} MB   {ratios[-1]:.2f}x")
+    spread = f"[{min(ratios):.2f}-{max(ratios):.2f}]"
+    print(f"prepare at {statistics.median(ratios):.2f}x {spread} of the floor, peak {max(peaks):.0f} MB")
     return None
 
 

@@ -6,7 +6,8 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used, so that training code does not pay for what only making needs.
 _FACE = {
-    "Array": "formats", "Bytes": "formats", "Files": "formats", "Ragged": "formats", "Table": "formats", "Text": "formats",
+    "Array": "formats", "Bytes": "formats", "Files": "formats",
+    "Ragged": "formats", "Table": "formats", "Text": "formats",
     "Columns": "samples",
     "Dataset": "definition", "DerivedFile": "definition", "RemoteFile": "definition", "Split": "definition",
     "View": "views",

@@ -1,8 +1,8 @@
 """Orders: which row stands at which place, as arithmetic on plain numpy; knows no view.
 
-A shuffled order is a keyed permutation that is computed where it is asked for, a block at a time, so that beginning, and
-going on at any place, cost the same. numpy promises no stable streams, so the permutation is ours: docs/orders.md specifies
-it and has vectors to check it by.
+A shuffled order is a keyed permutation that is computed where it is asked for, a block at a time, so that beginning,
+and going on at any place, cost the same. numpy promises no stable streams, so the permutation is ours: docs/orders.md
+specifies it and has vectors to check it by.
 """
 
 import hashlib
@@ -138,7 +138,8 @@ def _hash(numbers: Words, key: np.uint32, mixed: Words, spare: Words) -> None:
 def generator(seed: int, epoch: int, purpose: str, row: int = 0) -> np.random.Generator:
     """Return a generator of random numbers for one purpose, the same wherever and whenever it is asked for."""
     text = json.dumps([int(seed), int(epoch), purpose, int(row)])
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")))
+    key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 def sizes_of(n: int, ratios: Sequence[float]) -> list[int]:
@@ -173,8 +174,8 @@ def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed:
     for k, (label, rows) in enumerate(_by_class(labels)):
         if len(rows) < len(ratios):
             raise UsageError(
-                f"Class {label!r} has {len(rows)} samples, too few for {len(ratios)} stratified parts. Leave it out, or split "
-                "at random."
+                f"Class {label!r} has {len(rows)} samples, too few for {len(ratios)} stratified parts. Leave it out, "
+                "or split at random."
             )
         order = rows[Permutation(len(rows), seed, epoch=k, purpose="stratify").rows(slice(0, len(rows)))]
         for part, piece in zip(parts, _cut(order, sizes_of(len(rows), ratios)), strict=True):
@@ -183,7 +184,7 @@ def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed:
 
 
 def folds_of(n: int, folds: int, seed: int, labels: NDArray[np.generic] | None = None) -> list[Rows]:
-    """Return the held-out rows of each fold: disjoint, covering, of sizes that differ by one at most (by class, too)."""
+    """Return the held-out rows of each fold: disjoint, covering, of sizes that differ by one at most, by class too."""
     if not 2 <= folds <= max(n, 1):
         raise UsageError(f"{n} samples cannot be put into {folds} folds. Use between 2 and {n}.")
     if labels is None:

@@ -47,10 +47,9 @@ def materialize() -> bool:
                 continue
             made = event.step_materialization_data.materialization
             facts = {name: value.value for name, value in made.metadata.items()}
-            print(
-                f"{made.asset_key.to_user_string():<56} {facts.get('bytes', ''):>10} {facts.get('dagster/row_count', ''):>8}  "
-                f"{made.tags['dagster/data_version'][:12]} {entry.timestamp - (before or entry.timestamp):>7.2f}"
-            )
+            size, samples = facts.get("bytes", ""), facts.get("dagster/row_count", "")
+            digest, seconds = made.tags["dagster/data_version"][:12], entry.timestamp - (before or entry.timestamp)
+            print(f"{made.asset_key.to_user_string():<56} {size:>10} {samples:>8}  {digest} {seconds:>7.2f}")
             before = entry.timestamp
         checks = result.get_asset_check_evaluations()
     print(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")

@@ -9,11 +9,8 @@ from typing import Callable, Iterator
 
 import pytest
 import tiny
-from servers import azurite, postgres, proxy, seaweed, secantus
 
 from dataset_assets.definition import Dataset
-
-__all__ = ["azurite", "postgres", "proxy", "seaweed", "secantus"]
 
 MEMORY = Path("/dev/shm")
 

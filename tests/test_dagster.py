@@ -38,7 +38,8 @@ def run(
 ) -> dg.ExecuteInProcessResult:
     defined = definitions(datasets=[dataset], storage=storage)
     assets = [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    return dg.materialize([*assets, *more], instance=instance, resources=defined.resources, raise_on_error=False, **options)
+    options |= {"resources": defined.resources, "raise_on_error": False}
+    return dg.materialize([*assets, *more], instance=instance, **options)
 
 
 def leaking(leak: bool, **more: Any) -> Dataset:
@@ -164,7 +165,8 @@ def test_a_leak_leaves_the_released_version_and_shows_as_a_failed_check(
         event.asset_key for event in result.get_asset_materialization_events()
     }
     failure = next(event for event in result.all_events if event.event_type_value == "STEP_FAILURE")
-    refused = str(failure.event_specific_data.user_failure_data.description).split("org.example.split@")[1][:64]  # type: ignore[union-attr]
+    told: Any = failure.event_specific_data
+    refused = str(told.user_failure_data.description).split("org.example.split@")[1][:64]
     assert len(load(f"org.example.split@{refused}")["test"]) == 13
     assert read_pointer(open_storage(home / "storage"), "org.example.split")[0] == released
 

@@ -1,4 +1,4 @@
-"""Killed at any moment under Dagster, a dataset is absent or whole, and a plain re-run gives the digest of a clean one."""
+"""Killed at any moment under Dagster, a dataset is absent or whole, and a re-run gives the digest of a clean one."""
 
 import os
 import random

@@ -436,7 +436,8 @@ def test_redirects_are_bounded(server: FaultyServer, scratch: Path, hops: int, f
     server.script("/train.bin", [Redirect("/train.bin")] * hops)
     if follows:
         download(server.url + "/train.bin", scratch)
-        return is_body(scratch)
+        is_body(scratch)
+        return
     with pytest.raises(RetrievalError, match="redirected more than 10 times"):
         download(server.url + "/train.bin", scratch)
     assert len(server.requests) == 11

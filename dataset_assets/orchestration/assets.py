@@ -14,7 +14,7 @@ from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
 from dataset_assets.errors import CheckFailed
 from dataset_assets.index import Finding, SplitIndex, digest_of
 from dataset_assets.inputs import File, Inputs
-from dataset_assets.making import RawFile, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making import StagedSplit, derive, make_split, stage_raw
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.io_manager import OpenedRaw, StorageIOManager
 from dataset_assets.orchestration.refresh import is_refresh
@@ -25,6 +25,7 @@ from dataset_assets.retrieval import redacted
 from dataset_assets.scratch import scratch_folder
 from dataset_assets.settings import settings
 
+RELEASES = "Materializing it checks all splits together and releases them."
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
@@ -178,8 +179,10 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
 
 
 def _raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
-    url = file.urls[0] if isinstance(file, RemoteFile) else None
-    made = f"Retrieved from {redacted(url)}." if url else f"Made by {file.function.__qualname__}."  # type: ignore[union-attr]
+    if isinstance(file, RemoteFile):
+        made = f"Retrieved from {redacted(file.urls[0])}."
+    else:
+        made = f"Made by {file.function.__qualname__}."
     return dg.AssetSpec(
         keys.key(dataset.name, "raw", file.identifier),
         deps=list(deps),
@@ -209,8 +212,8 @@ def _split_specs(dataset: Dataset, split: str, raw: list[dg.AssetKey]) -> list[d
         keys.key(dataset.name, split),
         deps=[spec.key for spec in streams],
         description=(
-            f"Split {split} of {dataset.name}: the index of its streams. It stands after them because it is written after "
-            "the data; a split exists when its index does."
+            f"Split {split} of {dataset.name}: the index of its streams. It stands after them because it is written "
+            "after the data; a split exists when its index does."
         ),
         skippable=True,
         group_name=group,
@@ -227,7 +230,7 @@ def _dataset_spec(dataset: Dataset) -> dg.AssetSpec:
     return dg.AssetSpec(
         keys.key(dataset.name),
         deps=[keys.key(dataset.name, split) for split in dataset.splits],
-        description="\n\n".join([dataset.summary, *lines, "Materializing it checks all splits together and releases them."]),
+        description="\n\n".join([dataset.summary, *lines, RELEASES]),
         skippable=True,
         group_name=keys.group(dataset.name),
         metadata=_metadata(dataset, {}),
@@ -239,7 +242,7 @@ def _dataset_spec(dataset: Dataset) -> dg.AssetSpec:
 
 
 def _metadata(dataset: Dataset, more: Mapping[str, str]) -> dict[str, Any]:
-    # This key is what AssetSpec.with_io_manager_key sets; setting it at once saves a copy of each of thousands of specs.
+    # This key is what AssetSpec.with_io_manager_key sets; set at once, it saves a copy of each of thousands of specs.
     return {"dagster/io_manager_key": keys.IO, keys.DATASET: dataset.name, **more}
 
 

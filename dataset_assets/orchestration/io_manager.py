@@ -5,6 +5,7 @@ dataset as a mapping of views. What is opened is named by the digest of this run
 sees half of somebody else's release.
 """
 
+from dataclasses import replace
 from typing import Any, BinaryIO, Mapping
 
 import dagster as dg
@@ -14,13 +15,13 @@ from dataset_assets import publishing
 from dataset_assets.definition import Dataset, RemoteFile
 from dataset_assets.errors import NotPrepared
 from dataset_assets.index import SplitIndex, Version, digest_of, raw_key
-from dataset_assets.loading import load, open_split
+from dataset_assets.loading import load, open_split, open_version
 from dataset_assets.making import RawFile, StagedSplit
 from dataset_assets.orchestration import keys, previews
 from dataset_assets.orchestration.staged import Made, Release, StagedFile, StagedStream
 from dataset_assets.publishing import current_version
 from dataset_assets.settings import settings
-from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage import Storage, open_storage, size_of
 
 
 class StorageIOManager(dg.ConfigurableIOManager):
@@ -48,12 +49,17 @@ class StorageIOManager(dg.ConfigurableIOManager):
             return load(f"{name}@{digest}" if digest else name, storage=storage)
         if keys.STREAM in what:
             digest = recorded
-        view = open_split(storage, name, split, digest) if digest else load(name, split, storage=storage)
+        digest = digest or open_version(storage, name)[0].splits[split]
+        view = open_split(storage, name, split, digest)
         return view.only(what[keys.STREAM]) if keys.STREAM in what else view
 
     def _raw(self, storage: Storage, name: str, file: str, digest: str | None) -> "OpenedRaw":
         raw = publishing.raw_record(storage, name, file)
-        if raw is None or (digest is not None and raw.sha256 != digest):
+        if raw is not None and digest is not None and raw.sha256 != digest:
+            # Another run has retrieved other bytes since; those of this one are still there, under their content.
+            size = size_of(storage, raw_key(name, file, digest))
+            raw = None if size is None else replace(raw, sha256=digest, bytes=size)
+        if raw is None:
             raise NotPrepared(f"The raw file {file} of {name} is not in {storage.url}. Materialize it first.")
         return OpenedRaw(storage, name, raw)
 
@@ -104,9 +110,9 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
     match obj:
         case StagedFile():
             return previews.of_raw(storage, obj.dataset.name, publishing.publish_raw(storage, obj.dataset, obj.staged))
-        case StagedStream(staged=StagedSplit()):
-            publishing.publish_stream(storage, obj.staged, obj.stream)
-            return previews.of_stream(storage, obj.staged.index, obj.stream)
+        case StagedStream(staged=StagedSplit() as staged):
+            publishing.publish_stream(storage, staged, obj.stream)
+            return previews.of_stream(storage, staged.index, obj.stream)
         case StagedSplit():
             digest = publishing.publish_index(storage, obj)
             return previews.of_split(open_split(storage, obj.index.dataset, obj.index.split, digest), obj.index)
@@ -123,7 +129,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
 
 
 def _event(context: dg.InputContext) -> tuple[str | None, str | None]:
-    """Return data version and index of the upstream's event in this run, else of its last one; None if there is none."""
+    """Return data version and index of the upstream's event in this run, else of its last; None if there is none."""
     run = context.step_context.run_id
     records = context.instance.fetch_materializations(context.asset_key, limit=20).records
     chosen = next((record for record in records if record.run_id == run), records[0] if records else None)

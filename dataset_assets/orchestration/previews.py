@@ -60,7 +60,7 @@ def of_split(view: Stored, index: SplitIndex) -> Metadata:
         "bytes": index.bytes,
         "sha256": digest_of(index),
         "license": index.license or "not stated",
-        "sources": dg.MetadataValue.md("\n".join(f"- {used.argument}: {used.url} `{used.sha256}`" for used in index.sources)),
+        "sources": dg.MetadataValue.md("\n".join(f"- {u.argument}: {u.url} `{u.sha256}`" for u in index.sources)),
         keys.INDEX: digest_of(index),
     }
     if index.samples:
@@ -123,7 +123,8 @@ def _table(view: View) -> str:
 def _flat(sample: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in sample.items():
-        found |= {f"{name}.{field}": item for field, item in value.items()} if isinstance(value, Mapping) else {name: value}
+        row = value if isinstance(value, Mapping) else None
+        found |= {name: value} if row is None else {f"{name}.{field}": item for field, item in row.items()}
     return found
 
 
@@ -139,7 +140,8 @@ def _cell(value: Any) -> str:
 def _histogram(view: Stored, stream: str, classes: tuple[str, ...]) -> Any:
     _, counts = class_counts(view.columns[stream], len(classes))
     longest = max(int(counts.max()), 1)
-    lines = [f"{name[:24]:<24} {count:>9,} {'█' * round(30 * count / longest)}" for name, count in zip(classes, counts.tolist())]
+    rows = zip(classes, counts.tolist())
+    lines = [f"{name[:24]:<24} {count:>9,} {'█' * round(30 * count / longest)}" for name, count in rows]
     return dg.MetadataValue.md("```\n" + "\n".join(lines[:50]) + "\n```")
 
 

@@ -40,9 +40,8 @@ def refreshing(datasets: Sequence[Dataset]) -> tuple[list[Any], list[dg.Schedule
         execution_timezone="UTC",
         description="Asks for each dataset whose refresh fell due: once per due time, and after downtime too.",
     )
-    def refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requests = list(requests_at(due, context.scheduled_execution_time))
-        yield from requests or [dg.SkipReason("No dataset has ever been due.")]
+    def refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        yield from requests_at(due, context.scheduled_execution_time)
 
     return [job], [refresh]
 
@@ -75,7 +74,8 @@ def last_due(dataset: Dataset, now: datetime) -> datetime | None:
                 found = moment
         except CronSimError as error:
             raise DefinitionError(
-                f"{dataset.name}: refresh={dataset.refresh!r} is not a cron line ({error}). Write one such as '0 3 * * 1'."
+                f"{dataset.name}: refresh={dataset.refresh!r} is not a cron line ({error}). "
+                "Write one such as '0 3 * * 1'."
             ) from error
         if found is not None:
             return found
