@@ -208,7 +208,10 @@ def test_fifty_kills_at_random_times_leave_nothing_or_all(bench: Bench) -> None:
         began = time.monotonic()
         assert in_child(lambda: prepare(bench.new)) == 0
         duration = time.monotonic() - began
-    for k in range(50):
+    # A process that was quicker than its killer is none of the fifty.
+    for k in range(250):
+        if killed == 50:
+            break
         released = k % 2 == 0
         with bench.fresh(released) as home:
             process = in_child(lambda: prepare(bench.new), wait=False)
@@ -217,7 +220,7 @@ def test_fifty_kills_at_random_times_leave_nothing_or_all(bench: Bench) -> None:
             killed += ended(process) == -signal.SIGKILL
             bench.check_after_a_fault(home, released)
             bench.check_a_plain_rerun(home)
-    assert killed >= 25
+    assert killed == 50
 
 
 def test_a_home_that_is_killed_again_and_again_still_gets_there(bench: Bench) -> None:
