@@ -156,7 +156,7 @@ def _together(states: list[str]) -> str:
 
 
 def _is_ours(name: str) -> bool:
-    return any(name.startswith(f"{prefix}.") for prefix in datasets.MODULES)
+    return any(f"{name}.".startswith(f"{prefix}.") for prefix in datasets.MODULES)
 
 
 def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:

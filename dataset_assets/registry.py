@@ -34,7 +34,8 @@ def find(name: str) -> Dataset:
     for dataset in known.values():
         if name in dataset.aliases:
             return dataset
-    raise UnknownDataset(f"No dataset is named {name}.{nearest(name, known)} List them with: dataset-assets search")
+    near = nearest(name, known, listed=False)
+    raise UnknownDataset(f"No dataset is named {name}.{near} List them with: dataset-assets search")
 
 
 def definitions(pattern: str = "*") -> list[Dataset]:

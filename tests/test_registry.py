@@ -121,12 +121,12 @@ def test_ours_come_before_a_plugins_of_the_same_name(installed: Plugins, caplog:
 
 
 def test_only_names_that_begin_as_the_plugin_said_count(installed: Plugins) -> None:
-    installed.install("greedy", 'x = made("org.greedy.x")\ny = made("org.elsewhere.y")', "org.greedy")
-    assert [dataset.name for dataset in registry.definitions("org.*")] == ["org.greedy.x"]
+    installed.install("greedy", 'x = made("test.greedy.x")\ny = made("test.elsewhere.y")', "test.greedy")
+    assert [dataset.name for dataset in registry.definitions("test.*")] == ["test.greedy.x"]
     with pytest.raises(UnknownDataset):
-        registry.find("org.elsewhere.y")
+        registry.find("test.elsewhere.y")
 
 
 def test_a_plugin_of_two_beginnings_is_listed_once(installed: Plugins) -> None:
-    installed.install("double", 'x = made("org.one.x")\ny = made("org.two.y")', "org.one", "org.two", "org")
-    assert [dataset.name for dataset in registry.definitions("org.*")] == ["org.one.x", "org.two.y"]
+    installed.install("double", 'x = made("test.one.x")\ny = made("test.two.y")', "test.one", "test.two", "test")
+    assert [dataset.name for dataset in registry.definitions("test.*")] == ["test.one.x", "test.two.y"]

@@ -2,12 +2,57 @@
 
 MODULES = {
     "au.edu.adelaide": "lee_documents",
+    "be.sidc.sunspots": "sunspots",
     "com.lecun": "mnist",
     "com.zalando": "fashion_mnist",
+    "edu.stanford.ai.imdb": "imdb",
+    "edu.toronto.cs.cifar10": "cifar10",
+    "edu.uci.ics.adult": "adult",
+    "edu.uci.ics.auto_mpg": "auto_mpg",
+    "edu.uci.ics.covertype": "covertype",
+    "edu.uci.ics.optdigits": "optdigits",
+    "edu.uci.ics.promoters": "promoters",
+    "edu.uci.ics.protein_structure": "protein_structure",
+    "edu.uci.ics.semeion": "semeion",
+    "edu.uci.ics.sms_spam": "sms_spam",
+    "edu.uci.ics.splice": "splice",
+    "edu.uci.ics.wine_quality": "wine_quality",
+    "gov.noaa.gml.co2": "co2",
+    "il.ac.technion.wordsim353": "wordsim353",
     "io.github.allisonhorst": "penguins",
+    "io.github.facebookresearch.qmnist": "qmnist",
+    "io.github.jakobovski.spoken_digits": "spoken_digits",
+    "io.github.karpathy.tiny_shakespeare": "tiny_shakespeare",
+    "io.github.rajpurkar.squad": "squad",
     "io.github.rasbt": "mnist_5k",
+    "it.unipi.di.ag_news": "ag_news",
+    "jp.ac.rois.codh.kmnist": "kmnist",
+    "org.librosa.recordings": "recordings",
+    "org.linqs.cora": "cora",
+    "org.networkx.atlas": "atlas",
+    "org.scikit_learn.breast_cancer": "breast_cancer",
+    "org.scikit_learn.diabetes": "diabetes",
+    "org.scikit_learn.digits": "digits",
+    "org.scikit_learn.iris": "iris",
+    "org.scikit_learn.photographs": "photographs",
+    "org.scikit_learn.wine": "wine",
+    "org.universaldependencies.english_ewt": "english_ewt",
 }
 """The beginning of the qualified names in a module -> that module, so that finding one imports one."""
 
-TRIED = frozenset({"au.edu.adelaide.lee_documents", "io.github.allisonhorst.penguins", "io.github.rasbt.mnist_5k"})
+TRIED = frozenset(
+    {
+        "au.edu.adelaide.lee_documents",
+        "il.ac.technion.wordsim353",
+        "io.github.allisonhorst.penguins",
+        "io.github.rasbt.mnist_5k",
+        "org.networkx.atlas",
+        "org.scikit_learn.breast_cancer",
+        "org.scikit_learn.diabetes",
+        "org.scikit_learn.digits",
+        "org.scikit_learn.iris",
+        "org.scikit_learn.photographs",
+        "org.scikit_learn.wine",
+    }
+)
 """The datasets that the tests prepare from the publisher's own bytes; the others are run on generated files only."""

@@ -42,7 +42,7 @@ class DatasetTests:
     """
 
     ends_are_seen = True
-    """Whether a raw file that is cut anywhere is told from a whole one; lines of text are not, only their digest."""
+    """Whether a raw file that is cut anywhere is told from a whole one; else it may give fewer samples, never more."""
 
     memory_bytes = 64 << 20
     """What preparing may hold at a time, beyond twenty times the raw files."""
@@ -131,12 +131,15 @@ class DatasetTests:
     def test_a_raw_file_that_ends_early_is_noticed_when_it_is_read(
         self, dataset: Dataset, raw_files: Mapping[str, bytes], server: FaultyServer, storage: LocalStorage
     ) -> None:
-        if not self.ends_are_seen:
-            pytest.skip("its files do not say where they end")
+        defined = served(dataset, server, {})
+        whole = _samples(prepare(defined, storage=LocalStorage(storage.root / "whole")))
         for name, data in raw_files.items():
             for size in (0, 1, len(data) // 2, len(data) - 1):
                 with _damaged(server, name, data[:size]):
-                    _refused(served(dataset, server, {}), storage, DecodeError)
+                    if self.ends_are_seen:
+                        _refused(defined, storage, DecodeError)
+                    else:
+                        _refused_or_fewer(defined, storage, whole)
 
     def test_its_memory_is_bounded(
         self, dataset: Dataset, raw_files: Mapping[str, bytes], server: FaultyServer, storage: LocalStorage
@@ -199,13 +202,35 @@ def _damaged(server: FaultyServer, name: str, data: bytes) -> Iterator[None]:
 
 def _refused(dataset: Dataset, storage: LocalStorage, kind: type[DatasetAssetsError]) -> None:
     """See that preparing raises an error that names the dataset, and releases nothing."""
-    # Each in a storage of its own: a file without a digest is held against its first retrieval.
-    place = LocalStorage(storage.root / str(len([*storage.root.glob("*")])))
+    place = _another(storage)
     with pytest.raises(kind) as caught:
         prepare(dataset, storage=place)
     assert dataset.name in str(caught.value)
     with pytest.raises(NotPrepared):
         load(dataset.name, storage=place)
+
+
+def _refused_or_fewer(dataset: Dataset, storage: LocalStorage, whole: Mapping[str, int]) -> None:
+    """See that preparing releases nothing, or no split with more samples than a whole file gives."""
+    place = _another(storage)
+    try:
+        made = _samples(prepare(dataset, storage=place))
+    except DatasetAssetsError as error:
+        assert dataset.name in str(error)
+        with pytest.raises(NotPrepared):
+            load(dataset.name, storage=place)
+    else:
+        assert made.keys() == whole.keys()
+        assert all(made[split] <= whole[split] for split in whole), f"{made} of {whole}"
+
+
+def _another(storage: LocalStorage) -> LocalStorage:
+    """Return a storage of its own: a file without a digest is held against its first retrieval."""
+    return LocalStorage(storage.root / str(len([*storage.root.glob("*")])))
+
+
+def _samples(views: Mapping[str, Any]) -> dict[str, int]:
+    return {split: len(view) for split, view in views.items()}
 
 
 def _check_classes(view: Any) -> None:

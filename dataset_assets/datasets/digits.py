@@ -1,0 +1,21 @@
+"""The 1,797 digits of 8 x 8 pixels that scikit-learn carries."""
+
+from dataset_assets import Array, Dataset, Split
+from dataset_assets.datasets.iris import carried
+from dataset_assets.datasets.optdigits import small_digits
+
+digits = Dataset(
+    name="org.scikit_learn.digits",
+    summary="1,797 handwritten digits, 8 x 8 grey pixels from 0 to 16: the test split of edu.uci.ics.optdigits.",
+    streams={"image": Array("uint8", (8, 8)), "label": Array("uint8", classes=tuple("0123456789"))},
+    splits={"all": Split(small_digits, table=carried("data/digits.csv.gz"))},
+    sample="image",
+    target="label",
+    license="CC-BY-4.0",  # that of the UCI repository, whose table the package copied
+    citation=(
+        "E. Alpaydin, C. Kaynak. Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998."
+    ),
+    homepage="https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset",
+    tags=("image", "digits"),
+    tasks=("classification",),
+)

@@ -1,0 +1,176 @@
+"""The members of zip and tar archives, read one at a time into memory; nothing is unpacked to the disk."""
+
+import io
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from lzma import LZMAError
+from typing import Any, BinaryIO, Iterator, Self
+
+from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, decompressed, name_of
+from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
+
+MOST = 1 << 30
+RATIO = 1_100
+"""Deflate makes no file smaller than by this."""
+
+_OUTSIDE = re.compile(r"^/|^[A-Za-z]:|\\|\x00")
+_HEADER_BYTES = 1 << 20
+_HEADERS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
+# What the standard library raises when the bytes are not an archive, or a damaged one.
+_DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError, ValueError, OSError,
+)  # fmt: skip
+
+
+class Member(io.BytesIO):
+    """A member of an archive: a file in memory. Its `name` is its path in the archive."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def zip_members(file: BinaryIO, pattern: str = "*", *, most: int = MOST) -> Iterator[Member]:
+    """Read the members of a zip archive whose paths match a pattern (`*/train/*.txt`), in the order of its directory.
+
+    Raises `DecodeError` if none matches, two have one path, or one is encrypted or damaged; `Refused` for a path that
+    leads out of the archive, a link, or a member of more than `most` bytes. Folders are passed over.
+
+    >>> archive = io.BytesIO()
+    >>> with zipfile.ZipFile(archive, "w") as made:
+    ...     made.writestr("words/a.txt", "one")
+    >>> [(member.name, member.read()) for member in zip_members(archive, "*.txt")]
+    [('words/a.txt', b'one')]
+    """
+    wanted = _Wanted(file, pattern, most)
+    with _told(file), zipfile.ZipFile(file) as archive:
+        members = [info for info in archive.infolist() if not info.is_dir() and wanted.takes(info.orig_filename)]
+        for info in members:
+            # Of the bits of a Unix mode; other systems write none.
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            wanted.check(info.orig_filename, info.file_size, kind in (0, stat.S_IFREG))
+            if info.flag_bits & 1:
+                raise DecodeError(f"{info.filename} in {name_of(file)} is encrypted. Decrypt the archive first.")
+        wanted.check_all(sum(info.file_size for info in members))
+        for info in members:
+            yield Member(_path(info.orig_filename), archive.read(info))
+
+
+def tar_members(file: BinaryIO, pattern: str = "*", *, most: int = MOST) -> Iterator[Member]:
+    """Read the members of a tar archive, compressed or not, whose paths match a pattern, in the order they lie there.
+
+    The archive is read once, to its end. Raises as `zip_members` does.
+    """
+    wanted, stream = _Wanted(file, pattern, most), decompressed(file)
+    with _told(file), tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
+        while (info := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all that it has met
+            if info.isdir() or not wanted.takes(info.name):
+                continue
+            wanted.check(info.name, info.size, info.isreg() and not info.issparse())
+            content = archive.extractfile(info)
+            yield Member(_path(info.name), content.read() if content else b"")
+        wanted.check_all()
+        _read_to_the_end(file, archive.fileobj)
+
+
+class _Wanted:
+    """Which members of an archive are given, and what they must be."""
+
+    def __init__(self, file: BinaryIO, pattern: str, most: int) -> None:
+        self.archive, self.pattern, self.most, self.size = name_of(file), pattern, most, _size(file)
+        self.paths: set[str] = set()
+
+    def takes(self, name: str) -> bool:
+        return fnmatchcase(_path(name), self.pattern)
+
+    def check(self, name: str, size: int, plain: bool) -> None:
+        """See that a member is a file of its own, inside the archive, and not too large."""
+        path = _path(name)
+        if path in self.paths:
+            raise DecodeError(f"{self.archive} has two members named {path!r}. {RETRIEVE_AGAIN}")
+        self.paths.add(path)
+        if not plain:
+            raise Refused(
+                f"{path!r} in {self.archive} is a link, a device or a file with holes, no plain file. Leave it out by "
+                "the pattern."
+            )
+        if _OUTSIDE.search(path) or any(part in ("", ".", "..") for part in path.split("/")):
+            raise Refused(
+                f"{self.archive} has a member named {name!r}, which leads out of it. Do not use this archive."
+            )
+        if not 0 <= size <= self.most:
+            raise Refused(
+                f"{path!r} in {self.archive} says that it has {size} bytes; {self.most} are allowed. If that is what "
+                "its publisher says as well, pass the members' `most`."
+            )
+
+    def check_all(self, total: int = 0) -> None:
+        """See that there was a member, and that all of them can have come from so small a file."""
+        if not self.paths:
+            raise DecodeError(f"{self.archive} has no member that matches {self.pattern!r}. Check the pattern.")
+        if total > max(self.most, RATIO * self.size):
+            raise Refused(
+                f"The members of {self.archive} say that they have {total} bytes, of {self.size}: more than can be "
+                "packed. Do not use this archive."
+            )
+
+
+class _Strict(tarfile.TarInfo):
+    """A header of a tar archive. The standard library takes a damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        if found.size < 0 or (found.type in _HEADERS and found.size > _HEADER_BYTES):
+            raise tarfile.ReadError(f"a header of {found.size} bytes")
+        return found
+
+
+def _path(name: str) -> str:
+    return name.removeprefix("./")
+
+
+def _size(file: BinaryIO) -> int:
+    start = file.tell()
+    size = file.seek(0, io.SEEK_END) - start
+    file.seek(start)
+    return size
+
+
+def _read_to_the_end(file: BinaryIO, rest: Any) -> None:
+    """Read what is after the last member: zeros, or the archive is one of several; a checksum is at the very end."""
+    while data := rest.read(1 << 16):
+        if data.strip(b"\0"):
+            raise DecodeError(f"{name_of(file)} goes on after the end of its archive. Take it apart first.")
+
+
+@contextmanager
+def _told(file: BinaryIO) -> Iterator[None]:
+    """Turn what the standard library raises of a bad archive into an error of ours."""
+    try:
+        yield
+    except DatasetAssetsError:
+        raise
+    except _DAMAGE as error:
+        if getattr(error, "errno", None) is not None:  # the file could not be read; bzip2 says its damage without
+            raise
+        raise DecodeError(
+            f"{name_of(file)} is no whole archive ({str(error).rstrip('.') or type(error).__name__}). {RETRIEVE_AGAIN}"
+        ) from error
