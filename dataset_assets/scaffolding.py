@@ -73,7 +73,7 @@ OFFER = '''\
 To have it found by its name, offer it in the pyproject.toml of your package, and install that (pip install -e .):
 
 [project.entry-points."dataset_assets.datasets"]
-"{prefix}" = "{place}"'''
+"{name}" = "{place}"'''
 
 
 def scaffold(name: str, folder: Path) -> list[Path]:
@@ -108,7 +108,7 @@ def module_name(name: str) -> str:
 
 def entry_point(name: str, folder: Path) -> str:
     """Say which lines make the definition known wherever its package is installed."""
-    return OFFER.format(prefix=name.rpartition(".")[0], place=_place(folder, module_name(name)))
+    return OFFER.format(name=name, place=_place(folder, module_name(name)))
 
 
 def _place(folder: Path, module: str) -> str:

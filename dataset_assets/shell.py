@@ -1,16 +1,21 @@
 """What every verb of the command line has: options, where its words go, how its errors are told, completion."""
 
 import functools
+import io
 import json
 import logging
 import os
 import sys
-from contextlib import redirect_stdout, suppress
-from typing import Any, Callable
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 import click
 
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import DatasetAssetsError, StorageError
+
+if TYPE_CHECKING:
+    from dataset_assets.progress import Progress
+    from dataset_assets.storage import Storage
 
 NAME = "dataset-assets"
 INTERRUPTED = 130
@@ -62,6 +67,9 @@ class State:
     def __init__(self) -> None:
         self.verbose, self.quiet, self.debug = 0, False, False
         self.out = sys.stdout
+        # Better an escape than an error, where a terminal cannot say what a dataset is called.
+        if isinstance(self.out, io.TextIOWrapper):
+            self.out.reconfigure(errors="backslashreplace")
 
     def say(self, text: str) -> None:
         """Tell the user something that is not data."""
@@ -71,10 +79,14 @@ class State:
     def show(self, text: str) -> None:
         """Print data."""
         try:
-            click.echo(text, file=self.out)
-        except BrokenPipeError:
-            # Who read it has seen enough; and Python would complain once more when it flushes at its end.
+            if self.out is not None:  # else it was closed
+                click.echo(text, file=self.out)
+        except OSError as error:
+            # What is still held would be written, and complained of, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
+            # Who left a pipe has seen enough.
+            if not isinstance(error, BrokenPipeError):
+                raise StorageError(error.errno, f"The output cannot be written: {error.strerror}.") from error
 
     def show_json(self, document: Any) -> None:
         """Print data as the one document on stdout."""
@@ -132,6 +144,35 @@ def verb(function: Callable[..., None]) -> Any:
             function(state, **arguments)
 
     return with_loudness(prepared)
+
+
+def go_light() -> None:
+    """Say that nothing of what follows is linear algebra."""
+    # Else numpy would start threads for it that spin: half of its start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def opened(url: str | None) -> "Storage":
+    """Open the storage that was asked for, or that of the settings."""
+    from dataset_assets.settings import settings
+    from dataset_assets.storage import open_storage
+
+    return open_storage(settings(storage=url).storage)
+
+
+@contextmanager
+def bars(state: State) -> Iterator["Progress | None"]:
+    """Give what draws progress, if there is a terminal to draw on."""
+    if state.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from dataset_assets.progress import Bars
+
+    drawn = Bars(sys.stderr)
+    try:
+        yield drawn
+    finally:
+        drawn.close()
 
 
 def completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

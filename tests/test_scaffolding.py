@@ -27,7 +27,7 @@ def test_the_written_test_passes_as_written(line: CommandLine, tmp_path: Path) -
     assert "pytest test_birds.py" in found.stderr
     ran = ran_in(tmp_path, line, "test_birds.py")
     assert ran.returncode == 0, ran.stdout
-    assert "failed" not in ran.stdout and "8 passed" in ran.stdout
+    assert "failed" not in ran.stdout and "9 passed" in ran.stdout and "skipped" not in ran.stdout
 
 
 def test_with_the_lines_it_says_to_add_the_dataset_is_found_and_prepared(line: CommandLine, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_with_the_lines_it_says_to_add_the_dataset_is_found_and_prepared(line: C
     said = line.run("new", "com.example.birds", "--folder", str(package)).stderr
     lines = said[said.index("[project.entry-points") :]
     assert lines.splitlines() == [
-        '[project.entry-points."dataset_assets.datasets"]', '"com.example" = "aviary.birds"',
+        '[project.entry-points."dataset_assets.datasets"]', '"com.example.birds" = "aviary.birds"',
     ]  # fmt: skip
     (package.parent / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -83,5 +83,5 @@ def test_a_module_in_packages_is_named_by_all_of_them(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     for folder in (inner, inner.parent):
         (folder / "__init__.py").touch()
-    assert '"com.example" = "outer.inner.birds"' in entry_point("com.example.birds", inner)
-    assert '"com.example" = "birds"' in entry_point("com.example.birds", tmp_path)
+    assert '"com.example.birds" = "outer.inner.birds"' in entry_point("com.example.birds", inner)
+    assert '"com.example.birds" = "birds"' in entry_point("com.example.birds", tmp_path)
