@@ -266,8 +266,9 @@ def test_the_ui_ends_without_orphans_also_while_it_starts(number: signal.Signals
         [*COMMAND, "ui", "--port", str(free_port())], cwd=tmp_path, env=line.environment, stderr=subprocess.PIPE
     )
     try:
-        while not (sessions := sessions_begun_by(process.pid)) and process.poll() is None:
+        while process.poll() is None and not any("dagster" in row for row in living_in(sessions_begun_by(process.pid))):
             time.sleep(0.05)
+        sessions = sessions_begun_by(process.pid)
         time.sleep(1)
         process.send_signal(number)
         assert process.wait(30) == 0

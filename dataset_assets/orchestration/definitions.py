@@ -7,6 +7,7 @@ import dagster as dg
 
 from dataset_assets import registry
 from dataset_assets.definition import Dataset
+from dataset_assets.errors import UnknownDataset, nearest
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -17,9 +18,10 @@ def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] =
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
     `storage` is a URL; without one the settings decide. Merge them into a project with
-    `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
+    `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
+    pattern that matches none.
     """
-    chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.definitions(pattern)}
+    chosen = {dataset.name: dataset for pattern in patterns for dataset in _matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
@@ -30,6 +32,13 @@ def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] =
     )
 
 
+def _matching(pattern: str) -> list[Dataset]:
+    if found := registry.definitions(pattern):
+        return found
+    known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
+    raise UnknownDataset(f"No dataset matches {pattern!r}.{known} List them with: dataset-assets search")
+
+
 @functools.cache
 def _connector(storage: str) -> StorageIOManager:
     # Dagster merges definitions that have one and the same resource, but not two equal ones.
@@ -38,7 +47,7 @@ def _connector(storage: str) -> StorageIOManager:
 
 def _job(dataset: Dataset) -> Any:
     selection = dg.AssetSelection.assets(keys.key(dataset.name)).upstream()
-    return dg.define_asset_job(keys.op_name(dataset.name, "job"), selection)
+    return dg.define_asset_job(keys.job_name(dataset.name), selection)
 
 
 @dg.definitions

@@ -5,23 +5,24 @@ dataset as a mapping of views. What is opened is named by the digest of this run
 sees half of somebody else's release.
 """
 
-from dataclasses import replace
-from typing import Any, BinaryIO, Mapping
+from typing import Any, Mapping
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from dataset_assets import publishing
 from dataset_assets.definition import Dataset, RemoteFile
 from dataset_assets.errors import NotPrepared
 from dataset_assets.index import SplitIndex, Version, digest_of, raw_key
-from dataset_assets.loading import load, open_split, open_version
-from dataset_assets.making import RawFile, StagedSplit
+from dataset_assets.loading import load, open_split
+from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.orchestration import keys, previews
-from dataset_assets.orchestration.staged import Made, Release, StagedFile, StagedStream
-from dataset_assets.publishing import current_version
+from dataset_assets.orchestration.failing import no_vain_retries
+from dataset_assets.orchestration.history import Event, upstream_event
+from dataset_assets.orchestration.staged import Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.retrieval import Source
 from dataset_assets.settings import settings
 from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.views import View
 
 
 class StorageIOManager(dg.ConfigurableIOManager):
@@ -35,33 +36,22 @@ class StorageIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what was staged, and describe it."""
-        storage = self.opened()
-        context.add_output_metadata(_publish(storage, obj))
+        with no_vain_retries():
+            context.add_output_metadata(_publish(self.opened(), obj))
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Open an asset by the digest of this run's upstream event."""
+        """Open an asset by the digest of this run's upstream event; without any event, the version that is released."""
         what = context.upstream_output.definition_metadata if context.upstream_output else context.definition_metadata
-        storage, (digest, recorded) = self.opened(), _event(context)
-        name, split = what[keys.DATASET], what.get(keys.SPLIT)
-        if keys.FILE in what:
-            return self._raw(storage, name, what[keys.FILE], digest)
-        if split is None:
-            return load(f"{name}@{digest}" if digest else name, storage=storage)
-        if keys.STREAM in what:
-            digest = recorded
-        digest = digest or open_version(storage, name)[0].splits[split]
-        view = open_split(storage, name, split, digest)
-        return view.only(what[keys.STREAM]) if keys.STREAM in what else view
-
-    def _raw(self, storage: Storage, name: str, file: str, digest: str | None) -> "OpenedRaw":
-        raw = publishing.raw_record(storage, name, file)
-        if raw is not None and digest is not None and raw.sha256 != digest:
-            # Another run has retrieved other bytes since; those of this one are still there, under their content.
-            size = size_of(storage, raw_key(name, file, digest))
-            raw = None if size is None else replace(raw, sha256=digest, bytes=size)
-        if raw is None:
-            raise NotPrepared(f"The raw file {file} of {name} is not in {storage.url}. Materialize it first.")
-        return OpenedRaw(storage, name, raw)
+        with no_vain_retries():
+            storage, event = self.opened(), upstream_event(context)
+            if keys.FILE in what:
+                return _opened_raw(storage, what[keys.DATASET], what[keys.FILE], event)
+            if keys.SPLIT not in what:
+                name = what[keys.DATASET]
+                return load(f"{name}@{event.version}" if event else name, storage=storage)
+            view = _opened_split(storage, what, event)
+            # Only the release needs more than the view: to know what its run found released.
+            return Upstream(view, _began(event)) if context.op_def.name == keys.op_name(what[keys.DATASET]) else view
 
     # What bodies ask before they work: they never touch a storage themselves.
 
@@ -73,6 +63,10 @@ class StorageIOManager(dg.ConfigurableIOManager):
         """Return what was recorded when this very URL was first retrieved."""
         return publishing.recorded_raw(self.opened(), dataset, file)
 
+    def check_raw(self, dataset: Dataset, raw: RawFile) -> None:
+        """Hash a stored raw file; raise `DigestMismatch` if it is not what was stored, `NotPrepared` if it is gone."""
+        publishing.check_raw(self.opened(), dataset, raw)
+
     def made_raw(self, dataset: Dataset, file: str, recipe: str) -> RawFile | None:
         """Return a stored derived file that was made by this recipe."""
         return publishing.made_raw(self.opened(), dataset, file, recipe)
@@ -82,9 +76,16 @@ class StorageIOManager(dg.ConfigurableIOManager):
         made = publishing.made_split(self.opened(), dataset, split, recipe)
         return made[0] if made else None
 
+    def released(self, dataset: Dataset, recipe: str) -> Version | None:
+        """Return the released version, if it is of this recipe."""
+        current, _, _ = publishing.current_version(self.opened(), dataset.name)
+        return current if current and current.recipe == recipe else None
+
     def pointer(self, dataset: Dataset) -> str | None:
         """Return the digest of the pointer to the current version, for a later release."""
-        return current_version(self.opened(), dataset.name)[2]
+        return publishing.current_version(self.opened(), dataset.name)[2]
+
+    # What bodies store besides their outputs.
 
     def keep(self, refused: "StagedSplit | Version") -> str:
         """Store what may not be released, so that it can be looked at by its digest."""
@@ -93,29 +94,46 @@ class StorageIOManager(dg.ConfigurableIOManager):
             return publishing.publish_version(storage, refused)
         return publishing.publish_split(storage, refused)
 
+    def mend(self, dataset: Dataset, staged: StagedRaw) -> None:
+        """Store a raw file anew whose bytes were damaged, or gone, since its own step."""
+        publishing.publish_raw(self.opened(), dataset, staged)
 
-class OpenedRaw:
-    """A raw file as an input: what is known of it, and `open()`."""
 
-    def __init__(self, storage: Storage, dataset: str, raw: RawFile) -> None:
-        self.storage, self.dataset, self.raw = storage, dataset, raw
+def _opened_raw(storage: Storage, name: str, file: str, event: Event | None) -> OpenedRaw:
+    raw = publishing.raw_record(storage, name, file)
+    if event and (raw is None or raw.sha256 != event.version):
+        # Another run has retrieved other bytes since; those of this one are still there, under their digest.
+        size = size_of(storage, raw_key(name, file, event.version))
+        raw = None if size is None else RawFile(file, event.version, size, "", None, Source(""))
+    if raw is None:
+        raise NotPrepared(f"The raw file {file} of {name} is not in {storage.url}. Materialize it first.")
+    return OpenedRaw(storage, name, raw, bool(event and event.ours and event.get(keys.ARRIVED)), _began(event))
 
-    def open(self) -> BinaryIO:
-        """Open the file: seekable, read-only, read when asked."""
-        return self.storage.get(raw_key(self.dataset, self.raw.name, self.raw.sha256))
+
+def _opened_split(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
+    name, split, stream = what[keys.DATASET], what[keys.SPLIT], what.get(keys.STREAM)
+    index = event and (event.get(keys.INDEX) if stream else event.version)
+    view: View = open_split(storage, name, split, index) if index else load(name, split, storage=storage)
+    return view.only(stream) if stream else view
+
+
+def _began(event: Event | None) -> str | None:
+    found = event.get(keys.POINTER) if event and event.ours else None
+    return None if found is None else str(found)
 
 
 def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
     """Publish one staged thing; what a maker found already made is only described."""
     match obj:
         case StagedFile():
-            return previews.of_raw(storage, obj.dataset.name, publishing.publish_raw(storage, obj.dataset, obj.staged))
+            raw = publishing.publish_raw(storage, obj.dataset, obj.staged)
+            return previews.of_raw(storage, obj.dataset.name, raw) | {keys.ARRIVED: True}
         case StagedStream(staged=StagedSplit() as staged):
             publishing.publish_stream(storage, staged, obj.stream)
             return previews.of_stream(storage, staged.index, obj.stream)
         case StagedSplit():
-            digest = publishing.publish_index(storage, obj)
-            return previews.of_split(open_split(storage, obj.index.dataset, obj.index.split, digest), obj.index)
+            publishing.publish_index(storage, obj)
+            return _described(storage, obj.index)
         case Release():
             digest = publishing.release(storage, obj.version, obj.expected)
             return previews.of_version(storage, obj.version, digest)
@@ -124,19 +142,9 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
         case StagedStream(staged=Made(what=SplitIndex() as index)):
             return previews.of_stream(storage, index, obj.stream)
         case Made(what=SplitIndex() as index):
-            return previews.of_split(open_split(storage, index.dataset, index.split, digest_of(index)), index)
+            return _described(storage, index)
     raise TypeError(f"the IO manager of dataset_assets stores its own assets, not a {type(obj).__name__}")
 
 
-def _event(context: dg.InputContext) -> tuple[str | None, str | None]:
-    """Return data version and index of the upstream's event in this run, else of its last; None if there is none."""
-    run = context.step_context.run_id
-    records = context.instance.fetch_materializations(context.asset_key, limit=20).records
-    chosen = next((record for record in records if record.run_id == run), records[0] if records else None)
-    if chosen is None or chosen.asset_materialization is None:
-        return None, None
-    event = chosen.asset_materialization
-    index = event.metadata.get(keys.INDEX)
-    return (event.tags or {}).get(DATA_VERSION_TAG), str(index.value) if index else None
-
-
+def _described(storage: Storage, index: SplitIndex) -> Mapping[str, Any]:
+    return previews.of_split(open_split(storage, index.dataset, index.split, digest_of(index)), index)

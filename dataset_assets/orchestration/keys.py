@@ -11,8 +11,17 @@ IO = "dataset_io"
 DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset", "split", "stream", "file"))
 """Metadata of an asset's definition that says what it is."""
 
+REFRESH = "dataset_assets/refresh"
+"""Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""
+
 INDEX = "dataset_assets/index"
 """Metadata of a materialisation: the digest of the split's index."""
+
+POINTER = "dataset_assets/pointer"
+"""Metadata of a materialisation: the dataset's pointer when its run began with it; empty where there was none."""
+
+ARRIVED = "dataset_assets/arrived"
+"""Metadata of a raw file's materialisation: whether it was hashed and stored just then."""
 
 
 def key(dataset: str, *rest: str) -> dg.AssetKey:
@@ -28,6 +37,11 @@ def group(dataset: str, *rest: str) -> str:
 def op_name(dataset: str, *rest: str) -> str:
     """Return a name for the step that makes something; no two datasets give the same one."""
     return "__".join(key_parts(dataset, *rest))
+
+
+def job_name(dataset: str) -> str:
+    """Return a name for the job of a dataset that none of its steps has, whatever its splits are called."""
+    return f"dataset_assets__{op_name(dataset)}"
 
 
 def stream_version(stream: StoredStream) -> str:

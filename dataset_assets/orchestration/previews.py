@@ -1,25 +1,29 @@
 """What the UI shows of an asset: pictures or first rows, class histogram, schema, bytes, digest, source, licence."""
 
-import base64
-import io
-from typing import Any, Mapping
+from itertools import zip_longest
+from typing import Any, Iterator, Mapping, Sequence
 
 import dagster as dg
-import numpy as np
 
 from dataset_assets.checking import class_counts, described
 from dataset_assets.index import SplitIndex, StoredStream, Version, digest_of, raw_key, stream_key
 from dataset_assets.making import RawFile
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.markdown import escaped, table
+from dataset_assets.orchestration.pictures import sheet_of
+from dataset_assets.retrieval import redacted
 from dataset_assets.storage import Storage
 from dataset_assets.views import Stored, View
 
-GRID = 8
-PIXELS = 48
-ROWS = 8
 # The event log holds metadata twice, and the UI loads it whole.
 LONGEST = 28_000
-TEXT = 120
+PICTURES = 32
+ROWS = 8
+READ_BYTES = 16 << 20
+CLASSES = 50
+SOURCES = 50
+COLUMNS = 16
+SCHEMA = 200
 
 Metadata = dict[str, Any]
 
@@ -27,7 +31,7 @@ Metadata = dict[str, Any]
 def of_raw(storage: Storage, dataset: str, raw: RawFile) -> Metadata:
     """Describe a raw file."""
     found: Metadata = {
-        "dagster/uri": f"{storage.url}/{raw_key(dataset, raw.name, raw.sha256)}",
+        "dagster/uri": f"{redacted(storage.url)}/{raw_key(dataset, raw.name, raw.sha256)}",
         "bytes": raw.bytes,
         "sha256": raw.sha256,
         "source": _link(raw.url),
@@ -42,7 +46,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
     found = index.streams[stream]
     first = stream_key(index.dataset, index.split, stream, found.files[0].sha256, found.suffix)
     return {
-        "dagster/uri": f"{storage.url}/{first}",
+        "dagster/uri": f"{redacted(storage.url)}/{first}",
         "dagster/row_count": index.samples,
         "type": described(found),
         "bytes": found.bytes,
@@ -53,20 +57,20 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
 
 
 def of_split(view: Stored, index: SplitIndex) -> Metadata:
-    """Describe a split, with a picture of its first samples."""
+    """Describe a split, with a look at its first samples."""
     found: Metadata = {
         "dagster/row_count": index.samples,
         "dagster/column_schema": _schema(index.streams),
         "bytes": index.bytes,
         "sha256": digest_of(index),
         "license": index.license or "not stated",
-        "sources": dg.MetadataValue.md("\n".join(f"- {u.argument}: {u.url} `{u.sha256}`" for u in index.sources)),
+        "sources": dg.MetadataValue.md(_sources(index)),
         keys.INDEX: digest_of(index),
     }
     if index.samples:
-        found["first samples"] = dg.MetadataValue.md(first_samples(view))
-    for stream, classes in view.origin.classes.items():
-        found[f"classes of {stream}"] = _histogram(view, stream, classes)
+        found["first samples"] = dg.MetadataValue.md(_tried(first_samples, view))
+    for stream, classes in [*view.origin.classes.items()][:COLUMNS]:
+        found[f"classes of {stream}"] = dg.MetadataValue.md(_tried(_histogram, view, stream, classes))
     return found
 
 
@@ -74,80 +78,95 @@ def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
     """Describe a release."""
     return {
         "version": digest,
-        "storage": storage.url,
+        "storage": redacted(storage.url),
         "splits": dg.MetadataValue.json(dict(version.splits)),
         "open it": dg.MetadataValue.md(f'```python\nload("{version.dataset}@{digest}")\n```'),
     }
 
 
 def first_samples(view: View) -> str:
-    """Return markdown of the first samples: a grid if there are pictures, a table of the rest."""
-    parts = []
-    some = view[: GRID * 4]
-    rows = some.rows(slice(0, len(some)))
-    for name, block in rows.items():
-        if (pictures := as_pictures(block)) is not None:
-            parts.append(f"![{name}](data:image/png;base64,{base64.b64encode(_grid(pictures)).decode()})")
-    parts.append(_table(view[:ROWS]))
-    return "\n\n".join(part for part in parts if len(part) <= LONGEST)
+    """Return markdown of the first samples: a sheet for each stream of pictures, and a table of all streams."""
+    sheets, left = [], LONGEST
+    for stream in view.streams:
+        uri = sheet_of(_first(view, stream, PICTURES), left)
+        if uri is not None:
+            sheets.append(f"![{stream}]({uri})")
+            left -= len(uri)
+    return "\n\n".join([*sheets, _rows(view)])
 
 
-def as_pictures(block: Any) -> Any:
-    """Return a block as pictures of shape (n, height, width) or (n, height, width, 3), or None if it holds none."""
-    if not isinstance(block, np.ndarray) or block.dtype != np.uint8:
-        return None
-    grey, colour = block.ndim == 3, block.ndim == 4 and block.shape[3] == 3
-    return block if (grey or colour) and min(block.shape[1:3]) >= 4 else None
+def _rows(view: View) -> str:
+    """Return a table of the first rows; the fields of a stream that has some are columns of their own."""
+    columns: dict[str, list[Any]] = {}
+    for stream in view.streams[: COLUMNS + 1]:
+        values = [sample[stream] for sample in view.only(stream)[: _count(view, stream, ROWS)]]
+        columns |= dict(_columns(view, stream, values))
+    names = [*columns][:COLUMNS]
+    lines = [*zip_longest(*(columns[name] for name in names), fillvalue="too large to be shown")]
+    hidden = len(columns) + max(len(view.streams) - COLUMNS - 1, 0) - len(names)
+    return table(names, lines) + (f"\n\nand {hidden} more columns" if hidden > 0 else "")
 
 
-def _grid(pictures: Any) -> bytes:
-    from PIL import Image
-
-    across = min(GRID, len(pictures))
-    sheet = Image.new("RGB", (across * PIXELS, -(-len(pictures) // across) * PIXELS), "white")
-    for k, picture in enumerate(pictures):
-        tile = Image.fromarray(np.ascontiguousarray(picture)).resize((PIXELS - 2, PIXELS - 2))
-        sheet.paste(tile.convert("RGB"), (k % across * PIXELS, k // across * PIXELS))
-    out = io.BytesIO()
-    sheet.quantize(64).save(out, "PNG", optimize=True)
-    return out.getvalue()
+def _columns(view: View, stream: str, values: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    if values and isinstance(values[0], Mapping):
+        for field in [*values[0]][: COLUMNS + 1]:
+            yield f"{stream}.{field}", [value[field] for value in values]
+        return
+    yield stream, [_named(value, view.origin.classes.get(stream, ())) for value in values]
 
 
-def _table(view: View) -> str:
-    rows = [_flat(sample) for sample in view]
-    names = list(rows[0]) if rows else []
-    lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * len(names)]
-    return "\n".join([*lines, *("| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows)])
+def _named(value: Any, classes: Sequence[str]) -> Any:
+    """Return a label with its class."""
+    known = isinstance(value, int) and 0 <= value < len(classes)
+    return f"{value} {classes[value]}" if known else value
 
 
-def _flat(sample: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in sample.items():
-        row = value if isinstance(value, Mapping) else None
-        found |= {name: value} if row is None else {f"{name}.{field}": item for field, item in row.items()}
-    return found
+def _first(view: View, stream: str, most: int) -> Any:
+    """Return a block of the first values of a stream; an empty one if they are large."""
+    count = _count(view, stream, most)
+    return view.rows_of([stream], slice(0, count))[stream] if count else []
 
 
-def _cell(value: Any) -> str:
-    """Return a value as the text of a markdown cell; what it holds is shown, never interpreted."""
-    if isinstance(value, np.ndarray) and value.size > 8:
-        value = f"{value.dtype} {'x'.join(map(str, value.shape))}, {value.min()} to {value.max()}"
-    text = " ".join(str(value).split())
-    text = text if len(text) <= TEXT else text[: TEXT - 3] + "..."
-    return "".join(f"&#{ord(c)};" if c in "|<>&`*_[]!\\" else c for c in text)
+def _count(view: View, stream: str, most: int) -> int:
+    """Return how many of the first values may be read for a look."""
+    return min(len(view), most, int(READ_BYTES / view.row_bytes([stream])))
 
 
-def _histogram(view: Stored, stream: str, classes: tuple[str, ...]) -> Any:
+def _histogram(view: Stored, stream: str, classes: Sequence[str]) -> str:
     _, counts = class_counts(view.columns[stream], len(classes))
-    longest = max(int(counts.max()), 1)
-    rows = zip(classes, counts.tolist())
-    lines = [f"{name[:24]:<24} {count:>9,} {'█' * round(30 * count / longest)}" for name, count in rows]
-    return dg.MetadataValue.md("```\n" + "\n".join(lines[:50]) + "\n```")
+    longest = max(counts.tolist(), default=0) or 1
+    shown = [(name, f"{n:,}", "█" * round(30 * n / longest)) for name, n in zip(classes[:CLASSES], counts.tolist())]
+    more = f"\n\nand {len(classes) - CLASSES} more classes" if len(classes) > CLASSES else ""
+    return table(["class", "samples", ""], shown) + more
+
+
+def _tried(show: Any, *arguments: Any) -> str:
+    # A look at the data is never worth the loss of the data.
+    try:
+        found: str = show(*arguments)
+        return found
+    except Exception as error:
+        return escaped(f"could not be shown: {type(error).__name__}: {error}")
+
+
+def _sources(index: SplitIndex) -> str:
+    lines = [f"- {escaped(used.argument)}: {escaped(used.url)} `{used.sha256}`" for used in index.sources]
+    return "\n".join([*lines[:SOURCES], *([f"- and {len(lines) - SOURCES} more"] if len(lines) > SOURCES else [])])
 
 
 def _schema(streams: Mapping[str, StoredStream]) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, described(stream)) for name, stream in streams.items()])
+    columns = [dg.TableColumn(name, kind) for name, stream in streams.items() for name, kind in _typed(name, stream)]
+    return dg.TableSchema(columns[:SCHEMA])
+
+
+def _typed(name: str, stream: StoredStream) -> Iterator[tuple[str, str]]:
+    fields = stream.parameters.get("fields")
+    if not fields:
+        yield name, described(stream)
+    for field, kind in (fields or [])[:SCHEMA]:
+        yield f"{name}.{field}"[:SCHEMA], str(kind)[:SCHEMA]
 
 
 def _link(url: str) -> Any:
-    return dg.MetadataValue.url(url) if url.startswith(("http://", "https://")) else dg.MetadataValue.text(url)
+    shown = redacted(url)
+    return dg.MetadataValue.url(shown) if shown.startswith(("http://", "https://")) else dg.MetadataValue.text(shown)

@@ -1,10 +1,11 @@
 """Scheduled refresh: one schedule asks, every minute, which datasets fell due, and has each asked for anew once.
 
 A run that carries `REFRESH` asks the sources of its raw files whether they changed. Stopped until it is switched on.
+The schedule and its job are the same for all definitions of a project, however often it adopts some of ours.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 from cronsim import CronSim, CronSimError
@@ -13,73 +14,82 @@ from dataset_assets.definition import Dataset
 from dataset_assets.errors import DefinitionError
 from dataset_assets.orchestration import keys
 
-REFRESH = "dataset_assets/refresh"
+REFRESH = keys.REFRESH
 """The tag of a run that asks sources whether they changed."""
+
+DUE = "dataset_assets/due"
+"""The tag of a run that the schedule asked for: which dataset was due, and when."""
 
 JOB = "dataset_assets_refresh"
 SCHEDULE = "dataset_assets_refresh_schedule"
 
-# A line's last due time is looked for in ever longer spans: most lines are due within a day.
-_SPANS = [timedelta(hours=2), timedelta(days=2), timedelta(days=32), timedelta(days=366), timedelta(days=5 * 366)]
+_REFRESHED = dg.AssetSelection.tag(REFRESH, "true")
+
+refresh_job = dg.define_asset_job(
+    JOB,
+    _REFRESHED.upstream(),
+    tags={REFRESH: "true"},
+    description="Asks the sources of datasets whether they changed, and makes what uses those that did.",
+)
+
+
+@dg.schedule(
+    name=SCHEDULE,
+    job=refresh_job,
+    cron_schedule="* * * * *",
+    execution_timezone="UTC",
+    description="Asks for each dataset whose refresh fell due: once per due time, and after downtime too.",
+)
+def refresh_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for the datasets of the project that fell due."""
+    assert context.repository_def is not None  # Dagster always gives it where a project is loaded
+    graph = context.repository_def.asset_graph
+    lines = {key: str(graph.get(key).metadata[REFRESH]) for key in _REFRESHED.resolve(graph)}
+    due = unasked(lines, context.scheduled_execution_time, context.instance)
+    for key, moment in due.items():
+        yield _request(key, moment, sorted(dg.AssetSelection.assets(key).upstream().resolve(graph)))
+    if not due:
+        yield dg.SkipReason("No dataset fell due.")
 
 
 def refreshing(datasets: Sequence[Dataset]) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
-    """Return the job and the schedule that refresh those of the datasets that say when; none if none does."""
-    due = [dataset for dataset in datasets if dataset.refresh]
-    if not due:
-        return [], []
-    for dataset in due:
-        last_due(dataset, datetime.now(UTC))
-    selection = dg.AssetSelection.assets(*(keys.key(dataset.name) for dataset in due)).upstream()
-    job = dg.define_asset_job(JOB, selection, tags={REFRESH: "true"})
-
-    @dg.schedule(
-        name=SCHEDULE,
-        job=job,
-        cron_schedule="* * * * *",
-        execution_timezone="UTC",
-        description="Asks for each dataset whose refresh fell due: once per due time, and after downtime too.",
-    )
-    def refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        yield from requests_at(due, context.scheduled_execution_time)
-
-    return [job], [refresh]
-
-
-def requests_at(datasets: Sequence[Dataset], now: datetime) -> Iterator[dg.RunRequest]:
-    """Yield a request for the last due time of each dataset.
-
-    Its run key names that time, and Dagster starts a run of one key only once; so the state is Dagster's own history.
-    """
-    for dataset in datasets:
-        due = last_due(dataset, now)
-        if due is not None:
-            yield dg.RunRequest(
-                run_key=f"{dataset.name}@{due.isoformat()}",
-                asset_selection=_assets(dataset),
-                tags={REFRESH: "true", "dataset_assets/due": due.strftime("%Y-%m-%dT%H.%M")},
-            )
-
-
-def last_due(dataset: Dataset, now: datetime) -> datetime | None:
-    """Return when a dataset's refresh was last due, in UTC; None if it never was in five years."""
-    assert dataset.refresh is not None
-    now = now.astimezone(UTC)
-    for span in _SPANS:
-        found = None
+    """Return the job and the schedule, if any of the datasets says when it is refreshed."""
+    lines = {dataset.name: dataset.refresh for dataset in datasets if dataset.refresh}
+    for name, line in lines.items():
         try:
-            for moment in CronSim(dataset.refresh, now - span):
-                if moment > now:
-                    break
-                found = moment
+            last_due(line, datetime.now(UTC))
         except CronSimError as error:
             raise DefinitionError(
-                f"{dataset.name}: refresh={dataset.refresh!r} is not a cron line ({error}). "
-                "Write one such as '0 3 * * 1'."
+                f"{name}: refresh={line!r} is not a cron line ({error}). Write one such as '0 3 * * 1'."
             ) from error
-        if found is not None:
-            return found
-    return None
+    return ([refresh_job], [refresh_schedule]) if lines else ([], [])
+
+
+def unasked(
+    lines: Mapping[dg.AssetKey, str], now: datetime, instance: dg.DagsterInstance
+) -> dict[dg.AssetKey, datetime]:
+    """Return when those datasets were last due that were not asked for since.
+
+    One that never was asked for is not due before it was made. The state is Dagster's own history: the runs that were
+    asked for, by their tags, and the time of the last materialisation.
+    """
+    last = {key: moment for key, line in lines.items() if (moment := last_due(line, now))}
+    asked = _values(instance, DUE, [due_tag(key, moment) for key, moment in last.items()])
+    last = {key: moment for key, moment in last.items() if due_tag(key, moment) not in asked}
+    fresh = {key for key, made in _last_made(instance, last).items() if made >= last[key]}
+    once = _values(instance, keys.DATASET, [_name(key) for key in fresh])
+    return {key: moment for key, moment in last.items() if key not in fresh or _name(key) in once}
+
+
+def last_due(line: str, now: datetime) -> datetime | None:
+    """Return when a cron line was last due, in UTC; None if it never was in fifty years."""
+    found: datetime | None = next(CronSim(line, now.astimezone(UTC) + timedelta(seconds=1), reverse=True), None)
+    return found
+
+
+def due_tag(key: dg.AssetKey, moment: datetime) -> str:
+    """Return the tag of the run that is asked for because a dataset was due."""
+    return f"{_name(key)}@{moment.strftime('%Y-%m-%dT%H:%MZ')}"
 
 
 def is_refresh(context: dg.AssetExecutionContext) -> bool:
@@ -87,8 +97,27 @@ def is_refresh(context: dg.AssetExecutionContext) -> bool:
     return context.run.tags.get(REFRESH) == "true"
 
 
-def _assets(dataset: Dataset) -> list[dg.AssetKey]:
-    splits = [keys.key(dataset.name, split) for split in dataset.splits]
-    streams = [keys.key(dataset.name, split, stream) for split in dataset.splits for stream in dataset.streams]
-    raw = [keys.key(dataset.name, "raw", name) for name, file in dataset.files.items() if getattr(file, "keep", True)]
-    return [*raw, *streams, *splits, keys.key(dataset.name)]
+def _request(key: dg.AssetKey, moment: datetime, assets: Sequence[dg.AssetKey]) -> dg.RunRequest:
+    # The run key keeps a tick that is evaluated again from starting the same run twice.
+    tag = due_tag(key, moment)
+    return dg.RunRequest(
+        run_key=tag, asset_selection=assets, tags={REFRESH: "true", DUE: tag, keys.DATASET: _name(key)}
+    )
+
+
+def _name(key: dg.AssetKey) -> str:
+    return ".".join(key.path)
+
+
+def _values(instance: dg.DagsterInstance, tag: str, values: Sequence[str]) -> set[str]:
+    """Return those values of a tag that some run has."""
+    found = instance.get_run_records(dg.RunsFilter(tags={tag: values})) if values else []
+    return {record.dagster_run.tags[tag] for record in found}
+
+
+def _last_made(instance: dg.DagsterInstance, asked: Iterable[dg.AssetKey]) -> dict[dg.AssetKey, datetime]:
+    """Return when each dataset was last materialised, if it ever was."""
+    wanted = list(asked)
+    records = instance.get_asset_records(wanted) if wanted else []
+    entries = [(record.asset_entry.asset_key, record.asset_entry.last_materialization) for record in records]
+    return {key: datetime.fromtimestamp(event.timestamp, UTC) for key, event in entries if event}

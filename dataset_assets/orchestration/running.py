@@ -22,6 +22,7 @@ from dataset_assets import files
 from dataset_assets.definition import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.progress import Progress, watched_by
 from dataset_assets.settings import ENVIRONMENT, settings
 from dataset_assets.storage import Storage
@@ -49,8 +50,10 @@ OVERRIDES = {
 }
 
 
-def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None) -> str:
+def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None, refresh: bool = False) -> str:
     """Materialize all assets of a dataset with its run kept in the history; return the run's id.
+
+    With `refresh` the sources are asked whether they changed, as by the schedule.
 
     Raises what a maker raised, or `CheckFailed` when a check refused the release.
     """
@@ -60,6 +63,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
             [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
             instance=instance,
             resources=defined.resources,
+            tags={REFRESH: "true"} if refresh else None,
             # Dagster would print every event; whoever wants them finds them in the history.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -82,14 +86,10 @@ def _errors_of_ours() -> Iterator[None]:
 def serve(port: int, storage: str, say: Callable[[str], None]) -> None:
     """Serve the web UI on 127.0.0.1 until it is interrupted. Raises `Conflict` if the port is taken."""
     _check_port(port)
-    with history() as home:
+    with _interrupted_by_any_end(), history() as home:
         say(f"data:    {storage}\nhistory: {home}")
         options = ["-m", MODULE, "-h", HOST, "-p", str(port), "--log-level", "warning"]
-        command = [sys.executable, "-m", "dagster", "dev", *options]
-        # In a session of its own, so that Ctrl-C comes to us alone and Dagster is ended in order; and not in the user's
-        # folder, whose modules and .env it would take for its own.
-        process = subprocess.Popen(command, env=_environment(home, storage), cwd=home, start_new_session=True)
-        with _interrupted_by_any_end(), _ended(process):
+        with _begun([sys.executable, "-m", "dagster", "dev", *options], home, _environment(home, storage)) as process:
             try:
                 _await(process, port)
                 say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
@@ -196,10 +196,15 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 @contextmanager
-def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """At the end of the block end the process, and all that it started."""
+def _begun(command: list[str], folder: Path, environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """Begin a process, and at the end of the block end it and all that it started.
+
+    It has a session of its own, so that Ctrl-C comes to us alone and it is ended in order; and not the user's folder,
+    whose modules and .env it would take for its own.
+    """
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
     try:
-        yield
+        yield process
     finally:
         try:
             process.send_signal(signal.SIGINT)

@@ -1,10 +1,13 @@
-"""What bodies hand to the IO manager: staged work, or the word that it is already there."""
+"""What bodies and the IO manager hand each other: staged work, the word that it is there already, opened inputs."""
 
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from dataset_assets.definition import Dataset
-from dataset_assets.index import SplitIndex, Version
+from dataset_assets.index import SplitIndex, Version, raw_key
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
+from dataset_assets.storage import Storage
+from dataset_assets.views import Stored
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,32 @@ class StagedStream:
 
 @dataclass(frozen=True)
 class Release:
-    """A version that passed its checks; `expected` is the pointer that was read before."""
+    """A version that passed its checks; `expected` is the pointer that was read when its run began."""
 
     version: Version
     expected: str | None
+
+
+@dataclass(frozen=True)
+class OpenedRaw:
+    """A raw file as an input: what is known of it, and `open()`."""
+
+    storage: Storage
+    dataset: str
+    raw: RawFile
+    hashed: bool = False
+    """Whether this run hashed its bytes and stored them."""
+    began: str | None = None
+    """The dataset's pointer when the run began that made it, if that is this run; empty: there was none."""
+
+    def open(self) -> BinaryIO:
+        """Open the file: seekable, read-only, read when asked."""
+        return self.storage.get(raw_key(self.dataset, self.raw.name, self.raw.sha256))
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A split as the release takes it; `began` is as that of `OpenedRaw`."""
+
+    view: Stored
+    began: str | None

@@ -1,0 +1,53 @@
+"""What Dagster's history says of an asset: the event of the run that made it for this one, else its last one."""
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+import dagster as dg
+
+VERSION = "dagster/data_version"
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Event:
+    """A materialisation: its data version, its metadata, and whether it belongs to the run that asks."""
+
+    version: str
+    metadata: Mapping[str, Any]
+    ours: bool
+
+    def get(self, key: str) -> Any:
+        """Return the value of a metadata entry; None where there is none."""
+        return self.metadata[key].value if key in self.metadata else None
+
+
+def upstream_event(context: dg.InputContext) -> Event | None:
+    """Return the event that an input stands for; None where the history has none."""
+    run = _maker(context)
+    cursor = None
+    while True:
+        page = context.instance.fetch_materializations(context.asset_key, limit=PAGE if run else 1, cursor=cursor)
+        for record in page.records:
+            if run in (None, record.run_id):
+                return _event(record, ours=run is not None)
+        if not page.has_more or not page.cursor:
+            break
+        cursor = page.cursor
+    return None
+
+
+def _maker(context: dg.InputContext) -> str | None:
+    """Return the run that made the input for this one: itself, or the one that it is a retry of; None: neither did."""
+    try:
+        run = context.upstream_output.run_id if context.upstream_output else ""
+    except dg.DagsterInvariantViolationError:  # a retry of runs none of which made it
+        return None
+    # An input from outside the run has a placeholder for an id, which no run has.
+    return run if run and context.instance.get_run_by_id(run) else None
+
+
+def _event(record: dg.EventLogRecord, ours: bool) -> Event | None:
+    event = record.asset_materialization
+    version = (event.tags or {}).get(VERSION) if event else None
+    return Event(version, event.metadata, ours) if event and version else None

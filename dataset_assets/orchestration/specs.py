@@ -1,0 +1,104 @@
+"""What the UI says of each asset before it is made: key, group, description, owners, tags, kinds, code version."""
+
+import re
+from functools import lru_cache
+from typing import Any, Iterable, Mapping
+
+import dagster as dg
+
+from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
+from dataset_assets.inputs import File
+from dataset_assets.orchestration import keys
+from dataset_assets.recipe import derived_recipe, release_code, split_code
+from dataset_assets.retrieval import redacted
+
+_OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+LONGEST_TAG = 63
+
+
+def raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
+    """Describe a retrieved file, or a derived one that is kept."""
+    made = f"Retrieved from {redacted(file.urls[0])}." if isinstance(file, RemoteFile) else _derived(file)
+    return dg.AssetSpec(
+        keys.key(dataset.name, "raw", file.identifier),
+        deps=list(deps),
+        description=f"{made} Stored as it is, under its sha256.",
+        group_name=keys.group(dataset.name, "raw"),
+        metadata=_metadata(dataset, {keys.FILE: file.identifier}),
+        code_version=_file_code(file),
+        kinds={"file"},
+    )
+
+
+def split_specs(dataset: Dataset, split: str, raw: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
+    """Describe a split's streams, and the split."""
+    code, group, deps = split_code(dataset, split), keys.group(dataset.name, split), list(raw)
+    streams = [
+        dg.AssetSpec(
+            keys.key(dataset.name, split, stream),
+            deps=deps,
+            description=f"Stream {stream} of {dataset.name}, split {split}.",
+            group_name=group,
+            metadata=_metadata(dataset, {keys.SPLIT: split, keys.STREAM: stream}),
+            code_version=code,
+            kinds={tag_of(kind.name)},
+        )
+        for stream, kind in dataset.streams.items()
+    ]
+    index = dg.AssetSpec(
+        keys.key(dataset.name, split),
+        deps=[spec.key for spec in streams],
+        description=(
+            f"Split {split} of {dataset.name}: the index of its streams. It stands after them because it is written "
+            "after the data; a split exists when its index does."
+        ),
+        skippable=True,
+        group_name=group,
+        metadata=_metadata(dataset, {keys.SPLIT: split}),
+        code_version=code,
+        kinds={"split"},
+    )
+    return [*streams, index]
+
+
+def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
+    """Describe the dataset itself."""
+    owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
+    others = ", ".join(owner for owner in dataset.owners if owner not in owners)
+    facts = {"Licence": dataset.license, "Homepage": dataset.homepage, "Cite": dataset.citation, "Owners": others}
+    lines = [f"**{name}**: {value}" for name, value in facts.items() if value]
+    last = "Materializing it checks all splits together and releases them."
+    return dg.AssetSpec(
+        keys.key(dataset.name),
+        deps=[keys.key(dataset.name, split) for split in dataset.splits],
+        description="\n\n".join([dataset.summary, *lines, last]),
+        skippable=True,
+        group_name=keys.group(dataset.name),
+        metadata=_metadata(dataset, {keys.REFRESH: dataset.refresh} if dataset.refresh else {}),
+        owners=owners,
+        tags={f"dataset_assets/{tag_of(tag)}": "" for tag in dataset.tags}
+        | ({keys.REFRESH: "true"} if dataset.refresh else {}),
+        code_version=release_code(dataset),
+        kinds={"dataset"},
+    )
+
+
+@lru_cache
+def tag_of(word: str) -> str:
+    """Return a word as Dagster allows it for a tag or a kind: other characters as `_`, not longer than 63."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", word)[:LONGEST_TAG] or "_"
+
+
+def _metadata(dataset: Dataset, more: Mapping[str, str]) -> dict[str, Any]:
+    # This key is what AssetSpec.with_io_manager_key sets; setting it at once saves a copy of each spec.
+    return {"dagster/io_manager_key": keys.IO, keys.DATASET: dataset.name, **more}
+
+
+def _derived(file: DerivedFile) -> str:
+    return f"Made by {file.function.__qualname__}."
+
+
+def _file_code(file: File) -> str:
+    if isinstance(file, DerivedFile):
+        return derived_recipe(file, {})
+    return file.digest or redacted(file.urls[0])

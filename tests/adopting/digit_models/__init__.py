@@ -1,0 +1,1 @@
+"""A Dagster project of its own that trains on datasets of another package."""

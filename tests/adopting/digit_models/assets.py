@@ -1,0 +1,48 @@
+"""Assets that are made of a split, a stream, a whole dataset and a raw file."""
+
+import gzip
+from typing import Any, Mapping
+
+import dagster as dg
+import numpy as np
+
+from dataset_assets import View
+
+MNIST = ["io", "github", "rasbt", "mnist_5k"]
+PENGUINS = ["io", "github", "allisonhorst", "penguins"]
+
+
+@dg.asset(ins={"mnist_train": dg.AssetIn([*MNIST, "train"])})
+def model(mnist_train: View) -> Any:
+    """The mean picture of each digit."""
+    block = mnist_train.rows(slice(0, len(mnist_train)))
+    return np.stack([block["image"][block["label"] == digit].mean(axis=0) for digit in range(10)])
+
+
+@dg.asset(ins={"mnist_test": dg.AssetIn([*MNIST, "test"])})
+def accuracy(model: Any, mnist_test: View) -> float:
+    """The share of digits that are nearest to the mean picture of their class."""
+    right = 0
+    for sample in mnist_test:
+        distances = ((model - sample["image"]) ** 2).sum(axis=(1, 2))
+        right += int(distances.argmin() == sample["label"])
+    return right / len(mnist_test)
+
+
+@dg.asset(ins={"labels": dg.AssetIn([*MNIST, "test", "label"])})
+def balance(labels: View) -> list[int]:
+    """How many there are of each digit."""
+    return [int(n) for n in np.bincount([sample["label"] for sample in labels], minlength=10)]
+
+
+@dg.asset(ins={"mnist": dg.AssetIn(MNIST), "penguins": dg.AssetIn(PENGUINS)})
+def sizes(mnist: Mapping[str, View], penguins: Mapping[str, View]) -> dict[str, int]:
+    """How many samples each split has."""
+    return {f"{view.dataset} {split}": len(view) for views in (mnist, penguins) for split, view in views.items()}
+
+
+@dg.asset(ins={"table": dg.AssetIn([*MNIST, "raw", "mnist_5k_csv_gz"])})
+def first_line(table: Any) -> str:
+    """The beginning of the file as it was published."""
+    with table.open() as packed, gzip.open(packed) as lines:
+        return str(lines.readline().decode())[:20]
