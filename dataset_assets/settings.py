@@ -26,6 +26,9 @@ class Settings:
     offline: bool = False
     keep_versions: int = 3
     grace_days: int = 7
+    cache_bytes: int = 64 << 30
+    fetch: str = "files"
+    stall_seconds: int = 300
 
     @property
     def scratch(self) -> Path:
@@ -176,6 +179,15 @@ def _at_least(least: int) -> Callable[[Any, _Source], int]:
     return read
 
 
+def _one_of(*words: str) -> Callable[[Any, _Source], str]:
+    def read(value: Any, source: _Source) -> str:
+        if value not in words:
+            raise TypeError(" or ".join(words))
+        return str(value)
+
+    return read
+
+
 _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "home": _folder,
     "storage": _url,
@@ -183,4 +195,7 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "offline": _switch,
     "keep_versions": _at_least(1),
     "grace_days": _at_least(0),
+    "cache_bytes": _at_least(1),
+    "fetch": _one_of("files", "ranges"),
+    "stall_seconds": _at_least(0),
 }

@@ -9,8 +9,12 @@ from typing import Callable, Iterator
 
 import pytest
 import tiny
+from servers import azurite, postgres, proxy, seaweed, secantus
 
 from dataset_assets.definition import Dataset
+from dataset_assets.storage import MemoryStorage, Storage, open_storage
+
+__all__ = ["azurite", "postgres", "proxy", "seaweed", "secantus"]
 
 MEMORY = Path("/dev/shm")
 
@@ -49,6 +53,24 @@ def dataset(folder: Path) -> Dataset:
     return tiny.tiny(url(folder))
 
 
+@pytest.fixture(params=["local", "memory", "sqlite"])
+def another(request: pytest.FixtureRequest, fast_path: Path) -> Storage:
+    """An empty storage besides that of the home, of each kind that needs no server."""
+    places = {"local": fast_path / "another", "memory": MemoryStorage(), "sqlite": f"sqlite:///{fast_path}/another.db"}
+    return open_storage(places[request.param])
+
+
+@pytest.fixture(params=["seaweed", "azurite", "postgres", "secantus"])
+def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """An empty storage on each kind of server."""
+    place = request.getfixturevalue(request.param)
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    unique = f"k{os.urandom(4).hex()}"
+    ends = {"postgres": f"?schema={unique}", "secantus": f"keeping?bucket={unique}"}
+    return open_storage(place.url + ends.get(request.param, unique))
+
+
 @pytest.fixture
 def look() -> Callable[[Path], dict[str, tuple[int, int, int, str]]]:
     """A function that tells of each file below a folder its inode, time of change, size and sha256."""
@@ -67,3 +89,8 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             found[str(path.relative_to(folder))] = (info.st_ino, info.st_mtime_ns, info.st_size, digest)
     return found
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the pictures of the web UI be kept: pytest tests/test_web_ui.py --pictures docs/pictures."""
+    parser.addoption("--pictures", default="", help="the folder in which pictures of the web UI are kept")

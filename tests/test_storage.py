@@ -433,7 +433,7 @@ def test_folders_open_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "url, says",
     [
-        ("s3://key:pa55@bucket/x", "No storage connector opens 's3' URLs. There are: file, memory."),
+        ("gopher://key:pa55@bucket/x", "No storage connector opens 'gopher' URLs. There are: file, memory, s3,"),
         ("fiel:///data", "No storage connector opens 'fiel' URLs. Did you mean 'file'?"),
         ("data/assets", "'data/assets' is neither a URL nor an absolute path."),
         ("", "'' is neither"),

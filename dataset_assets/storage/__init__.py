@@ -1,4 +1,4 @@
-"""Storage connectors: keys and bytes, in a folder, in memory, or where a connector of your own keeps them."""
+"""Storage connectors: keys and bytes, in a folder, in memory, in a bucket, in a database, or in a place of yours."""
 
 import re
 from importlib import import_module
@@ -9,13 +9,20 @@ from dataset_assets import plugins
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.local import LocalStorage
 from dataset_assets.storage.memory import MemoryStorage
-from dataset_assets.storage.seam import Storage, check_key, size_of
+from dataset_assets.storage.seam import Stat, Storage, check_key, size_of
 
-__all__ = ["CONNECTORS", "LocalStorage", "MemoryStorage", "Storage", "check_key", "open_storage", "size_of"]
+__all__ = ["CONNECTORS", "LocalStorage", "MemoryStorage", "Stat", "Storage", "check_key", "open_storage", "size_of"]
 
 CONNECTORS: dict[str, str] = {
     "file": "dataset_assets.storage.local:open_local",
     "memory": "dataset_assets.storage.memory:open_memory",
+    "s3": "dataset_assets.storage.object_store:open_bucket",
+    "gs": "dataset_assets.storage.object_store:open_bucket",
+    "az": "dataset_assets.storage.object_store:open_bucket",
+    "sqlite": "dataset_assets.storage.sqlite:open_sqlite",
+    "postgresql": "dataset_assets.storage.postgres:open_postgres",
+    "postgresql+psycopg2": "dataset_assets.storage.postgres:open_postgres",
+    "mongodb": "dataset_assets.storage.mongodb:open_mongodb",
 }
 """What opens the URLs of each scheme, as `module:callable`; imported when one of them is opened. A plugin adds its
 own by an entry point of the group `dataset_assets.storages`."""
@@ -34,6 +41,9 @@ def open_storage(url: str | Path | Storage) -> Storage:
     return LocalStorage(url) if url.startswith(("/", "~")) else _connected(url)
 
 
+_EXTRAS = {"object_store": "object-store", "postgres": "sql", "mongodb": "mongodb"}
+
+
 def _connected(url: str) -> Storage:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
     if scheme is None:
@@ -42,9 +52,21 @@ def _connected(url: str) -> Storage:
     place = CONNECTORS.get(scheme[1].lower())
     if place is not None:
         module, _, name = place.partition(":")
-        opener: Any = getattr(import_module(module), name)
+        opener: Any = getattr(_imported(module, scheme[1]), name)
     elif (opener := plugins.provided("storages", scheme[1].lower())) is None:
         known = nearest(scheme[1], [*CONNECTORS, *plugins.names("storages")])
         raise UsageError(f"No storage connector opens {scheme[1]!r} URLs.{known}")
     opened: Storage = opener(url)
     return opened
+
+
+def _imported(module: str, scheme: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(module.rpartition(".")[2])
+        if extra is None:
+            raise
+        raise UsageError(
+            f"{scheme}: URLs need the package {error.name}. Install it with: pip install 'dataset_assets[{extra}]'"
+        ) from None

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import io
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
@@ -13,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from dataset_assets import files
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
-from dataset_assets.storage.seam import check_key
+from dataset_assets.storage.seam import Stat, check_key
 
 DAY_SECONDS = 86_400.0
 
@@ -32,6 +33,7 @@ class LocalStorage:
         if "\0" in str(self.root):
             raise UsageError(f"{str(root)[:80]!r} cannot be a folder. Name one without a NUL in it.")
         self.url = self.root.as_uri()
+        self._root = os.fspath(self.root)
         self.lock_seconds = lock_seconds
         self._swept: set[Path] = set()
 
@@ -40,7 +42,7 @@ class LocalStorage:
         with files.reported(path):
             # What is no plain file is no object; and opening a named pipe would wait for ever.
             if not path.is_file():
-                raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+                raise self._absent(key)
             return open(path, "rb")
 
     def put(self, key: str, source: Path | bytes) -> None:
@@ -55,6 +57,14 @@ class LocalStorage:
         path = self._path(key)
         with files.reported(path):
             return path.is_file()
+
+    def stat(self, key: str) -> Stat:
+        path = self._path(key)
+        with files.reported(path):
+            if not path.is_file():
+                raise self._absent(key)
+            found = path.stat()
+            return Stat(found.st_size, found.st_mtime)
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
@@ -78,13 +88,20 @@ class LocalStorage:
             self._store(path, new)
             return True
 
+    def _absent(self, key: str) -> FileNotFoundError:
+        return FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
+        if _has_link(self._root, key):
+            self._check_inside(path, key)
+        return path
+
+    def _check_inside(self, path: Path, key: str) -> None:
         real = Path(os.path.realpath(path))
         # By components: /data/assets-old is not below /data/assets.
         if not real.is_relative_to(os.path.realpath(self.root)):
             raise Refused(f"{key} in {self.url} is linked to {real}, outside of it. Remove the link, or open {real}.")
-        return path
 
     def _store(self, path: Path, source: Path | bytes) -> None:
         files.make_folder(path.parent)
@@ -99,6 +116,22 @@ class LocalStorage:
             # Also after success: renaming a link over another link to the same file does nothing, and leaves both.
             with suppress(OSError):
                 files.remove(part)
+
+
+def _has_link(root: str, key: str) -> bool:
+    """Say whether a part of a key is a link, from the first one on; what is not there yet has none below it."""
+    path = root
+    for part in key.split("/"):
+        path = f"{path}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            # Such as a name that is too long: who uses the path says so.
+            return True
+    return False
 
 
 def open_local(url: str) -> LocalStorage:

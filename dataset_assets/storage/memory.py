@@ -5,16 +5,17 @@ import hashlib
 import io
 import os
 import threading
+import time
 from pathlib import Path
 from typing import BinaryIO, Iterator
 from weakref import WeakValueDictionary
 
 from dataset_assets import files
-from dataset_assets.storage.seam import check_key
+from dataset_assets.storage.seam import Stat, check_key
 
 
-class _Objects(dict[str, bytes]):
-    """A dict to which weak references can be made."""
+class _Objects(dict[str, tuple[bytes, float]]):
+    """Each object's bytes and when it was put, in a dict to which weak references can be made."""
 
 
 _STORES: WeakValueDictionary[str, _Objects] = WeakValueDictionary()
@@ -39,19 +40,20 @@ class MemoryStorage:
         self._objects = _objects_of(self.name, keep=bool(name))
 
     def get(self, key: str) -> BinaryIO:
-        data = self._objects.get(check_key(key))
-        if data is None:
-            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return io.BytesIO(data)
+        return io.BytesIO(self._found(key)[0])
 
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
         data = _read(source)
         with _WRITING:
-            self._objects[key] = data
+            self._objects[key] = data, time.time()
 
     def exists(self, key: str) -> bool:
         return check_key(key) in self._objects
+
+    def stat(self, key: str) -> Stat:
+        data, modified = self._found(key)
+        return Stat(len(data), modified)
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = f"{check_key(prefix)}/" if prefix else ""
@@ -65,10 +67,17 @@ class MemoryStorage:
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
         with _WRITING:
-            if _digest(self._objects.get(key)) != expected:
+            held = self._objects.get(key)
+            if (held and hashlib.sha256(held[0]).hexdigest()) != expected:
                 return False
-            self._objects[key] = bytes(new)
+            self._objects[key] = bytes(new), time.time()
             return True
+
+    def _found(self, key: str) -> tuple[bytes, float]:
+        found = self._objects.get(check_key(key))
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return found
 
 
 def open_memory(url: str) -> MemoryStorage:
@@ -91,7 +100,3 @@ def _read(source: Path | bytes) -> bytes:
         return bytes(source)
     with files.reported(source):
         return source.read_bytes()
-
-
-def _digest(data: bytes | None) -> str | None:
-    return None if data is None else hashlib.sha256(data).hexdigest()

@@ -1,12 +1,20 @@
-"""The seam to every store: keys and bytes, six verbs, one conformance suite (`dataset_assets.testing.StorageTests`)."""
+"""The seam to every store: keys and bytes, seven verbs, one suite of tests (`dataset_assets.testing.StorageTests`)."""
 
 import re
 from pathlib import Path
-from typing import BinaryIO, Iterator, Protocol, runtime_checkable
+from typing import BinaryIO, Iterator, NamedTuple, Protocol, runtime_checkable
 
 from dataset_assets.errors import NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class Stat(NamedTuple):
+    """What a storage knows of an object without reading it."""
+
+    bytes: int
+    modified: float
+    """When it was last put or swapped, in seconds since 1970, by the clock of the store."""
 
 
 @runtime_checkable
@@ -29,6 +37,10 @@ class Storage(Protocol):
 
     def exists(self, key: str) -> bool:
         """Say whether the object is there."""
+        ...
+
+    def stat(self, key: str) -> Stat:
+        """Return the object's size and when it was last put, in one request. Raises FileNotFoundError."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -57,7 +69,6 @@ def check_key(key: str) -> str:
 def size_of(storage: Storage, key: str) -> int | None:
     """Return how many bytes an object has, or None if it is not there."""
     try:
-        with storage.get(key) as file:
-            return file.seek(0, 2)
+        return storage.stat(key).bytes
     except FileNotFoundError:
         return None

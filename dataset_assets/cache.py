@@ -1,0 +1,278 @@
+"""The cache: files of remote storages, whole, on this machine's disk, named by their content, for all its processes.
+
+Each object is fetched by one process while the others wait for it, is hashed as it arrives, and has its name when all
+of it is there. What is opened is a plain local file, which formats map and forked workers may read. Locks only save
+work: where they lock nothing, an object is fetched twice and is whole all the same. When there is no room, what was not
+opened for the longest time goes first; who has a file open or mapped keeps it.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Callable, Iterator, TypeVar
+
+from dataset_assets import files
+from dataset_assets.errors import DigestMismatch, NoSpace, StorageError, StoreUnavailable
+from dataset_assets.settings import settings
+from dataset_assets.storage import Storage
+from dataset_assets.storage.opened import Changed
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+PATIENCE_SECONDS = 60.0
+_ABANDONED_SECONDS = 600.0
+_POLL_SECONDS = 0.02
+_PAUSE_SECONDS = 0.1
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
+
+
+def open_cached(storage: Storage, key: str, sha256: str, size: int) -> BinaryIO:
+    """Open an object by its content: in the cache if the storage says that it is `cached`, else in the storage.
+
+    A store that does not answer is waited for as long as the setting `stall_seconds` says. Raises `StoreUnavailable`
+    then, `NoSpace` if the object is larger than `cache_bytes`, `DigestMismatch` if other bytes arrive,
+    FileNotFoundError if there is no such object.
+    """
+    return _cache_of(storage, size).open(storage, key, sha256, size) if is_cached(storage) else storage.get(key)
+
+
+def drop_damaged(storage: Storage, sha256: str) -> None:
+    """Remove the copy of an object if it is not what its name says."""
+    path = settings().cache / sha256
+    with suppress(FileNotFoundError):
+        if is_cached(storage) and files.sha256_of(path) != sha256:
+            files.remove(path)
+
+
+def is_cached(storage: Storage) -> bool:
+    """Say whether files of a storage are read through the cache: it has none on this machine."""
+    return bool(getattr(storage, "cached", False))
+
+
+def _cache_of(storage: Storage, size: int) -> "Cache":
+    chosen = settings()
+    if size > chosen.cache_bytes:
+        raise NoSpace(
+            errno.EFBIG,
+            f"A file of {storage.url} has {size} bytes, and the cache may hold {chosen.cache_bytes}. Set "
+            f"DATASET_ASSETS_CACHE_BYTES to {size} or more, or prepare it with a smaller file_bytes.",
+        )
+    return Cache(chosen.cache, chosen.cache_bytes, stall=chosen.stall_seconds)
+
+
+def patiently(act: Callable[[], T], seconds: float, progress: Callable[[], int] = lambda: 0) -> T:
+    """Act until the store answers; raise `StoreUnavailable` when there was no progress for so many seconds."""
+    seen, since, pause = progress(), time.monotonic(), _PAUSE_SECONDS
+    while True:
+        try:
+            return act()
+        except StoreUnavailable as error:
+            if progress() != seen:
+                seen, since, pause = progress(), time.monotonic(), _PAUSE_SECONDS
+            if time.monotonic() - since + pause > seconds:
+                error.add_note(f"It was asked again for {seconds:g} s, as the setting stall_seconds says.")
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 5)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of copies that may hold so many bytes, those included that are being fetched."""
+
+    folder: Path
+    limit: int
+    patience: float = PATIENCE_SECONDS
+    stall: float = 0
+
+    def open(self, storage: Storage, key: str, sha256: str, size: int) -> BinaryIO:
+        """Open the copy of an object; fetch it if it is not there."""
+        path = self.folder / sha256
+        if (file := _found(path, size)) is not None:
+            return file
+        self._make()
+        with _turn(path, self.patience):
+            return _found(path, size) or self._fetched(storage, key, path, size)
+
+    def _fetched(self, storage: Storage, key: str, path: Path, size: int) -> BinaryIO:
+        part = self._room(path, size)
+        try:
+            with part:
+                found = _filled(part, storage, key, self.stall)
+            if found != path.name:
+                raise DigestMismatch(
+                    f"{key} in {storage.url} has sha256 {found}, not that of its name. The copy was discarded; delete "
+                    "the object and prepare the dataset again."
+                )
+            # Opened before it has its name: from then on it may be evicted.
+            file = open(part.path, "rb")  # noqa: SIM115 -- the caller's
+            files.replace(part.path, path)
+            return file
+        except FileNotFoundError as error:
+            if error.filename != str(part.path):
+                raise
+        finally:
+            part.discard()
+            with suppress(OSError):
+                files.remove(part.path)
+        raise StorageError(errno.ENOENT, f"{part.path} was taken away while it was written. Open the dataset again.")
+
+    def _room(self, path: Path, size: int) -> files.Written:
+        """Begin a copy when there is room for all of it; its name reserves that."""
+        until = time.monotonic() + self.patience
+        while time.monotonic() < until:
+            with _turn(self.folder / "room", self.patience):
+                if self._has_room(size):
+                    name = f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part"
+                    return files.Written(self.folder / name)
+            time.sleep(_POLL_SECONDS)
+        raise NoSpace(
+            errno.ENOSPC,
+            f"The cache {self.folder} may hold {self.limit} bytes, and others are fetching that much. Set "
+            "DATASET_ASSETS_CACHE_BYTES to more, or try again later.",
+        )
+
+    def _has_room(self, size: int) -> bool:
+        """Evict what was not opened for the longest time until so many bytes more may be held."""
+        kept, reserved = self._entries()
+        over = sum(entry[1] for entry in kept) + reserved + size - self.limit
+        for _, bytes_, path in sorted(kept):
+            if over <= 0:
+                break
+            over -= bytes_ if _evicted(path) else 0
+        return over <= 0
+
+    def _entries(self) -> tuple[list[tuple[int, int, Path]], int]:
+        """Return time, size and path of each copy, and how much is reserved for those that are being written."""
+        kept, reserved = [], 0
+        for entry in os.scandir(self.folder):
+            with suppress(FileNotFoundError):
+                if entry.name.endswith(".part"):
+                    reserved += 0 if _abandoned(entry) else int(entry.name.split(".")[-2])
+                elif len(entry.name) == 64:
+                    info = entry.stat()
+                    kept.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+        return kept, reserved
+
+    def _make(self) -> None:
+        if not self.folder.is_dir():
+            files.make_folder(self.folder)
+            with suppress(OSError), files.Written(self.folder / "CACHEDIR.TAG") as tag:
+                tag.write(_TAG)
+
+
+def _found(path: Path, size: int) -> BinaryIO | None:
+    """Open a copy, which is then the last one to be evicted; None if it is not there, or not whole."""
+    with files.reported(path):
+        try:
+            file = open(path, "rb")  # noqa: SIM115 -- the caller's
+        except FileNotFoundError:
+            return None
+    if os.fstat(file.fileno()).st_size != size:
+        file.close()
+        return None
+    # The cache may be somebody else's, or on a disk that cannot be written.
+    with suppress(OSError):
+        os.utime(file.fileno())
+    return file
+
+
+def _filled(part: files.Written, storage: Storage, key: str, stall: float) -> str:
+    """Copy an object and return the sha256 of what arrived; begin anew if it is replaced meanwhile."""
+    for left in reversed(range(ATTEMPTS)):
+        digest = hashlib.sha256()
+        try:
+            patiently(partial(_copy, part, storage, key, digest), stall, part.tell)
+            return digest.hexdigest()
+        except Changed:
+            if not left:
+                raise
+            part.restart()
+    raise AssertionError
+
+
+def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Hash") -> None:
+    """Copy an object from where an earlier attempt ended."""
+    with storage.get(key) as source:
+        if part.tell():
+            source.seek(part.tell())
+        for chunk in files.chunks_of(source):
+            part.write(chunk)
+            digest.update(chunk)
+
+
+def _abandoned(entry: "os.DirEntry[str]") -> bool:
+    """Remove what a killed process left."""
+    old = time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
+    if old:
+        files.remove(Path(entry.path))
+    return old
+
+
+def _evicted(path: Path) -> bool:
+    """Remove a copy, unless somebody is just about to publish and open it."""
+    lock = _lock_of(path)
+    with open(lock, "ab") as file:
+        if not _taken(file):
+            return False
+        files.remove(path)
+        files.remove(lock)
+        return True
+
+
+@contextmanager
+def _turn(path: Path, patience: float) -> Iterator[None]:
+    """Hold the kernel's lock for a file, which dies with its holder; go on without it if the holder does nothing."""
+    with files.reported(path):
+        file = open(_lock_of(path), "ab")  # noqa: SIM115 -- closed below
+    with file:
+        _wait(file, path, patience)
+        try:
+            yield
+        finally:
+            # Closing is not enough: a child forked meanwhile has the file open too, and would keep the lock.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _wait(file: BinaryIO, path: Path, patience: float) -> None:
+    seen, since = None, time.monotonic()
+    while not _taken(file):
+        written = _written(path)
+        if written != seen:
+            seen, since = written, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _written(path: Path) -> list[int]:
+    """Return how much was written of each copy that is being made of an object."""
+    found = []
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        with suppress(FileNotFoundError):
+            found.append(part.stat().st_size)
+    return found
+
+
+def _taken(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")

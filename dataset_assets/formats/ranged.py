@@ -1,0 +1,69 @@
+"""Rows of an array that stays in a store: each read asks for the bytes of its rows and no others."""
+
+import math
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dataset_assets.errors import DecodeError
+from dataset_assets.formats.dtypes import AnyArray, Dtype
+from dataset_assets.formats.npy import layout_of
+from dataset_assets.formats.seam import name_of
+from dataset_assets.samples import Indices, check_rows
+
+RANGE_BYTES = 8 << 20
+
+
+def in_store(file: BinaryIO) -> bool:
+    """Say whether an open file is in a store that gives parts of it (`dataset_assets.storage.opened.Ranges`)."""
+    return hasattr(getattr(file, "raw", None), "ranges")
+
+
+def rows_in(file: BinaryIO) -> "RangedRows":
+    """Return the rows of a `.npy` file in a store. Raises `DecodeError`."""
+    dtype, shape, start = layout_of(file)
+    size, expected = file.seek(0, 2), start + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        raise DecodeError(f"{name_of(file)} has {size} bytes; its header says {expected}.")
+    return RangedRows(file, dtype, shape, start)
+
+
+class RangedRows:
+    """A stream of arrays, as a column; the file is kept open."""
+
+    def __init__(self, file: BinaryIO, dtype: Dtype, shape: tuple[int, ...], start: int) -> None:
+        self.file, self.dtype, self.shape, self.start = file, dtype, shape, start
+        self.row_bytes = math.prod(shape[1:]) * dtype.itemsize
+        self._plain = len(shape) == 1 and dtype.kind in "biuf"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, i: int) -> Any:
+        row = self.take(np.array([i]))
+        return row.item(0) if self._plain else row[0]
+
+    def take(self, indices: Indices, out: Any = None) -> AnyArray:
+        check_rows(indices, len(self))
+        wanted, places = np.unique(indices, return_inverse=True)
+        # Rows that follow each other are one range.
+        cuts = np.flatnonzero(np.diff(wanted) != 1) + 1
+        found = self._read([(int(run[0]), int(run[-1]) + 1) for run in np.split(wanted, cuts) if len(run)])
+        return np.take(found, places, 0, out=out, mode="clip") if len(found) else found
+
+    def slice(self, lo: int, hi: int) -> AnyArray:
+        # Large ones in pieces, which come side by side.
+        step = max(1, RANGE_BYTES // max(1, self.row_bytes))
+        return self._read([(at, min(at + step, hi)) for at in range(lo, hi, step)])
+
+    def _read(self, runs: list[tuple[int, int]]) -> AnyArray:
+        starts = [self.start + lo * self.row_bytes for lo, _ in runs]
+        stops = [self.start + hi * self.row_bytes for _, hi in runs]
+        raw: Any = self.file.raw  # type: ignore[attr-defined]
+        buffers = raw.ranges(starts, stops) if runs and self.row_bytes else []
+        found = np.empty((sum(hi - lo for lo, hi in runs), *self.shape[1:]), self.dtype)
+        flat, at = found.reshape(-1).view(np.uint8), 0
+        for buffer, start, stop in zip(buffers, starts, stops):
+            flat[at : at + stop - start] = np.frombuffer(buffer, np.uint8)
+            at += stop - start
+        return found

@@ -1,0 +1,156 @@
+"""The streams of a remote storage: each file is opened when it is read, and fetched ahead in the order of reading.
+
+Files are opened through the cache, so what is held here are maps of local files. There may be more of them than the
+cache can hold; then those that were not read for the longest time are let go. No lock is held while a file is fetched:
+threads that want the same one wait in the cache, and a forked child finds nothing locked.
+"""
+
+import itertools
+import threading
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dataset_assets.cache import patiently
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.samples import Chained, Column, Indices
+
+File = tuple[str, int]
+"""The name of a stream, and the number of one of its files."""
+
+
+class RemoteFiles:
+    """The files of a split that are open; `limit` is how many bytes of them are held, and fetched ahead, at most."""
+
+    def __init__(
+        self,
+        sizes: Mapping[File, int],
+        opened: Callable[[str, int], Column],
+        fetch: Callable[[str, int], object],
+        limit: int,
+    ) -> None:
+        self.sizes, self.limit = sizes, limit
+        self._opener, self._fetch = opened, fetch
+        self._columns: dict[File, Column] = {}
+        self._used: dict[File, int] = {}
+        self._clock = itertools.count()
+        self._coming: dict[str, tuple[int, ...]] = {}
+        self._fetched: set[File] = set()
+        self._announced = False
+        self._thread: threading.Thread | None = None
+
+    def column(self, file: File) -> Column:
+        """Return one file as a column; opens it if it is not open."""
+        found = self._columns.get(file)
+        if found is None:
+            found = self._columns[file] = self._opener(*file)
+            self._fetched.discard(file)
+            if not self._announced:
+                # Nobody said what comes next: most who read a file read the next one then.
+                self._coming = {**self._coming, file[0]: (file[1] + 1,)}
+            self._let_go(file)
+            self._go_on()
+        self._used[file] = next(self._clock)
+        return found
+
+    def expect(self, stream: str, parts: Iterable[int]) -> None:
+        """Fetch files that are not open in the background, in this order, as far ahead as the limit allows."""
+        self._announced = True
+        self._coming = {**self._coming, stream: tuple(parts)}
+        self._go_on()
+
+    def _let_go(self, kept: File) -> None:
+        held = sum(self.sizes[file] for file in [*self._columns])
+        for file in sorted([*self._columns], key=lambda file: self._used.get(file, 0)):
+            if held <= self.limit:
+                return
+            if file != kept and self._columns.pop(file, None) is not None:
+                held -= self.sizes[file]
+
+    def _go_on(self) -> None:
+        if self._coming and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._fetch_ahead, name="dataset_assets-ahead", daemon=True)
+            self._thread.start()
+
+    def _fetch_ahead(self) -> None:
+        while (file := self._next()) is not None:
+            try:
+                self._fetch(*file)
+            except (DatasetAssetsError, OSError):
+                # Whoever reads it is told.
+                return
+            self._fetched.add(file)
+
+    def _next(self) -> File | None:
+        ahead = sum(self.sizes[file] for file in [*self._fetched])
+        # The streams take turns: they are read side by side.
+        for parts in itertools.zip_longest(*self._coming.values()):
+            for file in zip(self._coming, parts):
+                if file in self.sizes and file not in self._columns and file not in self._fetched:
+                    return file if ahead + self.sizes[file] <= self.limit else None
+        return None
+
+
+class RemoteColumn(Chained):
+    """A stream whose files are opened when they are read."""
+
+    def __init__(self, files: RemoteFiles, stream: str, samples: Sequence[int]) -> None:
+        self.files, self.stream = files, stream
+        super().__init__([_Part(files, (stream, k), count) for k, count in enumerate(samples)])
+
+    @property
+    def row_bytes(self) -> float:
+        """About how many bytes a value has, without reading any."""
+        return sum(size for (stream, _), size in self.files.sizes.items() if stream == self.stream) / max(1, len(self))
+
+    def expect(self, rows: Indices) -> None:
+        """Say that some rows are read next, in about this order."""
+        parts = np.searchsorted(self.starts, rows, "right") - 1
+        _, first = np.unique(parts, return_index=True)
+        self.files.expect(self.stream, parts[np.sort(first)].tolist())
+
+    @property
+    def rows(self) -> Any:
+        """All values as one array, of a stream that is one on a map."""
+        if len(self.parts) == 1 and hasattr(column := self.files.column((self.stream, 0)), "rows"):
+            return column.rows
+        raise AttributeError("rows")
+
+
+class _Part:
+    """One file of a stream."""
+
+    def __init__(self, files: RemoteFiles, file: File, samples: int) -> None:
+        self.files, self.file, self.samples = files, file, samples
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, i: int) -> Any:
+        return self.files.column(self.file)[i]
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        return self.files.column(self.file).take(indices, out)
+
+    def slice(self, lo: int, hi: int) -> Any:
+        return self.files.column(self.file).slice(lo, hi)
+
+
+class Patient:
+    """A column that is read by ranges, and waits for its store as long as the setting `stall_seconds` says."""
+
+    def __init__(self, opened: Callable[[], Column], seconds: float) -> None:
+        self.seconds = seconds
+        self.column = patiently(opened, seconds)
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, i: int) -> Any:
+        return patiently(lambda: self.column[i], self.seconds)
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        return patiently(lambda: self.column.take(indices, out), self.seconds)
+
+    def slice(self, lo: int, hi: int) -> Any:
+        return patiently(lambda: self.column.slice(lo, hi), self.seconds)

@@ -1,0 +1,299 @@
+"""Storage in a MongoDB database, as files of GridFS: `mongodb://user@host:port/database`, or several hosts with commas.
+
+A document for each object names its file; it changes in one step, when all of the file is there. The collections begin
+with `dataset_assets`, or with what `?bucket=name` says. The password may be in a URL that is opened, but is never in
+the `url` of what was opened: what opens that again, such as another process, takes MONGODB_USERNAME and
+MONGODB_PASSWORD.
+
+It is tested against secantus, an implementation of MongoDB's protocol that is not mongod.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Iterator, TypeVar
+from urllib.parse import parse_qsl, unquote, urlencode
+
+import gridfs
+import pymongo
+from gridfs.errors import NoFile
+from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+
+from dataset_assets import files
+from dataset_assets.errors import StorageError, StoreUnavailable, UsageError
+from dataset_assets.storage.hidden import Hidden
+from dataset_assets.storage.opened import Changed, opened
+from dataset_assets.storage.seam import Stat, check_key
+
+T = TypeVar("T")
+
+CHUNK = 1 << 20
+ATTEMPTS = 10
+_BUCKET = "dataset_assets"
+_OPTIONS = {
+    "appName", "authMechanism", "authSource", "bucket", "connectTimeoutMS", "directConnection", "replicaSet",
+    "retryWrites", "serverSelectionTimeoutMS", "socketTimeoutMS", "tls", "tlsCAFile", "tlsCertificateKeyFile", "w",
+}  # fmt: skip
+_LOGIN = "Set MONGODB_USERNAME and MONGODB_PASSWORD, or write mongodb://user@host/database and set MONGODB_PASSWORD."
+
+Document = dict[str, Any]
+
+
+class MongoStorage:
+    """Objects in a database. What a writer that was killed had uploaded stays there, unseen. Files are read through the
+    cache."""
+
+    cached = True
+
+    def __init__(self, url: str, hosts: str, database: str, options: dict[str, str], login: dict[str, str]) -> None:
+        self.url, self.database = url, database
+        self.bucket = options.pop("bucket", _BUCKET)
+        # Tuples, so that they can be keys.
+        self._place = (hosts, tuple(sorted(options.items())))
+        self._login = tuple(sorted(login.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_mongodb, (self.url,)
+
+    def get(self, key: str) -> BinaryIO:
+        found = self._document(check_key(key))
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return opened(key, _Object(self, key, found), CHUNK)
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        check_key(key)
+        if not isinstance(source, Path):
+            self._put(key, io.BytesIO(source))
+            return
+        with files.reported(source), open(source, "rb") as file:
+            self._put(key, file)
+
+    def exists(self, key: str) -> bool:
+        return self._document(check_key(key)) is not None
+
+    def stat(self, key: str) -> Stat:
+        found = self._document(check_key(key))
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return Stat(found["bytes"], found["stored"].replace(tzinfo=UTC).timestamp())
+
+    def list(self, prefix: str) -> Iterator[str]:
+        # '0' comes after '/': these are the keys that begin with the folder's name and '/'.
+        below = {"_id": {"$gte": f"{check_key(prefix)}/", "$lt": f"{prefix}0"}} if prefix else {}
+        return iter(self._call(lambda db: [found["_id"] for found in self._objects(db).find(below, {"_id": 1})]))
+
+    def delete(self, key: str) -> None:
+        check_key(key)
+        self._drop(self._call(lambda db: self._objects(db).find_one_and_delete({"_id": key})))
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        check_key(key)
+        held = self._held(key)
+        found = hashlib.sha256(held[1]).hexdigest() if held else None
+        if found != expected:
+            return False
+        document = self._uploaded(key, io.BytesIO(new))
+        if held:
+            same = {"_id": key, "file": held[0]["file"]}
+            was = self._call(lambda db: self._objects(db).find_one_and_replace(same, document))
+        else:
+            was = self._call(lambda db: _inserted(self._objects(db), document))
+        self._drop(document if was is None else was)
+        return was is not None
+
+    def _put(self, key: str, file: BinaryIO) -> None:
+        document = self._uploaded(key, file)
+        try:
+            self._drop(self._call(lambda db: _replaced(self._objects(db), document)))
+        except StorageError:
+            self._drop(document)
+            raise
+
+    def _uploaded(self, key: str, file: BinaryIO) -> Document:
+        """Store a file that nobody sees yet; return the document that shows it."""
+        source = _Hashed(file)
+        uploaded = self._call(lambda db: self._files(db).upload_from_stream(key, source))
+        # By the server's clock: GridFS notes the time of this machine.
+        now: datetime = self._call(lambda db: db.command("hello"))["localTime"]
+        sizes = {"bytes": source.bytes, "sha256": source.digest.hexdigest()}
+        return {"_id": key, "file": uploaded, "stored": now, **sizes}
+
+    def _drop(self, document: Document | None) -> None:
+        if not document:
+            return
+        file = document["file"]
+
+        def drop(db: Any) -> None:
+            with suppress(NoFile):
+                self._files(db).delete(file)
+
+        self._call(drop)
+
+    def _document(self, key: str) -> Document | None:
+        found: Document | None = self._call(lambda db: self._objects(db).find_one({"_id": key}))
+        return found
+
+    def _held(self, key: str) -> tuple[Document, bytes] | None:
+        """Return an object's document and its bytes; None if it is not there."""
+        for _ in range(ATTEMPTS):
+            document = self._document(key)
+            if document is None:
+                return None
+            try:
+                return document, self._content(key, document)
+            except Changed:
+                continue
+        raise Changed(key, self.url)
+
+    def _content(self, key: str, document: Document) -> bytes:
+        data = bytearray()
+        while len(data) < document["bytes"]:
+            data += self._part(key, document, len(data), document["bytes"])
+        return bytes(data)
+
+    def _part(self, key: str, document: Document, start: int, stop: int) -> bytes:
+        number, skipped = divmod(start, CHUNK)
+        where = {"files_id": document["file"], "n": number}
+        found = self._call(lambda db: db[self.bucket].chunks.find_one(where, {"data": 1}))
+        if found is not None:
+            return bytes(found["data"][skipped : skipped + stop - start])
+        now = self._document(key)
+        if now is None or now["file"] != document["file"]:
+            raise Changed(key, self.url)
+        whole = document["bytes"]
+        raise StorageError(errno.EIO, f"{key} in {self.url} ends at byte {start} of {whole}: it is damaged.")
+
+    def _objects(self, db: Any) -> Any:
+        return db[self.bucket].objects
+
+    def _files(self, db: Any) -> gridfs.GridFSBucket:
+        return gridfs.GridFSBucket(db, self.bucket, chunk_size_bytes=CHUNK)
+
+    def _call(self, act: Callable[[Any], T]) -> T:
+        """Act on the database; raise errors of ours, outside of the handler, so that they carry no other."""
+        try:
+            return act(_client(*self._place, self._login, os.getpid())[self.database])
+        except PyMongoError as error:
+            found = self._failed(error)
+        raise found
+
+    def _failed(self, error: PyMongoError) -> StorageError:
+        said = str(error).partition(", full error")[0].partition(", Timeout")[0][:300]
+        # 13 and 18 are MongoDB's codes; who asks while another one is refused is told by the text alone.
+        refused = isinstance(error, OperationFailure) and error.code in (13, 18) or "uthentication failed" in said
+        if refused or isinstance(error, ConfigurationError):
+            return StorageError(errno.EACCES, f"{self.url} refused: {said}. {_LOGIN}")
+        # Lost connections, and servers that could not be chosen.
+        kind = StoreUnavailable if isinstance(error, ConnectionFailure) else StorageError
+        return kind(
+            errno.EIO,
+            f"{self.url} failed: {said}. Nothing was published; run the same command again when this is mended.",
+        )
+
+
+class _Object:
+    """An object being read. One that was stored again with the same content is still the same."""
+
+    def __init__(self, storage: MongoStorage, key: str, document: Document) -> None:
+        self.storage, self.key, self.document = storage, key, document
+        self.size: int = document["bytes"]
+
+    def whole(self) -> bytes:
+        held = self.storage._held(self.key)
+        if held is None:
+            raise Changed(self.key, self.storage.url)
+        return held[1]
+
+    def part(self, start: int, stop: int) -> bytes:
+        for _ in range(ATTEMPTS):
+            try:
+                return self.storage._part(self.key, self.document, start, stop)
+            except Changed:
+                now = self.storage._document(self.key)
+                if now is None or now["sha256"] != self.document["sha256"]:
+                    raise
+                self.document = now
+        raise Changed(self.key, self.storage.url)
+
+    def close(self) -> None:
+        return None
+
+
+class _Hashed:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest, self.bytes = file, hashlib.sha256(), 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.digest.update(data)
+        self.bytes += len(data)
+        return data
+
+
+def _inserted(objects: Any, document: Document) -> Document | None:
+    """Insert a document and return an empty one; None if there is one of that name."""
+    try:
+        objects.insert_one(document)
+        return {}
+    except DuplicateKeyError:
+        return None
+
+
+def _replaced(objects: Any, document: Document) -> Document | None:
+    """Set a document, and return what was there before."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            found: Document | None = objects.find_one_and_replace({"_id": document["_id"]}, document, upsert=True)
+            return found
+        except DuplicateKeyError:
+            # Of two that set the same for the first time one fails, and finds the other's now.
+            if not left:
+                raise
+    return None
+
+
+@lru_cache(maxsize=8)
+def _client(
+    hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], process: int
+) -> "pymongo.MongoClient[Document]":
+    """Return the connections of one process; a forked child makes its own."""
+    place = f"mongodb://{hosts}/?{urlencode([('serverSelectionTimeoutMS', '10000'), *options])}"
+    return pymongo.MongoClient(place, **dict(login), connect=False)  # type: ignore[arg-type]
+
+
+def open_mongodb(url: str) -> MongoStorage:
+    """Open the database of a `mongodb://user@host:port/database` URL. Its errors show no password."""
+    whole = re.fullmatch(r"mongodb://(?:([^/?#]*)@)?([A-Za-z0-9._:,\[\]-]+)/([A-Za-z0-9_-]+)(?:\?([^#]*))?", url)
+    if whole is None:
+        raise UsageError(
+            "A mongodb URL is like mongodb://user@host:27017/database. Mend it; escape '/', '@' and ':' in a password."
+        )
+    user, _, password = (whole[1] or "").partition(":")
+    options = _options(whole[4] or "")
+    shown = f"mongodb://{user}{'@' if user else ''}{whole[2]}/{whole[3]}"
+    query = urlencode(sorted(options.items()))
+    return MongoStorage(f"{shown}?{query}" if query else shown, whole[2], whole[3], options, _login(user, password))
+
+
+def _options(query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options.keys() - _OPTIONS:
+        raise UsageError(f"A mongodb URL says nothing of {name[:40]!r} here. It may say {', '.join(sorted(_OPTIONS))}.")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", options.get("bucket", _BUCKET)):
+        raise UsageError("The bucket of a mongodb URL is a name of letters, digits and '_'. Mend it.")
+    return options
+
+
+def _login(user: str, password: str) -> dict[str, str]:
+    found = {"username": unquote(user) or os.environ.get("MONGODB_USERNAME", "")}
+    found["password"] = Hidden(unquote(password) or os.environ.get("MONGODB_PASSWORD", ""))
+    return found if found["username"] and found["password"] else {}

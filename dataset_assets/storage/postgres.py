@@ -1,0 +1,196 @@
+"""Storage in a PostgreSQL database, as large objects: `postgresql+psycopg2://user@host:port/database`.
+
+Its tables are in the schema `dataset_assets`, or in that of `?schema=name`. The password may be in a URL that is
+opened, but is never in the `url` of what was opened: what opens that again, such as another process, takes it from
+PGPASSWORD, from ~/.pgpass, or from where else libpq looks.
+"""
+
+import errno
+import os
+import re
+from functools import lru_cache
+from typing import Any, Callable, Iterable, TypeVar
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+import psycopg2
+import sqlalchemy
+from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
+
+from dataset_assets.errors import NoSpace, StorageError, StoreUnavailable, UsageError
+from dataset_assets.storage.hidden import Hidden
+from dataset_assets.storage.sql import SqlStorage
+
+T = TypeVar("T")
+
+LOCK_SECONDS = 60
+KEPT_CONNECTIONS, MORE_CONNECTIONS = 4, 28
+_SCHEMA = "dataset_assets"
+_OPTIONS = {
+    "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "connect_timeout", "application_name",
+    "target_session_attrs", "gssencmode", "keepalives", "keepalives_idle",
+}  # fmt: skip
+
+
+class PostgresStorage(SqlStorage):
+    """Objects in a database, whose schema and table the first `put` makes."""
+
+    mark = "%s"
+    epoch = "extract(epoch FROM stored)"
+
+    def __init__(self, url: str, schema: str, login: dict[str, str]) -> None:
+        self.url, self.schema = url, schema
+        self.table = f'"{schema}".objects'
+        # A tuple, so that it can be a key.
+        self._login = tuple(sorted(login.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_postgres, (self.url,)
+
+    def _read(self, act: Callable[[Any], T], empty: T) -> T:
+        try:
+            # One state of the database for all that is read, large objects too.
+            return self._in_transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", (), act)
+        except (UndefinedTable, InvalidSchemaName):
+            return empty
+
+    def _write(self, key: str, act: Callable[[Any], T]) -> T:
+        def locked(cursor: Any) -> T:
+            self._do(cursor, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", f"{self.schema}/{key}")
+            return act(cursor)
+
+        self._make_table()
+        return self._in_transaction(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", (), locked)
+
+    def _make_table(self) -> None:
+        if not self._has_table():
+            try:
+                self._in_transaction(_MAKE.format(schema=self.schema), (), lambda cursor: None)
+            except StorageError:
+                # Of several that make it at once all but one fail, when that one is done.
+                if not self._has_table():
+                    raise
+
+    def _has_table(self) -> bool:
+        found = self._in_transaction("SELECT to_regclass(%s)", (self.table,), lambda cursor: cursor.fetchone())
+        return found[0] is not None
+
+    def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
+        try:
+            connection = _engine(self._login, _environment(), os.getpid()).raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(first, values)
+                done = act(cursor)
+                connection.commit()
+                return done
+            finally:
+                # Which also rolls back what was not committed.
+                connection.close()
+        except (UndefinedTable, InvalidSchemaName):
+            raise
+        except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError) as error:
+            found = self._failed(getattr(error, "orig", None) or error)
+        raise found
+
+    def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
+        large = cursor.connection.lobject(0, "wb")
+        for chunk in chunks:
+            large.write(chunk)
+        large.close()
+        return int(large.oid)
+
+    def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
+        large = cursor.connection.lobject(blob, "rb")
+        large.seek(start)
+        data = large.read(stop - start)
+        large.close()
+        return bytes(data)
+
+    def _drop_blob(self, cursor: Any, blob: int) -> None:
+        self._do(cursor, "SELECT lo_unlink(?)", blob)
+
+    def _failed(self, error: BaseException) -> StorageError:
+        said = " ".join(str(error).split())
+        if isinstance(error, DiskFull):
+            return NoSpace(errno.ENOSPC, f"No space left at {self.url}: {said}. Free some, then run it again.")
+        if "authentication failed" in said or "no password supplied" in said or "permission denied" in said:
+            return StorageError(
+                errno.EACCES,
+                f"{self.url} refused: {said}. Set PGPASSWORD, or put the password into ~/.pgpass.",
+            )
+        # Lost connections, refused ones, and those to a server that starts or stops.
+        passing = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+        kind = StoreUnavailable if passing else StorageError
+        return kind(
+            errno.EIO,
+            f"{self.url} failed: {said}. Nothing was published; run the same command again when this is mended.",
+        )
+
+
+_MAKE = """
+    CREATE SCHEMA IF NOT EXISTS "{schema}";
+    CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob oid NOT NULL,
+        bytes bigint NOT NULL, sha256 text NOT NULL, stored timestamptz NOT NULL DEFAULT now())
+"""
+
+
+def _environment() -> int:
+    """Return a number for the variables that libpq reads, such as PGPASSWORD; new ones make new connections."""
+    return hash(frozenset(pair for pair in os.environ.items() if pair[0].startswith("PG")))
+
+
+@lru_cache(maxsize=8)
+def _engine(login: tuple[tuple[str, str], ...], environment: int, process: int) -> sqlalchemy.Engine:
+    """Return the connections of one process; a forked child makes its own."""
+    options: dict[str, Any] = {"connect_timeout": "10", "application_name": "dataset_assets", **dict(login)}
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: psycopg2.connect(**options),
+        pool_pre_ping=True,
+        pool_size=KEPT_CONNECTIONS,
+        max_overflow=MORE_CONNECTIONS,
+        pool_timeout=LOCK_SECONDS,
+    )
+
+
+def open_postgres(url: str) -> PostgresStorage:
+    """Open the database of a `postgresql+psycopg2://user@host:port/database` URL. Its errors show no password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError("The port of a postgresql URL is no number. Escape '/', '@' and ':' in a password.") from None
+    database = unquote(parts.path.strip("/"))
+    if not parts.hostname or not database or "/" in database or parts.fragment:
+        raise UsageError("A postgresql URL is like postgresql+psycopg2://user@host:5432/database. Mend it.")
+    options = _options(parts.query)
+    schema = options.pop("schema", _SCHEMA)
+    login = {"host": parts.hostname, "port": str(port or 5432), "dbname": database, **options}
+    if parts.username:
+        login["user"] = unquote(parts.username)
+    place, query = _without_password(parts.netloc), _shown(options, schema)
+    shown = parts._replace(scheme="postgresql+psycopg2", netloc=place, query=query)
+    if parts.password:
+        login["password"] = Hidden(unquote(parts.password))
+    return PostgresStorage(shown.geturl(), schema, login)
+
+
+def _without_password(netloc: str) -> str:
+    user, at, host = netloc.rpartition("@")
+    return f"{user.partition(':')[0]}{at}{host}"
+
+
+def _shown(options: dict[str, str], schema: str) -> str:
+    return urlencode(sorted({**options, **({"schema": schema} if schema != _SCHEMA else {})}.items()))
+
+
+def _options(query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options.keys() - _OPTIONS - {"schema"}:
+        raise UsageError(
+            f"A postgresql URL says nothing of {name[:40]!r} here. It may say schema, {', '.join(sorted(_OPTIONS))}; "
+            "passwords are in PGPASSWORD or ~/.pgpass."
+        )
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", options.get("schema", _SCHEMA)):
+        raise UsageError("A schema is a name of small letters, digits and '_'. Mend the postgresql URL.")
+    return options

@@ -1,0 +1,193 @@
+"""Storage in a database, as SQLite and PostgreSQL share it: a row for each object, which names a blob.
+
+Row and blob change in one transaction, so an object is seen when all of it is there.
+"""
+
+import errno
+import hashlib
+import io
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, TypeVar
+
+from dataset_assets import files
+from dataset_assets.storage.opened import Changed, opened
+from dataset_assets.storage.seam import Stat, check_key
+
+T = TypeVar("T")
+
+CHUNK = 1 << 20
+
+
+class Row(NamedTuple):
+    """What is known of an object: its blob, and what is in that."""
+
+    blob: int
+    bytes: int
+    sha256: str
+
+
+class SqlStorage(ABC):
+    """Objects in a database, all of whose verbs are short transactions. Its files are read through the cache."""
+
+    cached = True
+    url: str
+    mark = "?"
+    epoch: str
+    """The SQL for the column `stored` in seconds since 1970."""
+    table = "objects"
+
+    def get(self, key: str) -> BinaryIO:
+        check_key(key)
+        row = self._read(lambda cursor: self._row(cursor, key), None)
+        if row is None:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return opened(key, _Object(self, key, row), CHUNK)
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        check_key(key)
+        with _opened(source) as file:
+            self._write(key, lambda cursor: self._replace(cursor, key, file))
+
+    def exists(self, key: str) -> bool:
+        check_key(key)
+        return self._read(lambda cursor: self._row(cursor, key), None) is not None
+
+    def stat(self, key: str) -> Stat:
+        check_key(key)
+        found: Any = self._read(lambda cursor: self._all(cursor, _STAT, key), ())
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
+        return Stat(found[0][0], float(found[0][1]))
+
+    def list(self, prefix: str) -> Iterator[str]:
+        # '0' comes after '/': these are the keys that begin with the folder's name and '/'.
+        bounds = (f"{check_key(prefix)}/", f"{prefix}0") if prefix else ("", "~")
+        found: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
+        return (key for (key,) in found)
+
+    def delete(self, key: str) -> None:
+        if self.exists(key):
+            self._write(key, lambda cursor: self._forget(cursor, key))
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        check_key(key)
+        return self._write(key, lambda cursor: self._swapped(cursor, key, new, expected))
+
+    def _swapped(self, cursor: Any, key: str, new: bytes, expected: str | None) -> bool:
+        row = self._row(cursor, key)
+        # Not the digest of the row: of what was damaged since it was written, only the bytes tell.
+        found = hashlib.sha256(self._content(cursor, row)).hexdigest() if row else None
+        if found != expected:
+            return False
+        self._replace(cursor, key, io.BytesIO(new))
+        return True
+
+    def _replace(self, cursor: Any, key: str, file: BinaryIO) -> None:
+        file.seek(0)
+        digest, size = hashlib.sha256(), 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in files.chunks_of(file, CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        blob = self._write_blob(cursor, chunks())
+        self._forget(cursor, key)
+        self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+
+    def _forget(self, cursor: Any, key: str) -> None:
+        row = self._row(cursor, key)
+        if row is not None:
+            self._do(cursor, _DELETE, key)
+            self._drop_blob(cursor, row.blob)
+
+    def _row(self, cursor: Any, key: str) -> Row | None:
+        found = self._all(cursor, _SELECT, key)
+        return Row(*found[0]) if found else None
+
+    def _content(self, cursor: Any, row: Row) -> bytes:
+        data = bytearray()
+        while len(data) < row.bytes and (part := self._read_blob(cursor, row.blob, len(data), row.bytes)):
+            data += part
+        return bytes(data)
+
+    def _do(self, cursor: Any, statement: str, *values: Any) -> None:
+        cursor.execute(statement.format(table=self.table, epoch=self.epoch).replace("?", self.mark), values)
+
+    def _all(self, cursor: Any, statement: str, *values: Any) -> Any:
+        self._do(cursor, statement, *values)
+        return cursor.fetchall()
+
+    # What is peculiar to a database.
+
+    @abstractmethod
+    def _read(self, act: Callable[[Any], T], empty: T) -> T:
+        """Act on a cursor that sees one state of the database; return `empty` if nothing was ever stored."""
+
+    @abstractmethod
+    def _write(self, key: str, act: Callable[[Any], T]) -> T:
+        """Act on a cursor in a transaction that excludes others for this key."""
+
+    @abstractmethod
+    def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
+        """Store a new blob; return its number."""
+
+    @abstractmethod
+    def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
+        """Return bytes from `start` on, at most up to `stop`; none if the blob is shorter or gone."""
+
+    @abstractmethod
+    def _drop_blob(self, cursor: Any, blob: int) -> None:
+        """Remove a blob."""
+
+
+_SELECT = "SELECT blob, bytes, sha256 FROM {table} WHERE key = ?"
+_STAT = "SELECT bytes, {epoch} FROM {table} WHERE key = ?"
+_LIST = "SELECT key FROM {table} WHERE key >= ? AND key < ?"
+_INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
+_DELETE = "DELETE FROM {table} WHERE key = ?"
+
+
+class _Object:
+    """An object being read. One that was stored again with the same content is still the same."""
+
+    def __init__(self, storage: SqlStorage, key: str, row: Row) -> None:
+        self.storage, self.key, self.row = storage, key, row
+        self.size = row.bytes
+
+    def whole(self) -> bytes:
+        def read(cursor: Any) -> bytes | None:
+            row = self.storage._row(cursor, self.key)
+            return None if row is None else self.storage._content(cursor, row)
+
+        return self._still(self.storage._read(read, None))
+
+    def part(self, start: int, stop: int) -> bytes:
+        def read(cursor: Any) -> bytes | None:
+            row = self.storage._row(cursor, self.key)
+            if row is None or row.sha256 != self.row.sha256:
+                return None
+            return self.storage._read_blob(cursor, row.blob, start, stop)
+
+        return self._still(self.storage._read(read, None))
+
+    def close(self) -> None:
+        return None
+
+    def _still(self, data: bytes | None) -> bytes:
+        if data is None:
+            raise Changed(self.key, self.storage.url)
+        return data
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path):
+        yield io.BytesIO(source)
+        return
+    with files.reported(source), open(source, "rb") as file:
+        yield file

@@ -1,0 +1,111 @@
+"""Storage in one SQLite file: `sqlite:///path.db`, a path from the working folder, or `sqlite:////whole/path.db`.
+
+It needs nothing but Python, and is for one machine: SQLite's locks do not hold on network filesystems. Readers and a
+writer do not wait for each other; writers take turns.
+"""
+
+import errno
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable, Iterable, TypeVar
+from urllib.parse import quote, unquote
+
+from dataset_assets import files
+from dataset_assets.errors import NoSpace, StorageError, UsageError
+from dataset_assets.storage.sql import CHUNK, SqlStorage
+
+T = TypeVar("T")
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, blob INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, stored TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)""",
+    # In pieces, because SQLite's largest value is smaller than our largest file.
+    "CREATE TABLE IF NOT EXISTS chunks (blob INTEGER, number INTEGER, data BLOB NOT NULL, PRIMARY KEY (blob, number))",
+)
+
+
+class SqliteStorage(SqlStorage):
+    """Objects in a file, which the first `put` makes. A connection is opened for each verb, and by each thread its own.
+
+    >>> SqliteStorage("/data/assets.db").url
+    'sqlite:////data/assets.db'
+    """
+
+    epoch = "CAST(strftime('%s', stored) AS INTEGER)"
+
+    def __init__(self, path: Path | str, *, lock_seconds: float = 60.0) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.url = f"sqlite:///{quote(os.fsencode(self.path))}"
+        self.lock_seconds = lock_seconds
+
+    def _read(self, act: Callable[[Any], T], empty: T) -> T:
+        if not self.path.exists():
+            return empty
+        try:
+            with closing(self._connected("rw")) as connection:
+                # Not opened for reading only: who closes such a file last leaves its journal beside it.
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                return act(connection.cursor())
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return empty
+            raise self._failed(error) from error
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _write(self, key: str, act: Callable[[Any], T]) -> T:
+        files.make_folder(self.path.parent)
+        try:
+            with closing(self._connected("rwc")) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _TABLES:
+                    connection.execute(statement)
+                # What is not committed is rolled back when the connection is closed.
+                done = act(connection.cursor())
+                connection.execute("COMMIT")
+                return done
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
+        # Never a number that another blob had: somebody may be reading that one.
+        blob = int.from_bytes(os.urandom(7))
+        cursor.executemany("INSERT INTO chunks VALUES (?, ?, ?)", ((blob, i, chunk) for i, chunk in enumerate(chunks)))
+        return blob
+
+    def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
+        number, skipped = divmod(start, CHUNK)
+        found = self._all(cursor, "SELECT data FROM chunks WHERE blob = ? AND number = ?", blob, number)
+        return found[0][0][skipped : skipped + stop - start] if found else b""
+
+    def _drop_blob(self, cursor: Any, blob: int) -> None:
+        self._do(cursor, "DELETE FROM chunks WHERE blob = ?", blob)
+
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        place = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
+        return sqlite3.connect(place, uri=True, timeout=self.lock_seconds, isolation_level=None)
+
+    def _failed(self, error: sqlite3.Error) -> StorageError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return NoSpace(errno.ENOSPC, f"No space left for {self.path}. Free some, then run the same command again.")
+        if code == sqlite3.SQLITE_BUSY:
+            return StorageError(
+                errno.EBUSY, f"{self.path} is locked by another process. Look for one that is stopped, and end it."
+            )
+        return StorageError(
+            errno.EIO,
+            f"{self.path}: {error}. Nothing was published; run the same command again when this is mended.",
+        )
+
+
+def open_sqlite(url: str) -> SqliteStorage:
+    """Open the file of a `sqlite:///path.db` URL."""
+    host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
+    if host or not slash or not path or "?" in path or "#" in path or "\0" in unquote(path):
+        raise UsageError(f"{url[:80]!r} names no file. Write it as sqlite:///path.db or sqlite:////whole/path.db.")
+    return SqliteStorage(os.fsdecode(unquote(path, errors="surrogateescape")))

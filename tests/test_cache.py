@@ -1,0 +1,389 @@
+"""The cache: each object once for all processes, hashed, bounded, and right where locks lock nothing."""
+
+import hashlib
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from servers import Place, Proxy
+
+from dataset_assets.cache import Cache, open_cached
+from dataset_assets.errors import DigestMismatch, NoSpace, StorageError
+from dataset_assets.formats.seam import mapped
+from dataset_assets.storage import MemoryStorage, open_storage
+from dataset_assets.storage.opened import Changed
+from dataset_assets.testing.faults import failing
+from dataset_assets.testing.storage import at_once, sha256, some_bytes
+
+DATA = some_bytes(3_000_000)
+
+
+class Remote(MemoryStorage):
+    """A storage without files that counts what is read of it; `reading` is called before each piece."""
+
+    cached = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.reading: Callable[[], object] = lambda: None
+
+    def get(self, key: str) -> BinaryIO:
+        self.fetched.append(key)
+        return _Read(super().get(key).read(), self)
+
+    def hold(self, *sizes: int) -> list[tuple[str, str, int]]:
+        """Store objects of these sizes; return for each what opens it."""
+        found = []
+        for size in sizes:
+            data = some_bytes(size)
+            self.put(sha256(data), data)
+            found.append((sha256(data), sha256(data), size))
+        return found
+
+
+class _Read(io.BytesIO):
+    def __init__(self, data: bytes, remote: Remote) -> None:
+        super().__init__(data)
+        self.remote = remote
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.remote.reading()
+        return super().read(size)
+
+
+@pytest.fixture
+def remote() -> Remote:
+    return Remote()
+
+
+@pytest.fixture
+def cache(fast_path: Path) -> Cache:
+    return Cache(fast_path / "cache", limit=10_000_000, patience=5)
+
+
+def copies(cache: Cache) -> set[str]:
+    return {path.name for path in cache.folder.iterdir() if not path.name.startswith(".") and len(path.name) == 64}
+
+
+def parts(cache: Cache) -> list[Path]:
+    return [*cache.folder.glob(".*.part")]
+
+
+def read(cache: Cache, remote: Remote, what: tuple[str, str, int]) -> bytes:
+    with cache.open(remote, *what) as file:
+        return file.read()
+
+
+# What is opened.
+
+
+def test_an_object_is_fetched_once_and_is_a_plain_file_that_formats_map(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(len(DATA))
+    assert read(cache, remote, what) == read(cache, remote, what) == DATA
+    file = cache.open(remote, *what)
+    assert bytes(mapped(file)) == DATA and file.closed
+    assert remote.fetched == [what[0]]
+    assert copies(cache) == {sha256(DATA)} and not parts(cache)
+
+
+def test_an_empty_object_is_a_file_too(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(0)
+    assert read(cache, remote, what) == b""
+    assert read(cache, remote, what) == b"" and len(remote.fetched) == 1
+
+
+def test_only_what_has_no_files_goes_through_the_cache(home: Path, remote: Remote, fast_path: Path) -> None:
+    [what] = remote.hold(1000)
+    for storage in (open_storage(fast_path / "store"), MemoryStorage()):
+        storage.put(what[0], some_bytes(1000))
+        with open_cached(storage, *what) as file:
+            assert file.read() == some_bytes(1000)
+    assert not (home / "cache").exists()
+    with open_cached(remote, *what) as file:
+        assert Path(file.name).parent == home / "cache"
+    assert (home / "cache/CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
+
+
+def test_what_is_not_there_is_not_found_and_leaves_nothing(cache: Cache, remote: Remote) -> None:
+    with pytest.raises(FileNotFoundError):
+        cache.open(remote, "a", sha256(b"a"), 1)
+    assert not copies(cache) and not parts(cache)
+
+
+@pytest.mark.parametrize("arrives", [b"another content", b"short", b""])
+def test_other_bytes_than_the_name_says_are_an_error_and_are_not_kept(
+    cache: Cache, remote: Remote, arrives: bytes
+) -> None:
+    remote.put("a", arrives)
+    with pytest.raises(DigestMismatch, match="a in memory://.* has sha256 .*, not that of its name"):
+        cache.open(remote, "a", sha256(b"right"), 5)
+    assert not copies(cache) and not parts(cache)
+
+
+def test_a_copy_that_was_cut_short_is_fetched_again(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(1000)
+    read(cache, remote, what)
+    os.truncate(cache.folder / what[1], 999)
+    assert read(cache, remote, what) == some_bytes(1000)
+    assert len(remote.fetched) == 2
+
+
+def test_what_is_replaced_while_it_is_fetched_is_fetched_anew(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(len(DATA))
+    replaced = [Changed("a", "memory:"), None, Changed("a", "memory:"), None]
+
+    def change() -> None:
+        if replaced and (error := replaced.pop()):
+            raise error
+
+    remote.reading = change
+    assert read(cache, remote, what) == DATA
+    assert len(remote.fetched) == 3
+
+
+@pytest.mark.parametrize("fault", ["EIO", "ENOSPC", "short-ENOSPC"])
+def test_whatever_call_fails_the_copy_is_whole_or_not_there(cache: Cache, remote: Remote, fault: Any) -> None:
+    [what] = remote.hold(len(DATA))
+    for n in itertools.count(1):
+        with failing(n, fault) as calls:
+            try:
+                read(cache, remote, what)
+            except StorageError:
+                pass
+        assert read(cache, remote, what) == DATA
+        assert not parts(cache)
+        (cache.folder / what[1]).unlink()
+        if not calls.tripped:
+            assert n > 5
+            break
+
+
+# How much is kept.
+
+
+def test_what_was_not_opened_for_the_longest_time_goes_first(cache: Cache, remote: Remote) -> None:
+    one, two, three, four = remote.hold(4_000_000, 3_000_000, 2_000_000, 3_500_000)
+    for what in (one, two, three, one):
+        read(cache, remote, what)
+    held = cache.open(remote, *two)
+    aged(cache, three, one, two)
+    read(cache, remote, four)
+    assert copies(cache) == {two[1], four[1]}
+    aged(cache, two, four)
+    read(cache, remote, one)
+    assert copies(cache) == {four[1], one[1]}
+    with held:
+        assert held.read() == some_bytes(3_000_000), "who has it open keeps it"
+
+
+def aged(cache: Cache, *order: tuple[str, str, int]) -> None:
+    """Set when copies were opened: the first one is the oldest."""
+    for age, what in enumerate(reversed(order)):
+        seen = time.time() - 100 - age
+        os.utime(cache.folder / what[1], (seen, seen))
+
+
+def test_the_cache_is_never_larger_than_it_may_be(cache: Cache, remote: Remote) -> None:
+    found = remote.hold(*(2_000_000 + i for i in range(12)))
+    largest, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen = [*cache.folder.glob("*")] if cache.folder.exists() else []
+            largest[0] = max(largest[0], sum(size(path) for path in seen if len(path.name) >= 64))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    at_once(4, lambda i: [read(cache, remote, what) for what in found[i::4]])
+    done.set()
+    watcher.join()
+    assert 2_000_000 < largest[0] <= cache.limit
+    assert len(copies(cache)) == 4
+
+
+def size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def test_what_does_not_fit_is_an_error_that_names_the_setting(
+    home: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, large = remote.hold(5000, 5001)
+    monkeypatch.setenv("DATASET_ASSETS_CACHE_BYTES", "5000")
+    with pytest.raises(NoSpace, match="Set DATASET_ASSETS_CACHE_BYTES to 5001 or more"):
+        open_cached(remote, *large)
+    assert not remote.fetched
+    open_cached(remote, *what).close()
+
+
+def test_what_others_are_fetching_counts(cache: Cache, remote: Remote) -> None:
+    one, two = remote.hold(6_000_000, 5_000_000)
+    hasty = Cache(cache.folder, cache.limit, patience=0.2)
+    said: list[str] = []
+
+    def begin_another() -> None:
+        remote.reading = lambda: None
+        with pytest.raises(NoSpace) as caught:
+            hasty.open(remote, *two)
+        said.append(str(caught.value))
+
+    remote.reading = begin_another
+    assert read(cache, remote, one) == some_bytes(6_000_000)
+    assert "others are fetching that much" in said[0]
+    assert read(hasty, remote, two) == some_bytes(5_000_000)
+
+
+def test_what_a_killed_process_left_is_not_counted_for_ever(cache: Cache, remote: Remote) -> None:
+    one, two = remote.hold(1000, 2000)
+    read(cache, remote, one)
+    left = cache.folder / f".{two[1]}.1-aa.{cache.limit}.part"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    assert read(cache, remote, two) == some_bytes(2000)
+    assert not parts(cache)
+
+
+# Several at once.
+
+
+def test_of_many_threads_one_fetches(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(len(DATA))
+    assert at_once(16, lambda i: read(cache, remote, what)) == [DATA] * 16
+    assert len(remote.fetched) == 1
+
+
+def test_a_holder_that_does_nothing_is_not_waited_for_for_ever(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(1000)
+    hasty, stuck, go = Cache(cache.folder, cache.limit, patience=0.3), threading.Event(), threading.Event()
+
+    def stop() -> None:
+        remote.reading = lambda: None
+        stuck.set()
+        go.wait(20)
+
+    remote.reading = stop
+    holder = threading.Thread(target=lambda: read(cache, remote, what))
+    holder.start()
+    assert stuck.wait(20)
+    assert read(hasty, remote, what) == some_bytes(1000)
+    go.set()
+    holder.join()
+    assert copies(cache) == {what[1]} and not parts(cache)
+
+
+STARTER = """
+import fcntl, json, sys, time
+from pathlib import Path
+from dataset_assets.cache import open_cached
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.storage import open_storage
+if {lockless}:
+    fcntl.flock = lambda *args: None
+Path(sys.argv[1]).touch()
+while not Path({start!r}).exists():
+    time.sleep(0.01)
+storage, found = open_storage({url!r}), []
+for key, sha256, size in {objects!r}:
+    with open_cached(storage, key, sha256, size) as file:
+        found.append(len(file.read()))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("lockless", [False, True], ids=["locks", "locks that lock nothing"])
+def test_C6_sixteen_processes_with_a_cold_cache_fetch_each_object_once(
+    home: Path, seaweed: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, fast_path: Path, lockless: bool
+) -> None:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    url = f"{seaweed.url}cold/{os.getpid()}/{lockless}?endpoint={proxy.url}"
+    objects = []
+    for number in range(3):
+        data = some_bytes(2_000_000 + number)
+        open_storage(url).put(f"a/{number}", data)
+        objects.append((f"a/{number}", sha256(data), len(data)))
+    proxy.requests.clear()
+    code = STARTER.format(lockless=lockless, start=str(fast_path / "go"), url=url, objects=objects)
+    ready = [fast_path / f"ready-{i}" for i in range(16)]
+    command = [sys.executable, "-c", code]
+    children = [subprocess.Popen([*command, str(one)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for one in ready]
+    wait_for(lambda: all(one.exists() for one in ready))
+    (fast_path / "go").touch()
+    for child in children:
+        out, said = child.communicate(timeout=60)
+        assert child.returncode == 0, said.decode()
+        assert json.loads(out) == [size for _, _, size in objects]
+    if not lockless:
+        assert proxy.count("GET") == proxy.count("HEAD") == 3
+    folder = home / "cache"
+    assert {path.name for path in folder.iterdir() if len(path.name) == 64} == {digest for _, digest, _ in objects}
+    assert all(hashlib.sha256((folder / digest).read_bytes()).hexdigest() == digest for _, digest, _ in objects)
+    assert not [*folder.glob(".*.part")]
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_process_that_is_killed_while_it_fetches_is_followed_by_the_next_one(
+    home: Path, seaweed: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, fast_path: Path
+) -> None:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    url = f"{seaweed.url}killed/{os.getpid()}?endpoint={proxy.url}"
+    open_storage(url).put("a", DATA)
+    what = ("a", sha256(DATA), len(DATA))
+    (fast_path / "go").touch()
+    code = STARTER.format(lockless=False, start=str(fast_path / "go"), url=url, objects=[what])
+    child = subprocess.Popen([sys.executable, "-c", code, str(fast_path / "ready")])
+
+    def kill(method: str, path: str) -> None:
+        if method == "GET" and child.poll() is None:
+            child.kill()
+            child.wait()
+
+    proxy.fault = kill
+    assert child.wait(30) == -signal.SIGKILL
+    begun = time.monotonic()
+    with open_cached(open_storage(url), *what) as file:
+        assert file.read() == DATA
+    assert time.monotonic() - begun < 5
+
+
+def read_mapped(found: memoryview, results: Any) -> None:
+    results.put(hashlib.sha256(found).hexdigest())
+
+
+def test_a_forked_worker_reads_what_its_parent_opened(
+    home: Path, seaweed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    storage = open_storage(f"{seaweed.url}forked/{os.getpid()}")
+    storage.put("a", DATA)
+    found = mapped(open_cached(storage, "a", sha256(DATA), len(DATA)))
+    context: Any = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    child = context.Process(target=read_mapped, args=(found, results))
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0 and results.get() == sha256(DATA)
+

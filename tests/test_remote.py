@@ -1,0 +1,306 @@
+"""The same dataset on every connector: equal digests, by Dagster too, by the environment alone; no secret anywhere."""
+
+import itertools
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import tiny
+from servers import SECRET, Place, Proxy
+
+from dataset_assets import Dataset, load, prepare
+from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged
+from dataset_assets.index import stream_key
+from dataset_assets.loading import index_of
+from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.testing.storage import content, some_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
+CONNECTORS = ("s3", "az", "sqlite", "postgresql", "mongodb")
+SERVERS = {"s3": "seaweed", "az": "azurite", "postgresql": "postgres", "mongodb": "secantus"}
+numbers = itertools.count()
+
+
+@pytest.fixture(params=CONNECTORS)
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> str:
+    """The URL of an empty storage of each kind, which the environment opens."""
+    return place_of(request.param, request, monkeypatch, fast_path)
+
+
+@pytest.fixture
+def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> str:
+    return place_of("s3", request, monkeypatch, fast_path)
+
+
+def place_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> str:
+    name = f"remote_{os.getpid()}_{next(numbers)}"
+    if kind == "sqlite":
+        return f"sqlite:///{fast_path}/{name}.db"
+    place: Place = request.getfixturevalue(SERVERS[kind])
+    for variable, value in place.environment.items():
+        monkeypatch.setenv(variable, value)
+    return f"{place.url}{ {'postgresql': '?schema=', 'mongodb': 'tests?bucket='}.get(kind, '') }{name}"
+
+
+@pytest.fixture
+def expected(home: Path, dataset: Dataset, fast_path: Path) -> str | None:
+    """The version that a folder gives."""
+    return prepare(dataset, storage=fast_path / "plain")["train"].version
+
+
+def test_a_dataset_has_the_same_digests_and_samples_on_every_connector(
+    url: str, dataset: Dataset, expected: str | None
+) -> None:
+    made = prepare(dataset, storage=url)
+    assert made["train"].version == expected
+    found = load(tiny.NAME, storage=url, verify="all")
+    assert tiny.plain(found) == tiny.plain(made) == tiny.expected()
+    assert tiny.plain(pickle.loads(pickle.dumps(found))) == tiny.expected()
+    raw: Any = found["train"].open_raw("numbers")
+    with raw as file:
+        assert file.read() == tiny.NUMBERS
+
+
+def test_what_is_prepared_again_is_not_written_again(s3: str, dataset: Dataset, home: Path, proxy: Proxy) -> None:
+    prepare(dataset, storage=s3)
+    proxy.requests.clear()
+    prepare(dataset, storage=f"{s3}?endpoint={proxy.url}")
+    assert {method for method, _ in proxy.requests} == {"GET", "HEAD"}
+
+
+def test_dagster_puts_every_byte_there_and_gives_the_same_digests(
+    url: str, dataset: Dataset, expected: str | None, home: Path
+) -> None:
+    defined = definitions(datasets=[dataset], storage=url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(list(defined.assets or ()), resources=defined.resources, instance=instance)
+    assert result.success
+    assert load(tiny.NAME, storage=url)["train"].version == expected
+    assert not (home / "storage").exists()
+
+
+BY_ENVIRONMENT = """
+import sys
+sys.path.insert(0, {tests!r})
+import tiny
+from dataset_assets import load, prepare
+prepare(tiny.tiny({folder!r}))
+view = load(tiny.NAME, "train")
+print(view.version, [sample["text"] for sample in view])
+"""
+
+
+def test_only_the_setting_changes(
+    url: str, expected: str | None, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_STORAGE", url)
+    code = BY_ENVIRONMENT.format(tests=str(Path(__file__).parent), folder=folder.as_uri() + "/")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    texts = [sample["text"] for sample in tiny.expected()["train"]]
+    assert done.stdout == f"{expected} {texts}\n"
+    assert not (home / "storage").exists()
+
+
+@pytest.fixture
+def history(postgres: Place, monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> Place:
+    """A DAGSTER_HOME whose history is in PostgreSQL."""
+    (fast_path / "dagster").mkdir()
+    shutil.copy(ROOT / "examples/on_servers/dagster.yaml", fast_path / "dagster")
+    monkeypatch.setenv("DAGSTER_HOME", str(fast_path / "dagster"))
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres.url)
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    return postgres
+
+
+def test_dagster_keeps_its_history_in_postgres_and_the_bytes_in_a_bucket(
+    s3: str, history: Place, dataset: Dataset, home: Path, fast_path: Path
+) -> None:
+    defined = definitions(datasets=[dataset], storage=s3)
+    before = materialized(history)
+    with dg.DagsterInstance.get() as instance:
+        assert dg.materialize(list(defined.assets or ()), resources=defined.resources, instance=instance).success
+    assert materialized(history) - before > 10
+    assert tiny.plain(load(tiny.NAME, storage=s3)) == tiny.expected()
+    assert not [*fast_path.rglob("*.db")]
+    expect_no_secret(fast_path, "")
+
+
+@pytest.mark.soak
+def test_the_demo_runs_on_a_bucket_and_a_history_in_postgres_by_the_environment_alone(
+    s3: str, history: Place, home: Path, monkeypatch: pytest.MonkeyPatch, fast_path: Path
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_STORAGE", s3)
+    run = [sys.executable, str(ROOT / "examples/demo.py")]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=fast_path, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test accuracy 0.9" in done.stdout
+    assert not (home / "storage").exists()
+    line = next(line for line in done.stdout.splitlines() if " -c " in line)
+    again = subprocess.run(line, shell=True, cwd=fast_path, capture_output=True, text=True, check=False)
+    assert "train: 4000 samples" in again.stdout, again.stderr
+    assert materialized(history) > 20
+    assert not [*(fast_path / "dagster").rglob("*.db")]
+    expect_no_secret(fast_path, done.stdout + done.stderr + again.stdout + again.stderr)
+
+
+def materialized(postgres: Place) -> int:
+    """Return how many materializations Dagster's history in PostgreSQL knows."""
+    import psycopg2
+
+    with psycopg2.connect(postgres.url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('event_logs')")
+        if cursor.fetchone()[0] is None:
+            return 0
+        cursor.execute("SELECT count(*) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'")
+        return int(cursor.fetchone()[0])
+
+
+# Reading.
+
+
+def test_forked_workers_read_what_was_loaded(s3: str, dataset: Dataset, home: Path) -> None:
+    view = prepare(dataset, storage=s3)["train"]
+    context: Any = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    child = context.Process(target=lambda: results.put([sample["label"] for sample in view]))
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0
+    assert results.get() == [0, 1, 0, 1, 0, 1]
+
+
+def test_workers_of_a_loader_read_a_bucket(s3: str, dataset: Dataset, home: Path) -> None:
+    view = prepare(dataset, storage=s3)["train"]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(label_of, [(view, i) for i in range(6)]) == [0, 1, 0, 1, 0, 1]
+
+
+def label_of(what: tuple[Any, int]) -> int:
+    view, i = what
+    return int(view[i]["label"])
+
+
+def stream_of(storage: Storage) -> str:
+    """Return the key of a stored stream."""
+    index = index_of(load(tiny.NAME, "train", storage=storage))  # type: ignore[arg-type]
+    found = index.streams["image"]
+    return stream_key(tiny.NAME, "train", "image", found.files[0].sha256, found.suffix)
+
+
+def test_damage_in_the_storage_is_noticed_by_who_verifies_and_by_who_fetches(
+    url: str, dataset: Dataset, home: Path
+) -> None:
+    prepare(dataset, storage=url)
+    storage = open_storage(url)
+    key = stream_of(storage)
+    storage.put(key, some_bytes(len(content(storage, key))))
+    assert load(tiny.NAME, storage=url)["train"][0]["label"] == 0, "what was fetched before is good"
+    with pytest.raises(DigestMismatch, match="has sha256"):
+        load(tiny.NAME, storage=url, verify="all")
+    for copy in (home / "cache").iterdir():
+        copy.unlink()
+    opened = load(tiny.NAME, "train", storage=url)
+    with pytest.raises(DigestMismatch, match=r"split train, stream image: .* has sha256 .*, not that of its name"):
+        opened[0]
+    storage.delete(key)
+    with pytest.raises(StoredFileDamaged, match="is gone"):
+        load(tiny.NAME, "train", storage=url)[0]
+    assert tiny.plain(prepare(dataset, storage=url)) == tiny.expected()
+
+
+def test_damage_in_the_cache_is_mended_by_who_verifies(s3: str, dataset: Dataset, home: Path) -> None:
+    prepare(dataset, storage=s3)
+    for copy in (home / "cache").iterdir():
+        if len(copy.name) == 64:
+            copy.write_bytes(bytes(copy.stat().st_size))
+    assert tiny.plain(load(tiny.NAME, storage=s3, verify="all")) == tiny.expected()
+
+
+def test_a_file_that_the_cache_cannot_hold_is_said(
+    s3: str, dataset: Dataset, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(dataset, storage=s3)
+    monkeypatch.setenv("DATASET_ASSETS_CACHE_BYTES", "10")
+    with pytest.raises(NoSpace, match="Set DATASET_ASSETS_CACHE_BYTES to"):
+        load(tiny.NAME, "train", storage=s3)[0]
+
+
+# Secrets.
+
+DEBUGGED = """
+import json, logging, pickle, sys
+logging.basicConfig(level=1, stream=sys.stderr)
+sys.path.insert(0, {tests!r})
+import dagster as dg
+import tiny
+from dataset_assets import load, prepare
+from dataset_assets.cli import main
+from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.loader import Loader
+from dataset_assets.settings import origins
+from dataset_assets.storage import open_storage
+url = sys.argv[1]
+dataset = tiny.tiny({folder!r})
+prepare(dataset, storage=url)
+defined = definitions(datasets=[dataset], storage=url)
+with dg.DagsterInstance.get() as instance:
+    options = {{"loggers": {{"console": {{"config": {{"log_level": "DEBUG"}}}}}}}}
+    dg.materialize([*defined.assets], resources=defined.resources, instance=instance, run_config=options)
+storage = open_storage(url)
+view = load(tiny.NAME, "train", storage=storage)
+print(repr(storage), str(storage), storage.url, repr(view), view.origin)
+loader = Loader(view, 2, shuffle=True)
+next(iter(loader))
+print(repr(loader), json.dumps(loader.state_dict()))
+print(pickle.dumps(view), origins(), vars(storage))
+for command in (["ls"], ["verify", tiny.NAME], ["--debug", "verify", "no.such.dataset"]):
+    sys.argv = ["dataset-assets", *command, "--storage", url]
+    try:
+        main()
+    except SystemExit:
+        pass
+"""
+
+
+@pytest.mark.parametrize("kind", ["s3", "az", "postgresql", "postgresql with it in the URL", "mongodb"])
+def test_no_secret_is_in_any_log_event_file_or_object(
+    kind: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    home: Path,
+    folder: Path,
+    fast_path: Path,
+) -> None:
+    kind, _, inside = kind.partition(" ")
+    url = place_of(kind, request, monkeypatch, fast_path)
+    opened = url.replace("tests@", f"tests:{SECRET}@") if inside else url
+    dagster_home = fast_path / "dagster"
+    dagster_home.mkdir()
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home), "RUST_LOG": "trace"}
+    code = DEBUGGED.format(tests=str(Path(__file__).parent), folder=folder.as_uri() + "/")
+    run = [sys.executable, "-c", code, opened]
+    done = subprocess.run(run, capture_output=True, text=True, env=environment, cwd=fast_path, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stderr) > 1000, "nothing was logged"
+    place: Place = request.getfixturevalue(SERVERS[kind])
+    storage = open_storage(url)
+    for key in storage.list(""):
+        assert not [secret for secret in place.secrets if secret.encode() in content(storage, key)]
+    expect_no_secret(fast_path, done.stdout + done.stderr, *place.secrets)
+
+
+def expect_no_secret(folder: Path, said: str, *secrets: str) -> None:
+    """Look at what was said, and at every file below a folder."""
+    for secret in secrets or (SECRET,):
+        assert secret not in said
+        found = [path for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+        assert not found
