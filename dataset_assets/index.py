@@ -10,16 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from dataset_assets.errors import DecodeError, DigestMismatch, NotPrepared
+from dataset_assets.errors import DecodeError, DigestMismatch, NewerFormat, NotPrepared
 from dataset_assets.names import check_dataset_name, check_identifier, storage_key
 from dataset_assets.storage import Storage
 
 FORMAT = 1
 _HEX = re.compile(r"[0-9a-f]{64}")
-
-
-class NewerFormat(DecodeError):
-    """A pointer, index or version that a newer release wrote; it is never taken for a damaged one and replaced."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class StoredStream:
 
 @dataclass(frozen=True)
 class UsedFile:
-    """A file that a split was made of; `raw` names its folder below the dataset's raw files, if it was kept."""
+    """A file that a split was made of; if it was kept, `name` is its folder below the dataset's raw files."""
 
     argument: str
     name: str
@@ -218,7 +214,7 @@ def read_version(storage: Storage, dataset: str, digest: str) -> Version:
         found = Version(**raw)
         for name, split in found.splits.items():
             check_identifier(name, "split")
-            _checked_hex(split)
+            check_hex(split)
     except (TypeError, KeyError, AttributeError) as error:
         raise _malformed(version_key(dataset, digest), dataset, error) from error
     if found.dataset != check_dataset_name(dataset):
@@ -259,11 +255,12 @@ def _checked_format(found: dict[str, Any], key: str, dataset: str) -> dict[str, 
 
 
 def _stream(raw: dict[str, Any]) -> StoredStream:
-    stored = tuple(StoredFile(_checked_hex(f["sha256"]), int(f["bytes"]), int(f["samples"])) for f in raw["files"])
+    stored = tuple(StoredFile(check_hex(f["sha256"]), int(f["bytes"]), int(f["samples"])) for f in raw["files"])
     return StoredStream(raw["format"], _restored(raw["parameters"]), raw["writer"], raw["suffix"], stored)
 
 
-def _checked_hex(digest: Any) -> str:
+def check_hex(digest: Any) -> str:
+    """Return a sha256 in hex; raise `TypeError` for what is none."""
     if not isinstance(digest, str) or not _HEX.fullmatch(digest):
         raise TypeError(f"{digest!r} is not a sha256")
     return digest

@@ -21,8 +21,8 @@ Words = NDArray[np.uint32]
 
 # Multipliers and shifts of a 32-bit integer hash with low bias: https://nullprogram.com/blog/2018/07/31/
 _FIRST, _SECOND = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
-_LARGEST = (1 << 32) - (1 << 17)
-BLOCK = 1 << 13
+MOST_ROWS = (1 << 32) - (1 << 17)
+BLOCK = 1 << 14
 ROUNDS = 6
 FEW = 1 << 12
 
@@ -39,8 +39,8 @@ class Permutation:
     """
 
     def __init__(self, n: int, seed: int, epoch: int = 0, purpose: str = "shuffle") -> None:
-        if not 0 <= n <= _LARGEST:
-            raise UsageError(f"A permutation is of 0 to {_LARGEST} rows, not of {n}.")
+        if not 0 <= n <= MOST_ROWS:
+            raise UsageError(f"A permutation is of 0 to {MOST_ROWS} rows, not of {n}.")
         self.n, self.seed, self.epoch, self.purpose = n, seed, epoch, purpose
         self._keys = keys_of(seed, epoch, purpose)
         self._network = _Network(n, self._keys) if n > FEW else None
@@ -55,11 +55,16 @@ class Permutation:
         """Return which rows stand at some places: from `where.start` up to `where.stop`, or at each of an array."""
         if self._network is None:
             return self._few[where]
-        places = np.arange(where.start, where.stop) if isinstance(where, slice) else where
-        found = np.empty(len(places), np.intp)
+        count = where.stop - where.start if isinstance(where, slice) else len(where)
+        found = np.empty(count, np.intp)
         # In pieces that stay in the cache: a round is a dozen passes over its piece.
-        for lo in range(0, len(places), BLOCK):
-            found[lo : lo + BLOCK] = self._network.walked(places[lo : lo + BLOCK].astype(np.uint32))
+        for lo in range(0, count, BLOCK):
+            if isinstance(where, slice):
+                places = np.arange(where.start + lo, where.start + min(lo + BLOCK, count), dtype=np.uint32)
+            else:
+                places = where[lo : lo + BLOCK].astype(np.uint32)
+            found[lo : lo + BLOCK] = self._network.crossed(places)
+        self._network.walk(found)
         return found
 
     @cached_property
@@ -71,8 +76,57 @@ class Permutation:
         _hash(numbers ^ high, self._keys[1], low, np.empty_like(numbers))
         return np.argsort(high.astype(np.uint64) << np.uint64(32) | low, kind="stable")
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_few"}
+
     def __repr__(self) -> str:
         return f"Permutation({self.n}, seed={self.seed}, epoch={self.epoch}, purpose={self.purpose!r})"
+
+
+class BlockPermutation:
+    """Rows that lie in blocks, shuffled so that few blocks are read at a time: for what fits neither memory nor disk.
+
+    The blocks come in an order of their own, `together` at a time; the rows of these are permuted as one. Only the
+    blocks' sizes, `together`, `seed` and `epoch` decide. How far a row is carried is what `together` blocks hold.
+
+    >>> order = BlockPermutation([3, 4, 2], together=2, seed=7)
+    >>> sorted(order.rows(slice(0, 9)).tolist()) == list(range(9))
+    True
+    """
+
+    def __init__(self, sizes: Sequence[int], together: int, seed: int, epoch: int = 0) -> None:
+        if together < 1:
+            raise UsageError(f"At least one block is read at a time, not {together}.")
+        self.seed, self.epoch = seed, epoch
+        counts = np.asarray(sizes, np.intp)
+        full = np.flatnonzero(counts)
+        blocks = full[Permutation(len(full), seed, epoch, "blocks").rows(slice(0, len(full)))]
+        # Where each block begins in the rows, and where in the order if it were not shuffled inside the groups.
+        self._first = (np.cumsum(counts) - counts)[blocks]
+        self._starts = np.cumsum([0, *counts[blocks]])
+        self._groups = self._starts[[*range(0, len(blocks), together), len(blocks)]]
+        self._inside: dict[int, Permutation] = {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def rows(self, where: "slice | Rows") -> Rows:
+        """Return which rows stand at some places."""
+        places = np.arange(where.start, where.stop) if isinstance(where, slice) else where
+        groups = np.searchsorted(self._groups, places, "right") - 1
+        moved = np.empty(len(places), np.intp)
+        for group in np.unique(groups).tolist():
+            mine, start = groups == group, int(self._groups[group])
+            moved[mine] = start + self._permutation(group).rows(places[mine] - start)
+        block = np.searchsorted(self._starts, moved, "right") - 1
+        moved += self._first[block] - self._starts[block]
+        return moved
+
+    def _permutation(self, group: int) -> Permutation:
+        if group not in self._inside:
+            size = int(self._groups[group + 1] - self._groups[group])
+            self._inside[group] = Permutation(size, self.seed, self.epoch, f"group {group}")
+        return self._inside[group]
 
 
 class _Network:
@@ -86,19 +140,19 @@ class _Network:
         high = math.isqrt(n - 1) + 1
         self.high, self.low = np.uint32(high), np.uint32(-(-n // high))
 
-    def walked(self, numbers: Words) -> Words:
-        """Send numbers through until each is below n."""
-        found = self.crossed(numbers)
+    def walk(self, found: Rows) -> None:
+        """Send those that came out beyond n through again, until each is below it."""
         beyond = np.flatnonzero(found >= self.n)
         while len(beyond):
-            again = self.crossed(found[beyond])
+            again = self.crossed(found[beyond].astype(np.uint32))
             found[beyond] = again
             beyond = beyond[again >= self.n]
-        return found
 
     def crossed(self, numbers: Words) -> Words:
         """Send numbers through once."""
-        high, low = np.divmod(numbers, self.low)
+        # Not divmod, which takes four times as long.
+        high = numbers // self.low
+        low = numbers - high * self.low
         moved, spare = np.empty_like(low), np.empty_like(low)
         for k in range(0, ROUNDS, 2):
             self._move(high, self.high, low, self.keys[k], moved, spare)
@@ -133,6 +187,13 @@ def _hash(numbers: Words, key: np.uint32, mixed: Words, spare: Words) -> None:
         np.right_shift(mixed, np.uint32(shift), out=spare)
         np.bitwise_xor(mixed, spare, out=mixed)
         np.multiply(mixed, factor, out=mixed)
+
+
+def hashed(numbers: Words, key: np.uint32) -> Words:
+    """Return the keyed hash of each number."""
+    mixed = np.empty_like(numbers)
+    _hash(numbers, key, mixed, np.empty_like(numbers))
+    return mixed
 
 
 def generator(seed: int, epoch: int, purpose: str, row: int = 0) -> np.random.Generator:
@@ -174,7 +235,7 @@ def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed:
     for k, (label, rows) in enumerate(_by_class(labels)):
         if len(rows) < len(ratios):
             raise UsageError(
-                f"Class {label!r} has {len(rows)} samples, too few for {len(ratios)} stratified parts. Leave it out, "
+                f"Class {label!r} has {_counted(len(rows))}, too few for {len(ratios)} stratified parts. Leave it out, "
                 "or split at random."
             )
         order = rows[Permutation(len(rows), seed, epoch=k, purpose="stratify").rows(slice(0, len(rows)))]
@@ -193,7 +254,7 @@ def folds_of(n: int, folds: int, seed: int, labels: NDArray[np.generic] | None =
     turn, which = 0, np.empty(n, np.intp)
     for k, (label, rows) in enumerate(_by_class(labels)):
         if len(rows) < folds:
-            raise UsageError(f"Class {label!r} has {len(rows)} samples, too few for {folds} stratified folds.")
+            raise UsageError(f"Class {label!r} has {_counted(len(rows))}, too few for {folds} stratified folds.")
         order = rows[Permutation(len(rows), seed, epoch=k, purpose="folds").rows(slice(0, len(rows)))]
         which[order] = (np.arange(len(rows)) + turn) % folds
         # The next class goes on where this one ended, so that no fold collects all remainders.
@@ -229,11 +290,44 @@ def hashed_parts(keys: Sequence[str], ratios: Sequence[float], seed: int) -> lis
     return [np.flatnonzero(part == k) for k in range(len(ratios))]
 
 
+def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
+    """Return parts of about these ratios that keep the rows of one label together.
+
+    The largest groups go first, each to the part that lacks most; of equal ones a permutation says which. Raises
+    `UsageError` for a group that is larger than every part is to be, and for a part that no group fits in.
+    """
+    sizes = sizes_of(len(labels), ratios)
+    groups = _by_class(labels)
+    chance = Permutation(len(groups), seed, purpose="group").rows(slice(0, len(groups)))
+    lacking, parts = list(sizes), [[np.empty(0, np.intp)] for _ in ratios]
+    for k in sorted(chance.tolist(), key=lambda k: -len(groups[k][1])):
+        label, rows = groups[k]
+        if len(rows) > max(sizes):
+            raise UsageError(
+                f"Group {label!r} has {len(rows)} samples, and the largest part is to have {max(sizes)}. Give a part a "
+                "larger ratio, or divide the group."
+            )
+        part = max(range(len(sizes)), key=lambda p: (lacking[p], -p))
+        lacking[part] -= len(rows)
+        parts[part].append(rows)
+    for part, found in enumerate(parts):
+        if len(labels) and len(found) == 1:
+            raise UsageError(
+                f"No group is left for part {part}, which is to have {sizes[part]} samples: there are {len(groups)} "
+                f"groups, the smallest of {min(len(rows) for _, rows in groups)}. Use fewer parts, or other ratios."
+            )
+    return [np.sort(np.concatenate(found)) for found in parts]
+
+
 def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:
     classes, inverse = np.unique(labels, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     cuts = np.cumsum(np.bincount(inverse, minlength=len(classes)))[:-1]
     return list(zip(classes.tolist(), np.split(order, cuts), strict=True))
+
+
+def _counted(n: int) -> str:
+    return "1 sample" if n == 1 else f"{n} samples"
 
 
 def _cut(order: Rows, sizes: Sequence[int]) -> list[Rows]:

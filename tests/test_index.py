@@ -17,10 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets import Dataset, load, prepare
-from dataset_assets.errors import DecodeError, NotPrepared
+from dataset_assets.errors import DecodeError, NewerFormat, NotPrepared
 from dataset_assets.index import (
     Finding,
-    NewerFormat,
     SplitIndex,
     StoredFile,
     StoredStream,

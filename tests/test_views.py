@@ -16,7 +16,7 @@ from dataset_assets.formats.members import Member
 from dataset_assets.samples import Columns
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import LAWS, SIZES, Stack, check_view, stacks, stored_stack, views
-from dataset_assets.views import ListColumn, Narrowed, Origin, Stored, View, blocks, ordering, view_of
+from dataset_assets.views import Concatenated, ListColumn, Narrowed, Origin, Stored, View, blocks, ordering, view_of
 from dataset_assets.views import view as view_module
 
 
@@ -383,7 +383,7 @@ class TestViewsOneAfterTheOther:
         both = view_of(a=[1], b=["x"]).concat(view_of(b=["y"], a=[2]))
         assert list(both) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
         with pytest.raises(UsageError, match="There are no views"):
-            view_module.Concatenated(())
+            Concatenated(())
 
     def test_may_be_a_thousand(self) -> None:
         total = view_of(a=[0])

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import operator
 import pickle
 import tempfile
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Array, Format, Ragged, Table, Text
+from dataset_assets.mixing import Mixture
+from dataset_assets.orders import Permutation, random_parts
 from dataset_assets.samples import values_of
 from dataset_assets.testing.formats import equal, written
-from dataset_assets.views import Origin, Stored, View
+from dataset_assets.views import OPERATIONS, Origin, Stored, View, restored
+from dataset_assets.views.operations import described, stack_of
 
 SIZES = (0, 1, 2, 7, 40)
 
@@ -169,6 +173,39 @@ def its_repr_draws_the_stack(view: View, samples: Sequence[Any]) -> None:
     assert [len(line) - len(line.lstrip()) for line in lines] == [2 * depth for depth in _stack_of(view)]
 
 
+def it_is_read_back_from_json(view: View, samples: Sequence[Any]) -> None:
+    """What its JSON describes has the same samples, the same JSON and the same fingerprint."""
+    parts = list(stack_of(view))
+    functions = [value for part in parts for value in part.arguments().values() if callable(value)]
+    if any(OPERATIONS.get(part.op) is not type(part) for part in parts) or any("<" in described(f) for f in functions):
+        return
+    stored = {json.dumps(part.arguments(), sort_keys=True): part for part in parts if isinstance(part, Stored)}
+    again = restored(view.to_json(), lambda found: stored[json.dumps(found, sort_keys=True)], functions)
+    assert equal(list(again), list(samples)) and again.to_json() == view.to_json()
+    assert again.fingerprint() == view.fingerprint() == pickle.loads(pickle.dumps(view)).fingerprint()
+
+
+def it_comes_back_from_another_epoch(view: View, samples: Sequence[Any]) -> None:
+    """Epoch 0 is as built, also after another one; that has as many samples."""
+    if any(type(part).build is View.build and not part.op and part.parents for part in stack_of(view)):
+        return
+    assert equal(list(view.at_epoch(0)), list(samples))
+    other = view.at_epoch(3)
+    assert equal(list(other.at_epoch(0)), list(samples)) and len(list(other)) == len(other)
+
+
+def it_knows_what_it_shows(view: View, samples: Sequence[Any]) -> None:
+    """Dataset, split and version are those of the first bytes below; roles name streams that are there."""
+    first = next(part for part in stack_of(view) if not part.parents)
+    assert (view.dataset, view.split, view.version) == (first.dataset, first.split, first.version)
+    report = view.report().to_dict()
+    assert (report["length"], report["dataset"]) == (len(samples), view.dataset)
+    assert len(report["parents"]) == len(view.parents)
+    for i in range(len(view)):
+        for entry in view.lineage(i):
+            assert entry.dataset == view.dataset and entry.row >= 0
+
+
 LAWS: tuple[Callable[[View, Sequence[Any]], None], ...] = (
     it_has_its_samples,
     indexing_agrees_with_iterating,
@@ -180,6 +217,9 @@ LAWS: tuple[Callable[[View, Sequence[Any]], None], ...] = (
     its_batches_are_ones_own,
     it_pickles,
     its_repr_draws_the_stack,
+    it_is_read_back_from_json,
+    it_comes_back_from_another_epoch,
+    it_knows_what_it_shows,
 )
 
 
@@ -282,7 +322,105 @@ def _zipped(draw: st.DrawFn, stack: Stack) -> Stack:
     return Stack(view, [{n: a[n] for n in left} | {n: b[n] for n in right} for a, b in pairs])
 
 
-STEPS = (_sliced, _selected, _masked, _narrowed, _mapped, _concatenated, _zipped)
+def _shuffled(draw: st.DrawFn, stack: Stack) -> Stack:
+    seed, epoch = draw(st.integers(0, 3)), draw(st.sampled_from([0, 0, 2]))
+    order = Permutation(len(stack.samples), seed, 0).rows(slice(0, len(stack.samples)))
+    # As built is epoch 0: a law goes to another one and back.
+    return Stack(stack.view.shuffle(seed, epoch).at_epoch(0), [stack.samples[i] for i in order])
+
+
+def _repeated(draw: st.DrawFn, stack: Stack) -> Stack:
+    times = draw(st.integers(0, 2))
+    return Stack(stack.view.repeat(times), stack.samples * times)
+
+
+def _sharded(draw: st.DrawFn, stack: Stack) -> Stack:
+    shards = draw(st.integers(1, 4))
+    rank = draw(st.integers(0, shards - 1))
+    return Stack(stack.view.shard(shards, rank), stack.samples[rank::shards])
+
+
+def _sorted(draw: st.DrawFn, stack: Stack) -> Stack:
+    reverse = draw(st.booleans())
+    if "number" not in _names(stack) or not stack.samples:
+        return stack
+    by: Any = draw(st.sampled_from(["number", _number]))
+    return Stack(stack.view.sort_by(by, reverse=reverse), sorted(stack.samples, key=_number, reverse=reverse))
+
+
+def _filtered(draw: st.DrawFn, stack: Stack) -> Stack:
+    if "number" not in _names(stack) or not stack.samples:
+        return stack
+    kept = [sample for sample in stack.samples if _is_high(sample)]
+    ways = [
+        lambda view: view.filter(_is_high),
+        lambda view: view.filter((">", 10), column="number"),
+        lambda view: view.filter(_are_high, column="number"),
+    ]
+    return Stack(draw(st.sampled_from(ways))(stack.view), kept)
+
+
+def _interleaved(draw: st.DrawFn, stack: Stack) -> Stack:
+    others = [step(draw, stack) for step in draw(st.lists(st.sampled_from([_sliced, _masked]), max_size=2))]
+    parts = [stack, *others]
+    turns = [[part.samples[k] for part in parts if k < len(part.samples)] for k in range(len(stack.samples))]
+    return Stack(stack.view.interleave(*(part.view for part in others)), [s for turn in turns for s in turn])
+
+
+def _mixed(draw: st.DrawFn, stack: Stack) -> Stack:
+    other = _sliced(draw, stack)
+    if not other.samples or len(stack.samples) > 50:
+        return stack
+    stop: Any = draw(st.sampled_from(["first", "all", 17]))
+    view = stack.view.mix(other.view, weights=(2, 1), seed=1, stop=stop)
+    both = [*stack.samples, *other.samples]
+    mixture = Mixture([len(stack.samples), len(other.samples)], (2, 1), 1, stop)
+    return Stack(view, [both[i] for i in mixture.rows(slice(0, len(mixture)))])
+
+
+def _renamed_in_part(draw: st.DrawFn, stack: Stack) -> Stack:
+    name = draw(st.sampled_from(_names(stack)))
+    if not stack.samples or name == "number":
+        return stack
+    pairs = [(f"{name}_new" if key == name else key, key) for key in stack.samples[0]]
+    view = stack.view.rename(**{f"{name}_new": name})
+    return Stack(view, [{new: sample[old] for new, old in pairs} for sample in stack.samples])
+
+
+def _cached(draw: st.DrawFn, stack: Stack) -> Stack:
+    return Stack(stack.view.cache(), stack.samples)
+
+
+def _mapped_in_blocks(draw: st.DrawFn, stack: Stack) -> Stack:
+    return Stack(stack.view.map(_itself, batched=True), stack.samples)
+
+
+def _part_of_a_split(draw: st.DrawFn, stack: Stack) -> Stack:
+    seed, part = draw(st.integers(0, 3)), draw(st.integers(0, 1))
+    rows = random_parts(len(stack.samples), (0.75, 0.25), seed)[part]
+    return Stack(stack.view.random_split((0.75, 0.25), seed=seed)[part], [stack.samples[i] for i in rows])
+
+
+STEPS = (
+    _sliced,
+    _selected,
+    _masked,
+    _narrowed,
+    _mapped,
+    _concatenated,
+    _zipped,
+    _shuffled,
+    _repeated,
+    _sharded,
+    _sorted,
+    _filtered,
+    _interleaved,
+    _mixed,
+    _renamed_in_part,
+    _cached,
+    _mapped_in_blocks,
+    _part_of_a_split,
+)
 
 
 def _names(stack: Stack) -> Sequence[str]:
@@ -300,6 +438,18 @@ def _emptied(sample: Any) -> Any:
 
 def _counted(sample: Any) -> Any:
     return {**sample, "streams": len(sample)}
+
+
+def _number(sample: Any) -> Any:
+    return sample["number"]
+
+
+def _is_high(sample: Any) -> bool:
+    return bool(sample["number"] > 10)
+
+
+def _are_high(numbers: Any) -> Any:
+    return np.array([number > 10 for number in numbers], bool)
 
 
 def _wrapped(sample: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
-from dataset_assets.samples import Columns, values_of
+from dataset_assets.samples import Columns, Indices, values_of
 
 PYTHON_NUMBERS = (bool, int, float, complex)
 
@@ -79,6 +79,20 @@ def bytes_of(block: Any) -> int:
     if isinstance(block, list):
         return sum(_bytes_of_value(value) for value in block)
     return int(block.nbytes)
+
+
+def some_of(sample: Any, streams: Sequence[str]) -> dict[str, Any]:
+    """Return some streams of a sample."""
+    try:
+        return {name: sample[name] for name in streams}
+    except (KeyError, TypeError, IndexError) as error:
+        found = f"the streams {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else type(sample).__name__
+        raise SchemaError(f"A sample has {found}, expected {', '.join(streams)} as in the first one.") from error
+
+
+def numbers_in(where: "slice | Indices") -> Sequence[int]:
+    """Return the numbers of some rows."""
+    return range(where.start, where.stop) if isinstance(where, slice) else where.tolist()
 
 
 def _bytes_of_value(value: Any) -> int:

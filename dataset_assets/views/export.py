@@ -4,6 +4,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
+from dataset_assets.extras import needed
+from dataset_assets.samples import Columns
 from dataset_assets.views.blocks import owned
 from dataset_assets.views.view import View
 
@@ -20,20 +22,28 @@ def to_pandas(view: View) -> Any:
 
     A field with the name of a stream, or of another table's field, has the table's name in front.
     """
-    import pandas
-
+    pandas = needed("pandas", "pandas")
     blocks = view.rows(slice(0, len(view)))
-    tables = {name: block for name, block in blocks.items() if hasattr(block, "column_names")}
-    names = [name for name in blocks if name not in tables]
-    names += [field for table in tables.values() for field in table.column_names]
     columns: dict[str, Any] = {}
-    for name, block in blocks.items():
-        if name not in tables:
-            columns[name] = _column(block)
-            continue
-        for field, values in block.to_pandas().items():
-            columns[_unused(f"{name}_{field}" if names.count(field) > 1 else field, name, columns)] = values
+    for name, (stream, field) in column_names(blocks).items():
+        block = blocks[stream]
+        columns[name] = _column(block) if field is None else block.column(field).to_pandas()
     return pandas.DataFrame(columns, index=pandas.RangeIndex(len(view)))
+
+
+def column_names(blocks: Columns) -> dict[str, tuple[str, str | None]]:
+    """Return the columns that a block has in one table, each with its stream, and its field if that is a table."""
+    fields = {name: block.column_names for name, block in blocks.items() if hasattr(block, "column_names")}
+    taken = [name for name in blocks if name not in fields] + [field for names in fields.values() for field in names]
+    found: dict[str, tuple[str, str | None]] = {}
+    for stream in blocks:
+        if stream not in fields:
+            found[stream] = (stream, None)
+            continue
+        for field in fields[stream]:
+            name = f"{stream}_{field}" if taken.count(field) > 1 else field
+            found[_unused(name, stream, found)] = (stream, field)
+    return found
 
 
 def _array(block: Any) -> Any:

@@ -1,6 +1,7 @@
 """Which rows stand at some places of an order, and orders of orders: a range stays a range where it can."""
 
-from typing import cast
+from functools import cached_property
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -8,13 +9,60 @@ from dataset_assets.samples import Indices
 
 Where = slice | Indices
 """Some rows of a view: `slice(lo, hi)` with 0 <= lo <= hi <= len, or an array of numbers from 0 up to len."""
-Order = range | Indices
+
+# An order of no more rows is kept once it was computed: it takes 8 MiB, and a row of it no time.
+KEPT = 1 << 20
+
+
+class Computed(Protocol):
+    """An order that is computed where it is read, such as a `Permutation`."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, where: Where) -> Indices:
+        """Return which rows stand at some places."""
+        ...
+
+
+Order = range | Indices | Computed
+
+
+class Chain:
+    """Orders of orders, of which some are computed: the last one says what is asked of the one before it."""
+
+    def __init__(self, *orders: Order) -> None:
+        self.orders = orders
+
+    def __len__(self) -> int:
+        return len(self.orders[-1])
+
+    def __getitem__(self, i: int) -> int:
+        return int(self._kept[i] if len(self) <= KEPT else self._computed(np.array([i]))[0])
+
+    def rows(self, where: Where) -> Indices:
+        """Return which rows stand at some places."""
+        return self._kept[where] if len(self) <= KEPT else self._computed(where)
+
+    @cached_property
+    def _kept(self) -> Indices:
+        return self._computed(slice(0, len(self)))
+
+    def _computed(self, where: Where) -> Indices:
+        for order in reversed(self.orders):
+            where = in_order(order, where)
+        return np.arange(where.start, where.stop) if isinstance(where, slice) else where
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was computed is not sent to another process, which can do so too.
+        return {"orders": self.orders}
 
 
 def in_order(order: Order, where: Where) -> Where:
     """Return which of the parent's rows stand at some places of an order."""
     if isinstance(order, np.ndarray):
         return order[where]
+    if not isinstance(order, range):
+        return order.rows(where)
     if isinstance(where, slice):
         part = order[where]
         return slice(part.start, max(part.start, part.stop)) if part.step == 1 else as_array(part)
@@ -27,14 +75,31 @@ def composed(first: Order, then: Order) -> Order:
     >>> composed(range(10, 20), range(8, 2, -2))
     range(18, 12, -2)
     """
+    lower, upper = _steps(first), _steps(then)
+    if not isinstance(lower[-1], (range, np.ndarray)) or not isinstance(upper[0], (range, np.ndarray)):
+        return Chain(*lower, *upper)
+    middle = _merged(lower[-1], upper[0])
+    return Chain(*lower[:-1], middle, *upper[1:]) if len(lower) + len(upper) > 2 else middle
+
+
+def lazy(order: Order) -> range | Indices | Chain:
+    """Return an order that, if it is computed, is kept once it was read."""
+    return order if isinstance(order, (range, np.ndarray, Chain)) else Chain(order)
+
+
+def as_array(order: range) -> Indices:
+    """Return a range as an array."""
+    return np.arange(order.start, order.stop, order.step).astype(np.intp, copy=False)
+
+
+def _steps(order: Order) -> tuple[Order, ...]:
+    return order.orders if isinstance(order, Chain) else (order,)
+
+
+def _merged(first: range | Indices, then: range | Indices) -> range | Indices:
     if not isinstance(then, range):
         return cast(Indices, in_order(first, then))
     if isinstance(first, np.ndarray):
         return first[as_array(then)]
     start, step = first.start + first.step * then.start, first.step * then.step
     return range(start, start + step * len(then), step)
-
-
-def as_array(order: range) -> Indices:
-    """Return a range as an array."""
-    return np.arange(order.start, order.stop, order.step).astype(np.intp, copy=False)

@@ -1,26 +1,44 @@
-"""Views: a Sequence on a Sequence. What only rearranges is `Selected`; every other does one thing."""
+"""View: a Sequence on a Sequence, and all that can be put on one.
 
-import io
+A method that stacks makes the view of its name, lazily; what only rearranges is a `Selected`.
+"""
+
 import operator
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, SupportsIndex, TextIO, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    Callable,
+    ClassVar,
+    Iterator,
+    Literal,
+    Mapping,
+    Sequence,
+    SupportsIndex,
+    TextIO,
+    overload,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
-from dataset_assets.samples import Column, Columns, Indices, grouped, put_back, spans, values_of
-from dataset_assets.views.blocks import as_columns, as_samples, bytes_of, owned
-from dataset_assets.views.ordering import Order, Where, composed, in_order
+# Each kind of view is a View, and a View makes each kind: they are looked up when they are asked for.
+import dataset_assets.views as views
+from dataset_assets.errors import UnknownStream, UsageError, nearest
+from dataset_assets.samples import Columns, Indices
+from dataset_assets.views import operations
+from dataset_assets.views.blocks import as_samples, some_of
+from dataset_assets.views.ordering import Order, Where
+
+if TYPE_CHECKING:
+    from dataset_assets.encoding import Encoder, Fitted
 
 # Samples are read together while they are no more than this: enough that a block costs little for each of them, little
 # enough that whoever keeps one of them keeps no more of the others.
 BLOCK = 1024
 BLOCK_BYTES = 256 << 10
-PROBES = 8
 
 
 @dataclass(frozen=True)
@@ -39,9 +57,11 @@ class View(Sequence[Any], ABC):
     """Samples in an order. Indexing reads one, iterating reads in blocks, slices and index arrays give views.
 
     A view of one's own has `__len__`, `streams` and `rows`, and `parents` if it stands on others; it has `each` and
-    `sample`, and says that it is `computed`, if it makes each sample by itself.
+    `sample`, and says that it is `computed`, if it makes each sample by itself. To be written as JSON it is a named
+    operation (`dataset_assets.views.operations`) and has `arguments`.
     """
 
+    op: ClassVar[str] = ""
     parents: tuple["View", ...] = ()
 
     @abstractmethod
@@ -70,7 +90,7 @@ class View(Sequence[Any], ABC):
 
     def sample_of(self, streams: Sequence[str], i: int) -> Any:
         """Return some streams of the sample in row `0 <= i < len`."""
-        return _some(self.sample(i), streams)
+        return some_of(self.sample(i), streams)
 
     def samples(self, where: Where) -> list[Any]:
         """Return the samples in some rows."""
@@ -114,6 +134,17 @@ class View(Sequence[Any], ABC):
     def __reversed__(self) -> Iterator[Any]:
         return iter(self[::-1])
 
+    # What it is
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `build` makes this view of, beside its parents."""
+        return {}
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: "Sequence[View]") -> "View":
+        """Return a view of this kind."""
+        return cls(*parents, **arguments)
+
     @property
     def origin(self) -> Origin:
         """What the view shows: of its first parent, where it has several."""
@@ -136,8 +167,38 @@ class View(Sequence[Any], ABC):
 
     @property
     def roles(self) -> Mapping[str, str]:
-        """Which stream is the sample, the target, the tag."""
-        return self.origin.roles
+        """Which stream is the sample, the target, the tag; those of the first parent, where several have one."""
+        return {role: stream for parent in reversed(self.parents) for role, stream in parent.roles.items()}
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the classes that the numbers of a stream stand for."""
+        return {stream: names for parent in reversed(self.parents) for stream, names in parent.classes.items()}
+
+    def to_json(self) -> str:
+        """Return the stack as JSON; `dataset_assets.view_from_json` reads it. Functions are recorded by reference.
+
+        Raises `UsageError` for a function that no other process could import, such as a lambda.
+        """
+        return operations.to_json(self)
+
+    def fingerprint(self) -> str:
+        """Return a digest of what decides the samples and their order: the stored bytes, and each view on them."""
+        return operations.fingerprint(self)
+
+    def lineage(self, i: int) -> "tuple[views.Lineage, ...]":
+        """Return where sample `i` comes from: version, split, row, raw files; an entry for each row it is made of."""
+        return tuple(view.lineage_of(row) for view, row in self.traced(range(len(self))[i]))
+
+    def traced(self, i: int) -> "list[tuple[views.Stored, int]]":
+        """Return the stored rows that the sample in row `0 <= i < len` is made of."""
+        return [found for parent in self.parents for found in parent.traced(i)]
+
+    def report(self, *, speed: bool = False) -> "views.Report":
+        """Return what is in the view and in each that it stands on; with `speed`, also samples per second."""
+        return views.report_of(self, speed)
+
+    # What can be put on it
 
     def select(self, indices: "Sequence[int] | NDArray[Any]") -> "View":
         """Return the samples at these indices, in this order; negative ones count from the end.
@@ -149,7 +210,7 @@ class View(Sequence[Any], ABC):
         >>> list(view.select([2, 0, 0]).tuples("label")), list(view.select([True, False, True]).tuples("label"))
         ([(30,), (10,), (10,)], [(10,), (30,)])
         """
-        if isinstance(indices, range) and indices and min(indices) >= 0 and max(indices) < len(self):
+        if isinstance(indices, range) and all(0 <= end < len(self) for end in (*indices[:1], *indices[-1:])):
             return self._selected(indices)
         return self._selected(_checked(indices, len(self)))
 
@@ -161,29 +222,166 @@ class View(Sequence[Any], ABC):
         """Return all but the first `n` samples."""
         return self[_count(n) :]
 
-    def map(self, change: Callable[[Any], Any]) -> "Mapped":
-        """Return each sample changed by a function, which is called when a sample is read."""
-        return Mapped(self, change)
+    def shard(self, shards: int, rank: int) -> "View":
+        """Return every sample whose number is `rank` modulo `shards`: parts that differ by one sample at most."""
+        return views.Sharded(self, shards, rank)
 
-    def zip(self, *others: "View") -> "Zipped":
-        """Return the streams of several views side by side."""
-        return Zipped((self, *others))
+    def shuffle(self, seed: int, epoch: int = 0) -> "View":
+        """Return the samples in an order that only their number, `seed` and `epoch` decide (docs/orders.md)."""
+        return views.Shuffled(self, seed, epoch)
 
-    def concat(self, *others: "View") -> "Concatenated":
+    def sort_by(self, by: "str | Callable[[Any], Any]", *, reverse: bool = False) -> "View":
+        """Return the samples in the order of a stream, or of what a function makes of each; equal ones keep theirs."""
+        return views.Sorted(self, by, reverse)
+
+    def filter(self, where: "Callable[[Any], Any] | tuple[str, Any]", *, column: str | None = None) -> "View":
+        """Return the samples for which a function is true. The function, and what it looks at, is read once, at once.
+
+        With `column`, the function is given all values of that stream, or of a table's field as "stream.field", and
+        returns a boolean for each; or there is a comparison: `filter(("in", [3, 8]), column="label")`.
+        """
+        return views.Filtered(self, where, column)
+
+    def repeat(self, times: int) -> "View":
+        """Return the samples so many times over, in the same order each time."""
+        return views.Repeated(self, times)
+
+    def interleave(self, *others: "View") -> "View":
+        """Return a sample of each view in turn, each once; what has none left is passed over."""
+        return views.Interleaved((self, *others))
+
+    def mix(self, *others: "View", weights: Sequence[float], seed: int, stop: "str | int", epoch: int = 0) -> "View":
+        """Return samples of several views, each with its share, to within one at any place (docs/orders.md).
+
+        `stop="first"` ends where a view has no more; "all" when each was read to its end, the others from their start
+        again; a number is how many samples there are.
+        """
+        return views.Mixed((self, *others), weights, seed, stop, epoch)
+
+    def concat(self, *others: "View") -> "View":
         """Return this view's samples, then those of the others."""
-        return Concatenated((self, *others))
+        return views.Concatenated((self, *others))
 
-    def only(self, *streams: str) -> "Narrowed":
+    def zip(self, *others: "View") -> "View":
+        """Return the streams of several views side by side."""
+        return views.Zipped((self, *others))
+
+    def only(self, *streams: str) -> "View":
         """Return the view with only these streams; the others are not read."""
-        return Narrowed(self, streams)
+        return views.Narrowed(self, streams)
 
-    def tuples(self, *streams: str) -> "Mapped":
+    def rename(self, **names: str) -> "View":
+        """Return the view with streams under other names, each written `new="old"`; roles follow."""
+        return views.Renamed(self, names)
+
+    def tuples(self, *streams: str) -> "View":
         """Return each sample as a tuple of these streams' values."""
-        return _Tuples(self.only(*dict.fromkeys(streams)), streams)
+        return views.Tupled(self.only(*dict.fromkeys(streams)), streams)
 
-    def batch(self, n: int, *, drop_last: bool = False) -> "Batched":
+    def map(self, change: Callable[..., Any], *, batched: bool = False, random: bool = False, seed: int = 0) -> "View":
+        """Return each sample changed by a function, which is called when a sample is read.
+
+        `batched`: it is given a mapping of stream to the values of some samples, and returns one of as many. `random`:
+        it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
+        """
+        kind = views.MappedBlocks if batched else views.Mapped
+        return kind(self, change, seed if random else None)
+
+    def batch(self, n: int, *, drop_last: bool = False) -> "View":
         """Return blocks of `n` samples: mappings of stream to values, whose arrays are the caller's own to write in."""
-        return Batched(self, n, drop_last)
+        return views.Batched(self, n, drop_last)
+
+    def cache(self) -> "View":
+        """Return the view with its samples kept in memory, all of them, once one is read."""
+        return views.Cached(self)
+
+    def at_epoch(self, epoch: int) -> "View":
+        """Return the same stack, with every shuffle, mix and random map in it as it is in this epoch.
+
+        What a split drew stays as it was drawn: no sample of one part is in another in any epoch.
+        """
+        return views.at_epoch(self, epoch)
+
+    # Encoded
+
+    def fit(
+        self, encoders: "Mapping[str, Encoder]", *, into: str | None = None, held_out: Sequence[str] = ("test",)
+    ) -> "Fitted":
+        """Return encoders that have learnt from this view: by stream, or by a table's field as "stream.field".
+
+        Features of one stream stand side by side in its place; with `into`, all of them in a new stream of that name.
+        Raises `UsageError` where the view shows a split named in `held_out`, or what a random map makes.
+
+        >>> from dataset_assets.encoding import Ordinal
+        >>> from dataset_assets.views import view_of
+        >>> view = view_of(kind=["b", "a", "b"])
+        >>> list(view.encode(view.fit({"kind": Ordinal()})).tuples("kind"))
+        [(1,), (0,), (1,)]
+        """
+        return views.fit(self, encoders, into, held_out)
+
+    def encode(self, fitted: "Fitted", *, any_version: bool = False) -> "views.Encoded":
+        """Return the view with streams encoded when read. Raises `Conflict` for another version's encoders."""
+        return views.Encoded(self, fitted, any_version)
+
+    def map_targets(
+        self,
+        mapping: Mapping[Any, Any],
+        *,
+        unmapped: Literal["error", "keep", "drop"] = "error",
+        stream: str | None = None,
+        tag: bool = False,
+    ) -> "View":
+        """Return the view with its targets mapped, all at once: what one is mapped to is not mapped again.
+
+        A target that is not in the mapping is an error when it is read, is kept, or its sample is dropped. A tag that
+        is the target's stream stays as it was, as the stream "tag"; unless `tag`.
+        """
+        return views.mapped_targets(self, mapping, stream, unmapped, tag)
+
+    def one_hot_targets(
+        self, classes: Sequence[Any] | None = None, *, stream: str | None = None, tag: bool = False
+    ) -> "View":
+        """Return the view with its targets as vectors with a single 1; of the classes that it declares, or these."""
+        return views.one_hot_targets(self, classes, stream, tag)
+
+    def keep_targets(self, *targets: Any, stream: str | None = None) -> "View":
+        """Return the samples with one of these targets; the targets are read once, at once."""
+        return views.chosen_by_target(self, targets, stream, "in")
+
+    def drop_targets(self, *targets: Any, stream: str | None = None) -> "View":
+        """Return the samples with none of these targets; the targets are read once, at once."""
+        return views.chosen_by_target(self, targets, stream, "not in")
+
+    # Splits of it
+
+    def random_split(self, ratios: Sequence[float], *, seed: int = 0) -> "list[views.Part]":
+        """Return disjoint parts that cover the view; ratios sum to 1."""
+        return views.RandomPart.all_of(self, ratios=ratios, seed=seed)
+
+    def stratified_split(self, ratios: Sequence[float], *, by: str | None = None, seed: int = 0) -> "list[views.Part]":
+        """Return parts in which each class has its share to within one sample: of a stream, or else of the target."""
+        return views.StratifiedPart.all_of(self, ratios=ratios, by=by or views.target_of(self), seed=seed)
+
+    def group_split(self, ratios: Sequence[float], *, by: str, seed: int = 0) -> "list[views.Part]":
+        """Return parts of about these ratios that keep all samples with one value of a stream together."""
+        return views.GroupPart.all_of(self, ratios=ratios, by=by, seed=seed)
+
+    def hash_split(self, ratios: Sequence[float], *, by: str, seed: int = 0) -> "list[views.Part]":
+        """Return parts decided by a hash of a stream's value: no sample moves when others are added or removed."""
+        return views.HashPart.all_of(self, ratios=ratios, by=by, seed=seed)
+
+    def kfold(self, folds: int = 5, *, by: str | None = None, seed: int = 0) -> "list[views.Fold]":
+        """Return folds, each with what to train on and what is held out; with `by`, stratified by that stream."""
+        return views.folds(self, folds, by, seed)
+
+    def nested_kfold(
+        self, outer: int = 5, inner: int = 2, *, outer_by: str | None = None, inner_by: str | None = None, seed: int = 0
+    ) -> "list[views.NestedFold]":
+        """Return folds, and in each the folds of what it trains on; with `outer_by` or `inner_by`, stratified."""
+        return views.nested_folds(self, outer, inner, outer_by, inner_by, seed)
+
+    # What leaves it
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
         """Open the stored file of a stream: seekable, read-only, read when asked; as text with an encoding.
@@ -195,6 +393,36 @@ class View(Sequence[Any], ABC):
     def open_raw(self, argument: str, *, encoding: str | None = None) -> BinaryIO | TextIO:
         """Open the raw file that the split's function had as this argument, as `open` does a stream's."""
         return self._source(None).open_raw(argument, encoding=encoding)
+
+    def to_arrow(self) -> Any:
+        """Return a table of Arrow, on the stored bytes where they lie as Arrow has them (docs/converting.md)."""
+        from dataset_assets.views.arrow import to_arrow
+
+        return to_arrow(self)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Hand the samples over, block by block, to whatever reads Arrow's streams: polars, DuckDB, pandas."""
+        from dataset_assets.views.arrow import reader
+
+        return reader(self).__arrow_c_stream__(requested_schema)
+
+    def to_torch(self, *, iterable: bool = False) -> Any:
+        """Return a dataset for torch's DataLoader: map-style, or iterable; its samples hold tensors of their own."""
+        from dataset_assets.views.frameworks import to_torch
+
+        return to_torch(self, iterable)
+
+    def to_hf(self) -> Any:
+        """Return a Dataset of Hugging Face's `datasets`, on the memory of `to_arrow`."""
+        from dataset_assets.views.frameworks import to_hf
+
+        return to_hf(self)
+
+    def to_sklearn(self, *, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
+        """Return `X, y` as scikit-learn takes them, or its Bunch: the sample as a matrix of numbers, and the target."""
+        from dataset_assets.views.frameworks import to_sklearn
+
+        return to_sklearn(self, sample, target, bunch)
 
     def to_numpy(self) -> dict[str, Any]:
         """Return every stream as an array of its own; text and ragged values as objects, a table by field."""
@@ -209,7 +437,7 @@ class View(Sequence[Any], ABC):
         return to_pandas(self)
 
     def _selected(self, order: Order) -> "View":
-        return Selected(self, order)
+        return views.Selected(self, order)
 
     def _source(self, stream: str | None) -> "View":
         """Return the parent whose files are meant."""
@@ -235,411 +463,6 @@ class View(Sequence[Any], ABC):
         for parent in self.parents:
             lines += ["  " + line for line in repr(parent).splitlines()]
         return "\n".join(lines)
-
-
-class Stored(View):
-    """The samples of a split, on its stored bytes."""
-
-    def __init__(
-        self,
-        origin: Origin,
-        columns: Mapping[str, Column],
-        opener: "Opener | None" = None,
-        reopen: tuple[Any, ...] | None = None,
-    ) -> None:
-        self._origin, self.columns, self.opener, self._reopen = origin, dict(columns), opener, reopen
-        lengths = {name: len(column) for name, column in self.columns.items()}
-        if len(set(lengths.values())) > 1:
-            found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-            raise SchemaError(f"The streams of a view have different lengths: {found}.")
-        self._samples = next(iter(lengths.values()), 0)
-        self._row_bytes: dict[str, float] = {}
-
-    def __len__(self) -> int:
-        return self._samples
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return tuple(self.columns)
-
-    @property
-    def origin(self) -> Origin:
-        return self._origin
-
-    def sample(self, i: int) -> dict[str, Any]:
-        return {name: column[i] for name, column in self.columns.items()}
-
-    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        columns = self.columns
-        return {name: columns[name][i] for name in streams}
-
-    def rows(self, where: Where) -> Columns:
-        return self.rows_of(self.streams, where)
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        if isinstance(where, slice):
-            return Columns({name: self.columns[name].slice(where.start, where.stop) for name in streams})
-        return Columns({name: self.columns[name].take(where) for name in streams})
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        found = 1.0
-        for name in self.columns if streams is None else streams:
-            if name not in self._row_bytes:
-                self._row_bytes[name] = self._measured(self.columns[name])
-            found += self._row_bytes[name]
-        return found
-
-    def _measured(self, column: Column) -> float:
-        # A few from all over: the first ones may be unlike the rest.
-        some = np.linspace(0, self._samples - 1, min(PROBES, self._samples)).astype(np.intp)
-        return bytes_of(column.take(some)) / len(some) if len(some) else 1.0
-
-    def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
-        return _as_asked(self._opener.stream(self._stream(stream), part), encoding)
-
-    def open_raw(self, argument: str, *, encoding: str | None = None) -> BinaryIO | TextIO:
-        return _as_asked(self._opener.raw(argument), encoding)
-
-    @property
-    def _opener(self) -> "Opener":
-        if self.opener is None:
-            raise UsageError("This view is over values in memory, which are in no file.")
-        return self.opener
-
-    def __reduce__(self) -> Any:
-        # Never handles: another process opens the same bytes again, by their digest.
-        return self._reopen or (Stored, (self._origin, self.columns))
-
-    def _line(self) -> str:
-        at = f"@{self._origin.version[:12]}" if self._origin.version else ""
-        what = f"{len(self)} samples of {', '.join(self.streams)}"
-        return f"Stored({self._origin.dataset}{at} {self._origin.split}: {what})"
-
-
-class Opener(ABC):
-    """Opens the files that a stored view is made of."""
-
-    @abstractmethod
-    def stream(self, stream: str, part: int) -> BinaryIO:
-        """Open a file of a stream."""
-
-    @abstractmethod
-    def raw(self, argument: str) -> BinaryIO:
-        """Open the raw file that the split's function had as this argument."""
-
-
-class Selected(View):
-    """The parent's samples in another order, some of them, some of them twice: arithmetic on indices."""
-
-    def __init__(self, parent: View, order: Order) -> None:
-        self.parents = (parent,)
-        self.parent, self.order = parent, order
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return self.parent.streams
-
-    def sample(self, i: int) -> Any:
-        return self.parent.sample(int(self.order[i]))
-
-    def sample_of(self, streams: Sequence[str], i: int) -> Any:
-        return self.parent.sample_of(streams, int(self.order[i]))
-
-    def rows(self, where: Where) -> Columns:
-        return self.parent.rows(in_order(self.order, where))
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        return self.parent.rows_of(streams, in_order(self.order, where))
-
-    def each(self, where: Where) -> Iterator[Any]:
-        return self.parent.each(in_order(self.order, where))
-
-    def _selected(self, order: Order) -> View:
-        return Selected(self.parent, composed(self.order, order))
-
-    def _stream(self, name: str) -> str:
-        return self.parent._stream(name)
-
-
-class Mapped(View):
-    """The parent's samples, each changed by a function."""
-
-    def __init__(self, parent: View, change: Callable[[Any], Any]) -> None:
-        self.parents = (parent,)
-        self.parent, self.change = parent, change
-
-    def __len__(self) -> int:
-        return len(self.parent)
-
-    @cached_property
-    def streams(self) -> tuple[str, ...]:
-        """The names of the changed samples' streams: those of the first one. Without one, nobody knows."""
-        first = self.sample(0) if len(self) else {}
-        return tuple(first) if isinstance(first, Mapping) else ()
-
-    @property
-    def computed(self) -> bool:
-        return True
-
-    def sample(self, i: int) -> Any:
-        sample = self.parent.sample(i)
-        try:
-            return self.change(sample)
-        except Exception as error:
-            raise self._told(error, i) from error.__cause__
-
-    def each(self, where: Where) -> Iterator[Any]:
-        change = self.change
-        for k, sample in enumerate(self.parent.each(where)):
-            try:
-                changed = change(sample)
-            except Exception as error:
-                raise self._told(error, _row(where, k)) from error.__cause__
-            yield changed
-
-    def rows(self, where: Where) -> Columns:
-        found = self.samples(where)
-        return as_columns(found, () if found else self.streams)
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        return as_columns([_some(sample, streams) for sample in self.each(where)], streams)
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        # Which of the parent's streams the function looks at, nobody knows.
-        return self.parent.row_bytes()
-
-    def _told(self, error: Exception, row: int) -> Exception:
-        """Return the function's error, with the place; as it is, but for the one that would end a loop in silence."""
-        place = f"in {_name_of(self.change)}, for sample {row} of {self.dataset} {self.split}"
-        if isinstance(error, StopIteration):
-            return RuntimeError(f"StopIteration {place}")
-        error.add_note(place)
-        return error
-
-    def _stream(self, name: str) -> str:
-        return super()._stream(name) if len(self) else name
-
-    def _line(self) -> str:
-        return f"Mapped({len(self)}, {_name_of(self.change)})"
-
-
-class _Tuples(Mapped):
-    """The parent's samples as tuples of their values."""
-
-    def __init__(self, parent: View, streams: Sequence[str]) -> None:
-        super().__init__(parent, _tuple_of(tuple(streams)))
-        self._names = tuple(streams)
-
-    def each(self, where: Where) -> Iterator[Any]:
-        if self.parent.computed:
-            return super().each(where)
-        found = self.parent.rows(where)
-        return zip(*(values_of(found[name]) for name in self._names))
-
-
-class Narrowed(View):
-    """The parent's samples with some of their streams; only those are read."""
-
-    def __init__(self, parent: View, streams: Sequence[str]) -> None:
-        self.parents = (parent,)
-        self.parent, self._streams = parent, tuple(parent._stream(name) for name in streams)
-        if not streams or len(set(streams)) < len(streams):
-            raise UsageError(f"The streams {', '.join(streams) or '()'} are none, or one twice. Name each once.")
-
-    def __len__(self) -> int:
-        return len(self.parent)
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return self._streams
-
-    def sample(self, i: int) -> Any:
-        return self.parent.sample_of(self._streams, i)
-
-    def sample_of(self, streams: Sequence[str], i: int) -> Any:
-        return self.parent.sample_of(streams, i)
-
-    def rows(self, where: Where) -> Columns:
-        return self.parent.rows_of(self._streams, where)
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        return self.parent.rows_of(streams, where)
-
-    def each(self, where: Where) -> Iterator[Any]:
-        if not self.computed:
-            return super().each(where)
-        return (_some(sample, self._streams) for sample in self.parent.each(where))
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        return self.parent.row_bytes(self._streams if streams is None else streams)
-
-    def _line(self) -> str:
-        return f"Narrowed({len(self)}, {', '.join(self._streams)})"
-
-
-class Zipped(View):
-    """The streams of several views of one length, side by side."""
-
-    def __init__(self, parents: Sequence[View]) -> None:
-        self.parents = tuple(parents)
-        if len({len(view) for view in parents}) != 1:
-            raise UsageError(f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped.")
-        self._owners: dict[str, View] = {}
-        for view in parents:
-            if len(view) and not view.streams:
-                raise UsageError("A view whose samples are no mappings has no streams to zip. Name some.")
-            if twice := self._owners.keys() & set(view.streams):
-                raise UsageError(
-                    f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Narrow one with only()."
-                )
-            self._owners |= dict.fromkeys(view.streams, view)
-
-    def __len__(self) -> int:
-        return len(self.parents[0])
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return tuple(self._owners)
-
-    def sample(self, i: int) -> dict[str, Any]:
-        return {name: value for view in self.parents for name, value in view.sample(i).items()}
-
-    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        found = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
-        return {name: found[name] for name in streams}
-
-    def rows(self, where: Where) -> Columns:
-        return Columns({name: column for view in self.parents for name, column in view.rows(where).items()})
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        found = {k: v for view, names in self._by_owner(streams) for k, v in view.rows_of(names, where).items()}
-        return Columns({name: found[name] for name in streams})
-
-    def each(self, where: Where) -> Iterator[Any]:
-        if not self.computed:
-            return super().each(where)
-        return (_merged(samples) for samples in zip(*(view.each(where) for view in self.parents)))
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        owners = self._by_owner(self.streams if streams is None else streams)
-        return sum(view.row_bytes(names) for view, names in owners)
-
-    def _by_owner(self, streams: Sequence[str]) -> list[tuple[View, list[str]]]:
-        """Return the parents that have some of the streams, each with its own."""
-        pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
-        return [(view, names) for view, names in pairs if names]
-
-    def _source(self, stream: str | None) -> View:
-        return self._owners[stream] if stream in self._owners else super()._source(stream)
-
-
-class Concatenated(View):
-    """The samples of the first view, then those of the second, and so on; all have the same streams."""
-
-    def __init__(self, parents: Sequence[View]) -> None:
-        # Level by level a sum of many views would be as deep as it is long.
-        flat = [part for view in parents for part in (view.parents if type(view) is Concatenated else (view,))]
-        if not flat:
-            raise UsageError("There are no views to put one after the other. Give at least one.")
-        self.parents = tuple(flat)
-        self._first = next((view for view in flat if len(view)), flat[0])
-        for view in flat:
-            if len(view) and set(view.streams) != set(self.streams):
-                raise UsageError(f"Views with the streams {self.streams} and {view.streams} cannot follow each other.")
-        self.starts = np.cumsum([0, *(len(view) for view in flat)])
-        self._starts: list[int] = self.starts.tolist()
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return self._first.streams
-
-    def sample(self, i: int) -> Any:
-        part = bisect_right(self._starts, i) - 1
-        return self.parents[part].sample(i - self._starts[part])
-
-    def sample_of(self, streams: Sequence[str], i: int) -> Any:
-        part = bisect_right(self._starts, i) - 1
-        return self.parents[part].sample_of(streams, i - self._starts[part])
-
-    def rows(self, where: Where) -> Columns:
-        return self.rows_of(self.streams, where)
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        pieces, order = self._pieces(where)
-        blocks = [self.parents[part].rows_of(streams, rows) for part, rows in pieces]
-        if not blocks:
-            return self._first.rows_of(streams, slice(0, 0))
-        return Columns({name: put_back([block[name] for block in blocks], order) for name in streams})
-
-    def each(self, where: Where) -> Iterator[Any]:
-        pieces, order = self._pieces(where)
-        if order is None or isinstance(where, slice):
-            return (sample for part, rows in pieces for sample in self.parents[part].each(rows))
-        # Within a part the rows are in the order that was asked for, so each place takes the next one of its part.
-        parts = {part: self.parents[part].each(rows) for part, rows in pieces}
-        places = np.searchsorted(self.starts, where, "right") - 1
-        return (next(parts[part]) for part in places.tolist())
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        return max(view.row_bytes(streams) for view in self.parents)
-
-    def _stream(self, name: str) -> str:
-        return self._first._stream(name)
-
-    def _pieces(self, where: Where) -> tuple[list[tuple[int, Where]], Indices | None]:
-        """Return which rows of which parent are asked for, and the order that puts them back (see `grouped`)."""
-        if isinstance(where, slice):
-            return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
-        groups, order = grouped(self.starts, where)
-        return [(part, rows) for part, rows in groups], order
-
-
-class Batched(View):
-    """Blocks of the parent's samples; element i is a mapping of stream to the values of batch i."""
-
-    def __init__(self, parent: View, n: int, drop_last: bool = False) -> None:
-        if operator.index(n) < 1:
-            raise UsageError(f"A batch has at least one sample, not {n}.")
-        self.parents = (parent,)
-        self.parent, self.n, self.drop_last = parent, operator.index(n), drop_last
-
-    def __len__(self) -> int:
-        return len(self.parent) // self.n if self.drop_last else -(-len(self.parent) // self.n)
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        return self.parent.streams
-
-    def sample(self, i: int) -> dict[str, Any]:
-        return _own(self.parent.rows(self._span(i)))
-
-    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        return _own(self.parent.rows_of(streams, self._span(i)))
-
-    def each(self, where: Where) -> Iterator[Any]:
-        return (self.sample(i) for i in _numbers(where))
-
-    def rows(self, where: Where) -> Columns:
-        return self.rows_of(self.streams, where)
-
-    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        batches = [self.sample_of(streams, i) for i in _numbers(where)]
-        return Columns({name: [batch[name] for batch in batches] for name in streams})
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        return self.n * self.parent.row_bytes(streams)
-
-    def _span(self, i: int) -> slice:
-        return slice(i * self.n, min((i + 1) * self.n, len(self.parent)))
-
-    def _stream(self, name: str) -> str:
-        return self.parent._stream(name)
 
 
 def _as_index(i: Any) -> int:
@@ -671,46 +494,3 @@ def _count(n: int) -> int:
     if operator.index(n) < 0:
         raise UsageError(f"There are no {n} samples to take or skip. Use a slice to count from the end.")
     return operator.index(n)
-
-
-def _some(sample: Any, streams: Sequence[str]) -> dict[str, Any]:
-    try:
-        return {name: sample[name] for name in streams}
-    except (KeyError, TypeError, IndexError) as error:
-        found = f"the streams {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else type(sample).__name__
-        raise SchemaError(f"A sample has {found}, expected {', '.join(streams)} as in the first one.") from error
-
-
-def _merged(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for sample in samples for name, value in sample.items()}
-
-
-def _own(rows: Columns) -> dict[str, Any]:
-    return {name: owned(block) for name, block in rows.items()}
-
-
-def _numbers(where: Where) -> Sequence[int]:
-    return range(where.start, where.stop) if isinstance(where, slice) else where.tolist()
-
-
-def _row(where: Where, k: int) -> int:
-    return where.start + k if isinstance(where, slice) else int(where[k])
-
-
-def _name_of(change: Callable[[Any], Any]) -> str:
-    return getattr(change, "__qualname__", None) or repr(change)
-
-
-def _as_asked(file: BinaryIO, encoding: str | None) -> BinaryIO | TextIO:
-    return file if encoding is None else io.TextIOWrapper(file, encoding=encoding)
-
-
-class _tuple_of:
-    """Makes a sample a tuple; a class so that a view pickles."""
-
-    def __init__(self, streams: tuple[str, ...]) -> None:
-        self.streams = streams
-        self.__qualname__ = f"tuple of {', '.join(streams)}"
-
-    def __call__(self, sample: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple([sample[name] for name in self.streams])

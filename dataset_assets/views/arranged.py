@@ -1,0 +1,135 @@
+"""Views that rearrange by a rule: shuffled, sorted, filtered, repeated, sharded, interleaved, mixed."""
+
+import operator
+from typing import Any, Callable, ClassVar, Mapping, Sequence
+
+import numpy as np
+
+from dataset_assets.errors import UsageError
+from dataset_assets.mixing import Interleaving, Mixture, Repetition
+from dataset_assets.orders import Permutation, shard_of
+from dataset_assets.views.joined import Concatenated
+from dataset_assets.views.operations import operation
+from dataset_assets.views.reading import column_of, sorted_rows, truths
+from dataset_assets.views.selected import Selected
+from dataset_assets.views.view import View
+
+
+class Arranged(Selected):
+    """An order that a rule and a few arguments decide."""
+
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.shown}
+
+    def _line(self) -> str:
+        return f"{type(self).__name__}({len(self)}, {_said(self.arguments())})"
+
+
+@operation("shuffle")
+class Shuffled(Arranged):
+    """The parent's samples in an order that a seed and an epoch decide."""
+
+    shown = ("seed", "epoch")
+
+    def __init__(self, parent: View, seed: int, epoch: int = 0) -> None:
+        self.seed, self.epoch = operator.index(seed), operator.index(epoch)
+        super().__init__(parent, Permutation(len(parent), self.seed, self.epoch))
+
+
+@operation("shard")
+class Sharded(Arranged):
+    """Every n-th sample of the parent."""
+
+    shown = ("shards", "rank")
+
+    def __init__(self, parent: View, shards: int, rank: int) -> None:
+        self.shards, self.rank = operator.index(shards), operator.index(rank)
+        super().__init__(parent, shard_of(len(parent), self.shards, self.rank))
+
+
+@operation("repeat")
+class Repeated(Arranged):
+    """The parent's samples several times over."""
+
+    shown = ("times",)
+
+    def __init__(self, parent: View, times: int) -> None:
+        if operator.index(times) < 0:
+            raise UsageError(f"Samples cannot be repeated {times} times. Give a number from 0.")
+        self.times = operator.index(times)
+        super().__init__(parent, Repetition(len(parent), self.times))
+
+
+@operation("sort_by")
+class Sorted(Arranged):
+    """The parent's samples in the order of a stream, or of what a function makes of each."""
+
+    shown = ("by", "reverse")
+
+    def __init__(self, parent: View, by: str | Callable[[Any], Any], reverse: bool = False) -> None:
+        self.by, self.reverse = by, bool(reverse)
+        values = column_of(parent, by) if isinstance(by, str) else [by(sample) for sample in parent]
+        super().__init__(parent, sorted_rows(values, self.reverse))
+
+
+@operation("filter")
+class Filtered(Arranged):
+    """Those of the parent's samples for which something is true."""
+
+    shown = ("where", "column")
+
+    def __init__(self, parent: View, where: Callable[[Any], Any] | Sequence[Any], column: str | None = None) -> None:
+        self.where, self.column = where if callable(where) else tuple(where), column
+        super().__init__(parent, np.flatnonzero(truths(parent, self.where, column)))
+
+
+class Merged(Arranged):
+    """Samples of several views in one order; whose rows are those of the views one after the other."""
+
+    def __init__(self, parents: Sequence[View], order: Any) -> None:
+        self.own = order
+        self._stand(parents)
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
+        return cls(parents, **arguments)
+
+    def _base(self) -> View:
+        return Concatenated(self.parents)
+
+
+@operation("interleave")
+class Interleaved(Merged):
+    """A sample of each view in turn, each once."""
+
+    def __init__(self, parents: Sequence[View]) -> None:
+        super().__init__(parents, Interleaving([len(view) for view in parents]))
+
+    def _line(self) -> str:
+        return f"Interleaved({len(self)})"
+
+
+@operation("mix")
+class Mixed(Merged):
+    """Samples of several views, each with its share."""
+
+    shown = ("weights", "seed", "stop", "epoch")
+
+    def __init__(
+        self, parents: Sequence[View], weights: Sequence[float], seed: int, stop: str | int, epoch: int = 0
+    ) -> None:
+        self.weights, self.stop = tuple(map(float, weights)), stop
+        self.seed, self.epoch = operator.index(seed), operator.index(epoch)
+        sizes = [len(view) for view in parents]
+        super().__init__(parents, Mixture(sizes, self.weights, self.seed, stop, self.epoch))
+
+
+def _said(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in arguments.items() if value is not None)
+
+
+def _short(value: Any) -> str:
+    text = getattr(value, "__qualname__", None) or repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,132 @@
+"""Views as tables of Arrow, and as streams of its batches; without a copy where the values lie as Arrow has them."""
+
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from dataset_assets.errors import SchemaError
+from dataset_assets.formats.members import Member
+from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
+from dataset_assets.samples import Chained, Columns, spans
+from dataset_assets.views.export import column_names
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.selected import Selected
+from dataset_assets.views.stored import Stored
+from dataset_assets.views.view import View
+
+# A batch of a stream is no more than this.
+ROWS = 1 << 16
+BYTES = 8 << 20
+
+
+def to_arrow(view: View) -> Any:
+    """Return a table with a column for each stream, and for each field of a table.
+
+    Numbers of a stored view, or of a slice of one, stay where they are: the table lies on the map of the file. Arrays
+    are lists of fixed size, in lists of fixed size where they have several axes. A field with the name of a stream, or
+    of another table's field, has the table's name in front. Raises `SchemaError` for what Arrow has no type for.
+    """
+    import pyarrow
+
+    blocks = list(_pieces(view))
+    tables = [_table(block) for block in blocks]
+    if len({str(table.schema) for table in tables}) == 1:
+        return pyarrow.concat_tables(tables)
+    # A block of nothing but None has no type; others may be of more exact ones.
+    return pyarrow.concat_tables(tables, promote_options="permissive")
+
+
+def reader(view: View) -> Any:
+    """Return a reader of the view's batches, each read when it is asked for; all have the types of the first one."""
+    import pyarrow
+
+    step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
+    first = _table(view.rows(slice(0, min(step, len(view)))))
+
+    def batches() -> Iterator[Any]:
+        yield from first.to_batches()
+        for lo in range(step, len(view), step):
+            table = _table(view.rows(slice(lo, min(lo + step, len(view)))))
+            yield from table.cast(first.schema).to_batches()
+
+    return pyarrow.RecordBatchReader.from_batches(first.schema, batches())
+
+
+def _pieces(view: View) -> Iterator[Columns]:
+    """Yield the view in blocks that need no copy: a stream in several files is read file by file."""
+    where: Where = slice(0, len(view))
+    stored, order = view, range(len(view))
+    if isinstance(view, Selected) and isinstance(view.order, range) and view.order.step == 1 and len(view.order):
+        stored, order = view.parent, view.order
+    if not isinstance(stored, Stored):
+        yield view.rows(where)
+        return
+    cuts = {order.start, order.stop}
+    for column in stored.columns.values():
+        if isinstance(column, Chained):
+            cuts |= {int(start) for start in column.starts if order.start < start < order.stop}
+    ends = sorted(cuts)
+    for lo, hi in zip(ends, ends[1:]) if len(ends) > 1 else [(order.start, order.start)]:
+        yield Columns({name: _on_the_map(column, lo, hi) for name, column in stored.columns.items()})
+
+
+def _on_the_map(column: Any, lo: int, hi: int) -> Any:
+    """Return some rows of a column as a block; of text and bytes, as arrays of Arrow on the stored bytes."""
+    import pyarrow
+
+    if not isinstance(column, SpansColumn) or not isinstance(column.reading, (AsText, AsBytes)):
+        return column.slice(lo, hi)
+    text = isinstance(column.reading, AsText)
+    kind = pyarrow.large_string() if text else pyarrow.large_binary()
+    parts = []
+    for chunk, (first, last) in spans(column.starts.tolist(), lo, hi):
+        borders, data = column.chunks[chunk]
+        buffers = [None, pyarrow.py_buffer(borders[first:]), pyarrow.py_buffer(data)]
+        parts.append(pyarrow.Array.from_buffers(kind, last - first, buffers))
+        # Whoever is handed the array trusts that it is UTF-8.
+        parts[-1].validate(full=text)
+    return pyarrow.chunked_array(parts, kind)
+
+
+def _table(block: Columns) -> Any:
+    import pyarrow
+
+    arrays: dict[str, Any] = {}
+    for name, (stream, field) in column_names(block).items():
+        values = block[stream]
+        arrays[name] = values.column(field) if field is not None else _array(stream, values)
+    return pyarrow.table(arrays)
+
+
+def _array(stream: str, values: Any) -> Any:
+    """Return a block of a stream as an array of Arrow."""
+    import pyarrow
+
+    if isinstance(values, pyarrow.ChunkedArray):
+        return values
+    if isinstance(values, np.ndarray) and not all(values.shape[1:]):
+        raise SchemaError(f"Stream {stream} has arrays of shape {values.shape[1:]}, which hold nothing. Leave it out.")
+    try:
+        if not isinstance(values, np.ndarray):
+            return pyarrow.array(list(map(_listed, values)))
+        if values.ndim == 1:
+            return pyarrow.array(values)
+        found = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
+        for size in reversed(values.shape[1:]):
+            found = pyarrow.FixedSizeListArray.from_arrays(found, size)
+        return found
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"Stream {stream} is nothing that Arrow has a type for ({error}). Change it by view.map, or leave it out: "
+            "view.only(...)."
+        ) from error
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        return list(map(_listed, value))
+    if isinstance(value, Member):
+        return {"name": value.name, "data": bytes(value.data)}
+    if isinstance(value, Mapping):
+        return {key: _listed(item) for key, item in value.items()}
+    return value

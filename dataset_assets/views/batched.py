@@ -1,0 +1,66 @@
+"""Batched: blocks of samples, as samples."""
+
+import operator
+from typing import Any, Iterator, Sequence
+
+from dataset_assets.errors import UsageError
+from dataset_assets.samples import Columns
+from dataset_assets.views.blocks import numbers_in, owned
+from dataset_assets.views.operations import operation
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.stored import Stored
+from dataset_assets.views.view import View
+
+
+@operation("batch")
+class Batched(View):
+    """Blocks of the parent's samples; element i is a mapping of stream to the values of batch i."""
+
+    def __init__(self, parent: View, n: int, drop_last: bool = False) -> None:
+        if operator.index(n) < 1:
+            raise UsageError(f"A batch has at least one sample, not {n}.")
+        self.parents = (parent,)
+        self.parent, self.n, self.drop_last = parent, operator.index(n), drop_last
+
+    def __len__(self) -> int:
+        return len(self.parent) // self.n if self.drop_last else -(-len(self.parent) // self.n)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self.parent.streams
+
+    def sample(self, i: int) -> dict[str, Any]:
+        return _owned(self.parent.rows(self._span(i)))
+
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        return _owned(self.parent.rows_of(streams, self._span(i)))
+
+    def each(self, where: Where) -> Iterator[Any]:
+        return (self.sample(i) for i in numbers_in(where))
+
+    def rows(self, where: Where) -> Columns:
+        return self.rows_of(self.streams, where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        batches = [self.sample_of(streams, i) for i in numbers_in(where)]
+        return Columns({name: [batch[name] for batch in batches] for name in streams})
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return self.n * self.parent.row_bytes(streams)
+
+    def arguments(self) -> dict[str, Any]:
+        return {"n": self.n, "drop_last": self.drop_last}
+
+    def traced(self, i: int) -> list[tuple[Stored, int]]:
+        span = self._span(i)
+        return [found for row in range(span.start, span.stop) for found in self.parent.traced(row)]
+
+    def _span(self, i: int) -> slice:
+        return slice(i * self.n, min((i + 1) * self.n, len(self.parent)))
+
+    def _stream(self, name: str) -> str:
+        return self.parent._stream(name)
+
+
+def _owned(rows: Columns) -> dict[str, Any]:
+    return {name: owned(block) for name, block in rows.items()}

@@ -1,0 +1,94 @@
+"""Cached: samples that are made once and kept in memory."""
+
+from functools import cached_property
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from dataset_assets.samples import Columns
+from dataset_assets.views.blocks import as_columns, numbers_in, some_of
+from dataset_assets.views.memory import ListColumn, column_in_memory
+from dataset_assets.views.operations import operation
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.stored import Stored
+from dataset_assets.views.view import View
+
+
+@operation("cache")
+class Cached(View):
+    """The parent's samples, all of them in memory once one is read."""
+
+    def __init__(self, parent: View) -> None:
+        self.parents = (parent,)
+        self.parent = parent
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self.parent.streams
+
+    @property
+    def computed(self) -> bool:
+        # Kept samples are had one by one as they were made: nothing is gained by blocks of them.
+        return self.parent.computed
+
+    @cached_property
+    def _blocks(self) -> Stored:
+        """The streams' values, of a view that is read in blocks."""
+        found = self.parent.rows(slice(0, len(self)))
+        kept = {name: ListColumn(list(v)) if isinstance(v, list) else v for name, v in found.items()}
+        columns = {name: v if isinstance(v, ListColumn) else column_in_memory(_copied(v)) for name, v in kept.items()}
+        return Stored(self.origin, columns)
+
+    @cached_property
+    def _samples(self) -> list[Any]:
+        """The samples, of a view that makes each by itself."""
+        return [_frozen(sample) for sample in self.parent]
+
+    def sample(self, i: int) -> Any:
+        return _shared(self._samples[i]) if self.computed else self._blocks.sample(i)
+
+    def rows(self, where: Where) -> Columns:
+        if self.computed:
+            found = self.samples(where)
+            return as_columns(found, () if found else self.streams)
+        return self._blocks.rows(where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        if self.computed:
+            return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
+        return self._blocks.rows_of(streams, where)
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if not self.computed:
+            return super().each(where)
+        samples = self._samples
+        return (_shared(samples[i]) for i in numbers_in(where))
+
+    def _stream(self, name: str) -> str:
+        return self.parent._stream(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process reads them itself: it may need a few only, or have them from its parent by fork.
+        return {name: value for name, value in self.__dict__.items() if name not in ("_blocks", "_samples")}
+
+
+def _copied(block: Any) -> Any:
+    return block.copy() if isinstance(block, np.ndarray) else block
+
+
+def _frozen(value: Any) -> Any:
+    """Return a sample whose arrays cannot be written in, so that no reader changes what the next one gets."""
+    if isinstance(value, np.ndarray):
+        array = value.view()
+        array.flags.writeable = False
+        return array
+    if type(value) is tuple:
+        return tuple(map(_frozen, value))
+    return {name: _frozen(item) for name, item in value.items()} if type(value) is dict else value
+
+
+def _shared(sample: Any) -> Any:
+    return dict(sample) if type(sample) is dict else sample

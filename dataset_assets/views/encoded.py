@@ -1,0 +1,236 @@
+"""Encoded: streams of a view through fitted encoders, when they are read; and the fitting."""
+
+from collections import Counter
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from dataset_assets.encoding import Encoder, Fitted, FittedOn
+from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, nearest
+from dataset_assets.samples import Columns
+from dataset_assets.views.blocks import as_samples
+from dataset_assets.views.mapped import Mapped, MappedBlocks
+from dataset_assets.views.operations import operation, stack_of
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.view import View
+
+HELD_OUT = ("test",)
+# What is held at a time while fitting.
+FIT_ROWS = 1 << 16
+FIT_BYTES = 4 << 20
+
+
+def fit(
+    view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
+) -> Fitted:
+    """Return encoders that have learnt from a view, in one pass over the streams that they are for."""
+    if not encoders:
+        raise UsageError("There is nothing to fit. Name a feature and its encoder: view.fit({'stream': OneHot()}).")
+    on = check_fit_for_learning(view, held_out)
+    sources = tuple(dict.fromkeys(_stream_and_field(view, feature)[0] for feature in encoders))
+    known: dict[str, Any] = dict.fromkeys(encoders)
+    step = min(max(int(FIT_BYTES / view.row_bytes(sources)), 1), FIT_ROWS) if len(view) else 1
+    for lo in range(0, len(view), step):
+        block = view.rows_of(sources, slice(lo, min(lo + step, len(view))))
+        for feature, encoder in encoders.items():
+            with at(_place(feature, view)):
+                known[feature] = encoder.learn(known[feature], _values(block, feature, view))
+    learnt = {}
+    for feature, encoder in encoders.items():
+        with at(_place(feature, view)):
+            learnt[feature] = encoder.learnt(known[feature])
+    return Fitted(learnt, into, on, len(view))
+
+
+def check_fit_for_learning(view: View, held_out: Sequence[str]) -> tuple[FittedOn, ...]:
+    """Return the splits that a view shows. Raises `UsageError` for held-out ones, and for samples that vary."""
+    for each in stack_of(view):
+        if isinstance(each, (Mapped, MappedBlocks)) and each.seed is not None:
+            raise UsageError("What a random map makes is other in each epoch. Fit on the view that it stands on.")
+    on = splits_of(view)
+    if leaked := [each for each in on if each.split in held_out]:
+        raise UsageError(
+            f"The view shows {leaked[0].dataset} {leaked[0].split}, which is held out: what is learnt from it leaks "
+            "into what is measured on it. Fit on the other splits; or say that it is not: held_out=()."
+        )
+    return on
+
+
+def splits_of(view: View) -> tuple[FittedOn, ...]:
+    """Return the splits that a view stands on, each once."""
+    origins = [each.origin for each in stack_of(view) if not each.parents]
+    found = {(origin.dataset, origin.split, origin.index, origin.version) for origin in origins}
+    return tuple(FittedOn(*each) for each in sorted(found, key=lambda each: tuple(map(str, each))))
+
+
+@operation("encode")
+class Encoded(View):
+    """The parent's samples with streams encoded; the others are as they were.
+
+    `keep` names streams that stay beside what is made of them, under another name.
+    """
+
+    def __init__(
+        self, parent: View, fitted: Fitted, any_version: bool = False, keep: Mapping[str, str] | None = None
+    ) -> None:
+        if not any_version:
+            fitted.check(splits_of(parent))
+        self.parents = (parent,)
+        self.parent, self.fitted, self.any_version, self.keep = parent, fitted, any_version, dict(keep or {})
+        sources = {feature: _stream_and_field(parent, feature)[0] for feature in fitted.encoders}
+        self.encoded: dict[str, list[str]] = {}
+        for feature, source in sources.items():
+            self.encoded.setdefault(fitted.into or source, []).append(feature)
+        self._sources = sources
+        left = [name for name in parent.streams if name not in sources.values()]
+        if twice := [name for name, n in Counter([*left, *self.encoded, *self.keep.values()]).items() if n > 1]:
+            raise UsageError(f"Two streams would be named {', '.join(twice)}. Name the new one otherwise.")
+        self._streams = (*self._in_their_places(), *self.keep.values())
+
+    def arguments(self) -> dict[str, Any]:
+        return {"fitted": self.fitted.document(), "any_version": self.any_version, "keep": self.keep}
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> "Encoded":
+        fitted = Fitted.from_json(arguments["fitted"])
+        return cls(parents[0], fitted, bool(arguments["any_version"]), dict(arguments["keep"]))
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self._streams
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        found = {}
+        for role, stream in self.parent.roles.items():
+            kept = role == "tag" and stream in self.keep
+            found[role] = self.keep[stream] if kept else self._new_name(stream)
+        return found
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the classes that numbers still stand for; what was encoded has none of its old ones."""
+        found = self.parent.classes.items()
+        left = {stream: names for stream, names in found if stream not in self._sources.values()}
+        return left | {self.keep[stream]: names for stream, names in found if stream in self.keep}
+
+    def sample(self, i: int) -> Any:
+        return self.sample_of(self._streams, i)
+
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        return self._encoded_sample(self.parent.sample_of(self._needed(streams), i), streams)
+
+    def rows(self, where: Where) -> Columns:
+        return self.rows_of(self._streams, where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        return self._encoded(self.parent.rows_of(self._needed(streams), where), streams)
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if not self.computed:
+            return super().each(where)
+        return (self._encoded_sample(sample, self._streams) for sample in self.parent.each(where))
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return self.parent.row_bytes(None if streams is None else self._needed(streams))
+
+    def columns(self, stream: str) -> tuple[str, ...]:
+        """Return what the numbers of an encoded stream's row are called; a feature of several has them numbered."""
+        found: list[str] = []
+        for feature in self.encoded[stream]:
+            encoder: Any = self.fitted.encoders[feature]
+            if hasattr(encoder, "columns"):
+                found += encoder.columns(feature)
+                continue
+            width = int(np.prod(getattr(encoder, "shape", ()), dtype=int))
+            found += [feature] if width == 1 else [f"{feature}[{k}]" for k in range(width)]
+        return tuple(found)
+
+    def _encoded(self, block: Columns, streams: Sequence[str]) -> Columns:
+        found: dict[str, Any] = {}
+        kept = {new: old for old, new in self.keep.items()}
+        for stream in streams:
+            if stream in self.encoded:
+                found[stream] = self._side_by_side(block, self.encoded[stream])
+            else:
+                found[stream] = block[kept.get(stream, stream)]
+        return Columns(found)
+
+    def _encoded_sample(self, sample: Any, streams: Sequence[str]) -> dict[str, Any]:
+        """Return one sample; what is not encoded stays the very value that it was."""
+        kept = {new: old for old, new in self.keep.items()}
+        untouched = {name: sample[kept.get(name, name)] for name in streams if name not in self.encoded}
+        wanted = [name for name in streams if name in self.encoded]
+        block = Columns({name: _block_of_one(sample[name]) for name in self._needed(wanted)})
+        encoded = as_samples(self._encoded(block, wanted))[0] if wanted else {}
+        return {name: encoded[name] if name in encoded else untouched[name] for name in streams}
+
+    def _side_by_side(self, block: Columns, features: Sequence[str]) -> Any:
+        parts = []
+        for feature in features:
+            with at(_place(feature, self.parent)):
+                parts.append(self.fitted.encoders[feature].apply(_values(block, feature, self.parent)))
+        if len(parts) == 1 and self.fitted.into is None:
+            return parts[0]
+        for feature, part in zip(features, parts):
+            if not isinstance(part, np.ndarray) or part.dtype.kind not in "biuf":
+                raise SchemaError(f"{_place(feature, self.parent)}: it is no numbers, so nothing can stand beside it.")
+        flat = [part.reshape(len(part), int(np.prod(part.shape[1:], dtype=int))) for part in parts]
+        return np.concatenate(flat, 1, dtype=np.float32, casting="unsafe")
+
+    def _in_their_places(self) -> list[str]:
+        """Return the parent's streams, each encoded one where the first stood that it is made of."""
+        return list(dict.fromkeys(map(self._new_name, self.parent.streams)))
+
+    def _new_name(self, stream: str) -> str:
+        return self.fitted.into or stream if stream in self._sources.values() else stream
+
+    def _needed(self, streams: Sequence[str]) -> tuple[str, ...]:
+        kept = {new: old for old, new in self.keep.items()}
+        needed = []
+        for name in streams:
+            features = self.encoded.get(name)
+            needed += [self._sources[feature] for feature in features] if features else [kept.get(name, name)]
+        return tuple(dict.fromkeys(needed))
+
+    def _line(self) -> str:
+        what = ", ".join(f"{feature}: {type(each).__name__}" for feature, each in self.fitted.encoders.items())
+        return f"Encoded({len(self)}, {what})"
+
+
+def _stream_and_field(view: View, feature: str) -> tuple[str, str]:
+    stream, _, field = feature.partition(".")
+    # Of an empty view of mapped samples nobody knows the streams.
+    return view._stream(stream), field
+
+
+def _place(feature: str, view: View) -> str:
+    return f"feature {feature} of {view.dataset} {view.split}"
+
+
+def _values(block: Columns, feature: str, view: View) -> Any:
+    """Return a feature's values in a block: a stream's, or a field's, of tables and of mappings alike."""
+    stream, _, field = feature.partition(".")
+    values = block[stream]
+    table = hasattr(values, "column_names")
+    if table and field in values.column_names:
+        return values.column(field)
+    if field and isinstance(values, list) and all(isinstance(value, Mapping) and field in value for value in values):
+        return [value[field] for value in values]
+    if not table and not field:
+        return values
+    if not table:
+        raise UnknownStream(f"Stream {stream} of {view.dataset} {view.split} has no field {field!r}: it is no table.")
+    raise UnknownStream(
+        f"Stream {stream} of {view.dataset} {view.split} is a table: name a field of it, as in {stream}."
+        f"{values.column_names[0]}.{nearest(field, values.column_names)}"
+    )
+
+
+def _block_of_one(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[None]
+    return [value]

@@ -1,0 +1,36 @@
+"""A stack at another epoch: each view that depends on the epoch made again, and what stands on it."""
+
+import operator
+
+from dataset_assets.errors import UsageError
+from dataset_assets.views.operations import stack_of
+from dataset_assets.views.parts import Part
+from dataset_assets.views.selected import Selected
+from dataset_assets.views.view import View
+
+
+def at_epoch(view: View, epoch: int) -> View:
+    """Return the stack with `epoch` in each view that has one; orders below a split stay as they were drawn."""
+    epoch = operator.index(epoch)
+    if epoch < 0:
+        raise UsageError(f"There is no epoch {epoch}. They are counted from 0.")
+    drawn = {id(below) for part in stack_of(view) if isinstance(part, Part) for below in stack_of(part)}
+    found: dict[tuple[int, bool], View] = {}
+    for each in stack_of(view):
+        for fixed in (False, True) if id(each) in drawn else (False,):
+            below = fixed or isinstance(each, Part)
+            parents = [found[id(parent), below] for parent in each.parents]
+            found[id(each), fixed] = _moved(each, parents, epoch, below)
+    return found[id(view), False]
+
+
+def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
+    stays = all(new is old for new, old in zip(parents, view.parents))
+    if fixed and isinstance(view, Selected):
+        return view if stays else view.on(parents)
+    arguments = view.arguments()
+    if "epoch" in arguments and arguments["epoch"] != epoch:
+        return view.build({**arguments, "epoch": epoch}, parents)
+    if stays:
+        return view
+    return view.on(parents) if type(view) is Selected else view.build(arguments, parents)

@@ -1,0 +1,91 @@
+"""Views as torch, Hugging Face's datasets and scikit-learn take data; each is imported when it is asked for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import SchemaError, UsageError, at
+from dataset_assets.extras import needed
+from dataset_assets.samples import values_of
+from dataset_assets.views.arrow import to_arrow
+from dataset_assets.views.blocks import owned
+from dataset_assets.views.encoded import Encoded
+from dataset_assets.views.view import View
+
+
+def to_torch(view: View, iterable: bool = False) -> Any:
+    """Return a dataset for torch's DataLoader, which pickles as the view does."""
+    needed("torch", "torch")
+    from dataset_assets.views.torch import IterableSamples, Samples
+
+    return IterableSamples(view) if iterable else Samples(view)
+
+
+def to_hf(view: View) -> Any:
+    """Return a Dataset of Hugging Face; numbers that stand for classes are its ClassLabel."""
+    datasets = needed("datasets", "hf")
+    table = to_arrow(view)
+    features = datasets.Features.from_arrow_schema(table.schema)
+    for stream, names in view.classes.items():
+        if stream in table.column_names:
+            # Its `cast_column` would copy all columns.
+            at = table.column_names.index(stream)
+            table = table.set_column(at, stream, table.column(stream).cast("int64"))
+            features[stream] = datasets.ClassLabel(names=list(names))
+    held = datasets.table.InMemoryTable(table)
+    return datasets.Dataset(held, info=datasets.DatasetInfo(features=features), split=view.split)
+
+
+def to_sklearn(view: View, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
+    """Return a matrix with a row for each sample, and the targets; or both in a Bunch, with names of columns."""
+    x, y = _role(view, "sample", sample), _role(view, "target", target)
+    blocks = view.rows_of(tuple(dict.fromkeys((x, y))), slice(0, len(view)))
+    names, data = _matrix(view, x, blocks[x])
+    # A list is text: as an array of objects, it is what scikit-learn takes for classes.
+    targets = owned(blocks[y]) if isinstance(blocks[y], np.ndarray) else np.array(values_of(blocks[y]), object)
+    if not bunch:
+        return data, targets
+    classes = view.classes.get(y)
+    return needed("sklearn.utils", "sklearn").Bunch(
+        data=data,
+        target=targets,
+        feature_names=list(names),
+        target_names=None if classes is None else list(classes),
+        DESCR=f"{view.dataset} {view.split}",
+    )
+
+
+def _role(view: View, role: str, stream: str | None) -> str:
+    if stream is None and role not in view.roles:
+        raise UsageError(f"{view.dataset} {view.split} names no {role}. Say which stream it is: {role}=...")
+    return view._stream(stream or view.roles[role])
+
+
+def _matrix(view: View, stream: str, block: Any) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Return a block as a matrix of numbers, and the names of its columns."""
+    from dataset_assets.encoding.values import as_numbers
+
+    if hasattr(block, "column_names"):
+        columns = []
+        for field in block.column_names:
+            with at(f"field {stream}.{field} of {view.dataset} {view.split}"):
+                columns.append(as_numbers(block.column(field)))
+        return tuple(block.column_names), np.stack(columns, 1)
+    if not isinstance(block, np.ndarray) or block.dtype.kind not in "biuf":
+        raise SchemaError(
+            f"Stream {stream} of {view.dataset} {view.split} is no numbers of one shape, which scikit-learn takes. "
+            "Encode it: view.encode(view.fit({...}))."
+        )
+    data = owned(block.reshape(len(block), int(np.prod(block.shape[1:], dtype=int))))
+    return _names(view, stream, data.shape[1]), data
+
+
+def _names(view: View, stream: str, width: int) -> tuple[str, ...]:
+    """Return the names of an encoded stream's columns, or the stream's with a number."""
+    below = view
+    while len(below.parents) == 1 and not isinstance(below, Encoded):
+        below = below.parents[0]
+    if isinstance(below, Encoded) and stream in below.encoded and len(found := below.columns(stream)) == width:
+        return found
+    return (stream,) if width == 1 else tuple(f"{stream}[{k}]" for k in range(width))

@@ -1,0 +1,151 @@
+"""Several views as one: their streams side by side, or their samples one after the other."""
+
+from bisect import bisect_right
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from dataset_assets.errors import UsageError
+from dataset_assets.samples import Columns, Indices, grouped, put_back, spans
+from dataset_assets.views.operations import operation
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.stored import Stored
+from dataset_assets.views.view import View
+
+
+@operation("zip")
+class Zipped(View):
+    """The streams of several views of one length, side by side."""
+
+    def __init__(self, parents: Sequence[View]) -> None:
+        self.parents = tuple(parents)
+        if len({len(view) for view in parents}) != 1:
+            raise UsageError(f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped.")
+        self._owners: dict[str, View] = {}
+        for view in parents:
+            if len(view) and not view.streams:
+                raise UsageError("A view whose samples are no mappings has no streams to zip. Name some.")
+            if twice := self._owners.keys() & set(view.streams):
+                raise UsageError(
+                    f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Narrow one with only()."
+                )
+            self._owners |= dict.fromkeys(view.streams, view)
+
+    def __len__(self) -> int:
+        return len(self.parents[0])
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(self._owners)
+
+    def sample(self, i: int) -> dict[str, Any]:
+        return {name: value for view in self.parents for name, value in view.sample(i).items()}
+
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        found = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
+        return {name: found[name] for name in streams}
+
+    def rows(self, where: Where) -> Columns:
+        return Columns({name: column for view in self.parents for name, column in view.rows(where).items()})
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        found = {k: v for view, names in self._by_owner(streams) for k, v in view.rows_of(names, where).items()}
+        return Columns({name: found[name] for name in streams})
+
+    def each(self, where: Where) -> Iterator[Any]:
+        if not self.computed:
+            return super().each(where)
+        return (_merged(samples) for samples in zip(*(view.each(where) for view in self.parents)))
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        owners = self._by_owner(self.streams if streams is None else streams)
+        return sum(view.row_bytes(names) for view, names in owners)
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
+        return cls(parents)
+
+    def _by_owner(self, streams: Sequence[str]) -> list[tuple[View, list[str]]]:
+        """Return the parents that have some of the streams, each with its own."""
+        pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
+        return [(view, names) for view, names in pairs if names]
+
+    def _source(self, stream: str | None) -> View:
+        return self._owners[stream] if stream in self._owners else super()._source(stream)
+
+
+@operation("concat")
+class Concatenated(View):
+    """The samples of the first view, then those of the second, and so on; all have the same streams."""
+
+    def __init__(self, parents: Sequence[View]) -> None:
+        # Level by level a sum of many views would be as deep as it is long.
+        flat = [part for view in parents for part in (view.parents if type(view) is Concatenated else (view,))]
+        if not flat:
+            raise UsageError("There are no views to put one after the other. Give at least one.")
+        self.parents = tuple(flat)
+        self._first = next((view for view in flat if len(view)), flat[0])
+        for view in flat:
+            if len(view) and set(view.streams) != set(self.streams):
+                raise UsageError(f"Views with the streams {self.streams} and {view.streams} cannot follow each other.")
+        self.starts = np.cumsum([0, *(len(view) for view in flat)])
+        self._starts: list[int] = self.starts.tolist()
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self._first.streams
+
+    def sample(self, i: int) -> Any:
+        part = bisect_right(self._starts, i) - 1
+        return self.parents[part].sample(i - self._starts[part])
+
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        part = bisect_right(self._starts, i) - 1
+        return self.parents[part].sample_of(streams, i - self._starts[part])
+
+    def rows(self, where: Where) -> Columns:
+        return self.rows_of(self.streams, where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        pieces, order = self._pieces(where)
+        blocks = [self.parents[part].rows_of(streams, rows) for part, rows in pieces]
+        if not blocks:
+            return self._first.rows_of(streams, slice(0, 0))
+        return Columns({name: put_back([block[name] for block in blocks], order) for name in streams})
+
+    def each(self, where: Where) -> Iterator[Any]:
+        pieces, order = self._pieces(where)
+        if order is None or isinstance(where, slice):
+            return (sample for part, rows in pieces for sample in self.parents[part].each(rows))
+        # Within a part the rows are in the order that was asked for, so each place takes the next one of its part.
+        parts = {part: self.parents[part].each(rows) for part, rows in pieces}
+        places = np.searchsorted(self.starts, where, "right") - 1
+        return (next(parts[part]) for part in places.tolist())
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        return max(view.row_bytes(streams) for view in self.parents)
+
+    def _stream(self, name: str) -> str:
+        return self._first._stream(name)
+
+    def traced(self, i: int) -> list[tuple[Stored, int]]:
+        part = bisect_right(self._starts, i) - 1
+        return self.parents[part].traced(i - self._starts[part])
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
+        return cls(parents)
+
+    def _pieces(self, where: Where) -> tuple[list[tuple[int, Where]], Indices | None]:
+        """Return which rows of which parent are asked for, and the order that puts them back (see `grouped`)."""
+        if isinstance(where, slice):
+            return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
+        groups, order = grouped(self.starts, where)
+        return [(part, rows) for part, rows in groups], order
+
+
+def _merged(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for sample in samples for name, value in sample.items()}

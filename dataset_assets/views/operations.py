@@ -1,0 +1,270 @@
+"""Stacks as JSON: each kind of view has a name, and a document lists the views of a stack with their arguments.
+
+    @operation("shuffle")
+    class Shuffled(Selected):
+        def arguments(self): return {"seed": self.seed, "epoch": self.epoch}
+
+`arguments()` returns what `build(arguments, parents)` makes the same view of: numbers, text, lists and mappings of
+them; and, which a document holds in a form of its own, functions, ranges and arrays of rows. Whoever has the document,
+the stored bytes and the functions has the samples, in their order.
+"""
+
+import base64
+import functools
+import hashlib
+import importlib
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar, cast
+
+import numpy as np
+
+from dataset_assets.errors import DecodeError, DigestMismatch, Refused, UsageError, nearest
+from dataset_assets.index import canonical, sha256_hex
+from dataset_assets.samples import Indices
+
+if TYPE_CHECKING:
+    from dataset_assets.views.view import View
+
+FORMAT = 1
+# What no document may ask this process to hold; more rows than a permutation has.
+MOST_ROWS = 1 << 32
+_AGAIN = "Write it again with view.to_json()."
+Kind = TypeVar("Kind", bound="type[View]")
+Document = dict[str, Any]
+
+OPERATIONS: "dict[str, type[View]]" = {}
+
+
+def operation(name: str) -> Callable[[Kind], Kind]:
+    """Name a kind of view, so that stacks with it can be written as JSON and read back."""
+
+    def named(kind: Kind) -> Kind:
+        if name in OPERATIONS:
+            raise UsageError(f"The operation {name!r} is {OPERATIONS[name].__qualname__} already. Choose another name.")
+        OPERATIONS[name] = kind
+        kind.op = name
+        return kind
+
+    return named
+
+
+def document_of(view: "View", exact: bool = True) -> Document:
+    """Return a stack as plain JSON: its views, each once, after those it stands on; parents are their numbers.
+
+    With `exact`, a function that no other process could import is refused by `UsageError`; else it is described.
+    """
+    numbers: dict[int, int] = {}
+    written: dict[bytes, int] = {}
+    nodes: list[Document] = []
+    for each in stack_of(view):
+        name, arguments = _named(each, exact)
+        plain = {key: _plain(value, exact) for key, value in arguments.items()}
+        node = {"op": name, "arguments": plain, "parents": [numbers[id(parent)] for parent in each.parents]}
+        # Two views that are equal are one, so that a document does not depend on who shares what in memory.
+        numbers[id(each)] = written.setdefault(canonical(node), len(nodes))
+        if numbers[id(each)] == len(nodes):
+            nodes.append(node)
+    return {"format": FORMAT, "views": nodes}
+
+
+def to_json(view: "View") -> str:
+    """Return a stack as JSON text. Raises `UsageError` for what another process could not read back."""
+    return json.dumps(document_of(view), sort_keys=True, allow_nan=False)
+
+
+def fingerprint(view: "View") -> str:
+    """Return the sha256 of a stack's canonical JSON; functions without a name of their own are described in it."""
+    return sha256_hex(canonical(document_of(view, exact=False)))
+
+
+def restored(
+    document: "str | bytes | Mapping[str, Any]",
+    stored: "Callable[[Mapping[str, Any]], View]",
+    functions: Iterable[Callable[..., Any]] = (),
+    trust: Iterable[str] = (),
+) -> "View":
+    """Return the stack that a document describes; `stored` opens the splits that it stands on.
+
+    A function is one of `functions`, or imported from a module in `trust`, which runs that module; any other is
+    `Refused`. Raises `DecodeError` for what is no document of a stack, `DigestMismatch` for rows that were damaged.
+    """
+    nodes = _nodes(document)
+    known, modules = {reference_of(function): function for function in functions}, frozenset(trust)
+    views: list[View] = []
+    for node in nodes:
+        if node["op"] not in OPERATIONS:
+            raise DecodeError(f"There is no operation {node['op']!r} here.{nearest(str(node['op']), OPERATIONS)}")
+        arguments = {name: _valued(value, known, modules) for name, value in node["arguments"].items()}
+        try:
+            if node["op"] == "stored":
+                views.append(stored(arguments))
+            else:
+                views.append(OPERATIONS[node["op"]].build(arguments, [views[k] for k in node["parents"]]))
+        except (TypeError, KeyError, IndexError) as error:
+            raise DecodeError(f"These are no arguments of the operation {node['op']!r}: {error}.") from error
+    return views[-1]
+
+
+def stack_of(view: "View") -> "Iterator[View]":
+    """Yield the views of a stack, each once, after all that it stands on."""
+    done: set[int] = set()
+    waiting = [view]
+    # Without recursion: a stack may be higher than Python's.
+    while waiting:
+        lower = [parent for parent in waiting[-1].parents if id(parent) not in done]
+        if lower:
+            waiting += lower[::-1]
+            continue
+        found = waiting.pop()
+        if id(found) not in done:
+            done.add(id(found))
+            yield found
+
+
+def reference_of(function: Callable[..., Any]) -> str:
+    """Return a function as "module:qualname". Raises `UsageError` for one that cannot be imported by that.
+
+    >>> reference_of(json.loads)
+    'json:loads'
+    """
+    reference = described(function)
+    if isinstance(function, functools.partial) or "<" in reference or _found(reference) is not function:
+        raise UsageError(
+            f"{reference} cannot be imported by its name, so no other process could have this stack. Define the "
+            "function at the top of a module."
+        )
+    return reference
+
+
+def described(function: Callable[..., Any]) -> str:
+    """Return what a function is called, or what kind of object it is."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{getattr(named, '__module__', None)}:{named.__qualname__}"
+
+
+def digest_of(rows: Indices) -> str:
+    """Return the sha256 of rows, each as eight bytes."""
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+
+
+def packed(rows: Indices) -> Document:
+    """Return rows as JSON: their differences, compressed, with a digest of them."""
+    values = rows.astype("<i8")
+    digest = digest_of(rows)
+    data = zlib.compress(np.diff(values, prepend=0).astype("<i8").tobytes(), 6)
+    return {"count": len(values), "sha256": digest, "zlib": base64.b64encode(data).decode()}
+
+
+def unpacked(found: Mapping[str, Any]) -> Indices:
+    """Return the rows that were packed. Raises `DigestMismatch` if they are others, `DecodeError` if they are none."""
+    try:
+        count = int(found["count"])
+        if not 0 <= count <= MOST_ROWS:
+            raise ValueError(f"{count} rows")
+        stream = zlib.decompressobj()
+        # No more than was announced, so that a few bytes cannot fill the memory.
+        data = stream.decompress(base64.b64decode(found["zlib"], validate=True), count * 8 + 1)
+        if len(data) != count * 8:
+            raise ValueError(f"{len(data)} bytes or more for {count} rows")
+        values = np.cumsum(np.frombuffer(data, "<i8"))
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise DecodeError(
+            f"A document holds rows that cannot be read ({error}). Write it again with to_json()."
+        ) from error
+    if (digest := hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()) != found.get("sha256"):
+        raise DigestMismatch(f"Rows in a document have sha256 {digest}, not {found.get('sha256')} as it says. {_AGAIN}")
+    return values.astype(np.intp)
+
+
+def _named(view: "View", exact: bool) -> tuple[str, dict[str, Any]]:
+    """Return the operation that a view is, and its arguments."""
+    if OPERATIONS.get(view.op) is type(view):
+        return view.op, view.arguments()
+    if exact:
+        raise UsageError(
+            f"{type(view).__qualname__} has no name of its own among the operations. Give it one with @operation(...), "
+            "from dataset_assets.views.operations."
+        )
+    return described(type(view)), {"samples": len(view)}
+
+
+def _plain(value: Any, exact: bool) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, range):
+        return {"$range": [value.start, value.stop, value.step]}
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+        # What a library compresses rows to may change; their digest does not, and takes no time.
+        return {"$rows": packed(value) if exact else {"count": len(value), "sha256": digest_of(value)}}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, exact) for item in value]
+    if isinstance(value, Mapping) and not any(str(key).startswith("$") for key in value):
+        return {str(key): _plain(item, exact) for key, item in value.items()}
+    if callable(value):
+        return {"$function": reference_of(value) if exact else described(value)}
+    raise UsageError(f"A {type(value).__qualname__} cannot be an argument of an operation that is written as JSON.")
+
+
+def _valued(value: Any, known: Mapping[str, Callable[..., Any]], trust: frozenset[str]) -> Any:
+    if isinstance(value, list):
+        return [_valued(item, known, trust) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"$range"}:
+        return range(*value["$range"])
+    if value.keys() == {"$rows"}:
+        return unpacked(value["$rows"])
+    if value.keys() == {"$function"}:
+        return _function(str(value["$function"]), known, trust)
+    return {name: _valued(item, known, trust) for name, item in value.items()}
+
+
+def _function(reference: str, known: Mapping[str, Callable[..., Any]], trust: frozenset[str]) -> Callable[..., Any]:
+    if reference in known:
+        return known[reference]
+    module = reference.partition(":")[0]
+    if module not in trust:
+        raise Refused(
+            f"The document names the function {reference}, and nothing is imported because a document says so. Pass "
+            f"functions=[...] with it; or trust=[{module!r}], which runs that module."
+        )
+    if (found := _found(reference)) is None:
+        raise DecodeError(
+            f"There is no function {reference} here. Install the release that the document was written with."
+        )
+    # A trusted module has others among its names, such as os: what they have was not trusted with it.
+    if described(found) != reference:
+        raise Refused(f"{reference} is {described(found)}, which the module has from elsewhere. Trust its own module.")
+    return cast(Callable[..., Any], found)
+
+
+def _found(reference: str) -> Any:
+    """Return what a reference names; None if there is no such thing."""
+    module, _, qualname = reference.partition(":")
+    try:
+        return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def _nodes(document: "str | bytes | Mapping[str, Any]") -> Sequence[Document]:
+    try:
+        found = json.loads(document) if isinstance(document, (str, bytes)) else document
+        written, nodes = found["format"], found["views"]
+        if isinstance(written, int) and written > FORMAT:
+            raise DecodeError(
+                f"The document has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets."
+            )
+        if written != FORMAT or not nodes:
+            raise ValueError(f"format {written!r} with {len(nodes)} views")
+        for k, node in enumerate(nodes):
+            if not isinstance(node["arguments"], dict) or not all(0 <= parent < k for parent in node["parents"]):
+                raise ValueError(f"view {k} has arguments or parents that cannot be")
+    except DecodeError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DecodeError(f"This is no document of a stack ({error}). {_AGAIN}") from error
+    return list(nodes)

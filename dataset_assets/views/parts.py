@@ -1,0 +1,139 @@
+"""Splits of a view: seeded, disjoint, covering, the same in any process."""
+
+from abc import abstractmethod
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from dataset_assets.errors import UsageError
+from dataset_assets.orders import (
+    Rows,
+    folds_of,
+    group_parts,
+    hashed_parts,
+    random_parts,
+    rest_of,
+    stratified_parts,
+)
+from dataset_assets.samples import values_of
+from dataset_assets.views.operations import operation
+from dataset_assets.views.reading import column_of, labels_of
+from dataset_assets.views.selected import Selected
+from dataset_assets.views.view import View
+
+
+class Part(Selected):
+    """A part of a split: which rows it has is decided once, whatever the epoch is; `indices` are their numbers."""
+
+    def __init__(self, parent: View, rows: Rows, given: Mapping[str, Any]) -> None:
+        # As they are when they come from JSON, so that a stack that was read back looks the same.
+        self._given = {name: tuple(given[name]) if name == "ratios" else given[name] for name in sorted(given)}
+        super().__init__(parent, rows)
+
+    @classmethod
+    def all_of(cls, parent: View, **given: Any) -> "list[Part]":
+        """Return all parts of one split."""
+        return [cls(parent, rows, {**given, "part": k}) for k, rows in enumerate(cls.divided(parent, **given))]
+
+    @staticmethod
+    @abstractmethod
+    def divided(parent: View, **given: Any) -> list[Rows]:
+        """Return the rows of each part."""
+
+    def arguments(self) -> dict[str, Any]:
+        return dict(self._given)
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
+        given = dict(arguments)
+        part = given.pop("part")
+        found: list[Part] = cls.all_of(parents[0], **given)
+        if part not in range(len(found)):
+            raise UsageError(f"There is no part {part} of {len(found)}.")
+        return found[int(part)]
+
+    def _line(self) -> str:
+        said = ", ".join(f"{name}={value}" for name, value in self._given.items() if value is not None)
+        return f"{type(self).__name__}({len(self)}, {said})"
+
+
+@operation("random_split")
+class RandomPart(Part):
+    """A part of a view that was split at random."""
+
+    @staticmethod
+    def divided(parent: View, *, ratios: Sequence[float], seed: int) -> list[Rows]:  # type: ignore[override]
+        return random_parts(len(parent), ratios, seed)
+
+
+@operation("stratified_split")
+class StratifiedPart(Part):
+    """A part that has its share of each class."""
+
+    @staticmethod
+    def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
+        return stratified_parts(labels_of(parent, by), ratios, seed)
+
+
+@operation("group_split")
+class GroupPart(Part):
+    """A part that has all samples of a group, or none."""
+
+    @staticmethod
+    def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
+        return group_parts(labels_of(parent, by), ratios, seed)
+
+
+@operation("hash_split")
+class HashPart(Part):
+    """A part that a hash of each sample's own key decides."""
+
+    @staticmethod
+    def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
+        return hashed_parts([key_of(value, by) for value in values_of(column_of(parent, by))], ratios, seed)
+
+
+@operation("kfold")
+class FoldPart(Part):
+    """What one fold holds out, or all else: the parts are train and held out of the first fold, then of the next."""
+
+    @staticmethod
+    def divided(parent: View, *, folds: int, by: str | None, seed: int) -> list[Rows]:  # type: ignore[override]
+        size = len(parent)
+        held_out = folds_of(size, folds, seed, None if by is None else labels_of(parent, by))
+        return [rows for out in held_out for rows in (rest_of(size, out), out)]
+
+
+class Fold(NamedTuple):
+    """One fold: what to train on, and what is held out."""
+
+    train: View
+    held_out: View
+
+
+class NestedFold(NamedTuple):
+    """One outer fold, with the folds of what it trains on."""
+
+    train: View
+    held_out: View
+    inner: list[Fold]
+
+
+def folds(view: View, count: int, by: str | None, seed: int) -> list[Fold]:
+    """Return the folds of a view."""
+    parts = FoldPart.all_of(view, folds=count, by=by, seed=seed)
+    return [Fold(*pair) for pair in zip(parts[::2], parts[1::2])]
+
+
+def nested_folds(
+    view: View, outer: int, inner: int, outer_by: str | None, inner_by: str | None, seed: int
+) -> list[NestedFold]:
+    """Return the outer folds of a view, each with its inner ones."""
+    return [NestedFold(*fold, folds(fold.train, inner, inner_by, seed)) for fold in folds(view, outer, outer_by, seed)]
+
+
+def key_of(value: Any, by: str) -> str:
+    """Return the text that decides where a sample goes."""
+    if isinstance(value, (bool, int, float, str)):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    raise UsageError(f"A {type(value).__name__} of {by} is no key. Split by a stream, or a field, of numbers or text.")

@@ -1,0 +1,121 @@
+"""Reading a column whole, for the views that have to see all values of it to know their order."""
+
+import operator
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
+from dataset_assets.samples import Indices
+
+if TYPE_CHECKING:
+    from dataset_assets.views.view import View
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+MEMBERSHIPS = ("in", "not in")
+
+
+def column_of(view: "View", name: str) -> Any:
+    """Return all values of a stream, or of a table's field as "stream.field": an array or a list."""
+    stream, _, field = name.partition(".")
+    view._stream(stream)
+    block = view.rows_of((stream,), slice(0, len(view)))[stream]
+    if not hasattr(block, "column_names"):
+        if field:
+            raise SchemaError(
+                f"Stream {stream} of {view.dataset} {view.split} is no table, so it has no field {field}."
+            )
+        return block
+    if field not in block.column_names:
+        raise UnknownStream(
+            f"Stream {stream} of {view.dataset} {view.split} is a table: name a field of it, as {stream}."
+            f"{block.column_names[0]}.{nearest(field, block.column_names)}"
+        )
+    column = block.column(field)
+    return _plain_values(column)
+
+
+def labels_of(view: "View", name: str) -> NDArray[Any]:
+    """Return a column as an array of numbers or text, a value for each sample to be told apart by."""
+    values = column_of(view, name)
+    found = values if isinstance(values, np.ndarray) else _array_of(values)
+    if found.ndim != 1 or found.dtype.kind not in "biufUS":
+        raise SchemaError(f"{name} of {view.dataset} {view.split} has no single number or text for each sample.")
+    return found
+
+
+def target_of(view: "View") -> str:
+    """Return the stream that is the target."""
+    if "target" not in view.roles:
+        raise UsageError(f"{view.dataset} {view.split} names no target. Say which stream: by={view.streams[-1:]}.")
+    return view.roles["target"]
+
+
+def sorted_rows(values: Any, reverse: bool) -> Indices:
+    """Return the order in which values ascend, or descend; equal ones stay in order, what is None goes last."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        if not reverse:
+            return np.argsort(values, kind="stable")
+        return len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
+    there = [i for i, value in enumerate(values) if value is not None]
+    try:
+        there.sort(key=lambda i: values[i], reverse=reverse)
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"The values cannot be put in order: {error}.") from error
+    order = [*there, *(i for i, value in enumerate(values) if value is None)]
+    return np.array(order, np.intp)
+
+
+def truths(view: "View", where: "Callable[[Any], Any] | tuple[Any, ...]", column: str | None) -> NDArray[np.bool_]:
+    """Return, for each sample, whether a function or a comparison says that it stays."""
+    if column is None:
+        if not callable(where):
+            raise UsageError(f"{where!r} compares a column. Name it: filter({where!r}, column=...).")
+        return np.fromiter((bool(where(sample)) for sample in view), bool, len(view))
+    values = column_of(view, column)
+    found = np.asarray(where(values) if callable(where) else _compared(values, where))
+    if found.dtype.kind != "b" or found.shape != (len(view),):
+        raise SchemaError(
+            f"The filter on {column} gave {found.dtype} of shape {found.shape}. Return a boolean for each of the "
+            f"{len(view)} values."
+        )
+    return found
+
+
+def _compared(values: Any, where: tuple[Any, ...]) -> Any:
+    if len(where) != 2 or where[0] not in (*COMPARISONS, *MEMBERSHIPS):
+        raise UsageError(
+            f"{where!r} is no comparison. Write one of {', '.join((*COMPARISONS, *MEMBERSHIPS))} with a value, as in "
+            '("<", 5).'
+        )
+    how, value = where
+    if how in MEMBERSHIPS:
+        wanted = np.isin(values, value) if isinstance(values, np.ndarray) else [item in value for item in values]
+        return np.asarray(wanted, bool) == (how == "in")
+    compare = COMPARISONS[how]
+    if isinstance(values, np.ndarray):
+        return compare(values, value)
+    # What is not there is neither less nor more than anything.
+    return np.array([bool(compare(v, value)) for v in values] if how in ("==", "!=") else
+                    [v is not None and bool(compare(v, value)) for v in values], bool)  # fmt: skip
+
+
+def _array_of(values: Sequence[Any]) -> NDArray[Any]:
+    kinds = set(map(type, values))
+    return np.array(values) if len(kinds) <= 1 and kinds <= {str, bytes, int, bool, float} else np.empty(0, object)
+
+
+def _plain_values(column: Any) -> Any:
+    """Return numbers of arrow as an array, and what else it has as a list."""
+    from pyarrow import types
+
+    number = types.is_integer(column.type) or types.is_floating(column.type)
+    return column.to_numpy() if number and not column.null_count else column.to_pylist()

@@ -1,0 +1,103 @@
+"""Reports: what is in a view, and in each that it stands on."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping
+
+import numpy as np
+
+from dataset_assets.samples import values_of
+from dataset_assets.views.view import View
+
+# More values than these are a distribution that nobody reads.
+MOST_CLASSES = 1000
+MEASURED_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is in a view. `targets` counts the values of the target; None if there is none, or too many to list."""
+
+    kind: str
+    dataset: str
+    split: str
+    version: str | None
+    length: int
+    streams: tuple[str, ...]
+    roles: Mapping[str, str]
+    targets: Mapping[str, int] | None
+    samples_per_second: float | None = None
+    parents: "tuple[Report, ...]" = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report, and those of its parents, as plain values."""
+        return {name: json_like(value) for name, value in asdict(self).items()}
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_yaml(self) -> str:
+        """Return the report as YAML; needs PyYAML, which Dagster brings."""
+        import yaml  # type: ignore[import-untyped]
+
+        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def report_of(view: View, speed: bool = False) -> Report:
+    """Return the report of a view and its parents."""
+    return Report(
+        type(view).__name__,
+        view.dataset,
+        view.split,
+        view.version,
+        len(view),
+        view.streams,
+        dict(view.roles),
+        targets_of(view),
+        _speed_of(view) if speed else None,
+        tuple(report_of(parent, speed) for parent in view.parents),
+    )
+
+
+def targets_of(view: View) -> dict[str, int] | None:
+    """Count the values of the target, by the name of the class where there is one."""
+    target = view.roles.get("target")
+    if target not in view.streams:
+        return None
+    block = view.rows_of((target,), slice(0, len(view)))[target]
+    if isinstance(block, np.ndarray) and block.ndim == 1 and block.dtype.kind in "biu":
+        values, counts = np.unique(block, return_counts=True)
+        pairs: dict[Any, int] | None = dict(zip(values.tolist(), counts.tolist()))
+    else:
+        pairs = _counted(values_of(block))
+    if pairs is None or len(pairs) > MOST_CLASSES:
+        return None
+    names = view.classes.get(target, ())
+    return {names[k] if isinstance(k, int) and 0 <= k < len(names) else str(k): n for k, n in pairs.items()}
+
+
+def json_like(value: Any) -> Any:
+    """Return a value with lists for tuples."""
+    if isinstance(value, dict):
+        return {name: json_like(item) for name, item in value.items()}
+    return [json_like(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _counted(values: list[Any]) -> dict[Any, int] | None:
+    counts: dict[Any, int] = {}
+    for value in values:
+        if not isinstance(value, (str, int, bool)) or len(counts) > MOST_CLASSES:
+            return None
+        counts[value] = counts.get(value, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: str(pair[0])))
+
+
+def _speed_of(view: View) -> float | None:
+    """Return how many samples a second are iterated, measured over half a second at most."""
+    start, count = time.perf_counter(), 0
+    for count, _ in enumerate(view, 1):  # noqa: B007
+        if time.perf_counter() - start > MEASURED_SECONDS:
+            break
+    return count / (time.perf_counter() - start) if count else None

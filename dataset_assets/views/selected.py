@@ -1,0 +1,92 @@
+"""Selected: what only rearranges is arithmetic on the rows of what it stands on."""
+
+from copy import copy
+from typing import Any, Iterator, Mapping, Self, Sequence
+
+import numpy as np
+
+from dataset_assets.samples import Columns, Indices
+from dataset_assets.views.operations import operation
+from dataset_assets.views.ordering import Chain, Order, Where, as_array, composed, in_order, lazy
+from dataset_assets.views.stored import Stored
+from dataset_assets.views.view import View
+
+
+@operation("select")
+class Selected(View):
+    """The parent's samples in another order, some of them, some of them twice: arithmetic on indices.
+
+    However many stand on each other, the samples are read from the first view below that is none: `parent`, in the
+    order `order`. `own` is the order of this one alone.
+    """
+
+    parent: View
+    order: range | Indices | Chain
+
+    def __init__(self, parent: View, order: Order) -> None:
+        self.own = order
+        self._stand((parent,))
+
+    def _stand(self, parents: Sequence[View]) -> None:
+        self.parents = tuple(parents)
+        base = self._base()
+        if isinstance(base, Selected):
+            self.parent, self.order = base.parent, lazy(composed(base.order, self.own))
+        else:
+            self.parent, self.order = base, lazy(self.own)
+
+    def _base(self) -> View:
+        """Return the view whose rows the order is of."""
+        return self.parents[0]
+
+    def on(self, parents: Sequence[View]) -> Self:
+        """Return the same order, on other views of the same lengths."""
+        again = copy(self)
+        again._stand(parents)
+        return again
+
+    @property
+    def indices(self) -> Indices:
+        """Which samples of the view that this one stands on: an array of one's own."""
+        found = in_order(self.own, slice(0, len(self.own)))
+        return as_array(range(found.start, found.stop)) if isinstance(found, slice) else np.array(found)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return self.parent.streams
+
+    def arguments(self) -> dict[str, Any]:
+        return {"order": self.own}
+
+    @classmethod
+    def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
+        # A document may come from anywhere, so its rows are checked as an argument of `select` is.
+        return parents[0].select(arguments["order"]) if cls is Selected else super().build(arguments, parents)
+
+    def sample(self, i: int) -> Any:
+        return self.parent.sample(int(self.order[i]))
+
+    def sample_of(self, streams: Sequence[str], i: int) -> Any:
+        return self.parent.sample_of(streams, int(self.order[i]))
+
+    def traced(self, i: int) -> list[tuple[Stored, int]]:
+        return self.parent.traced(int(self.order[i]))
+
+    def rows(self, where: Where) -> Columns:
+        return self.parent.rows(in_order(self.order, where))
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        return self.parent.rows_of(streams, in_order(self.order, where))
+
+    def each(self, where: Where) -> Iterator[Any]:
+        return self.parent.each(in_order(self.order, where))
+
+    def _selected(self, order: Order) -> View:
+        # Of slices of slices only the last is seen.
+        return Selected(self.parents[0], composed(self.own, order)) if type(self) is Selected else Selected(self, order)
+
+    def _stream(self, name: str) -> str:
+        return self.parent._stream(name)

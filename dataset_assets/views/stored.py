@@ -1,0 +1,182 @@
+"""Stored: the samples of a split, on its stored bytes."""
+
+import hashlib
+import io
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Mapping, Sequence, TextIO
+
+import numpy as np
+
+from dataset_assets.errors import SchemaError, UsageError
+from dataset_assets.index import UsedFile
+from dataset_assets.samples import Column, Columns
+from dataset_assets.views.blocks import bytes_of
+from dataset_assets.views.operations import operation
+from dataset_assets.views.ordering import Where
+from dataset_assets.views.view import Origin, View
+
+PROBES = 8
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a sample comes from: a row of a split of a version, and the raw files that the split was made of."""
+
+    dataset: str
+    split: str
+    version: str | None
+    index: str
+    row: int
+    files: tuple[UsedFile, ...]
+
+
+@operation("stored")
+class Stored(View):
+    """The samples of a split, on its stored bytes."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        columns: Mapping[str, Column],
+        opener: "Opener | None" = None,
+        reopen: tuple[Any, ...] | None = None,
+    ) -> None:
+        self._origin, self.columns, self.opener, self._reopen = origin, dict(columns), opener, reopen
+        lengths = {name: len(column) for name, column in self.columns.items()}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+            raise SchemaError(f"The streams of a view have different lengths: {found}.")
+        self._samples = next(iter(lengths.values()), 0)
+        self._row_bytes: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return self._samples
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    @property
+    def origin(self) -> Origin:
+        return self._origin
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        return self._origin.roles
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        return self._origin.classes
+
+    def arguments(self) -> dict[str, Any]:
+        found = {name: getattr(self._origin, name) for name in ("dataset", "split", "index", "version")}
+        # Values in memory have no digest of an index to go by.
+        return found if self._origin.index else found | {"contents": contents_of(self.columns)}
+
+    def traced(self, i: int) -> "list[tuple[Stored, int]]":
+        return [(self, i)]
+
+    def lineage_of(self, row: int) -> Lineage:
+        """Return where a row comes from."""
+        files = () if self.opener is None else self.opener.sources()
+        return Lineage(self.dataset, self.split, self.version, self._origin.index, row, files)
+
+    def sample(self, i: int) -> dict[str, Any]:
+        return {name: column[i] for name, column in self.columns.items()}
+
+    def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
+        columns = self.columns
+        return {name: columns[name][i] for name in streams}
+
+    def rows(self, where: Where) -> Columns:
+        return self.rows_of(self.streams, where)
+
+    def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
+        if isinstance(where, slice):
+            return Columns({name: self.columns[name].slice(where.start, where.stop) for name in streams})
+        return Columns({name: self.columns[name].take(where) for name in streams})
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        found = 1.0
+        for name in self.columns if streams is None else streams:
+            if name not in self._row_bytes:
+                self._row_bytes[name] = self._measured(self.columns[name])
+            found += self._row_bytes[name]
+        return found
+
+    def _measured(self, column: Column) -> float:
+        known: float | None = getattr(column, "row_bytes", None)
+        if known is not None:
+            return known
+        # A few from all over: the first ones may be unlike the rest.
+        some = np.linspace(0, self._samples - 1, min(PROBES, self._samples)).astype(np.intp)
+        return bytes_of(column.take(some)) / len(some) if len(some) else 1.0
+
+    def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
+        return _as_asked(self._opener.stream(self._stream(stream), part), encoding)
+
+    def open_raw(self, argument: str, *, encoding: str | None = None) -> BinaryIO | TextIO:
+        return _as_asked(self._opener.raw(argument), encoding)
+
+    @property
+    def _opener(self) -> "Opener":
+        if self.opener is None:
+            raise UsageError("This view is over values in memory, which are in no file.")
+        return self.opener
+
+    def __reduce__(self) -> Any:
+        # Never handles: another process opens the same bytes again, by their digest.
+        return self._reopen or (Stored, (self._origin, self.columns))
+
+    def _line(self) -> str:
+        at = f"@{self._origin.version[:12]}" if self._origin.version else ""
+        what = f"{len(self)} samples of {', '.join(self.streams)}"
+        return f"Stored({self._origin.dataset}{at} {self._origin.split}: {what})"
+
+
+class Opener(ABC):
+    """Opens the files that a stored view is made of."""
+
+    @abstractmethod
+    def stream(self, stream: str, part: int) -> BinaryIO:
+        """Open a file of a stream."""
+
+    def sources(self) -> tuple[UsedFile, ...]:
+        """Return the raw files that the split was made of; none where nobody knows."""
+        return ()
+
+    @abstractmethod
+    def raw(self, argument: str) -> BinaryIO:
+        """Open the raw file that the split's function had as this argument."""
+
+
+def contents_of(columns: Mapping[str, Any]) -> str:
+    """Return a digest of values in memory."""
+    found = hashlib.sha256()
+    for name, column in sorted(columns.items()):
+        found.update(f"{name}:{len(column)};".encode())
+        _add(found, column.slice(0, len(column)))
+    return found.hexdigest()
+
+
+def _add(found: Any, value: Any) -> None:
+    """Add a value to a digest, with its kind and length, so that no two values are the same bytes."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        found.update(f"{value.dtype.str}{value.shape}".encode())
+        found.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, (list, tuple, np.ndarray)):
+        found.update(f"[{len(value)}".encode())
+        for item in value:
+            _add(found, item)
+    elif isinstance(value, Mapping):
+        _add(found, [[key, item] for key, item in value.items()])
+    elif hasattr(value, "to_pylist"):
+        _add(found, value.to_pylist())
+    else:
+        text = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+        found.update(f"{type(value).__name__}{len(text)}:".encode() + text)
+
+
+def _as_asked(file: BinaryIO, encoding: str | None) -> BinaryIO | TextIO:
+    return file if encoding is None else io.TextIOWrapper(file, encoding=encoding)
