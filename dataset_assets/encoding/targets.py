@@ -1,0 +1,71 @@
+"""Targets as other targets."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.encoding.seam import Values, check_choice, encoder, plain
+from dataset_assets.encoding.values import distinct
+from dataset_assets.errors import SchemaError, UsageError, nearest
+
+Unmapped = Literal["error", "keep"]
+
+
+@encoder("mapping")
+@dataclass(frozen=True)
+class Remapped:
+    """Values as other values, all at once: what a value is mapped to is not mapped again. Nothing is learnt.
+
+    `pairs` is a mapping of old to new; several old ones may become one. A value that is not in it is an error, or is
+    kept.
+    """
+
+    pairs: Any
+    unmapped: Unmapped = "error"
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_choice("unmapped", self.unmapped, ("error", "keep"))
+        pairs = self.pairs.items() if isinstance(self.pairs, Mapping) else self.pairs
+        object.__setattr__(self, "pairs", tuple((plain(old), plain(new)) for old, new in pairs))
+        if not self.pairs or len(dict(self.pairs)) < len(self.pairs):
+            raise UsageError(f"The mapping {self.pairs} is empty, or names a value twice. Name each once.")
+        kinds = {str if isinstance(new, str) else float for _, new in self.pairs}
+        if len(kinds) > 1:
+            raise UsageError(f"The mapping {dict(self.pairs)} has both numbers and text. Map to values of one kind.")
+
+    def learn(self, known: Any, values: Values) -> Any:
+        """Learn nothing."""
+        return known
+
+    def learnt(self, known: Any) -> "Remapped":
+        """Return the same."""
+        return self
+
+    def apply(self, values: Values) -> "NDArray[Any] | list[Any]":
+        """Return the mapped values; text as a list.
+
+        >>> Remapped({1: 0, 0: 5}).apply([1, 0])
+        array([0, 5])
+        """
+        table = dict(self.pairs)
+        found, codes = distinct(values)
+        if self.unmapped == "error" and (unknown := [value for value in found if value not in table]):
+            raise SchemaError(
+                f"{unknown[0]!r} is not mapped.{nearest(str(unknown[0]), map(str, table))} "
+                "Map it, or take unmapped='keep' or 'drop'."
+            )
+        new = [table.get(value, value) for value in found]
+        if any(isinstance(value, str) or value is None for value in new):
+            return [new[code] for code in codes.tolist()]
+        # The type does not depend on which values are in this block.
+        return np.array(new, self._dtype(values))[codes]
+
+    def _dtype(self, values: Values) -> np.dtype[Any]:
+        kinds = [np.result_type(type(new)) for _, new in self.pairs]
+        if self.unmapped == "keep" and isinstance(values, np.ndarray):
+            kinds.append(values.dtype)
+        return np.result_type(*kinds)
