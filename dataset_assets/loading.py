@@ -1,9 +1,11 @@
 """Opening what exists: name -> version -> splits -> views. Nothing is downloaded, written or locked."""
 
 import random
-from typing import Any, BinaryIO, Callable, Literal, Mapping, overload
+from functools import partial
+from typing import Any, BinaryIO, Callable, Iterable, Literal, Mapping, overload
 
 from dataset_assets import files
+from dataset_assets.cache import drop_damaged, is_cached, open_cached
 from dataset_assets.errors import (
     DigestMismatch,
     IntegrityError,
@@ -16,39 +18,62 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Format, format_named
+from dataset_assets.formats.decoded import DecodedColumn, stored_values
 from dataset_assets.index import (
     SplitIndex,
     StoredStream,
+    UsedFile,
     Version,
+    check_hex,
     raw_key,
     read_pointer,
     read_split_index,
     read_version,
     stream_key,
 )
-from dataset_assets.names import split_pin
+from dataset_assets.names import check_dataset_name, check_identifier, split_pin
+from dataset_assets.remote import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.samples import Column, Indices, chained
-from dataset_assets.settings import settings
+from dataset_assets.settings import Settings, settings
 from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.views import Opener, Origin, Stored, View
+from dataset_assets.views import Opener, Origin, Stored, View, restored
 
 Verify = Literal["all", "sample"]
+Fetch = Literal["files", "ranges"]
 
 
 @overload
 def load(
-    name: str, split: None = None, *, storage: "str | Storage | None" = None, verify: Verify | None = None
+    name: str,
+    split: None = None,
+    *,
+    storage: "str | Storage | None" = None,
+    verify: Verify | None = None,
+    fetch: Fetch | None = None,
 ) -> Mapping[str, View]: ...
 @overload
-def load(name: str, split: str, *, storage: "str | Storage | None" = None, verify: Verify | None = None) -> View: ...
 def load(
-    name: str, split: str | None = None, *, storage: "str | Storage | None" = None, verify: Verify | None = None
+    name: str,
+    split: str,
+    *,
+    storage: "str | Storage | None" = None,
+    verify: Verify | None = None,
+    fetch: Fetch | None = None,
+) -> View: ...
+def load(
+    name: str,
+    split: str | None = None,
+    *,
+    storage: "str | Storage | None" = None,
+    verify: Verify | None = None,
+    fetch: Fetch | None = None,
 ) -> "Mapping[str, View] | View":
     """Open the released splits of a dataset, or one of them; `name@digest` opens that version and no other.
 
     The index is held against its digest and every file's size always, the bytes when asked: `verify="all"` hashes every
-    file, "sample" one in ten of each stream, at least one, chosen by chance. Raises `NotPrepared`, `UnknownSplit`,
-    `StoredFileDamaged`, `DigestMismatch`.
+    file, "sample" one in ten of each stream, at least one, chosen by chance. The files of a remote storage are opened,
+    and held against their digests, when they are first read; `fetch` says how, as the setting of that name does. Raises
+    `NotPrepared`, `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -57,8 +82,36 @@ def load(
     version, digest = open_version(store, plain, pin)
     if split is not None:
         check_split(plain, split, version.splits)
-        return open_split(store, plain, split, version.splits[split], digest, verify)
-    return {part: open_split(store, plain, part, at, digest, verify) for part, at in sorted(version.splits.items())}
+        return open_split(store, plain, split, version.splits[split], digest, verify, fetch)
+    splits = sorted(version.splits.items())
+    return {part: open_split(store, plain, part, at, digest, verify, fetch) for part, at in splits}
+
+
+def view_from_json(
+    document: str | bytes | Mapping[str, Any],
+    *,
+    storage: "str | Storage | None" = None,
+    functions: Iterable[Callable[..., Any]] = (),
+    trust: Iterable[str] = (),
+    verify: Verify | None = None,
+) -> View:
+    """Open the stack that `View.to_json()` wrote: the same samples of the same bytes, in the same order.
+
+    A function in it is looked for among `functions`, and imported only from the modules named in `trust`. Raises
+    `Refused` for any other, `DecodeError` for what is no such document, and what `load` raises.
+    """
+    store = open_storage(settings().storage if storage is None else storage)
+
+    def stored(given: Mapping[str, Any]) -> View:
+        name, split, digest, version = (given[field] for field in ("dataset", "split", "index", "version"))
+        if not digest:
+            raise UsageError("The stack stands on values in memory, which are in no storage. Make it again from them.")
+        check_identifier(split, "split")
+        for each in filter(None, (digest, version)):
+            check_hex(each)
+        return open_split(store, check_dataset_name(name), split, digest, version, verify)
+
+    return restored(document, stored, functions, trust)
 
 
 def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
@@ -76,17 +129,24 @@ def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
 
 
 def open_split(
-    storage: Storage, name: str, split: str, digest: str, version: str | None = None, verify: Verify | None = None
+    storage: Storage,
+    name: str,
+    split: str,
+    digest: str,
+    version: str | None = None,
+    verify: Verify | None = None,
+    fetch: Fetch | None = None,
 ) -> Stored:
     """Open a split by the digest of its index."""
     index = read_split_index(storage, name, split, digest)
     opener = StoredFiles(storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
-    columns = open_columns(index, opener.stream)
+    remote = is_cached(storage)
+    columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
     opener.check_lengths(columns)
     origin = Origin(name, split, digest, version, dict(index.roles), classes_of(index))
-    return Stored(origin, columns, opener, (_reopen, (storage.url, name, split, digest, version)))
+    return Stored(origin, columns, opener, (_reopen, (storage.url, name, split, digest, version, fetch)))
 
 
 def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> dict[str, Any]:
@@ -94,8 +154,11 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
     found = {}
     for name, stream in index.streams.items():
         parts = [opened(name, k) for k in range(len(stream.files))]
-        with at(f"{index.dataset}, split {index.split}, stream {name}"):
-            found[name] = _format_of(stream).open(parts)
+        place = f"{index.dataset}, split {index.split}, stream {name}"
+        with at(place):
+            found[name] = column = _format_of(stream).open(parts)
+        if isinstance(column, DecodedColumn):
+            column.place = f"{place}, "
     return found
 
 
@@ -120,13 +183,14 @@ class StoredFiles(Opener):
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
         self.storage, self.index = storage, index
 
-    def stream(self, stream: str, part: int) -> BinaryIO:
-        """Open a file of a stream, if it has the size that the index says."""
+    def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
+        """Open a file of a stream, if it has the size that the index says; of a remote one, its copy in the cache."""
         found = self.index.streams[stream].files
         if not 0 <= part < len(found):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
         try:
-            file = self.storage.get(self._key(stream, part))
+            with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
+                file = self._copy(stream, part) if copied else self.storage.get(self._key(stream, part))
         except FileNotFoundError as error:
             raise self._gone(stream, part, "is gone") from error
         if (size := file.seek(0, 2)) != found[part].bytes:
@@ -134,6 +198,10 @@ class StoredFiles(Opener):
             raise self._of_other_size(stream, part, size)
         file.seek(0)
         return file
+
+    def sources(self) -> tuple[UsedFile, ...]:
+        """Return the raw files that the split was made of."""
+        return self.index.sources
 
     def raw(self, argument: str) -> BinaryIO:
         """Open a raw file that the split was made of."""
@@ -150,6 +218,41 @@ class StoredFiles(Opener):
                 f"The raw file {source.name} of {self.index.dataset} is not kept in {self.storage.url}. "
                 f"Get it with: dataset-assets prepare {self.index.dataset}"
             ) from error
+
+    def remote_columns(self, chosen: Settings) -> dict[str, Any]:
+        """Return the streams as columns whose files are opened when they are read."""
+        sizes = {
+            (name, part): file.bytes
+            for name, stream in self.index.streams.items()
+            for part, file in enumerate(stream.files)
+        }
+        # Of what the cache cannot hold whole, some is being read, some fetched ahead, and some may be the others'.
+        whole = sum(sizes.values()) <= chosen.cache_bytes
+        limit = chosen.cache_bytes if whole else chosen.cache_bytes // 3
+        opened = RemoteFiles(sizes, partial(self._column, chosen), partial(self._fetch, chosen), limit)
+        counts = {name: [file.samples for file in stream.files] for name, stream in self.index.streams.items()}
+        return {name: RemoteColumn(opened, name, count) for name, count in counts.items()}
+
+    def _column(self, chosen: Settings, name: str, part: int) -> Column:
+        """Open one file of a stream as a column; what is read by ranges is not fetched."""
+        if not self._is_ranged(chosen, name):
+            return self._opened(name, part, copied=True)
+        return Patient(lambda: self._opened(name, part, copied=False), chosen.stall_seconds)
+
+    def _opened(self, name: str, part: int, copied: bool) -> Column:
+        stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
+        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
+            column = _format_of(stream).open([file])
+        if len(column) != stream.files[part].samples:
+            raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
+        return column
+
+    def _fetch(self, chosen: Settings, name: str, part: int) -> None:
+        if not self._is_ranged(chosen, name):
+            self._copy(name, part).close()
+
+    def _is_ranged(self, chosen: Settings, name: str) -> bool:
+        return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
 
     def check_sizes(self) -> None:
         """Raise `StoredFileDamaged` for a file that is gone or has another size than the index says."""
@@ -175,13 +278,18 @@ class StoredFiles(Opener):
         for name, stream in self.index.streams.items():
             count = -(-len(stream.files) // every)
             for part in sorted(random.sample(range(len(stream.files)), count)):
-                with self.stream(name, part) as opened:
+                drop_damaged(self.storage, stream.files[part].sha256)
+                with self.stream(name, part, copied=False) as opened:
                     found = files.sha256_in(opened)
                 if found != stream.files[part].sha256:
                     raise DigestMismatch(
                         f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
                         f"not that of its name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
                     )
+
+    def _copy(self, stream: str, part: int) -> BinaryIO:
+        file = self.index.streams[stream].files[part]
+        return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes)
 
     def _key(self, stream: str, part: int) -> str:
         found = self.index.streams[stream]
@@ -221,7 +329,8 @@ class Passing:
         return self._column().slice(lo, hi)
 
     def _column(self) -> Column:
-        return _format_of(self.stream).open([self.opener.stream(self.name, self.part)])
+        # As stored: equal bytes are equal pictures, and nothing has to be decoded.
+        return stored_values(_format_of(self.stream).open([self.opener.stream(self.name, self.part)]))
 
 
 def passing_columns(view: Stored) -> dict[str, Column]:
@@ -243,5 +352,5 @@ def _opener_of(view: Stored) -> StoredFiles:
     return view.opener
 
 
-def _reopen(url: str, name: str, split: str, digest: str, version: str | None) -> Stored:
-    return open_split(open_storage(url), name, split, digest, version)
+def _reopen(url: str, name: str, split: str, digest: str, version: str | None, fetch: Fetch | None = None) -> Stored:
+    return open_split(open_storage(url), name, split, digest, version, fetch=fetch)

@@ -1,5 +1,6 @@
 """Buffers for batches: gathering into fresh memory costs five times the gather, all of it page faults."""
 
+import math
 import weakref
 from collections import deque
 from typing import Any
@@ -21,6 +22,7 @@ class Pool:
     def __init__(self) -> None:
         # Deques, not a lock: a buffer may come back in the middle of any line, also of one that holds the lock.
         self._free: dict[int, deque[Buffer]] = {}
+        self._lent: dict[int, tuple[weakref.ref[NDArray[Any]], Buffer]] = {}
 
     def gather(self, source: NDArray[Any], where: "slice | NDArray[np.intp]") -> NDArray[Any]:
         """Return some rows of an array, in memory that is the caller's until he lets go of it."""
@@ -35,21 +37,24 @@ class Pool:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array of undefined content."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if not size:
             return np.empty(shape, dtype)
-        buffer = self._lent(size)
+        buffer = self._buffer(size)
         owner = np.frombuffer(buffer.data, dtype, size // dtype.itemsize)
-        weakref.finalize(owner, self._back, buffer).atexit = False
+        # A reference with a callback, not a finalize, which takes longer than a small batch.
+        end = weakref.ref(owner, self._back)
+        self._lent[id(end)] = end, buffer
         return owner.reshape(shape)
 
-    def _lent(self, size: int) -> Buffer:
+    def _buffer(self, size: int) -> Buffer:
         try:
             return self._free[size].pop()
         except (KeyError, IndexError):
             return np.empty(size, np.uint8)
 
-    def _back(self, buffer: Buffer) -> None:
+    def _back(self, end: "weakref.ref[NDArray[Any]]") -> None:
+        _, buffer = self._lent.pop(id(end))
         self._free.setdefault(buffer.nbytes, deque(maxlen=KEPT)).append(buffer)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """The loader gives each sample of an epoch once, in an order that a state finds again on any number of ranks."""
 
 import gc
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.errors import Conflict, UsageError
-from dataset_assets.loader import Last, Loader, ranks
+from dataset_assets.errors import UsageError
+from dataset_assets.loader import Loader, joined, padded, ranks
+from dataset_assets.loader.steps import Last
 from dataset_assets.pool import Pool
 from dataset_assets.views import View, view_of
 
@@ -24,9 +25,7 @@ def read(batches) -> list[int]:
 
 @given(st.integers(0, 300), st.integers(1, 40), st.booleans(), st.integers(0, 3))
 @settings(deadline=None)
-def test_an_epoch_is_each_sample_once_with_its_streams_together(
-    n: int, size: int, shuffle: bool, threads: int
-) -> None:
+def test_an_epoch_is_each_sample_once_with_its_streams_together(n: int, size: int, shuffle: bool, threads: int) -> None:
     loader = Loader(numbers(n), size, shuffle=shuffle, seed=4, threads=threads)
     batches = list(loader.epoch(0))
     assert len(batches) == len(loader)
@@ -59,53 +58,6 @@ def test_ranks_take_equally_many_steps_and_share_the_samples(n: int, size: int, 
         assert all(len(batch["i"]) == size for batches in steps for batch in batches)
 
 
-@pytest.mark.parametrize("threads", [0, 1, 3])
-def test_a_state_goes_on_at_the_next_sample_at_every_position(threads: int) -> None:
-    def fresh() -> Loader:
-        return Loader(numbers(103), 10, shuffle=True, seed=3, threads=threads)
-
-    whole = [i for epoch in range(3) for i in read(Loader(numbers(103), 10, shuffle=True, seed=3).epoch(epoch))]
-    loader, consumed, states = fresh(), 0, [fresh().state_dict()]
-    counts = [0]
-    for _ in range(2):
-        for batch in loader:
-            consumed += len(batch["i"])
-            counts.append(consumed)
-            states.append(json.loads(json.dumps(loader.state_dict())))
-    for count, state in zip(counts, states, strict=True):
-        again = fresh()
-        again.load_state_dict(state)
-        assert read(again) == whole[count : (count // 103 + 1) * 103]
-
-
-@given(st.integers(20, 300), st.integers(1, 8), st.integers(1, 4), st.integers(1, 4), st.integers(0, 10))
-@settings(deadline=None)
-def test_a_state_of_some_ranks_is_exact_on_others(n: int, size: int, before: int, after: int, steps: int) -> None:
-    seen: list[int] = []
-    state: dict = {}
-    for rank in range(before):
-        loader = Loader(numbers(n), size, shuffle=True, seed=6, rank=rank, world=before)
-        iterator = loader.epoch(0)
-        for _ in range(min(steps, len(loader) - 1)):
-            seen += read([next(iterator)])
-        state = loader.state_dict()
-    for rank in range(after):
-        loader = Loader(numbers(n), size, shuffle=True, seed=6, rank=rank, world=after)
-        loader.load_state_dict(state)
-        seen += read(loader)
-    assert sorted(seen) == list(range(n))
-
-
-def test_a_state_of_another_stack_or_seed_is_refused_by_the_field_that_differs() -> None:
-    state = Loader(numbers(50), 10, shuffle=True, seed=1).state_dict()
-    for field, other in {
-        "stack": Loader(numbers(50)[::-1], 10, shuffle=True, seed=1),
-        "seed": Loader(numbers(50), 10, shuffle=True, seed=2),
-    }.items():
-        with pytest.raises(Conflict, match=field):
-            other.load_state_dict(state)
-
-
 def test_batches_are_the_callers_own() -> None:
     view = numbers(64)
     kept = []
@@ -130,14 +82,6 @@ def test_a_buffer_comes_back_when_its_last_slice_is_gone_and_not_before() -> Non
     assert pool.array((4, 4), np.dtype("f8")).ctypes.data == address
 
 
-def test_an_error_in_a_thread_reaches_the_caller() -> None:
-    def broken(sample):
-        raise KeyError("no such field")
-
-    with pytest.raises(KeyError, match="no such field"):
-        list(Loader(numbers(10).map(broken), 2, threads=2).epoch(0))
-
-
 def test_a_stack_of_views_is_loaded_as_it_reads() -> None:
     view = numbers(90)[10:80][::-2].only("i").concat(numbers(20).only("i"))
     assert read(Loader(view, 7, threads=0).epoch(0)) == [sample["i"] for sample in view]
@@ -150,6 +94,84 @@ def test_batches_can_be_tensors_and_what_collate_makes_of_them() -> None:
     assert batch["x"].shape == (4, 3)
     assert batch["name"] == ["0", "1", "2", "3"]
     assert next(Loader(numbers(10), 4, collate=lambda b: b["i"].sum()).epoch(0)) == 6
+
+
+def test_without_a_copy_batches_in_order_lie_on_the_stored_bytes_and_cannot_be_written() -> None:
+    stored = np.arange(300).reshape(100, 3)
+    view = view_of(x=stored)[10:90].only("x")
+    for batch in Loader(view, 7, copy=False).epoch(0):
+        assert np.shares_memory(batch["x"], stored)
+        with pytest.raises(ValueError, match="read-only"):
+            batch["x"][:] = 0
+    shuffled = next(Loader(view, 7, copy=False, shuffle=True).epoch(0))
+    assert not shuffled["x"].flags.writeable
+    with pytest.raises(UsageError, match="Leave out copy=False"):
+        Loader(view, 7, copy=False, output="torch")
+
+
+def test_batches_can_be_arrow_tables() -> None:
+    import pyarrow
+
+    view = numbers(10).zip(view_of(row=pyarrow.table({"a": range(10), "b": list("abcdefghij")})))
+    batch = next(Loader(view, 4, shuffle=True, seed=1, output="arrow").epoch(0))
+    assert isinstance(batch, pyarrow.Table) and batch.num_rows == 4
+    numbered = batch["i"].to_pylist()
+    assert batch["x"].combine_chunks().to_numpy_ndarray().tolist() == [[3 * i, 3 * i + 1, 3 * i + 2] for i in numbered]
+    assert batch["row"].to_pylist() == [{"a": i, "b": "abcdefghij"[i]} for i in numbered]
+
+
+def test_samples_that_are_tuples_or_plain_values_make_batches_too() -> None:
+    images, labels = next(Loader(numbers(10).tuples("x", "i"), 4).epoch(0))
+    assert images.shape == (4, 3) and labels.tolist() == [0, 1, 2, 3]
+    assert next(Loader(numbers(10).map(lambda sample: sample["i"]), 4).epoch(0)).tolist() == [0, 1, 2, 3]
+
+
+def test_several_files_of_a_stream_are_gathered_into_one_batch() -> None:
+    from dataset_assets.formats.array import ArrayColumn
+    from dataset_assets.samples import chained
+    from dataset_assets.views import Origin, Stored
+
+    parts = [ArrayColumn(np.arange(lo, lo + 20)) for lo in (0, 20, 40)]
+    view = Stored(Origin("memory", "all", ""), {"i": chained(parts)})
+    for shuffle in (False, True):
+        assert sorted(read(Loader(view, 7, shuffle=shuffle).epoch(0))) == list(range(60))
+
+
+@given(st.lists(st.lists(st.integers(0, 255), max_size=6), max_size=8), st.integers(1, 5))
+def test_padded_and_joined_lose_nothing(values: list[list[int]], multiple: int) -> None:
+    batch = {"t": [np.array(value, np.uint8) for value in values], "i": np.arange(len(values))}
+    full = padded("t", value=9, multiple=multiple)(batch)
+    assert full["t"].shape[1] % multiple == 0
+    assert [row[:n].tolist() for row, n in zip(full["t"], full["t_lengths"])] == values
+    assert all((row[n:] == 9).all() for row, n in zip(full["t"], full["t_lengths"]))
+    ends = joined("t")(batch)
+    cuts = ends["t_borders"].tolist()
+    assert [ends["t"][a:b].tolist() for a, b in zip(cuts, cuts[1:])] == values
+    assert full["i"] is ends["i"] is batch["i"]
+
+
+def test_texts_are_padded_as_bytes_and_numbers_cannot_be() -> None:
+    batch = padded("t")({"t": ["é", "abc"]})
+    assert [bytes(row[:n]).decode() for row, n in zip(batch["t"], batch["t_lengths"])] == ["é", "abc"]
+    with pytest.raises(UsageError, match="no lengths"):
+        padded("t")({"t": [1, 2]})
+
+
+def test_ranks_of_torch_come_before_those_of_the_environment(monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> None:
+    distributed = pytest.importorskip("torch.distributed")
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    store = distributed.FileStore(str(fast_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        assert ranks() == (0, 1)
+    finally:
+        distributed.destroy_process_group()
+    assert ranks() == (3, 4)
+    assert ranks(1, 2) == (1, 2)
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with pytest.raises(UsageError, match="WORLD_SIZE=many"):
+        ranks()
 
 
 def test_impossible_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

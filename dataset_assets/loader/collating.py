@@ -1,0 +1,68 @@
+"""Making one array of values whose lengths differ: padded to the longest, or joined end to end."""
+
+from functools import partial
+from typing import Any, Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import UsageError
+
+Collate = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def padded(*streams: str, value: float = 0, multiple: int = 1) -> Collate:
+    """Return a `collate` that makes each stream's values one array, filled up with `value` to the longest.
+
+    Texts and bytes become arrays of their bytes. The lengths are in `<stream>_lengths`; the width is a multiple of
+    `multiple`.
+
+    >>> batch = padded("x")({"x": [np.array([1, 2, 3]), np.array([4])]})
+    >>> batch["x"].tolist(), batch["x_lengths"].tolist()
+    ([[1, 2, 3], [4, 0, 0]], [3, 1])
+    """
+    return partial(_each, streams, partial(_padded, value=value, multiple=multiple))
+
+
+def joined(*streams: str) -> Collate:
+    """Return a `collate` that puts each stream's values end to end; `<stream>_borders` says where each begins.
+
+    >>> batch = joined("x")({"x": [np.array([1, 2, 3]), np.array([4])]})
+    >>> batch["x"].tolist(), batch["x_borders"].tolist()
+    ([1, 2, 3, 4], [0, 3, 4])
+    """
+    return partial(_each, streams, _joined)
+
+
+def _each(streams: tuple[str, ...], change: Callable[..., dict[str, Any]], batch: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(batch)
+    for name in streams:
+        found |= change(name, [_as_array(name, value) for value in batch[name]])
+    return found
+
+
+def _padded(name: str, values: list[NDArray[Any]], value: float, multiple: int) -> dict[str, Any]:
+    lengths = np.array([len(one) for one in values], np.int64)
+    width = -(-int(lengths.max(initial=0)) // multiple) * multiple
+    like = values[0] if values else np.empty(0)
+    found = np.full((len(values), width, *like.shape[1:]), value, like.dtype)
+    for row, one in zip(found, values):
+        row[: len(one)] = one
+    return {name: found, f"{name}_lengths": lengths}
+
+
+def _joined(name: str, values: list[NDArray[Any]]) -> dict[str, Any]:
+    borders = np.zeros(len(values) + 1, np.int64)
+    np.cumsum([len(one) for one in values], out=borders[1:])
+    return {name: np.concatenate(values) if values else np.empty(0), f"{name}_borders": borders}
+
+
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return np.frombuffer(value, np.uint8)
+    found = np.asarray(value)
+    if not found.ndim or found.dtype.hasobject:
+        raise UsageError(f"The values of {name} have no lengths to make equal: one is a {type(value).__name__}.")
+    return found

@@ -1,0 +1,219 @@
+"""One epoch of a view: its order, cut into steps, and the jobs that make its batches."""
+
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from typing import Any, Callable, Iterator, Literal
+
+import numpy as np
+
+from dataset_assets.errors import UsageError
+from dataset_assets.loader.blocks import in_blocks
+from dataset_assets.loader.order import AsItIs, Bucketed, Buckets, Order
+from dataset_assets.loader.reading import At, Reader, numbers
+from dataset_assets.loader.steps import Budget, Last, Step, budget_steps, every_nth, steps_of
+from dataset_assets.orders import Permutation, Rows
+from dataset_assets.views import View
+from dataset_assets.views.ordering import Where
+
+# About what stays in a core's cache: one gather fills it, and its batches are views of it.
+BLOCK_BYTES = 2 << 20
+# The order is computed for many jobs at once: a permutation of few rows costs as much as one of many.
+ORDER_ROWS = 1 << 16
+# So many of the samples that are still to come tell a remote stream which of its files these lie in.
+ANNOUNCED = 1 << 10
+
+Shuffle = bool | Literal["blocks"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides which samples stand in which batch of an epoch."""
+
+    batch_size: "int | Budget"
+    shuffle: Shuffle
+    seed: int
+    bucket: Buckets | None
+    rank: int
+    world: int
+    last: Last
+
+
+Made = tuple[Any, int, bool]
+"""A batch, the position after its step, and whether that was the last one of the epoch."""
+Finish = Callable[[Any], Any] | None
+
+
+class Epoch:
+    """One epoch: `batches` from a position on."""
+
+    def __init__(self, number: int, view: View, plan: Plan, lengths: Callable[[View, str], Rows]) -> None:
+        self.number, self.view, self.plan, self.lengths = number, view, plan, lengths
+        self.order = self._order()
+
+    def _order(self) -> Order:
+        plan = self.plan
+        order: Order = AsItIs()
+        if plan.shuffle == "blocks":
+            order = in_blocks(self.view, plan.seed, self.number)
+        elif plan.shuffle:
+            order = Permutation(len(self.view), plan.seed, self.number)
+        if plan.bucket is None:
+            return order
+        lengths = self.lengths(self.view, plan.bucket.stream)
+        return Bucketed(order, lengths, plan.bucket, plan.seed if plan.shuffle else None, self.number)
+
+    def rows(self, where: Where) -> Where:
+        """Return which rows of the view stand at some places; places beyond the last begin anew."""
+        if not isinstance(where, slice) and len(where):
+            where = where % len(self.view)
+        return self.order.rows(where)
+
+    def steps(self, start: int) -> Iterator[Step]:
+        """Yield this rank's steps from a position on."""
+        plan, n = self.plan, len(self.view)
+        if isinstance(plan.batch_size, int):
+            return steps_of(plan.batch_size, n, start, plan.rank, plan.world, plan.last)
+        lengths = self._lengths(plan.batch_size)
+
+        def at(places: Rows) -> Rows:
+            return lengths[self.rows(places)]
+
+        return budget_steps(plan.batch_size.size, at, n, start, plan.rank, plan.world, plan.last)
+
+    def jobs(self, start: int, finish: Finish, reader: Reader, every: int = 1) -> "Iterator[Job]":
+        """Yield jobs, each of which makes the batches of some steps; with `every`, of every n-th."""
+        steps = marked(every_nth(self.steps(start), every) if every > 1 else self.steps(start))
+        rows_each = self._batch_rows()
+        # A sample that is computed takes as long as it takes: then nobody waits for more than a batch.
+        many = 1 if self.view.computed else max(1, int(BLOCK_BYTES / (rows_each * self.view.row_bytes())))
+        window = many * max(1, int(ORDER_ROWS / (rows_each * many)))
+        # In the order of the file the kernel reads ahead by itself.
+        cold = self.plan.shuffle and reader.begin()
+        try:
+            while found := list(islice(steps, window)):
+                ordered, at = Window(self, [step for step, _ in found]), 0
+                self._announce(found[0][0].lo, reader)
+                for k in range(0, len(found), many):
+                    some = found[k : k + many]
+                    to = at + sum([step.hi - step.lo for step, _ in some])
+                    if cold:
+                        reader.ahead(ordered.rows(at, to))
+                    yield Job(self, reader, finish, ordered, at, to, some)
+                    at = to
+        finally:
+            reader.close()
+
+    def _announce(self, first: int, reader: Reader) -> None:
+        """Tell remote streams about which rows come next, so that their files are there by then."""
+        if reader.waits:
+            left = len(self.view) - first
+            places = np.linspace(first, len(self.view) - 1, min(left, ANNOUNCED)).astype(np.intp)
+            reader.expect(self.rows(places))
+
+    def _batch_rows(self) -> float:
+        """Return about how many samples a batch has."""
+        if isinstance(self.plan.batch_size, int):
+            return self.plan.batch_size
+        return max(1.0, self.plan.batch_size.size / float(self._lengths(self.plan.batch_size).mean()))
+
+    def _lengths(self, budget: Budget) -> Rows:
+        found = self.lengths(self.view, budget.stream)
+        if len(found) and found.max() > budget.size:
+            row = int(found.argmax())
+            raise UsageError(
+                f"Sample {row} of {self.view.dataset} {self.view.split} has length {found[row]} in {budget.stream}, "
+                f"and the budget is {budget.size}. Filter such samples out, cut them, or raise the budget."
+            )
+        return found if len(found) else np.ones(1, np.intp)
+
+
+class Window:
+    """The rows of some steps, one after the other; computed by whoever asks first."""
+
+    def __init__(self, epoch: Epoch, steps: list[Step]) -> None:
+        self.epoch, self.steps = epoch, steps
+        self._found: Where | None = None
+        self._lock = Lock()
+
+    def rows(self, lo: int, hi: int) -> Where:
+        """Return the rows from number `lo` up to `hi`."""
+        with self._lock:
+            if self._found is None:
+                self._found = self._computed()
+        found = self._found
+        return found[lo:hi] if isinstance(found, np.ndarray) else slice(found.start + lo, found.start + hi)
+
+    def _computed(self) -> Where:
+        steps = self.steps
+        together = all(one.hi == other.lo for one, other in zip(steps, steps[1:]))
+        if together and steps[-1].hi <= len(self.epoch.view):
+            return self.epoch.rows(slice(steps[0].lo, steps[-1].hi))
+        return self.epoch.rows(np.concatenate([np.arange(step.lo, step.hi) for step in steps]))
+
+
+class Job:
+    """Makes the batches of some steps, whose rows are those from number `lo` up to `hi` of a window."""
+
+    def __init__(
+        self,
+        epoch: Epoch,
+        reader: Reader,
+        finish: Finish,
+        window: Window,
+        lo: int,
+        hi: int,
+        steps: list[tuple[Step, bool]],
+    ) -> None:
+        self.epoch, self.reader, self.finish, self.steps = epoch, reader, finish, steps
+        self.window, self.lo, self.hi = window, lo, hi
+        self.at = At()
+
+    @property
+    def rows(self) -> Where:
+        """The rows of the view."""
+        return self.window.rows(self.lo, self.hi)
+
+    def __call__(self) -> list[Made]:
+        """Return the batches. An error says where in the epoch it was."""
+        try:
+            if self.epoch.view.computed:
+                (step, last), finish = self.steps[0], self.finish
+                batch = self.reader.computed(self.rows, self.at)
+                return [(batch if finish is None else finish(batch), step.after, last)]
+            return self._cut()
+        except Exception as error:
+            error.add_note(f"in {self.place()}")
+            raise
+
+    def _cut(self) -> list[Made]:
+        finish, at = self.finish, 0
+        streams = list(self.reader.block(self.rows).items())
+        made: list[Made] = []
+        for (lo, hi, after), last in self.steps:
+            to = at + hi - lo
+            batch: Any = {name: values[at:to] for name, values in streams}
+            made.append((batch if finish is None else finish(batch), after, last))
+            at = to
+        return made
+
+    def place(self) -> str:
+        """Say which dataset, split and rows, and which sample if one is being made."""
+        view = self.epoch.view
+        if self.at.row is not None:
+            what = f"sample {self.at.row}"
+        else:
+            rows = list(islice(numbers(self.rows), 4))
+            what = f"a batch of the samples {', '.join(map(str, rows))}{', ...' if len(rows) > 3 else ''}"
+        return f"{what} of {view.dataset} {view.split}, epoch {self.epoch.number}"
+
+
+def marked(steps: Iterator[Step]) -> Iterator[tuple[Step, bool]]:
+    """Yield each step, and whether it is the last one."""
+    before = next(steps, None)
+    for step in steps:
+        assert before is not None
+        yield before, False
+        before = step
+    if before is not None:
+        yield before, True

@@ -1,0 +1,215 @@
+"""The loader: what is asked of it, where it is, and its state."""
+
+import operator
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Any, Callable, Iterator, Mapping
+
+from dataset_assets.errors import UsageError, nearest
+from dataset_assets.loader.ahead import ahead
+from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
+from dataset_assets.loader.order import Buckets
+from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
+from dataset_assets.loader.ranks import ranks
+from dataset_assets.loader.reading import Reader, frozen, lengths_of
+from dataset_assets.loader.state import FORMAT, MAJOR, check_state, drawn
+from dataset_assets.loader.steps import Budget, Last
+from dataset_assets.orders import Rows
+from dataset_assets.pool import Pool
+from dataset_assets.views import View
+from dataset_assets.views.ordering import Where
+
+Batch = Any
+
+
+class Loader:
+    """Batches of a view's samples: `for batch in Loader(train, 256, shuffle=True, seed=0).epoch(0)`.
+
+    Each rank takes its own `batch_size` of every `batch_size * world` samples of the epoch's order, so all ranks take
+    equally many steps. Of what is left over at the end, `last="keep"` gives every sample once, in shorter batches (some
+    may be empty), "drop" nothing, and "pad" fills up with the order's first samples. With a `Budget` for a batch size,
+    batches are as many samples as fit in it. Iterating the loader itself continues where its state is, through epoch
+    after epoch.
+
+    `shuffle="blocks"` reads the stored files in a shuffled order, four at a time, and shuffles the rows of these: for a
+    split that fits neither the memory nor the cache.
+
+    `threads` prepare batches ahead, and 0 does all in the caller's; with `timeout`, a batch that takes more seconds is
+    a `TimedOut`. `collate` makes a batch of a mapping of stream to values. `copy=False` gives read-only arrays, on the
+    stored bytes where they are in order. A loader has one position: that of the iterator which was last used.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        batch_size: "int | Budget",
+        *,
+        shuffle: Shuffle = False,
+        seed: int = 0,
+        bucket: Buckets | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+        last: Last = "keep",
+        threads: int = 1,
+        prefetch: int = 2,
+        timeout: float | None = None,
+        collate: Callable[[Any], Batch] | None = None,
+        output: Output = "numpy",
+        device: Any = None,
+        copy: bool = True,
+    ) -> None:
+        rank, world = ranks(rank, world)
+        size = batch_size if isinstance(batch_size, Budget) else operator.index(batch_size)
+        if bucket is not None and bucket.run is None:
+            if isinstance(size, Budget):
+                raise UsageError(
+                    "Batches of a budget have no size that a bucket's runs could have. Give Buckets(run=...)."
+                )
+            bucket = replace(bucket, run=size * world)
+        self.view, self.plan = view, Plan(size, shuffle, seed, bucket, rank, world, last)
+        self.threads, self.prefetch, self.timeout = threads, max(1, prefetch), timeout
+        self.collate, self.device, self.copy = collate, device, copy
+        self.output: Output = "torch" if device is not None else output
+        self.position = (0, 0)
+        self._check()
+        self._pool = Pool()
+        self._epoch: Epoch | None = None
+        self._measured: tuple[View, str, Rows] | None = None
+
+    def _check(self) -> None:
+        size, last = self.plan.batch_size, self.plan.last
+        if (size if isinstance(size, int) else size.size) < 1:
+            raise UsageError(f"A batch has at least one sample, not {size}.")
+        if self.plan.shuffle not in (True, False, "blocks"):
+            raise UsageError(f"shuffle={self.plan.shuffle!r} is no order. Write True, False or 'blocks'.")
+        if last not in ("keep", "drop", "pad"):
+            raise UsageError(f"last={last!r} is no rule.{nearest(str(last), ('keep', 'drop', 'pad'))}")
+        if self.output not in OUTPUTS:
+            raise UsageError(f"output={self.output!r} is none.{nearest(str(self.output), OUTPUTS)}")
+        if self.output == "torch" and not self.copy:
+            raise UsageError("Tensors cannot be read-only, so they are copies. Leave out copy=False.")
+        if self.timeout is not None and self.threads < 1:
+            raise UsageError(
+                "Nobody can watch over what the caller's own thread does. Give timeout= one thread or more."
+            )
+
+    def __len__(self) -> int:
+        """Return the steps of the current epoch from its beginning, the same on every rank."""
+        epoch, size, n = self._of(self.position[0]), self.plan.batch_size, 0
+        if isinstance(size, int):
+            whole, rest = divmod(len(epoch.view), size * self.plan.world)
+            return whole + (rest > 0 and self.plan.last != "drop")
+        for _ in epoch.steps(0):
+            n += 1
+        return n
+
+    def epoch(self, epoch: int, consumed: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one epoch, after the first `consumed` samples of its global order."""
+        self.position = (epoch, consumed)
+        return self._run()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield what is left of the epoch that the state is in; at its end the next one begins."""
+        return self._run()
+
+    def _run(self) -> Iterator[Batch]:
+        epoch, consumed = self.position
+        empty = True
+        for batch, after, last in self.batches(epoch, consumed):
+            self.position = (epoch + 1, 0) if last else (epoch, after)
+            empty = False
+            yield batch
+        if empty:
+            self.position = (epoch + 1, 0)
+
+    def batches(self, epoch: int, consumed: int, every: int = 1) -> Iterator[Made]:
+        """Yield the batches after a position, or every n-th of them, each with the position of the next."""
+        found = self._of(epoch)
+        reader = Reader(found.view, self._pool, self.copy)
+        plain = not self.copy and not self.plan.shuffle and self.plan.bucket is None and not found.view.computed
+        # To hand over what lies there already takes longer than to take it.
+        threads = 0 if plain and self.collate is None else self.threads
+        finish = None if self.copy and self.output == "numpy" and self.collate is None else self._finished
+        jobs = found.jobs(consumed, finish, reader, every)
+        return ahead(jobs, threads, self.prefetch, self.timeout, helping=not found.view.computed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the loader is, as plain JSON; taking it changes nothing."""
+        return self.state_of(*self.position)
+
+    def state_at(self, epoch: int, steps: int) -> dict[str, Any]:
+        """Return the state after some steps of an epoch, for whoever counts them himself."""
+        taken = list(islice(marked(self._of(epoch).steps(0)), max(0, steps - 1), steps))
+        if not taken:
+            return self.state_of(epoch + (steps > 0), 0)
+        ((step, last),) = taken
+        return self.state_of(epoch + 1, 0) if last else self.state_of(epoch, step.after)
+
+    def after(self, epoch: int, consumed: int, steps: int) -> int:
+        """Return the position some steps after another one, or the end."""
+        for step in islice(self._of(epoch).steps(consumed), steps):
+            consumed = step.after
+        return consumed
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a state was taken; `Conflict` names the field in which it is not of this loader."""
+        check_state(state, self.state_dict())
+        self.position = (state["epoch"], state["consumed"])
+
+    def fingerprint(self) -> str:
+        """Return a digest of what decides the samples: the stored bytes, and each view on them."""
+        return self._identity[0]
+
+    def order(self, epoch: int, where: Where) -> Where:
+        """Return which rows of the view stand at some places of an epoch's global order."""
+        return self._of(epoch).rows(where)
+
+    def state_of(self, epoch: int, consumed: int) -> dict[str, Any]:
+        """Return the state at a position."""
+        plan = self.plan
+        return {
+            "format": FORMAT,
+            "library": MAJOR,
+            "stack": self.fingerprint(),
+            "view": list(self._identity[1]),
+            "seed": plan.seed,
+            "shuffle": plan.shuffle,
+            "bucket": plan.bucket and plan.bucket.described(),
+            "epoch": epoch,
+            "consumed": consumed,
+        }
+
+    @cached_property
+    def _identity(self) -> tuple[str, list[str]]:
+        # Of a view with millions of rows to hash, once is enough.
+        return self.view.fingerprint(), drawn(self.view)
+
+    def _of(self, number: int) -> Epoch:
+        if self._epoch is None or self._epoch.number != number:
+            self._epoch = Epoch(number, self.view.at_epoch(number), self.plan, self._lengths)
+        return self._epoch
+
+    def _lengths(self, view: View, stream: str) -> Rows:
+        if self._measured is None or self._measured[0] is not view or self._measured[1] != stream:
+            self._measured = (view, stream, lengths_of(view, stream))
+        return self._measured[2]
+
+    def _finished(self, batch: Any) -> Batch:
+        if not self.copy:
+            batch = changed(batch, frozen)
+        if self.output == "torch":
+            batch = as_output(batch, "torch")
+        if self.collate is not None:
+            batch = as_output(self.collate(batch), self.output)
+        elif self.output == "arrow":
+            batch = as_output(batch, "arrow")
+        return batch if self.device is None else on_device(batch, self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was computed is not sent to another process, which can do so too.
+        return {**self.__dict__, "_epoch": None, "_measured": None}
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        return f"Loader({len(self)} steps of {plan.batch_size}, rank {plan.rank} of {plan.world})\n  {self.view!r}"

@@ -1,0 +1,66 @@
+"""What batches are made of: numpy arrays, torch tensors, or an arrow table."""
+
+from typing import Any, Callable, Literal, Mapping
+
+import numpy as np
+
+Output = Literal["numpy", "torch", "arrow"]
+OUTPUTS: tuple[Output, ...] = ("numpy", "torch", "arrow")
+
+
+def as_output(batch: Any, output: Output) -> Any:
+    """Return a batch with its arrays in the form that was asked for, without copying them where that can be."""
+    if output == "numpy":
+        return batch
+    return changed(batch, as_tensor) if output == "torch" else as_table(batch)
+
+
+def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a batch with each of its values changed; they are in mappings and tuples."""
+    if isinstance(batch, Mapping):
+        return {name: changed(value, change) for name, value in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(changed(value, change) for value in batch)
+    return change(batch)
+
+
+def as_tensor(values: Any) -> Any:
+    """Return an array of numbers as a tensor on its memory; anything else as it is."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        return values
+    import torch
+
+    # Writing into a read-only array through torch would end the process.
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
+def on_device(batch: Any, device: Any) -> Any:
+    """Return a batch with its tensors on a device; the copy goes on while the caller does."""
+    import torch
+
+    kind = torch.device(device).type
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        # Of pinned memory torch knows when the device has read it.
+        return (value.pin_memory() if kind == "cuda" else value).to(device, non_blocking=True)
+
+    return changed(batch, moved)
+
+
+def as_table(batch: Mapping[str, Any]) -> Any:
+    """Return a batch as an arrow table; an array of more than one dimension is a column of tensors."""
+    import pyarrow
+
+    return pyarrow.table({name: _column(values) for name, values in batch.items()})
+
+
+def _column(values: Any) -> Any:
+    import pyarrow
+
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        return pyarrow.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
+    if hasattr(values, "to_struct_array"):
+        return values.to_struct_array()
+    return pyarrow.array(values)

@@ -1,0 +1,88 @@
+"""A loader inside torch's DataLoader; this module imports torch."""
+
+from typing import Any, Iterator, Mapping
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from dataset_assets.loader.loader import Loader
+from dataset_assets.loader.state import check_state
+
+
+class Batches(IterableDataset[Any]):
+    """A loader's batches, for `DataLoader(Batches(loader), batch_size=None, num_workers=2)`.
+
+    Each worker process makes every n-th batch, so that the DataLoader gives those of the loader, in their order, with
+    any number of workers. Call `set_epoch` before each epoch, as with torch's own `DistributedSampler`.
+
+    Its state is the loader's. With worker processes, the state to save is that of torchdata's `StatefulDataLoader`, or
+    `loader.state_at(epoch, steps)`: what workers have made is not yet what was used.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        # In shared memory, so that workers that are kept for several epochs see it too.
+        self._at = torch.tensor(loader.position).share_memory_()  # type: ignore[no-untyped-call]
+        self._own: tuple[int, int] | None = None
+        self._loaded = False
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is iterated over next."""
+        return int(self._at[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch with the next iteration; the one that a state was loaded of goes on where it was."""
+        if epoch != self.epoch:
+            self._at[:] = torch.tensor([epoch, 0])
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        info = get_worker_info()
+        if info is None:
+            return self._here()
+        if self._own is None or not self._loaded:
+            self._own = self._first(info.id)
+        self._loaded = False
+        return self._dealt(*self._own, info.num_workers)
+
+    def _here(self) -> Iterator[Any]:
+        epoch, consumed = self._position()
+        for batch, after, _ in self.loader.batches(epoch, consumed):
+            self._at[:] = torch.tensor((epoch, after))
+            yield batch
+        self._at[:] = torch.tensor((epoch + 1, 0))
+
+    def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
+        """Yield this worker's batches, of which the first is at this position."""
+        for batch, after, _ in self.loader.batches(epoch, consumed, workers):
+            self._own = (epoch, after)
+            yield batch
+
+    def _first(self, worker: int) -> tuple[int, int]:
+        """Return the position of a worker's first batch."""
+        epoch, consumed = self._position()
+        return epoch, self.loader.after(epoch, consumed, worker)
+
+    def _position(self) -> tuple[int, int]:
+        epoch, consumed = self._at.tolist()
+        return epoch, consumed
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it is; of a worker, where its own next batch is."""
+        info = get_worker_info()
+        if info is None:
+            return self.loader.state_of(*self._position())
+        own = self.loader.state_of(*(self._own or self._first(info.id)))
+        return own | {"worker": [info.id, info.num_workers]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a state was taken. Raises `Conflict` as the loader does, and for a state of another worker."""
+        check_state(state, self.state_dict())
+        position = (state["epoch"], state["consumed"])
+        if get_worker_info() is None:
+            self._at[:] = torch.tensor(position)
+        else:
+            self._own, self._loaded = position, True

@@ -1,0 +1,173 @@
+"""Pages of mapped files, asked of the disk before they are read.
+
+A gather of rows that are not in memory faults one after the other, each time for 128 KB around the row: some hundred
+rows a second. Linux reads many at once if it is told which (`process_madvise(2)`, MADV_WILLNEED), and a whole file at
+the rate of a scan (`madvise(2)`, MADV_POPULATE_READ). What is in memory already is left alone; `mincore(2)` tells.
+"""
+
+import ctypes
+import mmap
+import os
+import random
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAGE = mmap.PAGESIZE
+SMALL = 1 << 20
+PROBES = 64
+STEP = 16 << 20
+# What the disk reads in about twice the time of a page; and how many calls it would be too slow for a first batch.
+WIDE = 128 << 10
+NARROW = 4
+RANGES = 1024  # IOV_MAX
+# Of <asm-generic/unistd.h> and <asm-generic/mman-common.h>: the same on every processor that Linux runs on.
+PIDFD_OPEN, PROCESS_MADVISE = 434, 440
+WILLNEED, POPULATE_READ = 3, 22
+
+
+class Paging:
+    """Has the rows of some arrays in memory when they are gathered; for one epoch, in which most rows are read.
+
+    If all arrays fit in memory they are read in the background from their beginning, and until that is done, or if they
+    do not fit, only the rows that are `expect`ed. Elsewhere than on Linux, and on arrays in memory, it does nothing.
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[Any]], available: int | None = None) -> None:
+        cold = [array for array in arrays if array.nbytes >= SMALL and is_cold(array)] if _kernel() else []
+        self._arrays = cold
+        self._stopped, self._expected = False, 0
+        self._reader: Thread | None = None
+        size = sum(array.nbytes for array in cold)
+        if cold and size <= (available_memory() if available is None else available) // 2:
+            self._reader = Thread(target=self._populate, name="dataset_assets-paging", daemon=True)
+
+    @property
+    def active(self) -> bool:
+        """Whether rows are worth being expected."""
+        return bool(self._arrays)
+
+    def expect(self, where: "slice | NDArray[np.intp]") -> None:
+        """Have these rows read soon; the call does not wait for the disk."""
+        # Of a file that fits all is needed, so more around a row is not in vain.
+        unit = WIDE if self._reader and self._expected >= NARROW else PAGE
+        for array in self._arrays:
+            rows = np.arange(where.start, where.stop) if isinstance(where, slice) else where
+            if not _want(array, rows, unit):
+                self._arrays = []
+        # Only now, so that the first batch's rows are ahead of the whole file.
+        if self._reader and not self._expected:
+            self._reader.start()
+        self._expected += 1
+
+    def close(self) -> None:
+        """Stop reading ahead, at the end of the epoch."""
+        self._stopped, self._arrays = True, []
+
+    def _populate(self) -> None:
+        for array in self._arrays:
+            first, end = _bounds(array)
+            for at in range(first, end, STEP):
+                if self._stopped or _madvise(at, min(STEP, end - at), POPULATE_READ):
+                    return
+        self._arrays = []
+
+
+def is_cold(array: NDArray[Any]) -> bool:
+    """Say whether most of some random pages of an array are not in memory.
+
+    The kernel tells it only of files that the caller may write to; those of others count as being in memory.
+    """
+    libc = _kernel()
+    first, end = _bounds(array)
+    found = ctypes.create_string_buffer(1)
+    away = 0
+    for _ in range(PROBES if end > first else 0):
+        page = first + random.randrange((end - first) // PAGE) * PAGE
+        if libc is None or libc.mincore(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), found):
+            return False
+        away += not found.raw[0] & 1
+    return away > PROBES // 20
+
+
+def available_memory() -> int:
+    """Return how many bytes may still be used, of the machine and of the control group that the process is in."""
+    found = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    machine = int(found[1]) * 1024 if found else 0
+    return min([machine, *(limit for limit in map(_number, _limits()) if limit is not None)])
+
+
+def _limits() -> list[Path]:
+    """Return the files that may hold the limit of the control group: of version 2, then of version 1."""
+    found = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            found.append(Path(f"/sys/fs/cgroup{path}/memory.max"))
+        elif "memory" in controllers.split(","):
+            found.append(Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such group, or "max"
+        return None
+
+
+def _want(array: NDArray[Any], rows: NDArray[np.intp], unit: int) -> bool:
+    """Ask for what some rows lie in, in multiples of `unit`; say whether the kernel takes such requests."""
+    width = array.nbytes // len(array)
+    first, end = _bounds(array)
+    starts = array.ctypes.data + rows.astype(np.int64) * width
+    ranges = np.empty((len(rows), 2), np.int64)
+    ranges[:, 0] = np.clip(starts // unit * unit, first, end)
+    ranges[:, 1] = np.clip(-(-(starts + width) // unit) * unit, first, end) - ranges[:, 0]
+    if unit > PAGE:
+        ranges = ranges[np.unique(ranges[:, 0], return_index=True)[1]]
+    libc, process = _kernel(), _process()
+    for at in range(0, len(ranges), RANGES):
+        part = ranges[at : at + RANGES]
+        wanted = ctypes.c_void_p(part.ctypes.data), ctypes.c_ulong(len(part))
+        if libc is None or libc.syscall(PROCESS_MADVISE, process, *wanted, WILLNEED, 0) < 0:
+            return False
+    return True
+
+
+def _bounds(array: NDArray[Any]) -> tuple[int, int]:
+    """Return the addresses of an array's whole pages."""
+    data = array.ctypes.data
+    return -(-data // PAGE) * PAGE, (data + array.nbytes) // PAGE * PAGE
+
+
+def _madvise(address: int, size: int, advice: int) -> int:
+    libc = _kernel()
+    return int(libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), advice)) if libc else -1
+
+
+_LIBC: dict[str, Any] = {}
+_PROCESSES: dict[int, int] = {}
+
+
+def _kernel() -> Any:
+    if sys.platform != "linux":
+        return None
+    if not _LIBC:
+        _LIBC["c"] = ctypes.CDLL(None, use_errno=True)
+        _LIBC["c"].syscall.restype = ctypes.c_long
+    return _LIBC["c"]
+
+
+def _process() -> int:
+    """Return a descriptor of this process, also after a fork."""
+    process = os.getpid()
+    if process not in _PROCESSES:
+        _PROCESSES[process] = _kernel().syscall(PIDFD_OPEN, process, 0)
+    return _PROCESSES[process]

@@ -1,0 +1,267 @@
+"""What every loader must do whose state is said to be exact: a suite to subclass, for ours and for others."""
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import islice
+from typing import Any, Callable, ClassVar, Iterator, Mapping, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+SMALL = 4096
+"""How many bytes a state has at most, as JSON."""
+
+
+class LoaderTests:
+    """Its promises, as tests. Subclass it, and let `loader` make a shuffled one of yours, over the rows 0 to `samples`.
+
+    It is iterated over an epoch at a time, and has `state_dict` and `load_state_dict`. Which changes its states take,
+    it says in `exact`; which it refuses, and by what name, in `refused`.
+
+    ```python
+    class TestMyLoader(LoaderTests):
+        exact = {"process"}
+
+        def loader(self, samples, batch_size, **changes):
+            return MyLoader(np.arange(samples), batch_size)
+
+        def rows(self, batch):
+            return batch.tolist()
+    ```
+    """
+
+    samples: ClassVar[int] = 23
+    batch_size: ClassVar[int] = 4
+    exact: ClassVar[frozenset[str] | set[str]] = frozenset({"process", "threads", "ranks", "batch_size"})
+    """Changes under which a state is exact: another process, number of threads, number of ranks, batch size."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Changes under which it is refused, each with the word that the error has for what differs."""
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Any:
+        """Return a new loader, always the same; `changes` are some of threads, rank and world."""
+        raise NotImplementedError("Override loader().")
+
+    def rows(self, batch: Any) -> list[int]:
+        """Return which rows are in a batch."""
+        raise NotImplementedError("Override rows().")
+
+    def expected(self) -> list[int]:
+        """Return the rows that an epoch must have, in any order."""
+        return list(range(self.samples))
+
+    # What it gives
+
+    def test_an_epoch_is_each_sample_once(self) -> None:
+        loader = self.made()
+        for _ in range(3):
+            assert sorted(self.read(loader)) == sorted(self.expected())
+
+    def test_epochs_differ_and_are_the_same_again(self) -> None:
+        first, second = self.stream(2)[: self.size()], self.stream(2)[self.size() :]
+        assert first != second
+        assert self.stream(2) == first + second
+
+    # Its state
+
+    def test_a_state_is_small_plain_json(self) -> None:
+        for _, _, state in self.positions(2):
+            text = json.dumps(state)
+            assert json.loads(text) == state
+            assert len(text) < SMALL
+
+    def test_taking_states_does_not_disturb(self) -> None:
+        loader, found = self.made(), []
+        for _ in range(2):
+            loader.state_dict()
+            for batch in loader:
+                loader.state_dict()
+                found += self.rows(batch)
+                loader.state_dict()
+        assert found == self.stream(2)
+
+    def test_it_goes_on_exactly_at_every_position(self) -> None:
+        for _, at, state in self.positions(2):
+            assert self.tail(state, self.made()) == self.after(at), f"after {at} samples"
+
+    def test_a_used_loader_takes_a_state_as_a_new_one_does(self) -> None:
+        for _, at, state in self.positions(1):
+            loader = self.made()
+            next(iter(loader))
+            assert self.tail(state, loader) == self.after(at), f"after {at} samples"
+
+    def test_a_state_before_the_first_batch_is_the_beginning(self) -> None:
+        assert self.tail(copied(self.made().state_dict()), self.made()) == self.after(0)
+        loader = self.made()
+        begun = iter(loader)
+        assert self.tail(copied(loader.state_dict()), self.made()) == self.after(0)
+        del begun
+
+    def test_an_early_break_goes_on_where_it_was(self) -> None:
+        loader = self.made()
+        found = []
+        for batch in loader:
+            found += self.rows(batch)
+            break
+        assert self.tail(copied(loader.state_dict()), self.made()) == self.after(len(found))
+
+    def test_a_resume_may_be_resumed(self) -> None:
+        for _, at, state in self.positions(1):
+            loader = self.made()
+            loader.load_state_dict(state)
+            assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at)
+            more = []
+            for batch in islice(loader, 2):
+                more += self.rows(batch)
+            if more:
+                assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at + len(more))
+
+    # Under changes
+
+    def test_it_goes_on_in_another_process(self) -> None:
+        self.if_exact("process")
+        places = list(self.positions(1))
+        found = elsewhere(_tails, type(self), [state for _, _, state in places])
+        assert found == [self.after(at) for _, at, _ in places]
+
+    @pytest.mark.parametrize("threads", [(0, 2), (2, 0), (1, 3)])
+    def test_it_goes_on_with_other_threads(self, threads: tuple[int, int]) -> None:
+        self.if_exact("threads")
+        for _, at, state in self.positions(1, threads=threads[0]):
+            assert self.tail(state, self.made(threads=threads[1])) == self.after(at)
+
+    @pytest.mark.parametrize("worlds", [(1, 2), (2, 1), (2, 3), (3, 2), (4, 4)])
+    def test_it_goes_on_with_other_ranks(self, worlds: tuple[int, int]) -> None:
+        self.if_exact("ranks")
+        before, after = worlds
+        for steps in range(self.steps(before)):
+            seen, states = [], []
+            for rank in range(before):
+                loader = self.made(rank=rank, world=before)
+                seen += [row for batch in islice(loader, steps) for row in self.rows(batch)]
+                states.append(copied(loader.state_dict()))
+            assert all(state == states[0] for state in states), "ranks at a common step have different states"
+            counts = set()
+            for rank in range(after):
+                loader = self.made(rank=rank, world=after)
+                loader.load_state_dict(states[0])
+                batches = [self.rows(batch) for batch in loader]
+                counts.add(len(batches))
+                seen += sum(batches, [])
+            assert sorted(seen) == sorted(self.expected()), f"after {steps} steps"
+            assert len(counts) == 1, f"ranks take {sorted(counts)} steps"
+
+    def test_it_goes_on_with_another_batch_size(self) -> None:
+        self.if_exact("batch_size")
+        for _, at, state in self.positions(1):
+            for size in (1, self.batch_size - 1, self.batch_size + 3, 2 * self.samples):
+                loader = self.loader(self.samples, size)
+                assert self.tail(state, loader) == self.after(at)
+
+    def test_what_is_not_exact_is_refused_by_name(self) -> None:
+        changed = {
+            "batch_size": lambda: self.loader(self.samples, self.batch_size + 1),
+            "ranks": lambda: self.made(rank=0, world=2),
+            "threads": lambda: self.made(threads=2),
+        }
+        for _, _, state in self.positions(1):
+            for change, name in self.refused.items():
+                with pytest.raises(Exception, match=name):
+                    changed[change]().load_state_dict(state)
+
+    # How they are read
+
+    def made(self, **changes: Any) -> Any:
+        """Return a loader of the suite's size."""
+        return self.loader(self.samples, self.batch_size, **changes)
+
+    def read(self, loader: Any) -> list[int]:
+        """Return the rows of one iteration."""
+        return [row for batch in loader for row in self.rows(batch)]
+
+    def size(self) -> int:
+        """Return how many samples an epoch has."""
+        return len(self.expected())
+
+    def steps(self, world: int) -> int:
+        """Return how many steps an epoch of some ranks has."""
+        return sum(1 for _ in self.made(rank=0, world=world))
+
+    def stream(self, epochs: int) -> list[int]:
+        """Return the rows of some epochs of a loader that nothing befalls."""
+        loader = self.made()
+        return [row for _ in range(epochs) for row in self.read(loader)]
+
+    def positions(self, epochs: int, **changes: Any) -> Iterator[tuple[int, int, Any]]:
+        """Yield each position with the samples before it and its state, which went through JSON."""
+        loader, at, number = self.made(**changes), 0, 0
+        yield number, at, copied(loader.state_dict())
+        for _ in range(epochs):
+            for batch in loader:
+                at, number = at + len(self.rows(batch)), number + 1
+                yield number, at, copied(loader.state_dict())
+
+    def tail(self, state: Any, loader: Any) -> list[int]:
+        """Return the rows after a state: as many as an epoch has, from whichever epochs they come."""
+        loader.load_state_dict(state)
+        found: list[int] = []
+        for _ in range(4):
+            for batch in loader:
+                found += self.rows(batch)
+                if len(found) >= self.size():
+                    return found[: self.size()]
+        return found
+
+    def after(self, at: int) -> list[int]:
+        """Return the rows that must come after some samples."""
+        return self._whole()[at : at + self.size()]
+
+    def _whole(self) -> list[int]:
+        if "_stream" not in self.__dict__:
+            self.__dict__["_stream"] = self.stream(4)
+        found: list[int] = self.__dict__["_stream"]
+        return found
+
+    def if_exact(self, change: str) -> None:
+        """Skip what the loader does not promise."""
+        if change not in self.exact:
+            pytest.skip(f"its states are not said to be exact under a change of {change}")
+
+
+def failures(suite: type[LoaderTests]) -> list[str]:
+    """Return the tests of a suite that fail, by name: to show that a wrong loader is found out."""
+    found = []
+    for name in sorted(name for name in dir(suite) if name.startswith("test_")):
+        method = getattr(suite, name)
+        for mark in getattr(method, "pytestmark", [pytest.mark.parametrize("none", [None])]):
+            for argument in mark.args[1]:
+                try:
+                    getattr(suite(), name)(*([] if argument is None else [argument]))
+                except pytest.skip.Exception:
+                    continue
+                # pytest's own are no Exceptions.
+                except (Exception, pytest.fail.Exception) as error:
+                    found.append(f"{name}: {type(error).__name__}")
+    return sorted(set(found))
+
+
+def copied(state: Any) -> Any:
+    """Return a state as it comes back from JSON."""
+    return json.loads(json.dumps(state))
+
+
+def elsewhere(function: Callable[..., T], *arguments: Any) -> T:
+    """Return what a function returns in another, new, Python process."""
+    return _process().submit(function, *arguments).result(120)
+
+
+@cache
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _tails(suite: type[LoaderTests], states: list[Any]) -> list[list[int]]:
+    tests = suite()
+    return [tests.tail(state, tests.made()) for state in states]

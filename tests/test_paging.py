@@ -1,0 +1,83 @@
+import mmap
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset_assets.paging import PAGE, Paging, available_memory, is_cold
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are asked for on Linux only")
+ROWS, WIDTH = 16_384, 4096
+
+
+def evict(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def opened(path: Path) -> np.ndarray:
+    with open(path, "rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8).reshape(ROWS, WIDTH)
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Iterator[np.ndarray]:
+    """64 MB on a disk, not in memory."""
+    path = tmp_path / "rows"
+    path.write_bytes(random.Random(0).randbytes(ROWS * WIDTH))
+    evict(path)
+    array = opened(path)
+    if not is_cold(array):
+        pytest.skip("this filesystem keeps files in memory")
+    yield array
+
+
+def wait_until_read(array: np.ndarray) -> None:
+    deadline = time.monotonic() + 30
+    while is_cold(array):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_file_that_fits_in_memory_is_read_whole_after_the_first_rows_are_expected(cold: np.ndarray) -> None:
+    paging = Paging([cold])
+    assert paging.active and is_cold(cold)
+    paging.expect(np.arange(8))
+    wait_until_read(cold)
+
+
+def test_of_a_file_that_does_not_fit_only_the_expected_rows_are_read(cold: np.ndarray) -> None:
+    paging = Paging([cold], available=0)
+    rows = np.arange(0, ROWS, 16)
+    paging.expect(rows)
+    deadline = time.monotonic() + 30
+    while any(is_cold(cold[row : row + 1].view()) for row in rows[::50]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_cold(cold)
+    assert not any(is_cold(cold[row : row + 1]) for row in rows[::50])
+
+
+def test_nothing_is_done_for_what_is_in_memory(cold: np.ndarray) -> None:
+    assert not Paging([np.zeros((ROWS, WIDTH), np.uint8) + 1]).active
+    cold.sum()
+    assert not Paging([cold]).active
+    assert not Paging([np.zeros(3)]).active
+
+
+def test_reading_ahead_stops_when_the_epoch_is_closed(cold: np.ndarray) -> None:
+    paging = Paging([cold], available=0)
+    paging.close()
+    assert not paging.active
+    paging.expect(np.arange(ROWS))
+    assert is_cold(cold)
+
+
+def test_the_memory_that_may_be_used_is_less_than_the_machine_has() -> None:
+    whole = os.sysconf("SC_PHYS_PAGES") * PAGE
+    assert 0 < available_memory() < whole
