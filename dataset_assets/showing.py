@@ -84,19 +84,38 @@ def version(document: Document) -> str:
     return f"{document['version']} {state:<8} {document['problem'] or ' '.join(failed)}".rstrip()
 
 
+def usage(documents: Sequence[Document]) -> str:
+    """Show what `usage.usage` returns: a line a dataset, one for each of its versions, and the sum."""
+    columns = ("bytes", "streams", "raw", "documents", "shared", "free")
+    lines = [f"{'':<34}" + "".join(f"{column:>10}" for column in columns)]
+    for document in documents:
+        lines.append(f"{document['dataset']:<34}" + "".join(f"{size(document[column]):>10}" for column in columns))
+        for one in document["versions"]:
+            said = one["problem"] or f"{size(one['own'])} of its own{', current' if one['current'] else ''}"
+            lines.append(f"  {one['version'][:12]:<32}{size(one['bytes']):>10}  {said}")
+    sums = [sum(document[column] for document in documents) for column in columns]
+    return "\n".join([*lines, f"{'all':<34}" + "".join(f"{size(total):>10}" for total in sums)])
+
+
 def _refused(finding: Document) -> bool:
     return not finding["passed"] and finding["severity"] == "error"
 
 
-def samples(split: str, some: Sequence[Mapping[str, Any]]) -> str:
-    """Show the first samples of a split; small pictures are drawn."""
+def samples(split: str, some: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, str]] = ()) -> str:
+    """Show the first samples of a split, with what else there is to say of a value; pictures are drawn."""
     lines = [f"first samples of {split}"]
-    for sample in some:
-        lines += [f"  {stream}: {_value(value)}" for stream, value in sample.items()]
+    for k, sample in enumerate(some):
+        words = told[k] if told else {}
+        for stream, value in sample.items():
+            lines.append(f"  {stream}: {' '.join(filter(None, [_short(words.get(stream, '')), _value(value)]))}")
     return "\n".join(lines)
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if getattr(value, "ndim", 0) == 3 and value.dtype.kind == "u" and value.shape[2] in (1, 3, 4):
+        value = value[..., :3].mean(2)
     if getattr(value, "ndim", 0) == 2 and value.dtype.kind in "uif" and min(value.shape) > 3:
         return _picture(value)
     if getattr(value, "ndim", 0) > 0:

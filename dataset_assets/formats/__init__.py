@@ -5,6 +5,8 @@ from typing import Any, Mapping
 from dataset_assets import plugins
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
+from dataset_assets.formats.audio import Audio
+from dataset_assets.formats.image import Image
 from dataset_assets.formats.members import Files, Member
 from dataset_assets.formats.ragged import Ragged
 from dataset_assets.formats.seam import FILE_BYTES, Format, Part, Writer
@@ -14,9 +16,11 @@ from dataset_assets.formats.text import Bytes, Text
 __all__ = [
     "FILE_BYTES",
     "Array",
+    "Audio",
     "Bytes",
     "Files",
     "Format",
+    "Image",
     "Member",
     "Part",
     "Ragged",
@@ -26,7 +30,7 @@ __all__ = [
     "format_named",
 ]
 
-FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files)}
+FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files, Image, Audio)}
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:

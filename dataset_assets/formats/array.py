@@ -11,6 +11,7 @@ from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.files import Written
 from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.npy import array_in, header
+from dataset_assets.formats.ranged import in_store, rows_in
 from dataset_assets.formats.rows import ADVICE, as_rows
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.samples import Column, Indices, chained, check_rows
@@ -33,6 +34,7 @@ class Array:
     name: ClassVar[str] = "array"
     suffix: ClassVar[str] = ".npy"
     version: ClassVar[int] = 1
+    by_ranges: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.dtype is not None:
@@ -54,7 +56,7 @@ class Array:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Map the files; a value is a read-only array on the map, or a Python number."""
-        found = [array_in(file) for file in opened]
+        found = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
         if not found:
             raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
         dtype = parsed(self.dtype) if self.dtype else found[0].dtype
@@ -62,7 +64,7 @@ class Array:
         for rows in found:
             if (rows.dtype, rows.shape[1:]) != (dtype, shape):
                 raise DecodeError(f"A file holds {rows.dtype} of shape {rows.shape[1:]}, expected {dtype} of {shape}.")
-        return chained([ArrayColumn(rows) for rows in found])
+        return chained([ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in found])
 
 
 class ArrayWriter:

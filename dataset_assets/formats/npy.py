@@ -46,12 +46,7 @@ def _framed(version: bytes, length_bytes: int, text: bytes) -> bytes:
 def array_in(file: BinaryIO) -> AnyArray:
     """Return the array of an open `.npy` file, on its map. Raises `DecodeError`."""
     name = name_of(file)
-    try:
-        dtype, shape, start = _parsed_header(file)
-    except Exception as error:
-        # Not only ValueError: a header can make the parsers run out of stack, memory or index.
-        raise DecodeError(f"{name} is not an .npy file as written here: {error or type(error).__name__}. Verify the "
-                          "dataset, then prepare it again.") from error  # fmt: skip
+    dtype, shape, start = layout_of(file)
     data = mapped(file)
     count = math.prod(shape)
     if len(data) != start + count * dtype.itemsize:
@@ -60,6 +55,19 @@ def array_in(file: BinaryIO) -> AnyArray:
         return np.frombuffer(data, dtype, count, start if count else 0).reshape(shape)
     except (ValueError, OverflowError) as error:
         raise DecodeError(f"{name} says to hold an array of {shape}, which cannot be ({error}).") from error
+
+
+def layout_of(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
+    """Return dtype and shape of the array in an open `.npy` file, and where its data begin. Raises `DecodeError`."""
+    name = name_of(file)
+    try:
+        return _parsed_header(file)
+    except OSError:
+        raise
+    except Exception as error:
+        # Not only ValueError: a header can make the parsers run out of stack, memory or index.
+        raise DecodeError(f"{name} is not an .npy file as written here: {error or type(error).__name__}. Verify the "
+                          "dataset, then prepare it again.") from error  # fmt: skip
 
 
 def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:

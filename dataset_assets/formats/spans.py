@@ -44,6 +44,10 @@ class SpansColumn:
         row = i - self._starts[chunk]
         return self.reading.one(data[borders.item(row) : borders.item(row + 1)])
 
+    def lengths(self) -> Borders:
+        """Return how long each value is, in the units of the buffer: bytes of text, numbers of arrays."""
+        return np.concatenate([np.diff(borders) for borders, _ in self.chunks] or [np.empty(0, np.int64)])
+
     def take(self, indices: Indices, out: Any = None) -> list[Any]:
         check_rows(indices, len(self))
         one = self.reading.one

@@ -1,0 +1,215 @@
+"""What the formats share whose values are stored as somebody encoded them, and decoded when they are read."""
+
+import copy
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, ClassVar, Literal, Protocol, Self, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import DecodeError, DefinitionError
+from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
+from dataset_assets.formats.seam import Misfit, Parts
+from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
+from dataset_assets.samples import Column, Indices
+
+BYTES = (bytes, bytearray, memoryview)
+CHECKS = ("decode", "header", "nothing")
+# Fewer bytes are decoded sooner than a thread is woken.
+WORTH_THREADS = 32 << 10
+RUNS_PER_THREAD = 4
+
+Check = Literal["decode", "header", "nothing"]
+Decoded = NDArray[Any]
+
+
+class Undecodable(Exception):
+    """A value that cannot be decoded, and why."""
+
+
+class Encoding(Protocol):
+    """A format whose values are encoded."""
+
+    name: ClassVar[str]
+
+    @property
+    def check(self) -> Check:
+        """How a value is looked at when it is written."""
+        ...
+
+    def decode(self, data: Any, into: Decoded | None = None) -> Decoded:
+        """Return the array that this memory encodes, in `into` if that is one. Raises `Undecodable`."""
+        ...
+
+    def facts(self, data: Any) -> Any:
+        """Return what the head of the data says of it, a named tuple. Raises `Undecodable`."""
+        ...
+
+    def like(self, first: Any) -> Self:
+        """Return the format of a stream that begins with a value of these facts."""
+        ...
+
+    def resolved(self, found: set[Any]) -> dict[str, Any]:
+        """Return the parameters of a stream of values with these facts."""
+        ...
+
+
+def encoded_writer(kind: Encoding, parts: Parts) -> ArrowWriter:
+    """Begin a stream whose values are kept as they are, after they were looked at."""
+    look = _Look(kind)
+    return ArrowWriter(parts, look.convert, look.describe)
+
+
+class _Look:
+    """Looks at the values of a stream that is written; the first that is not what it should be is a `Misfit`."""
+
+    def __init__(self, kind: Encoding) -> None:
+        self.declared = self.kind = kind
+        self.found: set[Any] = set()
+
+    def convert(self, values: Any, schema: Any) -> Any:
+        import pyarrow
+
+        table = pyarrow.table({"value": values_in(values, pyarrow.large_binary(), BYTES)})
+        if self.kind.check != "nothing" and table.num_rows:
+            spans = SpansColumn(table.column("value"), AsIs()).slice(0, table.num_rows)
+            if not self.found:
+                self.kind = self.kind.like(self._facts(0, spans[0]))
+            self.found.update(in_threads(lambda k: self._facts(k, spans[k]), len(spans), sum(map(len, spans))))
+        return table
+
+    def describe(self, schema: Any) -> dict[str, Any]:
+        return self.declared.resolved(self.found)
+
+    def _facts(self, at: int, data: Any) -> Any:
+        try:
+            facts = self.kind.facts(data)
+            if self.kind.check == "decode":
+                self.kind.decode(data)
+            return facts
+        except Undecodable as error:
+            raise Misfit(
+                at,
+                f"{error}. Drop it in the split function, or keep it unseen: "
+                f"{type(self.kind).__name__}(check='nothing').",
+            ) from error.__cause__
+
+
+def encoded_column(kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...] | None = None) -> "DecodedColumn":
+    """Open the files of a stream of encoded values; `shape` is that of all of them, if they have one."""
+    import pyarrow
+
+    table = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
+    return DecodedColumn(kind, table.column("value"), shape)
+
+
+class DecodedColumn:
+    """A stream of encoded values, decoded when they are asked for; of a block, in threads.
+
+    `encoded` is the column of their bytes. `place` says in errors which stream this is.
+    """
+
+    def __init__(self, kind: Encoding, column: Any, shape: tuple[int, ...] | None = None) -> None:
+        self.kind, self.shape = kind, shape
+        self.spans, self.encoded = SpansColumn(column, AsIs()), SpansColumn(column, AsBytes())
+        self.place = ""
+        self.limit: int | None = 0
+        self.skipped: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, i: int) -> Any:
+        return self._one(i, self.spans[i], None)
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        return self._block(indices.tolist(), self.spans.take(indices), out)
+
+    def slice(self, lo: int, hi: int) -> Any:
+        return self._block(range(lo, max(lo, hi)), self.spans.slice(lo, hi), None)
+
+    def facts(self, i: int) -> Any:
+        """Return what the head of a value says of it, without decoding it."""
+        try:
+            return self.kind.facts(self.spans[i])
+        except Undecodable as error:
+            raise self._error(i, str(error)) from error.__cause__
+
+    def lenient(self, limit: int | None) -> Self:
+        """Return the column with None for what cannot be decoded, kept in `skipped`; an error past the limit."""
+        found = copy.copy(self)
+        found.limit, found.skipped = limit, {}
+        return found
+
+    def _block(self, rows: Sequence[int], spans: Sequence[Any], out: Any) -> Any:
+        if out is None and self.shape is not None:
+            out = np.empty((len(rows), *self.shape), np.uint8)
+        values = in_threads(
+            lambda k: self._one(rows[k], spans[k], None if out is None else out[k]), len(rows), sum(map(len, spans))
+        )
+        if any(value is None for value in values):
+            return values
+        if out is not None:
+            return out
+        return np.stack(values) if values and len({value.shape for value in values}) == 1 else values
+
+    def _one(self, row: int, data: Any, into: Any) -> Any:
+        try:
+            return self.kind.decode(data, into)
+        except Undecodable as error:
+            if self.limit == 0:
+                raise self._error(row, str(error)) from error.__cause__
+            # Setting an item is atomic; that two threads find the same row changes nothing.
+            self.skipped[row] = str(error)
+            if self.limit is not None and len(self.skipped) > self.limit:
+                raise DecodeError(
+                    f"{self.place}{len(self.skipped)} values cannot be decoded, more than the {self.limit} that may be "
+                    f"skipped; the last is row {row}: {error}. Mend the dataset, or raise the limit."
+                ) from error.__cause__
+            return None
+
+    def _error(self, row: int, why: str) -> DecodeError:
+        return DecodeError(
+            f"{self.place}row {row}: {why}. Verify the dataset; or read on without it: "
+            "dataset_assets.views.decoded.lenient(view)."
+        )
+
+
+def stored_values(column: Column) -> Column:
+    """Return the column of what is stored: that of the bytes, of one that decodes them."""
+    found: Column = getattr(column, "encoded", column)
+    return found
+
+
+def checked_check(check: Any) -> None:
+    """Raise `DefinitionError` for a check that is none."""
+    if check not in CHECKS:
+        raise DefinitionError(f"check={check!r} is not known. Write one of: {', '.join(CHECKS)}.")
+
+
+def in_threads(job: Callable[[int], Any], count: int, size: int) -> list[Any]:
+    """Return the job's results for 0, 1, ..., count - 1; in the threads of this process if the bytes are worth it."""
+    workers = cores()
+    if count < 2 or workers < 2 or size < WORTH_THREADS:
+        return [job(k) for k in range(count)]
+    run = -(-count // (workers * RUNS_PER_THREAD))
+
+    def several(first: int) -> list[Any]:
+        return [job(k) for k in range(first, min(first + run, count))]
+
+    return [found for some in _pool(workers).map(several, range(0, count, run)) for found in some]
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# One for each process: a forked child has its parent's pool, but none of its threads.
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    found = _POOLS.get(os.getpid())
+    return found or _POOLS.setdefault(os.getpid(), ThreadPoolExecutor(workers, "dataset_assets-decoding"))

@@ -1,0 +1,172 @@
+"""Views over pictures and sounds: prepared, loaded, batched; read as bytes, or past what is damaged."""
+
+import pickle
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+import pytest
+from media import picture, sound
+
+from dataset_assets import Array, Audio, Dataset, Image, Split, load, prepare
+from dataset_assets.checking import described
+from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UnknownStream, UsageError
+from dataset_assets.loader import Loader
+from dataset_assets.loading import index_of
+from dataset_assets.showing import samples as samples_shown
+from dataset_assets.views.decoded import encoded, lenient, present, skipped, told
+
+NAME = "org.example.media"
+BAD = (3, 17)
+
+
+def good(k: int) -> bytes:
+    return picture("JPEG" if k % 2 else "PNG", seed=k)
+
+
+def samples(count: int, bad: list[int]) -> Iterator[dict[str, Any]]:
+    for k in range(count):
+        yield {"image": b"not a picture" if k in bad else good(k), "sound": sound(40 + k % 3, seed=k), "label": k}
+
+
+def defined(bad: tuple[int, ...] = (), check: Any = "decode", count: int = 20) -> Dataset:
+    streams = {"image": Image("RGB", (12, 16), check=check), "sound": Audio(), "label": Array("int64")}
+    splits = {"train": Split(samples, count=count, bad=list(bad))}
+    return Dataset(NAME, "Pictures and sounds.", streams, splits, sample="image", target="label")
+
+
+@pytest.fixture
+def train(home: Path) -> Any:
+    return prepare(defined())["train"]
+
+
+@pytest.fixture
+def damaged(home: Path) -> Any:
+    return prepare(defined(BAD, "nothing"))["train"]
+
+
+def test_pictures_and_sounds_come_out_as_arrays(train: Any) -> None:
+    sample = train[5]
+    assert (sample["image"].dtype, sample["image"].shape) == (np.uint8, (12, 16, 3))
+    assert (sample["sound"].dtype, sample["sound"].shape) == (np.float32, (42, 1))
+    assert train.columns["sound"].kind.rate == 8000
+
+
+def test_a_batch_of_equal_pictures_is_one_array_and_of_unequal_sounds_a_list(train: Any) -> None:
+    batch = train[::-1].batch(8)[0]
+    assert batch["image"].shape == (8, 12, 16, 3) and batch["image"].flags.writeable
+    assert [len(one) for one in batch["sound"][:3]] == [41, 40, 42]
+    np.testing.assert_array_equal(batch["image"][1], train[18]["image"])
+
+
+def test_all_ways_to_read_agree(train: Any) -> None:
+    one_by_one = [train[i]["image"] for i in range(20)]
+    np.testing.assert_array_equal(one_by_one, [sample["image"] for sample in train])
+    np.testing.assert_array_equal(one_by_one, np.concatenate([b["image"] for b in Loader(train, 6).epoch(0)]))
+
+
+def test_what_is_no_picture_is_an_error_at_preparation_that_names_the_sample(home: Path) -> None:
+    with pytest.raises(SchemaError, match="split train: stream image: sample 3: 13 bytes that are no picture"):
+        prepare(defined(BAD))
+
+
+def test_pictures_are_compared_by_their_bytes_without_decoding_them(home: Path) -> None:
+    dataset = Dataset(
+        NAME, "One in both.", {"image": Image(check="nothing"), "sound": Audio(), "label": Array("int64")},
+        {part: Split(samples, count=4, bad=[3]) for part in ("train", "test")}, sample="image",
+    )  # fmt: skip
+    with pytest.raises(CheckFailed, match=r"4 samples of test are also in train"):
+        prepare(dataset)
+
+
+def test_one_that_cannot_be_decoded_is_an_error_that_names_dataset_split_stream_and_row(damaged: Any) -> None:
+    where = f"^{NAME}, split train, stream image, row (3|17): 13 bytes that are no picture"
+    with pytest.raises(DecodeError, match=where):
+        damaged[3]
+    with pytest.raises(DecodeError, match=where):
+        damaged[::-1].batch(20)[0]
+    with pytest.raises(DecodeError, match=where):
+        list(Loader(damaged.only("image"), 4).epoch(0))
+    assert damaged[4]["label"] == 4
+
+
+class TestLeniently:
+    def test_what_cannot_be_decoded_is_none_and_counted(self, damaged: Any) -> None:
+        view = lenient(damaged)
+        assert skipped(view) == {"image": {}, "sound": {}}
+        assert [k for k, sample in enumerate(view) if sample["image"] is None] == list(BAD)
+        assert view[3]["image"] is None and view[4]["label"] == 4
+        assert [*skipped(view[::2])["image"]] == list(BAD)
+        assert skipped(view)["image"][17].startswith("13 bytes that are no picture")
+
+    def test_batches_leave_it_out_and_no_other_sample_moves(self, damaged: Any) -> None:
+        clean = prepare(defined(count=20), storage="memory://clean")["train"]
+        strict = Loader(clean, 4, shuffle=True, seed=1)
+        loader = Loader(lenient(damaged), 4, shuffle=True, seed=1, collate=present)
+        for batch, whole in zip(loader.epoch(0), strict.epoch(0), strict=True):
+            assert batch["label"].tolist() == [label for label in whole["label"].tolist() if label not in BAD]
+            assert batch["image"].shape == (len(batch["label"]), 12, 16, 3)
+            assert len(batch["sound"]) == len(batch["label"])
+            assert loader.state_dict()["consumed"] == strict.state_dict()["consumed"]
+        assert [*skipped(loader.view)["image"]] == list(BAD)
+
+    def test_a_state_is_exact_with_and_without(self, damaged: Any) -> None:
+        loader = Loader(lenient(damaged), 4, shuffle=True, collate=present)
+        batches = [batch["label"].tolist() for batch in loader.epoch(0)]
+        first = loader.epoch(0)
+        assert [next(first)["label"].tolist() for _ in range(2)] == batches[:2]
+        again = Loader(lenient(load(NAME, "train")), 4, shuffle=True, collate=present)
+        again.load_state_dict(loader.state_dict())
+        assert [batch["label"].tolist() for batch in again] == batches[2:]
+
+    def test_more_than_the_limit_is_an_error(self, damaged: Any) -> None:
+        assert len(list(lenient(damaged, "image", limit=2))) == 20
+        view = lenient(damaged, "image", limit=1)
+        assert view[3]["image"] is None and view[3]["image"] is None
+        with pytest.raises(DecodeError, match="2 values cannot be decoded, more than the 1 that may be .* row 17"):
+            view[17]
+
+    def test_it_goes_to_another_process(self, damaged: Any) -> None:
+        view = pickle.loads(pickle.dumps(lenient(damaged, "image", limit=1)))
+        assert view[3]["image"] is None
+        with pytest.raises(DecodeError):
+            view[17]
+
+    def test_the_view_below_stays_strict(self, damaged: Any) -> None:
+        lenient(damaged)[3]
+        with pytest.raises(DecodeError):
+            damaged[3]
+
+
+def test_the_bytes_can_be_had_as_they_came(damaged: Any) -> None:
+    view = encoded(damaged, "image")
+    assert [sample["image"] for sample in view] == [b"not a picture" if k in BAD else good(k) for k in range(20)]
+    assert view[0]["sound"].shape == (40, 1) and encoded(damaged)[0]["sound"] == sound(40, seed=0)
+    assert pickle.loads(pickle.dumps(view))[3]["image"] == b"not a picture"
+
+
+def test_what_is_shown_says_what_a_file_is_and_draws_it(damaged: Any) -> None:
+    assert told(damaged, 1) == {"image": "JPEG, RGB, 12 x 16 pixels", "sound": "WAV, 8000 Hz, 1 channel, 0.01 s"}
+    shown = samples_shown("train", [damaged[1], lenient(damaged)[3]], [told(damaged, 1), told(damaged, 3)])
+    assert "image: JPEG, RGB, 12 x 16 pixels \n    " in shown and "sound: WAV, 8000 Hz" in shown
+    assert "image: cannot be decoded: row 3: 13 bytes that are no picture" in shown
+
+
+def test_the_type_of_a_stream_says_mode_size_and_rate(train: Any) -> None:
+    streams = index_of(train).streams
+    assert [described(streams[name]) for name in ("image", "sound")] == ["image RGB 12x16", "audio 8000 Hz"]
+
+
+def test_only_what_load_returned_has_streams_to_read_otherwise(train: Any) -> None:
+    with pytest.raises(UsageError, match="Selected has no stored streams"):
+        lenient(train[::2])
+    with pytest.raises(UnknownStream, match="no decoded stream 'label'"):
+        encoded(train, "label")
+
+
+def test_arrays_and_lists_lose_the_same_samples() -> None:
+    batch = {"a": [1, None, 3], "b": np.arange(3), "c": [np.zeros(2), np.ones(2), None]}
+    found = present(batch)
+    assert (found["a"], found["b"].tolist(), found["c"].tolist()) == ([1], [0], [[0.0, 0.0]])
+    assert present({"a": [1, 2]}) == {"a": [1, 2]}
+    assert len(present({"a": [None], "b": np.arange(1)})["b"]) == 0
