@@ -69,7 +69,7 @@ def stage_raw(
     found: dict[str, str] = {}
 
     def verify(path: Path) -> None:
-        found["sha256"] = _verified(path, file, None if refresh else known)
+        found["sha256"] = _verified(path, file, None if refresh else known, dataset.name)
 
     tell = progress or report
     path = _place(folder, file)
@@ -215,7 +215,7 @@ def _where(error: Exception, applied: Split | DerivedFile) -> str:
     return ""
 
 
-def _verified(path: Path, file: RemoteFile, known: RawFile | None) -> str:
+def _verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) -> str:
     """Return the sha256 of a retrieved file; raise `DigestMismatch` if it is not the file that was meant."""
     sha256 = files.sha256_of(path)
     if file.digest is not None:
@@ -229,7 +229,8 @@ def _verified(path: Path, file: RemoteFile, known: RawFile | None) -> str:
     elif known is not None and sha256 != known.sha256:
         raise DigestMismatch(
             f"{redacted(file.urls[0])} has sha256 {sha256}, not the {known.sha256} that was recorded when it was first "
-            "retrieved. Its publisher changed it: take the new bytes by a refresh, or state the digest you want."
+            "retrieved. Its publisher changed it: state the digest you want, or take the new bytes with: "
+            f"dataset-assets prepare --refresh {dataset}"
         )
     if file.size is not None and path.stat().st_size != file.size:
         raise DigestMismatch(f"{redacted(file.urls[0])} has {path.stat().st_size} bytes, not {file.size} as defined.")

@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Iterator, Mapping
+from typing import BinaryIO, Collection, Iterator, Mapping
 
 from dataset_assets import checking
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
@@ -33,18 +33,24 @@ from dataset_assets.views import Stored, View
 
 
 def prepare(
-    dataset: str | Dataset, *, storage: "str | Storage | None" = None, progress: Progress | None = None
+    dataset: str | Dataset,
+    *,
+    storage: "str | Storage | None" = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
 ) -> Mapping[str, View]:
     """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
 
-    Whatever was done before is left as it is: if nothing is missing, nothing is written. Raises `CheckFailed` if a
-    check fails at ERROR; then the version that was current stays so, and the refused one can be opened by its digest.
+    Whatever was done before is left as it is: if nothing is missing, nothing is written. With `refresh` the source of
+    each file is asked whether it changed, and of what did a new version is made; other bytes than those of a declared
+    digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
+    stays so, and the refused one can be opened by its digest.
     """
     definition = find(dataset) if isinstance(dataset, str) else dataset
     chosen = settings()
     store = open_storage(chosen.storage if storage is None else storage)
     current, released, pointer = current_version(store, definition.name)
-    with _Workshop(definition, store, chosen, progress) as workshop, _nothing_vanishing():
+    with _Workshop(definition, store, chosen, refresh, progress) as workshop, _nothing_vanishing():
         splits = workshop.splits()
     if not (current and current.recipe == release_recipe(definition, splits)):
         views = {split: open_split(store, definition.name, split, digest) for split, digest in splits.items()}
@@ -53,6 +59,12 @@ def prepare(
             refuse_or_pass(version, publish_version(store, version))
         released = release(store, version, pointer)
     return load(f"{definition.name}@{released}", storage=store)
+
+
+def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -> None:
+    """Hash raw files, and retrieve or derive again those that are damaged; each is what it was, or `DigestMismatch`."""
+    with _Workshop(dataset, storage, settings(), False, None) as workshop:
+        workshop.restore(names)
 
 
 def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
@@ -123,8 +135,11 @@ def _nothing_vanishing() -> Iterator[None]:
 class _Workshop:
     """Makes the splits of one dataset, in a scratch folder that is made when there is something to make."""
 
-    def __init__(self, dataset: Dataset, storage: Storage, chosen: Settings, progress: Progress | None) -> None:
+    def __init__(
+        self, dataset: Dataset, storage: Storage, chosen: Settings, refresh: bool, progress: Progress | None
+    ) -> None:
         self.dataset, self.storage, self.settings, self.progress = dataset, storage, chosen, progress
+        self.refresh = refresh
         self.stack = ExitStack()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch)
         self.whole: set[str] = set()
@@ -140,15 +155,26 @@ class _Workshop:
         """Return the digest of each split's index; what is not there is retrieved and made."""
         # Also where nothing is to be done: the last run may have been killed after its work.
         sweep(self.settings.scratch)
+        self._find_raws()
+        return {split: self._split(split) for split in self.dataset.splits}
+
+    def restore(self, names: Collection[str]) -> None:
+        """See that these raw files are whole."""
+        if names:
+            self._find_raws()
+        for raw in [self.inputs.raws[name] for name in names if name in self.inputs.raws]:
+            self._see_that_it_is_whole(raw)
+
+    def _find_raws(self) -> None:
         for name, file in self.dataset.files.items():
             if isinstance(file, RemoteFile):
-                self.inputs.raws[name] = usable_raw(self.storage, self.dataset, file) or self._retrieved(file)
+                usable = usable_raw(self.storage, self.dataset, file)
+                self.inputs.raws[name] = usable if usable and not self.refresh else self._retrieved(file, usable)
             elif file.keep:
                 recipe = self.inputs.identity(file)
                 self.inputs.raws[name] = made_raw(self.storage, self.dataset, name, recipe) or self._derived(
                     file, recipe
                 )
-        return {split: self._split(split) for split in self.dataset.splits}
 
     def _split(self, split: str) -> str:
         recipe = self.inputs.recipe(split)
@@ -160,11 +186,16 @@ class _Workshop:
             staged = make_split(self.dataset, split, recipe, used, opened, folder, size, self.progress)
         return publish_split(self.storage, staged)
 
-    def _retrieved(self, file: RemoteFile) -> RawFile:
-        known = recorded_raw(self.storage, self.dataset, file)
+    def _retrieved(self, file: RemoteFile, usable: RawFile | None = None) -> RawFile:
+        """Retrieve a file; in a refresh, leave one as it is whose source says that it is unchanged."""
+        known = usable if self.refresh else recorded_raw(self.storage, self.dataset, file)
         folder, offline = self._scratch(), self.settings.offline
-        staged = stage_raw(self.dataset, file, folder, known=known, progress=self.progress, offline=offline)
-        assert staged is not None  # only a refresh asks whether the source is unchanged
+        staged = stage_raw(
+            self.dataset, file, folder, known=known, refresh=self.refresh, progress=self.progress, offline=offline
+        )
+        if staged is None:
+            assert usable is not None  # a source is asked whether it changed only if its file is there
+            return usable
         self.whole.add(file.identifier)
         return publish_raw(self.storage, self.dataset, staged)
 

@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -14,7 +16,7 @@ import pytest
 import tiny
 from conftest import looked_at, url
 
-from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, load, prepare
+from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, Text, load, prepare
 from dataset_assets.errors import (
     CheckFailed,
     Conflict,
@@ -406,9 +408,11 @@ def test_a_source_that_changed_behind_its_url_is_refused(
     raw = raw_record(storage, tiny.NAME, "numbers_csv")
     assert raw is not None
     storage.delete(raw_key(tiny.NAME, "numbers_csv", raw.sha256))
-    with pytest.raises(DigestMismatch, match="recorded when it was first"):
+    with pytest.raises(DigestMismatch, match="(?s)recorded when it was first .* prepare --refresh"):
         prepare(dataset)
     assert tiny.plain(load(tiny.NAME)) == tiny.expected()
+    prepare(dataset, refresh=True)
+    assert tiny.plain(load(tiny.NAME)) != tiny.expected()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", b'{"record": 1}', b"[" * 100_000, None])
@@ -463,6 +467,65 @@ def test_offline_asks_no_network_and_says_so(home: Path, monkeypatch: pytest.Mon
         with pytest.raises(RetrievalError, match="`offline` is on"):
             prepare(replace(remote, splits=splits, streams={"x": Array()}, sample=None, target=None, roles={}))
         assert server.requests == []
+
+
+# --- refresh
+
+
+def served(server: FaultyServer, digest: str | None = None) -> Dataset:
+    file = RemoteFile(f"{server.url}/numbers.csv", digest=digest)
+    return Dataset(tiny.NAME, "Lines.", {"line": Text()}, {"all": Split(_lines, file=file)}, checks={"leakage": "off"})
+
+
+def _lines(file: Any) -> Iterator[Any]:
+    for line in file:
+        yield {"line": line.decode()}
+
+
+def test_a_refresh_of_what_did_not_change_asks_and_writes_nothing(home: Path) -> None:
+    with FaultyServer({"/numbers.csv": b"1\n2\n"}) as server:
+        before = prepare(served(server))["all"].version
+        files = looked_at(home / "storage")
+        server.forget()
+        assert prepare(served(server), refresh=True)["all"].version == before
+        assert [request.headers["If-None-Match"] is not None for request in server.requests] == [True]
+    assert looked_at(home / "storage") == files
+
+
+def test_a_refresh_takes_what_changed_and_the_old_version_stays(home: Path) -> None:
+    with FaultyServer({"/numbers.csv": b"1\n2\n"}) as server:
+        old = prepare(served(server))["all"]
+        server.files["/numbers.csv"] = b"1\n2\n3\n"
+        assert prepare(served(server))["all"].version == old.version
+        [raw] = [path for path in (home / "storage").rglob("raw/*/*") if path.suffix != ".json"]
+        raw.unlink()
+        with pytest.raises(DigestMismatch, match=f"dataset-assets prepare --refresh {tiny.NAME}$"):
+            prepare(served(server))
+        new = prepare(served(server), refresh=True)["all"]
+    assert (len(old), len(new), len(load(tiny.NAME, "all"))) == (2, 3, 3)
+    assert len(load(f"{tiny.NAME}@{old.version}", "all")) == 2
+
+
+def test_a_refresh_does_not_take_other_bytes_than_were_declared(home: Path) -> None:
+    first = b"1\n2\n"
+    with FaultyServer({"/numbers.csv": first}) as server:
+        dataset = served(server, f"sha256:{sha256(first).hexdigest()}")
+        old = prepare(dataset)["all"].version
+        server.files["/numbers.csv"] = b"3\n"
+        with pytest.raises(DigestMismatch, match="it was defined with"):
+            prepare(dataset, refresh=True)
+    assert load(tiny.NAME, "all").version == old
+
+
+def test_a_refresh_mends_a_file_that_was_damaged_though_its_source_did_not_change(home: Path) -> None:
+    with FaultyServer({"/numbers.csv": b"1\n2\n"}) as server:
+        old = prepare(served(server))["all"].version
+        [raw] = [path for path in (home / "storage").rglob("raw/*/*") if path.suffix != ".json"]
+        raw.chmod(0o644)
+        raw.write_bytes(b"1\n3\n")
+        shutil.rmtree(home / "storage" / "org" / "example" / "tiny" / "all")
+        assert prepare(served(server), refresh=True)["all"].version == old
+    assert raw.read_bytes() == b"1\n2\n"
 
 
 # --- checks

@@ -77,7 +77,10 @@ def _told(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
     remedy = "Run the same command again when the network or one of the sources is back, or add a mirror."
     if isinstance(last, DigestMismatch):
         kind = DigestMismatch
-        remedy = "Add a mirror that has the old bytes, or define the file anew if its publisher has replaced it."
+        remedy = (
+            "Add a mirror that has the old bytes. If the publisher has replaced the file, state its new digest; where "
+            "none is stated, take what comes with: dataset-assets prepare --refresh."
+        )
     elif len({type(error) for _, error in failures}) == 1:
         kind = type(last)
     lines = "".join(f"\n  {_line(url, error)}" for url, error in failures)
