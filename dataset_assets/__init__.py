@@ -6,13 +6,15 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used, so that training code does not pay for what only making needs.
 _FACE = {
-    "Array": "formats", "Bytes": "formats", "Files": "formats",
+    "Array": "formats", "Audio": "formats", "Bytes": "formats", "Files": "formats", "Image": "formats",
     "Ragged": "formats", "Table": "formats", "Text": "formats",
     "Columns": "samples",
     "Dataset": "definition", "DerivedFile": "definition", "RemoteFile": "definition", "Split": "definition",
+    "Loader": "loader",
     "View": "views",
     "load": "loading",
     "prepare": "preparing",
+    "view_from_json": "loading",
 }  # fmt: skip
 
 __all__ = sorted(_FACE)
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
     from dataset_assets.definition import RemoteFile as RemoteFile
     from dataset_assets.definition import Split as Split
     from dataset_assets.formats import Array as Array
+    from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes
     from dataset_assets.formats import Files as Files
+    from dataset_assets.formats import Image as Image
     from dataset_assets.formats import Ragged as Ragged
     from dataset_assets.formats import Table as Table
     from dataset_assets.formats import Text as Text
+    from dataset_assets.loader import Loader as Loader
     from dataset_assets.loading import load as load
+    from dataset_assets.loading import view_from_json as view_from_json
     from dataset_assets.preparing import prepare as prepare
     from dataset_assets.samples import Columns as Columns
     from dataset_assets.views import View as View

@@ -128,12 +128,14 @@ def _first(column: Column, classes: Any) -> str:
 
 
 def described(stream: StoredStream) -> str:
-    """Return a stream's type in a few words: `array |u1 28x28`."""
+    """Return a stream's type in a few words: `array |u1 28x28`, `image RGB 427x640`, `audio 8000 Hz`."""
     fields = stream.parameters.get("fields")
     if fields:
         return f"table of {len(fields)} fields"
     dtype, shape = stream.parameters.get("dtype", ""), stream.parameters.get("shape") or []
-    return " ".join(filter(None, [stream.format, str(dtype), "x".join(map(str, shape))]))
+    mode, rate = stream.parameters.get("mode", ""), stream.parameters.get("rate")
+    words = [stream.format, str(dtype), mode, "x".join(map(str, shape)), f"{rate} Hz" if rate else ""]
+    return " ".join(filter(None, words))
 
 
 def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, Any]) -> Finding:

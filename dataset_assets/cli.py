@@ -3,22 +3,23 @@
 What only one verb needs is imported inside it, so that `--help` and completion are quick.
 """
 
-import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
+from dataset_assets import keeping
+from dataset_assets.errors import NotFound, UsageError
 from dataset_assets.shell import (
     NAME,
     State,
-    completed_name,
+    bars,
     completed_part,
+    go_light,
     json_option,
     name_argument,
+    opened,
     run,
     storage_option,
     verb,
@@ -51,6 +52,10 @@ def commands() -> None:
     """
 
 
+for _verb in keeping.VERBS:
+    commands.add_command(_verb)
+
+
 @commands.command()
 @verb
 @click.argument("terms", nargs=-1)
@@ -61,7 +66,7 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
     source:example.org; or id: with a regular expression. The best are first.
     """
-    _go_light()
+    go_light()
     from dataset_assets import registry, searching
 
     found = searching.search(terms, registry.definitions())
@@ -69,7 +74,8 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         fields = ("name", "summary", "tags", "tasks", "license")
         state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in found])
     elif found:
-        state.show("\n".join(f"{dataset.name:<34} {dataset.summary}" for dataset in found))
+        width = max(34, *(len(dataset.name) for dataset in found))
+        state.show("\n".join(f"{dataset.name:<{width}} {dataset.summary}" for dataset in found))
     if not found:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
@@ -81,10 +87,10 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """Say what a dataset is and what of it is stored."""
-    _go_light()
+    go_light()
     from dataset_assets import showing
 
-    store = _opened(storage)
+    store = opened(storage)
     document = _description(name, store)
     if as_json:
         state.show_json(document)
@@ -112,8 +118,9 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @name_argument
 @storage_option
 @json_option
+@click.option("--refresh", is_flag=True, help="Ask the sources whether they changed, and take what they have now.")
 @click.option("--direct", is_flag=True, help="Work without Dagster, also where it is installed.")
-def prepare(state: State, name: str, storage: str | None, as_json: bool, direct: bool) -> None:
+def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool) -> None:
     """Make what is missing of a dataset, and release it.
 
     That is to retrieve its files, to make its splits and to check them. Where Dagster is installed it does the work and
@@ -121,10 +128,10 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, direct:
     """
     from dataset_assets import describing, showing
 
-    dataset, store = _dataset(name), _opened(storage)
+    dataset, store = _dataset(name), opened(storage)
     engine = "direct" if direct or _missing("dagster") else "dagster"
-    with _bars(state) as progress:
-        run = (_directly if engine == "direct" else _through_dagster)(dataset, store, progress)
+    with bars(state) as progress:
+        run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
     document = {**(describing.released_version(dataset.name, store) or {}), "engine": engine, "run": run}
     if as_json:
         state.show_json(document)
@@ -139,10 +146,10 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, direct:
 @json_option
 def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
-    _go_light()
+    go_light()
     from dataset_assets import describing, showing
 
-    store = _opened(storage)
+    store = opened(storage)
     found = [document for name in describing.stored_names(store) if (document := describing.stored(name, store))]
     if as_json:
         state.show_json(found)
@@ -154,51 +161,16 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
 
 @commands.command()
 @verb
-@click.argument("names", nargs=-1, shell_complete=completed_name)
-@storage_option
-@json_option
-def verify(state: State, names: tuple[str, ...], storage: str | None, as_json: bool) -> None:
-    """Hash every file of released datasets and say what is damaged.
-
-    Those of NAMES, or all; name@digest for a version that is not the current one.
-    """
-    from dataset_assets import describing
-
-    store = _opened(storage)
-    report, codes = [], [0]
-    for name in names or tuple(describing.stored_names(store)):
-        row, code = _verified(name, store)
-        report.append(row)
-        codes.append(code)
-        if not as_json:
-            state.show(f"{name:<34} {row['problem'] or 'whole'}")
-    if as_json:
-        state.show_json(report)
-    sys.exit(max(codes))
-
-
-def _verified(name: str, store: "Storage") -> tuple[dict[str, Any], int]:
-    from dataset_assets.loading import load
-
-    try:
-        views = load(name, storage=store, verify="all")
-    except DatasetAssetsError as error:
-        return {"name": name, "version": None, "problem": str(error)}, error.exit_code
-    return {"name": name, "version": next(iter(views.values())).version, "problem": None}, 0
-
-
-@commands.command()
-@verb
 @name_argument
 @storage_option
 @json_option
 def versions(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """List the stored versions of a dataset, the current one first."""
-    _go_light()
+    go_light()
     from dataset_assets import describing, showing
     from dataset_assets.errors import NotPrepared
 
-    store = _opened(storage)
+    store = opened(storage)
     if not (found := describing.versions_of(name, store)):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
@@ -219,12 +191,12 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
 
     That of its version; with SPLIT, or SPLIT and STREAM, those of their files.
     """
-    _go_light()
+    go_light()
     from dataset_assets import describing
     from dataset_assets.loading import open_version
     from dataset_assets.names import split_pin
 
-    store, (plain, pin) = _opened(storage), split_pin(name)
+    store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
     document = describing.version_document(plain, digest, store)
     found = describing.paths_of(document, split, stream)
@@ -247,7 +219,7 @@ def ui(state: State, port: int, storage: str | None) -> None:
         raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
     from dataset_assets.orchestration.running import serve
 
-    serve(port, _opened(storage).url, state.say)
+    serve(port, opened(storage).url, state.say)
 
 
 @commands.command()
@@ -284,22 +256,10 @@ def completion(state: State, shell: str) -> None:
     state.show(found(commands, {}, NAME, f"_{NAME.replace('-', '_')}_COMPLETE".upper()).source())
 
 
-def _go_light() -> None:
-    # Nothing of what follows is linear algebra, for which numpy would else start threads that spin: half of its start.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
 def _dataset(name: str) -> "Dataset":
     from dataset_assets import registry
 
     return registry.find(name)
-
-
-def _opened(url: str | None) -> "Storage":
-    from dataset_assets.settings import settings
-    from dataset_assets.storage import open_storage
-
-    return open_storage(settings(storage=url).storage)
 
 
 def _missing(package: str) -> str | None:
@@ -308,39 +268,25 @@ def _missing(package: str) -> str | None:
     return None if find_spec(package) else package
 
 
-def _directly(dataset: "Dataset", store: "Storage", progress: "Progress | None") -> None:
+def _directly(dataset: "Dataset", store: "Storage", refresh: bool, progress: "Progress | None") -> None:
     from dataset_assets.preparing import prepare
 
-    prepare(dataset, storage=store, progress=progress)
+    prepare(dataset, storage=store, refresh=refresh, progress=progress)
 
 
-def _through_dagster(dataset: "Dataset", store: "Storage", progress: "Progress | None") -> str:
+def _through_dagster(dataset: "Dataset", store: "Storage", refresh: bool, progress: "Progress | None") -> str:
     from dataset_assets.orchestration.running import materialize
 
-    return materialize(dataset, store, progress)
-
-
-@contextmanager
-def _bars(state: State) -> Iterator["Progress | None"]:
-    """Give what draws progress, if there is a terminal to draw on."""
-    if state.quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from dataset_assets.progress import Bars
-
-    bars = Bars(sys.stderr)
-    try:
-        yield bars
-    finally:
-        bars.close()
+    return materialize(dataset, store, progress, refresh)
 
 
 def _first_samples(pinned: str, store: "Storage") -> str:
     from dataset_assets import showing
     from dataset_assets.loading import load
+    from dataset_assets.views.decoded import lenient, told
 
     split, view = next(iter(load(pinned, storage=store).items()))
-    return showing.samples(split, [*view.take(3)])
+    return showing.samples(split, [*lenient(view).take(3)], [told(view, i) for i in range(min(3, len(view)))])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     DatasetAssetsError                               1
     ├── UsageError           (ValueError)            2   a call, a setting or a definition that cannot be
     │   ├── NameNotAllowed
-    │   └── DefinitionError
+    │   ├── DefinitionError
+    │   └── NotInstalled     (ImportError)               a package that only some uses need
     ├── NotFound             (LookupError)           3
     │   ├── UnknownDataset
     │   ├── UnknownSplit
@@ -12,14 +13,17 @@
     ├── IntegrityError       (ValueError)            4   bytes that are not what they were said to be
     │   ├── DigestMismatch
     │   ├── DecodeError
+    │   │   └── NewerFormat
     │   ├── SchemaError
     │   └── StoredFileDamaged
     ├── RetrievalError       (OSError)               5
     ├── StorageError         (OSError)               6
-    │   └── NoSpace
+    │   ├── NoSpace
+    │   └── StoreUnavailable                             does not answer now; perhaps it does later
     ├── Conflict                                     7
     ├── Refused              (PermissionError)       8   refused by policy
     ├── CheckFailed                                  9
+    ├── TimedOut             (TimeoutError)          1   a batch that did not come in time
     └── SplitFailed          (RuntimeError)          1   a split's own function raised; its error is the cause
 
 A message says what is, with the values; then what to do.
@@ -48,6 +52,10 @@ class NameNotAllowed(UsageError):
 
 class DefinitionError(UsageError):
     """A dataset that contradicts itself."""
+
+
+class NotInstalled(UsageError, ImportError):
+    """A package that only some uses need, and that is not installed."""
 
 
 class NotFound(DatasetAssetsError, LookupError):
@@ -86,6 +94,10 @@ class DecodeError(IntegrityError):
     """A file that is not in the format it was taken for, or ends early."""
 
 
+class NewerFormat(DecodeError):
+    """A file in a format that only a later release reads."""
+
+
 class SchemaError(IntegrityError):
     """Samples that do not fit the streams they were declared for."""
 
@@ -110,6 +122,10 @@ class NoSpace(StorageError):
     """A storage or scratch folder without room for what was to be written."""
 
 
+class StoreUnavailable(StorageError):
+    """A store that does not answer, or asks to wait; the same request may succeed later."""
+
+
 class Conflict(DatasetAssetsError):
     """Another writer was there first."""
 
@@ -128,6 +144,10 @@ class CheckFailed(DatasetAssetsError):
     exit_code = 9
 
 
+class TimedOut(DatasetAssetsError, TimeoutError):
+    """A batch that was not made in the time it was given."""
+
+
 class SplitFailed(DatasetAssetsError, RuntimeError):
     """A split's function raised; its error is the `__cause__`."""
 
@@ -144,8 +164,8 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Say which candidate was probably meant, as the end of a message.
+def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
+    """Say which candidate was probably meant, as the end of a message; if none was, which there are, if `listed`.
 
     >>> nearest("trian", ["train", "test"])
     " Did you mean 'train'?"
@@ -156,6 +176,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=1)
     if close:
         return f" Did you mean {close[0]!r}?"
+    if not listed:
+        return ""
     if not known:
         return " There are none."
     return f" There are: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}."

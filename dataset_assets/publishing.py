@@ -9,9 +9,16 @@ from typing import Mapping
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.errors import Conflict, DigestMismatch, IntegrityError, NotFound, NotPrepared, StoredFileDamaged
-from dataset_assets.index import (
+from dataset_assets.errors import (
+    Conflict,
+    DigestMismatch,
+    IntegrityError,
     NewerFormat,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+)
+from dataset_assets.index import (
     SplitIndex,
     Version,
     canonical,
@@ -30,7 +37,8 @@ from dataset_assets.index import (
     unsealed,
     version_key,
 )
-from dataset_assets.loading import StoredFiles, open_split
+from dataset_assets.leases import wait_for_collector
+from dataset_assets.loading import StoredFiles, index_of, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.names import storage_key
 from dataset_assets.retrieval import Source, redacted
@@ -150,7 +158,8 @@ def made_split(storage: Storage, dataset: Dataset, split: str, recipe: str) -> t
             index = read_split_index(storage, dataset.name, split, digest)
             if index.recipe == recipe:
                 # Opened, so that damage which shows is mended, and not met by whoever loads it.
-                open_split(storage, dataset.name, split, digest)
+                # A remote one is opened when it is read: that its files are there has to be asked.
+                StoredFiles(storage, index_of(open_split(storage, dataset.name, split, digest))).check_sizes()
                 return index, digest
         except UNUSABLE:
             # Damaged work is no work: it is made again, and its files replaced.
@@ -187,6 +196,7 @@ def release(storage: Storage, version: Version, expected: str | None) -> str:
     if current_version(storage, version.dataset)[1] != digest:
         publish_version(storage, version)
         # A collector may have taken what it saw no version of; from here on it sees this one.
+        wait_for_collector(storage, version.dataset)
         for split, index in version.splits.items():
             StoredFiles(storage, read_split_index(storage, version.dataset, split, index)).check_sizes()
         point_to(storage, version.dataset, digest, expected)

@@ -42,6 +42,14 @@ def scratch_folder(root: Path) -> Iterator[Path]:
                 _OURS.discard(folder.name)
 
 
+def leftovers(root: Path) -> list[Path]:
+    """Return the folders of processes that are gone, which `sweep` would remove."""
+    try:
+        return sorted(lock.with_suffix("") for lock in root.glob("*.lock") if _abandoned(lock))
+    except OSError:
+        return []
+
+
 def sweep(root: Path) -> None:
     """Remove the folders of processes that are gone; what may not be removed stays."""
     with suppress(OSError):

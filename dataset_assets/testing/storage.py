@@ -5,6 +5,7 @@ import io
 import random
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -28,6 +29,7 @@ VERBS: dict[str, Callable[[Storage, str], object]] = {
     "get": lambda storage, key: storage.get(key),
     "put": lambda storage, key: storage.put(key, b"x"),
     "exists": lambda storage, key: storage.exists(key),
+    "stat": lambda storage, key: storage.stat(key),
     "list": lambda storage, key: list(storage.list(key)),
     "delete": lambda storage, key: storage.delete(key),
     "swap": lambda storage, key: storage.swap(key, b"x", None),
@@ -137,6 +139,28 @@ class StorageTests:
         assert not storage.exists("a/b")
         storage.put("a/b", b"")
         assert storage.exists("a/b")
+
+    def test_it_tells_size_and_time_of_an_object(self, storage: Storage) -> None:
+        storage.put("a/b", b"12345")
+        storage.swap("a/c", b"123", None)
+        assert [storage.stat(key).bytes for key in ("a/b", "a/c")] == [5, 3]
+        # The clock of the store may be another one, and count whole seconds.
+        assert all(abs(storage.stat(key).modified - time.time()) < 60 for key in ("a/b", "a/c"))
+        for missing in ("a", "b", "a/b/c"):
+            with pytest.raises(FileNotFoundError):
+                storage.stat(missing)
+
+    def test_putting_the_same_again_makes_it_new(self, storage: Storage, tmp_path: Path) -> None:
+        source = file_of(tmp_path, b"the same")
+        storage.put("a", source)
+        first = storage.stat("a").modified
+        time.sleep(1.1)
+        storage.put("a", source.read_bytes())
+        second = storage.stat("a").modified
+        assert first < second
+        time.sleep(1.1)
+        storage.put("a", source)
+        assert second < storage.stat("a").modified
 
     def test_a_source_that_is_missing_leaves_what_was_there(self, storage: Storage, tmp_path: Path) -> None:
         storage.put("a", b"old")

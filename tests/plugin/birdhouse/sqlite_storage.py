@@ -10,10 +10,14 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dataset_assets import files
 from dataset_assets.errors import StorageError, UsageError
-from dataset_assets.storage import check_key
+from dataset_assets.storage import Stat, check_key
 
 # WITHOUT ROWID: the keys are the table, in order, so that a folder is a range of it.
-TABLE = "CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, data BLOB NOT NULL, "
+    "stored TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) WITHOUT ROWID"
+)
+PUT = "INSERT OR REPLACE INTO objects (key, data) VALUES (?, ?)"
 WAIT_SECONDS = 60
 
 
@@ -35,11 +39,19 @@ class SqliteStorage:
         check_key(key)
         data = _read(source)
         with self._opened(key) as database:
-            database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?)", (key, data))
+            database.execute(PUT, (key, data))
 
     def exists(self, key: str) -> bool:
         with self._opened(check_key(key), write=False) as database:
             return database.execute("SELECT 1 FROM objects WHERE key = ?", (key,)).fetchone() is not None
+
+    def stat(self, key: str) -> Stat:
+        with self._opened(check_key(key), write=False) as database:
+            statement = "SELECT length(data), CAST(strftime('%s', stored) AS INTEGER) FROM objects WHERE key = ?"
+            found = database.execute(statement, (key,)).fetchone()
+        if found is None:
+            raise FileNotFoundError(2, f"{self.url} holds no such object", key)
+        return Stat(*found)
 
     def list(self, prefix: str) -> Iterator[str]:
         # "0" follows "/": what lies between them is the folder, and no other that begins alike.
@@ -57,7 +69,7 @@ class SqliteStorage:
             held = _data(database, key)
             if (None if held is None else hashlib.sha256(held).hexdigest()) != expected:
                 return False
-            database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?)", (key, bytes(new)))
+            database.execute(PUT, (key, bytes(new)))
             return True
 
     @contextmanager

@@ -1,0 +1,90 @@
+"""Copying 1 GB from a folder to another against cp and sha256sum of it, and collecting 10,000 objects.
+
+    python benchmarks/keeping.py [--megabytes 1024] [--repeats 3] [--folder /tmp]
+
+The two copies take turns within one run; what counts is the ratio of each pair. Goals: copying within 1.5 times, and
+less than 5 s of a processor for the collector.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from dataset_assets import Array, Columns, Dataset, Split, prepare
+from dataset_assets.collecting import collect
+from dataset_assets.copying import copy
+from dataset_assets.storage import LocalStorage
+
+NAME = "org.example.large"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        copying(Path(folder), chosen.megabytes, chosen.repeats)
+        collecting(Path(folder))
+
+
+def copying(folder: Path, megabytes: int, repeats: int) -> None:
+    os.environ["DATASET_ASSETS_HOME"] = str(folder / "home")
+    noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (64, 1 << 20), np.uint8)
+
+    def blocks():
+        for k in range(0, megabytes, len(noise)):
+            noise[:, 0] = k % 251
+            yield Columns(row=noise[: megabytes - k])
+
+    prepare(Dataset(NAME, "Large.", {"row": Array()}, {"all": Split(blocks)}))
+    source, target = folder / "home/storage", folder / "target"
+    ratios = []
+    for _ in range(repeats):
+        floor = timed(lambda: plain(source, target), target)
+        ours = timed(lambda: copy(NAME, source, target), target)
+        ratios.append(ours / floor)
+        print(f"copy: {megabytes} MB in {ours:.2f} s; cp and sha256: {floor:.2f} s; ratio {ours / floor:.2f}")
+    print(f"copy: median ratio {statistics.median(ratios):.2f}, least {min(ratios):.2f} (goal: 1.5)")
+
+
+def plain(source: Path, target: Path) -> None:
+    """Copy the files, force them to the disk, and hash the copies."""
+    shutil.copytree(source, target)
+    for path in target.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+                hashlib.file_digest(file, "sha256")
+
+
+def timed(act: Callable[[], object], target: Path) -> float:
+    began = time.perf_counter()
+    act()
+    seconds = time.perf_counter() - began
+    shutil.rmtree(target)
+    return seconds
+
+
+def collecting(folder: Path) -> None:
+    storage = LocalStorage(folder / "home/storage")
+    stream = storage.root / "org/example/large/all/row"
+    for i in range(10_000):
+        (stream / f"{i:064x}.npy").write_bytes(b"")
+    began, processor = time.perf_counter(), time.process_time()
+    [done] = collect(storage, keep_versions=1, grace_seconds=0)
+    wall, processor = time.perf_counter() - began, time.process_time() - processor
+    print(f"gc: {len(done.removed)} objects in {wall:.2f} s, {processor:.2f} s of a processor (goal: 5)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,314 @@
+"""Bundles: datasets as one plain tar, for a machine without a network; the same content gives the same bytes.
+
+First is `SHA256SUMS`, which `sha256sum -c` reads, then `bundle.json`, which says what follows: versions, indexes and
+files, each at its storage key. What is read back must be that very tar, byte for byte: who knows what is in a bundle
+knows each header of it, so nothing that a stranger's tar says is obeyed.
+"""
+
+import errno
+import json
+import os
+import tarfile
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
+
+from dataset_assets import files
+from dataset_assets.copying import (
+    Copied,
+    Parcel,
+    Piece,
+    Which,
+    dataset_names,
+    deliver,
+    gathered,
+    missing,
+    parcel,
+    workplace,
+)
+from dataset_assets.errors import (
+    DecodeError,
+    DigestMismatch,
+    IntegrityError,
+    NameNotAllowed,
+    NoSpace,
+    NotPrepared,
+    StoredFileDamaged,
+)
+from dataset_assets.index import canonical
+from dataset_assets.layout import place_of
+from dataset_assets.names import split_pin
+from dataset_assets.progress import report
+from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
+
+FORMAT = 1
+SUMS, MANIFEST = "SHA256SUMS", "bundle.json"
+LARGEST_LIST = 256 << 20
+"""How many bytes the list of what is in a bundle may have: it is read into memory."""
+
+
+class _Member(NamedTuple):
+    """An object in a bundle; a document has its data with it."""
+
+    key: str
+    size: int
+    sha256: str
+    data: bytes | None = None
+
+
+def bundle(
+    names: Iterable[str], storage: "str | Storage", into: BinaryIO, *, versions: Which = "current", raw: bool = False
+) -> list[str]:
+    """Write datasets, or without names all, as one tar to an open file, which may be a pipe; return what is in it.
+
+    `versions` and `raw` are as in `copy`. Each file is hashed as it is written; one that is damaged raises
+    `DigestMismatch`, and leaves a tar that ends early, which no `unbundle` takes.
+    """
+    store = open_storage(storage)
+    chosen = sorted({*names} or dataset_names(store))
+    if not chosen:
+        raise NotPrepared(f"There is nothing in {store.url}. Make something with: dataset-assets prepare NAME")
+    parcels = [parcel(name, store, versions, raw) for name in chosen]
+    members = [*_members(parcels)]
+    total, done, length = sum(member.size for member in members), 0, 0
+    for member in (*_lists(parcels, members, raw), *members):
+        length += _write(into, store, member)
+        done += member.size if member.key not in (SUMS, MANIFEST) else 0
+        report("bundle", done, total)
+    into.write(_end(length))
+    into.flush()
+    return [f"{one.dataset}@{digest}" for one in parcels for digest in one.versions]
+
+
+def unbundle(source: BinaryIO, into: "str | Storage") -> list[Copied]:
+    """Read a bundle from an open file, which may be a pipe, and store what is in it once all of it was verified.
+
+    Raises `DecodeError` for what is no bundle, or ends early, and `DigestMismatch`; then nothing was stored.
+    """
+    target = open_storage(into)
+    with workplace(target) as folder:
+        staged = LocalStorage(folder / "staged")
+        parcels = _unpacked(_Reader(source), staged)
+        return [deliver(one, target, partial(_linked, staged, folder)) for one in parcels]
+
+
+def _linked(staged: LocalStorage, folder: Path, piece: Piece) -> Path:
+    path = folder / piece.sha256
+    files.remove(path)
+    files.link(staged.root / piece.key, path)
+    return path
+
+
+# What is in a bundle, and in which order.
+
+
+def _members(parcels: list[Parcel]) -> Iterator[_Member]:
+    documents: dict[str, bytes] = {}
+    pieces: dict[str, Piece] = {}
+    for one in parcels:
+        documents |= {**one.documents, **one.indexes, **one.sources}
+        pieces |= one.pieces
+    for key, data in sorted(documents.items()):
+        yield _Member(key, len(data), sha256(data).hexdigest(), data)
+    for key, piece in sorted(pieces.items()):
+        yield _Member(key, piece.bytes, piece.sha256)
+
+
+def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_Member, _Member]:
+    datasets = [
+        # In order of their digests: when they were stored is not their content.
+        {"dataset": p.dataset, "versions": sorted(p.versions), "current": p.current, "pinned": p.pinned}
+        for p in parcels
+    ]
+    objects = [{"key": m.key, "bytes": m.size, "sha256": m.sha256} for m in members]
+    data = canonical({"bundle": FORMAT, "raw": raw, "datasets": datasets, "objects": objects})
+    manifest = _Member(MANIFEST, len(data), sha256(data).hexdigest(), data)
+    sums = _sums([manifest, *members])
+    return _Member(SUMS, len(sums), sha256(sums).hexdigest(), sums), manifest
+
+
+def _sums(members: Iterable[_Member]) -> bytes:
+    return "".join(f"{member.sha256}  {member.key}\n" for member in members).encode()
+
+
+def _write(into: BinaryIO, storage: Storage, member: _Member) -> int:
+    header, digest, count = _header(member.key, member.size), sha256(), 0
+    into.write(header)
+    for chunk in [member.data] if member.data is not None else _chunks(storage, member):
+        digest.update(chunk)
+        count += len(chunk)
+        into.write(chunk)
+    if count != member.size or digest.hexdigest() != member.sha256:
+        raise DigestMismatch(
+            f"{member.key} in {storage.url} has {count} bytes and sha256 {digest.hexdigest()}, not that of its name. "
+            "The bundle is of no use. Mend the file with: dataset-assets verify --repair"
+        )
+    into.write(_filling(count))
+    return len(header) + count + len(_filling(count))
+
+
+def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
+    try:
+        with storage.get(member.key) as file:
+            yield from files.chunks_of(file)
+    except FileNotFoundError as error:
+        raise StoredFileDamaged(
+            f"{member.key} is gone from {storage.url}. The bundle is of no use. Mend it with: dataset-assets verify "
+            "--repair"
+        ) from error
+
+
+def _header(key: str, size: int) -> bytes:
+    info = tarfile.TarInfo(key)
+    info.size = size
+    try:
+        return info.tobuf(tarfile.USTAR_FORMAT)
+    except ValueError:
+        # A name or a size that the old format cannot hold.
+        return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def _filling(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _end(length: int) -> bytes:
+    two = 2 * tarfile.BLOCKSIZE
+    return bytes(two + -(length + two) % tarfile.RECORDSIZE)
+
+
+# Reading one.
+
+
+class _Reader:
+    """Reads exactly what is expected."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.at = file, 0
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes. Raises `DecodeError` if there are fewer."""
+        data = bytearray()
+        while len(data) < count and (more := self.file.read(count - len(data))):
+            data += more
+        self.at += len(data)
+        if len(data) < count:
+            raise DecodeError(f"The bundle ends early, at byte {self.at}. Nothing was stored; transfer it again.")
+        return bytes(data)
+
+    def chunks(self, count: int) -> Iterator[bytes]:
+        """Yield so many bytes, and read what fills their last block."""
+        left = count
+        while left:
+            chunk = self.read(min(left, files.CHUNK))
+            left -= len(chunk)
+            yield chunk
+        self.expect(_filling(count), "the end of an object")
+
+    def expect(self, data: bytes, what: str) -> None:
+        """Raise `DecodeError` unless these bytes follow."""
+        at = self.at
+        if self.read(len(data)) != data:
+            raise _strange(f"at byte {at} is not {what}")
+
+    def end(self) -> None:
+        """Raise `DecodeError` unless the tar ends here, and nothing follows."""
+        self.expect(_end(self.at), "the end")
+        if self.file.read(1):
+            raise _strange(f"it goes on after its end, at byte {self.at}")
+
+
+def _strange(what: str) -> DecodeError:
+    return DecodeError(f"This is no bundle as dataset-assets writes it: {what}. Nothing was stored.")
+
+
+def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
+    """Stage a bundle, and return what it holds: no more and no less than what its versions name."""
+    sums, data = _listed(reader, SUMS), _listed(reader, MANIFEST)
+    raw, datasets, members = _manifest(data)
+    if sums != _sums([_Member(MANIFEST, len(data), sha256(data).hexdigest()), *members]):
+        raise DigestMismatch(f"{SUMS} and {MANIFEST} of the bundle contradict each other. Nothing was stored.")
+    _see_room(sum(member.size for member in members), staged.root.parent)
+    total, done = sum(member.size for member in members), 0
+    for member in members:
+        _stage(reader, staged, member)
+        done += member.size
+        report("bundle", done, total)
+    reader.end()
+    parcels = [gathered(staged, raw=raw, **dataset) for dataset in datasets]
+    named = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
+    if named != {member.key for member in members} or any(missing(one, staged) for one in parcels):
+        raise IntegrityError("The bundle does not hold just what its versions name. Nothing was stored.")
+    return parcels
+
+
+def _listed(reader: _Reader, name: str) -> bytes:
+    """Read one of the two lists."""
+    header = reader.read(tarfile.BLOCKSIZE)
+    try:
+        size = tarfile.TarInfo.frombuf(header, "utf-8", "strict").size
+    except (tarfile.HeaderError, UnicodeDecodeError) as error:
+        raise _strange(f"at byte {reader.at - len(header)} is not {name}") from error
+    if not 0 <= size <= LARGEST_LIST or header != _header(name, size):
+        raise _strange(f"at byte {reader.at - len(header)} is not {name}, of at most {LARGEST_LIST} bytes")
+    return b"".join(reader.chunks(size))
+
+
+def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member]]:
+    try:
+        found = json.loads(data)
+        if found.get("bundle") != FORMAT or data != canonical(found):
+            raise _strange(f"{MANIFEST} says {found.get('bundle')!r}; this release reads bundles of format {FORMAT}")
+        members = [_member(**one) for one in found["objects"]]
+        datasets = [_dataset(**one) for one in found["datasets"]]
+        raw = found["raw"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if isinstance(error, IntegrityError):
+            raise
+        raise _strange(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
+    if len({member.key for member in members}) != len(members) or raw not in (True, False):
+        raise _strange(f"{MANIFEST} names an object twice")
+    return raw, datasets, members
+
+
+def _member(key: str, bytes: int, sha256: str) -> _Member:
+    place = place_of(check_key(key))
+    if place is None or place.kind not in ("version", "index", "source", "stream", "raw"):
+        raise NameNotAllowed(f"{key} is nothing that a bundle holds.")
+    if type(bytes) is not int or bytes < 0 or not isinstance(sha256, str) or place.digest not in ("", sha256):
+        raise ValueError(key)
+    return _Member(key, bytes, sha256)
+
+
+def _dataset(dataset: str, versions: list[str], current: str | None, pinned: list[str]) -> dict[str, Any]:
+    for digest in versions:
+        split_pin(f"{dataset}@{digest}")
+    if not {*pinned, *([current] if current else [])} <= {*versions}:
+        raise ValueError(dataset)
+    return {"dataset": dataset, "versions": versions, "current": current, "pinned": pinned}
+
+
+def _stage(reader: _Reader, staged: LocalStorage, member: _Member) -> None:
+    reader.expect(_header(member.key, member.size), member.key)
+    path, digest = staged.root / member.key, sha256()
+    files.make_folder(path.parent)
+    with files.Written(path) as written:
+        for chunk in reader.chunks(member.size):
+            digest.update(chunk)
+            written.write(chunk)
+    if digest.hexdigest() != member.sha256:
+        raise DigestMismatch(
+            f"{member.key} in the bundle has sha256 {digest.hexdigest()}, not {member.sha256}. Nothing was stored; "
+            "transfer it again."
+        )
+
+
+def _see_room(needed: int, folder: Path) -> None:
+    info = os.statvfs(folder)
+    if needed > (free := info.f_bavail * info.f_frsize):
+        raise NoSpace(
+            errno.ENOSPC,
+            f"The bundle says that it holds {needed / 1e6:.0f} MB; {folder} has {free / 1e6:.0f} MB free. Nothing was "
+            "stored; free some, then run it again.",
+        )

@@ -1,0 +1,288 @@
+"""Copying datasets from one storage to another: verified on the way, only what is missing, the pointer last.
+
+It may be killed at any line and run again, and by several at once: what is named by its content is the same whoever
+stores it, and no version is there before all that it names.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
+
+from dataset_assets import files
+from dataset_assets.errors import DigestMismatch, IntegrityError, NotPrepared, StoredFileDamaged, UsageError
+from dataset_assets.index import (
+    SplitIndex,
+    index_key,
+    raw_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    stream_key,
+    version_key,
+)
+from dataset_assets.layout import contents, place_of
+from dataset_assets.leases import wait_for_collector
+from dataset_assets.names import split_pin, storage_key
+from dataset_assets.pins import pin, pins
+from dataset_assets.progress import report
+from dataset_assets.publishing import point_to, raw_record
+from dataset_assets.scratch import scratch_folder
+from dataset_assets.settings import settings
+from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+
+Which = Literal["current", "pinned", "all"]
+ATTEMPTS = 3
+
+
+class Piece(NamedTuple):
+    """A file of a stream, or a raw file: where it is, and what it must be."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass
+class Parcel:
+    """All that some versions of a dataset are made of."""
+
+    dataset: str
+    versions: tuple[str, ...]
+    current: str | None
+    pinned: tuple[str, ...]
+    pieces: dict[str, Piece] = field(default_factory=dict)
+    sources: dict[str, bytes] = field(default_factory=dict)
+    indexes: dict[str, bytes] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of its files."""
+        return sum(piece.bytes for piece in self.pieces.values())
+
+
+class Copied(NamedTuple):
+    """What was done for a dataset."""
+
+    dataset: str
+    versions: tuple[str, ...]
+    current: str | None
+    files: int
+    bytes: int
+    present: int
+
+
+Fetch = Callable[[Piece], Path]
+
+
+def copy(
+    name: str | None,
+    source: "str | Storage",
+    to: "str | Storage",
+    *,
+    versions: Which = "current",
+    raw: bool = False,
+) -> list[Copied]:
+    """Copy a dataset, or with None every one, to another storage, and make its current version current there.
+
+    `name@digest` copies that version and moves no pointer. `versions` may ask for the pinned ones too, or for all, and
+    `raw` for the retrieved files. Every file is hashed on the way. Raises `NotPrepared`, `DigestMismatch`,
+    `StoredFileDamaged`, and `Conflict` if somebody else released another version there meanwhile.
+    """
+    here, there = open_storage(source), open_storage(to)
+    if here.url == there.url:
+        raise UsageError(f"{here.url} is both where to copy from and where to. Name two storages.")
+    names = [name] if name else dataset_names(here)
+    with workplace(there) as folder:
+        return [_copied(parcel(one, here, versions, raw), here, there, folder) for one in names]
+
+
+def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path) -> Copied:
+    return deliver(wanted, target, lambda piece: fetched(source, piece, folder))
+
+
+def dataset_names(storage: Storage) -> list[str]:
+    """Return the names of the datasets that have versions in a storage."""
+    found, _ = contents(storage.list(""))
+    return [name for name, there in found.items() if there.of("version")]
+
+
+def parcel(name: str, storage: Storage, which: Which = "current", raw: bool = False) -> Parcel:
+    """Find all that the versions of a dataset are made of; nothing of it is read but the documents."""
+    if which not in get_args(Which):
+        raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
+    dataset, digest = split_pin(name)
+    current = None if digest else read_pointer(storage, dataset)[0]
+    pinned = [] if digest or which == "current" else pins(dataset, storage)
+    chosen = {one for one in (digest, current) if one} | {*pinned}
+    if which == "all" and not digest:
+        chosen |= _stored_versions(dataset, storage)
+    if not chosen:
+        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
+    # The oldest first: a collector there keeps those that were stored last.
+    ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
+    return gathered(storage, dataset, sorted(chosen, key=lambda one: (ages[one], one)), current, pinned, raw)
+
+
+def _modified(storage: Storage, key: str) -> float:
+    try:
+        return storage.stat(key).modified
+    except FileNotFoundError:
+        return 0.0
+
+
+def gathered(
+    storage: Storage, dataset: str, versions: Iterable[str], current: str | None, pinned: Iterable[str], raw: bool
+) -> Parcel:
+    """Return a parcel of these versions."""
+    found = Parcel(dataset, tuple(versions), current, tuple(pinned))
+    for one in found.versions:
+        _add_version(found, storage, one, raw)
+    return found
+
+
+def _stored_versions(dataset: str, storage: Storage) -> set[str]:
+    places = map(place_of, storage.list(storage_key(dataset, "versions")))
+    return {place.digest for place in places if place and place.kind == "version"}
+
+
+def _add_version(wanted: Parcel, storage: Storage, digest: str, raw: bool) -> None:
+    version = read_version(storage, wanted.dataset, digest)
+    for split, at in version.splits.items():
+        key = index_key(wanted.dataset, split, at)
+        if key not in wanted.indexes:
+            index = read_split_index(storage, wanted.dataset, split, at)
+            wanted.indexes[key] = _document(storage, key, at)
+            wanted.pieces |= {piece.key: piece for piece in pieces_of(index)}
+            if raw:
+                _add_raw(wanted, storage, index)
+    key = version_key(wanted.dataset, digest)
+    wanted.documents[key] = _document(storage, key, digest)
+
+
+def _add_raw(wanted: Parcel, storage: Storage, index: SplitIndex) -> None:
+    for used in index.sources:
+        key = raw_key(index.dataset, used.name, used.sha256)
+        # One that is derived again for each use is not stored.
+        if size_of(storage, key) is not None:
+            wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
+    for key in storage.list(storage_key(index.dataset, "raw")):
+        place = place_of(key)
+        if place and place.kind == "source" and (record := raw_record(storage, index.dataset, place.name)):
+            held = raw_key(index.dataset, place.name, record.sha256)
+            if size_of(storage, held) == record.bytes:
+                wanted.sources[key] = _read(storage, key)
+                wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
+
+
+def pieces_of(index: SplitIndex) -> Iterator[Piece]:
+    """Yield the files of a split's streams."""
+    for name, stream in index.streams.items():
+        for file in stream.files:
+            key = stream_key(index.dataset, index.split, name, file.sha256, stream.suffix)
+            yield Piece(key, file.bytes, file.sha256)
+
+
+def _document(storage: Storage, key: str, digest: str) -> bytes:
+    data = _read(storage, key)
+    if sha256(data).hexdigest() != digest:
+        raise DigestMismatch(f"{key} in {storage.url} was damaged while it was read. Look with: dataset-assets verify")
+    return data
+
+
+def _read(storage: Storage, key: str) -> bytes:
+    with storage.get(key) as file:
+        return file.read()
+
+
+@contextmanager
+def workplace(storage: Storage) -> Iterator[Path]:
+    """Give a scratch folder; for a local storage on its own filesystem, so that what is finished is only moved."""
+    root = storage.root / ".scratch" if isinstance(storage, LocalStorage) else settings().scratch
+    with scratch_folder(root) as folder:
+        yield folder
+
+
+def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
+    """Read a file into a folder, and hold it against its digest."""
+    path = folder / piece.sha256
+    path.unlink(missing_ok=True)
+    digest = sha256()
+    try:
+        with storage.get(piece.key) as file, files.Written(path) as written:
+            for chunk in files.chunks_of(file):
+                digest.update(chunk)
+                written.write(chunk)
+    except FileNotFoundError as error:
+        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece)}") from error
+    if (found := digest.hexdigest()) != piece.sha256:
+        raise DigestMismatch(f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece)}")
+    return path
+
+
+def _mend(piece: Piece) -> str:
+    place = place_of(piece.key)
+    return f"Mend it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
+
+
+def deliver(wanted: Parcel, target: Storage, fetch: Fetch) -> Copied:
+    """Store what is missing of a parcel: files, indexes, versions, and then move the pointer."""
+    _, expected = _pointer(target, wanted.dataset)
+    stored: set[str] = set()
+    for _ in range(ATTEMPTS):
+        lacking = missing(wanted, target)
+        _store(lacking, target, fetch, wanted)
+        stored |= {piece.key for piece in lacking}
+        _put_documents(target, wanted)
+        # A collector may have taken what it saw no version of; from here on it sees these.
+        wait_for_collector(target, wanted.dataset)
+        if not missing(wanted, target) and all(map(target.exists, wanted.indexes)):
+            break
+    else:
+        raise StoredFileDamaged(
+            f"{wanted.dataset} in {target.url} loses files as they are stored. Stop who removes them."
+        )
+    for digest in wanted.pinned:
+        pin(f"{wanted.dataset}@{digest}", target)
+    if wanted.current and _pointer(target, wanted.dataset)[0] != wanted.current:
+        point_to(target, wanted.dataset, wanted.current, expected)
+    done = sum(wanted.pieces[key].bytes for key in stored)
+    return Copied(wanted.dataset, wanted.versions, wanted.current, len(stored), done, len(wanted.pieces) - len(stored))
+
+
+def missing(wanted: Parcel, target: Storage) -> list[Piece]:
+    """Return the files that are not there with their sizes."""
+    return [piece for piece in wanted.pieces.values() if size_of(target, piece.key) != piece.bytes]
+
+
+def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parcel) -> None:
+    lacking = [*lacking]
+    total, done = sum(piece.bytes for piece in lacking), 0
+    for piece in lacking:
+        report(wanted.dataset, done, total)
+        path = fetch(piece)
+        target.put(piece.key, path)
+        path.unlink()
+        done += piece.bytes
+    if lacking:
+        report(wanted.dataset, done, total)
+
+
+def _put_documents(target: Storage, wanted: Parcel) -> None:
+    for key, data in wanted.sources.items():
+        # What is recorded there may be newer; it goes where this dataset's current version goes.
+        if wanted.current or not target.exists(key):
+            target.put(key, data)
+    for documents in (wanted.indexes, wanted.documents):
+        for key, data in documents.items():
+            target.put(key, data)
+
+
+def _pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None]:
+    try:
+        return read_pointer(storage, dataset)
+    except IntegrityError:
+        key = storage_key(dataset, "current.json")
+        return None, sha256(_read(storage, key)).hexdigest()

@@ -1,0 +1,338 @@
+"""The verbs that keep and move what is stored: verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor.
+
+What only one verb needs is imported inside it, so that `--help` and completion are quick.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
+
+import click
+
+from dataset_assets.errors import DatasetAssetsError, UsageError
+from dataset_assets.shell import (
+    State,
+    bars,
+    completed_name,
+    go_light,
+    json_option,
+    name_argument,
+    opened,
+    storage_option,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from dataset_assets.copying import Copied
+    from dataset_assets.verifying import Verified
+
+names_argument = click.argument("names", nargs=-1, shell_complete=completed_name)
+from_option = click.option("--from", "source", metavar="URL", help="The storage to copy from; default: the settings'.")
+versions_option = click.option(
+    "--versions",
+    type=click.Choice(["current", "pinned", "all"]),
+    default="current",
+    show_default=True,
+    help="Which versions: the current one, the pinned ones too, or all.",
+)
+raw_option = click.option("--raw", is_flag=True, help="With the files as they were retrieved.")
+SECONDS_A_DAY = 86_400
+
+
+@click.command()
+@verb
+@names_argument
+@storage_option
+@json_option
+@click.option("--repair", is_flag=True, help="Make again, or fetch, what is damaged.")
+@click.option("--from", "source", metavar="URL", help="With --repair: the storage to fetch from first.")
+def verify(
+    state: State, names: tuple[str, ...], storage: str | None, as_json: bool, repair: bool, source: str | None
+) -> None:
+    """Hash all that is stored of datasets and say what is damaged.
+
+    Of NAMES, or of all; name@digest for that version alone. With --repair what is damaged is made again as prepare does
+    it, or fetched from another storage; what takes its place has the digest of its name.
+    """
+    from dataset_assets import describing
+    from dataset_assets.storage import open_storage
+
+    if source and not repair:
+        raise UsageError("--from says where to repair from. Add --repair.")
+    store, other = opened(storage), open_storage(source) if source else None
+    report, codes = [], [0]
+    with _watched(state):
+        for name in names or tuple(describing.stored_names(store)):
+            row, code = _verified(name, store, repair, other)
+            report.append(row)
+            codes.append(code)
+            if not as_json:
+                _show_verified(state, row)
+    if as_json:
+        state.show_json(report)
+    sys.exit(max(codes))
+
+
+def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[str, Any], int]:
+    from dataset_assets import verifying
+    from dataset_assets.errors import IntegrityError
+
+    try:
+        found = verifying.verify(name, store)
+        if repair and found.damaged:
+            found = verifying.repair(found, store, source)
+    except DatasetAssetsError as error:
+        return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
+    return _row(found), IntegrityError.exit_code if found.left else 0
+
+
+def _row(found: "Verified") -> dict[str, Any]:
+    problem = " ".join(damage.problem for damage in found.left) or None
+    hint = "" if problem is None or "dataset-assets" in problem else f" Mend it with: {_mend(found.name)}"
+    damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in found.damaged]
+    row = {"name": found.name, "versions": found.versions, "files": found.files, "bytes": found.bytes}
+    return {**row, "problem": problem and problem + hint, "damaged": damaged}
+
+
+def _mend(name: str) -> str:
+    return f"dataset-assets verify --repair {name}"
+
+
+def _show_verified(state: State, row: dict[str, Any]) -> None:
+    mended = sum(damage["repaired"] is not None for damage in row["damaged"])
+    state.show(f"{row['name']:<34} {row['problem'] or (f'whole, {mended} repaired' if mended else 'whole')}")
+    for damage in row["damaged"]:
+        if damage["repaired"] or damage["reason"]:
+            state.say(f"  {damage['key']}: {damage['repaired'] or 'not repaired. ' + damage['reason']}")
+
+
+@click.command()
+@verb
+@click.argument("name", required=False, shell_complete=completed_name)
+@click.option("--all", "everything", is_flag=True, help="Copy every dataset.")
+@from_option
+@click.option("--to", "target", metavar="URL", help="The storage to copy to; default: the settings'.")
+@versions_option
+@raw_option
+@json_option
+def copy(
+    state: State,
+    name: str | None,
+    everything: bool,
+    source: str | None,
+    target: str | None,
+    versions: Any,
+    raw: bool,
+    as_json: bool,
+) -> None:
+    """Copy a dataset from one storage to another.
+
+    Every file is hashed on the way, and what is there already is left. name@digest copies that version, and does not
+    make it the current one. Run it again after an interruption: it goes on.
+    """
+    from dataset_assets import copying
+
+    if bool(name) == everything:
+        raise UsageError("Name one dataset, or write --all.")
+    if not (source or target):
+        raise UsageError("Say where to copy from, or where to: --from URL, --to URL, or both.")
+    with _watched(state):
+        done = copying.copy(name, opened(source), opened(target), versions=versions, raw=raw)
+    _show_copied(state, done, as_json)
+
+
+def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
+    from dataset_assets import showing
+
+    if as_json:
+        state.show_json([one._asdict() for one in done])
+        return
+    for one in done:
+        for digest in one.versions:
+            state.show(f"{one.dataset}@{digest}{'  current' if digest == one.current else ''}")
+        state.say(f"  {one.files} files, {showing.size(one.bytes)} copied; {one.present} were there")
+
+
+@click.command()
+@verb
+@names_argument
+@click.option("--into", "path", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=True,
+              help="The tar to write; - for stdout.")  # fmt: skip
+@versions_option
+@raw_option
+@storage_option
+def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw: bool, storage: str | None) -> None:
+    """Write datasets into one tar, for a machine without a network.
+
+    Those of NAMES, or all. The same content gives the same bytes. tar opens it, sha256sum -c SHA256SUMS checks it, and
+    the verb unbundle stores it.
+    """
+    from dataset_assets import bundling
+
+    store = opened(storage)
+    with _watched(state), _output(state, path) as file:
+        written = bundling.bundle(names, store, file, versions=versions, raw=raw)
+    for pinned in written:
+        state.say(pinned)
+
+
+@contextmanager
+def _output(state: State, path: Path) -> Iterator[BinaryIO]:
+    """Give a file that has its name once all of it is written, or stdout."""
+    if str(path) == "-":
+        if state.out.isatty():
+            raise UsageError("A bundle is nothing to look at. Send it to a file or a pipe.")
+        yield state.out.buffer
+        return
+    from dataset_assets import files
+
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with files.Written(part) as file:
+            yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed
+        files.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@click.command()
+@verb
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True))
+@storage_option
+@json_option
+def unbundle(state: State, path: Path, storage: str | None, as_json: bool) -> None:
+    """Store what is in a bundle; PATH is - for stdin.
+
+    Nothing is stored unless all of it was verified.
+    """
+    from dataset_assets import bundling
+
+    store = opened(storage)
+    with _watched(state):
+        if str(path) == "-":
+            done = bundling.unbundle(sys.stdin.buffer, store)
+        else:
+            with path.open("rb") as file:
+                done = bundling.unbundle(file, store)
+    _show_copied(state, done, as_json)
+
+
+@click.command()
+@verb
+@names_argument
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
+@storage_option
+@json_option
+def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None, as_json: bool) -> None:
+    """Remove what no kept version of datasets needs.
+
+    Kept are the current version, pinned ones, the newest few (setting keep_versions), and all that is younger than the
+    grace (setting grace_days).
+    """
+    from dataset_assets import collecting, scratch, showing
+    from dataset_assets.errors import IntegrityError
+    from dataset_assets.settings import settings
+    from dataset_assets.storage import open_storage
+
+    chosen = settings(storage=storage)
+    rule = {"keep_versions": chosen.keep_versions, "grace_seconds": chosen.grace_days * SECONDS_A_DAY}
+    with _watched(state):
+        found = collecting.collect(open_storage(chosen.storage), names, dry_run=dry_run, **rule)
+    if not dry_run:
+        scratch.sweep(chosen.scratch)
+    if as_json:
+        state.show_json([{**asdict(one), "dry_run": dry_run} for one in found])
+    for one in found if not as_json else []:
+        does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {showing.size(one.bytes)}"
+        state.show(f"{one.dataset:<34} {one.problem or f'{does}; versions kept: {len(one.kept)}'}")
+    freed = sum(one.bytes for one in found)
+    state.say(f"{showing.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
+    sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)
+
+
+@click.command()
+@verb
+@name_argument
+@storage_option
+def pin(state: State, name: str, storage: str | None) -> None:
+    """Keep a version, whatever its age.
+
+    NAME is that of a dataset, for its current version, or NAME@DIGEST.
+    """
+    go_light()
+    from dataset_assets import pins
+
+    pins.pin(name, opened(storage))
+    state.say(f"{name} is kept until: dataset-assets unpin {name}")
+
+
+@click.command()
+@verb
+@name_argument
+@storage_option
+def unpin(state: State, name: str, storage: str | None) -> None:
+    """Let a pinned version be collected when it is old."""
+    go_light()
+    from dataset_assets import pins
+
+    pins.unpin(name, opened(storage))
+    state.say(f"{name} is kept no longer than others.")
+
+
+@click.command()
+@verb
+@storage_option
+@json_option
+def du(state: State, storage: str | None, as_json: bool) -> None:
+    """Say how many bytes each dataset uses, and gc would free."""
+    go_light()
+    from dataset_assets import showing, usage
+    from dataset_assets.settings import settings
+    from dataset_assets.storage import open_storage
+
+    chosen = settings(storage=storage)
+    store = open_storage(chosen.storage)
+    found = usage.usage(store, keep_versions=chosen.keep_versions, grace_seconds=chosen.grace_days * SECONDS_A_DAY)
+    if as_json:
+        state.show_json([one.document() for one in found])
+    elif found:
+        state.show(showing.usage([one.document() for one in found]))
+    else:
+        state.say(f"There is nothing in {store.url}.")
+
+
+@click.command()
+@verb
+@storage_option
+@json_option
+def doctor(state: State, storage: str | None, as_json: bool) -> None:
+    """Look whether settings, storage and packages are in order.
+
+    Disks, clocks, plugins and left-overs too.
+
+    A probe is written to the storage, and removed. What is secret is not shown, so the output may be sent to others.
+    """
+    from dataset_assets import doctor as room
+
+    found = room.examine(storage)
+    if as_json:
+        state.show_json(room.document(found))
+    else:
+        state.show("\n".join(f"{one.state:<8} {one.what:<26} {one.says}" for one in found))
+    worst = [one for one in found if one.state != "ok"]
+    state.say(f"{len(worst)} of {len(found)} want a look" if worst else "all is in order")
+    sys.exit(room.exit_code(found))
+
+
+@contextmanager
+def _watched(state: State) -> Iterator[None]:
+    from dataset_assets.progress import watched_by
+
+    with bars(state) as progress, watched_by(progress):
+        yield
+
+
+VERBS = (verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor)

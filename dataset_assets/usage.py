@@ -1,0 +1,86 @@
+"""Usage: how many bytes a storage holds, of what, and how many of them a collector would free."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dataset_assets.collecting import collect
+from dataset_assets.copying import pieces_of
+from dataset_assets.errors import IntegrityError, NotFound
+from dataset_assets.index import read_pointer, read_split_index, read_version
+from dataset_assets.layout import Contents, contents
+from dataset_assets.storage import Storage, size_of
+
+
+@dataclass
+class VersionUsage:
+    """The files of a version: all their bytes, and those that no other version shares."""
+
+    version: str
+    current: bool
+    bytes: int = 0
+    own: int = 0
+    problem: str | None = None
+
+
+@dataclass
+class Usage:
+    """The bytes of a dataset. `shared` are those of streams that several versions name; `free` what gc would free."""
+
+    dataset: str
+    bytes: int = 0
+    streams: int = 0
+    raw: int = 0
+    documents: int = 0
+    shared: int = 0
+    free: int = 0
+    versions: list[VersionUsage] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+def usage(storage: Storage, *, keep_versions: int, grace_seconds: float) -> list[Usage]:
+    """Return what each dataset uses. The two settings say what a collector would free."""
+    found, _ = contents(storage.list(""))
+    plans = collect(storage, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
+    free = {plan.dataset: plan.bytes for plan in plans}
+    return [_of_dataset(there, storage, free.get(name, 0)) for name, there in sorted(found.items())]
+
+
+def _of_dataset(there: Contents, storage: Storage, free: int) -> Usage:
+    versions, named = _versions(there, storage)
+    # The indexes say the sizes of what they name: only of the rest each has to be asked for.
+    known = {key: size for files in named.values() for key, size in files.items()}
+    sizes = {place.key: known.get(place.key) or size_of(storage, place.key) or 0 for place in there.places}
+    found = Usage(there.dataset, bytes=sum(sizes.values()), free=free, versions=versions)
+    found.streams = sum(sizes[place.key] for place in there.of("stream"))
+    found.raw = sum(sizes[place.key] for place in there.of("raw"))
+    found.documents = found.bytes - found.streams - found.raw
+    for version in versions:
+        others = {key for digest, files in named.items() if digest != version.version for key in files}
+        version.own = sum(size for key, size in named[version.version].items() if key not in others)
+    often = {key for key in known if sum(key in files for files in named.values()) > 1}
+    found.shared = sum(known[key] for key in often)
+    return found
+
+
+def _versions(there: Contents, storage: Storage) -> tuple[list[VersionUsage], dict[str, dict[str, int]]]:
+    try:
+        current, _ = read_pointer(storage, there.dataset)
+    except IntegrityError:
+        current = None
+    versions: list[VersionUsage] = []
+    named: dict[str, dict[str, int]] = {}
+    for place in there.of("version"):
+        one = VersionUsage(place.digest, place.digest == current)
+        named[place.digest] = {}
+        try:
+            for split, digest in read_version(storage, there.dataset, place.digest).splits.items():
+                index = read_split_index(storage, there.dataset, split, digest)
+                named[place.digest] |= {piece.key: piece.bytes for piece in pieces_of(index)}
+        except (IntegrityError, NotFound) as error:
+            one.problem = str(error)
+        one.bytes = sum(named[place.digest].values())
+        versions.append(one)
+    return sorted(versions, key=lambda version: not version.current), named

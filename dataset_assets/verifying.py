@@ -1,0 +1,240 @@
+"""Verifying: hash all that is stored of a dataset, and on request make or fetch again what is damaged."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Callable, TypeVar
+
+from dataset_assets import files, registry
+from dataset_assets.cache import drop_damaged
+from dataset_assets.copying import Piece, fetched, pieces_of, workplace
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    IntegrityError,
+    NewerFormat,
+    NotFound,
+    NotPrepared,
+    StorageError,
+)
+from dataset_assets.index import (
+    index_key,
+    pointer_key,
+    read_pointer,
+    read_split_index,
+    read_version,
+    sha256_hex,
+    unsealed,
+    version_key,
+)
+from dataset_assets.layout import Contents, contents, place_of
+from dataset_assets.loading import open_version
+from dataset_assets.names import split_pin, storage_key
+from dataset_assets.preparing import prepare, restore_raw
+from dataset_assets.progress import report
+from dataset_assets.storage import Storage
+
+T = TypeVar("T")
+
+ROUNDS = 4
+
+# What is there and is not what it should be; that the storage itself fails is another thing.
+DAMAGED = (IntegrityError, NotFound, FileNotFoundError)
+
+
+@dataclass
+class Damage:
+    """One object that is not what it should be, and after a repair how it was repaired, or why not."""
+
+    key: str
+    problem: str
+    piece: Piece | None = None
+    repaired: str | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Verified:
+    """What was found of a dataset: its versions, how much was hashed, and what is damaged."""
+
+    name: str
+    versions: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+
+    @property
+    def left(self) -> list[Damage]:
+        """What is damaged still."""
+        return [damage for damage in self.damaged if damage.repaired is None]
+
+
+def verify(name: str, storage: Storage) -> Verified:
+    """Hash every file of all stored versions of a dataset, and its raw files; of `name@digest` that version's alone.
+
+    Raises `NotPrepared` if the dataset is not there.
+    """
+    return _Look(name, storage).verified()
+
+
+def repair(found: Verified, storage: Storage, source: Storage | None = None) -> Verified:
+    """Fetch what is damaged from another storage, or make it again as `prepare` does; say how each was repaired.
+
+    What takes the place of a damaged object has the digest of its name; a raw file stays as it is until then.
+    """
+    # What an index names is seen when the index is readable again.
+    for _ in range(ROUNDS):
+        left = found.left
+        how = f"fetched from {source.url}" if source else ""
+        fetched_keys = _fetch_all(left, storage, source) if source else set()
+        reason = _make(found.name, [damage for damage in left if damage.key not in fetched_keys], storage)
+        again = {damage.key: damage for damage in verify(found.name, storage).damaged}
+        for damage in left:
+            if damage.key in again:
+                damage.reason = reason
+            else:
+                damage.repaired = how if damage.key in fetched_keys else "made again"
+        known = {damage.key for damage in found.damaged}
+        fresh = [damage for key, damage in again.items() if key not in known]
+        found.damaged += fresh
+        if not fresh:
+            break
+    return found
+
+
+def _fetch_all(damaged: list[Damage], storage: Storage, source: Storage) -> set[str]:
+    """Fetch what another storage has; return the keys."""
+    done = set()
+    with workplace(storage) as folder:
+        for damage in damaged:
+            # What is not there, or damaged too, may still be made.
+            with suppress(*DAMAGED):
+                _fetch(damage, source, storage, folder)
+                done.add(damage.key)
+    return done
+
+
+def _fetch(damage: Damage, source: Storage, target: Storage, folder: Path) -> None:
+    place = place_of(damage.key)
+    if damage.piece:
+        target.put(damage.key, fetched(source, damage.piece, folder))
+    elif place and place.digest:
+        data = _read(source, damage.key)
+        if sha256_hex(data) != place.digest:
+            raise IntegrityError(f"{damage.key} is damaged in {source.url} too.")
+        target.put(damage.key, data)
+    else:
+        raise NotFound(f"{damage.key} is each storage's own.")
+
+
+def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
+    """Make what is damaged as `prepare` does; return why it could not."""
+    places = [place for damage in damaged if (place := place_of(damage.key))]
+    if not places:
+        return None
+    plain, _ = split_pin(name)
+    try:
+        definition = registry.find(plain)
+        # First, so that a stream goes only when there is what it is made of.
+        restore_raw(definition, {place.name for place in places if place.kind == "raw"}, storage=storage)
+        for key in {place.key for place in places} & _current_keys(plain, storage):
+            storage.delete(key)
+        prepare(definition, storage=storage)
+    except StorageError:
+        raise
+    except DatasetAssetsError as error:
+        return str(error)
+    return f"It is not of what {plain} is defined as now. Fetch it from another storage with --from URL."
+
+
+def _current_keys(name: str, storage: Storage) -> set[str]:
+    """Return the keys of the current version's files, which prepare makes again if they are not there."""
+    keys: set[str] = set()
+    with suppress(*DAMAGED):
+        version, _ = open_version(storage, name)
+        for split, digest in version.splits.items():
+            keys |= {piece.key for piece in pieces_of(read_split_index(storage, name, split, digest))}
+    return keys
+
+
+def _read(storage: Storage, key: str) -> bytes:
+    with storage.get(key) as file:
+        return file.read()
+
+
+class _Look:
+    """Looks at all of a dataset; a file that several versions name is hashed once."""
+
+    def __init__(self, name: str, storage: Storage) -> None:
+        self.dataset, self.pin = split_pin(name)
+        self.storage = storage
+        self.found = Verified(name)
+        self.pieces: dict[str, Piece] = {}
+
+    def verified(self) -> Verified:
+        there = contents(self.storage.list(storage_key(self.dataset)))[0].get(self.dataset, Contents(self.dataset))
+        for digest in [self.pin] if self.pin else self._versions(there):
+            self.found.versions.append(digest)
+            self._version(digest)
+        if not self.found.versions and not self.found.damaged:
+            raise NotPrepared(
+                f"{self.dataset} is not in {self.storage.url}. Make it with: dataset-assets prepare {self.dataset}"
+            )
+        if not self.pin:
+            self._raw(there)
+        self._hash()
+        return self.found
+
+    def _versions(self, there: Contents) -> list[str]:
+        current = self._seen(pointer_key(self.dataset), lambda: read_pointer(self.storage, self.dataset)[0])
+        return sorted({place.digest for place in there.of("version")} | ({current} if current else set()))
+
+    def _version(self, digest: str) -> None:
+        key = version_key(self.dataset, digest)
+        version = self._seen(key, lambda: read_version(self.storage, self.dataset, digest))
+        for split, at in version.splits.items() if version else ():
+            key = index_key(self.dataset, split, at)
+            index = self._seen(key, partial(read_split_index, self.storage, self.dataset, split, at))
+            if index:
+                self.pieces |= {piece.key: piece for piece in pieces_of(index)}
+
+    def _raw(self, there: Contents) -> None:
+        for place in there.of("raw"):
+            self.pieces[place.key] = Piece(place.key, self.storage.stat(place.key).bytes, place.digest)
+        for place in there.of("source"):
+            self._seen(place.key, partial(self._unsealed, place.key))
+
+    def _hash(self) -> None:
+        total, done = sum(piece.bytes for piece in self.pieces.values()), 0
+        for piece in self.pieces.values():
+            drop_damaged(self.storage, piece.sha256)
+            if problem := problem_of(piece, self.storage):
+                self.found.damaged.append(Damage(piece.key, problem, piece))
+            done += piece.bytes
+            report(self.dataset, done, total)
+        self.found.files, self.found.bytes = len(self.pieces), total
+
+    def _unsealed(self, key: str) -> object:
+        return unsealed(_read(self.storage, key), key, self.dataset)
+
+    def _seen(self, key: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except NewerFormat:
+            raise
+        except DAMAGED as error:
+            if not any(damage.key == key for damage in self.found.damaged):
+                self.found.damaged.append(Damage(key, str(error)))
+            return None
+
+
+def problem_of(piece: Piece, storage: Storage) -> str | None:
+    """Say what is wrong with a stored file."""
+    try:
+        with storage.get(piece.key) as file:
+            found = files.sha256_in(file)
+    except FileNotFoundError:
+        return f"{piece.key} is gone from {storage.url}."
+    if found == piece.sha256:
+        return None
+    return f"{piece.key} in {storage.url} has sha256 {found}, not that of its name."

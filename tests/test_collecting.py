@@ -1,0 +1,354 @@
+"""Collecting: what is kept stays whole, what is not goes, whoever reads and writes meanwhile."""
+
+import itertools
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from released import STEPS, FailsOnce, Released, check_names, everything
+from test_reliability import ended, in_child
+
+from dataset_assets import load, prepare
+from dataset_assets.collecting import collect
+from dataset_assets.copying import copy
+from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
+from dataset_assets.index import pointer_key
+from dataset_assets.layout import collector_key, contents
+from dataset_assets.leases import collecting, wait_for_collector
+from dataset_assets.pins import pin, pins, unpin
+from dataset_assets.storage import LocalStorage, Stat, Storage
+from dataset_assets.testing.faults import failing
+
+NOW = {"grace_seconds": 0, "lease_seconds": 0.8}
+OLD = 1_000_000.0
+
+
+@pytest.fixture
+def released(home: Path, fast_path: Path) -> Released:
+    return Released(fast_path)
+
+
+@pytest.fixture
+def store(home: Path, released: Released) -> LocalStorage:
+    return LocalStorage(home / "storage")
+
+
+@pytest.fixture
+def copied(store: LocalStorage, another: Storage) -> Storage:
+    """Both versions, and the raw files, in a storage of each kind."""
+    copy(None, store, another, versions="all", raw=True)
+    return another
+
+
+def versions(storage: Storage) -> set[str]:
+    found, _ = contents(storage.list(""))
+    return {place.digest for there in found.values() for place in there.of("version")}
+
+
+def test_the_current_version_stays_and_the_old_one_goes(copied: Storage, released: Released):
+    [done] = collect(copied, keep_versions=1, **NOW)
+    assert done.kept == [released.new] and done.problem is None
+    assert done.bytes > 0 and not any(map(copied.exists, done.removed))
+    assert versions(copied) == {released.new}
+    released.check(copied, may_be_absent=False)
+    [again] = collect(copied, keep_versions=1, **NOW)
+    assert again.removed == []
+
+
+def test_a_collected_version_is_not_found_and_the_error_says_so(copied: Storage, released: Released):
+    collect(copied, keep_versions=1, **NOW)
+    with pytest.raises(NotPrepared, match="it was collected, or never made there"):
+        load(f"{tiny.NAME}@{released.old}", storage=copied)
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(copied: Storage):
+    before = everything(copied)
+    [planned] = collect(copied, keep_versions=1, dry_run=True, **NOW)
+    assert everything(copied) == before
+    [done] = collect(copied, keep_versions=1, **NOW)
+    assert (planned.removed, planned.bytes) == (done.removed, done.bytes)
+    assert {*before} - {*everything(copied)} == {*done.removed}
+
+
+def test_the_last_few_stay(copied: Storage, released: Released):
+    collect(copied, keep_versions=2, **NOW)
+    assert versions(copied) == {released.old, released.new}
+
+
+def test_what_is_younger_than_the_grace_stays(copied: Storage):
+    before = everything(copied)
+    collect(copied, keep_versions=1, grace_seconds=3600)
+    assert everything(copied) == before
+
+
+def test_pinned_versions_stay_until_they_are_unpinned(copied: Storage, released: Released):
+    pinned = f"{tiny.NAME}@{released.old}"
+    pin(pinned, copied)
+    collect(copied, keep_versions=1, **NOW)
+    assert tiny.plain(load(pinned, storage=copied, verify="all")) == released.samples[released.old]
+    unpin(pinned, copied)
+    unpin(pinned, copied)
+    assert pins(tiny.NAME, copied) == []
+    collect(copied, keep_versions=1, **NOW)
+    assert versions(copied) == {released.new}
+    with pytest.raises(NotPrepared):
+        pin(pinned, copied)
+
+
+def test_age_is_by_the_stores_clock(store: LocalStorage, released: Released):
+    """What is old by it goes, what is young stays, wherever this machine's clock stands."""
+
+    class Behind(LocalStorage):
+        def stat(self, key: str) -> Stat:
+            found = super().stat(key)
+            return Stat(found.bytes, found.modified - OLD)
+
+    # By this machine's clock everything is twelve days old.
+    behind = Behind(store.root)
+    before = everything(store)
+    assert collect(behind, keep_versions=1, dry_run=True)[0].removed
+    collect(behind, keep_versions=1)
+    assert everything(store) == before
+
+
+def test_a_reader_keeps_the_version_that_it_opened(store: LocalStorage, released: Released):
+    views = load(f"{tiny.NAME}@{released.old}")
+    collect(store, keep_versions=1, **NOW)
+    assert tiny.plain(views) == released.samples[released.old]
+
+
+def test_a_reader_of_a_database_reads_on_or_is_told(copied: Storage, released: Released):
+    views = load(f"{tiny.NAME}@{released.old}", storage=copied)
+    collect(copied, keep_versions=1, **NOW)
+    try:
+        assert tiny.plain(views) == released.samples[released.old]
+    except DatasetAssetsError as error:
+        assert error.exit_code in (3, 4, 6)
+
+
+def test_what_a_killed_writer_left_goes_when_it_is_old(copied: Storage, released: Released):
+    stray = f"org/example/tiny/train/text/{'0' * 64}.arrow"
+    copied.put(stray, b"of a writer that was killed between data and index")
+    collect(copied, keep_versions=1, grace_seconds=3600)
+    assert copied.exists(stray)
+    collect(copied, keep_versions=1, **NOW)
+    assert not copied.exists(stray)
+
+
+def test_files_of_a_young_index_stay_though_they_are_old(store: LocalStorage, released: Released):
+    """A writer has stored its index, of files that were there for long, and not its version yet."""
+    for key in store.list(""):
+        os.utime(store.root / key, (0, 0))
+    index = next(key for key in store.list("") if "/index/" in key and key not in _current_keys(store))
+    os.utime(store.root / index)
+    store.delete(f"org/example/tiny/versions/{released.old}.json")
+    collect(store, keep_versions=1)
+    assert prepare(released.definitions[0])["train"].version == released.old
+    released.check(store, may_be_absent=False)
+
+
+def _current_keys(store: Storage) -> set[str]:
+    index = load(tiny.NAME, storage=store)
+    return {f"org/example/tiny/{split}/index/{view.origin.index}.json" for split, view in index.items()}  # type: ignore[attr-defined]
+
+
+def test_a_dataset_whose_current_version_cannot_be_read_is_left(copied: Storage, released: Released):
+    copied.put(pointer_key(tiny.NAME), b"damaged")
+    before = everything(copied)
+    [done] = collect(copied, keep_versions=1, **NOW)
+    assert done.problem and "prepare" in done.problem
+    assert everything(copied) == before
+
+
+def test_what_is_no_datasets_is_left(copied: Storage):
+    for key in ("README.md", "org/example/tiny/notes/x.txt", "meta/probe"):
+        copied.put(key, b"somebody's own")
+    collect(copied, keep_versions=1, **NOW)
+    assert all(map(copied.exists, ("README.md", "org/example/tiny/notes/x.txt", "meta/probe")))
+
+
+def test_names_that_are_not_there_are_an_error(another: Storage):
+    with pytest.raises(NotPrepared):
+        collect(another, ["org.example.tiny"])
+    assert collect(another) == []
+
+
+# Collectors and writers at once.
+
+
+def test_who_releases_what_a_collector_is_removing_waits_and_does_not_release_it(
+    store: LocalStorage, released: Released
+):
+    ended_with: list[BaseException | None] = []
+
+    def writer() -> None:
+        try:
+            prepare(released.definitions[0])
+            ended_with.append(None)
+        except DatasetAssetsError as error:
+            ended_with.append(error)
+
+    thread = threading.Thread(target=writer)
+
+    class Slow(LocalStorage):
+        def delete(self, key: str) -> None:
+            if not thread.ident:
+                # The writer finds the old version's indexes and files, which are about to be removed, and makes none.
+                thread.start()
+                thread.join(3)
+                assert thread.is_alive() and ended_with == []
+            super().delete(key)
+
+    collect(Slow(store.root), keep_versions=1, grace_seconds=0, lease_seconds=60)
+    thread.join()
+    [error] = ended_with
+    assert isinstance(error, (NotPrepared, StoredFileDamaged))
+    assert load(tiny.NAME, verify="all")["train"].version == released.new
+    assert prepare(released.definitions[0])["train"].version == released.old
+    released.check(store, may_be_absent=False)
+
+
+def test_a_second_collector_is_told_that_there_is_one(copied: Storage):
+    with collecting(copied, tiny.NAME, 60) as hold:
+        hold()
+        began = time.monotonic()
+
+        class Beating(FailsOnce):
+            def get(self, key: str):  # noqa: ANN202
+                if key == collector_key(tiny.NAME) and time.monotonic() - began > 0.2:
+                    copied.put(key, os.urandom(8))
+                return super().get(key)
+
+        with pytest.raises(Conflict, match="Another collector"):
+            collect(Beating(copied, 10**9, False), keep_versions=1, **NOW)
+
+
+def test_a_collector_that_lost_its_note_stops(copied: Storage):
+    with pytest.raises(Conflict), collecting(copied, tiny.NAME, 0.8) as hold:
+        copied.put(collector_key(tiny.NAME), b"another's")
+        time.sleep(0.3)
+        hold()
+    assert copied.exists(collector_key(tiny.NAME))
+
+
+def test_the_note_of_a_killed_collector_is_believed_for_a_while_only(store: LocalStorage):
+    def act() -> None:
+        with collecting(store, tiny.NAME, 0.5):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(act) == -signal.SIGKILL
+    began = time.monotonic()
+    wait_for_collector(store, tiny.NAME)
+    assert 0.4 < time.monotonic() - began < 10
+    collect(store, keep_versions=1, **NOW)
+    assert not store.exists(collector_key(tiny.NAME))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_after_a_kill_at_any_removal_all_that_is_kept_is_whole_and_a_second_run_ends_it(
+    store: LocalStorage, released: Released, fast_path: Path, step: int
+):
+    before = everything(store)
+    clean = LocalStorage(fast_path / "clean")
+    shutil.copytree(store.root, clean.root)
+    collect(clean, keep_versions=1, **NOW)
+    for n in itertools.count(1, step):
+        one = LocalStorage(fast_path / "one")
+        shutil.copytree(store.root, one.root)
+
+        def act(n: int = n, one: LocalStorage = one) -> None:
+            with failing(n, "kill"):
+                collect(one, keep_versions=1, **NOW)
+
+        died = in_child(act)
+        assert died in (0, -signal.SIGKILL)
+        assert tiny.plain(load(tiny.NAME, storage=one.root, verify="all")) == released.samples[released.new]
+        left = everything(one)
+        # Nothing that is left names what is gone.
+        copy_of_all = LocalStorage(fast_path / "copy")
+        copy(None, one, copy_of_all, versions="all")
+        assert {key: left[key] for key in left if key in before} == {key: before[key] for key in left if key in before}
+        collect(one, keep_versions=1, **NOW)
+        assert everything(one) == everything(clean)
+        shutil.rmtree(one.root)
+        shutil.rmtree(copy_of_all.root)
+        if died == 0:
+            break
+    assert n > 15
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_after_any_failing_call_all_that_is_kept_is_whole(copied: Storage, released: Released, after: bool, step: int):
+    whole = everything(copied)
+    for n in itertools.count(1, step):
+        for key in {*whole} - {*copied.list("")}:
+            copied.put(key, whole[key])
+        once = FailsOnce(copied, n, after)
+        try:
+            collect(once, keep_versions=1, **NOW)
+        except StorageError:
+            assert once.tripped
+        copied.delete(collector_key(tiny.NAME))
+        released.check(copied, may_be_absent=False)
+        if not once.tripped:
+            break
+    assert versions(copied) == {released.new}
+    assert n > 20
+
+
+def test_collectors_and_writers_at_once_never_leave_a_damaged_version(store: LocalStorage, released: Released):
+    """Without any grace, so that what writers store is taken from under them: they may fail, readers may not."""
+    until = time.monotonic() + 6
+
+    def collector() -> None:
+        while time.monotonic() < until:
+            collect(store, keep_versions=1, grace_seconds=0, lease_seconds=20)
+
+    def writer(k: int) -> None:
+        while time.monotonic() < until:
+            for definition in (released.definitions[k], released.definitions[1 - k]):
+                try:
+                    prepare(definition)
+                except DatasetAssetsError as error:
+                    assert error.exit_code in (3, 4, 6, 7), error
+
+    children = [in_child(collector, wait=False), *(in_child(lambda k=k: writer(k), wait=False) for k in (0, 1))]
+    seen = 0
+    while time.monotonic() < until:
+        try:
+            views = load(tiny.NAME)
+            assert tiny.plain(views) == released.samples[str(views["train"].version)]
+            seen += 1
+        except DatasetAssetsError as error:
+            # Between the pointer and the files somebody collected the version; it was current a moment ago.
+            assert error.exit_code in (3, 4)
+    assert [ended(child) for child in children] == [0, 0, 0]
+    assert seen > 5
+    released.check(store, may_be_absent=False)
+    assert prepare(released.definitions[0])["train"].version == released.old
+    released.check(store, may_be_absent=False)
+    check_names(store)
+
+
+def test_it_works_on_servers(store: LocalStorage, remote: Storage, released: Released):
+    copy(None, store, remote, versions="all", raw=True)
+    [done] = collect(remote, keep_versions=1, grace_seconds=0)
+    assert done.kept == [released.new] and done.removed
+    assert tiny.plain(load(tiny.NAME, storage=remote, verify="all")) == released.samples[released.new]
+    collect(remote, keep_versions=1, grace_seconds=3600)
+
+
+def test_two_thousand_objects_take_less_than_a_second_of_a_processor(store: LocalStorage):
+    folder = store.root / "org/example/tiny/train/text"
+    for i in range(2_000):
+        (folder / f"{i:064x}.arrow").write_bytes(b"")
+    began = time.process_time()
+    [done] = collect(store, keep_versions=1, grace_seconds=0)
+    assert len(done.removed) > 2_000
+    assert time.process_time() - began < 1
