@@ -1,6 +1,7 @@
 # Everything runs in .venv, made with the python3 on PATH; another: make venv PYTHON=python3.13
 PYTHON ?= python3
 PORT ?= 3000
+AZURITE = 3.35.0
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # The demo keeps all it makes in this folder, and the UI looks there; both may be set from outside.
@@ -8,10 +9,10 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint docs demo ui bench clean
+.PHONY: help venv test lint docs demo demo-crash ui bench clean
 
 help:  ## Show this
-	@sed -n 's/^\([a-z]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of constraints.txt
 
@@ -21,7 +22,17 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-test: .venv/.made  ## Run all tests but the soak ones
+# The server of the Azure tests, which are left out without npm.
+.venv/azurite/$(AZURITE): | .venv/.made
+	if command -v npm; then npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@$(AZURITE) && touch $@; fi
+
+# The tests press the buttons of the web UI in a browser; where it cannot be installed they say so and are skipped.
+.venv/.browser: | .venv/.made
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	  || echo "Without Chromium the tests of the web UI's pages are skipped."
+	@touch $@
+
+test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
 	.venv/bin/python -m pytest -n 2
 
 lint: .venv/.made  ## Run ruff and mypy
@@ -34,6 +45,9 @@ docs: .venv/.made  ## Build the documentation into build/docs; a warning is an e
 demo: .venv/.made  ## Materialise three real datasets, train on one, print what it gave
 	.venv/bin/python examples/demo.py
 
+demo-crash: .venv/.made  ## Kill a training run, change its data upstream, go on at the exact next sample
+	.venv/bin/python examples/demo_crash.py
+
 ui: .venv/.made  ## Show the assets in Dagster's web UI, on PORT (3000)
 	@mkdir -p "$$DAGSTER_HOME"
 	@# Its processes would otherwise race to make the tables of a new instance.
@@ -41,7 +55,7 @@ ui: .venv/.made  ## Show the assets in Dagster's web UI, on PORT (3000)
 	.venv/bin/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 bench: .venv/.made  ## Run the benchmarks
-	set -e; for script in benchmarks/*.py; do .venv/bin/python $$script; done
+	set -e; for script in benchmarks/*.py benchmarks/peers; do .venv/bin/python $$script; done
 
 clean:  ## Remove .venv, caches and builds; no data
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -60,6 +60,9 @@ def materialize() -> bool:
 
 
 def main() -> int:
+    from dataset_assets.settings import settings
+    from dataset_assets.storage import open_storage
+
     began, before = time.perf_counter(), stored()
     HISTORY.mkdir(parents=True, exist_ok=True)
     if not materialize():
@@ -73,7 +76,7 @@ def main() -> int:
     sys.stdout.flush()
     picture = HOME / "digits.png"
     trained = subprocess.run([sys.executable, ROOT / "examples" / "train.py", NAMES[0], "--picture", picture])
-    storage = (HOME / "storage").as_uri()
+    storage = open_storage(settings().storage).url
     print(f"\n{time.perf_counter() - began:.0f} s. From any directory:")
     line = f'from dataset_assets import load; print(load("{NAMES[0]}", storage="{storage}"))'
     print(f"  {sys.executable} -c {shlex.quote(line)}")

@@ -116,6 +116,18 @@ def test_both_engines_make_the_same_bytes(line: CommandLine) -> None:
     assert [*(line.home / "dagster" / "history" / "runs").glob("*.db")]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_refresh_takes_what_the_source_has_now(
+    engine: list[str], line: CommandLine, server: FaultyServer, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: server.files.update({"/table.csv": TABLE}))
+    first = line.json("prepare", "org.example.web.fine", *engine)
+    server.files["/table.csv"] = TABLE[: -len(TABLE.splitlines(keepends=True)[-1])]
+    assert line.json("prepare", "org.example.web.fine", *engine)["version"] == first["version"]
+    again = line.json("prepare", "org.example.web.fine", "--refresh", *engine)
+    assert again["version"] != first["version"] and again["samples"] == first["samples"] - 1
+
+
 def test_quiet_says_nothing_and_verbose_says_more(line: CommandLine) -> None:
     quiet = line.run("prepare", "org.example.web.missing", "--direct", "-q", code=5)
     assert len(quiet.stderr.splitlines()) == 1
@@ -234,6 +246,27 @@ def test_the_reader_of_a_pipe_may_leave(shipped: CommandLine) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(30) == 0
+
+
+def test_an_output_that_cannot_be_written_is_said(shipped: CommandLine) -> None:
+    command = [*COMMAND, "search", "digits"]
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=shipped.environment)
+    assert found.returncode == 6 and len(found.stderr.splitlines()) == 1 and "cannot be written" in found.stderr
+    closed = ["bash", "-c", '"$@" >&-', "bash", *command]
+    found = subprocess.run(closed, capture_output=True, text=True, env=shipped.environment)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+def test_a_terminal_without_a_letter_gets_its_escape(shipped: CommandLine) -> None:
+    text = (
+        "from dataset_assets import Dataset, Split, Text\n"
+        "words = Dataset('org.umlaut.words', 'W\\u00f6rter.', {'word': Text()}, {'all': Split(lambda: iter(()))})\n"
+    )
+    shipped.install("umlaut", {"umlaut": text}, datasets={"org.umlaut": "umlaut"})
+    assert "Wörter." in shipped.run("info", "org.umlaut.words", PYTHONIOENCODING="utf-8").stdout
+    assert r"W\xf6rter." in shipped.run("info", "org.umlaut.words", PYTHONIOENCODING="ascii").stdout
+    assert shipped.json("info", "org.umlaut.words")["summary"] == "Wörter."
 
 
 @pytest.mark.parametrize("engine", ENGINES)

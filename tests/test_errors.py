@@ -80,3 +80,5 @@ def test_the_nearest_is_one_of_those_there_are(name, candidates):
 def test_of_many_candidates_some_are_listed():
     assert nearest("zz", [f"a{i}" for i in range(99)]).endswith("a11, ....")
     assert nearest("zz", []) == " There are none."
+    assert nearest("zz", ["a"], listed=False) == ""
+    assert nearest("ab", ["abc"], listed=False) == " Did you mean 'abc'?"

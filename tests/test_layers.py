@@ -10,14 +10,20 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
 
 FLOORS = {
-    7: ["cli", "shell", "__main__", "testing"],
-    6: ["orchestration"],
-    5: ["preparing", "inputs", "making", "gathering", "publishing", "describing", "scaffolding", "showing"],
+    7: ["cli", "keeping", "shell", "__main__", "testing"],
+    6: ["orchestration", "verifying", "doctor"],
+    5: [
+        "collecting", "copying", "bundling", "usage", "preparing", "inputs", "making", "gathering", "publishing",
+        "describing", "scaffolding", "showing",
+    ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
-    3: ["definition", "recipe", "index"],
-    2: ["formats", "storage", "settings", "scratch"],
-    1: ["names", "errors", "samples", "orders", "decoding", "files", "plugins", "pool", "progress"],
-}
+    3: ["definition", "recipe", "index", "layout", "leases", "pins"],
+    2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
+    1: [
+        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "plugins", "pool",
+        "paging", "progress",
+    ],
+}  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 READING = ("loading", "loader", "views")
 MAKING = ("definition", "recipe", "registry", "datasets", "inputs", "making", "publishing", "preparing", "retrieval")

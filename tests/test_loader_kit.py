@@ -1,0 +1,203 @@
+"""The kit for loaders: ours passes with every operator, others can take it, and wrong ones are found out."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from dataset_assets.loader import Buckets, Budget, Loader
+from dataset_assets.testing.loaders import LoaderTests, failures
+from dataset_assets.views import View, view_of
+
+SEED = 5
+
+
+def numbered(n: int) -> View:
+    """Return rows with their number, and texts and arrays of lengths that differ."""
+    lengths = [(7 * i) % 11 for i in range(n)]
+    return view_of(
+        i=np.arange(n), x=np.arange(2 * n).reshape(n, 2), tokens=[np.full(k, i) for i, k in enumerate(lengths)]
+    )
+
+
+class TestOurs(LoaderTests):
+    """Plain batches."""
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        return Loader(numbered(samples), batch_size, shuffle=True, seed=SEED, **{"threads": 0, **changes})
+
+    def rows(self, batch: Any) -> list[int]:
+        return batch["i"].tolist()
+
+
+class TestBucketed(TestOurs):
+    """Buckets with a run of their own go on under any change; that of the steps does not."""
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        bucket = Buckets("tokens", window=9, run=2)
+        return Loader(
+            numbered(samples), batch_size, shuffle=True, seed=SEED, bucket=bucket, **{"threads": 0, **changes}
+        )
+
+
+class TestBucketedByStep(TestOurs):
+    exact = frozenset({"process", "threads"})
+    refused: ClassVar = {"ranks": "bucket", "batch_size": "bucket"}
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        bucket = Buckets("tokens", window=12)
+        return Loader(
+            numbered(samples), batch_size, shuffle=True, seed=SEED, bucket=bucket, **{"threads": 0, **changes}
+        )
+
+
+class TestBudgeted(TestOurs):
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        budget = Budget(10 + batch_size, "tokens")
+        return Loader(numbered(samples), budget, shuffle=True, seed=SEED, **{"threads": 0, **changes})
+
+
+# Others' loaders
+
+
+class PlainLoop:
+    """A loader as one writes it in an afternoon: a permutation for each epoch, and where it is."""
+
+    def __init__(self, n: int, batch_size: int) -> None:
+        self.n, self.batch_size, self.epoch, self.at = n, batch_size, 0, 0
+
+    def order(self) -> Any:
+        return np.random.default_rng([SEED, self.epoch]).permutation(self.n)
+
+    def __iter__(self) -> Any:
+        order = self.order()
+        while self.at < self.n:
+            lo, self.at = self.at, self.at + self.batch_size
+            yield order[lo : self.at]
+        self.epoch, self.at = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "at": self.at}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.at = state["epoch"], state["at"]
+
+
+class PlainLoopTests(LoaderTests):
+    exact = frozenset({"process"})
+    kind: ClassVar[type[PlainLoop]] = PlainLoop
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> PlainLoop:
+        return self.kind(samples, batch_size)
+
+    def rows(self, batch: Any) -> list[int]:
+        return batch.tolist()
+
+
+class TestPlainLoop(PlainLoopTests):
+    """One of numpy and a loop: its author subclasses the suite."""
+
+
+class OneTooFar(PlainLoop):
+    """Leaves out a sample after a resume."""
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        super().load_state_dict({**state, "at": state["at"] + 1})
+
+
+class TakenLate(PlainLoop):
+    """Says where it has read to, which is a batch more than it has given."""
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "at": self.at + self.batch_size if self.at else 0}
+
+
+class Reshuffled(PlainLoop):
+    """Shuffles anew at each resume."""
+
+    turn = 0
+
+    def order(self) -> Any:
+        return np.random.default_rng([SEED, self.epoch, self.turn]).permutation(self.n)
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        super().load_state_dict(state)
+        Reshuffled.turn += 1
+
+
+class DropsTheTail(PlainLoop):
+    """Leaves out the last, shorter batch."""
+
+    def __iter__(self) -> Any:
+        return (batch for batch in super().__iter__() if len(batch) == self.batch_size)
+
+
+class DropsTheTailAfterResume(PlainLoop):
+    resumed = False
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        super().load_state_dict(state)
+        self.resumed = True
+
+    def __iter__(self) -> Any:
+        return (batch for batch in super().__iter__() if len(batch) == self.batch_size or not self.resumed)
+
+
+class Disturbed(PlainLoop):
+    """Moves when it is asked where it is."""
+
+    def state_dict(self) -> dict[str, int]:
+        state = super().state_dict()
+        self.at += self.at > 0
+        return state
+
+
+class OneOrder(PlainLoop):
+    """Gives every epoch the same order."""
+
+    def order(self) -> Any:
+        return np.random.default_rng(SEED).permutation(self.n)
+
+
+class NoJson(PlainLoop):
+    def state_dict(self) -> Any:
+        return {"epoch": self.epoch, "at": self.at, "order": self.order()}
+
+
+class RowOfItsOwn(Loader):
+    """Counts its own samples, as if there were no other ranks."""
+
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        return {**state, "consumed": state["consumed"] // self.plan.world}
+
+
+WRONG = [OneTooFar, TakenLate, Reshuffled, DropsTheTail, DropsTheTailAfterResume, Disturbed, OneOrder, NoJson]
+
+
+@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
+def test_a_wrong_loader_is_found_out(kind: type[PlainLoop]) -> None:
+    suite = type("Suite", (PlainLoopTests,), {"kind": kind, "exact": frozenset()})
+    assert failures(suite)
+
+
+def test_a_loader_that_counts_for_its_own_rank_is_found_out() -> None:
+    class Suite(TestOurs):
+        exact = frozenset({"ranks"})
+
+        def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+            return RowOfItsOwn(numbered(samples), batch_size, shuffle=True, seed=SEED, threads=0, **changes)
+
+    assert [name.partition(":")[0] for name in failures(Suite)] == ["test_it_goes_on_with_other_ranks"]
+
+
+def test_the_right_ones_are_not() -> None:
+    assert failures(type("Suite", (PlainLoopTests,), {"exact": frozenset()})) == []
+
+
+def test_a_promise_to_refuse_is_held_against_the_loader() -> None:
+    class Suite(TestOurs):
+        exact = frozenset()
+        refused: ClassVar = {"batch_size": "batch_size"}
+
+    assert [name.partition(":")[0] for name in failures(Suite)] == ["test_what_is_not_exact_is_refused_by_name"]

@@ -1,0 +1,303 @@
+"""Databases: the shared suite on a SQLite file and on a PostgreSQL server, and what only a database does wrong."""
+
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from servers import SECRET, Place
+
+from dataset_assets.errors import NoSpace, StorageError, UsageError
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.opened import WHOLE, Changed
+from dataset_assets.storage.sqlite import SqliteStorage
+from dataset_assets.testing.storage import VERBS, StorageTests, content, sha256, some_bytes, storage_state_machine
+
+SETTINGS = settings(max_examples=8, stateful_step_count=20, deadline=None)
+LARGE = some_bytes(3 * WHOLE + 5)
+numbers = itertools.count()
+
+
+@pytest.fixture
+def lite(fast_path: Path) -> SqliteStorage:
+    return SqliteStorage(fast_path / "store.db")
+
+
+@pytest.fixture
+def pg(postgres: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in postgres.environment.items():
+        monkeypatch.setenv(name, value)
+    return postgres
+
+
+@pytest.fixture(params=["lite", "pg"])
+def either(request: pytest.FixtureRequest) -> Storage:
+    found = request.getfixturevalue(request.param)
+    return open_storage(fresh(found)) if isinstance(found, Place) else found
+
+
+def fresh(place: Place) -> str:
+    """Return the URL of an empty storage."""
+    return f"{place.url}?schema=s{os.getpid()}_{next(numbers)}"
+
+
+class TestSqlite(StorageTests):
+    @pytest.fixture
+    def storage(self, lite: SqliteStorage) -> Storage:
+        return lite
+
+
+class TestPostgres(StorageTests):
+    @pytest.fixture
+    def storage(self, pg: Place) -> Storage:
+        return open_storage(fresh(pg))
+
+
+def test_sqlite_agrees_with_a_dict(fast_path: Path) -> None:
+    machine = storage_state_machine(lambda: SqliteStorage(Path(tempfile.mkdtemp(dir=fast_path), "store.db")))
+    run_state_machine_as_test(machine, settings=SETTINGS)
+
+
+def test_postgres_agrees_with_a_dict(pg: Place) -> None:
+    run_state_machine_as_test(storage_state_machine(lambda: open_storage(fresh(pg))), settings=SETTINGS)
+
+
+# Reading.
+
+
+def test_who_reads_a_large_object_goes_on_if_the_same_is_stored_again(either: Storage) -> None:
+    either.put("a", LARGE)
+    with either.get("a") as file:
+        start = file.read(WHOLE)
+        either.put("a", LARGE)
+        assert start + file.read() == LARGE
+
+
+@pytest.mark.parametrize("then", ["another", "nothing"])
+def test_a_large_object_that_is_replaced_meanwhile_is_never_two_contents_in_one(either: Storage, then: str) -> None:
+    either.put("a", LARGE)
+    with either.get("a") as file:
+        file.read(WHOLE)
+        either.put("a", LARGE[::-1]) if then == "another" else either.delete("a")
+        with pytest.raises(Changed, match="was replaced while it was read. Open it again"):
+            file.read()
+
+
+def test_reading_makes_nothing(lite: SqliteStorage, pg: Place) -> None:
+    import psycopg2
+
+    for verb in ("exists", "list", "delete"):
+        VERBS[verb](lite, "a")
+        VERBS[verb](open_storage(f"{pg.url}?schema=never"), "a")
+    assert not lite.path.exists()
+    port = pg.url.rpartition(":")[2].partition("/")[0]
+    connection = psycopg2.connect(host="127.0.0.1", port=port, user="tests", dbname="postgres")
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'never'")
+        assert cursor.fetchone() == (0,)
+    connection.close()
+
+
+# Faults.
+
+WRITER = """
+import os, signal, sys
+from dataset_assets.storage import open_storage
+storage = open_storage({url!r})
+write = type(storage)._write_blob
+def stop_then_write(self, cursor, chunks):
+    blob = write(self, cursor, chunks)
+    os.kill(os.getpid(), signal.SIGKILL)
+type(storage)._write_blob = stop_then_write
+storage.put("a", b"new" * 1000000)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_what_was_there(either: Storage) -> None:
+    either.put("a", b"old")
+    code = WRITER.format(url=either.url)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert content(either, "a") == b"old"
+    assert either.swap("a", b"new", sha256(b"old"))
+    assert content(either, "a") == b"new" and list(either.list("")) == ["a"]
+
+
+def test_a_source_that_fails_half_way_leaves_what_was_there(either: Storage, tmp_path: Path) -> None:
+    either.put("a", b"old")
+    with pytest.raises(OSError):
+        either.put("a", Path("/proc/self/mem"))
+    assert content(either, "a") == b"old"
+
+
+def test_a_damaged_small_object_may_still_be_swapped(lite: SqliteStorage) -> None:
+    lite.put("current.json", b"right")
+    with sqlite3.connect(lite.path) as connection:
+        connection.execute("UPDATE chunks SET data = ?", (b"wrong",))
+    assert content(lite, "current.json") == b"wrong"
+    assert lite.swap("current.json", b"mended", sha256(b"wrong"))
+    assert content(lite, "current.json") == b"mended"
+
+
+def test_B1_a_database_that_is_locked_on_and_on_is_an_error_that_names_it(lite: SqliteStorage) -> None:
+    lite.put("a", b"x")
+    hasty = SqliteStorage(lite.path, lock_seconds=0.1)
+    holder = sqlite3.connect(lite.path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="store.db is locked by another process"):
+        hasty.put("a", b"y")
+    assert content(hasty, "a") == b"x"
+    holder.close()
+    hasty.put("a", b"y")
+
+
+def test_a_database_that_is_full_is_said(lite: SqliteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    lite.put("a", b"x")
+    full = OneMegabyte(lite.path)
+    with pytest.raises(NoSpace, match="No space left"):
+        full.put("a", some_bytes(3_000_000))
+    assert content(full, "a") == b"x"
+
+
+class OneMegabyte(SqliteStorage):
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        connection = super()._connected(mode)
+        connection.execute("PRAGMA max_page_count = 256")
+        return connection
+
+
+def test_what_is_no_database_is_said(fast_path: Path) -> None:
+    (fast_path / "store.db").write_bytes(b"no database" * 1000)
+    for verb in VERBS:
+        with pytest.raises(StorageError, match="file is not a database"):
+            VERBS[verb](SqliteStorage(fast_path / "store.db"), "a")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_server_that_is_not_there_is_said_in_bounded_time(verb: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match="127.0.0.1:9/database failed: .*Connection refused"):
+        VERBS[verb](open_storage("postgresql://me@127.0.0.1:9/database"), "a")
+    assert time.monotonic() - begun < 15
+
+
+def test_a_connection_that_the_server_closed_is_made_anew(pg: Place) -> None:
+    import psycopg2
+
+    storage = open_storage(fresh(pg))
+    storage.put("a", b"x")
+    port = pg.url.rpartition(":")[2].partition("/")[0]
+    connection = psycopg2.connect(host="127.0.0.1", port=port, user="tests", dbname="postgres")
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    connection.close()
+    assert content(storage, "a") == b"x"
+
+
+def test_large_objects_do_not_pile_up(pg: Place) -> None:
+    import psycopg2
+
+    port = pg.url.rpartition(":")[2].partition("/")[0]
+    storage = open_storage(fresh(pg))
+    connection = psycopg2.connect(host="127.0.0.1", port=port, user="tests", dbname="postgres")
+    counts = []
+    for _ in range(3):
+        storage.put("a", b"x")
+        storage.swap("a", b"y", sha256(b"x"))
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
+            counts.append(cursor.fetchone())
+    connection.close()
+    assert len(set(counts)) == 1
+
+
+# URLs and passwords.
+
+
+@pytest.mark.parametrize("name", ["plain.db", "with space.db", "50%.db", "%20.db", "a?b#c.db", "ünï.db", "\udcff.db"])
+def test_the_url_of_any_file_opens_it_again(fast_path: Path, name: str) -> None:
+    storage = SqliteStorage(fast_path / name)
+    storage.put("a", b"x")
+    assert content(open_storage(storage.url), "a") == b"x"
+    assert [path.name for path in fast_path.iterdir()] == [name]
+
+
+def test_a_path_may_start_at_the_working_folder(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fast_path)
+    assert open_storage("sqlite:///store.db").url == f"sqlite:///{fast_path}/store.db"
+
+
+@pytest.mark.parametrize(
+    "url, says",
+    [
+        ("sqlite://host/a.db", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///a.db?mode=ro", "names no file"),
+        ("postgresql://me:pa55word@host", "is like postgresql"),
+        ("postgresql://me:pa55/word@host/database", "port of a postgresql URL is no number"),
+        ("postgresql://me@host/database?password=pa55word", "nothing of 'password'"),
+        ("postgresql://me@host/database?schema=a-pa55word", "A schema is a name"),
+        ("mongodb://me:pa55word@host", "is like mongodb"),
+        ("mongodb://me@host/database?authMechanismProperties=pa55word", "nothing of 'authMechanismProperties'"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_without_what_may_be_secret(url: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_storage(url)
+    assert says in str(caught.value)
+    assert "pa55word" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_password_in_the_url_opens_it_and_is_not_shown(postgres: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    url = fresh(postgres).replace("tests@", f"tests:{SECRET}@")
+    storage = open_storage(url)
+    storage.put("a", b"x")
+    assert storage.url == url.replace(f":{SECRET}", "")
+    assert SECRET not in f"{storage} {storage!r} {vars(storage)}" and SECRET.encode() not in pickle.dumps(storage)
+    with pytest.raises(StorageError, match="no password supplied. Set PGPASSWORD") as caught:
+        pickle.loads(pickle.dumps(storage)).get("a")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
+    postgres: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "wrong-pa55word")
+    for verb in VERBS:
+        with pytest.raises(StorageError, match='authentication failed for user "tests".* Set PGPASSWORD') as caught:
+            VERBS[verb](open_storage(postgres.url), "a")
+        assert "wrong-pa55word" not in "".join(traceback.format_exception(caught.value))
+
+
+# Processes.
+
+
+def read_there(storage: Storage, results: Any) -> None:
+    results.put(content(storage, "a"))
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_another_process_opens_connections_of_its_own(either: Storage, way: str) -> None:
+    either.put("a", b"x")
+    context: Any = multiprocessing.get_context(way)
+    results = context.SimpleQueue()
+    children = [context.Process(target=read_there, args=(either, results)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(30)
+        assert child.exitcode == 0
+    assert [results.get(), results.get()] == [b"x", b"x"]
+    assert content(either, "a") == b"x"
