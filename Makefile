@@ -22,9 +22,10 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# The server of the Azure tests, which are left out without npm.
+# The server of the Azure tests; tried again at the next run where it could not be installed.
 .venv/azurite/$(AZURITE): | .venv/.made
-	if command -v npm; then npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@$(AZURITE) && touch $@; fi
+	@npm install --silent --no-audit --no-fund --fetch-retries 1 --prefix .venv/azurite azurite@$(AZURITE) && touch $@ \
+	  || echo "Without Azurite, which npm installs, the tests of Azure are skipped."
 
 # The tests press the buttons of the web UI in a browser; where it cannot be installed they say so and are skipped.
 .venv/.browser: | .venv/.made
