@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Callable, Iterator
@@ -17,6 +18,14 @@ from dataset_assets.storage import MemoryStorage, Storage, open_storage
 __all__ = ["azurite", "postgres", "proxy", "seaweed", "secantus"]
 
 MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(autouse=True)
+def signals_stay() -> Iterator[None]:
+    """Dagster, run in this process, maps SIGTERM to Ctrl-C; a forked child of a later test might survive it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
