@@ -24,24 +24,14 @@ class Pool:
         self._free: dict[int, deque[Buffer]] = {}
         self._lent: dict[int, tuple[weakref.ref[NDArray[Any]], Buffer]] = {}
 
-    def gather(self, source: NDArray[Any], where: "slice | NDArray[np.intp]") -> NDArray[Any]:
-        """Return some rows of an array, in memory that is the caller's until he lets go of it."""
-        count = where.stop - where.start if isinstance(where, slice) else len(where)
-        out = self.array((count, *source.shape[1:]), source.dtype)
-        if isinstance(where, slice):
-            np.copyto(out, source[where])
-        elif count:
-            # The rows were checked; "raise", the default, would gather into a second buffer first.
-            np.take(source, where, 0, out=out, mode="clip")
-        return out
-
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array of undefined content."""
-        size = math.prod(shape) * dtype.itemsize
-        if not size:
+        size = math.prod(shape)
+        if not size * dtype.itemsize:
             return np.empty(shape, dtype)
-        buffer = self._buffer(size)
-        owner = np.frombuffer(buffer.data, dtype, size // dtype.itemsize)
+        # Sizes that differ a little share buffers, and pages that nobody writes to cost nothing.
+        buffer = self._buffer(1 << (size * dtype.itemsize - 1).bit_length())
+        owner = np.frombuffer(buffer.data, dtype, size)
         # A reference with a callback, not a finalize, which takes longer than a small batch.
         end = weakref.ref(owner, self._back)
         self._lent[id(end)] = end, buffer

@@ -2,6 +2,7 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,13 @@ def test_a_buffer_comes_back_when_its_last_slice_is_gone_and_not_before() -> Non
     assert pool.array((4, 4), np.dtype("f8")).ctypes.data == address
 
 
+def test_buffers_of_like_sizes_are_the_same_ones() -> None:
+    pool = Pool()
+    for size in (1000, 1024, 900, 513):
+        pool.array((size,), np.dtype("u1"))
+    assert [len(kept) for kept in pool._free.values()] == [1]
+
+
 def test_a_stack_of_views_is_loaded_as_it_reads() -> None:
     view = numbers(90)[10:80][::-2].only("i").concat(numbers(20).only("i"))
     assert read(Loader(view, 7, threads=0).epoch(0)) == [sample["i"] for sample in view]
@@ -94,6 +102,13 @@ def test_batches_can_be_tensors_and_what_collate_makes_of_them() -> None:
     assert batch["x"].shape == (4, 3)
     assert batch["name"] == ["0", "1", "2", "3"]
     assert next(Loader(numbers(10), 4, collate=lambda b: b["i"].sum()).epoch(0)) == 6
+
+
+@pytest.mark.parametrize("collate", [padded("t"), joined("t")])
+def test_values_of_several_dtypes_become_an_array_of_one_that_holds_them(collate: Any) -> None:
+    values = [np.array([1, 255], np.uint8), np.array([-70_000], np.int32), np.array([0.5])]
+    found = collate({"t": values})["t"]
+    assert found.dtype == np.float64 and {1, 255, -70_000, 0.5} <= set(found.reshape(-1).tolist())
 
 
 def test_without_a_copy_batches_in_order_lie_on_the_stored_bytes_and_cannot_be_written() -> None:

@@ -5,7 +5,8 @@
 A system whose package is not installed is left out; `pip install torchdata datasets h5py pylance zarr grain datastack`
 brings them. W1 are 60,000 pictures of 28 x 28 bytes, W3 2,000,000 rows of 32 floats, W4 200,000 sequences of 50 to
 2,000 tokens, W5 2,000,000 rows of 1,024 floats (8 GB, and again for each system's own form). Batches are of 256, in
-tensors, with one torch thread. The results are printed, and kept as JSON and drawn in build/bench.
+tensors, with one torch thread. The results are printed, and kept as JSON and drawn in build/bench, with those of
+earlier runs.
 """
 
 import argparse
@@ -52,7 +53,8 @@ def main() -> None:
         os._exit(0)  # some systems leave processes or threads that wait
     for name in given.workloads:
         _ = known[name].folder
-        rows = {}
+        kept = given.root / f"{name}.json"
+        rows = json.loads(kept.read_text()) if kept.exists() else {}
         for system in given.systems.split(","):
             if missing := [each for each in needs(system) if find_spec(each) is None]:
                 print(f"{name} {system}: left out, {', '.join(missing)} is not installed", flush=True)
@@ -60,7 +62,7 @@ def main() -> None:
             rows[system] = in_process("--one", system, name, given)
             rows[system] |= in_process("--first", system, name, given)
             print(line(name, system, rows[system]), flush=True)
-        (given.root / f"{name}.json").write_text(json.dumps(rows, indent=1))
+        kept.write_text(json.dumps(rows, indent=1))
         draw(name, rows, given.root / f"{name}.png")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import UsageError
+from dataset_assets.pool import Pool
 
 Collate = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -21,7 +22,7 @@ def padded(*streams: str, value: float = 0, multiple: int = 1) -> Collate:
     >>> batch["x"].tolist(), batch["x_lengths"].tolist()
     ([[1, 2, 3], [4, 0, 0]], [3, 1])
     """
-    return partial(_each, streams, partial(_padded, value=value, multiple=multiple))
+    return partial(_each, streams, partial(_padded, value=value, multiple=multiple, pool=Pool()))
 
 
 def joined(*streams: str) -> Collate:
@@ -31,7 +32,7 @@ def joined(*streams: str) -> Collate:
     >>> batch["x"].tolist(), batch["x_borders"].tolist()
     ([1, 2, 3, 4], [0, 3, 4])
     """
-    return partial(_each, streams, _joined)
+    return partial(_each, streams, partial(_joined, pool=Pool()))
 
 
 def _each(streams: tuple[str, ...], change: Callable[..., dict[str, Any]], batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,20 +42,29 @@ def _each(streams: tuple[str, ...], change: Callable[..., dict[str, Any]], batch
     return found
 
 
-def _padded(name: str, values: list[NDArray[Any]], value: float, multiple: int) -> dict[str, Any]:
+def _padded(name: str, values: list[NDArray[Any]], value: float, multiple: int, pool: Pool) -> dict[str, Any]:
     lengths = np.array([len(one) for one in values], np.int64)
     width = -(-int(lengths.max(initial=0)) // multiple) * multiple
-    like = values[0] if values else np.empty(0)
-    found = np.full((len(values), width, *like.shape[1:]), value, like.dtype)
+    found = pool.array((len(values), width, *_inner(values)), _dtype(values))
     for row, one in zip(found, values):
-        row[: len(one)] = one
+        row[: len(one)], row[len(one) :] = one, value
     return {name: found, f"{name}_lengths": lengths}
 
 
-def _joined(name: str, values: list[NDArray[Any]]) -> dict[str, Any]:
+def _joined(name: str, values: list[NDArray[Any]], pool: Pool) -> dict[str, Any]:
     borders = np.zeros(len(values) + 1, np.int64)
     np.cumsum([len(one) for one in values], out=borders[1:])
-    return {name: np.concatenate(values) if values else np.empty(0), f"{name}_borders": borders}
+    found = pool.array((int(borders[-1]), *_inner(values)), _dtype(values))
+    return {name: np.concatenate(values, out=found) if values else found, f"{name}_borders": borders}
+
+
+def _inner(values: list[NDArray[Any]]) -> tuple[int, ...]:
+    return values[0].shape[1:] if values else ()
+
+
+def _dtype(values: list[NDArray[Any]]) -> np.dtype[Any]:
+    """Return the dtype that holds all of them."""
+    return np.result_type(*{value.dtype for value in values}) if values else np.dtype(float)
 
 
 def _as_array(name: str, value: Any) -> NDArray[Any]:

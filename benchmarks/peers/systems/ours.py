@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any, Iterator
 
-import numpy as np
 import torch
 from workloads import BATCH, Workload
 
 from dataset_assets import Array, Columns, Dataset, Ragged, Split, View, load
 from dataset_assets import prepare as make
-from dataset_assets.loader import Loader
+from dataset_assets.loader import Loader, joined
 
 NEEDS = ("dataset_assets", "torch")
 
@@ -40,7 +39,7 @@ class Ours:
         self.view: View = load(name(workload), storage=folder.as_uri())["train"]
 
     def batches(self, shuffled: bool, workers: int) -> Iterator[Any]:
-        collate = tensors if self.of.dense else joined
+        collate = tensors if self.of.dense else sequences
         return iter(self.loader(shuffled, workers, collate).epoch(0))
 
     def loader(self, shuffled: bool, workers: int, collate: Any = None) -> Loader:
@@ -57,9 +56,12 @@ def tensors(batch: Any) -> tuple[Any, ...]:
     return torch.from_numpy(batch["x"]), torch.from_numpy(batch["y"])
 
 
-def joined(batch: Any) -> tuple[Any, ...]:
-    x, y = batch["x"], torch.from_numpy(batch["y"])
-    return torch.from_numpy(np.concatenate(x)), torch.as_tensor([len(each) for each in x]), y
+def sequences(batch: Any) -> tuple[Any, ...]:
+    found = end_to_end(batch)
+    return tuple(torch.from_numpy(found[name]) for name in ("x", "x_borders", "y"))
+
+
+end_to_end = joined("x")
 
 
 def open(workload: Workload, folder: Path) -> Ours:
