@@ -1,5 +1,6 @@
 """Making one array of values whose lengths differ: padded to the longest, or joined end to end."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Mapping
 
@@ -9,7 +10,20 @@ from numpy.typing import NDArray
 from dataset_assets.errors import UsageError
 from dataset_assets.pool import Pool
 
-Collate = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes one array of the values of each of some streams, and leaves the others as they are."""
+
+    copied: tuple[str, ...]
+    """The streams, whose values may lie in memory that is not the caller's: nothing of it is handed on."""
+    change: Callable[[str, list[NDArray[Any]]], dict[str, Any]]
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        found = dict(batch)
+        for name in self.copied:
+            found |= self.change(name, [_as_array(name, value) for value in batch[name]])
+        return found
 
 
 def padded(*streams: str, value: float = 0, multiple: int = 1) -> Collate:
@@ -22,7 +36,7 @@ def padded(*streams: str, value: float = 0, multiple: int = 1) -> Collate:
     >>> batch["x"].tolist(), batch["x_lengths"].tolist()
     ([[1, 2, 3], [4, 0, 0]], [3, 1])
     """
-    return partial(_each, streams, partial(_padded, value=value, multiple=multiple, pool=Pool()))
+    return Collate(streams, partial(_padded, value=value, multiple=multiple, pool=Pool()))
 
 
 def joined(*streams: str) -> Collate:
@@ -32,14 +46,7 @@ def joined(*streams: str) -> Collate:
     >>> batch["x"].tolist(), batch["x_borders"].tolist()
     ([1, 2, 3, 4], [0, 3, 4])
     """
-    return partial(_each, streams, partial(_joined, pool=Pool()))
-
-
-def _each(streams: tuple[str, ...], change: Callable[..., dict[str, Any]], batch: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(batch)
-    for name in streams:
-        found |= change(name, [_as_array(name, value) for value in batch[name]])
-    return found
+    return Collate(streams, partial(_joined, pool=Pool()))
 
 
 def _padded(name: str, values: list[NDArray[Any]], value: float, multiple: int, pool: Pool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.loader.ahead import ahead
+from dataset_assets.loader.collating import Collate
 from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
 from dataset_assets.loader.order import Buckets
 from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
@@ -126,7 +127,8 @@ class Loader:
     def batches(self, epoch: int, consumed: int, every: int = 1) -> Iterator[Made]:
         """Yield the batches after a position, or every n-th of them, each with the position of the next."""
         found = self._of(epoch)
-        reader = Reader(found.view, self._pool, self.copy)
+        copied = self.collate.copied if isinstance(self.collate, Collate) else ()
+        reader = Reader(found.view, self._pool, self.copy, copied)
         plain = not self.copy and not self.plan.shuffle and self.plan.bucket is None and not found.view.computed
         # To hand over what lies there already takes longer than to take it.
         threads = 0 if plain and self.collate is None else self.threads
@@ -198,9 +200,12 @@ class Loader:
     def _finished(self, batch: Any) -> Batch:
         if not self.copy:
             batch = changed(batch, frozen)
+        ours = isinstance(self.collate, Collate)
+        if self.collate is not None and ours:  # of arrays, which it need not make of tensors again
+            batch = self.collate(batch)
         if self.output == "torch":
             batch = as_output(batch, "torch")
-        if self.collate is not None:
+        if self.collate is not None and not ours:
             batch = as_output(self.collate(batch), self.output)
         elif self.output == "arrow":
             batch = as_output(batch, "arrow")

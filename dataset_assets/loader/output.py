@@ -1,6 +1,7 @@
 """What batches are made of: numpy arrays, torch tensors, or an arrow table."""
 
-from typing import Any, Callable, Literal, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +18,8 @@ def as_output(batch: Any, output: Output) -> Any:
 
 def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
     """Return a batch with each of its values changed; they are in mappings and tuples."""
+    if isinstance(batch, np.ndarray):  # to ask first whether it is a mapping would take longer than the change
+        return change(batch)
     if isinstance(batch, Mapping):
         return {name: changed(value, change) for name, value in batch.items()}
     if isinstance(batch, tuple):

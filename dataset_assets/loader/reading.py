@@ -1,6 +1,6 @@
 """Reading batches of a view: stored arrays into pooled memory, and computed samples one by one."""
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Container, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ ROWS = 1 << 12
 
 
 class Reader:
-    """Reads blocks of a view's values, of the caller's own; `copy=False` gives read-only ones on the stored bytes."""
+    """Reads blocks of a view's values, of the caller's own; `copy=False` gives read-only ones on the stored bytes.
 
-    def __init__(self, view: View, pool: Pool, copy: bool) -> None:
-        self.view, self.pool, self.copy = view, pool, copy
+    Values of any length of the streams that are `copied` anyway, by whoever takes them, may lie there too.
+    """
+
+    def __init__(self, view: View, pool: Pool, copy: bool, copied: Container[str] = ()) -> None:
+        self.view, self.pool, self.copy, self.copied = view, pool, copy, copied
         self.stored, self.orders, self.streams = below(view)
         columns = {name: self.stored.columns[name] for name in self.streams} if self.stored is not None else {}
         self.waits = [column for column in columns.values() if hasattr(column, "expect")]
@@ -64,7 +67,7 @@ class Reader:
         if not self.copy and isinstance(rows, slice):
             return dict(self.stored.rows_of(self.streams, rows))
         columns = self.stored.columns
-        return {name: self._gathered(columns[name], self._empty[name], rows) for name in self.streams}
+        return {name: self._gathered(name, columns[name], rows) for name in self.streams}
 
     def computed(self, rows: Where, at: "At") -> Any:
         """Return the samples at some rows as a batch, saying `at` which row it is; each is made when it is its turn."""
@@ -74,10 +77,12 @@ class Reader:
         at.row = None
         return batch_of(samples, self.view)
 
-    def _gathered(self, column: Any, like: Any, where: Where) -> Any:
-        """Return a column's values at some rows: in pooled memory, if they are arrays `like` this empty one."""
+    def _gathered(self, name: str, column: Any, where: Where) -> Any:
+        """Return a column's values at some rows: in pooled memory, if they are arrays of one shape."""
+        like = self._empty[name]
         if not isinstance(like, np.ndarray) or like.dtype.hasobject:
-            return owned(column.slice(where.start, where.stop) if isinstance(where, slice) else column.take(where))
+            found = column.slice(where.start, where.stop) if isinstance(where, slice) else column.take(where)
+            return found if name in self.copied else owned(found)
         count = where.stop - where.start if isinstance(where, slice) else len(where)
         if isinstance(where, slice):
             block = column.slice(where.start, where.stop)

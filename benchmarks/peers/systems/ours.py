@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Iterator
 
-import torch
 from workloads import BATCH, Workload
 
 from dataset_assets import Array, Columns, Dataset, Ragged, Split, View, load
@@ -39,29 +38,18 @@ class Ours:
         self.view: View = load(name(workload), storage=folder.as_uri())["train"]
 
     def batches(self, shuffled: bool, workers: int) -> Iterator[Any]:
-        collate = tensors if self.of.dense else sequences
-        return iter(self.loader(shuffled, workers, collate).epoch(0))
-
-    def loader(self, shuffled: bool, workers: int, collate: Any = None) -> Loader:
-        return Loader(self.view, BATCH, shuffle=shuffled, seed=1, threads=workers, collate=collate)
+        collate = None if self.of.dense else joined("x")
+        loader = Loader(
+            self.view, BATCH, shuffle=shuffled, seed=1, threads=workers, collate=collate, output="torch"
+        )  # fmt: skip
+        for batch in loader.epoch(0):
+            yield (batch["x"], batch["y"]) if self.of.dense else (batch["x"], batch["x_borders"], batch["y"])
 
     def samples(self) -> Iterator[Any]:
         return iter(self.view)
 
     def get(self, i: int) -> Any:
         return self.view[i]
-
-
-def tensors(batch: Any) -> tuple[Any, ...]:
-    return torch.from_numpy(batch["x"]), torch.from_numpy(batch["y"])
-
-
-def sequences(batch: Any) -> tuple[Any, ...]:
-    found = end_to_end(batch)
-    return tuple(torch.from_numpy(found[name]) for name in ("x", "x_borders", "y"))
-
-
-end_to_end = joined("x")
 
 
 def open(workload: Workload, folder: Path) -> Ours:
