@@ -11,13 +11,15 @@ import os
 import random
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dataset_assets.samples import grouped
 
 PAGE = mmap.PAGESIZE
 SMALL = 1 << 20
@@ -33,34 +35,34 @@ WILLNEED, POPULATE_READ = 3, 22
 
 
 class Paging:
-    """Has the rows of some arrays in memory when they are gathered; for one epoch, in which most rows are read.
+    """Has the rows of some streams in memory when they are gathered; for one epoch, in which most rows are read.
 
-    If all arrays fit in memory they are read in the background from their beginning, and until that is done, or if they
-    do not fit, only the rows that are `expect`ed. Elsewhere than on Linux, and on arrays in memory, it does nothing.
+    A stream is the arrays of its files, one after the other. If all streams fit in memory they are read in the
+    background from their beginning, and until that is done, or if they do not fit, only the rows that are `expect`ed.
+    Elsewhere than on Linux, and on arrays in memory, it does nothing.
     """
 
-    def __init__(self, arrays: Sequence[NDArray[Any]], available: int | None = None) -> None:
-        cold = [array for array in arrays if array.nbytes >= SMALL and is_cold(array)] if _kernel() else []
-        self._arrays = cold
+    def __init__(self, streams: Sequence[Sequence[NDArray[Any]]], available: int | None = None) -> None:
+        self._streams = [list(arrays) for arrays in streams if _bytes(arrays) >= SMALL and is_cold(arrays)]
         self._stopped, self._expected = False, 0
         self._reader: Thread | None = None
-        size = sum(array.nbytes for array in cold)
-        if cold and size <= (available_memory() if available is None else available) // 2:
+        size = sum(map(_bytes, self._streams))
+        if size and size <= (available_memory() if available is None else available) // 2:
             self._reader = Thread(target=self._populate, name="dataset_assets-paging", daemon=True)
 
     @property
     def active(self) -> bool:
         """Whether rows are worth being expected."""
-        return bool(self._arrays)
+        return bool(self._streams)
 
     def expect(self, where: "slice | NDArray[np.intp]") -> None:
         """Have these rows read soon; the call does not wait for the disk."""
         # Of a file that fits all is needed, so more around a row is not in vain.
         unit = WIDE if self._reader and self._expected >= NARROW else PAGE
-        for array in self._arrays:
-            rows = np.arange(where.start, where.stop) if isinstance(where, slice) else where
-            if not _want(array, rows, unit):
-                self._arrays = []
+        rows = np.arange(where.start, where.stop) if isinstance(where, slice) else where
+        for arrays in self._streams:
+            if not all(_want(array, some, unit) for array, some in _shared(arrays, rows)):
+                self._streams = []
         # Only now, so that the first batch's rows are ahead of the whole file.
         if self._reader and not self._expected:
             self._reader.start()
@@ -68,28 +70,29 @@ class Paging:
 
     def close(self) -> None:
         """Stop reading ahead, at the end of the epoch."""
-        self._stopped, self._arrays = True, []
+        self._stopped, self._streams = True, []
 
     def _populate(self) -> None:
-        for array in self._arrays:
+        for array in [array for arrays in self._streams for array in arrays]:
             first, end = _bounds(array)
             for at in range(first, end, STEP):
                 if self._stopped or _madvise(at, min(STEP, end - at), POPULATE_READ):
                     return
-        self._arrays = []
+        self._streams = []
 
 
-def is_cold(array: NDArray[Any]) -> bool:
-    """Say whether most of some random pages of an array are not in memory.
+def is_cold(arrays: Sequence[NDArray[Any]]) -> bool:
+    """Say whether more than a few of some random pages of arrays are not in memory.
 
     The kernel tells it only of files that the caller may write to; those of others count as being in memory.
     """
     libc = _kernel()
-    first, end = _bounds(array)
     found = ctypes.create_string_buffer(1)
     away = 0
-    for _ in range(PROBES if end > first else 0):
-        page = first + random.randrange((end - first) // PAGE) * PAGE
+    sizes = [array.nbytes for array in arrays]
+    for array in random.choices(arrays, sizes, k=PROBES) if sum(sizes) else ():
+        first, end = _bounds(array)
+        page = first + random.randrange(max(end - first, PAGE) // PAGE) * PAGE
         if libc is None or libc.mincore(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), found):
             return False
         away += not found.raw[0] & 1
@@ -120,6 +123,17 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):  # no such group, or "max"
         return None
+
+
+def _bytes(arrays: Sequence[NDArray[Any]]) -> int:
+    return sum(array.nbytes for array in arrays)
+
+
+def _shared(arrays: list[NDArray[Any]], rows: NDArray[np.intp]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+    """Yield the arrays in which some rows lie, and their rows there."""
+    groups, _ = grouped(np.cumsum([0, *map(len, arrays)]), rows)
+    for part, some in groups:
+        yield arrays[part], some
 
 
 def _want(array: NDArray[Any], rows: NDArray[np.intp], unit: int) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataset_assets import Array, Columns, Dataset, Split, prepare
+from dataset_assets.loader.reading import mapped
 from dataset_assets.paging import PAGE, Paging, available_memory, is_cold
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are asked for on Linux only")
@@ -33,49 +35,75 @@ def cold(tmp_path: Path) -> Iterator[np.ndarray]:
     path.write_bytes(random.Random(0).randbytes(ROWS * WIDTH))
     evict(path)
     array = opened(path)
-    if not is_cold(array):
+    if not is_cold([array]):
         pytest.skip("this filesystem keeps files in memory")
     yield array
 
 
 def wait_until_read(array: np.ndarray) -> None:
     deadline = time.monotonic() + 30
-    while is_cold(array):
+    while is_cold([array]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def test_a_file_that_fits_in_memory_is_read_whole_after_the_first_rows_are_expected(cold: np.ndarray) -> None:
-    paging = Paging([cold])
-    assert paging.active and is_cold(cold)
+    paging = Paging([[cold]])
+    assert paging.active and is_cold([cold])
     paging.expect(np.arange(8))
     wait_until_read(cold)
 
 
 def test_of_a_file_that_does_not_fit_only_the_expected_rows_are_read(cold: np.ndarray) -> None:
-    paging = Paging([cold], available=0)
+    paging = Paging([[cold]], available=0)
     rows = np.arange(0, ROWS, 16)
     paging.expect(rows)
     deadline = time.monotonic() + 30
-    while any(is_cold(cold[row : row + 1].view()) for row in rows[::50]) and time.monotonic() < deadline:
+    while any(is_cold([cold[row : row + 1]]) for row in rows[::50]) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert is_cold(cold)
-    assert not any(is_cold(cold[row : row + 1]) for row in rows[::50])
+    assert is_cold([cold])
+    assert not any(is_cold([cold[row : row + 1]]) for row in rows[::50])
+
+
+def test_a_stream_of_several_files_is_read_as_one(cold: np.ndarray) -> None:
+    parts = [cold[: ROWS // 4], cold[ROWS // 4 : ROWS // 2], cold[ROWS // 2 :]]
+    paging = Paging([parts], available=0)
+    paging.expect(np.array([5, ROWS // 2 + 7, ROWS // 4 + 3, ROWS - 1]))
+    deadline = time.monotonic() + 30
+    rows = [parts[0][5:6], parts[1][3:4], parts[2][7:8], parts[2][-1:]]
+    while is_cold(rows) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_cold(rows) and is_cold([cold])
+    paging = Paging([parts])
+    paging.expect(np.arange(8))
+    wait_until_read(cold)
+
+
+def large() -> Iterator[Columns]:
+    yield Columns(x=np.arange(400_000))
+
+
+def test_the_loader_reads_ahead_in_all_files_of_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_FILE_BYTES", "1000000")
+    dataset = Dataset("org.example.large", "L.", {"x": Array()}, {"all": Split(large)})
+    view = prepare(dataset, storage=tmp_path.as_uri())["all"]
+    arrays = mapped(view.columns["x"])
+    assert len(arrays) == 4 and np.array_equal(np.concatenate(arrays), np.arange(400_000))
 
 
 def test_nothing_is_done_for_what_is_in_memory(cold: np.ndarray) -> None:
-    assert not Paging([np.zeros((ROWS, WIDTH), np.uint8) + 1]).active
+    assert not Paging([[np.zeros((ROWS, WIDTH), np.uint8) + 1]]).active
     cold.sum()
-    assert not Paging([cold]).active
-    assert not Paging([np.zeros(3)]).active
+    assert not Paging([[cold]]).active
+    assert not Paging([[np.zeros(3)]]).active
 
 
 def test_reading_ahead_stops_when_the_epoch_is_closed(cold: np.ndarray) -> None:
-    paging = Paging([cold], available=0)
+    paging = Paging([[cold]], available=0)
     paging.close()
     assert not paging.active
     paging.expect(np.arange(ROWS))
-    assert is_cold(cold)
+    assert is_cold([cold])
 
 
 def test_the_memory_that_may_be_used_is_less_than_the_machine_has() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dataset_assets.orders import Rows
 from dataset_assets.paging import Paging
 from dataset_assets.pool import Pool
+from dataset_assets.samples import Chained
 from dataset_assets.views import Narrowed, Selected, Stored, View
 from dataset_assets.views.blocks import as_columns, owned, stacked
 from dataset_assets.views.ordering import Order, Where, in_order
@@ -27,8 +28,7 @@ class Reader:
         columns = {name: self.stored.columns[name] for name in self.streams} if self.stored is not None else {}
         self.waits = [column for column in columns.values() if hasattr(column, "expect")]
         """Columns whose files may have to be fetched first."""
-        near = [getattr(column, "rows", None) for column in columns.values() if column not in self.waits]
-        self._mapped = [rows for rows in near if isinstance(rows, np.ndarray)]
+        self._mapped = [mapped(column) for column in columns.values() if column not in self.waits]
         self._paging: Paging | None = None
         # To look at what a remote column is like, a file of it would be fetched, and perhaps not the one that is next.
         self._empty = {name: None if column in self.waits else column.slice(0, 0) for name, column in columns.items()}
@@ -99,6 +99,13 @@ class At:
     """Which row of the view is being made; None while it is none."""
 
     row: int | None = None
+
+
+def mapped(column: Any) -> list[NDArray[Any]]:
+    """Return the arrays of a column's files; none if these are not arrays."""
+    found = [getattr(part, "rows", None) for part in (column.parts if isinstance(column, Chained) else [column])]
+    arrays = [rows for rows in found if isinstance(rows, np.ndarray)]
+    return arrays if len(arrays) == len(found) else []
 
 
 def batch_of(samples: list[Any], view: View) -> Any:
