@@ -263,6 +263,15 @@ def test_a_state_without_a_position_is_refused(consumed: Any) -> None:
         loader.load_state_dict({**loader.state_dict(), "consumed": consumed})
 
 
+
+@pytest.mark.parametrize("last", ["keep", "drop", "pad"])
+def test_a_state_beyond_the_end_of_its_epoch_is_refused(last: Any) -> None:
+    loader = Loader(built(20, []), 3, last=last)
+    loader.load_state_dict({**loader.state_dict(), "consumed": 20})
+    with pytest.raises(Conflict, match="consumed 21 of 20 samples"):
+        loader.load_state_dict({**loader.state_dict(), "consumed": 21})
+
+
 def test_a_state_of_a_high_and_wide_stack_is_small() -> None:
     view = built(20, [])
     for _ in range(60):

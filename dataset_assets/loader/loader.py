@@ -14,7 +14,7 @@ from dataset_assets.loader.order import Buckets
 from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
 from dataset_assets.loader.ranks import ranks
 from dataset_assets.loader.reading import Reader, frozen, lengths_of
-from dataset_assets.loader.state import FORMAT, MAJOR, check_state, drawn
+from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
 from dataset_assets.loader.steps import Budget, Last
 from dataset_assets.orders import Rows
 from dataset_assets.pool import Pool
@@ -157,6 +157,7 @@ class Loader:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a state was taken; `Conflict` names the field in which it is not of this loader."""
         check_state(state, self.state_dict())
+        check_place(state, len(self._of(state["epoch"]).view))
         self.position = (state["epoch"], state["consumed"])
 
     def fingerprint(self) -> str:

@@ -26,6 +26,13 @@ def check_state(state: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
             raise Conflict(f"The state has {field} {state.get(field)!r}, which is no position. Begin anew.")
 
 
+
+def check_place(state: Mapping[str, Any], samples: int) -> None:
+    """Raise `Conflict` for a position that lies beyond the samples of its epoch."""
+    if state["consumed"] > samples:
+        raise Conflict(f"The state has consumed {state['consumed']} of {samples} samples, which cannot be. Begin anew.")
+
+
 def _check(field: str, state: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
     if state.get(field) == mine.get(field):
         return
