@@ -23,7 +23,7 @@ from dataset_assets.index import (
 )
 from dataset_assets.layout import Contents, Kind, Place, contents
 from dataset_assets.leases import SECONDS, collecting
-from dataset_assets.names import storage_key
+from dataset_assets.names import check_dataset_name, storage_key
 from dataset_assets.progress import report
 from dataset_assets.publishing import raw_record
 from dataset_assets.storage import LocalStorage, Storage
@@ -77,7 +77,7 @@ def collect(
 def _contents_of(storage: Storage, names: list[str]) -> dict[str, Contents]:
     found: dict[str, Contents] = {}
     for name in names:
-        there = contents(storage.list(storage_key(name)))[0].get(name)
+        there = contents(storage.list(storage_key(check_dataset_name(name))))[0].get(name)
         if there is None:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
         found[name] = there

@@ -21,7 +21,7 @@ from dataset_assets.index import (
     version_key,
 )
 from dataset_assets.loading import check_split
-from dataset_assets.names import storage_key
+from dataset_assets.names import check_dataset_name, storage_key
 from dataset_assets.publishing import raw_record, usable_raw
 from dataset_assets.retrieval import redacted
 from dataset_assets.storage import Storage
@@ -99,7 +99,7 @@ def stored_names(storage: Storage) -> Iterator[str]:
 
 def versions_of(name: str, storage: Storage) -> list[Document]:
     """Return every stored version of a dataset, the current one first."""
-    current, _ = read_pointer(storage, name)
+    current, _ = read_pointer(storage, check_dataset_name(name))
     keys = storage.list(storage_key(name, "versions"))
     digests = sorted({key.rsplit("/", 1)[1].removesuffix(".json") for key in keys} | ({current} if current else set()))
     found = []

@@ -43,6 +43,8 @@ def test_a_copy_says_the_version_on_stdout_and_how_much_beside_it(line: CommandL
         (3, ["pin", "com.lecun.mnist"], "dataset-assets prepare com.lecun.mnist"),
         (3, ["pin", f"{PENGUINS}@{'0' * 64}"], "There is no version"),
         (3, ["gc", "com.lecun.mnist"], "is not in"),
+        (2, ["gc", f"{PENGUINS}@0221"], "is not a qualified name"),
+        (2, ["versions", f"{PENGUINS}@0221"], "is not a qualified name"),
         (3, ["bundle", "com.lecun.mnist", "--into", "x.tar"], "is not in"),
         (2, ["unbundle", "missing.tar"], "missing.tar"),
         (2, ["verify", "--from", "/x"], "Add --repair"),
