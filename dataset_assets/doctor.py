@@ -59,6 +59,12 @@ def _settings(storage: str | None) -> Iterator[Examined]:
         yield Examined(f"setting {name}", "ok", f"{shown} ({place})")
 
 
+
+def _why(error: OSError) -> str:
+    # What the system says of a number has no secret in it; what else an error says might.
+    return os.strerror(error.errno) if error.errno else type(error).__name__
+
+
 def shown_url(url: str) -> str:
     """Return a storage's URL without anything secret, also if nothing can open it."""
     try:
@@ -75,7 +81,7 @@ def _storage(chosen: Settings) -> Iterator[Examined]:
         yield _error("storage", error)
         return
     except OSError as error:
-        yield _error("storage", StorageError(error.errno or errno.EIO, f"{type(error).__name__}. Look at its URL."))
+        yield _error("storage", StorageError(error.errno or errno.EIO, f"{_why(error)}. Look at its URL."))
         return
     yield Examined("storage", "ok", f"{store.url}: written, read, listed and removed in {found.seconds:.2f} s")
     yield Examined("storage lists", *_judged(found.listed, "what is written is listed at once", "a listing lags"))
