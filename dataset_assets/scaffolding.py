@@ -70,6 +70,7 @@ class Test{title}(DatasetTests):
 '''
 
 OFFER = '''\
+Make it in Python with: from {place} import {module}; dataset_assets.prepare({module})
 To have it found by its name, offer it in the pyproject.toml of your package, and install that (pip install -e .):
 
 [project.entry-points."dataset_assets.datasets"]
@@ -107,8 +108,9 @@ def module_name(name: str) -> str:
 
 
 def entry_point(name: str, folder: Path) -> str:
-    """Say which lines make the definition known wherever its package is installed."""
-    return OFFER.format(name=name, place=_place(folder, module_name(name)))
+    """Say how to make the dataset, and which lines make it known wherever its package is installed."""
+    module = module_name(name)
+    return OFFER.format(name=name, module=module, place=_place(folder, module))
 
 
 def _place(folder: Path, module: str) -> str:
