@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 from dataset_assets.names import check_dataset_name, check_identifier, file_identifier
+from dataset_assets.redacting import redacted
 
 DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 SEVERITIES = ("error", "warn", "off")
@@ -55,6 +56,10 @@ class RemoteFile:
         if not self.mirrors:
             return (self.name,)
         return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
+
+    def __repr__(self) -> str:
+        digest = f", {self.digest}" if self.digest else ""
+        return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"
 
 
 class _Applied:

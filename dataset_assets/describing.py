@@ -23,7 +23,7 @@ from dataset_assets.index import (
 from dataset_assets.loading import check_split
 from dataset_assets.names import check_dataset_name, storage_key
 from dataset_assets.publishing import raw_record, usable_raw
-from dataset_assets.retrieval import redacted
+from dataset_assets.redacting import redacted
 from dataset_assets.storage import Storage
 
 Document = dict[str, Any]

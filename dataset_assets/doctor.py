@@ -11,8 +11,8 @@ from typing import Any, Iterator, Literal, NamedTuple
 from dataset_assets import plugins, scratch
 from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
 from dataset_assets.index import sha256_hex
-from dataset_assets.retrieval import redacted
-from dataset_assets.settings import Settings, origins, settings
+from dataset_assets.redacting import redacted
+from dataset_assets.settings import Settings, origins, said, settings
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 
 State = Literal["ok", "warning", "error"]
@@ -55,7 +55,7 @@ def _error(what: str, error: DatasetAssetsError) -> Examined:
 
 def _settings(storage: str | None) -> Iterator[Examined]:
     for name, (value, place) in origins(storage=storage).items():
-        shown = shown_url(value) if name == "storage" else value
+        shown = shown_url(value) if name == "storage" else said(value)
         yield Examined(f"setting {name}", "ok", f"{shown} ({place})")
 
 

@@ -17,7 +17,8 @@ from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.loading import open_columns
 from dataset_assets.progress import Progress as Progress
 from dataset_assets.progress import report, split_label
-from dataset_assets.retrieval import Source, fetch_first, redacted
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval import Source, fetch_first
 from dataset_assets.settings import settings
 
 ON_THIS_MACHINE = ("file", "package")

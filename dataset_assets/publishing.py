@@ -41,7 +41,8 @@ from dataset_assets.leases import wait_for_collector
 from dataset_assets.loading import StoredFiles, index_of, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.names import storage_key
-from dataset_assets.retrieval import Source, redacted
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval import Source
 from dataset_assets.storage import Storage, size_of
 
 # What cannot be read is made again; that the storage itself fails is another thing.

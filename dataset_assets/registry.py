@@ -1,23 +1,30 @@
-"""Qualified names -> definitions: those that ship with us, and those of plugins.
+"""Qualified names -> definitions: those that ship with us, those of plugins, and those of files that a setting names.
 
 A plugin is an entry point of the group `dataset_assets.datasets`: its name is the beginning of qualified names, its
 value a module whose top-level `Dataset` values count, if their names begin so. Only modules that may hold the asked
-name are imported. What is wrong with one plugin is logged, and costs the others nothing.
+name are imported. What is wrong with one plugin is logged, and costs the others nothing. The files are Python's, and
+belong to no package.
 """
 
 import functools
 import logging
+import sys
 from collections import Counter
 from fnmatch import fnmatchcase
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Iterator, Mapping
 
 from dataset_assets import plugins
 from dataset_assets.definition import Dataset
 from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
 from dataset_assets.names import check_dataset_name
+from dataset_assets.settings import settings
 
 OURS = "dataset_assets.datasets"
+ANY = ""
+"""The beginning of every name."""
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +100,7 @@ def _above(name: str) -> list[str]:
 
 
 def _begins(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
+    return prefix in (ANY, name) or name.startswith(f"{prefix}.")
 
 
 def _places() -> Iterator[tuple[str, str]]:
@@ -102,6 +109,8 @@ def _places() -> Iterator[tuple[str, str]]:
         yield prefix, f"{OURS}.{module}"
     for point in plugins.points("datasets"):
         yield point.name, point.value
+    for path in settings().definitions:
+        yield ANY, str(path)
 
 
 @functools.cache
@@ -110,7 +119,8 @@ def _own(prefix: str, module: str) -> dict[str, Dataset]:
     found = _datasets_in(module)
     own = {name: dataset for name, dataset in (found or {}).items() if _begins(name, prefix)}
     if found is not None and not own:
-        log.warning("%s offers %s.*, but defines %s.", module, prefix, ", ".join(found) or "no dataset")
+        offered = f"{prefix}.*" if prefix else "definitions"
+        log.warning("%s offers %s, but defines %s.", module, offered, ", ".join(found) or "no dataset")
     return own
 
 
@@ -118,7 +128,7 @@ def _own(prefix: str, module: str) -> dict[str, Dataset]:
 def _datasets_in(module: str) -> dict[str, Dataset] | None:
     """Return the datasets of a module by name; None if it cannot be imported."""
     try:
-        values = [value for value in vars(import_module(module)).values() if isinstance(value, Dataset)]
+        values = [value for value in vars(_imported(module)).values() if isinstance(value, Dataset)]
     except plugins.BROKEN as error:
         log.warning(
             "The datasets of %s are left out: it cannot be imported (%s: %s).", module, type(error).__name__, error
@@ -128,3 +138,18 @@ def _datasets_in(module: str) -> dict[str, Dataset] | None:
     for name in (name for name, count in names.items() if count > 1):
         log.warning("%s is left out: %s defines it twice. Rename one of them.", name, module)
     return {value.name: value for value in values if names[value.name] == 1}
+
+
+def _imported(place: str) -> ModuleType:
+    """Return a module by its name; or that of a file, which its neighbours and other processes find by its name."""
+    if not place.endswith(".py"):
+        return import_module(place)
+    path = Path(place)
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    module = import_module(path.stem)
+    if not (module.__file__ and path.samefile(module.__file__)):
+        raise ImportError(f"{path.stem} is also the name of {module.__file__ or 'a part of Python'}; rename the file")
+    return module

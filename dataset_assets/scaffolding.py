@@ -1,6 +1,7 @@
 """What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author."""
 
 import keyword
+import shlex
 import sys
 from pathlib import Path
 
@@ -71,7 +72,8 @@ class Test{title}(DatasetTests):
 
 OFFER = '''\
 Make it in Python with: from {place} import {module}; dataset_assets.prepare({module})
-To have it found by its name, offer it in the pyproject.toml of your package, and install that (pip install -e .):
+To have it found by its name: export DATASET_ASSETS_DEFINITIONS={path}
+Or, for others too, offer it in the pyproject.toml of your package, and install that (pip install -e .):
 
 [project.entry-points."dataset_assets.datasets"]
 "{name}" = "{place}"'''
@@ -110,7 +112,8 @@ def module_name(name: str) -> str:
 def entry_point(name: str, folder: Path) -> str:
     """Say how to make the dataset, and which lines make it known wherever its package is installed."""
     module = module_name(name)
-    return OFFER.format(name=name, module=module, place=_place(folder, module))
+    path = shlex.quote(str(folder.resolve() / f"{module}.py"))
+    return OFFER.format(name=name, module=module, place=_place(folder, module), path=path)
 
 
 def _place(folder: Path, module: str) -> str:

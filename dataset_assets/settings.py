@@ -29,6 +29,7 @@ class Settings:
     cache_bytes: int = 64 << 30
     fetch: str = "files"
     stall_seconds: int = 300
+    definitions: tuple[Path, ...] = ()
 
     @property
     def scratch(self) -> Path:
@@ -68,12 +69,18 @@ def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
     return {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
 
 
+def said(value: Any) -> str:
+    """Return the value of a setting as the environment holds it."""
+    return os.pathsep.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 class _Source(NamedTuple):
     """Values from one place; relative paths in it start at `folder`."""
 
     origin: str
     values: Mapping[str, Any]
     folder: Path | None = None
+    project: bool = False
 
     def named(self, key: str) -> str:
         return f"{ENVIRONMENT}{key.upper()}" if self.origin == "the environment" else self.origin
@@ -97,12 +104,12 @@ def _project_source() -> _Source | None:
     for folder in (here, *here.parents):
         own, shared = folder / "dataset_assets.toml", folder / "pyproject.toml"
         if own.is_file():
-            return _Source(str(own), _table(own), folder)
+            return _Source(str(own), _table(own), folder, project=True)
         # Others' files are not even parsed: what is wrong with them is none of our business.
         if shared.is_file() and APP in _text(shared):
             section = _inner(_inner(_table(shared), "tool", shared), APP, shared)
             if section:
-                return _Source(f"{shared} [tool.{APP}]", section, folder)
+                return _Source(f"{shared} [tool.{APP}]", section, folder, project=True)
     return None
 
 
@@ -179,6 +186,15 @@ def _at_least(least: int) -> Callable[[Any, _Source], int]:
     return read
 
 
+def _programs(value: Any, source: _Source) -> tuple[Path, ...]:
+    if source.project:
+        raise TypeError("a setting of the environment or the user file; else who steps into a folder would run it")
+    found = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(str(path).endswith(".py") for path in found):
+        raise TypeError(f"the paths of Python files; {os.pathsep!r} is between two of them")
+    return tuple(_folder(path, source) for path in found)
+
+
 def _one_of(*words: str) -> Callable[[Any, _Source], str]:
     def read(value: Any, source: _Source) -> str:
         if value not in words:
@@ -198,4 +214,5 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "cache_bytes": _at_least(1),
     "fetch": _one_of("files", "ranges"),
     "stall_seconds": _at_least(0),
+    "definitions": _programs,
 }

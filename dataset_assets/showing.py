@@ -2,7 +2,7 @@
 
 from typing import Any, Iterator, Mapping, Sequence
 
-from dataset_assets.retrieval.seam import printable
+from dataset_assets.redacting import printable
 
 Document = Mapping[str, Any]
 

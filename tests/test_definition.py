@@ -108,3 +108,8 @@ def test_severities_are_errors_unless_chosen() -> None:
 def test_a_definition_shows_what_it_is() -> None:
     assert repr(Split(function, a=A, options=1)) == "Split(function, a, options)"
     assert repr(DerivedFile("x.csv", function, a=A)) == "DerivedFile(function, a)"
+
+
+def test_a_remote_file_shows_no_secret_of_its_url() -> None:
+    file = RemoteFile("https://ada:hidden@example.org/a.csv?token=alsohidden")
+    assert repr(file) == "RemoteFile(https://example.org/a.csv?token=***)"

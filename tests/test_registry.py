@@ -1,6 +1,7 @@
 """The registry: definitions by name, ours and those of plugins; what is wrong with one costs the others nothing."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -130,3 +131,23 @@ def test_only_names_that_begin_as_the_plugin_said_count(installed: Plugins) -> N
 def test_a_plugin_of_two_beginnings_is_listed_once(installed: Plugins) -> None:
     installed.install("double", 'x = made("test.one.x")\ny = made("test.two.y")', "test.one", "test.two", "test")
     assert [dataset.name for dataset in registry.definitions("test.*")] == ["test.one.x", "test.two.y"]
+
+
+def test_files_that_a_setting_names_define_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "loose_beside.py").write_text("PREFIX = 'org.loose'")
+    loose, broken = tmp_path / "loose_file.py", tmp_path / "loose_broken.py"
+    loose.write_text("import loose_beside\n" + MODULE.format(body='x = made(f"{loose_beside.PREFIX}.x")'))
+    broken.write_text("1 / 0")
+    hidden, absent = tmp_path / "json.py", tmp_path / "nowhere.py"
+    hidden.write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", os.pathsep.join(map(str, [loose, broken, hidden, absent])))
+    forget()
+    assert registry.find("org.loose.x").name == "org.loose.x"
+    assert "org.loose.x" in [dataset.name for dataset in registry.definitions()]
+    said = " ".join(record.getMessage() for record in caplog.records)
+    for why in ("division by zero", "json is also the name of", "there is no such file"):
+        assert why in said
+    forget()

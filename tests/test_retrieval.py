@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from dataset_assets import files
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NoSpace, Refused, RetrievalError, UsageError
 from dataset_assets.files import Written
-from dataset_assets.retrieval import RETRIEVERS, Source, fetch_first, redacted, retriever_for
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval import RETRIEVERS, Source, fetch_first, retriever_for
 from dataset_assets.retrieval.bodies import page_title, ungzipped
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.testing.server import (

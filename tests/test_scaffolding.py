@@ -1,5 +1,6 @@
 """What `dataset-assets new` writes works as it was written."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,15 @@ def test_the_written_test_passes_as_written(line: CommandLine, tmp_path: Path) -
     ran = ran_in(tmp_path, line, "test_birds.py")
     assert ran.returncode == 0, ran.stdout
     assert "failed" not in ran.stdout and "9 passed" in ran.stdout and "skipped" not in ran.stdout
+
+
+def test_with_the_variable_it_says_to_set_the_dataset_is_found_and_prepared_also_by_dagster(line: CommandLine) -> None:
+    said = line.run("new", "com.example.birds", "--folder", "some birds").stderr
+    [variable] = [row for row in said.splitlines() if "export " in row]
+    name, _, value = variable.partition("export ")[2].partition("=")
+    [line.environment[name]] = shlex.split(value)
+    assert line.json("prepare", "com.example.birds", "--direct")["samples"] == 2
+    assert line.json("prepare", "com.example.birds", "--refresh")["engine"] == "dagster"
 
 
 def test_with_the_lines_it_says_to_add_the_dataset_is_found_and_prepared(line: CommandLine, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import dataset_assets.settings as module
 from dataset_assets.errors import UsageError
-from dataset_assets.settings import Settings, origins, settings
+from dataset_assets.settings import Settings, origins, said, settings
 
 VALUES = {"file_bytes": (1, 2, 3, 4), "keep_versions": (5, 6, 7, 8), "grace_days": (0, 1, 2, 9)}
 
@@ -198,3 +198,23 @@ def test_importing_is_cheap_and_reads_nothing():
     seconds, rest = zip(*(run.stdout.splitlines() for run in runs))
     assert min(map(float, seconds)) < 0.005
     assert set(rest) == {"[] set()"}
+
+
+def test_files_of_definitions_are_named_by_whoever_runs_them_and_not_by_a_folder(folders, monkeypatch):
+    user_file(folders, 'definitions = ["one.py", "/all/two.py"]')
+    assert settings().definitions == (folders / "config" / "dataset_assets" / "one.py", Path("/all/two.py"))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", "three.py:/four.py")
+    assert settings().definitions == (Path.cwd() / "three.py", Path("/four.py"))
+    assert said(settings().definitions) == f"{Path.cwd()}/three.py:/four.py"
+    (Path.cwd() / "dataset_assets.toml").write_text('definitions = ["five.py"]')
+    assert len(settings().definitions) == 2
+    monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")
+    with pytest.raises(UsageError, match="Make it a setting of the environment or the user file"):
+        settings()
+
+
+@pytest.mark.parametrize("value", ["birds", "birds.py:", "birds.txt"])
+def test_what_is_no_python_file_holds_no_definitions(value, monkeypatch):
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", value)
+    with pytest.raises(UsageError, match="paths of Python files"):
+        settings()

@@ -11,7 +11,7 @@ from dataset_assets.making import RawFile
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.pictures import sheet_of
-from dataset_assets.retrieval import redacted
+from dataset_assets.redacting import redacted
 from dataset_assets.storage import Storage
 from dataset_assets.views import Stored, View
 

@@ -24,7 +24,7 @@ from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Sto
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.progress import Progress, watched_by
-from dataset_assets.settings import ENVIRONMENT, settings
+from dataset_assets.settings import ENVIRONMENT, said, settings
 from dataset_assets.storage import Storage
 
 MODULE = "dataset_assets.orchestration.definitions"
@@ -152,7 +152,7 @@ def _reference(home: Path) -> InstanceRef:
 
 def _environment(home: Path, storage: str) -> dict[str, str]:
     """Return the environment in which another process goes by the settings that hold here."""
-    held = {f"{ENVIRONMENT}{key.upper()}": str(value) for key, value in asdict(settings(storage=storage)).items()}
+    held = {f"{ENVIRONMENT}{key.upper()}": said(value) for key, value in asdict(settings(storage=storage)).items()}
     # Its command is superseded by one of a package that need not be installed, and says so at each start.
     quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home)}

@@ -11,8 +11,8 @@ import requests
 from urllib3.exceptions import LocationValueError
 
 from dataset_assets.errors import RetrievalError
+from dataset_assets.redacting import printable
 from dataset_assets.retrieval.bodies import Broken
-from dataset_assets.retrieval.seam import printable
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that are worth another attempt."""

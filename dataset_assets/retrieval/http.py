@@ -22,9 +22,10 @@ from urllib3.exceptions import HTTPError
 
 from dataset_assets.errors import DatasetAssetsError, Refused, RetrievalError
 from dataset_assets.files import Written
+from dataset_assets.redacting import redacted
 from dataset_assets.retrieval.answers import PASSING, coding_of, judged, length_of, remedy, retry_after, status
 from dataset_assets.retrieval.bodies import Broken, Pace, body_of, page_title, ungzipped
-from dataset_assets.retrieval.seam import Report, Source, redacted, split_url
+from dataset_assets.retrieval.seam import Report, Source, split_url
 
 
 @dataclass(frozen=True)

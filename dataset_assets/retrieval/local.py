@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from dataset_assets.errors import RetrievalError, UsageError
 from dataset_assets.files import CHUNK, Written
-from dataset_assets.retrieval.seam import Report, Source, redacted, split_url
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval.seam import Report, Source, split_url
 
 
 class FileRetriever:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.files import Written, remove
-from dataset_assets.retrieval.seam import Report, Retriever, Source, redacted, retriever_for
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval.seam import Report, Retriever, Source, retriever_for
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, unquote
 
 from dataset_assets.errors import Refused, RetrievalError, UsageError
 from dataset_assets.files import Written
+from dataset_assets.redacting import redacted
 from dataset_assets.retrieval.local import copy_into, regular_file
-from dataset_assets.retrieval.seam import Report, Source, redacted, split_url
+from dataset_assets.retrieval.seam import Report, Source, split_url
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 

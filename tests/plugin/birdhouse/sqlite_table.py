@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from dataset_assets.errors import RetrievalError, UsageError
 from dataset_assets.files import Written
-from dataset_assets.retrieval import Report, Source, redacted
+from dataset_assets.redacting import redacted
+from dataset_assets.retrieval import Report, Source
 
 ROWS = 1000
 
