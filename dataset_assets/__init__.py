@@ -10,6 +10,7 @@ _FACE = {
     "Ragged": "formats", "Table": "formats", "Text": "formats",
     "Columns": "samples",
     "Dataset": "definition", "DerivedFile": "definition", "RemoteFile": "definition", "Split": "definition",
+    "SplitOf": "definition",
     "Loader": "loader",
     "View": "views",
     "load": "loading",
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dataset_assets.definition import DerivedFile as DerivedFile
     from dataset_assets.definition import RemoteFile as RemoteFile
     from dataset_assets.definition import Split as Split
+    from dataset_assets.definition import SplitOf as SplitOf
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes

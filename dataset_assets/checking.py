@@ -4,7 +4,8 @@ Those of a split are kept in its index, so they say what is and not how bad it i
 own, belong to the version; how bad a failure is stands in the definition (`checks={"leakage": "warn"}`).
 """
 
-from typing import Any, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,15 @@ def check_split(
 
 
 def check_leakage(
-    splits: Mapping[str, Mapping[str, Column]], roles: Mapping[str, str], hashes: Hash = sample_hashes
+    splits: Mapping[str, Mapping[str, Column]],
+    roles: Mapping[str, str],
+    hashes: Hash = sample_hashes,
+    sources: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Finding:
     """Look for samples that are, byte for byte, in two splits: by the `sample` stream, else by all but target and tag.
 
-    Samples of one split that equal each other are no leak. `hashes` only proposes: what it takes for equal is compared.
+    Samples of one split that equal each other are no leak, nor are those that a split has from its `sources`, the
+    splits it is made of. `hashes` only proposes: what it takes for equal is compared.
     """
     names = list(splits)
     compared = {name: _compared(splits[name], roles) for name in names}
@@ -40,12 +45,15 @@ def check_leakage(
     leaks = []
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
+            if first in sources.get(second, ()) or second in sources.get(first, ()):
+                continue
             here, there = shared(compared[first], hashed[first], compared[second], hashed[second])
             if len(there):
                 leaks.append(_leak(first, here, second, there))
     if leaks:
         return Finding("leakage", False, "; ".join(leaks) + ".")
-    return Finding("leakage", True, f"No sample of one split is in another ({', '.join(names)}).")
+    made = [f"{name} is made of {' and '.join(found)}" for name in names if (found := sources.get(name))]
+    return Finding("leakage", True, f"No sample of one split is in another ({'; '.join([', '.join(names), *made])}).")
 
 
 def _compared(columns: Mapping[str, Column], roles: Mapping[str, str]) -> list[Column]:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 from dataset_assets.names import check_dataset_name, check_identifier, file_identifier
+from dataset_assets.orders import sizes_of
 from dataset_assets.redacting import redacted
 
 DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -62,8 +63,53 @@ class RemoteFile:
         return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"
 
 
+@dataclass(frozen=True)
+class SplitOf:
+    """Another split of the same dataset, as an argument: the function is given its view.
+
+    The methods divide it as those of a `View` do, into splits that are stored and versioned like any other.
+
+    >>> SplitOf("all").random_split({"train": 0.9, "validation": 0.1}, seed=1)["validation"]
+    Split(part_of, whole, operation, ratios, part, seed)
+    """
+
+    split: str
+
+    def random_split(self, ratios: Mapping[str, float], *, seed: int = 0) -> "dict[str, Split]":
+        """Return splits by name that have these shares of it; ratios sum to 1."""
+        return self._divided("random_split", ratios, seed=seed)
+
+    def stratified_split(
+        self, ratios: Mapping[str, float], *, by: str | None = None, seed: int = 0
+    ) -> "dict[str, Split]":
+        """Return splits in which each class has its share: of a stream, or else of the target."""
+        return self._divided("stratified_split", ratios, by=by, seed=seed)
+
+    def group_split(self, ratios: Mapping[str, float], *, by: str, seed: int = 0) -> "dict[str, Split]":
+        """Return splits of about these ratios that keep all samples with one value of a stream together."""
+        return self._divided("group_split", ratios, by=by, seed=seed)
+
+    def hash_split(self, ratios: Mapping[str, float], *, by: str, seed: int = 0) -> "dict[str, Split]":
+        """Return splits decided by a hash of a stream's value: no sample moves when others are added or removed."""
+        return self._divided("hash_split", ratios, by=by, seed=seed)
+
+    def _divided(self, operation: str, ratios: Mapping[str, float], **given: Any) -> "dict[str, Split]":
+        shares = list(ratios.values())
+        sizes_of(1, shares)
+        return {
+            name: Split(part_of, whole=self, operation=operation, ratios=shares, part=part, **given)
+            for part, name in enumerate(ratios)
+        }
+
+
+def part_of(whole: Any, operation: str, ratios: list[float], part: int, **given: Any) -> Any:
+    """Return one part of a view that is divided by the operation of this name."""
+    # This code is in the recipe of every such split: a change makes all of them anew.
+    return getattr(whole, operation)(ratios, **given)[part]
+
+
 class _Applied:
-    """A function and the arguments it will be given: files, or plain JSON values."""
+    """A function and the arguments it will be given: files, other splits, or plain JSON values."""
 
     function: Function
     arguments: Mapping[str, Any]
@@ -93,16 +139,25 @@ class _Applied:
         return {name: value for name, value in self.arguments.items() if isinstance(value, (RemoteFile, DerivedFile))}
 
     @property
+    def splits(self) -> dict[str, SplitOf]:
+        """The arguments that are splits."""
+        return {name: value for name, value in self.arguments.items() if isinstance(value, SplitOf)}
+
+    @property
     def plain(self) -> dict[str, Any]:
         """The arguments that are plain values, as copies that a function may change."""
-        return {name: _copied(value) for name, value in self.arguments.items() if name not in self.files}
+        others = self.files.keys() | self.splits.keys()
+        return {name: _copied(value) for name, value in self.arguments.items() if name not in others}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
 
 
 class Split(_Applied):
-    """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...))`."""
+    """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...))`.
+
+    Of another split it is given the view, and may return a view: `Split(easy, whole=SplitOf("all"))`.
+    """
 
 
 class DerivedFile(_Applied):
@@ -117,6 +172,8 @@ class DerivedFile(_Applied):
 
     def __init__(self, name: str, function: Function, /, *, keep: bool = False, **arguments: Any) -> None:
         super().__init__(function, **arguments)
+        if self.splits:
+            raise DefinitionError(f"{name} is derived of a split. Give it files, or make a Split of that split.")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "identifier", _file_name(file_identifier(name)))
         object.__setattr__(self, "keep", keep)
@@ -173,6 +230,16 @@ class Dataset:
         """The files that are retrieved."""
         return {name: file for name, file in self.files.items() if isinstance(file, RemoteFile)}
 
+    @property
+    def split_order(self) -> tuple[str, ...]:
+        """The splits, those that others are made of first."""
+        return tuple(dict.fromkeys(name for split in self.splits for name in (*self.sources_of(split), split)))
+
+    def sources_of(self, split: str) -> tuple[str, ...]:
+        """Return the splits that a split is made of, also by way of others; those that others are made of first."""
+        direct = [source.split for source in self.splits[split].splits.values()]
+        return tuple(dict.fromkeys(name for source in direct for name in (*self.sources_of(source), source)))
+
     def severity(self, check: str) -> str:
         """Return what a failure of this check means: "error" (the default), "warn" or "off"."""
         chosen = self.checks.get(check, "error")
@@ -208,6 +275,23 @@ class Dataset:
         if self.refresh is not None and len(self.refresh.split()) != 5:
             raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
         _check_one_file_each(self)
+        _check_sources(self.splits)
+
+
+def _check_sources(splits: Mapping[str, Split]) -> None:
+    """Refuse a split that is made of one that there is not, or of itself by way of others."""
+    for name in splits:
+        found, waiting = set(), [name]
+        while waiting:
+            for source in splits[waiting.pop()].splits.values():
+                if source.split not in splits:
+                    hint = nearest(source.split, splits)
+                    raise DefinitionError(f"Split {name!r} is made of {source.split!r}, which is no split.{hint}")
+                if source.split == name:
+                    raise DefinitionError(f"Split {name!r} is made of itself. Make one of the splits of files alone.")
+                if source.split not in found:
+                    found.add(source.split)
+                    waiting.append(source.split)
 
 
 def _check_check(name: str, chosen: "str | Check") -> None:
@@ -313,8 +397,8 @@ def _check_signature(function: Function, arguments: Mapping[str, Any]) -> None:
 
 
 def _frozen(name: str, value: Any) -> Any:
-    """Return a file as it is, and a copy of a plain value, which its owner might change later."""
-    if isinstance(value, (RemoteFile, DerivedFile)):
+    """Return a file or split as it is, and a copy of a plain value, which its owner might change later."""
+    if isinstance(value, (RemoteFile, DerivedFile, SplitOf)):
         return value
     try:
         # Not only what JSON can say, also what UTF-8 can: the value is written into the index.
@@ -324,7 +408,7 @@ def _frozen(name: str, value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         pass
     raise DefinitionError(
-        f"Argument {name!r} is {value!r}. Arguments are files, or plain JSON values (no tuples, no NaN)."
+        f"Argument {name!r} is {value!r}. Arguments are files, SplitOf(...), or plain JSON values (no tuples, no NaN)."
     )
 
 

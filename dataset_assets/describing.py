@@ -48,6 +48,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
         "roles": dict(dataset.roles),
         "files": files,
+        "made_of": {split: found for split in dataset.splits if (found := list(dataset.sources_of(split)))},
         "splits": {split: released.get("splits", {}).get(split) for split in dataset.splits},
         "state": _together([*(file["state"] for file in files.values()), "complete" if released else "none"]),
         "version": released.get("version"),

@@ -1,13 +1,16 @@
-"""The files that splits are made of: those at hand, and those that are derived of them when a split needs them."""
+"""What splits are made of: files at hand, those that are derived of them when a split needs them, and other splits."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Callable, Mapping
+from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.index import UsedFile
+from dataset_assets.loading import index_of, passing
 from dataset_assets.making import RawFile, derive, url_of
 from dataset_assets.recipe import derived_recipe, split_recipe
+from dataset_assets.views import Stored
 
 File = RemoteFile | DerivedFile
 
@@ -15,7 +18,8 @@ File = RemoteFile | DerivedFile
 class Inputs:
     """Answers, for one dataset, what a split is made of; transient files are derived once, when they are opened.
 
-    `raws` are the files at hand by identifier, `open_raw` opens one of them, `scratch` gives a folder to derive in.
+    `raws` are the files at hand by identifier, `open_raw` opens one of them, `scratch` gives a folder to derive in, and
+    `splits` are the views of the splits that others are made of.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class Inputs:
     ) -> None:
         self.dataset, self.raws, self.open_raw, self.scratch = dataset, dict(raws), open_raw, scratch
         self.transient: dict[str, Path] = {}
+        self.splits: dict[str, Stored] = {}
 
     def recipe(self, split: str) -> str:
         """Return the split's recipe; nothing is opened or derived for it."""
@@ -44,15 +49,27 @@ class Inputs:
         for argument, file in self.dataset.splits[split].files.items():
             raw = self.raw(file)
             found.append(UsedFile(argument, file.identifier, raw.sha256, raw.bytes, url_of(file)))
-        return found
+        return [*found, *self._used_by_others(split)]
+
+    def _used_by_others(self, split: str) -> Iterator[UsedFile]:
+        """Yield the files of the splits that this one is made of: what `images` is there is `whole.images` here."""
+        for argument, source in self.dataset.splits[split].splits.items():
+            for used in index_of(self.splits[source.split]).sources:
+                yield replace(used, argument=f"{argument}.{used.argument}")
 
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
         # Name and URL are in the index too, and that may depend on nothing but the recipe.
-        return {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
+        files = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
+        splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
+        return {**files, **splits}
 
-    def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, BinaryIO]:
-        """Open the file arguments of a split or derived file, until the stack is closed."""
-        return {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
+    def _index(self, source: SplitOf) -> str:
+        return self.splits[source.split].origin.index
+
+    def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, Any]:
+        """Open the arguments of a split or derived file that are files or splits, until the stack is closed."""
+        files = {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
+        return {**files, **{name: passing(self.splits[source.split]) for name, source in applied.splits.items()}}
 
     def open(self, file: File) -> BinaryIO:
         """Open one file."""

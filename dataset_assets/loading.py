@@ -333,6 +333,13 @@ class Passing:
         return stored_values(_format_of(self.stream).open([self.opener.stream(self.name, self.part)]))
 
 
+def passing(view: Stored) -> Stored:
+    """Return a view for reading it once, in little memory, with its values as they are stored; its bytes are hashed."""
+    opener = _opener_of(view)
+    opener.verify()
+    return Stored(view.origin, passing_columns(view), opener)
+
+
 def passing_columns(view: Stored) -> dict[str, Column]:
     """Return the columns of a view for reading them once, from one end to the other, in little memory."""
     opener = _opener_of(view)

@@ -12,14 +12,16 @@ from dataset_assets.checking import check_split
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError, SchemaError, SplitFailed, at
 from dataset_assets.formats import Part
-from dataset_assets.gathering import Gathered
+from dataset_assets.gathering import HELD_BYTES, Gathered
 from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.loading import open_columns
 from dataset_assets.progress import Progress as Progress
 from dataset_assets.progress import report, split_label
 from dataset_assets.redacting import redacted
 from dataset_assets.retrieval import Source, fetch_first
+from dataset_assets.samples import Columns
 from dataset_assets.settings import settings
+from dataset_assets.views import View
 
 ON_THIS_MACHINE = ("file", "package")
 
@@ -110,12 +112,12 @@ def make_split(
     split: str,
     recipe: str,
     used: Sequence[UsedFile],
-    opened: Mapping[str, BinaryIO],
+    opened: Mapping[str, Any],
     folder: Path,
     file_bytes: int,
     progress: Progress | None = None,
 ) -> StagedSplit:
-    """Run a split's function on its open files, write its streams into scratch and check them.
+    """Run a split's function on its open files and splits, write its streams into scratch and check them.
 
     Raises `SchemaError` for samples that do not fit, `SplitFailed` when the function raises, and what decoding raises.
     """
@@ -140,7 +142,7 @@ def make_split(
         samples=written.samples,
         streams=streams,
         sources=tuple(used),
-        arguments=defined.plain,
+        arguments={**defined.plain, **_split_arguments(defined, opened)},
         roles=dict(dataset.roles),
         license=dataset.license,
         findings=(),
@@ -186,7 +188,12 @@ def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapp
     return StoredStream(kind.name, parameters, kind.version, kind.suffix, stored)
 
 
-def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Callable[[], str]) -> Iterator[Any]:
+def _split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an index says of the arguments that are splits: which they were."""
+    return {n: {"split": source.split, "index": opened[n].origin.index} for n, source in defined.splits.items()}
+
+
+def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable[[], str]) -> Iterator[Any]:
     """Yield what a user's function yields; an error of its own becomes the cause of a `SplitFailed`."""
     name = applied.function.__qualname__
     try:
@@ -196,7 +203,7 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Cal
                 f"The function {name} returned {'None' if result is None else f'a {type(result).__name__}'}. Let it "
                 "`yield` samples or blocks, or a file's bytes."
             )
-        yield from result
+        yield from _blocks_of(result) if isinstance(result, View) else result
     except DatasetAssetsError:
         raise
     except Exception as error:
@@ -204,6 +211,13 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, BinaryIO], done: Cal
             f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: "
             f"{str(error).rstrip('.')}. Mend it."
         ) from error
+
+
+def _blocks_of(view: View) -> Iterator[Columns]:
+    """Yield the samples of a view that a function returned, in blocks that keep their types."""
+    step = max(int(HELD_BYTES / view.row_bytes()), 1) if len(view) else 1
+    for lo in range(0, len(view), step):
+        yield view.rows(slice(lo, min(lo + step, len(view))))
 
 
 def _where(error: Exception, applied: Split | DerivedFile) -> str:

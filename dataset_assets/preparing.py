@@ -100,9 +100,9 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
         if callable(check):
             found.append(checking.run_own(name, check, views))
         else:
-            leakage = checking.check_leakage(
-                {split: passing_columns(view) for split, view in views.items()}, dataset.roles
-            )
+            columns = {split: passing_columns(view) for split, view in views.items()}
+            sources = {split: dataset.sources_of(split) for split in views}
+            leakage = checking.check_leakage(columns, dataset.roles, sources=sources)
             found.append(replace(leakage, severity=dataset.severity(name)))
     return found
 
@@ -156,7 +156,12 @@ class _Workshop:
         # Also where nothing is to be done: the last run may have been killed after its work.
         sweep(self.settings.scratch)
         self._find_raws()
-        return {split: self._split(split) for split in self.dataset.splits}
+        found, sources = {}, {name for split in self.dataset.splits for name in self.dataset.sources_of(split)}
+        for split in self.dataset.split_order:
+            found[split] = self._split(split)
+            if split in sources:
+                self.inputs.splits[split] = open_split(self.storage, self.dataset.name, split, found[split])
+        return found
 
     def restore(self, names: Collection[str]) -> None:
         """See that these raw files are whole."""

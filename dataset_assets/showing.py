@@ -53,7 +53,8 @@ def _parts(document: Document) -> Iterator[str]:
         yield f"  {file:<30} {found['state']:<9} {size(found['bytes']):>9}  {found['urls'][0]}"
     yield "splits"
     for split, made in document["splits"].items():
-        yield f"  {split:<12} {_split(made)}"
+        sources = ", ".join(document["made_of"].get(split, ()))
+        yield f"  {split:<12} {_split(made)}{f'  of {sources}' if sources else ''}"
     shown = document["problem"] or document["version"] or "not prepared"
     yield f"version    {shown}"
     yield f"storage    {document['storage']}"

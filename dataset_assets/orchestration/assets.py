@@ -105,17 +105,19 @@ def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
 def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
     needed = _at_hand(dataset.splits[split].files.values())
+    sources = [source.split for source in dataset.splits[split].splits.values()]
     key = keys.key(dataset.name, split)
     active = [check for check in SPLIT_CHECKS if dataset.severity(check) != "off"]
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, split),
-        specs=split_specs(dataset, split, _raw_keys(dataset, needed)),
-        ins=_raw_inputs(dataset, needed),
+        specs=split_specs(dataset, split, [*_raw_keys(dataset, needed), *(keys.key(dataset.name, s) for s in sources)]),
+        ins=_raw_inputs(dataset, needed) | _split_inputs(dataset, sources),
         check_specs=[dg.AssetCheckSpec(check, asset=key) for check in active],
         required_resource_keys={keys.IO},
+        op_tags={keys.OURS: ""},
     )
-    def make(context: dg.AssetExecutionContext, **opened: OpenedRaw) -> Iterator[Any]:
+    def make(context: dg.AssetExecutionContext, **opened: OpenedRaw | Upstream) -> Iterator[Any]:
         connector = _connector(context)
         with no_vain_retries(), Workbench(dataset, connector, opened) as bench:
             began, made = bench.began, _made(bench, split)
@@ -149,21 +151,21 @@ def _made(bench: Workbench, split: str) -> StagedSplit | Made:
 def _release(dataset: Dataset) -> dg.AssetsDefinition:
     """Return the asset of the dataset itself: a released version of all its splits."""
     key = keys.key(dataset.name)
-    names = {f"split_{split}": split for split in dataset.splits}
     active = version_checks(dataset)
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name),
         specs=[dataset_spec(dataset)],
-        ins={n: dg.AssetIn(keys.key(dataset.name, split)) for n, split in names.items()},
+        ins=_split_inputs(dataset, dataset.splits),
         check_specs=[dg.AssetCheckSpec(check, asset=key) for check in active],
         required_resource_keys={keys.IO},
+        op_tags={keys.OURS: ""},
     )
     def release(context: dg.AssetExecutionContext, **given: Upstream) -> Iterator[Any]:
         connector = _connector(context)
         with no_vain_retries():
             expected = _expected(given.values(), connector.pointer(dataset))
-            version = _checked(dataset, {names[name]: upstream for name, upstream in given.items()}, connector)
+            version = _checked(dataset, {upstream.view.split: upstream for upstream in given.values()}, connector)
             yield from _check_results(version.findings, key, {check: check for check in active})
             if version.refused:
                 refuse_or_pass(version, connector.keep(version))
@@ -203,6 +205,10 @@ def _raw_keys(dataset: Dataset, names: Iterable[str]) -> list[dg.AssetKey]:
 
 def _raw_inputs(dataset: Dataset, names: Iterable[str]) -> dict[str, dg.AssetIn]:
     return {f"file_{name}": dg.AssetIn(keys.key(dataset.name, "raw", name)) for name in names}
+
+
+def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.AssetIn]:
+    return {f"split_{split}": dg.AssetIn(keys.key(dataset.name, split)) for split in splits}
 
 
 def _connector(context: dg.AssetExecutionContext) -> StorageIOManager:

@@ -50,8 +50,8 @@ class StorageIOManager(dg.ConfigurableIOManager):
                 name = what[keys.DATASET]
                 return load(f"{name}@{event.version}" if event else name, storage=storage)
             view = _opened_split(storage, what, event)
-            # Only the release needs more than the view: to know what its run found released.
-            return Upstream(view, _began(event)) if context.op_def.name == keys.op_name(what[keys.DATASET]) else view
+            # Only our own steps need more than the view: to know what their run found released.
+            return Upstream(view, _began(event)) if keys.OURS in context.op_def.tags else view
 
     # What bodies ask before they work: they never touch a storage themselves.
 

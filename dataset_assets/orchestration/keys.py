@@ -14,6 +14,9 @@ DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset",
 REFRESH = "dataset_assets/refresh"
 """Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""
 
+OURS = "dataset_assets/ours"
+"""Tag of our steps that take splits: these come with what the run knows of the dataset's pointer."""
+
 INDEX = "dataset_assets/index"
 """Metadata of a materialisation: the digest of the split's index."""
 

@@ -61,7 +61,7 @@ class OpenedRaw:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A split as the release takes it; `began` is as that of `OpenedRaw`."""
+    """A split as our own steps take it; `began` is as that of `OpenedRaw`."""
 
     view: Stored
     began: str | None

@@ -9,7 +9,7 @@ from dataset_assets.errors import DigestMismatch, NotFound
 from dataset_assets.inputs import File, Inputs
 from dataset_assets.making import RawFile, StagedRaw, derive, stage_raw
 from dataset_assets.orchestration.io_manager import StorageIOManager
-from dataset_assets.orchestration.staged import OpenedRaw
+from dataset_assets.orchestration.staged import OpenedRaw, Upstream
 from dataset_assets.scratch import scratch_folder, sweep
 from dataset_assets.settings import settings
 
@@ -17,12 +17,16 @@ from dataset_assets.settings import settings
 class Workbench:
     """The inputs of one step; what it made of them is gone at the end of the block, unless it was stored."""
 
-    def __init__(self, dataset: Dataset, connector: StorageIOManager, opened: Mapping[str, OpenedRaw]) -> None:
+    def __init__(
+        self, dataset: Dataset, connector: StorageIOManager, opened: Mapping[str, OpenedRaw | Upstream]
+    ) -> None:
         self.dataset, self.connector = dataset, connector
-        self.found = {handle.raw.name: handle for handle in opened.values()}
+        self.given = list(opened.values())
+        self.found = {handle.raw.name: handle for handle in self.given if isinstance(handle, OpenedRaw)}
         self.whole = {name for name, handle in self.found.items() if handle.hashed}
         raws = {name: handle.raw for name, handle in self.found.items()}
         self.inputs = Inputs(dataset, raws, self._open, self.folder)
+        self.inputs.splits |= {given.view.split: given.view for given in self.given if isinstance(given, Upstream)}
         self.stack = ExitStack()
         self._folder: Path | None = None
 
@@ -37,7 +41,7 @@ class Workbench:
     @property
     def began(self) -> str:
         """The dataset's pointer when this run began with it, as far as its steps know; empty: there was none."""
-        seen = [handle.began for handle in self.found.values() if handle.began is not None]
+        seen = [given.began for given in self.given if given.began is not None]
         return seen[0] if seen else self.connector.pointer(self.dataset) or ""
 
     def folder(self) -> Path:

@@ -1,0 +1,409 @@
+"""Splits that are made of another split: declared, and then stored, versioned and checked like any other."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import dagster as dg
+import numpy as np
+import pytest
+from media import picture
+from orchestrated import assets_in, files_in, made, run, versions
+
+from dataset_assets import (
+    Array,
+    Columns,
+    Dataset,
+    DerivedFile,
+    Image,
+    Ragged,
+    RemoteFile,
+    Split,
+    SplitOf,
+    Table,
+    Text,
+    load,
+    prepare,
+)
+from dataset_assets.collecting import collect
+from dataset_assets.copying import copy
+from dataset_assets.describing import describe
+from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, SplitFailed, UsageError
+from dataset_assets.index import Version, read_pointer, read_split_index, read_version
+from dataset_assets.loading import index_of
+from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.showing import info
+from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
+from dataset_assets.testing.server import FaultyServer
+from dataset_assets.verifying import verify
+from dataset_assets.views import Stored, View
+from dataset_assets.views.decoded import encoded
+
+NAME = "org.example.divided"
+SHARES = {"train": 0.75, "validation": 0.25}
+
+
+def lines(table: Any) -> Iterator[Any]:
+    for line in table:
+        number = int(line)
+        yield {"number": number, "kind": number % 4, "text": "é" * (number % 3)}
+
+
+def high(whole: View, least: int) -> View:
+    return whole.filter((">=", least), column="number")
+
+
+def doubled(whole: View, others: View) -> Iterator[Any]:
+    for sample in whole.concat(others):
+        yield {**sample, "number": sample["number"] * 2}
+
+
+def divided(folder: str, seed: int = 0, **more: Any) -> Dataset:
+    """Return a dataset of two files; one is divided."""
+    whole = Split(lines, table=RemoteFile(f"{folder}/whole.txt"))
+    return Dataset(
+        name=NAME,
+        summary="Numbers.",
+        streams={"number": Array(), "kind": Array("uint8"), "text": Text()},
+        splits={
+            **SplitOf("whole").stratified_split(SHARES, seed=seed),
+            "whole": whole,
+            "test": Split(lines, table=RemoteFile(f"{folder}/test.txt")),
+        },
+        sample="number",
+        target="kind",
+        **more,
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    files = {"/whole.txt": range(40), "/test.txt": range(40, 50)}
+    with FaultyServer({name: b"".join(b"%d\n" % n for n in numbers) for name, numbers in files.items()}) as server:
+        yield server
+
+
+def numbers(view: View) -> list[int]:
+    found: list[int] = view.to_numpy()["number"].tolist()
+    return found
+
+
+def released(storage: Storage) -> Version:
+    digest, _ = read_pointer(storage, NAME)
+    assert digest is not None
+    return read_version(storage, NAME, digest)
+
+
+# --- what is made
+
+
+def test_the_parts_are_those_of_the_view(home: Path, server: FaultyServer) -> None:
+    found = prepare(divided(server.url, seed=3))
+    parts = found["whole"].stratified_split((0.75, 0.25), seed=3)
+    for name, part in zip(SHARES, parts, strict=True):
+        assert numbers(found[name]) == numbers(part)
+        assert np.bincount(found[name].to_numpy()["kind"]).tolist() == [len(part) // 4] * 4
+    assert sorted(numbers(found["train"]) + numbers(found["validation"])) == numbers(found["whole"])
+    assert found["train"].roles == found["whole"].roles
+
+
+@pytest.mark.parametrize(
+    ("named", "given"),
+    [
+        ("random_split", {}),
+        ("stratified_split", {"by": "kind"}),
+        ("group_split", {"by": "kind"}),
+        ("hash_split", {"by": "number"}),
+    ],
+)
+def test_each_split_of_a_view_can_be_declared(
+    home: Path, server: FaultyServer, named: str, given: dict[str, str]
+) -> None:
+    parts = getattr(SplitOf("whole"), named)(SHARES, seed=5, **given)
+    plain = divided(server.url)
+    found = prepare(replace(plain, splits={"whole": plain.splits["whole"], **parts}))
+    views = getattr(found["whole"], named)((0.75, 0.25), seed=5, **given)
+    assert [numbers(found[name]) for name in SHARES] == [numbers(view) for view in views]
+
+
+def test_a_function_of_ones_own_is_given_views_and_returns_a_view_or_yields(home: Path, server: FaultyServer) -> None:
+    plain = divided(server.url)
+    whole, test = SplitOf("whole"), SplitOf("test")
+    more = {"high": Split(high, whole=whole, least=30), "doubled": Split(doubled, whole=SplitOf("high"), others=test)}
+    files = {name: plain.splits[name] for name in ("whole", "test")}
+    found = prepare(replace(plain, splits={**more, **files}))
+    assert numbers(found["high"]) == list(range(30, 40))
+    assert numbers(found["doubled"]) == list(range(60, 100, 2))
+
+
+def test_every_stream_has_the_bytes_and_the_type_that_it_had(home: Path) -> None:
+    found = prepare(
+        Dataset("org.example.all", "All.", KINDS, {"all": Split(of_all), **SplitOf("all").random_split(SHARES)})
+    )
+    parts = found["all"].random_split((0.75, 0.25))
+    for name, part in zip(SHARES, parts, strict=True):
+        index, whole = index_of(stored(found[name])), index_of(stored(found["all"]))
+        assert {n: s.parameters for n, s in index.streams.items()} == {
+            n: s.parameters for n, s in whole.streams.items()
+        }
+        bytes_of = encoded(found["all"], "picture").select(part.indices)
+        assert [sample["picture"] for sample in encoded(found[name], "picture")] == [s["picture"] for s in bytes_of]
+        for sample, same in zip(found[name], part, strict=True):
+            assert (sample["text"], sample["row"]) == (same["text"], same["row"])
+            assert sample["array"].dtype == np.float16 and (sample["array"] == same["array"]).all()
+            assert sample["tokens"].tolist() == same["tokens"].tolist()
+
+
+KINDS = {"picture": Image(), "array": Array(), "text": Text(), "tokens": Ragged("int16"), "row": Table({"a": "int64"})}
+
+
+def of_all() -> Iterator[Any]:
+    for i in range(12):
+        yield {
+            "picture": picture("JPEG", seed=i),
+            "array": np.full((2,), i / 2, np.float16),
+            "text": "ä" * i,
+            "tokens": np.arange(i % 5),
+            "row": {"a": i if i % 3 else None},
+        }
+
+
+def stored(view: View) -> Stored:
+    assert isinstance(view, Stored)
+    return view
+
+
+# --- versions
+
+
+def test_another_seed_is_a_new_version_of_exactly_the_parts(home: Path, server: FaultyServer) -> None:
+    storage = LocalStorage(home / "storage")
+    prepare(divided(server.url))
+    first, files, asked = released(storage), files_in(home / "storage"), len(server.requests)
+    prepare(divided(server.url, seed=1))
+    second, now = released(storage), files_in(home / "storage")
+    changed = {split for split in first.splits if first.splits[split] != second.splits[split]}
+    assert changed == set(SHARES) and len(server.requests) == asked
+    assert all(now[name] == files[name] for name in files if "current" not in name)
+    prepare(divided(server.url))
+    assert released(storage) == first
+    written = {name for name in files_in(home / "storage").keys() - now.keys() if "current" not in name}
+    assert not written
+
+
+def test_other_bytes_of_the_source_make_the_parts_again_and_leave_the_others(home: Path, server: FaultyServer) -> None:
+    storage = LocalStorage(home / "storage")
+    prepare(divided(server.url))
+    first = released(storage)
+    server.files["/whole.txt"] += b"100\n104\n108\n112\n"
+    found = prepare(divided(server.url), refresh=True)
+    changed = {split for split, digest in released(storage).splits.items() if first.splits[split] != digest}
+    assert changed == {"whole", *SHARES}
+    assert sorted(numbers(found["train"]) + numbers(found["validation"])) == [*range(40), 100, 104, 108, 112]
+
+
+def test_the_index_says_what_a_part_is_made_of(home: Path, server: FaultyServer) -> None:
+    prepare(divided(server.url, seed=2))
+    storage = LocalStorage(home / "storage")
+    splits = released(storage).splits
+    index = read_split_index(storage, NAME, "validation", splits["validation"])
+    whole = read_split_index(storage, NAME, "whole", splits["whole"])
+    assert index.arguments == {
+        "whole": {"split": "whole", "index": splits["whole"]},
+        "operation": "stratified_split",
+        "ratios": [0.75, 0.25],
+        "part": 1,
+        "by": None,
+        "seed": 2,
+    }
+    assert [replace(used, argument="table") for used in index.sources] == list(whole.sources)
+    assert [used.argument for used in index.sources] == ["whole.table"]
+
+
+AGAIN = """
+import sys
+from io import BytesIO
+from dataset_assets.definition import part_of
+from dataset_assets.views import view_of
+from test_split_of import lines
+whole = [*lines(BytesIO(sys.stdin.buffer.read()))]
+view = view_of(number=[s["number"] for s in whole], kind=[s["kind"] for s in whole])
+print(*part_of(view, "stratified_split", [0.75, 0.25], int(sys.argv[1]), by="kind", seed=9).to_numpy()["number"])
+"""
+
+
+def test_lineage_names_the_raw_files_and_they_give_the_sample_again(home: Path, server: FaultyServer) -> None:
+    found = prepare(divided(server.url, seed=9))
+    for part, name in enumerate(SHARES):
+        view = found[name].shuffle(1)
+        [entry] = view.lineage(0)
+        [used] = entry.files
+        assert (entry.dataset, entry.split, entry.version) == (NAME, name, view.version)
+        assert (used.url, used.sha256) == (f"{server.url}/whole.txt", used.sha256)
+        raw = view.open_raw("whole.table").read()
+        assert raw == server.files["/whole.txt"]
+        run = subprocess.run(
+            [sys.executable, "-c", AGAIN, str(part)], input=raw, capture_output=True, cwd=Path(__file__).parent
+        )
+        again = [int(number) for number in run.stdout.split()]
+        assert again[entry.row] == view[0]["number"], run.stderr
+
+
+# --- in Dagster
+
+
+def test_with_and_without_dagster_the_digests_are_equal_and_each_part_is_an_asset(
+    home: Path, server: FaultyServer, fast_path: Path
+) -> None:
+    dataset = divided(server.url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(dataset, instance)
+        assert result.success
+        prepare(dataset, storage=f"{fast_path}/other")
+        assert released(LocalStorage(home / "storage")) == released(LocalStorage(fast_path / "other"))
+        folder = NAME.replace(".", "/")
+        assert {f"{folder}/{split}" for split in dataset.splits} <= made(result).keys()
+        assert versions(result)[f"{folder}/train"] == released(LocalStorage(home / "storage")).splits["train"]
+        before = versions(result)
+        changed = versions(run(divided(server.url, seed=1), instance))
+        moved = {name.removeprefix(f"{folder}/") for name in before if before[name] != changed[name]}
+        assert moved == {folder, *SHARES, *(f"{split}/{stream}" for split in SHARES for stream in dataset.streams)}
+
+
+def test_its_streams_stand_after_the_split_they_are_made_of() -> None:
+    graph = definitions(datasets=[divided("https://example.org")]).resolve_asset_graph()
+    key = dg.AssetKey([*NAME.split("."), "validation", "number"])
+    assert graph.get(key).parent_keys == {dg.AssetKey([*NAME.split("."), "whole"])}
+
+
+def test_in_dagster_a_part_is_made_again_alone(home: Path, server: FaultyServer) -> None:
+    folder = NAME.replace(".", "/")
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = run(divided(server.url), instance)
+        defined = definitions(datasets=[divided(server.url, seed=4)])
+        part = dg.AssetSelection.key_prefixes([*NAME.split("."), "train"])
+        result = dg.materialize(assets_in(defined), instance=instance, selection=part, resources=defined.resources)
+    assert {name.split("/")[3] for name in made(result)} == {"train"}
+    assert versions(result)[f"{folder}/train"] != versions(first)[f"{folder}/train"]
+
+
+# --- checks
+
+
+def test_a_split_is_no_leak_into_those_made_of_it_but_one_part_into_another_is(
+    home: Path, server: FaultyServer
+) -> None:
+    prepare(divided(server.url))
+    [finding] = [f for f in released(LocalStorage(home / "storage")).findings if f.check == "leakage"]
+    assert finding.passed and "train is made of whole" in finding.message
+    plain = divided(server.url)
+    twice = {**plain.splits, "again": Split(high, whole=SplitOf("whole"), least=0)}
+    with pytest.raises(CheckFailed, match="samples of again are also in train"):
+        prepare(replace(plain, splits=twice))
+
+
+def test_a_leak_into_a_file_beside_is_still_found(home: Path, server: FaultyServer) -> None:
+    server.files["/test.txt"] += b"7\n"
+    with pytest.raises(CheckFailed, match="1 samples of test are also in (train|validation)"):
+        prepare(divided(server.url))
+
+
+# --- kept like any other
+
+
+def test_verify_copy_and_collect_take_a_part_for_a_split(home: Path, server: FaultyServer) -> None:
+    storage, other = LocalStorage(home / "storage"), MemoryStorage()
+    prepare(divided(server.url))
+    first = released(storage)
+    prepare(divided(server.url, seed=1))
+    assert len(verify(NAME, storage).versions) == 2 and not verify(NAME, storage).damaged
+    copy(NAME, storage, other)
+    assert released(other) == released(storage)
+    assert numbers(load(NAME, "train", storage=other)) == numbers(load(NAME, "train", verify="all"))
+    collect(storage, keep_versions=1, grace_seconds=0)
+    kept = {key.rpartition("/")[2] for key in storage.list(NAME.replace(".", "/")) if "/train/index/" in key}
+    assert kept == {f"{released(storage).splits['train']}.json"} and first.splits["train"] not in str(kept)
+    assert len(load(NAME, "train", verify="all")) == 32
+
+
+def test_info_says_what_a_part_is_of(home: Path, server: FaultyServer) -> None:
+    dataset = divided(server.url)
+    prepare(dataset)
+    found = describe(dataset, LocalStorage(home / "storage"))
+    assert found["made_of"] == {"train": ["whole"], "validation": ["whole"]}
+    shown = [line.split() for line in info(found).splitlines()]
+    assert [line[0] for line in shown if line[-2:] == ["of", "whole"]] == ["train", "validation"]
+
+
+def test_a_part_that_is_gone_is_made_again_of_what_is_stored(home: Path, server: FaultyServer) -> None:
+    first = prepare(divided(server.url))
+    for path in (home / "storage").rglob("train/number/*.npy"):
+        path.unlink()
+    server.files.clear()
+    again = prepare(divided(server.url))
+    assert numbers(again["train"]) == numbers(first["whole"].stratified_split((0.75, 0.25))[0])
+
+
+def test_a_source_that_was_damaged_is_not_divided(home: Path, server: FaultyServer) -> None:
+    prepare(divided(server.url))
+    [path] = (home / "storage").rglob("whole/number/*.npy")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(DigestMismatch, match="split whole"):
+        prepare(divided(server.url, seed=7))
+
+
+# --- what cannot be
+
+
+def test_a_split_of_what_is_not_there_or_of_itself_is_refused() -> None:
+    plain = divided("https://example.org")
+    for source, said in (
+        ("wole", "no split. Did you mean 'whole'"),
+        ("one", "made of itself"),
+        ("two", "made of itself"),
+    ):
+        splits = {
+            **plain.splits,
+            "one": Split(high, whole=SplitOf(source), least=0),
+            "two": Split(high, whole=SplitOf("one"), least=0),
+        }
+        with pytest.raises(DefinitionError, match=said):
+            replace(plain, splits=splits)
+
+
+def test_ratios_that_do_not_sum_and_files_of_splits_are_refused_when_defined() -> None:
+    with pytest.raises(UsageError, match="Give positive ones that sum to 1"):
+        SplitOf("whole").random_split({"a": 0.5, "b": 0.6})
+    with pytest.raises(DefinitionError, match="derived of a split"):
+        DerivedFile("x.csv", high, whole=SplitOf("whole"), least=0)
+
+
+def test_a_class_with_too_few_samples_is_an_error_that_names_the_split(home: Path, server: FaultyServer) -> None:
+    server.files["/whole.txt"] = b"1\n2\n5\n"
+    with pytest.raises(UsageError, match=f"{NAME}, split train.*too few for 2 stratified parts"):
+        prepare(divided(server.url))
+
+
+def test_a_function_that_fails_on_a_view_is_named(home: Path, server: FaultyServer) -> None:
+    plain = divided(server.url)
+    with pytest.raises(SplitFailed, match="split bad: the function broken raised ZeroDivisionError"):
+        prepare(replace(plain, splits={**plain.splits, "bad": Split(broken, whole=SplitOf("whole"))}))
+
+
+def broken(whole: View) -> View:
+    return whole.map(lambda sample: 1 / 0)
+
+
+def test_a_split_without_samples_is_divided_into_such(home: Path) -> None:
+    kinds = {"x": Array("int64")}
+    splits = {"all": Split(nothing), **SplitOf("all").random_split(SHARES)}
+    found = prepare(Dataset("org.example.none", "None.", kinds, splits, checks={"counts": "off"}))
+    assert {name: len(view) for name, view in found.items()} == {"all": 0, "train": 0, "validation": 0}
+
+
+def nothing() -> Iterator[Any]:
+    yield Columns(x=np.empty(0, np.int64))
