@@ -320,6 +320,8 @@ def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int)
 
 
 def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:
+    if not len(labels):
+        return []
     classes, inverse = np.unique(labels, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     cuts = np.cumsum(np.bincount(inverse, minlength=len(classes)))[:-1]

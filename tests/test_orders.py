@@ -145,6 +145,17 @@ def test_a_row_keeps_its_hashed_part_when_others_come_and_go() -> None:
     assert 350 < sum(part == 0 for part in all_.values()) < 450
 
 
+def test_no_rows_are_divided_into_parts_without_rows() -> None:
+    labels = np.empty(0, np.int64)
+    for parts in (
+        orders.random_parts(0, (0.5, 0.5), 0),
+        orders.stratified_parts(labels, (0.5, 0.5), 0),
+        orders.group_parts(labels, (0.5, 0.5), 0),
+        orders.hashed_parts([], (0.5, 0.5), 0),
+    ):
+        assert [part.tolist() for part in parts] == [[], []]
+
+
 def test_shards_are_disjoint_cover_and_differ_by_one() -> None:
     shards = [list(orders.shard_of(17, 4, rank)) for rank in range(4)]
     assert sorted(itertools.chain(*shards)) == list(range(17))

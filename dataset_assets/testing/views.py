@@ -5,40 +5,72 @@ import io
 import json
 import operator
 import pickle
+import struct
 import tempfile
-from dataclasses import dataclass
+import wave
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 from hypothesis import strategies as st
 
+from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import UsageError
-from dataset_assets.formats import Array, Format, Ragged, Table, Text
+from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
 from dataset_assets.mixing import Mixture
-from dataset_assets.orders import Permutation, random_parts
+from dataset_assets.orders import (
+    Permutation,
+    folds_of,
+    generator,
+    group_parts,
+    hashed_parts,
+    random_parts,
+    rest_of,
+    stratified_parts,
+)
 from dataset_assets.samples import values_of
 from dataset_assets.testing.formats import equal, written
 from dataset_assets.views import OPERATIONS, Origin, Stored, View, restored
 from dataset_assets.views.operations import described, stack_of
 
 SIZES = (0, 1, 2, 7, 40)
+FEW = (1, 6)
+HALVES = (0.5, 0.5)
 
+STACKED = "org.example.stacked"
 FORMATS: dict[str, Format] = {
     "number": Array("int32"),
+    "kind": Array("uint8", classes=("even", "odd")),
     "image": Array("uint8", (2, 3)),
     "text": Text(),
     "tokens": Ragged("int16"),
     "row": Table({"a": "int64", "b": "string"}),
 }
+MEDIA: dict[str, Format] = {
+    "number": Array("int32"),
+    "kind": Array("uint8", classes=("even", "odd")),
+    "image": Image(),
+    "sound": Audio(),
+    "blob": Bytes(),
+    "file": Files(),
+    "row": Table({"a": "int64", "b": "string"}),
+}
+ROLES = {"sample": "image", "target": "kind", "tag": "kind"}
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A view, and the samples it must have."""
+    """A view, and the samples it must have: "single" mappings, "batches" of them, or "tuples"."""
 
     view: View
     samples: list[Any]
+    of: str = "single"
+
+    def on(self, view: View, samples: list[Any], of: str | None = None) -> "Stack":
+        """Return what stands on this one."""
+        return replace(self, view=view, samples=samples, of=of or self.of)
 
 
 def check_view(view: View, samples: Sequence[Any] | None = None) -> None:
@@ -196,14 +228,21 @@ def it_comes_back_from_another_epoch(view: View, samples: Sequence[Any]) -> None
 
 def it_knows_what_it_shows(view: View, samples: Sequence[Any]) -> None:
     """Dataset, split and version are those of the first bytes below; roles name streams that are there."""
-    first = next(part for part in stack_of(view) if not part.parents)
+    parts = list(stack_of(view))
+    first = next(part for part in parts if not part.parents)
     assert (view.dataset, view.split, view.version) == (first.dataset, first.split, first.version)
     report = view.report().to_dict()
     assert (report["length"], report["dataset"]) == (len(samples), view.dataset)
     assert len(report["parents"]) == len(view.parents)
-    for i in range(len(view)):
-        for entry in view.lineage(i):
-            assert entry.dataset == view.dataset and entry.row >= 0
+    # What a function leaves out, nobody knows before it was called.
+    if samples and view.streams and not any(part.op.startswith("map") for part in parts):
+        assert set(view.roles.values()) <= set(view.streams)
+    for i, sample in enumerate(samples):
+        entries = view.lineage(i)
+        assert all(entry.dataset == view.dataset and entry.row >= 0 for entry in entries)
+        # The stacks that are drawn have in "row" which stored row it was.
+        if view.dataset == STACKED and isinstance(sample, Mapping) and isinstance(found := sample.get("row"), Mapping):
+            assert int(found["b"]) in [entry.row for entry in entries]
 
 
 LAWS: tuple[Callable[[View, Sequence[Any]], None], ...] = (
@@ -226,10 +265,12 @@ LAWS: tuple[Callable[[View, Sequence[Any]], None], ...] = (
 @st.composite
 def stacks(draw: st.DrawFn, depth: int = 4) -> Stack:
     """Draw a random stack over stored streams of several formats, with the samples it must have."""
-    stack = draw(st.sampled_from(SIZES).flatmap(lambda size: st.sampled_from(["one file", "many files"]).map(
-        lambda files: stored_stack(size, files == "many files"))))  # fmt: skip
+    stored = st.builds(stored_stack, st.sampled_from(SIZES), st.booleans()) | st.builds(
+        media_stack, st.sampled_from(FEW)
+    )
+    stack = draw(stored)
     for _ in range(draw(st.integers(0, depth))):
-        stack = draw(st.sampled_from(STEPS))(draw, stack)
+        stack = draw(st.sampled_from(STEPS[stack.of]))(draw, stack)
     return stack
 
 
@@ -245,6 +286,7 @@ def stored_stack(size: int, many_files: bool = False) -> Stack:
     samples = [
         {
             "number": int(rng.integers(-99, 99)),
+            "kind": i % 2,
             "image": rng.integers(0, 9, (2, 3)).astype(np.uint8),
             "text": "äb🐈"[: i % 4] * (i % 3),
             "tokens": np.arange(i % 4, dtype=np.int16) + i,
@@ -252,8 +294,53 @@ def stored_stack(size: int, many_files: bool = False) -> Stack:
         }
         for i in range(size)
     ]
-    parts = {name: _files_of(kind, [sample[name] for sample in samples], many_files) for name, kind in FORMATS.items()}
-    return Stack(_opened(parts, size), samples)
+    return _stored(FORMATS, samples, samples, many_files)
+
+
+@functools.cache
+def media_stack(size: int) -> Stack:
+    """Return a stored view of pictures, sounds, bytes and members; the pictures differ in size."""
+    rng = np.random.default_rng(size)
+    plain = [{"number": 7 * i % 5, "kind": i % 2, "row": {"a": i, "b": str(i)}, "blob": b"b" * i} for i in range(size)]
+    images = [rng.integers(0, 255, (2 + i % 2, 3, 1)).astype(np.uint8) for i in range(size)]
+    sounds = [rng.integers(-99, 99, (4 + i % 3, 1)).astype(np.int16) for i in range(size)]
+    files = [(f"{i}.txt", b"%d" % i) for i in range(size)]
+    there = [{**p, "image": i, "sound": s, "file": f} for p, i, s, f in zip(plain, images, sounds, files)]
+    given = [{**each, "image": _png(each["image"]), "sound": _wav(each["sound"])} for each in there]
+    there = [{**each, "sound": each["sound"].astype(np.float32) / 2**15} for each in there]
+    return _stored(MEDIA, given, there, False)
+
+
+def _stored(kinds: Mapping[str, Format], given: list[Any], samples: list[Any], many_files: bool) -> Stack:
+    # As one would write them: in some order; as they are stored: each under its name.
+    parts = {name: _files_of(kind, [each[name] for each in given], many_files) for name, kind in kinds.items()}
+    return Stack(
+        _opened(kinds is MEDIA, parts, len(samples)), [{name: each[name] for name in kinds} for each in samples]
+    )
+
+
+def _png(pixels: Any) -> bytes:
+    """Return grey pixels as a picture, without a library for it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = pixels.shape
+    lines = b"".join(b"\0" + line.tobytes() for line in pixels)
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def _wav(frames: Any) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(frames.astype("<i2").tobytes())
+    return out.getvalue()
 
 
 def has_streams(view: View, samples: Sequence[Any]) -> bool:
@@ -273,42 +360,45 @@ def _files_of(kind: Format, values: list[Any], many_files: bool) -> list[bytes]:
         return [part.path.read_bytes() for part in parts]
 
 
-def _opened(parts: Mapping[str, list[bytes]], size: int) -> Stored:
-    columns = {name: FORMATS[name].open([io.BytesIO(data) for data in found]) for name, found in parts.items()}
-    return Stored(Origin("org.example.stacked", f"size{size}", "0" * 64), columns, None, (_opened, (parts, size)))
+def _opened(media: bool, parts: Mapping[str, list[bytes]], size: int) -> Stored:
+    kinds = MEDIA if media else FORMATS
+    columns = {name: kinds[name].open([io.BytesIO(data) for data in found]) for name, found in parts.items()}
+    classes = {"kind": ("even", "odd")}
+    origin = Origin(STACKED, f"{'media' if media else 'size'}{size}", "0" * 64, None, ROLES, classes)
+    return Stored(origin, columns, None, (_opened, (media, parts, size)))
 
 
 def _sliced(draw: st.DrawFn, stack: Stack) -> Stack:
     part = draw(st.slices(len(stack.samples)))
-    return Stack(stack.view[part], stack.samples[part])
+    return stack.on(stack.view[part], stack.samples[part])
 
 
 def _selected(draw: st.DrawFn, stack: Stack) -> Stack:
     size = len(stack.samples)
     rows = draw(st.lists(st.integers(-size, size - 1), max_size=12)) if size else []
-    return Stack(stack.view.select(rows), [stack.samples[i] for i in rows])
+    return stack.on(stack.view.select(rows), [stack.samples[i] for i in rows])
 
 
 def _masked(draw: st.DrawFn, stack: Stack) -> Stack:
     mask = draw(st.lists(st.booleans(), min_size=len(stack.samples), max_size=len(stack.samples)))
-    return Stack(stack.view[np.array(mask, bool)], [sample for sample, kept in zip(stack.samples, mask) if kept])
+    return stack.on(stack.view[np.array(mask, bool)], [sample for sample, kept in zip(stack.samples, mask) if kept])
 
 
 def _narrowed(draw: st.DrawFn, stack: Stack) -> Stack:
     names = draw(st.lists(st.sampled_from(_names(stack)), min_size=1, unique=True))
-    return Stack(stack.view.only(*names), [{name: sample[name] for name in names} for sample in stack.samples])
+    return stack.on(stack.view.only(*names), [{name: sample[name] for name in names} for sample in stack.samples])
 
 
 def _mapped(draw: st.DrawFn, stack: Stack) -> Stack:
     change = draw(st.sampled_from([_itself, _emptied, _counted]))
-    return Stack(stack.view.map(change), [change(sample) for sample in stack.samples])
+    return stack.on(stack.view.map(change), [change(sample) for sample in stack.samples])
 
 
 def _concatenated(draw: st.DrawFn, stack: Stack) -> Stack:
     others = draw(st.lists(st.sampled_from([_sliced, _selected, _masked]), max_size=2))
     parts = [stack, *(step(draw, stack) for step in others)]
     parts = draw(st.permutations(parts))
-    return Stack(parts[0].view.concat(*(p.view for p in parts[1:])), [s for part in parts for s in part.samples])
+    return stack.on(parts[0].view.concat(*(p.view for p in parts[1:])), [s for part in parts for s in part.samples])
 
 
 def _zipped(draw: st.DrawFn, stack: Stack) -> Stack:
@@ -319,25 +409,25 @@ def _zipped(draw: st.DrawFn, stack: Stack) -> Stack:
     left, right = names[:at], names[at:]
     view = stack.view.only(*left).zip(stack.view[::-1].only(*right))
     pairs = zip(stack.samples, stack.samples[::-1])
-    return Stack(view, [{n: a[n] for n in left} | {n: b[n] for n in right} for a, b in pairs])
+    return stack.on(view, [{n: a[n] for n in left} | {n: b[n] for n in right} for a, b in pairs])
 
 
 def _shuffled(draw: st.DrawFn, stack: Stack) -> Stack:
     seed, epoch = draw(st.integers(0, 3)), draw(st.sampled_from([0, 0, 2]))
     order = Permutation(len(stack.samples), seed, 0).rows(slice(0, len(stack.samples)))
     # As built is epoch 0: a law goes to another one and back.
-    return Stack(stack.view.shuffle(seed, epoch).at_epoch(0), [stack.samples[i] for i in order])
+    return stack.on(stack.view.shuffle(seed, epoch).at_epoch(0), [stack.samples[i] for i in order])
 
 
 def _repeated(draw: st.DrawFn, stack: Stack) -> Stack:
     times = draw(st.integers(0, 2))
-    return Stack(stack.view.repeat(times), stack.samples * times)
+    return stack.on(stack.view.repeat(times), stack.samples * times)
 
 
 def _sharded(draw: st.DrawFn, stack: Stack) -> Stack:
     shards = draw(st.integers(1, 4))
     rank = draw(st.integers(0, shards - 1))
-    return Stack(stack.view.shard(shards, rank), stack.samples[rank::shards])
+    return stack.on(stack.view.shard(shards, rank), stack.samples[rank::shards])
 
 
 def _sorted(draw: st.DrawFn, stack: Stack) -> Stack:
@@ -345,7 +435,7 @@ def _sorted(draw: st.DrawFn, stack: Stack) -> Stack:
     if "number" not in _names(stack) or not stack.samples:
         return stack
     by: Any = draw(st.sampled_from(["number", _number]))
-    return Stack(stack.view.sort_by(by, reverse=reverse), sorted(stack.samples, key=_number, reverse=reverse))
+    return stack.on(stack.view.sort_by(by, reverse=reverse), sorted(stack.samples, key=_number, reverse=reverse))
 
 
 def _filtered(draw: st.DrawFn, stack: Stack) -> Stack:
@@ -357,14 +447,14 @@ def _filtered(draw: st.DrawFn, stack: Stack) -> Stack:
         lambda view: view.filter((">", 10), column="number"),
         lambda view: view.filter(_are_high, column="number"),
     ]
-    return Stack(draw(st.sampled_from(ways))(stack.view), kept)
+    return stack.on(draw(st.sampled_from(ways))(stack.view), kept)
 
 
 def _interleaved(draw: st.DrawFn, stack: Stack) -> Stack:
     others = [step(draw, stack) for step in draw(st.lists(st.sampled_from([_sliced, _masked]), max_size=2))]
     parts = [stack, *others]
     turns = [[part.samples[k] for part in parts if k < len(part.samples)] for k in range(len(stack.samples))]
-    return Stack(stack.view.interleave(*(part.view for part in others)), [s for turn in turns for s in turn])
+    return stack.on(stack.view.interleave(*(part.view for part in others)), [s for turn in turns for s in turn])
 
 
 def _mixed(draw: st.DrawFn, stack: Stack) -> Stack:
@@ -375,7 +465,7 @@ def _mixed(draw: st.DrawFn, stack: Stack) -> Stack:
     view = stack.view.mix(other.view, weights=(2, 1), seed=1, stop=stop)
     both = [*stack.samples, *other.samples]
     mixture = Mixture([len(stack.samples), len(other.samples)], (2, 1), 1, stop)
-    return Stack(view, [both[i] for i in mixture.rows(slice(0, len(mixture)))])
+    return stack.on(view, [both[i] for i in mixture.rows(slice(0, len(mixture)))])
 
 
 def _renamed_in_part(draw: st.DrawFn, stack: Stack) -> Stack:
@@ -384,43 +474,198 @@ def _renamed_in_part(draw: st.DrawFn, stack: Stack) -> Stack:
         return stack
     pairs = [(f"{name}_new" if key == name else key, key) for key in stack.samples[0]]
     view = stack.view.rename(**{f"{name}_new": name})
-    return Stack(view, [{new: sample[old] for new, old in pairs} for sample in stack.samples])
+    return stack.on(view, [{new: sample[old] for new, old in pairs} for sample in stack.samples])
 
 
 def _cached(draw: st.DrawFn, stack: Stack) -> Stack:
-    return Stack(stack.view.cache(), stack.samples)
+    return stack.on(stack.view.cache(), stack.samples)
 
 
 def _mapped_in_blocks(draw: st.DrawFn, stack: Stack) -> Stack:
-    return Stack(stack.view.map(_itself, batched=True), stack.samples)
+    return stack.on(stack.view.map(_itself, batched=True), stack.samples)
 
 
 def _part_of_a_split(draw: st.DrawFn, stack: Stack) -> Stack:
     seed, part = draw(st.integers(0, 3)), draw(st.integers(0, 1))
     rows = random_parts(len(stack.samples), (0.75, 0.25), seed)[part]
-    return Stack(stack.view.random_split((0.75, 0.25), seed=seed)[part], [stack.samples[i] for i in rows])
+    return stack.on(stack.view.random_split((0.75, 0.25), seed=seed)[part], [stack.samples[i] for i in rows])
 
 
-STEPS = (
+def _stratified(draw: st.DrawFn, stack: Stack) -> Stack:
+    return _divided(draw, stack, "kind", "stratified_split", lambda kinds, seed: stratified_parts(kinds, HALVES, seed))
+
+
+def _grouped(draw: st.DrawFn, stack: Stack) -> Stack:
+    by = draw(st.sampled_from(["kind", "number"]))
+    return _divided(draw, stack, by, "group_split", lambda groups, seed: group_parts(groups, HALVES, seed))
+
+
+def _hashed(draw: st.DrawFn, stack: Stack) -> Stack:
+    return _divided(
+        draw, stack, "number", "hash_split", lambda keys, seed: hashed_parts(list(map(str, keys)), HALVES, seed)
+    )
+
+
+def _divided(draw: st.DrawFn, stack: Stack, by: str, split: str, rows_of: Callable[[Any, int], Sequence[Any]]) -> Stack:
+    """Return a part of a split by a stream; where it cannot be, the error is that of the plain function."""
+    values = _whole_numbers(stack, by)
+    if values is None:
+        return stack
+    seed, part = draw(st.integers(0, 3)), draw(st.integers(0, 1))
+    rows = _or_error(lambda: rows_of(np.array(values), seed)[part])
+    view = _or_error(lambda: getattr(stack.view, split)(HALVES, by=by, seed=seed)[part])
+    if isinstance(rows, str) or isinstance(view, str):
+        assert view == rows
+        return stack
+    return stack.on(view, [stack.samples[i] for i in rows])
+
+
+def _fold(draw: st.DrawFn, stack: Stack) -> Stack:
+    size, seed, k = len(stack.samples), draw(st.integers(0, 3)), draw(st.integers(0, 1))
+    if size < 4:
+        return stack
+    held_out = folds_of(size, 2, seed)[k]
+    ways = [
+        (stack.view.kfold(2, seed=seed)[k].held_out, held_out),
+        (stack.view.nested_kfold(2, 2, seed=seed)[k].train, rest_of(size, held_out)),
+    ]
+    view, rows = draw(st.sampled_from(ways))
+    return stack.on(view, [stack.samples[i] for i in rows])
+
+
+def _mapped_at_random(draw: st.DrawFn, stack: Stack) -> Stack:
+    seed = draw(st.integers(0, 2))
+    if any("chance" in sample for sample in stack.samples):
+        return stack
+    samples = []
+    for i, sample in enumerate(stack.samples):
+        below, row = stack.view.traced(i)[0]
+        chance = generator(seed, 0, f"map {below.dataset} {below.split} {below.origin.index}", row)
+        samples.append(_with_chance(sample, chance))
+    view = stack.view.map(_with_chance, random=True, seed=seed)
+    blocks = stack.view.map(_with_chances, random=True, seed=seed, batched=True)
+    return stack.on(draw(st.sampled_from([view, blocks])), samples)
+
+
+def _encoded(draw: st.DrawFn, stack: Stack) -> Stack:
+    values = _whole_numbers(stack, "number")
+    if not values:
+        return stack
+    fitted = _or_error(lambda: stack.view.fit({"number": Ordinal()}))
+    if isinstance(fitted, str):
+        assert "random map" in fitted, fitted
+        return stack
+    known = sorted(set(values))
+    return stack.on(stack.view.encode(fitted), [{**s, "number": known.index(s["number"])} for s in stack.samples])
+
+
+def _with_other_targets(draw: st.DrawFn, stack: Stack) -> Stack:
+    kinds = _whole_numbers(stack, "kind")
+    if not kinds or stack.view.roles.get("target") != "kind" or not set(kinds) <= {0, 1}:
+        return stack
+    tag = {} if stack.view.roles.get("tag") != "kind" else {_free(stack, "tag"): "kind"}
+    ways: list[tuple[View, Callable[[int], Any]]] = [
+        (stack.view.map_targets({0: 1, 1: 0}), lambda kind: 1 - kind),
+        (stack.view.one_hot_targets(range(2)), lambda kind: np.eye(2, dtype=np.float32)[kind]),
+    ]
+    view, change = draw(st.sampled_from(ways))
+    kept = [{new: sample[old] for new, old in tag.items()} for sample in stack.samples]
+    return stack.on(view, [{**s, "kind": change(s["kind"]), **k} for s, k in zip(stack.samples, kept)])
+
+
+def _of_some_targets(draw: st.DrawFn, stack: Stack) -> Stack:
+    kinds = _whole_numbers(stack, "kind")
+    if not kinds or stack.view.roles.get("target") != "kind":
+        return stack
+    view = draw(st.sampled_from([stack.view.keep_targets(1), stack.view.drop_targets(0)]))
+    return stack.on(view, [sample for sample in stack.samples if sample["kind"] == 1])
+
+
+def _batched(draw: st.DrawFn, stack: Stack) -> Stack:
+    n, drop_last = draw(st.integers(1, 5)), draw(st.booleans())
+    view = stack.view.batch(n, drop_last=drop_last)
+    pieces = [stack.samples[lo : lo + n] for lo in range(0, len(stack.samples), n)]
+    pieces = [piece for piece in pieces if len(piece) == n or not drop_last]
+    batches = [dict(stack.view.rows(slice(k * n, k * n + len(piece)))) for k, piece in enumerate(pieces)]
+    for batch, piece in zip(batches, pieces):
+        assert all(equal(values_of(block), [sample[name] for sample in piece]) for name, block in batch.items())
+    return stack.on(view, batches, "batches")
+
+
+def _tupled(draw: st.DrawFn, stack: Stack) -> Stack:
+    names = draw(st.lists(st.sampled_from(_names(stack)), min_size=1, max_size=3))
+    return stack.on(stack.view.tuples(*names), [tuple(s[name] for name in names) for s in stack.samples], "tuples")
+
+
+def _kept(draw: st.DrawFn, stack: Stack) -> Stack:
+    return stack.on(stack.view.map(_itself), stack.samples)
+
+
+REARRANGED = (
     _sliced,
     _selected,
     _masked,
-    _narrowed,
-    _mapped,
     _concatenated,
-    _zipped,
     _shuffled,
     _repeated,
     _sharded,
-    _sorted,
-    _filtered,
     _interleaved,
     _mixed,
-    _renamed_in_part,
     _cached,
-    _mapped_in_blocks,
+    _kept,
     _part_of_a_split,
+    _fold,
 )
+BY_STREAM = (
+    _narrowed,
+    _mapped,
+    _zipped,
+    _sorted,
+    _filtered,
+    _renamed_in_part,
+    _mapped_in_blocks,
+    _mapped_at_random,
+    _stratified,
+    _grouped,
+    _hashed,
+    _encoded,
+    _with_other_targets,
+    _of_some_targets,
+    _tupled,
+    _batched,
+)
+STEPS: dict[str, Sequence[Callable[[st.DrawFn, Stack], Stack]]] = {
+    "single": (*REARRANGED, *BY_STREAM),
+    "batches": (*REARRANGED, _narrowed, _tupled, _batched),
+    "tuples": REARRANGED,
+}
+
+
+def _whole_numbers(stack: Stack, name: str) -> list[int] | None:
+    """Return the values of a stream that every sample has as a whole number; None if there is none."""
+    values = [sample.get(name) for sample in stack.samples]
+    return values if values and all(type(value) is int for value in values) else None
+
+
+def _free(stack: Stack, name: str) -> str:
+    while name in stack.view.streams:
+        name += "_"
+    return name
+
+
+def _or_error(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except UsageError as error:
+        return str(error)
+
+
+def _with_chance(sample: Any, chance: np.random.Generator) -> Any:
+    return {**sample, "chance": float(chance.random())}
+
+
+def _with_chances(block: Any, chances: list[np.random.Generator]) -> Any:
+    return {**block, "chance": [float(chance.random()) for chance in chances]}
 
 
 def _names(stack: Stack) -> Sequence[str]:

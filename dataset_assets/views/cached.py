@@ -59,7 +59,7 @@ class Cached(View):
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         if self.computed:
             return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
-        return self._blocks.rows_of(streams, where)
+        return self._blocks.rows_of(streams, where) if len(self) else self.parent.rows_of(streams, where)
 
     def each(self, where: Where) -> Iterator[Any]:
         if not self.computed:

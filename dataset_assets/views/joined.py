@@ -50,7 +50,7 @@ class Zipped(View):
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         found = {k: v for view, names in self._by_owner(streams) for k, v in view.rows_of(names, where).items()}
-        return Columns({name: found[name] for name in streams})
+        return Columns({name: found[name] if len(self) else found.get(name, []) for name in streams})
 
     def each(self, where: Where) -> Iterator[Any]:
         if not self.computed:
@@ -69,6 +69,10 @@ class Zipped(View):
         """Return the parents that have some of the streams, each with its own."""
         pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
         return [(view, names) for view, names in pairs if names]
+
+    def _stream(self, name: str) -> str:
+        known = all(view.streams for view in self.parents)
+        return super()._stream(name) if known or len(self) else name
 
     def _source(self, stream: str | None) -> View:
         return self._owners[stream] if stream in self._owners else super()._source(stream)
@@ -107,6 +111,10 @@ class Concatenated(View):
         return self.parents[part].sample_of(streams, i - self._starts[part])
 
     def rows(self, where: Where) -> Columns:
+        if not self.streams:
+            # Samples that are no mappings have no blocks, which their own view says.
+            for part, rows in self._pieces(where)[0]:
+                self.parents[part].rows(rows)
         return self.rows_of(self.streams, where)
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:

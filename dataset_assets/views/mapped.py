@@ -68,9 +68,6 @@ class Mapped(View):
     def _chance(self, row: int) -> np.random.Generator:
         return generator_of(self.parent, row, self.seed or 0, self.epoch)
 
-    def _stream(self, name: str) -> str:
-        return super()._stream(name) if len(self) else name
-
     def _line(self) -> str:
         return f"Mapped({len(self)}, {_drawn(self.change, self.seed, self.epoch)})"
 
@@ -123,9 +120,6 @@ class MappedBlocks(View):
 
     def _chance(self, row: int) -> np.random.Generator:
         return generator_of(self.parent, row, self.seed or 0, self.epoch)
-
-    def _stream(self, name: str) -> str:
-        return super()._stream(name) if len(self) else name
 
     def _line(self) -> str:
         return f"MappedBlocks({len(self)}, {_drawn(self.change, self.seed, self.epoch)})"

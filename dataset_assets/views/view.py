@@ -82,7 +82,7 @@ class View(Sequence[Any], ABC):
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         """Return some streams' values at some rows; the others are not read where that can be avoided."""
         found = self.rows(where)
-        return Columns({name: found[name] for name in streams})
+        return Columns({name: found[name] if len(self) else found.get(name, []) for name in streams})
 
     def sample(self, i: int) -> Any:
         """Return the sample in row `0 <= i < len`."""
@@ -450,7 +450,8 @@ class View(Sequence[Any], ABC):
         return first
 
     def _stream(self, name: str) -> str:
-        if name not in self.streams:
+        # Of a view without samples that a function would make nobody knows the streams: any has no values.
+        if name not in self.streams and (self.streams or len(self)):
             raise UnknownStream(f"{self.dataset} {self.split} has no stream {name!r}.{nearest(name, self.streams)}")
         return name
 
