@@ -305,7 +305,7 @@ def media_stack(size: int) -> Stack:
     images = [rng.integers(0, 255, (2 + i % 2, 3, 1)).astype(np.uint8) for i in range(size)]
     sounds = [rng.integers(-99, 99, (4 + i % 3, 1)).astype(np.int16) for i in range(size)]
     files = [(f"{i}.txt", b"%d" % i) for i in range(size)]
-    there = [{**p, "image": i, "sound": s, "file": f} for p, i, s, f in zip(plain, images, sounds, files)]
+    there: list[Any] = [{**p, "image": i, "sound": s, "file": f} for p, i, s, f in zip(plain, images, sounds, files)]
     given = [{**each, "image": _png(each["image"]), "sound": _wav(each["sound"])} for each in there]
     there = [{**each, "sound": each["sound"].astype(np.float32) / 2**15} for each in there]
     return _stored(MEDIA, given, there, False)
