@@ -297,6 +297,22 @@ def test_numbers_are_encoded_in_blocks_much_faster_than_by_sample() -> None:
     assert whole < (time.perf_counter() - start) * 200 / 3
 
 
+def test_a_single_sample_costs_as_much_of_many_categories_as_of_few() -> None:
+    import time
+
+    def cost(categories: int) -> float:
+        values = [f"word{k}" for k in range(categories)]
+        view = view_of(text=values, kind=values)
+        found = view.encode(view.fit({"text": Vocabulary(size=20_000, length=1), "kind": Ordinal()}))
+        found[0]
+        start = time.perf_counter()
+        for i in range(200):
+            found[i % categories]
+        return time.perf_counter() - start
+
+    assert any(cost(10_000) < 5 * cost(10) for _ in range(3))
+
+
 def test_an_unseen_value_is_an_error_that_names_feature_value_and_split() -> None:
     fitted = birds().fit({"bird.sex": OneHot(missing="ignore")})
     held = view_of(bird=pyarrow.table({"sex": ["mal"], "mass": [1.0], "year": [1]}))

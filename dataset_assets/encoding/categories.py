@@ -1,6 +1,7 @@
 """Categories: as their numbers, or as vectors with a single 1."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -67,11 +68,14 @@ class Categorical:
 
     def numbers(self, values: Values) -> NDArray[np.int64]:
         """Return the number of each value's category; -1 for what is ignored."""
-        categories = known_by(self, self.categories)
-        known = {value: k for k, value in enumerate(categories)}
+        known = self._known
         found, codes = distinct(values)
         table = np.array([self._number(value, known) for value in found], np.int64)
         return table[codes]
+
+    @cached_property
+    def _known(self) -> dict[Any, int]:
+        return {value: k for k, value in enumerate(known_by(self, self.categories))}
 
     def _number(self, value: Any, known: dict[Any, int]) -> int:
         if value in known:

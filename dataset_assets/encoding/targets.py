@@ -1,6 +1,7 @@
 """Targets as other targets."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Mapping
 
 import numpy as np
@@ -51,7 +52,7 @@ class Remapped:
         >>> Remapped({1: 0, 0: 5}).apply([1, 0])
         array([0, 5])
         """
-        table = dict(self.pairs)
+        table = self._table
         found, codes = distinct(values)
         if self.unmapped == "error" and (unknown := [value for value in found if value not in table]):
             raise SchemaError(
@@ -63,6 +64,10 @@ class Remapped:
             return [new[code] for code in codes.tolist()]
         # The type does not depend on which values are in this block.
         return np.array(new, self._dtype(values))[codes]
+
+    @cached_property
+    def _table(self) -> dict[Any, Any]:
+        return dict(self.pairs)
 
     def _dtype(self, values: Values) -> np.dtype[Any]:
         kinds = [np.result_type(type(new)) for _, new in self.pairs]

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Callable, ClassVar, Iterable
 
 import numpy as np
@@ -72,7 +73,7 @@ class Vocabulary:
         array([[2, 3, 0],
                [1, 2, 3]])
         """
-        known = {word: k for k, word in enumerate(known_by(self, self.words))}
+        known = self._known
         rows = [np.array([known.get(word, 1) for word in tokens], np.int64) for tokens in self._tokens(values)]
         if self.length is None:
             return rows
@@ -80,6 +81,10 @@ class Vocabulary:
         for k, row in enumerate(rows):
             found[k, : len(row)] = row[: self.length]
         return found
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {word: k for k, word in enumerate(known_by(self, self.words))}
 
     def _tokens(self, values: Values) -> Iterable[Iterable[str]]:
         tokens = TOKENIZERS[self.tokenizer]

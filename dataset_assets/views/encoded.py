@@ -7,8 +7,7 @@ import numpy as np
 
 from dataset_assets.encoding import Encoder, Fitted, FittedOn
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, nearest
-from dataset_assets.samples import Columns
-from dataset_assets.views.blocks import as_samples
+from dataset_assets.samples import Columns, values_of
 from dataset_assets.views.mapped import Mapped, MappedBlocks
 from dataset_assets.views.operations import operation, stack_of
 from dataset_assets.views.ordering import Where
@@ -86,6 +85,8 @@ class Encoded(View):
         if twice := [name for name, n in Counter([*left, *self.encoded, *self.keep.values()]).items() if n > 1]:
             raise UsageError(f"Two streams would be named {', '.join(twice)}. Name the new one otherwise.")
         self._streams = (*self._in_their_places(), *self.keep.values())
+        self._olds = {new: old for old, new in self.keep.items()}
+        self._all_needed = self._needed(self._streams)
 
     def arguments(self) -> dict[str, Any]:
         return {"fitted": self.fitted.document(), "any_version": self.any_version, "keep": self.keep}
@@ -118,7 +119,7 @@ class Encoded(View):
         return left | {self.keep[stream]: names for stream, names in found if stream in self.keep}
 
     def sample(self, i: int) -> Any:
-        return self.sample_of(self._streams, i)
+        return self._encoded_sample(self.parent.sample_of(self._all_needed, i), self._streams)
 
     def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
         return self._encoded_sample(self.parent.sample_of(self._needed(streams), i), streams)
@@ -151,24 +152,28 @@ class Encoded(View):
 
     def _encoded(self, block: Columns, streams: Sequence[str]) -> Columns:
         found: dict[str, Any] = {}
-        kept = {new: old for old, new in self.keep.items()}
         for stream in streams:
             if stream in self.encoded:
                 found[stream] = self._side_by_side(block, self.encoded[stream])
             else:
-                found[stream] = block[kept.get(stream, stream)]
+                found[stream] = block[self._olds.get(stream, stream)]
         return Columns(found)
 
     def _encoded_sample(self, sample: Any, streams: Sequence[str]) -> dict[str, Any]:
         """Return one sample; what is not encoded stays the very value that it was."""
-        kept = {new: old for old, new in self.keep.items()}
-        untouched = {name: sample[kept.get(name, name)] for name in streams if name not in self.encoded}
-        wanted = [name for name in streams if name in self.encoded]
-        block = Columns({name: _block_of_one(sample[name]) for name in self._needed(wanted)})
-        encoded = as_samples(self._encoded(block, wanted))[0] if wanted else {}
-        return {name: encoded[name] if name in encoded else untouched[name] for name in streams}
+        found = {}
+        for name in streams:
+            if name in self.encoded:
+                block = {source: _block_of_one(sample[source]) for source in self._sources_of(name)}
+                found[name] = values_of(self._side_by_side(block, self.encoded[name]))[0]
+            else:
+                found[name] = sample[self._olds.get(name, name)]
+        return found
 
-    def _side_by_side(self, block: Columns, features: Sequence[str]) -> Any:
+    def _sources_of(self, stream: str) -> list[str]:
+        return [self._sources[feature] for feature in self.encoded[stream]]
+
+    def _side_by_side(self, block: Mapping[str, Any], features: Sequence[str]) -> Any:
         parts = []
         for feature in features:
             with at(_place(feature, self.parent)):
@@ -189,11 +194,9 @@ class Encoded(View):
         return self.fitted.into or stream if stream in self._sources.values() else stream
 
     def _needed(self, streams: Sequence[str]) -> tuple[str, ...]:
-        kept = {new: old for old, new in self.keep.items()}
         needed = []
         for name in streams:
-            features = self.encoded.get(name)
-            needed += [self._sources[feature] for feature in features] if features else [kept.get(name, name)]
+            needed += self._sources_of(name) if name in self.encoded else [self._olds.get(name, name)]
         return tuple(dict.fromkeys(needed))
 
     def _line(self) -> str:
@@ -211,7 +214,7 @@ def _place(feature: str, view: View) -> str:
     return f"feature {feature} of {view.dataset} {view.split}"
 
 
-def _values(block: Columns, feature: str, view: View) -> Any:
+def _values(block: Mapping[str, Any], feature: str, view: View) -> Any:
     """Return a feature's values in a block: a stream's, or a field's, of tables and of mappings alike."""
     stream, _, field = feature.partition(".")
     values = block[stream]
