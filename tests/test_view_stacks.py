@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
@@ -441,56 +440,6 @@ def test_lineage_has_an_entry_for_each_source() -> None:
     assert numbers(3).lineage(-1)[0].files == ()
     with pytest.raises(IndexError):
         view.lineage(6)
-
-
-# --- many readers
-
-
-def read_at(document: str, places: list[int]) -> list[int]:
-    view = view_from_json(document, storage=GOLDEN)
-    return [read(view[i]) for i in places]
-
-
-def read(sample: Any) -> int:
-    """Return which row a sample is, after every stream was seen to be of that row."""
-    number = sample["row"]["number"]
-    assert int(sample["image"][0, 0] * 2) == number and sample["label"] == number % 2
-    assert len(sample["tokens"]) == number % 5 and sample["blob"].startswith(b"%d," % number)
-    assert sample["file"].name == f"{number}.txt" and number == int(bytes(sample["file"].data).split(b",")[0])
-    assert sample["text"] == tiny.NUMBERS.splitlines()[number].split(b",")[1].decode() + "é"
-    return int(number)
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "threads"])
-def test_four_readers_of_every_format_get_the_record_they_asked_for(method: str) -> None:
-    view = train().shuffle(1).repeat(50).shuffle(2)
-    expected = [sample["row"]["number"] for sample in view]
-    document = view.to_json()
-    for turn in range(3):
-        places = np.random.default_rng(turn).permutation(len(view))
-        parts = [places[k::4].tolist() for k in range(4)]
-        found = in_threads(view, parts) if method == "threads" else in_processes(method, document, parts)
-        for part, numbers_read in zip(parts, found):
-            assert numbers_read == [expected[i] for i in part]
-
-
-def in_processes(method: str, document: str, parts: list[list[int]]) -> list[list[int]]:
-    with multiprocessing.get_context(method).Pool(4) as pool:
-        return pool.starmap(read_at, [(document, part) for part in parts], chunksize=1)
-
-
-def in_threads(view: View, parts: list[list[int]]) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in parts]
-
-    def reading(k: int) -> None:
-        found[k] = [read(view[i]) for i in parts[k]]
-
-    threads = [threading.Thread(target=reading, args=(k,)) for k in range(len(parts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 def test_a_pickled_stack_is_read_in_another_process() -> None:
