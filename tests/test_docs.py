@@ -281,9 +281,10 @@ def test_the_verbs_of_a_storage_are_all_explained() -> None:
 
 @pytest.fixture(scope="module")
 def plain() -> dict[str, Any]:
-    """The reference of the page, which uses nothing but Python's whole numbers."""
-    code = next(fence.code for fence in fences(DOCS / "orders.md") if "def rows_at" in fence.code)
-    assert {*re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)} == {"hashlib", "json", "math"}
+    """The reference of the page, which uses nothing but Python's own numbers."""
+    found = [fence.code for fence in fences(DOCS / "orders.md")]
+    code = "\n".join(code for code in found if "def rows_at" in code or "def stratified" in code)
+    assert {*re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE)} == {"hashlib", "itertools", "json", "math"}
     namespace: dict[str, Any] = {}
     exec(compile(code, "docs/orders.md", "exec"), namespace)
     return namespace
@@ -327,6 +328,24 @@ def test_the_library_computes_what_is_specified(
     places = sorted({*range(min(n, 60)), *range(max(0, n - 60), n), n // 2, n // 3})
     found = Permutation(n, seed, epoch, purpose).rows(np.array(places, np.intp))
     assert found.tolist() == plain["rows_at"](places, n, seed, epoch, purpose)
+
+
+@pytest.mark.parametrize("n, seed", [(60, 0), (97, 7), (3000, 3), (5000, 1)])
+def test_the_library_divides_as_is_specified(plain: dict[str, Any], n: int, seed: int) -> None:
+    from dataset_assets import orders
+
+    classes, groups = [i * i % 5 for i in range(n)], [str(i * 7 % (n // 3)) for i in range(n)]
+    for ratios in ((0.5, 0.5), (0.7, 0.1, 0.2), (1 / 3, 1 / 3, 1 / 3)):
+        parts = [
+            (orders.random_parts(n, ratios, seed), plain["random"](n, ratios, seed)),
+            (orders.group_parts(np.array(groups), ratios, seed), plain["grouped"](groups, ratios, seed)),
+            (orders.hashed_parts(groups, ratios, seed), plain["by_hash"](groups, ratios, seed)),
+            (orders.stratified_parts(np.array(classes), ratios, seed), plain["stratified"](classes, ratios, seed)),
+            (orders.folds_of(n, 3, seed, np.array(classes)), plain["folds"](n, 3, seed, classes)),
+            (orders.folds_of(n, 4, seed), plain["folds"](n, 4, seed)),
+        ]
+        for found, specified in parts:
+            assert [part.tolist() for part in found] == specified
 
 
 # The notebook
