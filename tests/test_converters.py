@@ -139,6 +139,28 @@ def test_polars_and_duckdb_and_pandas_read_a_view() -> None:
     assert pandas.DataFrame.from_arrow(view.only("label"))["label"].tolist() == view.to_numpy()["label"].tolist()
 
 
+# numpy and pandas
+
+
+def test_numpy_goes_in_without_a_copy_and_comes_out_as_ones_own() -> None:
+    array = np.arange(12.0).reshape(6, 2)
+    view = view_of(x=array, y=list("abcdef"))
+    assert address(view.rows(slice(2, 4))["x"]) == address(array[2:])
+    found = view[::-1].to_numpy()
+    assert found["x"].tolist() == array[::-1].tolist() and found["y"].tolist() == list("fedcba")
+    found["x"][:] = -1
+    assert array[0, 1] == view[0]["x"][1] == 1
+
+
+def test_pandas_has_a_column_for_each_stream_of_its_own() -> None:
+    view = numbers()
+    frame = view[2:5].to_pandas()
+    assert frame["label"].tolist() == [2, 0, 1] and frame["image"][1].tolist() == view[3]["image"].tolist()
+    frame["label"] = 9
+    assert view[2]["label"] == 2
+    assert view_of(view.to_pandas())[3]["label"] == 0
+
+
 # Hugging Face
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import stacked
 import tiny
-from stacked import GOLDEN, STACKS, digest_of, is_even, train, with_noise, with_noises, with_number
+from stacked import GOLDEN, STACKS, digest_of, train, with_noise, with_noises, with_number
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, load, prepare, view_from_json
 from dataset_assets.errors import (
@@ -442,7 +442,9 @@ def test_lineage_has_an_entry_for_each_source() -> None:
         view.lineage(6)
 
 
-def test_a_pickled_stack_is_read_in_another_process() -> None:
-    view = load(tiny.NAME, split="train", storage=GOLDEN).filter(is_even).shuffle(1)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(digest_of, (view,)) == digest_of(view)
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_every_stack_pickles_to_another_process_and_is_read_there(method: str) -> None:
+    views = [make(load(tiny.NAME, split="train", storage=GOLDEN)) for make in STACKS.values()]
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.map(digest_of, views) == [digest for _, digest in PUBLISHED.values()]

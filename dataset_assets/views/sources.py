@@ -200,8 +200,6 @@ class HFValues:
 
 
 def _of_frame(frame: Any) -> View:
-    import pyarrow
-
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise SchemaError(f"The frame has two columns of one name among {', '.join(names)}. Rename one.")
@@ -210,8 +208,18 @@ def _of_frame(frame: Any) -> View:
         series = frame.iloc[:, k]
         # Of numpy's own types pandas keeps an array; text and categories are Arrow's in any case.
         plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
-        columns[name] = series.to_numpy() if plain else ArrowValues(pyarrow.chunked_array([pyarrow.array(series)]))
+        columns[name] = series.to_numpy() if plain else _of_objects(series)
     return _held(columns)
+
+
+def _of_objects(series: Any) -> Any:
+    import pyarrow
+
+    try:
+        return ArrowValues(pyarrow.chunked_array([pyarrow.array(series)]))
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
+        # What Arrow has no type for, such as arrays of several axes, stays as it is.
+        return list(series)
 
 
 def _of_hf(dataset: Any) -> View:
