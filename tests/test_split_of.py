@@ -26,20 +26,21 @@ from dataset_assets import (
     Text,
     load,
     prepare,
+    registry,
 )
 from dataset_assets.collecting import collect
 from dataset_assets.copying import copy
 from dataset_assets.describing import describe
 from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, SplitFailed, UsageError
 from dataset_assets.index import Version, read_pointer, read_split_index, read_version
-from dataset_assets.loading import index_of
+from dataset_assets.loading import index_of, passing
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.showing import info
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
+from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.server import FaultyServer
-from dataset_assets.verifying import verify
+from dataset_assets.verifying import repair, verify
 from dataset_assets.views import Stored, View
-from dataset_assets.views.decoded import encoded
 
 NAME = "org.example.divided"
 SHARES = {"train": 0.75, "validation": 0.25}
@@ -138,22 +139,27 @@ def test_a_function_of_ones_own_is_given_views_and_returns_a_view_or_yields(home
     assert numbers(found["doubled"]) == list(range(60, 100, 2))
 
 
-def test_every_stream_has_the_bytes_and_the_type_that_it_had(home: Path) -> None:
-    found = prepare(
-        Dataset("org.example.all", "All.", KINDS, {"all": Split(of_all), **SplitOf("all").random_split(SHARES)})
-    )
-    parts = found["all"].random_split((0.75, 0.25))
-    for name, part in zip(SHARES, parts, strict=True):
-        index, whole = index_of(stored(found[name])), index_of(stored(found["all"]))
-        assert {n: s.parameters for n, s in index.streams.items()} == {
-            n: s.parameters for n, s in whole.streams.items()
-        }
-        bytes_of = encoded(found["all"], "picture").select(part.indices)
-        assert [sample["picture"] for sample in encoded(found[name], "picture")] == [s["picture"] for s in bytes_of]
+@pytest.mark.parametrize("place", ["disk", "sqlite"])
+def test_every_stream_has_the_bytes_and_the_type_that_it_had(place: str, home: Path, fast_path: Path) -> None:
+    splits = {"all": Split(of_all), **SplitOf("all").random_split(SHARES)}
+    storage = str(fast_path / "store") if place == "disk" else f"sqlite:///{fast_path}/store.db"
+    found = prepare(Dataset("org.example.all", "All.", KINDS, splits), storage=storage)
+    for name, part in zip(SHARES, found["all"].random_split((0.75, 0.25)), strict=True):
+        kinds, wholes = (
+            {n: s.parameters for n, s in index_of(stored(found[of])).streams.items()} for of in (name, "all")
+        )
+        assert kinds == wholes
+        assert pictures(found[name]) == [pictures(found["all"])[row] for row in part.indices]
         for sample, same in zip(found[name], part, strict=True):
             assert (sample["text"], sample["row"]) == (same["text"], same["row"])
             assert sample["array"].dtype == np.float16 and (sample["array"] == same["array"]).all()
             assert sample["tokens"].tolist() == same["tokens"].tolist()
+
+
+def pictures(view: View) -> list[bytes]:
+    """Return the pictures as the files that they came in."""
+    columns = passing(stored(view)).columns
+    return [bytes(columns["picture"][i]) for i in range(len(view))]
 
 
 KINDS = {"picture": Image(), "array": Array(), "text": Text(), "tokens": Ragged("int16"), "row": Table({"a": "int64"})}
@@ -354,6 +360,34 @@ def test_a_source_that_was_damaged_is_not_divided(home: Path, server: FaultyServ
     path.write_bytes(bytes(data))
     with pytest.raises(DigestMismatch, match="split whole"):
         prepare(divided(server.url, seed=7))
+
+
+def test_a_damaged_part_is_repaired(home: Path, server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, dataset = LocalStorage(home / "storage"), divided(server.url)
+    whole = numbers(prepare(dataset)["train"])
+    monkeypatch.setattr(registry, "find", lambda name: dataset)
+    [path] = (home / "storage").rglob("train/number/*.npy")
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    found = verify(NAME, storage)
+    assert [damage.key for damage in found.damaged] == [str(path.relative_to(home / "storage"))]
+    assert [damage.repaired for damage in repair(found, storage).damaged] == ["made again"]
+    assert numbers(load(NAME, "train", verify="all")) == whole
+
+
+class TestDivided(DatasetTests):
+    """The shipped suite takes a part for a split."""
+
+    ends_are_seen = False
+
+    @pytest.fixture
+    def dataset(self) -> Dataset:
+        more = {"license": "CC0-1.0", "citation": "Nobody.", "homepage": "https://example.org"}
+        return divided("https://example.org", **more)
+
+    @pytest.fixture
+    def raw_files(self) -> dict[str, bytes]:
+        ranges = {"whole_txt": range(40), "test_txt": range(40, 50)}
+        return {name: b"".join(b"%d\n" % n for n in found) for name, found in ranges.items()}
 
 
 # --- what cannot be
