@@ -13,6 +13,7 @@ import polars
 import pyarrow
 import pytest
 import sklearn.linear_model
+import sklearn.model_selection
 import torch
 
 from dataset_assets import View, load, prepare, view_from_json
@@ -195,6 +196,26 @@ def test_scikit_learn_trains_on_what_it_is_given() -> None:
     assert sklearn.linear_model.LogisticRegression().fit(x, target).score(x, target) > 0.95
     x[:] = 0
     assert view[0]["x"].any()
+
+
+@pytest.mark.parametrize(
+    "splitter",
+    [
+        sklearn.model_selection.KFold(3, shuffle=True, random_state=0),
+        sklearn.model_selection.StratifiedGroupKFold(2),
+        sklearn.model_selection.TimeSeriesSplit(3),
+        sklearn.model_selection.LeavePGroupsOut(2),
+    ],
+    ids=lambda splitter: type(splitter).__name__,
+)
+def test_the_splitters_of_scikit_learn_give_rows_of_a_view(splitter: Any) -> None:
+    view = numbers(24)
+    labels, groups = view.to_numpy()["label"], np.arange(24) // 6
+    for fit_rows, held_out_rows in splitter.split(labels, labels, groups):
+        fit, held_out = view[fit_rows], view[held_out_rows]
+        assert fit.to_numpy()["label"].tolist() == labels[fit_rows].tolist() and fit.roles == view.roles
+        traced = [entry.row for part in (fit, held_out) for i in range(len(part)) for entry in part.lineage(i)]
+        assert traced == [*fit_rows, *held_out_rows] and len(set(traced)) == len(traced)
 
 
 def test_a_bunch_names_its_columns_and_classes() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -240,21 +241,23 @@ print(*part_of(view, "stratified_split", [0.75, 0.25], int(sys.argv[1]), by="kin
 """
 
 
-def test_lineage_names_the_raw_files_and_they_give_the_sample_again(home: Path, server: FaultyServer) -> None:
+def test_lineage_names_the_raw_files_and_they_give_the_samples_again(home: Path, server: FaultyServer) -> None:
     found = prepare(divided(server.url, seed=9))
     for part, name in enumerate(SHARES):
         view = found[name].shuffle(1)
-        [entry] = view.lineage(0)
-        [used] = entry.files
-        assert (entry.dataset, entry.split, entry.version) == (NAME, name, view.version)
-        assert (used.url, used.sha256) == (f"{server.url}/whole.txt", used.sha256)
         raw = view.open_raw("whole.table").read()
         assert raw == server.files["/whole.txt"]
         run = subprocess.run(
             [sys.executable, "-c", AGAIN, str(part)], input=raw, capture_output=True, cwd=Path(__file__).parent
         )
         again = [int(number) for number in run.stdout.split()]
-        assert again[entry.row] == view[0]["number"], run.stderr
+        assert len(again) == len(view), run.stderr
+        for i, sample in enumerate(view):
+            [entry] = view.lineage(i)
+            assert (entry.dataset, entry.split, entry.version) == (NAME, name, view.version)
+            [used] = entry.files
+            assert (used.url, used.sha256) == (f"{server.url}/whole.txt", sha256(raw).hexdigest())
+            assert again[entry.row] == sample["number"]
 
 
 # --- in Dagster
