@@ -9,7 +9,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint docs demo demo-crash ui bench clean
+.PHONY: help venv test soak lint docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 
 test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
 	.venv/bin/python -m pytest -n 2
+
+soak: .venv/.made  ## Run the tests that take minutes each
+	.venv/bin/python -m pytest -m soak --timeout 0
 
 lint: .venv/.made  ## Run ruff and mypy
 	.venv/bin/ruff check .

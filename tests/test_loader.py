@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import UsageError
-from dataset_assets.loader import Loader, joined, padded, ranks
+from dataset_assets.loader import Budget, Loader, joined, padded, ranks
 from dataset_assets.loader.steps import Last
 from dataset_assets.pool import Pool
 from dataset_assets.views import View, view_of
@@ -199,3 +199,25 @@ def test_impossible_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert ranks(None, None) == (1, 2)
+
+
+@pytest.mark.parametrize("size", [4, Budget(9, "t")])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_full_batches_say_which_samples_are_real_and_these_are_each_sample_once(size: Any, world: int) -> None:
+    view = view_of(i=np.arange(23), t=[np.arange(k % 3 + 1) for k in range(23)])
+    for some in (view, view.map(dict)):
+        loaders = [Loader(some, size, shuffle=True, seed=3, rank=k, world=world, last="pad") for k in range(world)]
+        batches = [batch for loader in loaders for batch in loader.epoch(0)]
+        real = np.concatenate([batch["i"][batch["real"]] for batch in batches])
+        assert sorted(real.tolist()) == list(range(23))
+        assert all(len(batch["real"]) == len(batch["i"]) for batch in batches)
+        assert len({len(list(loader.epoch(0))) for loader in loaders}) == 1
+    pairs = [*Loader(view.tuples("i"), 5, last="pad").epoch(0)]
+    assert [real.tolist() for _, real in pairs] == [[True] * 5] * 4 + [[True] * 3 + [False] * 2]
+
+
+def test_a_stream_of_the_name_of_the_mask_is_refused_where_it_would_be_lost() -> None:
+    view = view_of(real=np.arange(4))
+    assert len(next(Loader(view, 3).epoch(0))["real"]) == 3
+    with pytest.raises(UsageError, match="Rename it"):
+        next(Loader(view, 3, last="pad").epoch(0))

@@ -23,6 +23,9 @@ ORDER_ROWS = 1 << 16
 # So many of the samples that are still to come tell a remote stream which of its files these lie in.
 ANNOUNCED = 1 << 10
 
+REAL = "real"
+"""The stream that says of a batch which may be filled up which samples are the epoch's own."""
+
 Shuffle = bool | Literal["blocks"]
 
 
@@ -179,7 +182,7 @@ class Job:
         try:
             if self.epoch.view.computed:
                 (step, last), finish = self.steps[0], self.finish
-                batch = self.reader.computed(self.rows, self.at)
+                batch = self._marked(self.reader.computed(self.rows, self.at), step)
                 return [(batch if finish is None else finish(batch), step.after, last)]
             return self._cut()
         except Exception as error:
@@ -190,12 +193,25 @@ class Job:
         finish, at = self.finish, 0
         streams = list(self.reader.block(self.rows).items())
         made: list[Made] = []
-        for (lo, hi, after), last in self.steps:
-            to = at + hi - lo
-            batch: Any = {name: values[at:to] for name, values in streams}
-            made.append((batch if finish is None else finish(batch), after, last))
+        for step, last in self.steps:
+            to = at + step.hi - step.lo
+            batch = self._marked({name: values[at:to] for name, values in streams}, step)
+            made.append((batch if finish is None else finish(batch), step.after, last))
             at = to
         return made
+
+    def _marked(self, batch: Any, step: Step) -> Any:
+        """Add to a batch which of its samples are the epoch's own, if others may fill it up."""
+        if self.epoch.plan.last != "pad":
+            return batch
+        real = np.arange(step.lo, step.hi) < len(self.epoch.view)
+        if isinstance(batch, tuple):
+            return (*batch, real)
+        if not isinstance(batch, dict):
+            return batch, real
+        if REAL in batch:
+            raise UsageError(f"last='pad' adds the stream {REAL!r}, and the view has one of that name. Rename it.")
+        return {**batch, REAL: real}
 
     def place(self) -> str:
         """Say which dataset, split and rows, and which sample if one is being made."""

@@ -29,9 +29,9 @@ class Loader:
 
     Each rank takes its own `batch_size` of every `batch_size * world` samples of the epoch's order, so all ranks take
     equally many steps. Of what is left over at the end, `last="keep"` gives every sample once, in shorter batches (some
-    may be empty), "drop" nothing, and "pad" fills up with the order's first samples. With a `Budget` for a batch size,
-    batches are as many samples as fit in it. Iterating the loader itself continues where its state is, through epoch
-    after epoch.
+    may be empty), "drop" nothing, and "pad" fills up with the order's first samples: the stream `real` beside them
+    is False there (of samples that are tuples, the last array). With a `Budget` for a batch size, batches are as many
+    samples as fit in it. Iterating the loader itself continues where its state is, through epoch after epoch.
 
     `shuffle="blocks"` reads the stored files in a shuffled order, four at a time, and shuffles the rows of these: for a
     split that fits neither the memory nor the cache.
