@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
-import sys
+import os
+import time
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Iterator
@@ -262,51 +264,110 @@ def test_a_thousand_datasets_are_looked_through_in_a_moment(instance: dg.Dagster
 
 
 DEFINED = """
-from pathlib import Path
-from orchestrated import two_files
+from orchestrated import lines
 import dagster as dg
+from dataset_assets import Array, Dataset, RemoteFile, Split
 from dataset_assets.orchestration.definitions import definitions
-dataset = two_files({url!r}, refresh="0 3 * * *")
+splits = {{
+    "a": Split(lines, table=RemoteFile("{url}/a.csv")),
+    "b": Split(lines, table=RemoteFile("{url}/b.csv", digest="{digest}")),
+}}
+dataset = Dataset("org.example.two", "Two files.", {{"n": Array("int64")}}, splits, refresh="0 3 * * *")
 defs = dg.Definitions.merge(definitions(datasets=[dataset]), dg.Definitions(executor=dg.in_process_executor))
 """
 
+LAUNCHED_AT_ONCE = {
+    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+    "telemetry": {"enabled": False},
+}
 
-def test_dagsters_own_daemon_starts_one_run_for_each_due_time(
-    home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dagster._core.remote_origin import InProcessCodeLocationOrigin
-    from dagster._core.test_utils import (
-        InProcessTestWorkspaceLoadTarget,
-        create_test_daemon_workspace_context,
-        freeze_time,
-        instance_for_test,
-    )
-    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-    from dagster._scheduler.scheduler import launch_scheduled_runs
 
-    (fast_path / "refreshed.py").write_text(DEFINED.format(url=server.url))
-    monkeypatch.syspath_prepend(str(fast_path))
-    target = LoadableTargetOrigin(
-        executable_path=sys.executable, module_name="refreshed", attribute="defs", working_directory=str(fast_path)
-    )
-    origin = InProcessCodeLocationOrigin(loadable_target_origin=target, location_name="refreshed")
-    with (
-        instance_for_test() as instance,
-        create_test_daemon_workspace_context(InProcessTestWorkspaceLoadTarget(origin), instance) as workspace,
-    ):
-        [entry] = workspace.create_request_context().get_code_location_entries().values()
+class Daemon:
+    """Dagster's own scheduler and launcher, at times of our choice; the project and each run have their own process."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        from dagster._core.test_utils import create_test_daemon_workspace_context
+        from dagster._core.workspace.load_target import ModuleTarget
+
+        (folder / "dagster").mkdir()
+        opened = dg.DagsterInstance.local_temp(str(folder / "dagster"), LAUNCHED_AT_ONCE)
+        self.instance = stack.enter_context(opened)
+        target = ModuleTarget("refreshed", attribute="defs", working_directory=str(folder), location_name="refreshed")
+        self.workspace = stack.enter_context(create_test_daemon_workspace_context(target, self.instance))
+        [entry] = self.workspace.create_request_context().get_code_location_entries().values()
         assert entry.code_location, entry.load_error
         schedule = entry.code_location.get_repository("__repository__").get_schedule(SCHEDULE)
-        with freeze_time(MONDAY - timedelta(seconds=30)):
-            instance.start_schedule(schedule)
-        counts = []
-        for seconds in (5, 65, 125, 86_405):
-            now = MONDAY + timedelta(seconds=seconds)
-            with freeze_time(now):
-                list(launch_scheduled_runs(workspace, logging.getLogger("test"), now, {}))
-            counts.append(len(instance.get_run_records()))
-        # What runs do when they are taken from the queue, the tests above tell.
-        runs = [record.dagster_run for record in instance.get_run_records()]
-    assert counts == [1, 1, 1, 2]
-    assert {run.status for run in runs} == {dg.DagsterRunStatus.QUEUED}
-    assert {run.tags[DUE] for run in runs} == {f"org.example.two@2026-03-0{day}T03:00Z" for day in (2, 3)}
+        with self.at(MONDAY - timedelta(seconds=30)):
+            self.instance.start_schedule(schedule)
+
+    @contextmanager
+    def at(self, now: datetime) -> Iterator[None]:
+        from dagster._core.test_utils import freeze_time
+
+        with freeze_time(now):
+            yield
+
+    def tick(self, now: datetime) -> list[dg.DagsterRunStatus]:
+        """Let the scheduler do what is due; return how the runs that it launched ended."""
+        from dagster._scheduler.scheduler import launch_scheduled_runs
+
+        before = {record.dagster_run.run_id for record in self.instance.get_run_records()}
+        with self.at(now):
+            list(launch_scheduled_runs(self.workspace, logging.getLogger("test"), now, {}))
+        launched = {record.dagster_run.run_id for record in self.instance.get_run_records()} - before
+        return [self.end(run) for run in launched]
+
+    def end(self, run: str) -> dg.DagsterRunStatus:
+        """Wait for the end of a run."""
+        until = time.monotonic() + 90
+        while not (found := self.instance.get_run_by_id(run)) or not found.is_finished:
+            assert time.monotonic() < until, found
+            time.sleep(0.1)
+        return found.status
+
+
+@pytest.fixture
+def daemon(home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    digest = "sha256:" + hashlib.sha256(FILES["/b.csv"]).hexdigest()
+    (fast_path / "refreshed.py").write_text(DEFINED.format(url=server.url, digest=digest))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path.cwd())]))
+    with ExitStack() as stack:
+        yield Daemon(fast_path, stack)
+
+
+def test_dagsters_own_daemon_refreshes_from_tick_to_release(home: Path, server: FaultyServer, daemon: Daemon) -> None:
+    minute, day = timedelta(minutes=1), timedelta(days=1)
+    done, failed = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+    def stored() -> dict[str, tuple[int, int, int]]:
+        return files_in(home / "storage")
+
+    # It falls due, and is made; a minute later it is not due.
+    assert daemon.tick(MONDAY + timedelta(seconds=5)) == [done]
+    assert daemon.tick(MONDAY + minute) == []
+    first, before = load("org.example.two")["a"].version, stored()
+
+    # Due again, and unchanged: a conditional request for each file, nothing written.
+    server.forget()
+    assert daemon.tick(MONDAY + day) == [done]
+    assert [request.path for request in server.requests] == ["/a.csv", "/b.csv"]
+    assert all(request.headers["If-None-Match"] for request in server.requests)
+    assert stored() == before
+
+    # It changed while all was down for three days: asked for once, and released.
+    server.files["/a.csv"] = b"1\n2\n5\n"
+    assert daemon.tick(MONDAY + 4 * day) == [done]
+    assert daemon.tick(MONDAY + 4 * day + minute) == []
+    second, after = load("org.example.two")["a"].version, stored()
+    assert second != first and [sample["n"] for sample in load("org.example.two")["a"]] == [1, 2, 5]
+    moved = {"org/example/two/current.json", "org/example/two/raw/a_csv/source.json"}
+    assert {path for path in before if after[path] != before[path]} == moved
+    assert not [path for path in after.keys() - before.keys() if "/b/" in path or "/b_csv/" in path]
+
+    # Other bytes than those declared: an error; what was released is served.
+    server.files["/b.csv"] = b"6\n"
+    assert daemon.tick(MONDAY + 5 * day) == [failed]
+    assert load("org.example.two")["b"].version == second and stored() == after
+
+    due = {record.dagster_run.tags[DUE] for record in daemon.instance.get_run_records()}
+    assert due == {f"org.example.two@2026-03-0{day}T03:00Z" for day in (2, 3, 6, 7)}

@@ -2,13 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -40,7 +41,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*pip, str(wheel)], check=True)
     # A path file of another's folder is not followed, so that ours does not lead back to the clone.
     [site] = folder.glob("lib/python*/site-packages")
-    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "others.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
     return folder
 
 
@@ -130,3 +131,79 @@ main()
     found = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert "344 samples" in found.stderr and "engine: direct" in found.stderr
+
+
+# A Dagster project of its own, outside of this repository
+
+
+@pytest.fixture(scope="module")
+def adopting(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Give what runs this environment's Python in a folder that has somebody's project, and returns what it prints."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(ROOT / "tests" / "adopting", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pyc*"))
+    places = {"DIGIT_MODELS_DATA": (folder / "data").as_uri(), "DIGIT_MODELS_RESULTS": str(folder / "results")}
+    (folder / "history").mkdir()
+    environment = {**variables, **places, "DAGSTER_HOME": str(folder / "history")}
+
+    def run(*arguments: str) -> str:
+        command = ["python", *arguments]
+        found = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+        assert found.returncode == 0, found.stdout + found.stderr
+        return found.stdout
+
+    return run
+
+
+TRAINED = """
+import dagster as dg, dataset_assets
+print(dataset_assets.__file__)
+from digit_models.definitions import defs
+with dg.DagsterInstance.get() as instance:
+    print(defs.load_asset_value("accuracy", instance=instance))
+    print(sorted(defs.load_asset_value("sizes", instance=instance).values()))
+"""
+
+COMPONENT = """
+import sys
+from pathlib import Path
+import dagster as dg
+from dataset_assets import load
+sys.path.insert(0, "")
+defs = dg.load_from_defs_folder(path_within_project=Path("birds/defs").absolute())
+assert defs.resolve_implicit_global_asset_job_def().execute_in_process().success
+print(len(load("io.github.allisonhorst.penguins", "all", storage=Path("birds data").absolute().as_uri())))
+"""
+
+YAML = """
+type: dataset_assets.orchestration.component.DatasetComponent
+attributes:
+  datasets: ["io.github.allisonhorst.*"]
+  storage: {storage}
+"""
+
+
+def test_a_project_elsewhere_merges_our_datasets_into_its_own_and_trains_on_their_views(
+    adopting: Callable[..., str], environment: Path, tmp_path: Path
+) -> None:
+    module = ["-m", "digit_models.definitions"]
+    # One process, where this project's executor would start one for each step.
+    (tmp_path / "config.yaml").write_text("execution: {config: {in_process: {}}}")
+    adopting("-m", "dagster", "job", "execute", *module, "-j", "train", "-c", str(tmp_path / "config.yaml"))
+    where, accuracy, sizes = adopting("-c", TRAINED).splitlines()
+    assert where.startswith(str(environment)) and str(ROOT) not in where
+    assert float(accuracy) > 0.7
+    assert sizes == "[344, 1000, 4000]"
+
+
+def test_a_project_elsewhere_adopts_datasets_by_yaml(adopting: Callable[..., str]) -> None:
+    folder = Path(adopting("-c", "import os; print(os.getcwd())").strip())
+    defs = folder / "birds" / "defs"
+    (defs / "penguins").mkdir(parents=True)
+    for package in (defs.parent, defs):
+        (package / "__init__.py").touch()
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "birds"\nversion = "1"\n[tool.dg]\ndirectory_type = "project"\n'
+        '[tool.dg.project]\nroot_module = "birds"\n'
+    )
+    (defs / "penguins" / "defs.yaml").write_text(YAML.format(storage=(folder / "birds data").as_uri()))
+    assert adopting("-c", COMPONENT) == "344\n"

@@ -15,7 +15,6 @@ from typing import Any, Callable, Iterator
 
 import dagster as dg
 import sqlalchemy.exc
-from dagster._core.instance.ref import InstanceRef
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from dataset_assets import files
@@ -134,7 +133,7 @@ def _make(home: Path) -> None:
 @contextmanager
 def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
     try:
-        with dg.DagsterInstance.from_ref(_reference(home)) as instance:
+        with _opened(home) as instance:
             yield instance
     except sqlalchemy.exc.DatabaseError as error:
         raise StorageError(
@@ -142,9 +141,10 @@ def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
         ) from error
 
 
-def _reference(home: Path) -> InstanceRef:
+def _opened(home: Path) -> dg.DagsterInstance:
     try:
-        return InstanceRef.from_dir(str(home), overrides=OVERRIDES)
+        # In spite of its name it is no more temporary than its folder, and the one way that takes overrides.
+        return dg.DagsterInstance.local_temp(str(home), OVERRIDES)
     except (dg.DagsterError, YAMLError) as error:
         first = str(error).partition("\n")[0]
         raise UsageError(f"{home / 'dagster.yaml'} is not what Dagster takes: {first} Mend it.") from error
