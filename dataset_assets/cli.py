@@ -97,7 +97,7 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
         return
     state.show(showing.info(document) if "streams" in document else showing.stored(document))
     if document["version"]:
-        state.show(_first_samples(document["id"], store))
+        state.show(_some_samples(document, store))
 
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:
@@ -280,13 +280,18 @@ def _through_dagster(dataset: "Dataset", store: "Storage", refresh: bool, progre
     return materialize(dataset, store, progress, refresh)
 
 
-def _first_samples(pinned: str, store: "Storage") -> str:
+def _some_samples(document: dict[str, Any], store: "Storage") -> str:
+    """Show the first sample of the first split, one in its middle, and its last."""
     from dataset_assets import showing
     from dataset_assets.loading import load
     from dataset_assets.views.decoded import lenient, told
 
-    split, view = next(iter(load(pinned, storage=store).items()))
-    return showing.samples(split, [*lenient(view).take(3)], [told(view, i) for i in range(min(3, len(view)))])
+    split = next(iter(document["splits"]))
+    view = load(document["id"], split, storage=store)
+    shown = {f"{split}[{i}]": i for i in sorted({0, len(view) // 2, len(view) - 1}) if 0 <= i < len(view)}
+    streams = document.get("streams") or view.streams
+    some = {place: {stream: lenient(view)[i][stream] for stream in streams} for place, i in shown.items()}
+    return showing.samples(some, {place: told(view, i) for place, i in shown.items()}, view.origin.classes)
 
 
 if __name__ == "__main__":

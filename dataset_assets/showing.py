@@ -1,5 +1,6 @@
 """Documents and samples as text for a terminal."""
 
+from numbers import Integral
 from typing import Any, Iterator, Mapping, Sequence
 
 from dataset_assets.redacting import printable
@@ -102,19 +103,30 @@ def _refused(finding: Document) -> bool:
     return not finding["passed"] and finding["severity"] == "error"
 
 
-def samples(split: str, some: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, str]] = ()) -> str:
-    """Show the first samples of a split, with what else there is to say of a value; pictures are drawn."""
-    lines = [f"first samples of {split}"]
-    for k, sample in enumerate(some):
-        words = told[k] if told else {}
+def samples(
+    some: Mapping[str, Mapping[str, Any]],
+    told: Mapping[str, Mapping[str, str]] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Show samples by what they are called, with what else there is to say of a value; pictures are drawn."""
+    lines = []
+    for place, sample in some.items():
+        words = (told or {}).get(place, {})
+        lines.append(place)
         for stream, value in sample.items():
-            lines.append(f"  {stream}: {' '.join(filter(None, [_short(words.get(stream, '')), _value(value)]))}")
+            shown = _value(value, (classes or {}).get(stream, ()))
+            said = " ".join(filter(None, [_short(words.get(stream, "")), shown]))
+            lines.append(f"  {stream}:{'' if said.startswith(chr(10)) else ' '}{said}")
     return "\n".join(lines)
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, classes: Sequence[str] = ()) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return _short(", ".join(f"{name} {item}" for name, item in value.items()))
+    if isinstance(value, Integral) and 0 <= int(value) < len(classes) and classes[int(value)] != str(value):
+        return _short(f"{value} {classes[int(value)]}")
     if getattr(value, "ndim", 0) == 3 and value.dtype.kind == "u" and value.shape[2] in (1, 3, 4):
         value = value[..., :3].mean(2)
     if getattr(value, "ndim", 0) == 2 and value.dtype.kind in "uif" and min(value.shape) > 3:
@@ -136,4 +148,7 @@ def _picture(value: Any) -> str:
     rows = value[:: 2 * step, ::step].astype(float)
     low, high = float(rows.min()), float(rows.max())
     scaled = (rows - low) / (high - low or 1) * (len(SHADES) - 1)
-    return "\n" + "\n".join("    " + "".join(SHADES[int(shade)] for shade in row).rstrip() for row in scaled)
+    lines = ["    " + "".join(SHADES[int(shade)] for shade in row) for row in scaled]
+    # Digits have broad margins.
+    seen = [k for k, line in enumerate(lines) if line.strip()] or [0]
+    return "\n" + "\n".join(line.rstrip() for line in lines[seen[0] : seen[-1] + 1])

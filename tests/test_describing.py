@@ -137,10 +137,10 @@ def test_samples_are_shown_without_what_steers_a_terminal(home: Path):
         "number": 3,
         "row": {"a": "\x07"},
     }
-    text = showing.samples("train", [values])
+    text = showing.samples({"train[0]": values}, classes={"number": ("a", "b", "c", "\x1b[31md")})
     assert "\x1b" not in text and "\x07" not in text
     assert max(map(len, text.splitlines())) <= 130
-    for part in ("colour: ", "blob: 5 bytes", "tokens: int64 100: [0, 1, 2", "number: 3", "..."):
+    for part in ("colour:\n", "blob: 5 bytes", "tokens: int64 100: [0, 1, 2", "number: 3 ?[31md", "row: a ?", "..."):
         assert part in text
 
 

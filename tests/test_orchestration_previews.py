@@ -21,7 +21,7 @@ from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Ta
 from dataset_assets.orchestration import markdown, previews
 from dataset_assets.orchestration.pictures import pictures_in, sheet_of
 from dataset_assets.testing.server import FaultyServer
-from dataset_assets.views import view_of
+from dataset_assets.views import View, view_of
 
 LIMIT = 28_000
 HOSTILE = [
@@ -202,18 +202,67 @@ def test_a_picture_that_would_fill_the_memory_is_not_opened() -> None:
 # Samples.
 
 
+SPREAD = [0, 1, 3, 4, 6, 7, 9, 10]
+"""The rows that are shown of twelve."""
+
+
+def shown_of(view: View) -> str:
+    return previews.some_samples(view, view.streams)
+
+
 def test_what_is_shown_of_samples_is_bounded() -> None:
     wide = {f"c{k}": ["z" * 100_000] * 40 for k in range(100)}
-    text = previews.first_samples(view_of(**wide))
+    text = shown_of(view_of(**wide))
     assert len(text) < LIMIT
     assert "and 84 more columns" in text
-    assert len(of_table(text.rpartition("\n\n")[0])) == 9 * 16
+    assert len(of_table(text.rpartition("\n\n")[0])) == 9 * (1 + 16)
 
 
 def test_several_streams_of_pictures_share_the_room() -> None:
-    text = previews.first_samples(view_of(**{f"p{k}": noise(32, 32, 32, 3) for k in range(12)}))
+    text = shown_of(view_of(**{f"p{k}": noise(32, 32, 32, 3) for k in range(12)}))
     assert len(text) < 2 * LIMIT
     assert sum(len(part) for part in text.split("\n\n") if part.startswith("![")) <= LIMIT + 200
+
+
+def test_samples_that_are_sorted_by_class_are_shown_of_every_class() -> None:
+    pictures = np.repeat(np.arange(8, dtype=np.uint8) * 30, 500)[:, None, None] + np.zeros((28, 28), np.uint8)
+    sheet, rows = shown_of(view_of(picture=pictures, kind=np.repeat(np.arange(8), 500))).split("\n\n")
+    cells = [shown(cell) for cell in of_table(rows)]
+    assert cells[3::3] == [str(500 * k) for k in range(8)] and cells[5::3] == [str(k) for k in range(8)]
+    image = decoded(sheet.removeprefix("![picture](").removesuffix(")")).convert("L")
+    assert [image.getpixel((48 * (k % 8) + 23, 48 * (k // 8) + 23)) for k in range(32)] == [
+        30 * (k // 4) for k in range(32)
+    ]
+
+
+def test_a_value_that_is_too_large_leaves_the_others_in_their_rows() -> None:
+    text = shown_of(view_of(large=np.zeros((4, 700_000)), n=np.arange(4) * 5))
+    cells = [shown(cell) for cell in of_table(text)]
+    assert cells[:3] == ["#", "large", "n"]
+    assert [cells[k : k + 3] for k in (3, 6, 9, 12)] == [
+        ["0", "float64 700000, 0.0 to 0.0", "0"],
+        ["1", "float64 700000, 0.0 to 0.0", "5"],
+        ["2", "too large to be shown", "10"],
+        ["3", "too large to be shown", "15"],
+    ]
+
+
+def test_what_people_look_for_comes_first_and_streams_in_the_order_of_the_definition(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    def words() -> Iterator[Any]:
+        yield {"word": "one", "kind": 0, "a": 1}
+
+    streams = {"word": Text(), "kind": Array("uint8", classes=("odd", "even")), "a": Array("int64")}
+    dataset = Dataset("org.example.ordered", "O.", streams, {"all": Split(words)}, license="CC0-1.0")
+    # Made, and found made already.
+    for found in (of(dataset, instance), of(dataset, instance)):
+        assert [*found] == [
+            "samples", "classes of kind", "dagster/row_count", "dagster/column_schema", "bytes", "sources", "license",
+            "sha256", "dataset_assets/index", "dataset_assets/pointer",
+        ]  # fmt: skip
+        assert [column.name for column in found["dagster/column_schema"].columns] == [*streams]
+        assert [shown(cell) for cell in of_table(found["samples"])][:4] == ["#", *streams]
 
 
 def test_large_samples_are_not_read_for_a_look(home: Path, instance: dg.DagsterInstance) -> None:
@@ -222,7 +271,7 @@ def test_large_samples_are_not_read_for_a_look(home: Path, instance: dg.DagsterI
 
     dataset = Dataset("org.example.large", "L.", {"x": Array(), "n": Array()}, {"all": Split(large)})
     event = made(run(dataset, instance))["org/example/large/all"]
-    assert "too large to be shown" in facts(event)["first samples"]
+    assert "too large to be shown" in facts(event)["samples"]
 
 
 def of(dataset: Dataset, instance: dg.DagsterInstance, split: str = "all") -> dict[str, Any]:
@@ -237,9 +286,9 @@ def test_every_format_has_a_preview(dataset: Dataset, home: Path, instance: dg.D
     columns = {column.name: column.type for column in found["dagster/column_schema"].columns}
     assert columns.keys() == {*(tiny.STREAMS.keys() - {"row"}), "row.number", "row.half", "row.word"}
     assert columns["row.word"] == "string" and columns["image"] == "array <f4 2x3"
-    text = found["first samples"]
+    text = found["samples"]
     cells = [shown(cell) for cell in of_table(text)]
-    assert len(cells) == 7 * 9
+    assert len(cells) == 7 * (1 + 9)
     assert "1 odd" in cells and "3 bytes 30 2c 0a" in cells and any("0.txt" in cell for cell in cells)
 
 
@@ -254,9 +303,9 @@ def test_the_facts_of_a_split(home: Path, instance: dg.DagsterInstance) -> None:
     index = load(dataset.name)["all"].origin.index
     assert found["dagster/row_count"] == 12 and found["license"] == "CC0-1.0"
     assert found["sha256"] == found["dataset_assets/index"] == index
-    sheet, table = found["first samples"].split("\n\n")
+    sheet, table = found["samples"].split("\n\n")
     assert decoded(sheet.removeprefix("![image](").removesuffix(")")).width == 8 * 48
-    assert [shown(cell) for cell in of_table(table)][2::3][1:] == [" ".join(text.split()) for text in HOSTILE[:8]]
+    assert [shown(cell) for cell in of_table(table)][3::4][1:] == [" ".join(HOSTILE[k].split()) for k in SPREAD]
     histogram = [shown(cell) for cell in of_table(found["classes of kind"])]
     assert histogram[3:5] == ["``` <img src=x>", "4"] and histogram[6] == classes[1]
 
@@ -268,7 +317,7 @@ def test_a_split_without_samples_has_a_preview(home: Path, instance: dg.DagsterI
     streams = {"kind": Array("int64", classes=("a", "b")), "picture": Array("uint8", (28, 28)), "word": Text()}
     dataset = Dataset("org.example.none", "N.", streams, {"all": Split(nothing)}, checks={"counts": "warn"})
     found = of(dataset, instance)
-    assert found["dagster/row_count"] == 0 and "first samples" not in found
+    assert found["dagster/row_count"] == 0 and "samples" not in found
     assert [shown(cell) for cell in of_table(found["classes of kind"])][3:5] == ["a", "0"]
 
 
@@ -286,7 +335,7 @@ def test_many_classes_and_fields_are_cut(home: Path, instance: dg.DagsterInstanc
     }
     found = of(Dataset("org.example.wide", "W.", streams, {"all": Split(wide)}), instance)
     assert "and 950 more classes" in found["classes of kind"]
-    assert "more columns" in found["first samples"]
+    assert "more columns" in found["samples"]
     assert len(found["dagster/column_schema"].columns) == previews.SCHEMA
 
 

@@ -66,6 +66,7 @@ def test_a_check_that_failed_is_seen(ui: Served, pictures: Path) -> None:
         page.asset(LEAKY, "checks")
         page.see("leakage")
         page.see("Failed")
+        page.see("No sample of one split is, byte for byte, in another. If it fails, the release is refused.")
         page.picture(pictures / "check.png")
         assert SECRET not in page.page.content()
 
@@ -76,7 +77,7 @@ def test_the_same_by_graphql(ui: Served) -> None:
     train = ui.graphql.asset(f"{DIGITS}/train")
     assert (train.run, train.stale, train.group) == (run, "FRESH", f"{DIGITS}/train")
     assert train.metadata["dagster/row_count"] == 4000
-    assert "![image](data:image/png;base64," in train.metadata["first samples"]
+    assert "![image](data:image/png;base64," in train.metadata["samples"]
     assert {check.status for check in train.checks.values()} == {"SUCCEEDED"}
     assert train.data_version == train.metadata["sha256"]
 

@@ -17,8 +17,8 @@ from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.failing import no_vain_retries
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import is_refresh
-from dataset_assets.orchestration.specs import dataset_spec, raw_spec, split_specs
-from dataset_assets.orchestration.staged import Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
+from dataset_assets.orchestration.staged import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
 from dataset_assets.orchestration.workbench import Workbench
 from dataset_assets.preparing import check_version, refuse_or_pass, split_findings, version_checks
 from dataset_assets.recipe import release_recipe
@@ -62,14 +62,14 @@ def _retrieved(bench: Workbench, file: RemoteFile, key: dg.AssetKey, refresh: bo
     dataset, connector = bench.dataset, bench.connector
     usable = connector.usable_raw(dataset, file)
     if usable is not None and not refresh:
-        return _output(key, Made(dataset.name, usable), usable.sha256, began)
+        return _output(key, Handed(Made(dataset.name, usable), began), usable.sha256)
     # A refresh takes what comes; else what comes must be what was recorded.
     known = usable if refresh else connector.recorded_raw(dataset, file)
     staged = stage_raw(dataset, file, bench.folder(), known=known, refresh=refresh)
     if staged is None or _same(staged.raw, usable):
         assert usable is not None  # a source is asked whether it changed only when its file is there
-        return _output(key, Made(dataset.name, usable), usable.sha256, began)
-    return _output(key, StagedFile(dataset, staged), staged.raw.sha256, began)
+        return _output(key, Handed(Made(dataset.name, usable), began), usable.sha256)
+    return _output(key, Handed(StagedFile(dataset, staged), began), staged.raw.sha256)
 
 
 def _same(raw: RawFile, other: RawFile | None) -> bool:
@@ -94,10 +94,10 @@ def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
             recipe, began = bench.inputs.identity(file), bench.began
             known = connector.made_raw(dataset, file.identifier, recipe)
             if known is not None:
-                yield _output(key, Made(dataset.name, known), known.sha256, began)
+                yield _output(key, Handed(Made(dataset.name, known), began), known.sha256)
                 return
             staged = derive(dataset, file, bench.folder(), bench.inputs.opened(file, stack), recipe)
-            yield _output(key, StagedFile(dataset, staged), staged.raw.sha256, began)
+            yield _output(key, Handed(StagedFile(dataset, staged), began), staged.raw.sha256)
 
     return derived
 
@@ -113,7 +113,7 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
         name=keys.op_name(dataset.name, split),
         specs=split_specs(dataset, split, [*_raw_keys(dataset, needed), *(keys.key(dataset.name, s) for s in sources)]),
         ins=_raw_inputs(dataset, needed) | _split_inputs(dataset, sources),
-        check_specs=[dg.AssetCheckSpec(check, asset=key) for check in active],
+        check_specs=check_specs(dataset, key, active),
         required_resource_keys={keys.IO},
         op_tags={keys.OURS: ""},
     )
@@ -131,7 +131,7 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
                 if isinstance(made, StagedSplit):
                     connector.keep(made)
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings)
-            yield _output(key, made, digest_of(index), began)
+            yield _output(key, Handed(made, began), digest_of(index))
 
     return make
 
@@ -157,7 +157,7 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
         name=keys.op_name(dataset.name),
         specs=[dataset_spec(dataset)],
         ins=_split_inputs(dataset, dataset.splits),
-        check_specs=[dg.AssetCheckSpec(check, asset=key) for check in active],
+        check_specs=check_specs(dataset, key, active),
         required_resource_keys={keys.IO},
         op_tags={keys.OURS: ""},
     )
@@ -221,13 +221,8 @@ def _index(made: Made) -> SplitIndex:
     return made.what
 
 
-def _output(key: dg.AssetKey, value: object, version: str, began: str | None = None) -> dg.Output[Any]:
-    return dg.Output(
-        value,
-        output_name=key.to_python_identifier(),
-        data_version=dg.DataVersion(version),
-        metadata={} if began is None else {keys.POINTER: began},
-    )
+def _output(key: dg.AssetKey, value: object, version: str) -> dg.Output[Any]:
+    return dg.Output(value, output_name=key.to_python_identifier(), data_version=dg.DataVersion(version))
 
 
 def _check_results(

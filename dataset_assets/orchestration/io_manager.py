@@ -5,6 +5,7 @@ dataset as a mapping of views. What is opened is named by the digest of this run
 sees half of somebody else's release.
 """
 
+from dataclasses import replace
 from typing import Any, Mapping
 
 import dagster as dg
@@ -18,7 +19,7 @@ from dataset_assets.making import RawFile, StagedRaw, StagedSplit
 from dataset_assets.orchestration import keys, previews
 from dataset_assets.orchestration.failing import no_vain_retries
 from dataset_assets.orchestration.history import Event, upstream_event
-from dataset_assets.orchestration.staged import Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.orchestration.staged import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
 from dataset_assets.retrieval import Source
 from dataset_assets.settings import settings
 from dataset_assets.storage import Storage, open_storage, size_of
@@ -37,7 +38,8 @@ class StorageIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what was staged, and describe it."""
         with no_vain_retries():
-            context.add_output_metadata(_publish(self.opened(), obj))
+            work, began = (obj.what, {keys.POINTER: obj.began}) if isinstance(obj, Handed) else (obj, {})
+            context.add_output_metadata({**_publish(self.opened(), work), **began})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open an asset by the digest of this run's upstream event; without any event, the version that is released."""
@@ -74,7 +76,8 @@ class StorageIOManager(dg.ConfigurableIOManager):
     def made_split(self, dataset: Dataset, split: str, recipe: str) -> SplitIndex | None:
         """Return the index of a stored split that was made by this recipe."""
         made = publishing.made_split(self.opened(), dataset, split, recipe)
-        return made[0] if made else None
+        # Its streams are shown in the order of the definition; the index has them by name.
+        return replace(made[0], streams={name: made[0].streams[name] for name in dataset.streams}) if made else None
 
     def released(self, dataset: Dataset, recipe: str) -> Version | None:
         """Return the released version, if it is of this recipe."""

@@ -1,9 +1,14 @@
-"""What the UI shows of an asset: pictures or first rows, class histogram, schema, bytes, digest, source, licence."""
+"""What the UI shows of an asset: pictures or rows, class histogram, schema, bytes, digest, source, licence.
+
+It shows them in the order in which they are given: first what people look for.
+"""
 
 from itertools import zip_longest
 from typing import Any, Iterator, Mapping, Sequence
 
 import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
 
 from dataset_assets.checking import class_counts, described
 from dataset_assets.index import SplitIndex, StoredStream, Version, digest_of, raw_key, stream_key
@@ -32,9 +37,9 @@ def of_raw(storage: Storage, dataset: str, raw: RawFile) -> Metadata:
     """Describe a raw file."""
     found: Metadata = {
         "dagster/uri": f"{redacted(storage.url)}/{raw_key(dataset, raw.name, raw.sha256)}",
+        "source": _link(raw.url),
         "bytes": raw.bytes,
         "sha256": raw.sha256,
-        "source": _link(raw.url),
         "answered by": _link(raw.source.url),
         "retrieved": raw.retrieved or "just now",
     }
@@ -57,21 +62,21 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
 
 
 def of_split(view: Stored, index: SplitIndex) -> Metadata:
-    """Describe a split, with a look at its first samples."""
-    found: Metadata = {
+    """Describe a split, with a look at some of its samples."""
+    found: Metadata = {}
+    if index.samples:
+        found["samples"] = dg.MetadataValue.md(_tried(some_samples, view, [*index.streams]))
+    for stream, classes in [*view.origin.classes.items()][:COLUMNS]:
+        found[f"classes of {stream}"] = dg.MetadataValue.md(_tried(_histogram, view, stream, classes))
+    return found | {
         "dagster/row_count": index.samples,
         "dagster/column_schema": _schema(index.streams),
         "bytes": index.bytes,
-        "sha256": digest_of(index),
-        "license": index.license or "not stated",
         "sources": dg.MetadataValue.md(_sources(index)),
+        "license": index.license or "not stated",
+        "sha256": digest_of(index),
         keys.INDEX: digest_of(index),
     }
-    if index.samples:
-        found["first samples"] = dg.MetadataValue.md(_tried(first_samples, view))
-    for stream, classes in [*view.origin.classes.items()][:COLUMNS]:
-        found[f"classes of {stream}"] = dg.MetadataValue.md(_tried(_histogram, view, stream, classes))
-    return found
 
 
 def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
@@ -84,27 +89,32 @@ def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
     }
 
 
-def first_samples(view: View) -> str:
-    """Return markdown of the first samples: a sheet for each stream of pictures, and a table of all streams."""
+def some_samples(view: View, streams: Sequence[str]) -> str:
+    """Return markdown of some samples: a sheet for each stream of pictures, and a table of all streams.
+
+    They are taken evenly from the whole split: the first ones of data that is sorted by class are of one class.
+    """
     sheets, left = [], LONGEST
-    for stream in view.streams:
-        uri = sheet_of(_first(view, stream, PICTURES), left)
+    for stream in streams:
+        rows = _spread(len(view), min(PICTURES, _affordable(view, stream)))
+        uri = sheet_of(view.rows_of([stream], rows)[stream], left) if len(rows) else None
         if uri is not None:
             sheets.append(f"![{stream}]({uri})")
             left -= len(uri)
-    return "\n\n".join([*sheets, _rows(view)])
+    return "\n\n".join([*sheets, _table(view, streams)])
 
 
-def _rows(view: View) -> str:
-    """Return a table of the first rows; the fields of a stream that has some are columns of their own."""
+def _table(view: View, streams: Sequence[str]) -> str:
+    """Return a table of some rows; the fields of a stream that has some are columns of their own."""
     columns: dict[str, list[Any]] = {}
-    for stream in view.streams[: COLUMNS + 1]:
-        values = [sample[stream] for sample in view.only(stream)[: _count(view, stream, ROWS)]]
+    rows = _spread(len(view), ROWS)
+    for stream in streams[: COLUMNS + 1]:
+        values = [sample[stream] for sample in view.only(stream)[rows[: _affordable(view, stream)]]]
         columns |= dict(_columns(view, stream, values))
     names = [*columns][:COLUMNS]
-    lines = [*zip_longest(*(columns[name] for name in names), fillvalue="too large to be shown")]
-    hidden = len(columns) + max(len(view.streams) - COLUMNS - 1, 0) - len(names)
-    return table(names, lines) + (f"\n\nand {hidden} more columns" if hidden > 0 else "")
+    lines = [*zip_longest(rows.tolist(), *(columns[name] for name in names), fillvalue="too large to be shown")]
+    hidden = len(columns) + max(len(streams) - COLUMNS - 1, 0) - len(names)
+    return table(["#", *names], lines) + (f"\n\nand {hidden} more columns" if hidden > 0 else "")
 
 
 def _columns(view: View, stream: str, values: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
@@ -117,19 +127,19 @@ def _columns(view: View, stream: str, values: Sequence[Any]) -> Iterator[tuple[s
 
 def _named(value: Any, classes: Sequence[str]) -> Any:
     """Return a label with its class."""
-    known = isinstance(value, int) and 0 <= value < len(classes)
+    known = isinstance(value, int) and 0 <= value < len(classes) and classes[value] != str(value)
     return f"{value} {classes[value]}" if known else value
 
 
-def _first(view: View, stream: str, most: int) -> Any:
-    """Return a block of the first values of a stream; an empty one if they are large."""
-    count = _count(view, stream, most)
-    return view.rows_of([stream], slice(0, count))[stream] if count else []
+def _spread(samples: int, most: int) -> NDArray[np.intp]:
+    """Return some rows, evenly from all."""
+    count = min(samples, most)
+    return np.arange(count) * samples // max(count, 1)
 
 
-def _count(view: View, stream: str, most: int) -> int:
-    """Return how many of the first values may be read for a look."""
-    return min(len(view), most, int(READ_BYTES / view.row_bytes([stream])))
+def _affordable(view: View, stream: str) -> int:
+    """Return how many values of a stream may be read for a look."""
+    return int(READ_BYTES / view.row_bytes([stream]))
 
 
 def _histogram(view: Stored, stream: str, classes: Sequence[str]) -> str:

@@ -14,6 +14,12 @@ from dataset_assets.redacting import redacted
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
+CHECKED = {
+    "counts": "The split has samples.",
+    "schema": "Each stream holds as many samples as the split, and as its files say.",
+    "classes": "Each label is the number of a class.",
+    "leakage": "No sample of one split is, byte for byte, in another.",
+}
 
 
 def raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
@@ -81,6 +87,18 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
         code_version=release_code(dataset),
         kinds={"dataset"},
     )
+
+
+def check_specs(dataset: Dataset, key: dg.AssetKey, checks: Iterable[str]) -> list[dg.AssetCheckSpec]:
+    """Describe checks: what of each is wrong, and what follows."""
+    return [dg.AssetCheckSpec(check, asset=key, description=_check(dataset, check)) for check in checks]
+
+
+def _check(dataset: Dataset, check: str) -> str:
+    own = dataset.checks.get(check)
+    said = (own.__doc__ or "A check of the definition.") if callable(own) else CHECKED[check]
+    follows = "the release is refused" if dataset.severity(check) == "error" else "it is released with this warning"
+    return f"{said.strip().splitlines()[0]} If it fails, {follows}."
 
 
 @lru_cache

@@ -43,6 +43,14 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Handed:
+    """What a body hands the IO manager, and the dataset's pointer when its run began; empty: there was none."""
+
+    what: "StagedFile | StagedSplit | Made"
+    began: str
+
+
+@dataclass(frozen=True)
 class OpenedRaw:
     """A raw file as an input: what is known of it, and `open()`."""
 
