@@ -6,6 +6,7 @@ work: where they lock nothing, an object is fetched twice and is whole all the s
 opened for the longest time goes first; who has a file open or mapped keeps it.
 """
 
+import atexit
 import errno
 import fcntl
 import hashlib
@@ -31,6 +32,7 @@ _ABANDONED_SECONDS = 600.0
 _POLL_SECONDS = 0.02
 _PAUSE_SECONDS = 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_BEGUN: set[Path] = set()
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
 
 
@@ -123,6 +125,7 @@ class Cache:
             part.discard()
             with suppress(OSError):
                 files.remove(part.path)
+            _BEGUN.discard(part.path)
         raise StorageError(errno.ENOENT, f"{part.path} was taken away while it was written. Open the dataset again.")
 
     def _room(self, path: Path, size: int) -> files.Written:
@@ -131,8 +134,9 @@ class Cache:
         while time.monotonic() < until:
             with _turn(self.folder / "room", self.patience):
                 if self._has_room(size):
-                    name = f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part"
-                    return files.Written(self.folder / name)
+                    part = self.folder / f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part"
+                    _BEGUN.add(part)
+                    return files.Written(part)
             time.sleep(_POLL_SECONDS)
         raise NoSpace(
             errno.ENOSPC,
@@ -207,6 +211,16 @@ def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Has
         for chunk in files.chunks_of(source):
             part.write(chunk)
             digest.update(chunk)
+
+
+@atexit.register
+def _leave_nothing() -> None:
+    """Remove what threads are fetching when the process ends, which does not wait for them."""
+    for part in [*_BEGUN]:
+        # Of a forked child the parent's are none of its business.
+        if f".{os.getpid()}-" in part.name:
+            with suppress(OSError):
+                files.remove(part)
 
 
 def _abandoned(entry: "os.DirEntry[str]") -> bool:

@@ -21,13 +21,12 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
-from dataset_assets.layout import Contents, Kind, Place, contents
+from dataset_assets.layout import Contents, Kind, Place, contents, place_of
 from dataset_assets.leases import SECONDS, collecting
 from dataset_assets.names import check_dataset_name, storage_key
 from dataset_assets.progress import report
 from dataset_assets.publishing import raw_record
-from dataset_assets.storage import LocalStorage, Storage
-from dataset_assets.storage.local import sweep
+from dataset_assets.storage import LeavesStrays, Storage
 
 DAY_SECONDS = 86_400
 ORDER: tuple[Kind, ...] = ("version", "index", "source", "stream", "raw")
@@ -36,7 +35,7 @@ ORDER: tuple[Kind, ...] = ("version", "index", "source", "stream", "raw")
 
 @dataclass
 class Collected:
-    """What was, or may be, removed of a dataset; with a `problem` it was left as it is."""
+    """What was, or may be, removed of a dataset, or with none under no key; with a `problem` it was left as it is."""
 
     dataset: str
     kept: list[str] = field(default_factory=list)
@@ -68,10 +67,30 @@ def collect(
         if places and not dry_run:
             planned = _removed(rule, dataset, lease_seconds)
         report_.append(planned)
-    if not dry_run and isinstance(storage, LocalStorage):
-        for folder in {key.rpartition("/")[0] for there in found.values() for key in map(_key, there.places)}:
-            sweep(storage.root / folder)
     return report_
+
+
+def collect_strays(
+    storage: Storage, *, grace_seconds: float = 7 * DAY_SECONDS, dry_run: bool = False
+) -> Collected | None:
+    """Remove what killed writers have left under no key, such as the parts of an upload; None if there is nothing.
+
+    It goes when it is older than the grace, and than a day: nothing but its age tells it from an upload that goes on.
+    """
+    if not isinstance(storage, LeavesStrays):
+        return None
+    found = Collected("")
+    try:
+        for stray in storage.strays(max(grace_seconds, DAY_SECONDS)):
+            # What somebody else is uploading beside our keys is left.
+            if stray.key is None or place_of(stray.key):
+                if not dry_run:
+                    stray.remove()
+                found.removed.append(stray.key or "")
+                found.bytes += stray.bytes
+    except DatasetAssetsError as error:
+        found.problem = str(getattr(error, "strerror", None) or error)
+    return found if found.removed or found.problem else None
 
 
 def _contents_of(storage: Storage, names: list[str]) -> dict[str, Contents]:
@@ -82,10 +101,6 @@ def _contents_of(storage: Storage, names: list[str]) -> dict[str, Contents]:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
         found[name] = there
     return found
-
-
-def _key(place: Place) -> str:
-    return place.key
 
 
 def _removed(rule: "_Rule", dataset: str, lease_seconds: float) -> Collected:

@@ -228,7 +228,8 @@ def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> d
             data = file.read()
     except FileNotFoundError as error:
         raise NotPrepared(
-            f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. {_mend(dataset)}"
+            f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. "
+            f"{_mend(dataset) if '/index/' in key else _instead(dataset)}"
         ) from error
     if (found := sha256_hex(data)) != digest:
         raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
@@ -272,6 +273,13 @@ def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
 
 def _mend(dataset: str) -> str:
     return f"Mend it with: dataset-assets prepare {dataset}"
+
+
+def _instead(dataset: str) -> str:
+    return (
+        f"See what is there with: dataset-assets versions {dataset}. Or make it again: prepare {dataset} as it was "
+        "defined then, from the same raw files."
+    )
 
 
 def _fields(document: Any) -> dict[str, Any]:

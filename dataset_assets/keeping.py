@@ -230,7 +230,7 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     """Remove what no kept version of datasets needs.
 
     Kept are the current version, pinned ones, the newest few (setting keep_versions), and all that is younger than the
-    grace (setting grace_days).
+    grace (setting grace_days). Without NAMES also what killed writers left: unfinished uploads, and parts of files.
     """
     from dataset_assets import collecting, scratch, showing
     from dataset_assets.errors import IntegrityError
@@ -238,16 +238,21 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
-    rule = {"keep_versions": chosen.keep_versions, "grace_seconds": chosen.grace_days * SECONDS_A_DAY}
+    store, grace = open_storage(chosen.storage), chosen.grace_days * SECONDS_A_DAY
     with _watched(state):
-        found = collecting.collect(open_storage(chosen.storage), names, dry_run=dry_run, **rule)
+        found = collecting.collect(
+            store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run
+        )
+        if not names and (left := collecting.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
+            found.append(left)
     if not dry_run:
         scratch.sweep(chosen.scratch)
     if as_json:
         state.show_json([{**asdict(one), "dry_run": dry_run} for one in found])
     for one in found if not as_json else []:
         does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {showing.size(one.bytes)}"
-        state.show(f"{one.dataset:<34} {one.problem or f'{does}; versions kept: {len(one.kept)}'}")
+        kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
+        state.show(f"{one.dataset or '(left by killed writers)':<34} {one.problem or does + kept}")
     freed = sum(one.bytes for one in found)
     state.say(f"{showing.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
     sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)

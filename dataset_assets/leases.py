@@ -14,10 +14,14 @@ from typing import Any, Callable, Iterator, NamedTuple
 from dataset_assets.errors import Conflict, IntegrityError
 from dataset_assets.index import sealed, sha256_hex, unsealed
 from dataset_assets.layout import collector_key
+from dataset_assets.owners import Owner, this_process
 from dataset_assets.storage import Storage
 
 SECONDS = 120
-"""How long a note is believed that nobody renews: longer than one call of a storage takes with all its retries."""
+"""How long a note is believed that nobody renews: longer than one call of a storage takes with all its retries.
+
+That of a process which this machine knows to be gone is not believed at all.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 class _Note(NamedTuple):
     data: bytes
     seconds: float
+    owner: Owner | None
 
 
 @contextmanager
@@ -34,7 +39,7 @@ def collecting(storage: Storage, dataset: str, seconds: float = SECONDS) -> Iter
     Waits for another one that was killed; raises `Conflict` if it lives.
     """
     lease = _Lease(storage, collector_key(dataset), seconds)
-    lease.take(_wait(storage, dataset, alive_is_a_conflict=True))
+    lease.take(_wait(storage, dataset, seconds, alive_is_a_conflict=True))
     try:
         yield lease.hold
     finally:
@@ -66,7 +71,8 @@ class _Lease:
 
     def _note(self, expected: str | None) -> None:
         began, self.beat = time.monotonic(), self.beat + 1
-        data = sealed({"collector": self.token, "beat": self.beat, "milliseconds": int(1000 * self.seconds)})
+        said = {"collector": self.token, "beat": self.beat, "milliseconds": int(1000 * self.seconds)}
+        data = sealed({**said, "owner": this_process()._asdict()})
         if not self.storage.swap(self.key, data, expected) or time.monotonic() - began > self.seconds / 4:
             self.digest = None
             raise Conflict(
@@ -76,24 +82,29 @@ class _Lease:
         self.since, self.digest = began, sha256_hex(data)
 
 
-def _wait(storage: Storage, dataset: str, alive_is_a_conflict: bool = False) -> bytes | None:
-    """Wait for the end of a collector; return the note of one that was killed."""
-    first = seen = _read(storage, dataset)
+def _wait(
+    storage: Storage, dataset: str, seconds: float = SECONDS, alive_is_a_conflict: bool = False
+) -> bytes | None:
+    """Wait for the end of a collector; return the note of one that was killed, after `seconds` if it cannot be read."""
+    seen = note = _read(storage, dataset, seconds)
     since = time.monotonic()
-    if first:
-        logger.warning("a collector is at work on %s; waiting for its end", dataset)
-    while (note := _read(storage, dataset)) is not None:
-        if seen is None or note.data != seen.data:
+    if note:
+        logger.warning("%s is collecting %s; waiting for its end", note.owner or "somebody", dataset)
+    while note and seen:
+        if note.data != seen.data:
             if alive_is_a_conflict:
-                raise Conflict(f"Another collector is at work on {dataset} in {storage.url}. Run it again later.")
+                who = note.owner or "it does not say who"
+                raise Conflict(f"Another collector is at work on {dataset} in {storage.url}: {who}. Run it later.")
             seen, since = note, time.monotonic()
-        elif time.monotonic() - since > note.seconds:
+        elif note.owner and note.owner.is_gone or time.monotonic() - since > note.seconds:
+            logger.warning("%s did not end what it was collecting of %s; going on", note.owner or "somebody", dataset)
             return note.data
         time.sleep(0.05)
+        note = _read(storage, dataset, seconds)
     return None
 
 
-def _read(storage: Storage, dataset: str) -> _Note | None:
+def _read(storage: Storage, dataset: str, seconds: float) -> _Note | None:
     key, found = collector_key(dataset), dict[str, Any]()
     try:
         with storage.get(key) as file:
@@ -103,4 +114,11 @@ def _read(storage: Storage, dataset: str) -> _Note | None:
     with suppress(IntegrityError):
         found = unsealed(data, key, dataset)
     told = found.get("milliseconds")
-    return _Note(data, told / 1000 if isinstance(told, int) else SECONDS)
+    return _Note(data, told / 1000 if isinstance(told, int) else seconds, _owner_of(found.get("owner")))
+
+
+def _owner_of(told: Any) -> Owner | None:
+    try:
+        return Owner(int(told["process"]), str(told["host"]), str(told["machine"]))
+    except (TypeError, KeyError, ValueError):
+        return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 
 from dataset_assets import files
+from dataset_assets.owners import lives
 
 DAY_SECONDS = 86_400.0
 _OURS: set[str] = set()
@@ -101,17 +102,7 @@ def _abandoned(lock: Path) -> bool:
     if host != _host() or not owner.isdecimal():
         return _age(lock) > DAY_SECONDS
     # A process of the same number as ours may have been killed before: in a container it is always the same.
-    return lock.stem not in _OURS if int(owner) == os.getpid() else not _lives(int(owner))
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+    return lock.stem not in _OURS if int(owner) == os.getpid() else not lives(int(owner))
 
 
 def _host() -> str:

@@ -5,7 +5,9 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
@@ -24,6 +26,7 @@ INTERRUPTED = 130
 def run(group: click.Group) -> int:
     """Run the command line; return the exit code of the error's class (see `dataset_assets.errors`)."""
     state = State()
+    _take_for_ctrl_c(signal.SIGTERM)
     try:
         return int(group.main(prog_name=NAME, standalone_mode=False, obj=state) or 0)
     except click.ClickException as error:
@@ -37,6 +40,16 @@ def run(group: click.Group) -> int:
             raise
         _complain(_told(error))
         return error.exit_code if isinstance(error, DatasetAssetsError) else 1
+
+
+def _take_for_ctrl_c(number: signal.Signals) -> None:
+    """Let a polite kill leave as little behind as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, interrupt)
 
 
 def _told(error: Exception) -> str:

@@ -10,12 +10,13 @@ from typing import Callable, Iterator
 
 import pytest
 import tiny
+from google_interface import GoogleStorage, entered_google
 from servers import azurite, postgres, proxy, seaweed, secantus
 
 from dataset_assets.definition import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
-__all__ = ["azurite", "postgres", "proxy", "seaweed", "secantus"]
+__all__ = ["azurite", "google", "postgres", "proxy", "seaweed", "secantus"]
 
 MEMORY = Path("/dev/shm")
 
@@ -69,15 +70,43 @@ def another(request: pytest.FixtureRequest, fast_path: Path) -> Storage:
     return open_storage(places[request.param])
 
 
-@pytest.fixture(params=["seaweed", "azurite", "postgres", "secantus"])
+SERVERS = ("seaweed", "azurite", "postgres", "secantus")
+
+
+@pytest.fixture(params=SERVERS)
 def remote(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Storage:
     """An empty storage on each kind of server."""
-    place = request.getfixturevalue(request.param)
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
+    return on_server(request.param, request, monkeypatch)
+
+
+def on_server(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    place = request.getfixturevalue(name)
+    for variable, value in place.environment.items():
+        monkeypatch.setenv(variable, value)
     unique = f"k{os.urandom(4).hex()}"
     ends = {"postgres": f"?schema={unique}", "secantus": f"keeping?bucket={unique}"}
-    return open_storage(place.url + ends.get(request.param, unique))
+    return open_storage(place.url + ends.get(name, unique))
+
+
+CONNECTORS = ("local", "memory", "sqlite", "seaweed", "azurite", "google", "postgres", "secantus")
+
+
+@pytest.fixture(scope="session")
+def google() -> Iterator[GoogleStorage]:
+    """The interface of Google Cloud Storage, as far as its documentation goes."""
+    with GoogleStorage() as server:
+        yield server
+
+
+@pytest.fixture(params=CONNECTORS)
+def every(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> Storage:
+    """An empty storage of each connector of ours."""
+    if request.param == "google":
+        return open_storage(entered_google(request.getfixturevalue("google"), monkeypatch, fast_path))
+    if request.param in SERVERS:
+        return on_server(request.param, request, monkeypatch)
+    places = {"local": fast_path / "another", "memory": MemoryStorage(), "sqlite": f"sqlite:///{fast_path}/another.db"}
+    return open_storage(places[request.param])
 
 
 @pytest.fixture

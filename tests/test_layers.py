@@ -20,8 +20,8 @@ FLOORS = {
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
     2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
     1: [
-        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "plugins", "pool",
-        "paging", "progress", "redacting",
+        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
+        "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

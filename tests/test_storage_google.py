@@ -1,12 +1,10 @@
 """Google Cloud Storage: the shared suite, against its documented interface, not a server."""
 
 import itertools
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google_interface import BUCKET, GoogleStorage
+from google_interface import GoogleStorage, entered_google
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -16,35 +14,23 @@ from dataset_assets.testing.storage import StorageTests, content, some_bytes, st
 numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def google() -> Iterator[GoogleStorage]:
-    with GoogleStorage() as server:
-        yield server
-
-
 @pytest.fixture
-def place(google: GoogleStorage, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where storages are; the service account is one that asks nobody for tokens."""
-    account = {"gcs_base_url": google.url, "disable_oauth": True, "client_email": "", "private_key": ""}
-    path: Path = tmp_path_factory.mktemp("account") / "account.json"
-    path.write_text(json.dumps({**account, "private_key_id": ""}))
-    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(path))
-    monkeypatch.setenv("GOOGLE_BASE_URL", google.url)
-    return f"gs://{BUCKET}/"
+def place(google: GoogleStorage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    return entered_google(google, monkeypatch, tmp_path)
 
 
 class TestGoogle(StorageTests):
     @pytest.fixture
     def storage(self, place: str) -> Storage:
-        return open_storage(f"{place}{next(numbers)}")
+        return open_storage(place)
 
 
 def test_google_agrees_with_a_dict(place: str) -> None:
-    machine = storage_state_machine(lambda: open_storage(f"{place}{next(numbers)}"))
+    machine = storage_state_machine(lambda: open_storage(f"{place}/{next(numbers)}"))
     run_state_machine_as_test(machine, settings=settings(max_examples=5, stateful_step_count=15, deadline=None))
 
 
 def test_a_large_object_is_uploaded_in_parts(place: str, google: GoogleStorage) -> None:
-    storage, data = open_storage(f"{place}{next(numbers)}"), some_bytes(20_000_000)
+    storage, data = open_storage(place), some_bytes(20_000_000)
     storage.put("a", data)
     assert content(storage, "a") == data and not google.uploads

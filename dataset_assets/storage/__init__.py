@@ -9,9 +9,12 @@ from dataset_assets import plugins
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.local import LocalStorage
 from dataset_assets.storage.memory import MemoryStorage
-from dataset_assets.storage.seam import Stat, Storage, check_key, size_of
+from dataset_assets.storage.seam import LeavesStrays, Stat, Storage, Stray, check_key, size_of
 
-__all__ = ["CONNECTORS", "LocalStorage", "MemoryStorage", "Stat", "Storage", "check_key", "open_storage", "size_of"]
+__all__ = [
+    "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
+    "open_storage", "size_of",
+]  # fmt: skip
 
 CONNECTORS: dict[str, str] = {
     "file": "dataset_assets.storage.local:open_local",

@@ -7,10 +7,12 @@ frames of a JSON header and bytes. It ends when the child does, as nothing comes
 import errno
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
@@ -127,6 +129,9 @@ def _helper(environment: int) -> _Helper:
 
 def serve() -> None:
     """Answer until nobody asks any more."""
+    # Ctrl-C is for who asks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     # What somebody else prints must not come among the answers.
     sys.stdout = sys.stderr
@@ -137,6 +142,13 @@ def serve() -> None:
         except Exception as error:
             header, data = {"error": type(error).__name__, "args": _plain(error)}, b""
         _send(answers, header, data)
+
+
+def _end_with(parent: int) -> None:
+    """End with who asked, also in the middle of an answer that does not come."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
 
 
 def _answer(header: dict[str, Any], data: bytes, handles: dict[int, Any]) -> tuple[dict[str, Any], bytes]:

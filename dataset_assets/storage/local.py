@@ -4,9 +4,11 @@ import errno
 import fcntl
 import io
 import os
+import re
 import stat
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, Iterator
@@ -14,9 +16,11 @@ from urllib.parse import unquote_to_bytes
 
 from dataset_assets import files
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
-from dataset_assets.storage.seam import Stat, check_key
+from dataset_assets.owners import this_process
+from dataset_assets.storage.seam import Stat, Stray, check_key
 
 DAY_SECONDS = 86_400.0
+_PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")
 
 
 class LocalStorage:
@@ -88,6 +92,15 @@ class LocalStorage:
             self._store(path, new)
             return True
 
+    def strays(self, older_than: float) -> Iterator[Stray]:
+        """Yield the parts of files that killed writers have left."""
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if _is_key(name)]
+            for path in (Path(folder, name) for name in names if _PART.fullmatch(name)):
+                with suppress(FileNotFoundError):
+                    if _age(path) >= older_than:
+                        yield Stray(None, path.lstat().st_size, partial(files.remove, path))
+
     def _absent(self, key: str) -> FileNotFoundError:
         return FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
 
@@ -146,9 +159,13 @@ def sweep(folder: Path, older_than: float = DAY_SECONDS) -> None:
     """Remove what killed writers left in a folder."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):
-            # Not the time of change: a fresh link has its source's, but linking renews the time of the inode.
-            if time.time() - part.lstat().st_ctime > older_than:
+            if _age(part) > older_than:
                 files.remove(part)
+
+
+def _age(part: Path) -> float:
+    # Not the time of change: a fresh link has its source's, but linking renews the time of the inode.
+    return time.time() - part.lstat().st_ctime
 
 
 def _renewed(path: Path, source: Path | bytes) -> bool:
@@ -225,12 +242,20 @@ def _locked(lock: Path, seconds: float) -> Iterator[None]:
     _make(lock)
     with open(lock, "rb+") as file:
         _take(file, time.monotonic() + seconds)
+        _sign(file)
         try:
             yield
         finally:
             # Closing is not enough: a child forked meanwhile has the file open too, and would keep the lock.
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _sign(file: BinaryIO) -> None:
+    """Say in a lock whose it is, for whoever waits in vain."""
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.pwrite(file.fileno(), f"{this_process()}\n".encode(), 0)
 
 
 def _make(lock: Path) -> None:
@@ -249,8 +274,9 @@ def _take(file: BinaryIO, until: float) -> None:
             return
         except BlockingIOError as error:
             if time.monotonic() > until:
+                owner = file.read(200).decode(errors="replace").strip() or "another process"
                 raise StorageError(
-                    error.errno, f"{file.name} is locked by another process. Look for one that is stopped, and end it."
+                    error.errno, f"{file.name} is locked by {owner}. If that does not go on, end it; run this again."
                 ) from None
             time.sleep(0.002)
         except OSError as error:

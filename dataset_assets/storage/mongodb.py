@@ -14,14 +14,15 @@ import io
 import os
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode
 
 import gridfs
 import pymongo
+from bson import ObjectId
 from gridfs.errors import NoFile
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -29,7 +30,7 @@ from dataset_assets import files
 from dataset_assets.errors import StorageError, StoreUnavailable, UsageError
 from dataset_assets.storage.hidden import Hidden
 from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat, check_key
+from dataset_assets.storage.seam import Stat, Stray, check_key
 
 T = TypeVar("T")
 
@@ -46,8 +47,8 @@ Document = dict[str, Any]
 
 
 class MongoStorage:
-    """Objects in a database. What a writer that was killed had uploaded stays there, unseen. Files are read through the
-    cache."""
+    """Objects in a database. What a writer that was killed had uploaded stays there, unseen, until it is collected.
+    Files are read through the cache."""
 
     cached = True
 
@@ -108,6 +109,24 @@ class MongoStorage:
         self._drop(document if was is None else was)
         return was is not None
 
+    def strays(self, older_than: float) -> Iterator[Stray]:
+        """Yield the files of GridFS, and pieces of such, that no object names."""
+        for file in self._call(lambda db: self._unnamed(db, older_than)):
+            count = self._call(lambda db: db[self.bucket].chunks.count_documents({"files_id": file}))  # noqa: B023
+            named = self._call(lambda db: db[self.bucket].files.find_one({"_id": file}))  # noqa: B023
+            size = named["length"] if named else count * CHUNK
+            yield Stray(named and named["filename"], size, partial(self._drop, {"file": file}))
+
+    def _unnamed(self, db: Any, older_than: float) -> Any:
+        # The number of a file begins with the time, by the clock of its writer, when it was begun to be uploaded.
+        begun = ObjectId.from_datetime(_now(db) - timedelta(seconds=older_than))
+        # Of an upload that was cut short there are pieces, and no file yet.
+        steps: Any = [{"$match": {"files_id": {"$lt": begun}}}, {"$group": {"_id": "$files_id"}}]
+        left = {found["_id"] for found in db[self.bucket].chunks.aggregate(steps)}
+        left |= {found["_id"] for found in db[self.bucket].files.find({"_id": {"$lt": begun}}, {"_id": 1})}
+        # Looked at last: a file that an object does not name by now is never named, because each put uploads its own.
+        return sorted(left - {found["file"] for found in self._objects(db).find({}, {"file": 1})})
+
     def _put(self, key: str, file: BinaryIO) -> None:
         document = self._uploaded(key, file)
         try:
@@ -121,7 +140,7 @@ class MongoStorage:
         source = _Hashed(file)
         uploaded = self._call(lambda db: self._files(db).upload_from_stream(key, source))
         # By the server's clock: GridFS notes the time of this machine.
-        now: datetime = self._call(lambda db: db.command("hello"))["localTime"]
+        now = self._call(_now)
         sizes = {"bytes": source.bytes, "sha256": source.digest.hexdigest()}
         return {"_id": key, "file": uploaded, "stored": now, **sizes}
 
@@ -131,6 +150,7 @@ class MongoStorage:
         file = document["file"]
 
         def drop(db: Any) -> None:
+            # Which removes pieces also where there is no file.
             with suppress(NoFile):
                 self._files(db).delete(file)
 
@@ -224,6 +244,12 @@ class _Object:
 
     def close(self) -> None:
         return None
+
+
+def _now(db: Any) -> datetime:
+    """Return the time of the server."""
+    found: datetime = db.command("hello")["localTime"]
+    return found.replace(tzinfo=UTC)
 
 
 class _Hashed:

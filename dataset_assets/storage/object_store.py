@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from datetime import timedelta
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, TypeVar, cast
 
@@ -23,10 +23,11 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from dataset_assets import files
 from dataset_assets.errors import NameNotAllowed, StorageError
+from dataset_assets.interruptible import interruptibly
 from dataset_assets.storage.beside import Beside, Reading
 from dataset_assets.storage.bucket import Bucket, Denied, bucket_of, explained, was_retried
 from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat, check_key
+from dataset_assets.storage.seam import Stat, Stray, check_key
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -151,6 +152,13 @@ class ObjectStorage:
             # The first answer may have been lost, and the second attempt have found what the first one wrote.
             return lost.retried and self._held(key)[0] == new
 
+    def strays(self, older_than: float) -> Iterator[Stray]:
+        """Yield the uploads to S3 that nobody ended. Azure forgets such by itself, Google by a rule of the bucket."""
+        if self.bucket.scheme == "s3":
+            from dataset_assets.storage.uploads import unfinished
+
+            yield from unfinished(self.bucket, older_than)
+
     def reading(self, key: str, e_tag: str | None = None) -> "_Object":
         """Find an object, to read it; raises `Changed` if it has another ETag than is given."""
         path = self._path(key)
@@ -225,7 +233,7 @@ class ObjectStorage:
 
     def _tried(self, key: str, act: Callable[[Any], T], store: Any) -> T | Exception:
         try:
-            return act(store)
+            return interruptibly(partial(act, store))
         except (FileNotFoundError, BaseError) as error:
             if isinstance(error, (AlreadyExistsError, PreconditionError)):
                 return _Lost(was_retried(error))

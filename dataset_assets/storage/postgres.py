@@ -17,6 +17,7 @@ import sqlalchemy
 from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
 
 from dataset_assets.errors import NoSpace, StorageError, StoreUnavailable, UsageError
+from dataset_assets.interruptible import interruptibly
 from dataset_assets.storage.hidden import Hidden
 from dataset_assets.storage.sql import SqlStorage
 
@@ -75,7 +76,7 @@ class PostgresStorage(SqlStorage):
         return found[0] is not None
 
     def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
-        try:
+        def acted() -> T:
             connection = _engine(self._login, _environment(), os.getpid()).raw_connection()
             try:
                 cursor = connection.cursor()
@@ -86,6 +87,9 @@ class PostgresStorage(SqlStorage):
             finally:
                 # Which also rolls back what was not committed.
                 connection.close()
+
+        try:
+            return interruptibly(acted)
         except (UndefinedTable, InvalidSchemaName):
             raise
         except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError) as error:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import BinaryIO, Iterator, NamedTuple, Protocol, runtime_checkable
+from typing import BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
 
 from dataset_assets.errors import NameNotAllowed
 
@@ -53,6 +53,24 @@ class Storage(Protocol):
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set."""
+        ...
+
+
+class Stray(NamedTuple):
+    """What a writer that was killed has left in a store, and no key names."""
+
+    key: str | None
+    """The key that it was to have; None where that cannot be known, and only this connector writes there."""
+    bytes: int
+    remove: Callable[[], object]
+
+
+@runtime_checkable
+class LeavesStrays(Protocol):
+    """What a connector offers besides, if killed writers can leave something in its store."""
+
+    def strays(self, older_than: float) -> Iterator[Stray]:
+        """Yield what was left, and was begun so many seconds ago, by the clock of the store if it tells the time."""
         ...
 
 

@@ -1,0 +1,27 @@
+"""Owners: a machine knows of its own processes whether they are gone, and of no others."""
+
+import os
+import subprocess
+import sys
+
+from dataset_assets.owners import lives, this_process
+
+
+def test_a_process_of_this_machine_is_known_to_be_gone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = this_process()._replace(process=child.pid)
+    assert not owner.is_gone and lives(child.pid)
+    child.communicate(b"\n")
+    assert owner.is_gone and not lives(child.pid)
+
+
+def test_of_another_machine_another_boot_or_another_container_nothing_is_known() -> None:
+    gone = this_process()._replace(process=4_194_400)
+    assert gone.is_gone
+    boot, _, namespace = gone.machine.rpartition("-")
+    for machine in ("", f"{boot}-1", f"{'0' * 8}-0-{namespace}"):
+        assert not gone._replace(machine=machine).is_gone
+
+
+def test_it_names_process_and_host() -> None:
+    assert str(this_process()) == f"process {os.getpid()} on {os.uname().nodename}"
