@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import threading
+import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,10 +32,10 @@ def entered_google(server: "GoogleStorage", monkeypatch: pytest.MonkeyPatch, fol
 
 
 class GoogleStorage:
-    """One bucket: name -> (generation, bytes). A page of a listing has two objects."""
+    """One bucket: name -> (generation, bytes, when). A page of a listing has two objects."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, tuple[int, bytes]] = {}
+        self.objects: dict[str, tuple[int, bytes, float]] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.generations = itertools.count(1)
         self.lock = threading.Lock()
@@ -55,15 +56,17 @@ class GoogleStorage:
     def put(self, name: str, data: bytes, expected: str | None) -> int | None:
         """Store an object if it has this generation (0: none, None: any); return the new one."""
         with self.lock:
-            if expected is not None and self.objects.get(name, (0, b""))[0] != int(expected):
+            if expected is not None and self.objects.get(name, (0,))[0] != int(expected):
                 return None
             generation = next(self.generations)
-            self.objects[name] = generation, data
+            self.objects[name] = generation, data, time.time()
             return generation
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Else each answer waits 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
     google: GoogleStorage
 
     def answer(self) -> None:
@@ -84,11 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in self.google.objects:
             self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
             return
-        generation, data = self.google.objects[name]
+        generation, data, when = self.google.objects[name]
         if self.headers.get("If-Match") not in (None, f'"{generation}"'):
             self.reply(412)
             return
-        headers, asked = _headers(generation), self.headers.get("Range")
+        headers, asked = _headers(generation, when), self.headers.get("Range")
         if not asked:
             self.reply(200, data, headers)
             return
@@ -130,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(412)
             return
         text = f'<CompleteMultipartUploadResult><ETag>"{generation}"</ETag></CompleteMultipartUploadResult>'
-        self.reply(200, text.encode() if multipart else b"", _headers(generation))
+        self.reply(200, text.encode() if multipart else b"", _headers(generation, time.time()))
 
     def list(self, query: Mapping[str, str]) -> None:
         prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
@@ -154,10 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
 
-def _headers(generation: int) -> dict[str, str]:
-    return {"ETag": f'"{generation}"', "x-goog-generation": str(generation), "Last-Modified": formatdate(usegmt=True)}
+def _headers(generation: int, when: float) -> dict[str, str]:
+    modified = formatdate(when, usegmt=True)
+    return {"ETag": f'"{generation}"', "x-goog-generation": str(generation), "Last-Modified": modified}
 
 
-def _listed(name: str, generation: int, data: bytes) -> str:
+def _listed(name: str, generation: int, data: bytes, when: float) -> str:
     about = f"<Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>\"{generation}\"</ETag>"
     return f"<Contents>{about}<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
