@@ -93,7 +93,7 @@ def _wait(
     while note and seen:
         if note.data != seen.data:
             if alive_is_a_conflict:
-                who = note.owner or "it does not say who"
+                who = note.owner or seen.owner or "it does not say who"
                 raise Conflict(f"Another collector is at work on {dataset} in {storage.url}: {who}. Run it later.")
             seen, since = note, time.monotonic()
         elif note.owner and note.owner.is_gone or time.monotonic() - since > note.seconds:

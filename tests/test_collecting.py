@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import threading
@@ -17,7 +18,7 @@ from dataset_assets import load, prepare
 from dataset_assets.collecting import collect
 from dataset_assets.copying import copy
 from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
-from dataset_assets.index import pointer_key
+from dataset_assets.index import pointer_key, sealed, unsealed
 from dataset_assets.layout import collector_key, contents
 from dataset_assets.leases import collecting, wait_for_collector
 from dataset_assets.pins import pin, pins, unpin
@@ -224,7 +225,7 @@ def test_a_second_collector_is_told_that_there_is_one(copied: Storage):
                     copied.put(key, os.urandom(8))
                 return super().get(key)
 
-        with pytest.raises(Conflict, match="Another collector"):
+        with pytest.raises(Conflict, match=f"Another collector is at work .*: process {os.getpid()} on "):
             collect(Beating(copied, 10**9, False), keep_versions=1, **NOW)
 
 
@@ -236,16 +237,56 @@ def test_a_collector_that_lost_its_note_stops(copied: Storage):
     assert copied.exists(collector_key(tiny.NAME))
 
 
-def test_the_note_of_a_killed_collector_is_believed_for_a_while_only(store: LocalStorage):
+def kill_a_collector(store: Storage, seconds: float) -> None:
     def act() -> None:
-        with collecting(store, tiny.NAME, 0.5):
+        with collecting(store, tiny.NAME, seconds):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(act) == -signal.SIGKILL
+    assert store.exists(collector_key(tiny.NAME))
+
+
+def test_C4_the_note_of_a_collector_that_was_killed_on_this_machine_holds_nobody(
+    store: LocalStorage, caplog: pytest.LogCaptureFixture
+):
+    kill_a_collector(store, 600)
+    began = time.monotonic()
+    wait_for_collector(store, tiny.NAME)
+    assert time.monotonic() - began < 5
+    assert re.search(r"process \d+ on \S+ did not end what it was collecting of org.example.tiny", caplog.text)
+    collect(store, keep_versions=1, grace_seconds=0)
+    assert not store.exists(collector_key(tiny.NAME))
+
+
+UNKNOWN = {
+    "another machine": {"machine": "another", "host": "far"},
+    "a machine that was rebooted": {"machine": "00000000-0000"},
+    "a number that is used again": {"process": os.getpid()},
+}
+
+
+@pytest.mark.parametrize("owner", UNKNOWN)
+def test_C4_the_note_of_a_collector_of_which_nothing_is_known_is_believed_for_a_while_only(
+    store: LocalStorage, owner: str, caplog: pytest.LogCaptureFixture
+):
+    kill_a_collector(store, 0.5)
+    key = collector_key(tiny.NAME)
+    note = unsealed(store.get(key).read(), key, tiny.NAME)
+    note["owner"] |= UNKNOWN[owner]
+    store.put(key, sealed(note))
     began = time.monotonic()
     wait_for_collector(store, tiny.NAME)
     assert 0.4 < time.monotonic() - began < 10
+    assert f"process {note['owner']['process']} on {note['owner']['host']} is collecting" in caplog.text
     collect(store, keep_versions=1, **NOW)
+    assert not store.exists(key)
+
+
+def test_C4_a_note_that_is_empty_is_believed_for_a_while_only(store: LocalStorage):
+    store.put(collector_key(tiny.NAME), b"")
+    began = time.monotonic()
+    collect(store, keep_versions=1, **NOW)
+    assert 0.7 < time.monotonic() - began < 10
     assert not store.exists(collector_key(tiny.NAME))
 
 

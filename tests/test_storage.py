@@ -373,14 +373,31 @@ def test_of_two_processes_that_swap_at_once_one_wins(local: LocalStorage) -> Non
     assert [one + other for one, other in zip(*wins)] == [1] * rounds
 
 
-def test_a_lock_that_is_held_on_and_on_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_C4_a_lock_that_is_held_on_and_on_is_an_error_that_names_it_and_its_owner(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path, lock_seconds=0.05)
-    storage.swap("a", OLD, None)
-    with open(tmp_path / ".a.lock") as held:
+    said: list[str] = []
+
+    def swap_too() -> None:
+        with pytest.raises(StorageError) as caught:
+            LocalStorage(tmp_path, lock_seconds=0.05).swap("a", NEW, None)
+        said.append(str(caught.value))
+
+    with doing("replace", swap_too):
+        assert storage.swap("a", OLD, None)
+    assert f".a.lock is locked by process {os.getpid()} on {os.uname().nodename}. If that does not go on" in said[0]
+    with open(tmp_path / ".a.lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StorageError, match=r"\.a\.lock is locked by another process"):
             storage.swap("a", NEW, sha256(OLD))
     assert storage.swap("a", NEW, sha256(OLD))
+
+
+@pytest.mark.parametrize("left", [b"", b"process 1 on a host that was rebooted\n", b"\0" * 100])
+def test_C4_whatever_a_killed_process_left_in_a_lock_it_holds_nobody(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / ".a.lock").write_bytes(left)
+    begun = time.monotonic()
+    assert LocalStorage(tmp_path).swap("a", NEW, None)
+    assert time.monotonic() - begun < 5
 
 
 def test_a_child_that_is_forked_during_a_swap_does_not_keep_the_lock(tmp_path: Path) -> None:
