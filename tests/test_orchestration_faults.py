@@ -128,7 +128,8 @@ one = Dataset("org.sound.new", "One.", {"n": Array()}, {"all": Split(numbers)}, 
 """
 LOADED = """
 from dataset_assets.orchestration.definitions import defs
-print(sorted(key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys() if key.path[1] == "sound"))
+keys = defs().resolve_asset_graph().get_all_asset_keys()
+print(sorted(key.to_user_string() for key in keys if key.path[1] == "sound"))
 """
 
 

@@ -80,7 +80,9 @@ class Bucket:
 
     def environment(self) -> frozenset[tuple[str, str]]:
         """Return the variables that a client depends on."""
-        return frozenset(pair for pair in os.environ.items() if pair[0].startswith(self._service.variables))
+        # For each call: so the values of all others are not looked at.
+        names = [name for name in os.environ if name.startswith(self._service.variables)]
+        return frozenset((name, os.environ.get(name, "")) for name in names)
 
     def missing(self) -> StorageError:
         """Return the error for a bucket that is not there."""

@@ -222,18 +222,22 @@ class ObjectStorage:
 
     def _call(self, key: str, act: Callable[[Any], T]) -> T:
         """Act on the store; raise errors of ours, outside of the handler, so that they do not carry obstore's."""
-        store = self._tried(key, lambda _: self._store(), None)
-        found = store if isinstance(store, Exception) else self._tried(key, act, store)
+        store = self._tried(key, self._store)
+        found = store if isinstance(store, Exception) else self._asked(key, act, store)
         # Credentials may have expired: a new client asks the environment, or the machine, for those of now.
         if isinstance(found, Denied) and (other := _renewed(self.bucket, store, self._store)) is not None:
-            found = self._tried(key, act, other)
+            found = self._asked(key, act, other)
         if isinstance(found, Exception):
             raise found
         return found
 
-    def _tried(self, key: str, act: Callable[[Any], T], store: Any) -> T | Exception:
+    def _asked(self, key: str, act: Callable[[Any], T], store: Any) -> T | Exception:
+        # obstore listens to no signal while it waits.
+        return self._tried(key, partial(interruptibly, partial(act, store)))
+
+    def _tried(self, key: str, act: Callable[[], T]) -> T | Exception:
         try:
-            return interruptibly(partial(act, store))
+            return act()
         except (FileNotFoundError, BaseError) as error:
             if isinstance(error, (AlreadyExistsError, PreconditionError)):
                 return _Lost(was_retried(error))
