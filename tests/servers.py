@@ -204,8 +204,8 @@ def postgres_programs(base: Path) -> tuple[Path, str | None]:
     return base / package.name / "pginstall/bin", "nobody"
 
 
-def start_secantus(base: Path) -> tuple[subprocess.Popen[bytes], int]:
-    [port] = free_ports(1)
+def start_secantus(base: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], int]:
+    port = port or free_ports(1)[0]
     options = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", str(base / "data"), "--cache-size", "128M"]
     command = [sys.executable, "-m", "secantus", *options]
     # It asks for passwords only when it is told to, and then nobody may make the first user.

@@ -4,9 +4,11 @@ import itertools
 import json
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from servers import Place, Proxy
+from servers import (
+    MONGO_USER,
+    SECRET,
+    Place,
+    Proxy,
+    folder,
+    start_postgres,
+    start_secantus,
+    started,
+    stop,
+)
 
 from dataset_assets import Array, Columns, Dataset, Split, Text, load, prepare
 from dataset_assets.errors import StoreUnavailable
@@ -285,6 +297,55 @@ def test_L12_past_the_limit_it_fails_with_a_state_from_which_the_next_run_goes_o
     for batch in again:
         seen += batch["value"][:, 1].tolist()
     assert seen == whole
+
+
+@contextmanager
+def lost_for_a_while(server: Any, start_again: Callable[[], Any], seconds: float) -> Iterator[None]:
+    """Stop a server at once; start it again later."""
+    stop(server, signal.SIGQUIT)
+    ended = threading.Event()
+
+    def later() -> None:
+        time.sleep(seconds)
+        again, _ = start_again()
+        # A server ends with the thread that started it.
+        ended.wait(60)
+        stop(again, signal.SIGINT)
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mongodb"])
+def test_L12_a_database_that_comes_back_is_waited_for_and_no_sample_is_lost(
+    kind: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Callable[..., Any] = start_postgres if kind == "postgresql" else start_secantus
+    login = {"PGPASSWORD": SECRET, "MONGODB_USERNAME": MONGO_USER, "MONGODB_PASSWORD": SECRET}
+    for name, value in {**login, "DATASET_ASSETS_FILE_BYTES": str(FILE_ROWS * WIDTH * 4)}.items():
+        monkeypatch.setenv(name, value)
+    with folder() as base:
+        server, port = started(lambda: start(base))
+        url = f"postgresql+psycopg2://tests@127.0.0.1:{port}/postgres"
+        url = url if kind == "postgresql" else f"mongodb://127.0.0.1:{port}/lost?serverSelectionTimeoutMS=500"
+        prepare(DATASET, storage=url)
+        view: Any = load(NAME, "train", storage=url).only("value")  # type: ignore[union-attr]
+        batches = Loader(view, 100, shuffle="blocks", seed=3, threads=0).epoch(0)
+        seen = [next(batches)["value"][:, 1]]
+        begun = time.monotonic()
+        with lost_for_a_while(server, lambda: start(base, port), 1):
+            forget(view)
+            for path in copies(home):
+                path.unlink(missing_ok=True)
+            seen += [batch["value"][:, 1] for batch in batches]
+            assert time.monotonic() - begun > 1
+    expected = Loader(view, 1, shuffle="blocks", seed=3).order(0, slice(0, ROWS)).tolist()
+    assert np.concatenate(seen).tolist() == expected
 
 
 def forget(view: Any) -> None:

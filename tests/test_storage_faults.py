@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ import obstore
 import pytest
 import tiny
 from conftest import url as url_of
-from servers import BUCKET, KEY, LATER_KEY, SECRET, Place, Proxy, start_postgres, started, stop
+from servers import ACCOUNT, BUCKET, KEY, LATER_KEY, SECRET, Place, Proxy, start_postgres, started, stop
 from servers import folder as server_folder
 
 from dataset_assets import Dataset, load, prepare
@@ -60,6 +62,31 @@ def test_O1_a_connection_that_is_reset_is_made_again(storage: ObjectStorage, pro
     proxy.fault = lambda method, path: left.pop() if left and method == verb else None
     storage.put("a", b"x")
     assert content(storage, "a") == b"x" and not left
+
+
+@pytest.fixture
+def azure(azurite: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ObjectStorage, Proxy]]:
+    """A container behind a proxy, which asks twice again."""
+    for name, value in azurite.environment.items():
+        monkeypatch.setenv(name, value)
+    with Proxy(azurite.endpoint) as proxy:
+        place = f"{azurite.url}faults/{os.getpid()}/{next(numbers)}?endpoint={proxy.url}/{ACCOUNT}"
+        yield ObjectStorage(bucket_of(place), retries=2), proxy
+
+
+@pytest.mark.parametrize("fault", ["reset", 503, 500])
+@pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT"])
+def test_O1_azure_is_asked_again_too(azure: tuple[ObjectStorage, Proxy], verb: str, fault: Any) -> None:
+    storage, proxy = azure
+    left = [fault, fault]
+    proxy.fault = lambda method, path: left.pop() if left and method == verb else None
+    storage.put("a", b"x")
+    assert content(storage, "a") == b"x" and not left
+    proxy.fault = lambda method, path: fault
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="after 2 retries. Nothing was published"):
+        storage.get("a")
+    assert time.monotonic() - begun < 10
 
 
 # O2: credentials.
@@ -141,6 +168,41 @@ def test_O2_credentials_that_stay_expired_are_one_error_and_not_asked_for_at_eve
         with pytest.raises(StorageError, match="(ExpiredToken|400).*The credentials are wrong or have expired"):
             content(storage, "a")
     assert provider.asked == 2
+
+
+# O3: uploads that are killed; more of it in test_storage_object_store.py and test_strays.py.
+
+UPLOADING = """
+import sys
+from pathlib import Path
+from dataset_assets.storage import open_storage
+open_storage(sys.argv[1]).put("a", Path(sys.argv[2]))
+"""
+
+
+def test_O3_an_upload_to_azure_that_is_killed_in_the_middle_leaves_what_was_there(
+    azure: tuple[ObjectStorage, Proxy], tmp_path: Path
+) -> None:
+    storage, proxy = azure
+    storage.put("a", b"old")
+    command = [sys.executable, "-c", UPLOADING, storage.url, str(file_of(tmp_path, 4 * LARGE))]
+    child = subprocess.Popen(command)
+
+    def kill(method: str, path: str) -> int | None:
+        # Parts come in odd orders: at the latest it is killed when it says that it has sent all.
+        if proxy.count("PUT", "comp=block&") >= 3 or "comp=blocklist" in path:
+            child.kill()
+            return 500
+        return None
+
+    proxy.fault = kill
+    assert child.wait(30) == -signal.SIGKILL
+    proxy.fault = lambda method, path: None
+    assert content(storage, "a") == b"old" and list(storage.list("")) == ["a"]
+    # Azure forgets what was not committed by itself.
+    assert not [*storage.strays(-2)]
+    storage.put("a", file_of(tmp_path, 2 * LARGE))
+    assert content(storage, "a") == 2 * LARGE
 
 
 # O4: listings.

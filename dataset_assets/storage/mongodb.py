@@ -292,7 +292,7 @@ def _client(
     hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], process: int
 ) -> "pymongo.MongoClient[Document]":
     """Return the connections of one process; a forked child makes its own."""
-    place = f"mongodb://{hosts}/?{urlencode([('serverSelectionTimeoutMS', '10000'), *options])}"
+    place = f"mongodb://{hosts}/?{urlencode({'serverSelectionTimeoutMS': '10000', **dict(options)})}"
     return pymongo.MongoClient(place, **dict(login), connect=False)  # type: ignore[arg-type]
 
 
