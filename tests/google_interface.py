@@ -21,9 +21,11 @@ import pytest
 BUCKET = "datasets"
 
 
-def entered_google(server: "GoogleStorage", monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+def entered_google(
+    server: "GoogleStorage", monkeypatch: pytest.MonkeyPatch, folder: Path, secret: str = ""
+) -> str:
     """Put what opens it into the environment: a service account that asks nobody for tokens. Return an empty place."""
-    account = {"gcs_base_url": server.url, "disable_oauth": True, "client_email": "", "private_key": ""}
+    account = {"gcs_base_url": server.url, "disable_oauth": True, "client_email": "", "private_key": secret}
     path = folder / "account.json"
     path.write_text(json.dumps({**account, "private_key_id": ""}))
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(path))

@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 import tiny
 from servers import SECRET, Place, Proxy
+from test_secrets import expect_no_secret
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged
@@ -131,7 +132,7 @@ def test_dagster_keeps_its_history_in_postgres_and_the_bytes_in_a_bucket(
     assert materialized(history) - before > 10
     assert tiny.plain(load(tiny.NAME, storage=s3)) == tiny.expected()
     assert not [*fast_path.rglob("*.db")]
-    expect_no_secret(fast_path, "")
+    expect_no_secret(fast_path, "", SECRET)
 
 
 def test_the_demo_runs_on_a_bucket_and_a_history_in_postgres_by_the_environment_alone(
@@ -148,7 +149,7 @@ def test_the_demo_runs_on_a_bucket_and_a_history_in_postgres_by_the_environment_
     assert "train: 4000 samples" in again.stdout, again.stderr
     assert materialized(history) - before == 20 and "18 of 18 checks passed" in done.stdout
     assert not [*(fast_path / "dagster").rglob("*.db")]
-    expect_no_secret(fast_path, done.stdout + done.stderr + again.stdout + again.stderr)
+    expect_no_secret(fast_path, done.stdout + done.stderr + again.stdout + again.stderr, SECRET)
 
 
 def materialized(postgres: Place) -> int:
@@ -231,75 +232,3 @@ def test_a_file_that_the_cache_cannot_hold_is_said(
     monkeypatch.setenv("DATASET_ASSETS_CACHE_BYTES", "10")
     with pytest.raises(NoSpace, match="Set DATASET_ASSETS_CACHE_BYTES to"):
         load(tiny.NAME, "train", storage=s3)[0]
-
-
-# Secrets.
-
-DEBUGGED = """
-import json, logging, pickle, sys
-logging.basicConfig(level=1, stream=sys.stderr)
-sys.path.insert(0, {tests!r})
-import dagster as dg
-import tiny
-from dataset_assets import load, prepare
-from dataset_assets.cli import main
-from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.loader import Loader
-from dataset_assets.settings import origins
-from dataset_assets.storage import open_storage
-url = sys.argv[1]
-dataset = tiny.tiny({folder!r})
-prepare(dataset, storage=url)
-defined = definitions(datasets=[dataset], storage=url)
-with dg.DagsterInstance.get() as instance:
-    options = {{"loggers": {{"console": {{"config": {{"log_level": "DEBUG"}}}}}}}}
-    dg.materialize([*defined.assets], resources=defined.resources, instance=instance, run_config=options)
-storage = open_storage(url)
-view = load(tiny.NAME, "train", storage=storage)
-print(repr(storage), str(storage), storage.url, repr(view), view.origin)
-loader = Loader(view, 2, shuffle=True)
-next(iter(loader))
-print(repr(loader), json.dumps(loader.state_dict()))
-print(pickle.dumps(view), origins(), vars(storage))
-for command in (["ls"], ["verify", tiny.NAME], ["--debug", "verify", "no.such.dataset"]):
-    sys.argv = ["dataset-assets", *command, "--storage", url]
-    try:
-        main()
-    except SystemExit:
-        pass
-"""
-
-
-@pytest.mark.parametrize("kind", ["s3", "az", "postgresql", "postgresql with it in the URL", "mongodb"])
-def test_no_secret_is_in_any_log_event_file_or_object(
-    kind: str,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    home: Path,
-    folder: Path,
-    fast_path: Path,
-) -> None:
-    kind, _, inside = kind.partition(" ")
-    url = place_of(kind, request, monkeypatch, fast_path)
-    opened = url.replace("tests@", f"tests:{SECRET}@") if inside else url
-    dagster_home = fast_path / "dagster"
-    dagster_home.mkdir()
-    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home), "RUST_LOG": "trace"}
-    code = DEBUGGED.format(tests=str(Path(__file__).parent), folder=folder.as_uri() + "/")
-    run = [sys.executable, "-c", code, opened]
-    done = subprocess.run(run, capture_output=True, text=True, env=environment, cwd=fast_path, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stderr) > 1000, "nothing was logged"
-    place: Place = request.getfixturevalue(SERVERS[kind])
-    storage = open_storage(url)
-    for key in storage.list(""):
-        assert not [secret for secret in place.secrets if secret.encode() in content(storage, key)]
-    expect_no_secret(fast_path, done.stdout + done.stderr, *place.secrets)
-
-
-def expect_no_secret(folder: Path, said: str, *secrets: str) -> None:
-    """Look at what was said, and at every file below a folder."""
-    for secret in secrets or (SECRET,):
-        assert secret not in said
-        found = [path for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-        assert not found
