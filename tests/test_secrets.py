@@ -20,7 +20,7 @@ WRONGS = {
     name: WRONG for name in ("AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "PGPASSWORD", "MONGODB_PASSWORD")
 } | {"GOOGLE_SERVICE_ACCOUNT": "/nowhere/account.json"}
 PLANTED = {"HF_TOKEN": "planted-token", "GITHUB_TOKEN": "another-planted-token"}
-KINDS = ("seaweed", "azurite", "postgres", "postgres in the URL", "secantus", "secantus in the URL", "google")
+KINDS = ("seaweed", "azurite", "postgres in the URL", "secantus in the URL", "google")
 
 
 @pytest.mark.parametrize("kind", KINDS)
