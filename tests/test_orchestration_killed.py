@@ -1,4 +1,4 @@
-"""Killed at any moment under Dagster, a dataset is absent or whole, and a re-run gives the digest of a clean one."""
+"""B2: killed at any moment under Dagster, a dataset is absent or whole, and a re-run has a clean one's digest."""
 
 import os
 import random

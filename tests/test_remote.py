@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import tiny
+from orchestrated import facts, made, run
 from servers import SECRET, Place, Proxy
 from test_secrets import expect_no_secret
 
@@ -86,6 +87,12 @@ def test_dagster_puts_every_byte_there_and_gives_the_same_digests(
     assert result.success
     assert load(tiny.NAME, storage=url)["train"].version == expected
     assert not (home / "storage").exists()
+    # What the UI shows is the same: pictures, rows, counts, and where they lie.
+    shown = {name: facts(event) for name, event in made(result).items()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        local = {name: facts(event) for name, event in made(run(dataset, instance)).items()}
+    assert {name: set(found) for name, found in shown.items()} == {name: set(found) for name, found in local.items()}
+    assert any("first samples" in found for found in shown.values())
 
 
 BY_ENVIRONMENT = """

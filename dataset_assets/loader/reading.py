@@ -82,6 +82,9 @@ class Reader:
         like = self._empty[name]
         if not isinstance(like, np.ndarray) or like.dtype.hasobject:
             found = column.slice(where.start, where.stop) if isinstance(where, slice) else column.take(where)
+            if like is None and isinstance(found, np.ndarray):
+                # Of a remote column the first block tells.
+                self._empty[name] = np.empty((0, *found.shape[1:]), found.dtype)
             return found if name in self.copied else owned(found)
         count = where.stop - where.start if isinstance(where, slice) else len(where)
         if isinstance(where, slice):
