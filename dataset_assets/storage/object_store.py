@@ -220,9 +220,9 @@ class ObjectStorage:
                 raise
         self._seen = True
 
-    def _call(self, key: str, act: Callable[[Any], T]) -> T:
+    def _call(self, key: str, act: Callable[[Any], T], store: Any = None) -> T:
         """Act on the store; raise errors of ours, outside of the handler, so that they do not carry obstore's."""
-        store = self._tried(key, self._store)
+        store = store or self._tried(key, self._store)
         found = store if isinstance(store, Exception) else self._asked(key, act, store)
         # Credentials may have expired: a new client asks the environment, or the machine, for those of now.
         if isinstance(found, Denied) and (other := _renewed(self.bucket, store, self._store)) is not None:
@@ -246,8 +246,7 @@ class ObjectStorage:
     def _store(self) -> Any:
         global _used_by
         _used_by = os.getpid()
-        generation = _renewals.get(self.bucket, (0, 0.0))[0]
-        return _store(self.bucket, self.retries, hash(self.bucket.environment()), generation)
+        return _store(self.bucket, self.retries, hash(self.bucket.environment()), _generation(self.bucket))
 
 
 def open_bucket(url: str) -> ObjectStorage:
@@ -270,6 +269,8 @@ class _Object:
         self.storage, self.key, self.path = storage, key, meta["path"]
         self.size: int = meta["size"]
         self.condition = {"if_match": meta["e_tag"]} if meta["e_tag"] else {}
+        self._client: Any = None
+        self._generation = -1
         self._next, self._left = 0, memoryview(b"")
         self._stream: Iterator[Any] | None = None
         self._others: dict[int, Reading] = {}
@@ -339,10 +340,22 @@ class _Object:
 
     def _call(self, act: Callable[[Any], T]) -> T:
         try:
-            return self.storage._call(self.key, act)
+            return self.storage._call(self.key, act, self._held_client())
         except (_Lost, FileNotFoundError):
             pass
         raise Changed(self.key, self.storage.url)
+
+
+    def _held_client(self) -> Any:
+        """Return the same client for all that is read, until it is refused: to look at the environment takes time."""
+        generation = _generation(self.storage.bucket)
+        if generation != self._generation:
+            self._client, self._generation = self.storage._tried(self.key, self.storage._store), generation
+        return None if isinstance(self._client, Exception) else self._client
+
+
+def _generation(bucket: Bucket) -> int:
+    return _renewals.get(bucket, (0, 0.0))[0]
 
 
 @lru_cache(maxsize=16)
