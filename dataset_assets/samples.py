@@ -101,6 +101,8 @@ class Chained:
     def take(self, indices: Indices, out: Any = None) -> Any:
         """Gather from each part what lies in it, back in the order that was asked for."""
         check_rows(indices, len(self))
+        if len(self.parts) == 1:
+            return self.parts[0].take(indices, out)
         groups, order = grouped(self.starts, indices)
         if len(groups) == 1 and order is None:
             return self.parts[groups[0][0]].take(groups[0][1], out)
