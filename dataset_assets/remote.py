@@ -15,6 +15,9 @@ from dataset_assets.cache import patiently
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.samples import Chained, Column, Indices
 
+AT_ONCE = 3
+"""How many files are fetched ahead at a time: with one alone, neither network nor cores have enough to do."""
+
 File = tuple[str, int]
 """The name of a stream, and the number of one of its files."""
 
@@ -36,14 +39,20 @@ class RemoteFiles:
         self._clock = itertools.count()
         self._coming: dict[str, tuple[int, ...]] = {}
         self._fetched: set[File] = set()
+        self._fetching: dict[File, int] = {}
         self._announced = False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def column(self, file: File) -> Column:
         """Return one file as a column; opens it if it is not open."""
         found = self._columns.get(file)
         if found is None:
-            found = self._columns[file] = self._opener(*file)
+            # Who fetches ahead is to take the next one.
+            self._fetching.setdefault(file, threading.get_ident())
+            try:
+                found = self._columns[file] = self._opener(*file)
+            finally:
+                self._fetching.pop(file, None)
             self._fetched.discard(file)
             if not self._announced:
                 # Nobody said what comes next: most who read a file read the next one then.
@@ -68,25 +77,38 @@ class RemoteFiles:
                 held -= self.sizes[file]
 
     def _go_on(self) -> None:
-        if self._coming and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._fetch_ahead, name="dataset_assets-ahead", daemon=True)
-            self._thread.start()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        while len(self._threads) < AT_ONCE and self._next() is not None:
+            thread = threading.Thread(target=self._fetch_ahead, name="dataset_assets-ahead", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _fetch_ahead(self) -> None:
-        while (file := self._next()) is not None:
+        while (file := self._claimed()) is not None:
             try:
                 self._fetch(*file)
+                self._fetched.add(file)
             except (DatasetAssetsError, OSError):
                 # Whoever reads it is told.
                 return
-            self._fetched.add(file)
+            finally:
+                self._fetching.pop(file, None)
+
+    def _claimed(self) -> File | None:
+        """Return the next file, which no other thread is to fetch; a step of a dict is whole, and needs no lock."""
+        me = threading.get_ident()
+        while (file := self._next()) is not None:
+            if self._fetching.setdefault(file, me) == me:
+                return file
+        return None
 
     def _next(self) -> File | None:
-        ahead = sum(self.sizes[file] for file in [*self._fetched])
+        ahead = sum(self.sizes[file] for file in {*self._fetched, *self._fetching})
         # The streams take turns: they are read side by side.
         for parts in itertools.zip_longest(*self._coming.values()):
             for file in zip(self._coming, parts):
-                if file in self.sizes and file not in self._columns and file not in self._fetched:
+                there = file in self._columns or file in self._fetched or file in self._fetching
+                if file in self.sizes and not there:
                     return file if ahead + self.sizes[file] <= self.limit else None
         return None
 
