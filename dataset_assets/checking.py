@@ -152,7 +152,7 @@ def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, A
         problem = check(views)
     except DatasetAssetsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CheckFailed(
             f"the check {name} itself raised {type(error).__name__}: {error}. Mend it."
         ) from error

@@ -206,7 +206,7 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable
         yield from _blocks_of(result) if isinstance(result, View) else result
     except DatasetAssetsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SplitFailed(
             f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: "
             f"{str(error).rstrip('.')}. Mend it."
@@ -220,7 +220,7 @@ def _blocks_of(view: View) -> Iterator[Columns]:
         yield view.rows(slice(lo, min(lo + step, len(view))))
 
 
-def _where(error: Exception, applied: Split | DerivedFile) -> str:
+def _where(error: BaseException, applied: Split | DerivedFile) -> str:
     """Return the line of the user's function at which an error came out of it."""
     code, trace = getattr(applied.function, "__code__", None), error.__traceback__
     while trace is not None:

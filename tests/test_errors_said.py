@@ -3,6 +3,7 @@
 import errno
 import re
 import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -448,6 +449,14 @@ def test_a_function_that_raises_before_it_yields(home: Path) -> None:
 
     error = refused(SplitFailed, 1, "at_once raised ValueError after 0 samples", "no header", dataset=defined(at_once))
     assert isinstance(error.__cause__, ValueError)
+
+
+def test_a_function_that_ends_the_process_does_not(home: Path) -> None:
+    def ending() -> Any:
+        yield {"x": 1}
+        sys.exit(3)
+
+    refused(SplitFailed, 1, "ending raised SystemExit after 1 sample", dataset=defined(ending))
 
 
 @pytest.mark.parametrize(

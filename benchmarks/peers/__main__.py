@@ -178,6 +178,7 @@ def draw(workload: str, rows: dict[str, Any], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     names = [name for name in rows if name != "limit" and any(mode in rows[name] for mode in MODES)]
     figure, axes = pyplot.subplots(1, len(MODES), figsize=(15, 1 + 0.35 * len(names)), sharey=True)
@@ -190,6 +191,7 @@ def draw(workload: str, rows: dict[str, Any], path: Path) -> None:
                 axis.plot([found["ratio"]], [k], "o", color=colour)
         axis.axvline(1, color="black", linewidth=0.8)
         axis.set(xscale="log", title=mode, xlabel="x limit")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
