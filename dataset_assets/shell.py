@@ -1,6 +1,7 @@
 """What every verb of the command line has: options, where its words go, how its errors are told, completion."""
 
 import functools
+import gc
 import io
 import json
 import logging
@@ -160,9 +161,11 @@ def verb(function: Callable[..., None]) -> Any:
 
 
 def go_light() -> None:
-    """Say that nothing of what follows is linear algebra."""
+    """Say that what follows is short, and no linear algebra."""
     # Else numpy would start threads for it that spin: half of its start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # A tenth of the start would be looking for garbage among modules, which are none.
+    gc.disable()
 
 
 def opened(url: str | None) -> "Storage":

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import signal
 import struct
 import subprocess
@@ -20,7 +21,7 @@ COMMAND = [sys.executable, "-m", "dataset_assets"]
 TABLE = b"text\n" + b"a line of text\n" * 400
 """What a server serves as /table.csv to the datasets of `FAILING`."""
 
-FAILING = '''
+FAILING = """
 import sys
 from dataset_assets import Dataset, RemoteFile, Split, Text, files
 from dataset_assets.decoding import csv_rows
@@ -61,7 +62,7 @@ full = dataset("full", on_a_full_disk)
 overtaken_meanwhile = dataset("overtaken", checks={{"meanwhile": overtaken}})
 outside = dataset("outside", url="package://numpy/../secret")
 leaky = dataset("leaky", splits=("train", "test"))
-'''
+"""
 """A module of datasets each of which fails in its own way, but for `fine`; {url} is the server's."""
 
 SITUATIONS = {
@@ -101,6 +102,13 @@ class CommandLine:
         )  # fmt: skip
         assert code in (None, found.returncode), f"{arguments}: {found.returncode}\n{found.stdout}{found.stderr}"
         return found
+
+    def cpu_seconds(self, compiled: Path, *arguments: str) -> float:
+        """Run a command whose modules are compiled into a folder, as an installer does; return its seconds of CPU."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.run(*arguments, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(compiled))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """Run a command with `--json`, and return the one document on its stdout."""

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -384,16 +383,9 @@ def test_bash_takes_the_script(line: CommandLine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["search", "digits"], ["info", "com.lecun.mnist"]], ids=" ".join)
-def test_it_starts_within_300_ms_of_cpu(arguments: list[str], shipped: CommandLine) -> None:
-    # The least of some: others work on this machine too.
-    assert any(cpu_seconds(shipped, arguments) < 0.3 for _ in range(9))
-
-
-def cpu_seconds(line: CommandLine, arguments: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    line.run(*arguments)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def test_it_starts_within_300_ms_of_cpu(arguments: list[str], shipped: CommandLine, tmp_path: Path) -> None:
+    # The first run compiles, as an installer does; then the least of some, for others work on this machine too.
+    assert any(shipped.cpu_seconds(tmp_path, *arguments) < 0.3 for _ in range(10))
 
 
 def test_help_and_completion_of_verbs_import_next_to_nothing() -> None:

@@ -14,14 +14,14 @@ from command_line import CommandLine
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 BIRDS = "org.example.birdhouse.birds"
-FINE = '''
+FINE = """
 from dataset_assets import Dataset, Split, Text
 
 def words():
     yield {{"word": "one"}}
 
 {variable} = Dataset("{name}", "Words.", {{"word": Text()}}, {{"all": Split(words)}})
-'''
+"""
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +90,9 @@ def test_its_dataset_is_prepared_and_loaded_in_its_storage(engine: list[str], wi
 def test_both_engines_and_all_storages_give_the_same_version(with_birds: CommandLine) -> None:
     line = with_birds
     database, folder = f"sqlitestore://{line.home}/objects.db", f"file://{line.home}/folder"
-    assert line.json("prepare", BIRDS, "--storage", database)["version"] == (
-        line.json("prepare", BIRDS, "--storage", folder, "--direct")["version"]
+    assert (
+        line.json("prepare", BIRDS, "--storage", database)["version"]
+        == (line.json("prepare", BIRDS, "--storage", folder, "--direct")["version"])
     )
 
 
@@ -241,6 +242,11 @@ def test_finding_one_of_5000_definitions_imports_one_module(many: CommandLine) -
     )
     found = subprocess.run([sys.executable, "-c", code], env=many.environment, capture_output=True, text=True)
     assert found.stdout.strip() == "['many_7']"
+
+
+def test_info_of_one_of_5000_definitions_takes_less_than_400_ms_of_cpu(many: CommandLine, tmp_path: Path) -> None:
+    # The first run compiles; then the least of some, for others work on this machine too.
+    assert any(many.cpu_seconds(tmp_path, "info", "org.many7.words_123") < 0.4 for _ in range(10))
 
 
 def test_5000_definitions_are_searched(many: CommandLine) -> None:
