@@ -75,7 +75,7 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in found])
     elif found:
         width = max(34, *(len(dataset.name) for dataset in found))
-        state.show("\n".join(f"{dataset.name:<{width}} {dataset.summary}" for dataset in found))
+        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in found)
     if not found:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 

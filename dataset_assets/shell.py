@@ -6,11 +6,12 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import click
 
@@ -101,6 +102,11 @@ class State:
             # Who left a pipe has seen enough.
             if not isinstance(error, BrokenPipeError):
                 raise StorageError(error.errno, f"The output cannot be written: {error.strerror}.") from error
+
+    def show_rows(self, rows: Iterable[str]) -> None:
+        """Print data a row a line; on a terminal none is longer than its line."""
+        width = shutil.get_terminal_size().columns if self.out is not None and self.out.isatty() else sys.maxsize
+        self.show("\n".join(row if len(row) <= width else f"{row[: width - 3]}..." for row in rows))
 
     def show_json(self, document: Any) -> None:
         """Print data as the one document on stdout."""

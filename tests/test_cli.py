@@ -178,6 +178,14 @@ def test_one_damaged_dataset_does_not_hide_the_others(line: CommandLine) -> None
     assert "whole" in line.run("verify", code=4).stdout
 
 
+def test_on_a_terminal_a_dataset_is_a_line(line: CommandLine) -> None:
+    with in_terminal(line, "search", "digits") as terminal:
+        assert terminal.wait() == 0
+    rows = terminal.screen.splitlines()
+    assert len(rows) == len(line.run("search", "digits").stdout.splitlines()) > 3
+    assert max(map(len, rows)) == 100 and any(row.endswith("...") for row in rows)
+
+
 def test_colour_is_for_terminals_that_want_it(line: CommandLine) -> None:
     for environment, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
         with in_terminal(line, "info", "org.example.web.nothing", **environment) as terminal:
