@@ -115,8 +115,8 @@ def samples(
         lines.append(place)
         for stream, value in sample.items():
             shown = _value(value, (classes or {}).get(stream, ()))
-            said = " ".join(filter(None, [_short(words.get(stream, "")), shown]))
-            lines.append(f"  {stream}:{'' if said.startswith(chr(10)) else ' '}{said}")
+            said = " ".join(filter(None, [f"  {stream}:", _short(words.get(stream, "")), shown]))
+            lines.append(said.replace(" \n", "\n"))
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable
 from urllib.parse import urlsplit
 
+import media
 import numpy as np
 import pytest
 from test_datasets import SHIPPED
@@ -48,6 +49,7 @@ from dataset_assets.names import prefix_clash
 from dataset_assets.registry import definitions, find
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
+from dataset_assets.views.decoded import encoded
 
 Made = dict[str, bytes]
 
@@ -230,7 +232,6 @@ CO2 = lines(
 SUNSPOTS = lines("1749;01;1749.042;  96.7; -1.0;   -1;1", "2024;11;2024.873; 152.5; 20.5; 1022;0")
 
 
-
 def zipped(**files: bytes) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
@@ -334,7 +335,9 @@ MADE: dict[str, Callable[[], Made]] = {
     "org.scikit_learn.diabetes": diabetes_files,
     "org.scikit_learn.digits": lambda: {"digits_csv_gz": gzipped(pixels(3, 20))},
     "org.scikit_learn.iris": lambda: {"iris_csv": table_with_header(4, 3)},
-    "org.scikit_learn.photographs": lambda: {"china_jpg": b"\xff\xd8temple", "flower_jpg": b"\xff\xd8flower"},
+    "org.scikit_learn.photographs": lambda: {
+        name: media.picture("JPEG", 427, 640, seed=seed) for seed, name in enumerate(("china_jpg", "flower_jpg"))
+    },
     "org.scikit_learn.wine": lambda: {"wine_data_csv": table_with_header(13, 3)},
     "org.universaldependencies.english_ewt": lambda: {
         "en_ewt_ud_train_conllu": treebank("Allawi's cousin.", "Another cousin."),
@@ -776,11 +779,16 @@ def test_442_patients_are_in_scikit_learn(home: Path) -> None:
 
 def test_two_photographs_are_in_scikit_learn(home: Path) -> None:
     carried_by("sklearn")
-    image = pytest.importorskip("PIL.Image")
     photographs = prepare("org.scikit_learn.photographs")["all"]
-    assert [photograph["picture"].name for photograph in photographs] == ["china.jpg", "flower.jpg"]
-    for photograph in photographs:
-        assert image.open(photograph["picture"].open()).size == (640, 427)
+    temple, flower = (photograph["picture"] for photograph in photographs)
+    assert temple.shape == flower.shape == (427, 640, 3)
+    # The sky is blue, and the flower is red.
+    assert temple[:60].mean((0, 1)).argmax() == 2
+    assert flower[200:300, 250:400].mean((0, 1)).argmax() == 0
+    # They are stored as they are published.
+    [spec] = find_spec("sklearn").submodule_search_locations
+    published = Path(spec, "datasets", "images", "china.jpg").read_bytes()
+    assert bytes(encoded(photographs, "picture")[0]["picture"]) == published
 
 
 def test_1253_graphs_are_in_networkx(home: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, BinaryIO, Iterator
 
-from dataset_assets import Dataset, Files, Split, Text
+from dataset_assets import Dataset, Image, Split, Text
 from dataset_assets.datasets.iris import carried
 
 # As the README beside the files credits them.
@@ -15,13 +15,13 @@ CREDITS = {
 def pictures(credits: dict[str, str], **files: BinaryIO) -> Iterator[dict[str, Any]]:
     """Yield each picture as the JPEG file that it is."""
     for name, file in files.items():
-        yield {"picture": (f"{name}.jpg", file.read()), "credit": credits[name]}
+        yield {"picture": file.read(), "credit": credits[name]}
 
 
 photographs = Dataset(
     name="org.scikit_learn.photographs",
     summary="Two photographs of 427 x 640 pixels, as JPEG files.",
-    streams={"picture": Files(), "credit": Text()},
+    streams={"picture": Image("RGB", (427, 640)), "credit": Text()},
     splits={
         "all": Split(pictures, credits=CREDITS, china=carried("images/china.jpg"), flower=carried("images/flower.jpg"))
     },
