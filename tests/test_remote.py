@@ -92,7 +92,7 @@ def test_dagster_puts_every_byte_there_and_gives_the_same_digests(
     with dg.DagsterInstance.ephemeral() as instance:
         local = {name: facts(event) for name, event in made(run(dataset, instance)).items()}
     assert {name: set(found) for name, found in shown.items()} == {name: set(found) for name, found in local.items()}
-    assert any("first samples" in found for found in shown.values())
+    assert any("samples" in found for found in shown.values())
 
 
 BY_ENVIRONMENT = """
