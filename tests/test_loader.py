@@ -1,7 +1,7 @@
 """The loader gives each sample of an epoch once, in an order that a state finds again on any number of ranks."""
 
 import gc
-from pathlib import Path
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.errors import UsageError
-from dataset_assets.loader import Budget, Loader, joined, padded, ranks
+from dataset_assets.loader import Budget, Loader, joined, padded
 from dataset_assets.loader.steps import Last
 from dataset_assets.pool import Pool
+from dataset_assets.testing.loaders import elsewhere
 from dataset_assets.views import View, view_of
 
 
@@ -172,33 +173,90 @@ def test_texts_are_padded_as_bytes_and_numbers_cannot_be() -> None:
         padded("t")({"t": [1, 2]})
 
 
-def test_ranks_of_torch_come_before_those_of_the_environment(monkeypatch: pytest.MonkeyPatch, fast_path: Path) -> None:
-    distributed = pytest.importorskip("torch.distributed")
-    monkeypatch.setenv("RANK", "3")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    store = distributed.FileStore(str(fast_path / "store"), 1)
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
-        assert ranks() == (0, 1)
-    finally:
-        distributed.destroy_process_group()
-    assert ranks() == (3, 4)
-    assert ranks(1, 2) == (1, 2)
-    monkeypatch.setenv("WORLD_SIZE", "many")
-    with pytest.raises(UsageError, match="WORLD_SIZE=many"):
-        ranks()
+# What callers do with it
 
 
-def test_impossible_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="at least one sample"):
-        Loader(numbers(3), 0)
-    with pytest.raises(UsageError, match="no rule"):
-        Loader(numbers(3), 1, last="dorp")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="both rank and world"):
-        ranks(1, None)
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert ranks(None, None) == (1, 2)
+def test_several_iterators_of_one_loader_do_not_disturb_each_other() -> None:
+    loader = Loader(numbers(50), 4, shuffle=True, seed=0, threads=2)
+    first, second = read(loader.epoch(0)), read(loader.epoch(1))
+    one, other = loader.epoch(0), loader.epoch(1)
+    pairs = list(zip(one, other))
+    assert read(batch for batch, _ in pairs) == first and read(batch for _, batch in pairs) == second
+    # Each begins where it was made, also when another was read before.
+    one, other = loader.epoch(0), loader.epoch(1)
+    assert read(other) == second and read(one) == first
+    assert loader.position == (1, 0)
+
+
+def test_batches_that_are_kept_stay_what_they_were() -> None:
+    loader = Loader(numbers(64), 8, shuffle=True, seed=0, threads=2)
+    kept = [batch for epoch in range(5) for batch in loader.epoch(epoch)]
+    copies = [batch["x"].copy() for batch in kept]
+    for batch in kept[::2]:
+        batch["x"][:] = -7
+    assert all(np.array_equal(batch["x"], copy) for batch, copy in list(zip(kept, copies))[1::2])
+    assert all(np.array_equal(copy[:, 0], 3 * batch["i"]) for batch, copy in zip(kept, copies))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("output", ["numpy", "torch", "arrow"])
+def test_arrays_of_any_layout_and_dtype_make_batches(output: Any, shuffle: bool) -> None:
+    plain = np.arange(60).reshape(20, 3)
+    view = view_of(
+        i=np.arange(40)[::2], columns=np.asfortranarray(plain), back=plain[::-1], swapped=plain.astype(">i4"),
+        half=plain.astype("f2"), day=np.arange(20).astype("M8[D]"), truth=plain % 2 == 0, none=np.zeros((20, 0)),
+    )  # fmt: skip
+    rows = [i // 2 for i in read_lists(Loader(view, 6, shuffle=shuffle, output=output), "i")]
+    assert sorted(rows) == list(range(20))
+    for name, values in (("columns", plain), ("back", plain[::-1]), ("swapped", plain), ("half", plain)):
+        found = read_lists(Loader(view.only(name), 6, shuffle=shuffle, output=output), name)
+        assert found == values[rows].tolist()
+    days = next(Loader(view, 20, output=output).epoch(0))["day"]
+    assert [str(day)[:10] for day in (days.to_pylist() if output == "arrow" else days)][:2] == [
+        "1970-01-01", "1970-01-02",
+    ]  # fmt: skip
+
+
+def read_lists(batches: Any, name: str) -> list[Any]:
+    found = []
+    for batch in batches:
+        values = batch[name]
+        if hasattr(values, "combine_chunks"):
+            values = values.combine_chunks()
+            values = values.to_numpy_ndarray() if hasattr(values, "to_numpy_ndarray") else values.to_numpy()
+        found += values.tolist()
+    return found
+
+
+def test_a_rank_without_samples_has_empty_tables_of_the_same_type() -> None:
+    tables = [next(Loader(numbers(1), 4, rank=rank, world=3, output="arrow").epoch(0)) for rank in range(3)]
+    assert [table.num_rows for table in tables] == [0, 0, 1]
+    assert len({str(table.schema.field("x").type) for table in tables}) == 1
+
+
+def test_what_arrow_has_no_type_for_is_named() -> None:
+    with pytest.raises(UsageError, match="Arrow has no form for the values of c"):
+        next(Loader(view_of(c=np.zeros(3, complex)), 2, output="arrow").epoch(0))
+
+
+@pytest.mark.parametrize("size", [1, 7, 20, 1000, Budget(9, "t")])
+@pytest.mark.parametrize("last", ["keep", "drop", "pad"])
+def test_its_length_is_the_steps_of_each_rank(last: Last, size: Any) -> None:
+    view = view_of(i=np.arange(20), t=[np.arange(k % 5) for k in range(20)])
+    for world in (1, 3, 21):
+        for rank in (0, world - 1):
+            loader = Loader(view, size, shuffle=True, seed=2, rank=rank, world=world, last=last)
+            assert len(loader) == len(list(loader.epoch(0)))
+
+
+@pytest.mark.parametrize("collate", [None, padded("t"), joined("t")])
+def test_a_loader_that_is_in_use_can_be_sent_to_a_process(collate: Any) -> None:
+    view = view_of(i=np.arange(20), t=[np.arange(k % 5) for k in range(20)])
+    loader = Loader(view, 6, shuffle=True, collate=collate)
+    batches = loader.epoch(0)
+    seen = read([next(batches)])
+    other = pickle.loads(pickle.dumps(loader))
+    assert elsewhere(read, other) == read(other) == read(batches) and len(seen) == 6
 
 
 @pytest.mark.parametrize("size", [4, Budget(9, "t")])

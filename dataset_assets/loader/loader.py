@@ -1,13 +1,14 @@
 """The loader: what is asked of it, where it is, and its state."""
 
-import operator
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Iterator, Mapping
 
 from dataset_assets.errors import UsageError, nearest
+from dataset_assets.extras import needed
 from dataset_assets.loader.ahead import ahead
+from dataset_assets.loader.arguments import a_device, a_stream, a_view, seconds, whole
 from dataset_assets.loader.collating import Collate
 from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
 from dataset_assets.loader.order import Buckets
@@ -60,17 +61,27 @@ class Loader:
         device: Any = None,
         copy: bool = True,
     ) -> None:
+        a_view(view)
         rank, world = ranks(rank, world)
-        size = batch_size if isinstance(batch_size, Budget) else operator.index(batch_size)
+        size = batch_size if isinstance(batch_size, Budget) else whole("batch_size", batch_size, 1)
+        if isinstance(size, Budget):
+            a_stream(view, size.stream)
+        if bucket is not None:
+            if not isinstance(bucket, Buckets):
+                raise UsageError(f"bucket is {bucket!r}. Give Buckets of a stream: bucket=Buckets('tokens').")
+            a_stream(view, bucket.stream)
         if bucket is not None and bucket.run is None:
             if isinstance(size, Budget):
                 raise UsageError(
                     "Batches of a budget have no size that a bucket's runs could have. Give Buckets(run=...)."
                 )
             bucket = replace(bucket, run=size * world)
-        self.view, self.plan = view, Plan(size, shuffle, seed, bucket, rank, world, last)
-        self.threads, self.prefetch, self.timeout = threads, max(1, prefetch), timeout
+        self.view, self.plan = view, Plan(size, shuffle, whole("seed", seed), bucket, rank, world, last)
+        self.threads, self.prefetch = whole("threads", threads, 0), whole("prefetch", prefetch, 1)
+        self.timeout = timeout if timeout is None else seconds(timeout)
         self.collate, self.device, self.copy = collate, device, copy
+        if device is not None and output == "arrow":
+            raise UsageError("Arrow tables do not lie on devices. Leave out output='arrow', or device=.")
         self.output: Output = "torch" if device is not None else output
         self.position = (0, 0)
         self._check()
@@ -79,21 +90,25 @@ class Loader:
         self._measured: tuple[View, str, Rows] | None = None
 
     def _check(self) -> None:
-        size, last = self.plan.batch_size, self.plan.last
-        if (size if isinstance(size, int) else size.size) < 1:
-            raise UsageError(f"A batch has at least one sample, not {size}.")
+        last = self.plan.last
         if self.plan.shuffle not in (True, False, "blocks"):
             raise UsageError(f"shuffle={self.plan.shuffle!r} is no order. Write True, False or 'blocks'.")
         if last not in ("keep", "drop", "pad"):
             raise UsageError(f"last={last!r} is no rule.{nearest(str(last), ('keep', 'drop', 'pad'))}")
         if self.output not in OUTPUTS:
             raise UsageError(f"output={self.output!r} is none.{nearest(str(self.output), OUTPUTS)}")
+        if self.collate is not None and not callable(self.collate):
+            raise UsageError(f"collate is {self.collate!r}. Give a function of a batch, such as padded('tokens').")
         if self.output == "torch" and not self.copy:
             raise UsageError("Tensors cannot be read-only, so they are copies. Leave out copy=False.")
         if self.timeout is not None and self.threads < 1:
             raise UsageError(
                 "Nobody can watch over what the caller's own thread does. Give timeout= one thread or more."
             )
+        if self.output == "torch":
+            needed("torch", "torch")
+        if self.device is not None:
+            a_device(self.device)
 
     def __len__(self) -> int:
         """Return the steps of the current epoch from its beginning, the same on every rank."""
@@ -106,16 +121,21 @@ class Loader:
         return n
 
     def epoch(self, epoch: int, consumed: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch, after the first `consumed` samples of its global order."""
+        """Yield the batches of one epoch, after the first `consumed` samples of its global order.
+
+        Raises `UsageError` for an epoch or a position that is none.
+        """
+        epoch, consumed = whole("epoch", epoch, 0), whole("consumed", consumed, 0)
+        if consumed > len(self._of(epoch).view):
+            raise UsageError(f"consumed is {consumed}, and epoch {epoch} has {len(self._of(epoch).view)} samples.")
         self.position = (epoch, consumed)
-        return self._run()
+        return self._run(epoch, consumed)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield what is left of the epoch that the state is in; at its end the next one begins."""
-        return self._run()
+        return self._run(*self.position)
 
-    def _run(self) -> Iterator[Batch]:
-        epoch, consumed = self.position
+    def _run(self, epoch: int, consumed: int) -> Iterator[Batch]:
         empty = True
         for batch, after, last in self.batches(epoch, consumed):
             self.position = (epoch + 1, 0) if last else (epoch, after)
@@ -142,6 +162,7 @@ class Loader:
 
     def state_at(self, epoch: int, steps: int) -> dict[str, Any]:
         """Return the state after some steps of an epoch, for whoever counts them himself."""
+        epoch, steps = whole("epoch", epoch, 0), whole("steps", steps, 0)
         taken = list(islice(marked(self._of(epoch).steps(0)), max(0, steps - 1), steps))
         if not taken:
             return self.state_of(epoch + (steps > 0), 0)

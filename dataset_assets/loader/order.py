@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dataset_assets.errors import UsageError
+from dataset_assets.loader.arguments import whole
 from dataset_assets.orders import Permutation, Rows
 from dataset_assets.views.ordering import Where
 
@@ -32,8 +32,9 @@ class Buckets:
     run: int | None = None
 
     def __post_init__(self) -> None:
-        if self.window < 1 or (self.run is not None and self.run < 1):
-            raise UsageError(f"A window of {self.window} and a run of {self.run} samples cannot be. Give 1 or more.")
+        whole("The window of buckets", self.window, 1)
+        if self.run is not None:
+            whole("The run of buckets", self.run, 1)
 
     def described(self) -> dict[str, Any]:
         """Return the fields as JSON."""

@@ -4,6 +4,7 @@ import os
 import sys
 
 from dataset_assets.errors import UsageError
+from dataset_assets.loader.arguments import whole
 
 
 def ranks(rank: int | None = None, world: int | None = None) -> tuple[int, int]:
@@ -15,8 +16,9 @@ def ranks(rank: int | None = None, world: int | None = None) -> tuple[int, int]:
         raise UsageError("Give both rank and world, or neither.")
     if rank is None or world is None:
         rank, world = _of_torch() or _of_environment()
-    if not 0 <= rank < world:
-        raise UsageError(f"There is no rank {rank} in a world of {world}.")
+    rank, world = whole("rank", rank, 0), whole("world", world, 1)
+    if rank >= world:
+        raise UsageError(f"There is no rank {rank} in a world of {world}. Ranks are counted from 0.")
     return rank, world
 
 

@@ -5,6 +5,7 @@ from typing import Any, Container, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.loader.arguments import known_stream
 from dataset_assets.orders import Rows
 from dataset_assets.paging import Paging
 from dataset_assets.pool import Pool
@@ -143,6 +144,7 @@ def below(view: View) -> tuple[Stored | None, list[Order], tuple[str, ...]]:
 def lengths_of(view: View, stream: str) -> Rows:
     """Return the length of each sample in a stream: of stored ones without reading them; 1 at least."""
     stored, orders, _ = below(view)
+    known_stream(view, stream)
     column: Any = stored.columns[stream] if stored is not None else None
     if hasattr(column, "lengths"):
         where: Where = slice(0, len(view))

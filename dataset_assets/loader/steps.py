@@ -10,6 +10,7 @@ from typing import Callable, Iterator, Literal, NamedTuple
 
 import numpy as np
 
+from dataset_assets.loader.arguments import whole
 from dataset_assets.orders import Rows
 
 Last = Literal["keep", "drop", "pad"]
@@ -33,6 +34,9 @@ class Budget:
 
     size: int
     stream: str
+
+    def __post_init__(self) -> None:
+        whole("The size of a budget", self.size, 1)
 
 
 def steps_of(size: int, n: int, start: int, rank: int, world: int, last: Last) -> Iterator[Step]:
