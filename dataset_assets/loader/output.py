@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dataset_assets.errors import UsageError
+
 Output = Literal["numpy", "torch", "arrow"]
 OUTPUTS: tuple[Output, ...] = ("numpy", "torch", "arrow")
 
@@ -29,12 +31,18 @@ def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
 
 def as_tensor(values: Any) -> Any:
     """Return an array of numbers as a tensor on its memory; anything else as it is."""
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
         return values
     import torch
 
+    values = native(values)
     # Writing into a read-only array through torch would end the process.
     return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
+def native(values: Any) -> Any:
+    """Return an array in the byte order of this machine, which is the only one that torch and Arrow have."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def on_device(batch: Any, device: Any) -> Any:
@@ -56,13 +64,28 @@ def as_table(batch: Mapping[str, Any]) -> Any:
     """Return a batch as an arrow table; an array of more than one dimension is a column of tensors."""
     import pyarrow
 
-    return pyarrow.table({name: _column(values) for name, values in batch.items()})
+    columns = {}
+    for name, values in batch.items():
+        try:
+            columns[name] = _column(values)
+        except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid) as error:
+            raise UsageError(
+                f"Arrow has no form for the values of {name}: {error}. Leave it out with only()."
+            ) from error
+    return pyarrow.table(columns)
 
 
 def _column(values: Any) -> Any:
     import pyarrow
 
+    if isinstance(values, np.ndarray):
+        values = native(values)
     if isinstance(values, np.ndarray) and values.ndim > 1:
+        if not values.size:  # such as a rank's batch that nothing is left for
+            kind = pyarrow.fixed_shape_tensor(
+                pyarrow.from_numpy_dtype(values.dtype), values.shape[1:], permutation=range(values.ndim - 1)
+            )
+            return pyarrow.ExtensionArray.from_storage(kind, pyarrow.array([[]] * len(values), kind.storage_type))
         return pyarrow.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
     if hasattr(values, "to_struct_array"):
         return values.to_struct_array()

@@ -164,7 +164,8 @@ def _add(found: Any, value: Any) -> None:
     """Add a value to a digest, with its kind and length, so that no two values are the same bytes."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         found.update(f"{value.dtype.str}{value.shape}".encode())
-        found.update(np.ascontiguousarray(value).data)
+        # As bytes: dates have no form of their own in a buffer.
+        found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     elif isinstance(value, (list, tuple, np.ndarray)):
         found.update(f"[{len(value)}".encode())
         for item in value:
