@@ -1,7 +1,9 @@
 """A loader's state is exact at every position of any stack, under any change; or refused by the field that differs."""
 
 import json
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import Conflict, UsageError
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.loader.steps import Last
@@ -249,10 +252,38 @@ def test_a_state_of_another_stack_is_refused_with_what_changed() -> None:
         loader_of(20, [("slice", 3, 1)], 3).load_state_dict(state)
 
 
+def test_L10_a_state_of_another_version_is_refused_with_both_and_goes_on_with_its_own(home: Path) -> None:
+    def numbers(upto: int) -> Iterator[Any]:
+        yield Columns(i=np.arange(upto))
+
+    def released(upto: int) -> View:
+        name = "org.example.of_a_rather_long_name.numbers"
+        return prepare(Dataset(name, "Numbers.", {"i": Array()}, {"train": Split(numbers, upto=upto)}))["train"]
+
+    def made(view: View) -> Loader:
+        return Loader(view, 4, shuffle=True, seed=1)
+
+    first = released(30)
+    loader = made(first)
+    seen = flat([next(iter(loader))])
+    state, second = copied(loader.state_dict()), released(31)
+    with pytest.raises(Conflict, match="^The state has stack ") as raised:
+        made(second).load_state_dict(state)
+    said = str(raised.value)
+    assert f"- stored(dataset={first.dataset}, split=train, " in said and f"version={str(first.version)[:12]}" in said
+    assert f"+ stored(dataset={first.dataset}, split=train, " in said and f"version={str(second.version)[:12]}" in said
+    assert said.endswith("Load the same version and build the same stack, or begin anew.")
+    pinned = made(load(f"{first.dataset}@{first.version}", split="train"))
+    pinned.load_state_dict(state)
+    assert seen + flat(pinned) == flat(made(first).epoch(0))
+
+
 @pytest.mark.parametrize("field", ["format", "library"])
-def test_a_state_of_another_library_is_refused(field: str) -> None:
+def test_L10_a_state_of_another_library_is_refused(field: str) -> None:
     loader = loader_of(20, [], 3)
-    with pytest.raises(Conflict, match=field):
+    with pytest.raises(
+        Conflict, match=rf"The state has {field} 77, this loader \d: .* Use the version of dataset_assets"
+    ):
         loader.load_state_dict({**loader.state_dict(), field: 77})
 
 
@@ -261,7 +292,6 @@ def test_a_state_without_a_position_is_refused(consumed: Any) -> None:
     loader = loader_of(20, [], 3)
     with pytest.raises(Conflict, match="consumed"):
         loader.load_state_dict({**loader.state_dict(), "consumed": consumed})
-
 
 
 @pytest.mark.parametrize("last", ["keep", "drop", "pad"])

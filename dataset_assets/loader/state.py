@@ -1,6 +1,7 @@
 """The state of a loader: plain JSON that says where it is, and of what."""
 
 import difflib
+import reprlib
 from typing import Any, Mapping
 
 from dataset_assets.errors import Conflict
@@ -13,18 +14,26 @@ FORMAT = 1
 MAJOR = 0
 # What has to be the same; where the loader is, is in `epoch` and `consumed`.
 SAME = ("format", "library", "stack", "seed", "shuffle", "bucket", "worker")
-MOST_LINES, LINE = 24, 96
+THEN = {
+    "format": "Use the version of dataset_assets that wrote it",
+    "library": "Use the version of dataset_assets that wrote it",
+    "stack": "Load the same version and build the same stack",
+}
+MOST_LINES, LINE = 20, 140
 
 
 def check_state(state: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
     """Raise `Conflict` for a state that is not of this loader: it names the field that differs."""
+    if not isinstance(state, Mapping):
+        raise Conflict(
+            f"The state is {reprlib.repr(state)}, which no loader said. Give what state_dict() returned, or begin anew."
+        )
     for field in SAME:
         if field in state or field in mine:
             _check(field, state, mine)
     for field in ("epoch", "consumed"):
         if type(state.get(field)) is not int or state[field] < 0:
             raise Conflict(f"The state has {field} {state.get(field)!r}, which is no position. Begin anew.")
-
 
 
 def check_place(state: Mapping[str, Any], samples: int) -> None:
@@ -38,16 +47,20 @@ def _check(field: str, state: Mapping[str, Any], mine: Mapping[str, Any]) -> Non
         return
     changed = _changed(state.get("view"), mine["view"]) if field == "stack" else ""
     raise Conflict(
-        f"The state has {field} {state.get(field)!r}, this loader {mine.get(field)!r}: it would not go on with the "
-        f"same samples.{changed} Build the loader on the same version and stack, or begin anew."
+        f"The state has {field} {_short(state.get(field))}, this loader {_short(mine.get(field))}: it would not go on "
+        f"with the same samples.{changed} {THEN.get(field, 'Build the loader as it was')}, or begin anew."
     )
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and len(value) == 64 else reprlib.repr(value)
 
 
 def _changed(before: Any, now: list[str]) -> str:
     if not isinstance(before, list):
         return ""
     lines = [line for line in difflib.ndiff(list(map(str, before)), now) if line[:2] in ("- ", "+ ")]
-    return " In its view: " + "; ".join(line.strip() for line in lines) + "." if lines else ""
+    return " What its view had (-) and has now (+): " + "; ".join(line.strip() for line in lines) + "." if lines else ""
 
 
 def drawn(view: View) -> list[str]:
@@ -64,6 +77,8 @@ def _shown(arguments: Mapping[str, Any]) -> str:
 def _value(name: str, value: Any) -> str:
     if isinstance(value, (bool, int, float)) or name in ("dataset", "split"):
         return str(value)
+    if name in ("index", "version"):  # which are digests
+        return str(value)[:12]
     if isinstance(value, Mapping) and value.keys() == {"$function"}:
         return str(value["$function"])
     if isinstance(value, Mapping) and value.keys() == {"$range"}:
