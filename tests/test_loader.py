@@ -234,6 +234,19 @@ def test_a_rank_without_samples_has_empty_tables_of_the_same_type() -> None:
     assert len({str(table.schema.field("x").type) for table in tables}) == 1
 
 
+def test_a_rank_without_samples_has_empty_batches_of_what_a_function_makes() -> None:
+    for view in (
+        numbers(1).map(dict),
+        numbers(1).tuples("x", "i").map(tuple),
+        numbers(1).map(lambda sample: sample["x"]),
+    ):
+        none, one = (next(Loader(view, 4, rank=rank, world=2).epoch(0)) for rank in (0, 1))
+        values, whole = ([batch] if isinstance(batch, np.ndarray) else batch for batch in (none, one))
+        pairs = list(zip(values.values(), whole.values())) if isinstance(values, dict) else list(zip(values, whole))
+        assert pairs and all(len(empty) == 0 and type(empty) is type(full) for empty, full in pairs)
+        assert all(empty.dtype == full.dtype for empty, full in pairs if isinstance(empty, np.ndarray))
+
+
 def test_what_arrow_has_no_type_for_is_named() -> None:
     with pytest.raises(UsageError, match="Arrow has no form for the values of c"):
         next(Loader(view_of(c=np.zeros(3, complex)), 2, output="arrow").epoch(0))

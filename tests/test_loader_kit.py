@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from dataset_assets.loader import Buckets, Budget, Loader
+from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
 from dataset_assets.testing.loaders import LoaderTests, failures
 from dataset_assets.views import View, view_of
 
@@ -55,6 +55,36 @@ class TestBudgeted(TestOurs):
     def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
         budget = Budget(10 + batch_size, "tokens")
         return Loader(numbered(samples), budget, shuffle=True, seed=SEED, **{"threads": 0, **changes})
+
+
+class TestStacked(TestOurs):
+    """A mixture of what a function chose and of all, shuffled, on a stack that makes its samples; by a budget."""
+
+    def view(self) -> View:
+        whole = numbered(self.samples)
+        mixed = whole.filter(is_odd).mix(whole, weights=(0.3, 0.7), seed=2, stop=2 * self.samples)
+        # Below a split the samples are those of one epoch, so that each epoch has the same ones.
+        return mixed.random_split((0.6, 0.4), seed=1)[0].shuffle(4).map(dict)
+
+    def expected(self) -> list[int]:
+        return [int(sample["i"]) for sample in self.view()]
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        budget = Budget(10 + batch_size, "tokens")
+        collate = joined("tokens")
+        return Loader(self.view(), budget, shuffle=True, seed=SEED, collate=collate, **{"threads": 0, **changes})
+
+
+class TestStackedBuckets(TestStacked):
+    """The same, padded, in buckets."""
+
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        more: dict[str, Any] = {"bucket": Buckets("tokens", 9, run=2), "collate": padded("tokens")}
+        return Loader(self.view(), batch_size, shuffle=True, seed=SEED, **{"threads": 0, **more, **changes})
+
+
+def is_odd(sample: Any) -> bool:
+    return bool(sample["i"] % 2)
 
 
 # Others' loaders

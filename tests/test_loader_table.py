@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 from test_docs import table
 
+from dataset_assets.encoding import OneHot
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.testing.loaders import LoaderTests, copied
-from dataset_assets.views import View, view_of
+from dataset_assets.views import OPERATIONS, View, view_of
+from dataset_assets.views.operations import stack_of
 
 SEED = 11
 
 
 def numbers(n: int) -> View:
-    return view_of(i=np.arange(n), tokens=[np.arange((5 * k) % 7) for k in range(n)])
+    kinds = np.arange(n) % 3
+    return view_of(i=np.arange(n), kind=kinds, tokens=[np.arange((5 * k) % 7) for k in range(n)])
 
 
 def same(sample: Any) -> Any:
@@ -55,6 +58,12 @@ STACKS: dict[str, Callable[[View], View]] = {
     "rename": lambda view: view.rename(j="i").rename(i="j"),
     "cache": lambda view: view.cache(),
     "random_split": lambda view: view.random_split((0.5, 0.5), seed=1)[0],
+    "stratified_split": lambda view: view.stratified_split((0.5, 0.5), by="kind", seed=1)[1],
+    "group_split": lambda view: view.group_split((0.7, 0.3), by="kind", seed=1)[0],
+    "hash_split": lambda view: view.hash_split((0.5, 0.5), by="i", seed=1)[0],
+    "kfold": lambda view: view.kfold(3, by="kind", seed=1)[1].train,
+    "nested_kfold": lambda view: view.nested_kfold(3, 2, seed=1)[1].inner[0].train,
+    "encode": lambda view: view.encode(view.fit({"kind": OneHot()})),
     "shuffle=True": lambda view: view,
 }
 LOADERS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -111,6 +120,12 @@ for number, row in enumerate([*STACKS, *LOADERS]):
 
 def test_the_table_has_every_stack() -> None:
     assert [row["stack or loader"] for row in table("loader.md", "stack or loader")] == list(SUITES)
+
+
+def test_every_operation_that_there_is_has_a_row() -> None:
+    found = {each.op for make in STACKS.values() for each in stack_of(make(numbers(23)))}
+    # A stored split with the raw files that it was made of: tests/test_loader_stored.py loads some.
+    assert found | {"sourced"} == set(OPERATIONS)
 
 
 CELLS = [

@@ -1,11 +1,12 @@
 """Reading batches of a view: stored arrays into pooled memory, and computed samples one by one."""
 
-from typing import Any, Container, Iterable, Mapping
+from typing import Any, Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.loader.arguments import known_stream
+from dataset_assets.loader.output import changed
 from dataset_assets.orders import Rows
 from dataset_assets.paging import Paging
 from dataset_assets.pool import Pool
@@ -72,8 +73,11 @@ class Reader:
 
     def computed(self, rows: Where, at: "At") -> Any:
         """Return the samples at some rows as a batch, saying `at` which row it is; each is made when it is its turn."""
+        wanted = numbers(rows)
+        if not wanted and len(self.view):  # of a rank that nothing is left for: what is in a batch, a sample shows
+            return changed(self.computed(slice(0, 1), at), lambda values: values[:0])
         samples, each = [], iter(self.view.each(rows))
-        for at.row in numbers(rows):
+        for at.row in wanted:
             samples.append(next(each))
         at.row = None
         return batch_of(samples, self.view)
@@ -122,7 +126,7 @@ def batch_of(samples: list[Any], view: View) -> Any:
     return stacked(samples)
 
 
-def numbers(rows: Where) -> Iterable[int]:
+def numbers(rows: Where) -> Sequence[int]:
     """Return rows as Python's integers."""
     return range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
 

@@ -123,7 +123,7 @@ class LoaderTests:
     def test_it_goes_on_in_another_process(self) -> None:
         self.if_exact("process")
         places = list(self.positions(1))
-        found = elsewhere(_tails, type(self), [state for _, _, state in places])
+        found = elsewhere(_tails, self, [state for _, _, state in places])
         assert found == [self.after(at) for _, at, _ in places]
 
     @pytest.mark.parametrize("threads", [(0, 2), (2, 0), (1, 3)])
@@ -262,6 +262,5 @@ def _process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _tails(suite: type[LoaderTests], states: list[Any]) -> list[list[int]]:
-    tests = suite()
+def _tails(tests: LoaderTests, states: list[Any]) -> list[list[int]]:
     return [tests.tail(state, tests.made()) for state in states]
