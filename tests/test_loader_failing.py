@@ -4,6 +4,9 @@ import gc
 import multiprocessing
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -78,8 +81,6 @@ def test_a_sample_that_hangs_is_named_in_time() -> None:
 
 
 def test_a_process_with_a_hanging_sample_can_end() -> None:
-    import subprocess
-    import sys
 
     code = (
         "import time; from dataset_assets.loader import Loader; from dataset_assets.views import view_of\n"
@@ -187,3 +188,28 @@ def test_the_message_of_a_hang_names_the_line() -> None:
 def sleeps(sample: Any) -> Any:
     time.sleep(2)
     return sample
+
+
+@pytest.mark.parametrize("kind", ["threads", "workers"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_C7_an_interrupted_training_ends_with_its_threads_and_processes(kind: str, sent: signal.Signals) -> None:
+    before = set(Path("/dev/shm").glob("torch_*"))
+    run = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("loader_run.py"), kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert run.stdout and run.stdout.readline() == b"begun\n"
+    children = psutil.Process(run.pid).children(recursive=True)
+    workers = [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+    assert len(workers) == (2 if kind == "workers" else 0)
+    started = time.monotonic()
+    run.send_signal(sent)
+    _, said = run.communicate(timeout=30)
+    _, left = psutil.wait_procs(children, timeout=max(0.1, 15 - (time.monotonic() - started)))
+    took = time.monotonic() - started
+    print(kind, sent.name, f"{took:.1f} s", run.returncode)
+    assert not left and took < 5
+    assert run.returncode in (-sent, 128 + sent, 1)
+    assert (b"KeyboardInterrupt" in said) == (sent == signal.SIGINT)
+    assert not set(Path("/dev/shm").glob("torch_*")) - before

@@ -62,7 +62,7 @@ STACKS: dict[str, Callable[[View], View]] = {
     "group_split": lambda view: view.group_split((0.7, 0.3), by="kind", seed=1)[0],
     "hash_split": lambda view: view.hash_split((0.5, 0.5), by="i", seed=1)[0],
     "kfold": lambda view: view.kfold(3, by="kind", seed=1)[1].train,
-    "nested_kfold": lambda view: view.nested_kfold(3, 2, seed=1)[1].inner[0].train,
+    "nested_kfold": lambda view: view.nested_kfold(4, 4, seed=1)[1].inner[0].train,
     "encode": lambda view: view.encode(view.fit({"kind": OneHot()})),
     "shuffle=True": lambda view: view,
 }

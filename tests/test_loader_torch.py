@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_assets.errors import Conflict
+from dataset_assets.errors import Conflict, TimedOut
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
 from dataset_assets.views import View, view_of
 
@@ -167,16 +167,19 @@ def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
     code = (
         "from test_loader_torch import *\n"
         "view = numbers().only('i').map(killed_at_50)\n"
-        "list(DataLoader(Batches(Loader(view, 7, output='torch')), batch_size=None, num_workers=2))"
+        "batches, started = Batches(Loader(view, 7, threads=0, output='torch')), time.monotonic()\n"
+        "try: list(DataLoader(batches, batch_size=None, num_workers=2))\n"
+        "finally: print(time.monotonic() - started, *batches.working(), sep='\\n')"
     )
-    started = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 1
     assert re.search(r"RuntimeError: DataLoader worker \(pid.*(killed by signal|exited unexpectedly)", result.stderr)
-    # Of which Python and torch take some to begin.
-    assert time.monotonic() - started < 20
+    took, *working = result.stdout.splitlines()
+    assert float(took) < 10
+    # Sample 50 is in the eighth batch, which is the second worker's.
+    assert "worker 1: a batch of the samples 49, 50, 51, 52, ... of memory all, epoch 0" in working
 
 
 def test_a_worker_that_raises_names_the_sample() -> None:
@@ -185,6 +188,23 @@ def test_a_worker_that_raises_names_the_sample() -> None:
     with pytest.raises(ValueError, match="fifty") as raised:
         list(served)
     assert "for sample 50 of memory all" in str(raised.value)
+
+
+def test_a_worker_that_hangs_names_the_sample() -> None:
+    view = numbers().only("i").map(hangs_at_50)
+    served = DataLoader(Batches(Loader(view, 7, timeout=1, output="torch")), batch_size=None, num_workers=2)
+    started = time.monotonic()
+    with pytest.raises(
+        TimedOut, match=r"sample 50 of memory all, epoch 0 was not made within 1 s; .* in hangs_at_50, "
+    ):
+        list(served)
+    assert time.monotonic() - started < 10
+
+
+def hangs_at_50(sample: Any) -> Any:
+    if sample["i"] == 50:
+        time.sleep(60)
+    return sample
 
 
 def killed_at_50(sample: Any) -> Any:

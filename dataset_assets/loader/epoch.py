@@ -107,6 +107,15 @@ class Epoch:
         finally:
             reader.close()
 
+    def place(self, rows: Where, row: int | None = None) -> str:
+        """Say which dataset, split and rows, or which one of them, in words."""
+        if row is not None:
+            what = f"sample {row}"
+        else:
+            some = list(islice(numbers(rows), 4))
+            what = f"a batch of the samples {', '.join(map(str, some))}{', ...' if len(some) > 3 else ''}"
+        return f"{what} of {self.view.dataset} {self.view.split}, epoch {self.number}"
+
     def _announce(self, first: int, reader: Reader) -> None:
         """Tell remote streams about which rows come next, so that their files are there by then."""
         if reader.waits:
@@ -215,13 +224,7 @@ class Job:
 
     def place(self) -> str:
         """Say which dataset, split and rows, and which sample if one is being made."""
-        view = self.epoch.view
-        if self.at.row is not None:
-            what = f"sample {self.at.row}"
-        else:
-            rows = list(islice(numbers(self.rows), 4))
-            what = f"a batch of the samples {', '.join(map(str, rows))}{', ...' if len(rows) > 3 else ''}"
-        return f"{what} of {view.dataset} {view.split}, epoch {self.epoch.number}"
+        return self.epoch.place(self.rows, self.at.row)
 
 
 def marked(steps: Iterator[Step]) -> Iterator[tuple[Step, bool]]:

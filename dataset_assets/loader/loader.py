@@ -5,6 +5,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Callable, Iterator, Mapping
 
+import numpy as np
+
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.extras import needed
 from dataset_assets.loader.ahead import ahead
@@ -188,6 +190,13 @@ class Loader:
     def order(self, epoch: int, where: Where) -> Where:
         """Return which rows of the view stand at some places of an epoch's global order."""
         return self._of(epoch).rows(where)
+
+    def place(self, epoch: int, consumed: int) -> str:
+        """Say which samples of which dataset and split the batch after a position has, for a message."""
+        found = self._of(epoch)
+        for step in found.steps(consumed):
+            return found.place(found.rows(np.arange(step.lo, step.hi)))
+        return f"the end of epoch {epoch} of {self.view.dataset} {self.view.split}"
 
     def state_of(self, epoch: int, consumed: int) -> dict[str, Any]:
         """Return the state at a position."""

@@ -8,6 +8,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from dataset_assets.loader.loader import Loader
 from dataset_assets.loader.state import check_state
 
+MOST_WORKERS = 1024
+
 
 class Batches(IterableDataset[Any]):
     """A loader's batches, for `DataLoader(Batches(loader), batch_size=None, num_workers=2)`.
@@ -23,6 +25,7 @@ class Batches(IterableDataset[Any]):
         self.loader = loader
         # In shared memory, so that workers that are kept for several epochs see it too.
         self._at = torch.tensor(loader.position).share_memory_()  # type: ignore[no-untyped-call]
+        self._begun = torch.full((MOST_WORKERS, 2), -1).share_memory_()  # type: ignore[no-untyped-call]
         self._own: tuple[int, int] | None = None
         self._loaded = False
 
@@ -57,9 +60,17 @@ class Batches(IterableDataset[Any]):
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
         """Yield this worker's batches, of which the first is at this position."""
+        begun = self._begun[_worker() % MOST_WORKERS]
+        begun[:] = torch.tensor((epoch, consumed))
         for batch, after, _ in self.loader.batches(epoch, consumed, workers):
             self._own = (epoch, after)
+            begun[:] = torch.tensor((epoch, after))
             yield batch
+
+    def working(self) -> list[str]:
+        """Say at which batch each worker is, or was when it was killed: the next one that it has to give."""
+        places = [(worker, *at) for worker, at in enumerate(self._begun.tolist()) if at[0] >= 0]
+        return [f"worker {worker}: {self.loader.place(epoch, consumed)}" for worker, epoch, consumed in places]
 
     def _first(self, worker: int) -> tuple[int, int]:
         """Return the position of a worker's first batch."""
@@ -86,3 +97,8 @@ class Batches(IterableDataset[Any]):
             self._at[:] = torch.tensor(position)
         else:
             self._own, self._loaded = position, True
+
+
+def _worker() -> int:
+    info = get_worker_info()
+    return info.id if info is not None else 0
