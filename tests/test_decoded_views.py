@@ -1,6 +1,9 @@
 """Views over pictures and sounds: prepared, loaded, batched; read as bytes, or past what is damaged."""
 
+import hashlib
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -170,3 +173,64 @@ def test_arrays_and_lists_lose_the_same_samples() -> None:
     assert (found["a"], found["b"].tolist(), found["c"].tolist()) == ([1], [0], [[0.0, 0.0]])
     assert present({"a": [1, 2]}) == {"a": [1, 2]}
     assert len(present({"a": [None], "b": np.arange(1)})["b"]) == 0
+
+
+# A training over damage: of 25 pictures ten cannot be decoded
+
+
+FORTY = tuple(range(0, 25, 5)) + (1, 7, 13, 19, 23)
+
+
+@pytest.fixture
+def forty(home: Path) -> Any:
+    return prepare(defined(FORTY, "nothing", count=25))["train"]
+
+
+def test_T8_a_loader_raises_or_skips_and_counts_or_stops_at_the_limit(forty: Any) -> None:
+    labels = list(range(25))
+    with pytest.raises(DecodeError, match=rf"^{NAME}, split train, stream image, row 0: ") as raised:
+        next(Loader(forty, 5).epoch(0))
+    assert raised.value.__notes__ == [f"in a batch of the samples 0, 1, 2, 3, ... of {NAME} train, epoch 0"]
+
+    view = lenient(forty, limit=len(FORTY))
+    for epoch in range(2):
+        batches = [batch["label"].tolist() for batch in Loader(view, 5, threads=2, collate=present).epoch(epoch)]
+        assert batches == [[k for k in labels[lo : lo + 5] if k not in FORTY] for lo in range(0, 25, 5)]
+    assert set(skipped(view)["image"]) == set(FORTY)
+
+    stopping = Loader(lenient(forty, limit=4), 5, threads=0, collate=present)
+    found: list[Any] = []
+    with pytest.raises(DecodeError, match="5 values cannot be decoded, more than the 4 that may be"):
+        found.extend(batch["label"].tolist() for batch in stopping)
+    # The batches before it were given, and the state is there.
+    assert found and stopping.state_dict()["consumed"] == 5 * len(found)
+
+
+def test_T8_ranks_take_equally_many_steps_past_damage(forty: Any) -> None:
+    made = [
+        Loader(lenient(forty), 4, shuffle=True, rank=rank, world=3, collate=present, threads=0) for rank in range(3)
+    ]
+    batches = [[batch["label"].tolist() for batch in loader.epoch(0)] for loader in made]
+    assert {len(each) for each in batches} == {len(made[0])}
+    assert sorted(k for each in batches for batch in each for k in batch) == sorted(set(range(25)) - set(FORTY))
+    assert len({loader.state_dict()["epoch"] for loader in made}) == 1
+
+
+def test_T8_without_simplejpeg_the_same_batches_are_decoded_by_pillow(forty: Any, home: Path) -> None:
+    code = (
+        "import sys, hashlib; sys.modules['simplejpeg'] = None\n"
+        "from dataset_assets import load; from dataset_assets.loader import Loader\n"
+        "from dataset_assets.views.decoded import lenient, present, skipped\n"
+        f"view = lenient(load('{NAME}', split='train'))\n"
+        "for batch in Loader(view, 5, shuffle=True, collate=present).epoch(0):\n"
+        "    print(hashlib.sha256(batch['image'].tobytes()).hexdigest() if len(batch['image']) else 'none')\n"
+        "print(len(skipped(view)['image']), 'PIL' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    view = lenient(forty)
+    here = [
+        hashlib.sha256(batch["image"].tobytes()).hexdigest() if len(batch["image"]) else "none"
+        for batch in Loader(view, 5, shuffle=True, collate=present).epoch(0)
+    ]
+    assert result.stdout.split("\n")[:-1] == [*here, f"{len(FORTY)} True"], result.stderr
+    assert len(skipped(view)["image"]) == len(FORTY)

@@ -68,6 +68,21 @@ def test_an_error_in_collate_names_the_samples_of_its_batch() -> None:
     assert raised.value.__notes__ == ["in a batch of the samples 0, 1, 2, 3, ... of memory all, epoch 0"]
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_what_comes_before_an_error_in_the_same_block_is_given(threads: int) -> None:
+    def broken(batch: Any) -> Any:
+        if 17 in batch["i"]:
+            raise ValueError("seventeen")
+        return batch
+
+    loader, found = Loader(numbers(), 4, collate=broken, threads=threads), []
+    with pytest.raises(ValueError, match="seventeen") as raised:
+        found.extend(loader)
+    assert [int(i) for batch in found for i in batch["i"]] == list(range(16))
+    assert loader.state_dict()["consumed"] == 16
+    assert raised.value.__notes__ == ["in a batch of the samples 16, 17, 18, 19 of memory all, epoch 0"]
+
+
 def test_a_sample_that_hangs_is_named_in_time() -> None:
     loader = Loader(numbers()[::-1].map(hangs_at_17), 5, timeout=0.5)
     started, found = time.monotonic(), []

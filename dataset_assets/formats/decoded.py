@@ -162,9 +162,11 @@ class DecodedColumn:
                 raise self._error(row, str(error)) from error.__cause__
             # Setting an item is atomic; that two threads find the same row changes nothing.
             self.skipped[row] = str(error)
-            if self.limit is not None and len(self.skipped) > self.limit:
+            if self.limit is not None and (count := len(self.skipped)) > self.limit:
+                # It was not skipped; what was stays so, also when it is read again.
+                self.skipped.pop(row, None)
                 raise DecodeError(
-                    f"{self.place}{len(self.skipped)} values cannot be decoded, more than the {self.limit} that may be "
+                    f"{self.place}{count} values cannot be decoded, more than the {self.limit} that may be "
                     f"skipped; the last is row {row}: {error}. Mend the dataset, or raise the limit."
                 ) from error.__cause__
             return None

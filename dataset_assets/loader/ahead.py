@@ -17,16 +17,16 @@ T = TypeVar("T")
 
 
 class Job(Protocol[T]):
-    """Makes some batches."""
+    """Makes some batches; last in what it returns may be the error of the one after them."""
 
-    def __call__(self) -> list[T]: ...
+    def __call__(self) -> list[T | Exception]: ...
 
     def place(self) -> str:
         """Say what is being made, for a message."""
         ...
 
 
-class Task(Future[list[T]], Generic[T]):
+class Task(Future[list[T | Exception]], Generic[T]):
     """A job that a thread is to do."""
 
     thread: int | None = None
@@ -62,7 +62,7 @@ def ahead(
     """
     if threads < 1:
         for job in jobs:
-            yield from job()
+            yield from given(job())
         return
     todo: SimpleQueue[Task[T] | None] = SimpleQueue()
     waiting: deque[Task[T]] = deque()
@@ -73,14 +73,22 @@ def ahead(
             waiting.append(Task(job))
             todo.put(waiting[-1])
             if len(waiting) > prefetch * threads:
-                yield from _result(waiting.popleft(), timeout, waiting if helping else ())
+                yield from given(_result(waiting.popleft(), timeout, waiting if helping else ()))
         while waiting:
-            yield from _result(waiting.popleft(), timeout, waiting if helping else ())
+            yield from given(_result(waiting.popleft(), timeout, waiting if helping else ()))
     finally:
         for task in waiting:
             task.take()
         for _ in range(threads):
             todo.put(None)
+
+
+def given(found: list[T | Exception]) -> Iterator[T]:
+    """Yield what a job made, and raise its error after that."""
+    for made in found:
+        if isinstance(made, Exception):
+            raise made
+        yield made
 
 
 def _work(todo: "SimpleQueue[Task[T] | None]") -> None:
@@ -91,7 +99,7 @@ def _work(todo: "SimpleQueue[Task[T] | None]") -> None:
         del task
 
 
-def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> list[T]:
+def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> list[T | Exception]:
     # To wait for a thread takes longer than a short job; but nobody would watch over what the caller does.
     if timeout is None:
         for other in (task, *later):

@@ -112,8 +112,8 @@ class Epoch:
         if row is not None:
             what = f"sample {row}"
         else:
-            some = list(islice(numbers(rows), 4))
-            what = f"a batch of the samples {', '.join(map(str, some))}{', ...' if len(some) > 3 else ''}"
+            some = [str(row) for row in islice(numbers(rows), 5)]
+            what = f"a batch of the samples {', '.join([*some[:4], '...'] if len(some) > 4 else some)}"
         return f"{what} of {self.view.dataset} {self.view.split}, epoch {self.number}"
 
     def _announce(self, first: int, reader: Reader) -> None:
@@ -186,8 +186,8 @@ class Job:
         """The rows of the view."""
         return self.window.rows(self.lo, self.hi)
 
-    def __call__(self) -> list[Made]:
-        """Return the batches. An error says where in the epoch it was."""
+    def __call__(self) -> list[Made | Exception]:
+        """Return the batches, and the error of one that cannot be made. It says where in the epoch it was."""
         try:
             if self.epoch.view.computed:
                 (step, last), finish = self.steps[0], self.finish
@@ -195,13 +195,28 @@ class Job:
                 return [(batch if finish is None else finish(batch), step.after, last)]
             return self._cut()
         except Exception as error:
+            # A block is all or nothing. A store that was waited for is not waited for again.
+            if len(self.steps) > 1 and not isinstance(error, OSError):
+                return self._one_by_one()
             error.add_note(f"in {self.place()}")
             raise
 
-    def _cut(self) -> list[Made]:
+    def _one_by_one(self) -> list[Made | Exception]:
+        """Return the batches before the one that raises, and its error, so that these are not lost."""
+        made, at = list[Made | Exception](), self.lo
+        for step in self.steps:
+            to = at + step[0].hi - step[0].lo
+            try:
+                made += Job(self.epoch, self.reader, self.finish, self.window, at, to, [step])()
+            except Exception as error:
+                return [*made, error]
+            at = to
+        return made
+
+    def _cut(self) -> list[Made | Exception]:
         finish, at = self.finish, 0
         streams = list(self.reader.block(self.rows).items())
-        made: list[Made] = []
+        made: list[Made | Exception] = []
         for step, last in self.steps:
             to = at + step.hi - step.lo
             batch = self._marked({name: values[at:to] for name, values in streams}, step)

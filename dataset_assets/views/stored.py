@@ -111,7 +111,11 @@ class Stored(View):
             return known
         # A few from all over: the first ones may be unlike the rest.
         some = np.linspace(0, self._samples - 1, min(PROBES, self._samples)).astype(np.intp)
-        return bytes_of(column.take(some)) / len(some) if len(some) else 1.0
+        if not len(some):
+            return 1.0
+        # One that cannot be decoded is an error, and counted, when it is its turn.
+        column = column.lenient(None) if hasattr(column, "lenient") else column
+        return bytes_of(column.take(some)) / len(some)
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
         return _as_asked(self._opener.stream(self._stream(stream), part), encoding)
