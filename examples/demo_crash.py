@@ -262,7 +262,7 @@ def goes_on(demo: Demo, pinned: str, checkpoint: Path, steps: int) -> None:
     (loss, accuracy), (other_loss, other) = scores(checkpoint, test), scores(whole, test)
     demo.claim(
         accuracy > 0.85 and abs(accuracy - other) <= 0.005 and abs(loss - other_loss) <= 0.01,
-        f"the resumed model has test loss {loss:.4f}, accuracy {accuracy:.3f}; never killed: {other_loss:.4f}, {other:.3f}",
+        f"resumed model: test loss {loss:.4f}, accuracy {accuracy:.3f}; never killed: {other_loss:.4f}, {other:.3f}",
     )
 
 

@@ -153,6 +153,15 @@ def test_several_files_of_a_stream_are_gathered_into_one_batch() -> None:
         assert sorted(read(Loader(view, 7, shuffle=shuffle).epoch(0))) == list(range(60))
 
 
+@pytest.mark.parametrize("made", [padded, joined])
+def test_a_dtype_that_is_named_is_that_of_a_batch_without_samples_too(made: Any) -> None:
+    view = view_of(t=[np.arange(3, dtype=np.int32)])
+    collate = made("t", dtype="int64")
+    batches = [next(Loader(view, 4, rank=rank, world=2, collate=collate).epoch(0)) for rank in range(2)]
+    assert [batch["t"].dtype for batch in batches] == [np.int64] * 2
+    assert [batch["t"].size for batch in batches] == [0, 3]
+
+
 @given(st.lists(st.lists(st.integers(0, 255), max_size=6), max_size=8), st.integers(1, 5))
 def test_padded_and_joined_lose_nothing(values: list[list[int]], multiple: int) -> None:
     batch = {"t": [np.array(value, np.uint8) for value in values], "i": np.arange(len(values))}

@@ -26,52 +26,60 @@ class Collate:
         return found
 
 
-def padded(*streams: str, value: float = 0, multiple: int = 1) -> Collate:
+def padded(*streams: str, value: float = 0, multiple: int = 1, dtype: Any = None) -> Collate:
     """Return a `collate` that makes each stream's values one array, filled up with `value` to the longest.
 
     Texts and bytes become arrays of their bytes. The lengths are in `<stream>_lengths`; the width is a multiple of
-    `multiple`.
+    `multiple`. Without a `dtype` it is one that holds the values; name it, if a rank may get a batch without any.
 
     >>> batch = padded("x")({"x": [np.array([1, 2, 3]), np.array([4])]})
     >>> batch["x"].tolist(), batch["x_lengths"].tolist()
     ([[1, 2, 3], [4, 0, 0]], [3, 1])
     """
-    return Collate(streams, partial(_padded, value=value, multiple=multiple, pool=Pool()))
+    return Collate(streams, partial(_padded, value=value, multiple=multiple, dtype=dtype, pool=Pool()))
 
 
-def joined(*streams: str) -> Collate:
+def joined(*streams: str, dtype: Any = None) -> Collate:
     """Return a `collate` that puts each stream's values end to end; `<stream>_borders` says where each begins.
+
+    Without a `dtype` it is one that holds the values; name it, if a rank may get a batch without any.
 
     >>> batch = joined("x")({"x": [np.array([1, 2, 3]), np.array([4])]})
     >>> batch["x"].tolist(), batch["x_borders"].tolist()
     ([1, 2, 3, 4], [0, 3, 4])
     """
-    return Collate(streams, partial(_joined, pool=Pool()))
+    return Collate(streams, partial(_joined, dtype=dtype, pool=Pool()))
 
 
-def _padded(name: str, values: list[NDArray[Any]], value: float, multiple: int, pool: Pool) -> dict[str, Any]:
+def _padded(
+    name: str, values: list[NDArray[Any]], value: float, multiple: int, dtype: Any, pool: Pool
+) -> dict[str, Any]:
     lengths = np.array([len(one) for one in values], np.int64)
     width = -(-int(lengths.max(initial=0)) // multiple) * multiple
-    found = pool.array((len(values), width, *_inner(values)), _dtype(values))
+    found = pool.array((len(values), width, *_inner(values)), _dtype(values, dtype))
     for row, one in zip(found, values):
         row[: len(one)], row[len(one) :] = one, value
     return {name: found, f"{name}_lengths": lengths}
 
 
-def _joined(name: str, values: list[NDArray[Any]], pool: Pool) -> dict[str, Any]:
+def _joined(name: str, values: list[NDArray[Any]], dtype: Any, pool: Pool) -> dict[str, Any]:
     borders = np.zeros(len(values) + 1, np.int64)
     np.cumsum([len(one) for one in values], out=borders[1:])
-    found = pool.array((int(borders[-1]), *_inner(values)), _dtype(values))
-    return {name: np.concatenate(values, out=found) if values else found, f"{name}_borders": borders}
+    found = pool.array((int(borders[-1]), *_inner(values)), _dtype(values, dtype))
+    return {
+        name: np.concatenate(values, out=found, casting="same_kind") if values else found,
+        f"{name}_borders": borders,
+    }
 
 
 def _inner(values: list[NDArray[Any]]) -> tuple[int, ...]:
     return values[0].shape[1:] if values else ()
 
 
-def _dtype(values: list[NDArray[Any]]) -> np.dtype[Any]:
-    """Return the dtype that holds all of them."""
-    return np.result_type(*{value.dtype for value in values}) if values else np.dtype(float)
+def _dtype(values: list[NDArray[Any]], named: Any) -> np.dtype[Any]:
+    """Return the dtype that is named, else one that holds all of them."""
+    found: np.dtype[Any] = np.dtype(float if named is None else named)
+    return np.result_type(*{value.dtype for value in values}) if values and named is None else found
 
 
 def _as_array(name: str, value: Any) -> NDArray[Any]:
