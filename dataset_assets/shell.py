@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -105,7 +104,9 @@ class State:
 
     def show_rows(self, rows: Iterable[str]) -> None:
         """Print data a row a line; on a terminal none is longer than its line."""
-        width = shutil.get_terminal_size().columns if self.out is not None and self.out.isatty() else sys.maxsize
+        on_terminal = self.out is not None and self.out.isatty()
+        # Those of containers may say that they have no columns.
+        width = (os.get_terminal_size(self.out.fileno()).columns or 80) if on_terminal else sys.maxsize
         self.show("\n".join(row if len(row) <= width else f"{row[: width - 3]}..." for row in rows))
 
     def show_json(self, document: Any) -> None:

@@ -150,8 +150,9 @@ def test_the_bytes_can_be_had_as_they_came(damaged: Any) -> None:
 
 def test_what_is_shown_says_what_a_file_is_and_draws_it(damaged: Any) -> None:
     assert told(damaged, 1) == {"image": "JPEG, RGB, 12 x 16 pixels", "sound": "WAV, 8000 Hz, 1 channel, 0.01 s"}
-    shown = samples_shown("train", [damaged[1], lenient(damaged)[3]], [told(damaged, 1), told(damaged, 3)])
-    assert "image: JPEG, RGB, 12 x 16 pixels \n    " in shown and "sound: WAV, 8000 Hz" in shown
+    some = {"train[1]": damaged[1], "train[3]": lenient(damaged)[3]}
+    shown = samples_shown(some, {"train[1]": told(damaged, 1), "train[3]": told(damaged, 3)})
+    assert "image: JPEG, RGB, 12 x 16 pixels\n    " in shown and "sound: WAV, 8000 Hz" in shown
     assert "image: cannot be decoded: row 3: 13 bytes that are no picture" in shown
 
 
