@@ -1,5 +1,10 @@
 """A loader inside torch's DataLoader; this module imports torch."""
 
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from functools import cache, partial
 from typing import Any, Iterator, Mapping
 
 import torch
@@ -60,6 +65,7 @@ class Batches(IterableDataset[Any]):
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
         """Yield this worker's batches, of which the first is at this position."""
+        _end_with_parent()
         begun = self._begun[_worker() % MOST_WORKERS]
         begun[:] = torch.tensor((epoch, consumed))
         for batch, after, _ in self.loader.batches(epoch, consumed, workers):
@@ -97,6 +103,20 @@ class Batches(IterableDataset[Any]):
             self._at[:] = torch.tensor(position)
         else:
             self._own, self._loaded = position, True
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this worker as soon as the process is gone that it works for; torch looks for that every 5 seconds."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        watch = partial(_exit_after, parent.sentinel)
+        threading.Thread(target=watch, name="dataset_assets-parent", daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def _worker() -> int:
