@@ -113,10 +113,14 @@ def test_a_worker_refuses_the_state_of_another_one() -> None:
 def test_another_number_of_workers_is_refused() -> None:
     stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
     first = stateful(Batches(loader()), batch_size=None, num_workers=2)
-    next(iter(first))
+    batches = iter(first)
+    next(batches)
+    state = first.state_dict()
+    # Workers that are left in the middle of an epoch are waited for, 5 s each.
+    list(batches)
     for workers in (0, 1, 3):
         other = stateful(Batches(loader()), batch_size=None, num_workers=workers)
-        other.load_state_dict(first.state_dict())
+        other.load_state_dict(state)
         with pytest.raises((AssertionError, Conflict)):
             list(other)
 
