@@ -1,5 +1,6 @@
 """dataset_assets: prepared as a user would, and read through its Loader."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -38,12 +39,14 @@ class Ours:
         self.view: View = load(name(workload), storage=folder.as_uri())["train"]
 
     def batches(self, shuffled: bool, workers: int) -> Iterator[Any]:
+        dense = self.of.dense
+        for batch in self.loader(shuffled, workers).epoch(0):
+            yield (batch["x"], batch["y"]) if dense else (batch["x"], batch["x_borders"], batch["y"])
+
+    @cache  # noqa: B019  one for all epochs, as in a training
+    def loader(self, shuffled: bool, workers: int) -> Loader:
         collate = None if self.of.dense else joined("x")
-        loader = Loader(
-            self.view, BATCH, shuffle=shuffled, seed=1, threads=workers, collate=collate, output="torch"
-        )  # fmt: skip
-        for batch in loader.epoch(0):
-            yield (batch["x"], batch["y"]) if self.of.dense else (batch["x"], batch["x_borders"], batch["y"])
+        return Loader(self.view, BATCH, shuffle=shuffled, seed=1, threads=workers, collate=collate, output="torch")
 
     def samples(self) -> Iterator[Any]:
         return iter(self.view)
