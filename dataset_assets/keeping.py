@@ -57,15 +57,15 @@ def verify(
     Of NAMES, or of all; name@digest for that version alone. With --repair what is damaged is made again as prepare does
     it, or fetched from another storage; what takes its place has the digest of its name.
     """
-    from dataset_assets import describing
     from dataset_assets.storage import open_storage
+    from dataset_assets.verifying import verifiable
 
     if source and not repair:
         raise UsageError("--from says where to repair from. Add --repair.")
     store, other = opened(storage), open_storage(source) if source else None
     report, codes = [], [0]
     with _watched(state):
-        for name in names or tuple(describing.stored_names(store)):
+        for name in names or verifiable(store):
             row, code = _verified(name, store, repair, other)
             report.append(row)
             codes.append(code)
@@ -93,7 +93,7 @@ def _row(found: "Verified") -> dict[str, Any]:
     problem = " ".join(damage.problem for damage in found.left) or None
     hint = "" if problem is None or "dataset-assets" in problem else f" Mend it with: {_mend(found.name)}"
     damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in found.damaged]
-    row = {"name": found.name, "versions": found.versions, "files": found.files, "bytes": found.bytes}
+    row = {field: getattr(found, field) for field in ("name", "versions", "released", "files", "bytes")}
     return {**row, "problem": problem and problem + hint, "damaged": damaged}
 
 
@@ -103,7 +103,10 @@ def _mend(name: str) -> str:
 
 def _show_verified(state: State, row: dict[str, Any]) -> None:
     mended = sum(damage["repaired"] is not None for damage in row["damaged"])
-    state.show(f"{row['name']:<34} {row['problem'] or (f'whole, {mended} repaired' if mended else 'whole')}")
+    whole = f"whole, {mended} repaired" if mended else "whole"
+    if not row.get("released") and "@" not in row["name"]:
+        whole += f", but no version of it is released. Release one with: dataset-assets prepare {row['name']}"
+    state.show(f"{row['name']:<34} {row['problem'] or whole}")
     for damage in row["damaged"]:
         if damage["repaired"] or damage["reason"]:
             state.say(f"  {damage['key']}: {damage['repaired'] or 'not repaired. ' + damage['reason']}")

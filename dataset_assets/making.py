@@ -129,7 +129,7 @@ def make_split(
         what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
             written = Gathered(dataset.streams, writers, defined.function.__qualname__)
-            for yielded in _run(defined, opened, lambda: f"{written.samples} samples"):
+            for yielded in _run(defined, opened, lambda: f"{written.samples} sample{'s' * (written.samples != 1)}"):
                 written.add(yielded)
                 tell(what, written.samples, None)
             closed = written.close()
@@ -207,9 +207,9 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable
     except DatasetAssetsError:
         raise
     except (Exception, SystemExit) as error:
+        why = f": {text}" if (text := str(error).rstrip(".")) else ""
         raise SplitFailed(
-            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}: "
-            f"{str(error).rstrip('.')}. Mend it."
+            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}{why}. Mend it."
         ) from error
 
 

@@ -55,18 +55,25 @@ class Damage:
 
 @dataclass
 class Verified:
-    """What was found of a dataset: its versions, how much was hashed, and what is damaged."""
+    """What was found of a dataset: its versions and the released one, how much was hashed, and what is damaged."""
 
     name: str
     versions: list[str] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
+    released: str | None = None
     damaged: list[Damage] = field(default_factory=list)
 
     @property
     def left(self) -> list[Damage]:
         """What is damaged still."""
         return [damage for damage in self.damaged if damage.repaired is None]
+
+
+def verifiable(storage: Storage) -> list[str]:
+    """Return the names of the datasets of which a version is stored or released."""
+    found, _ = contents(storage.list(""))
+    return [name for name, there in found.items() if there.of("version") or there.of("pointer")]
 
 
 def verify(name: str, storage: Storage) -> Verified:
@@ -187,6 +194,7 @@ class _Look:
 
     def _versions(self, there: Contents) -> list[str]:
         current = self._seen(pointer_key(self.dataset), lambda: read_pointer(self.storage, self.dataset)[0])
+        self.found.released = current
         return sorted({place.digest for place in there.of("version")} | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:

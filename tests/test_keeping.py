@@ -98,6 +98,17 @@ def test_gc_obeys_the_settings_and_says_what_it_frees(line: CommandLine):
     assert line.run("verify").stdout.split() == [PENGUINS, "whole"]
 
 
+def test_verify_says_that_nothing_is_released(line: CommandLine) -> None:
+    line.run("prepare", PENGUINS, "--direct")
+    pointer = line.home / "storage" / "io/github/allisonhorst/penguins/current.json"
+    pointer.unlink()
+    said = line.run("verify").stdout
+    assert "whole, but no version of it is released. Release one with: dataset-assets prepare" in said
+    assert line.json("verify")[0]["released"] is None
+    line.run("prepare", PENGUINS, "--direct")
+    assert line.run("verify").stdout.split() == [PENGUINS, "whole"]
+
+
 def test_gc_of_a_damaged_dataset_ends_with_its_code(line: CommandLine):
     (line.home / "storage/io/github/allisonhorst/penguins/current.json").write_text("{")
     assert "Mend it with" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout

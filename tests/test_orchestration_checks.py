@@ -194,7 +194,7 @@ def test_what_would_fail_again_is_not_retried_and_a_source_that_fails_is(
     raising = run_retrying(dataset, instance)
     told = failures(raising)["org__example__broken__all"]
     assert not retries(raising)
-    assert "ZeroDivisionError" in told and "in the author's own code" in told and "after 1 samples" in told
+    assert "ZeroDivisionError" in told and "in the author's own code" in told and "after 1 sample" in told
     assert not list(open_storage(home / "storage").list("org/example/broken/all"))
 
 
