@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
@@ -63,8 +64,13 @@ class Page:
         block = self.see(title).locator(f"xpath=ancestor::div[contains(., ' ago')][1][not(contains(., '{other}'))]")
         said = block.get_by_text(" ago")
         said.first.wait_for(timeout=PATIENCE)
-        red, green, blue = map(int, re.findall(r"\d+", said.last.evaluate("e => getComputedStyle(e).color"))[:3])
-        return green > 1.2 * max(red, blue)
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline:  # the colour comes after the time
+            red, green, blue = map(int, re.findall(r"\d+", said.last.evaluate("e => getComputedStyle(e).color"))[:3])
+            if green > 1.2 * max(red, blue):
+                return True
+            self.wait(200)
+        return False
 
     def picture(self, path: Path) -> None:
         """Keep what is to be seen."""
