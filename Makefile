@@ -41,6 +41,7 @@ soak: .venv/.made  ## Run the tests that take minutes each
 
 lint: .venv/.made  ## Run ruff and mypy
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
 docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error

@@ -2,7 +2,7 @@
 
     python benchmarks/search.py [--packages 20] [--each 250] [--repeats 5]
 
-Goal: `info NAME` in less than 0.4 s of CPU, whatever else is installed.
+Goals: `info NAME` in less than 0.4 s of CPU, whatever else is installed; where nothing is, all in less than 0.3.
 """
 
 import argparse
@@ -53,12 +53,19 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder)
+        for verb in (["--help"], ["search", "digits"], ["info", "com.lecun.mnist"]):
+            measure(site, arguments.repeats, *verb)
+        print(f"beside {arguments.packages * arguments.each} others:")
         for number in range(arguments.packages):
             install(site, number, arguments.each)
         for verb in (["--help"], ["info", f"org.many{arguments.packages - 1}.words_3"], ["search", "words"]):
-            cpu_seconds(site, *verb)
-            taken = [cpu_seconds(site, *verb) for _ in range(arguments.repeats)]
-            print(f"{' '.join(verb):<28} {statistics.median(taken):.2f} [{min(taken):.2f}-{max(taken):.2f}] s of CPU")
+            measure(site, arguments.repeats, *verb)
+
+
+def measure(site: Path, repeats: int, *verb: str) -> None:
+    cpu_seconds(site, *verb)
+    taken = [cpu_seconds(site, *verb) for _ in range(repeats)]
+    print(f"{' '.join(verb):<28} {statistics.median(taken):.2f} [{min(taken):.2f}-{max(taken):.2f}] s of CPU")
 
 
 if __name__ == "__main__":

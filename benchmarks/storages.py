@@ -53,9 +53,7 @@ def run(scratch: Path) -> None:
 
     compare("sequential read", 0.8, lambda: ours_whole(storage), lambda: bare_whole(store))
     compare("1,000 ranges of 64 KB", 0.8, lambda: ours_ranges(storage, starts), lambda: bare_ranges(store, starts))
-    compare(
-        "upload", 0.8, lambda: storage.put("up", source), lambda: obstore.put(store, "bench/bare", source)
-    )
+    compare("upload", 0.8, lambda: storage.put("up", source), lambda: obstore.put(store, "bench/bare", source))
     source.unlink()
     epochs(scratch, storage)
 

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import pty
-import resource
 import signal
 import struct
 import subprocess
@@ -102,13 +101,6 @@ class CommandLine:
         )  # fmt: skip
         assert code in (None, found.returncode), f"{arguments}: {found.returncode}\n{found.stdout}{found.stderr}"
         return found
-
-    def cpu_seconds(self, compiled: Path, *arguments: str) -> float:
-        """Run a command whose modules are compiled into a folder, as an installer does; return its seconds of CPU."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.run(*arguments, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(compiled))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """Run a command with `--json`, and return the one document on its stdout."""

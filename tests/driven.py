@@ -1,6 +1,6 @@
 """All that can be done with a storage, at the lowest log level, and then with wrong credentials: for what it says.
 
-    python driven.py URL FOLDER NAME=WRONG ...
+python driven.py URL FOLDER NAME=WRONG ...
 """
 
 import io

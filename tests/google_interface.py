@@ -21,9 +21,7 @@ import pytest
 BUCKET = "datasets"
 
 
-def entered_google(
-    server: "GoogleStorage", monkeypatch: pytest.MonkeyPatch, folder: Path, secret: str = ""
-) -> str:
+def entered_google(server: "GoogleStorage", monkeypatch: pytest.MonkeyPatch, folder: Path, secret: str = "") -> str:
     """Put what opens it into the environment: a service account that asks nobody for tokens. Return an empty place."""
     account = {"gcs_base_url": server.url, "disable_oauth": True, "client_email": "", "private_key": secret}
     path = folder / "account.json"
@@ -165,5 +163,5 @@ def _headers(generation: int, when: float) -> dict[str, str]:
 
 
 def _listed(name: str, generation: int, data: bytes, when: float) -> str:
-    about = f"<Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>\"{generation}\"</ETag>"
+    about = f'<Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>"{generation}"</ETag>'
     return f"<Contents>{about}<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"

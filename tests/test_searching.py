@@ -84,7 +84,9 @@ def test_secrets_of_a_source_are_not_searched():
 @pytest.mark.parametrize(
     "term, said",
     [
-        ("tags:image", "Did you mean 'tag'?"), ("tag:", "tag:image"), ("id:(", "not a regular expression"),
+        ("tags:image", "Did you mean 'tag'?"),
+        ("tag:", "tag:image"),
+        ("id:(", "not a regular expression"),
         ("https://x", "the field 'https'"),
     ],
 )

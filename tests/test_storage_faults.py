@@ -291,6 +291,7 @@ def test_O6_a_store_that_refuses_conditions_is_for_one_writer(storage: ObjectSto
 
 # C: several at once.
 
+
 def prepared_there(url: str, folder: str, results: Any) -> None:
     results.put(prepare(tiny.tiny(folder), storage=url)["train"].version)
 
