@@ -39,9 +39,9 @@ test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0
 
-lint: .venv/.made  ## Run ruff and mypy
+lint: .venv/.made  ## Run ruff (its format too) and mypy
 	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff format --check dataset_assets tests benchmarks examples
 	.venv/bin/mypy
 
 docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error
