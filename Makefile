@@ -41,7 +41,7 @@ soak: .venv/.made  ## Run the tests that take minutes each
 
 lint: .venv/.made  ## Run ruff (its format too) and mypy
 	.venv/bin/ruff check .
-	.venv/bin/ruff format --check dataset_assets tests benchmarks examples
+	.venv/bin/ruff format --check dataset_assets tests benchmarks
 	.venv/bin/mypy
 
 docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error

@@ -59,7 +59,6 @@ def _settings(storage: str | None) -> Iterator[Examined]:
         yield Examined(f"setting {name}", "ok", f"{shown} ({place})")
 
 
-
 def _why(error: OSError) -> str:
     # What the system says of a number has no secret in it; what else an error says might.
     return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -82,9 +82,7 @@ class _Lease:
         self.since, self.digest = began, sha256_hex(data)
 
 
-def _wait(
-    storage: Storage, dataset: str, seconds: float = SECONDS, alive_is_a_conflict: bool = False
-) -> bytes | None:
+def _wait(storage: Storage, dataset: str, seconds: float = SECONDS, alive_is_a_conflict: bool = False) -> bytes | None:
     """Wait for the end of a collector; return the note of one that was killed, after `seconds` if it cannot be read."""
     seen = note = _read(storage, dataset, seconds)
     since = time.monotonic()

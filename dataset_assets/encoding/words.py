@@ -92,5 +92,3 @@ class Vocabulary:
             if not isinstance(text, str):
                 raise SchemaError(f"A text is a {type(text).__name__}. Fill or drop it, or encode it otherwise.")
             yield tokens(text)
-
-

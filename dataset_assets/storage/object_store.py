@@ -345,7 +345,6 @@ class _Object:
             pass
         raise Changed(self.key, self.storage.url)
 
-
     def _held_client(self) -> Any:
         """Return the same client for all that is read, until it is refused: to look at the environment takes time."""
         generation = _generation(self.storage.bucket)

@@ -128,10 +128,16 @@ class FaultyServer:
         if path not in self.files:
             return Reply(404, b"", {}, heeds=set())
         body = self.files[path]
-        return Reply(200, body, {
-            "ETag": f'"{sha256(body).hexdigest()}"', "Last-Modified": formatdate(self.started, usegmt=True),
-            "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream",
-        })
+        return Reply(
+            200,
+            body,
+            {
+                "ETag": f'"{sha256(body).hexdigest()}"',
+                "Last-Modified": formatdate(self.started, usegmt=True),
+                "Accept-Ranges": "bytes",
+                "Content-Type": "application/octet-stream",
+            },
+        )
 
 
 def _heed(asked: Message, reply: Reply) -> None:
