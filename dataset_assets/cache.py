@@ -36,14 +36,16 @@ _BEGUN: set[Path] = set()
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
 
 
-def open_cached(storage: Storage, key: str, sha256: str, size: int) -> BinaryIO:
+def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: bool = True) -> BinaryIO:
     """Open an object by its content: in the cache if the storage says that it is `cached`, else in the storage.
 
-    A store that does not answer is waited for as long as the setting `stall_seconds` says. Raises `StoreUnavailable`
-    then, `NoSpace` if the object is larger than `cache_bytes`, `DigestMismatch` if other bytes arrive,
-    FileNotFoundError if there is no such object.
+    If `patient`, a store that does not answer is waited for as long as the setting `stall_seconds` says. Raises
+    `StoreUnavailable` then, `NoSpace` if the object is larger than `cache_bytes`, `DigestMismatch` if other bytes
+    arrive, FileNotFoundError if there is no such object.
     """
-    return _cache_of(storage, size).open(storage, key, sha256, size) if is_cached(storage) else storage.get(key)
+    if not is_cached(storage):
+        return storage.get(key)
+    return _cache_of(storage, size, patient).open(storage, key, sha256, size)
 
 
 def drop_damaged(storage: Storage, sha256: str) -> None:
@@ -59,7 +61,7 @@ def is_cached(storage: Storage) -> bool:
     return bool(getattr(storage, "cached", False))
 
 
-def _cache_of(storage: Storage, size: int) -> "Cache":
+def _cache_of(storage: Storage, size: int, patient: bool) -> "Cache":
     chosen = settings()
     if size > chosen.cache_bytes:
         raise NoSpace(
@@ -67,7 +69,7 @@ def _cache_of(storage: Storage, size: int) -> "Cache":
             f"A file of {storage.url} has {size} bytes, and the cache may hold {chosen.cache_bytes}. Set "
             f"DATASET_ASSETS_CACHE_BYTES to {size} or more, or prepare it with a smaller file_bytes.",
         )
-    return Cache(chosen.cache, chosen.cache_bytes, stall=chosen.stall_seconds)
+    return Cache(chosen.cache, chosen.cache_bytes, stall=chosen.stall_seconds if patient else 0)
 
 
 def patiently(act: Callable[[], T], seconds: float, progress: Callable[[], int] = lambda: 0) -> T:

@@ -249,7 +249,7 @@ class StoredFiles(Opener):
 
     def _fetch(self, chosen: Settings, name: str, part: int) -> None:
         if not self._is_ranged(chosen, name):
-            self._copy(name, part).close()
+            self._copy(name, part, patient=False).close()
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
@@ -287,9 +287,9 @@ class StoredFiles(Opener):
                         f"not that of its name. Delete it and mend it with: dataset-assets prepare {self.index.dataset}"
                     )
 
-    def _copy(self, stream: str, part: int) -> BinaryIO:
+    def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
         file = self.index.streams[stream].files[part]
-        return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes)
+        return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
 
     def _key(self, stream: str, part: int) -> str:
         found = self.index.streams[stream]

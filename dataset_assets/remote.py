@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.cache import patiently
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
 from dataset_assets.samples import Chained, Column, Indices
 
 AT_ONCE = 3
-"""How many files are fetched ahead at a time: with one alone, neither network nor cores have enough to do."""
+"""How many files are fetched ahead at a time, at most: with one alone, neither network nor cores have enough to do."""
 
 File = tuple[str, int]
 """The name of a stream, and the number of one of its files."""
@@ -41,6 +41,7 @@ class RemoteFiles:
         self._fetched: set[File] = set()
         self._fetching: dict[File, int] = {}
         self._announced = False
+        self._at_once = AT_ONCE
         self._threads: list[threading.Thread] = []
 
     def column(self, file: File) -> Column:
@@ -53,6 +54,7 @@ class RemoteFiles:
                 found = self._columns[file] = self._opener(*file)
             finally:
                 self._fetching.pop(file, None)
+            self._at_once = max(self._at_once, 1)
             self._fetched.discard(file)
             if not self._announced:
                 # Nobody said what comes next: most who read a file read the next one then.
@@ -78,7 +80,7 @@ class RemoteFiles:
 
     def _go_on(self) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        while len(self._threads) < AT_ONCE and self._next() is not None:
+        while len(self._threads) < self._at_once and self._next() is not None:
             thread = threading.Thread(target=self._fetch_ahead, name="dataset_assets-ahead", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -88,6 +90,11 @@ class RemoteFiles:
             try:
                 self._fetch(*file)
                 self._fetched.add(file)
+                self._at_once = min(self._at_once + 1, AT_ONCE)
+            except StoreUnavailable:
+                # It has too much to do. Whoever reads goes on asking, alone until there is an answer.
+                self._at_once = 0
+                return
             except (DatasetAssetsError, OSError):
                 # Whoever reads it is told.
                 return

@@ -33,7 +33,7 @@ from dataset_assets import Array, Columns, Dataset, Split, Text, load, prepare
 from dataset_assets.errors import StoreUnavailable
 from dataset_assets.loader import Loader
 from dataset_assets.orders import BlockPermutation
-from dataset_assets.remote import AT_ONCE
+from dataset_assets.remote import AT_ONCE, RemoteFiles
 from dataset_assets.storage.object_store import ObjectStorage
 
 NAME = "org.example.large"
@@ -273,6 +273,54 @@ def test_L12_a_store_that_comes_back_is_waited_for_and_no_sample_is_lost(
     assert time.monotonic() > back
     proxy.fault = lambda method, path: None
     assert np.concatenate(seen).tolist() == Loader(view, 1, shuffle=True, seed=3).order(0, slice(0, ROWS)).tolist()
+
+
+def test_O1_a_store_that_asks_to_slow_down_is_asked_for_one_file_at_a_time(store: ObjectStorage, proxy: Proxy) -> None:
+    asked: list[tuple[float, str]] = []
+    begun = time.monotonic()
+    slow, back = begun + 1, begun + 4
+
+    def refused(method: str, path: str) -> int | None:
+        asked.append((time.monotonic(), path.partition("?")[0]))
+        return 503 if time.monotonic() < back else None
+
+    view: Any = load(NAME, "train", storage=store).only("value")
+    proxy.fault = refused
+    seen = [batch["value"][:, 1] for batch in Loader(view, 100, seed=3, threads=0).epoch(0)]
+    assert np.concatenate(seen).tolist() == list(range(ROWS))
+    assert len({path for when, path in asked if when < slow}) > 1
+    assert len({path for when, path in asked if slow < when < back}) == 1
+
+
+def test_O1_after_a_refusal_files_are_fetched_ahead_one_at_a_time_and_then_more() -> None:
+    refusing, busy, lock = True, set[int](), threading.Lock()
+    most = 0
+
+    def fetch(stream: str, part: int) -> None:
+        nonlocal most
+        if refusing:
+            raise StoreUnavailable("slow down")
+        with lock:
+            busy.add(part)
+            most = max(most, len(busy))
+        time.sleep(0.05)
+        with lock:
+            busy.remove(part)
+
+    def at_rest() -> bool:
+        return not any(thread.is_alive() for thread in files._threads)
+
+    files = RemoteFiles({("value", part): 1 for part in range(40)}, lambda stream, part: np.zeros(1), fetch, 20)
+    files.expect("value", range(40))
+    wait_for(at_rest)
+    refusing = False
+    files.column(("value", 0))
+    wait_for(at_rest)
+    assert most == 1
+    for part in range(1, 20):
+        files.column(("value", part))
+    wait_for(at_rest)
+    assert most == AT_ONCE
 
 
 @pytest.mark.parametrize("fetch", ["files", "ranges"])
