@@ -11,6 +11,8 @@ from typing import Any, Callable, TypeVar
 
 T = TypeVar("T")
 
+TURN_SECONDS = 0.5
+
 
 class _Call:
     """What is to be done, and what came of it once the lock is free. A future would take twice as long."""
@@ -35,7 +37,9 @@ def interruptibly(act: Callable[[], T]) -> T:
     todo, call = _idle.pop(os.getpid(), None) or _begun(), _Call(act)
     todo.put(call)
     try:
-        call.done.acquire()
+        # By turns: a signal that comes on the way into the wait is not noticed before its end.
+        while not call.done.acquire(timeout=TURN_SECONDS):
+            pass
     except BaseException:
         todo.put(None)
         raise
