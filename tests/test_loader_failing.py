@@ -149,7 +149,7 @@ def test_a_loader_works_on_both_sides_of_a_fork() -> None:
 @pytest.mark.parametrize("kind", ["threads", "workers"])
 def test_a_thousand_epochs_with_exceptions_leave_nothing_behind(kind: str) -> None:
     """Memory, threads, descriptors and shared memory do not grow, by the slope of the second half."""
-    turns = 1000 if kind == "threads" else 150
+    turns = 1000
     made = multiprocessing.Value("q")
 
     def sometimes(sample: Any) -> Any:

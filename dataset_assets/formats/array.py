@@ -9,6 +9,7 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.files import Written
+from dataset_assets.formats.adjoined import Adjoined, adjoined
 from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
@@ -56,15 +57,20 @@ class Array:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Map the files; a value is a read-only array on the map, or a Python number."""
-        found = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
-        if not found:
+        if not opened:
             raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
+        if (one := adjoined(opened)) is not None:
+            whole, spans = one
+            found: list[Any] = [whole[first : first + count] for first, count in spans]
+        else:
+            found = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
         dtype = parsed(self.dtype) if self.dtype else found[0].dtype
         shape = self.shape if self.shape is not None else found[0].shape[1:]
         for rows in found:
             if (rows.dtype, rows.shape[1:]) != (dtype, shape):
                 raise DecodeError(f"A file holds {rows.dtype} of shape {rows.shape[1:]}, expected {dtype} of {shape}.")
-        return chained([ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in found])
+        columns = [ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in found]
+        return chained(columns) if one is None else Adjoined(whole, [first for first, _ in spans], columns)
 
 
 class ArrayWriter:

@@ -1,0 +1,102 @@
+"""The files of one stream as one array, so that numpy gathers rows of all of them in one call.
+
+A gather knows one address and the size of a row. So the files are mapped into one range of addresses, each a number of
+whole rows behind the first; what lies between them is no memory, and no row that is asked for.
+"""
+
+import ctypes
+import io
+import math
+import mmap
+import os
+import sys
+import weakref
+from typing import Any, BinaryIO, Sequence
+
+import numpy as np
+
+from dataset_assets.errors import DecodeError
+from dataset_assets.formats.dtypes import AnyArray
+from dataset_assets.formats.npy import layout_of
+from dataset_assets.samples import Chained, Column, Indices, check_rows
+
+MAP_FIXED = 0x10  # of Linux's <asm-generic/mman-common.h>, the same on every processor
+MOST_BYTES = 1 << 44
+"""Of the addresses that a process has, 2**47."""
+
+
+class Adjoined(Chained):
+    """Arrays that lie in `whole`, each from the row on that `firsts` says, as one column."""
+
+    def __init__(self, whole: AnyArray, firsts: Sequence[int], parts: Sequence[Column]) -> None:
+        super().__init__(parts)
+        self._whole = whole
+        self._ahead = np.array(firsts) - self.starts[:-1]
+
+    def take(self, indices: Indices, out: Any = None) -> AnyArray:
+        check_rows(indices, len(self))
+        part = np.searchsorted(self.starts, indices, "right") - 1
+        # "clip" because "raise" with a buffer gathers into a second one first.
+        found: AnyArray = np.take(self._whole, indices + self._ahead[part], 0, out=out, mode="clip")
+        return found
+
+
+def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]]] | None:
+    """Return one array for `.npy` files, and the first row and the count of each; None where they cannot be one.
+
+    The files are closed then. None too for what is wrong with them, which who reads them one by one finds.
+    """
+    if len(opened) < 2 or sys.platform != "linux":
+        return None
+    if not all(isinstance(getattr(file, "raw", file), io.FileIO) for file in opened):
+        return None
+    try:
+        layouts = [layout_of(file) for file in opened]
+    except DecodeError:
+        return None
+    dtype, (_, *shape), start = layouts[0]
+    row_bytes = math.prod(shape) * dtype.itemsize
+    sizes = [os.fstat(file.fileno()).st_size for file in opened]
+    expected = [start + layout[1][0] * row_bytes for layout in layouts]
+    alike = all((layout[0], layout[1][1:], layout[2]) == (dtype, (*shape,), start) for layout in layouts)
+    if not alike or not row_bytes or sizes != expected:
+        return None
+    if (found := _side_by_side([file.fileno() for file in opened], sizes, row_bytes)) is None:
+        return None
+    data, places = found
+    for file in opened:
+        file.close()
+    rows = (len(data) - start) // row_bytes
+    whole = np.frombuffer(data, dtype, rows * math.prod(shape), start).reshape(rows, *shape)
+    return whole, [(place // row_bytes, layout[1][0]) for place, layout in zip(places, layouts)]
+
+
+def _side_by_side(
+    descriptors: Sequence[int], sizes: Sequence[int], row_bytes: int
+) -> tuple[memoryview, list[int]] | None:
+    """Map files into one range, and return it and where each begins: after a number of whole pages and whole rows."""
+    unit = math.lcm(mmap.PAGESIZE, row_bytes)
+    places, end = list[int](), 0
+    for size in sizes:
+        places.append(-(-end // unit) * unit)
+        end = places[-1] + size
+    if end > MOST_BYTES:
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+
+    def mapped(address: int | None, size: int, access: int, flags: int, descriptor: int) -> int | None:
+        where, length = ctypes.c_void_p(address), ctypes.c_size_t(size)
+        found: int = libc.mmap(where, length, access, flags, descriptor, ctypes.c_long(0))
+        return None if found == ctypes.c_void_p(-1).value else found
+
+    # Addresses alone, of which the kernel counts no memory.
+    if (base := mapped(None, end, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)) is None:
+        return None
+    whole = (ctypes.c_char * end).from_address(base)
+    # Not at exit: a thread may be reading then.
+    weakref.finalize(whole, libc.munmap, ctypes.c_void_p(base), ctypes.c_size_t(end)).atexit = False
+    for descriptor, place, size in zip(descriptors, places, sizes):
+        if mapped(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, descriptor) is None:
+            return None
+    return memoryview(whole).cast("B").toreadonly(), places
