@@ -17,7 +17,7 @@ from dataset_assets.errors import (
     at,
     nearest,
 )
-from dataset_assets.formats import Format, format_named
+from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.decoded import DecodedColumn, stored_values
 from dataset_assets.index import (
     SplitIndex,
@@ -229,7 +229,8 @@ class StoredFiles(Opener):
         # Of what the cache cannot hold whole, some is being read, some fetched ahead, and some may be the others'.
         whole = sum(sizes.values()) <= chosen.cache_bytes
         limit = chosen.cache_bytes if whole else chosen.cache_bytes // 3
-        opened = RemoteFiles(sizes, partial(self._column, chosen), partial(self._fetch, chosen), limit)
+        ways = partial(self._column, chosen), partial(self._fetch, chosen)
+        opened = RemoteFiles(sizes, *ways, limit, partial(self._together, chosen))
         counts = {name: [file.samples for file in stream.files] for name, stream in self.index.streams.items()}
         return {name: RemoteColumn(opened, name, count) for name, count in counts.items()}
 
@@ -250,6 +251,14 @@ class StoredFiles(Opener):
     def _fetch(self, chosen: Settings, name: str, part: int) -> None:
         if not self._is_ranged(chosen, name):
             self._copy(name, part, patient=False).close()
+
+    def _together(self, chosen: Settings, name: str) -> Column | None:
+        """Open all files of a stream as one column, if it is read faster than theirs, as arrays are."""
+        stream = self.index.streams[name]
+        if len(stream.files) < 2 or not isinstance(_format_of(stream), Array) or self._is_ranged(chosen, name):
+            return None
+        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
+            return _format_of(stream).open([self._copy(name, part) for part in range(len(stream.files))])
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))

@@ -1,8 +1,9 @@
 """The streams of a remote storage: each file is opened when it is read, and fetched ahead in the order of reading.
 
-Files are opened through the cache, so what is held here are maps of local files. There may be more of them than the
-cache can hold; then those that were not read for the longest time are let go. No lock is held while a file is fetched:
-threads that want the same one wait in the cache, and a forked child finds nothing locked.
+Files are opened through the cache, so what is held here are maps of local files. Once all files of a stream are there
+they are opened as one column, as those of a local storage are. There may be more of them than the cache can hold; then
+those that were not read for the longest time are let go. No lock is held while a file is fetched: threads that want the
+same one wait in the cache, and a forked child finds nothing locked.
 """
 
 import itertools
@@ -31,9 +32,12 @@ class RemoteFiles:
         opened: Callable[[str, int], Column],
         fetch: Callable[[str, int], object],
         limit: int,
+        together: Callable[[str], Column | None] = lambda stream: None,
     ) -> None:
         self.sizes, self.limit = sizes, limit
-        self._opener, self._fetch = opened, fetch
+        self.whole: dict[str, Column] = {}
+        """The streams all of whose files are open, as one column each."""
+        self._opener, self._fetch, self._together = opened, fetch, together
         self._columns: dict[File, Column] = {}
         self._used: dict[File, int] = {}
         self._clock = itertools.count()
@@ -61,6 +65,7 @@ class RemoteFiles:
                 self._coming = {**self._coming, file[0]: (file[1] + 1,)}
             self._let_go(file)
             self._go_on()
+            self._join(file[0])
         self._used[file] = next(self._clock)
         return found
 
@@ -69,6 +74,16 @@ class RemoteFiles:
         self._announced = True
         self._coming = {**self._coming, stream: tuple(parts)}
         self._go_on()
+
+    def _join(self, stream: str) -> None:
+        """Open a stream as one column if all its files are open, and none will be let go."""
+        if sum(self.sizes.values()) > self.limit or not all(file in self._columns for file in self._of(stream)):
+            return
+        if (found := self._together(stream)) is not None:
+            self.whole[stream] = found
+
+    def _of(self, stream: str) -> list[File]:
+        return [file for file in self.sizes if file[0] == stream]
 
     def _let_go(self, kept: File) -> None:
         held = sum(self.sizes[file] for file in [*self._columns])
@@ -137,6 +152,10 @@ class RemoteColumn(Chained):
         parts = np.searchsorted(self.starts, rows, "right") - 1
         _, first = np.unique(parts, return_index=True)
         self.files.expect(self.stream, parts[np.sort(first)].tolist())
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        whole = self.files.whole.get(self.stream)
+        return super().take(indices, out) if whole is None else whole.take(indices, out)
 
     @property
     def rows(self) -> Any:

@@ -259,6 +259,23 @@ def test_in_blocks_it_goes_on_at_the_same_sample(store: ObjectStorage) -> None:
     assert begun + [batch["row"].tolist() for batch in other] == whole
 
 
+# As one column.
+
+
+@pytest.mark.parametrize("fetch", ["files", "ranges"])
+@pytest.mark.parametrize("files", [8, 3])
+def test_once_all_files_are_there_rows_are_gathered_from_all_of_them_at_once(
+    store: ObjectStorage, fetch: Any, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_CACHE_BYTES", str((files + 1) * FILE_ROWS * WIDTH * 4))
+    view: Any = load(NAME, "train", storage=store, fetch=fetch)
+    opened, rows = view.columns["value"].files, np.arange(ROWS)[::-7]
+    assert view[0]["value"][1] == 0 and not opened.whole, "one of eight files is open"
+    for _ in range(2):
+        assert np.array_equal(view.rows_of(["value"], rows)["value"], rows[:, None] * np.arange(WIDTH))
+        assert list(opened.whole) == (["value"] if fetch == "files" and files == 8 else [])
+
+
 # A store that is lost.
 
 
@@ -403,6 +420,7 @@ def test_L12_a_database_that_comes_back_is_waited_for_and_no_sample_is_lost(
 def forget(view: Any) -> None:
     """Let go of the files that are open, as if there were too many of them."""
     view.parent.columns["value"].files._columns.clear()
+    view.parent.columns["value"].files.whole.clear()
     view.parent.columns["value"].files._fetched.clear()
 
 
