@@ -378,6 +378,14 @@ class TestAReport:
             assert set(stack.report().targets or ()) == {"even", "odd"}
         assert dict(view.only("picture").roles) == {"sample": "picture"}
 
+    def test_follows_what_a_function_leaves_of_the_streams(self) -> None:
+        view = train()
+        assert dict(view.map(lambda sample: {"label": sample["label"]}).roles) == {"target": "label"}
+        assert dict(view.map(lambda block: {"image": block["image"]}, batched=True).roles) == {"sample": "image"}
+        assert dict(view.map(lambda sample: {"label": 1, "image": 2}).only("label").roles) == {"target": "label"}
+        for unknown in (view[:0].map(dict), view.map(lambda sample: sample["label"]), view.tuples("image", "label")):
+            assert dict(unknown.roles) == dict(view.roles)
+
 
 # --- lineage
 

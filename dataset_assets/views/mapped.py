@@ -35,6 +35,11 @@ class Mapped(View):
         return tuple(first) if isinstance(first, Mapping) else ()
 
     @property
+    def roles(self) -> Mapping[str, str]:
+        """The parent's, of the streams that the function left; all, where nobody knows which these are."""
+        return _left(self)
+
+    @property
     def computed(self) -> bool:
         return True
 
@@ -94,6 +99,11 @@ class MappedBlocks(View):
         """The names of the changed samples' streams: those of the first one. Without one, nobody knows."""
         return tuple(self.rows(slice(0, 1))) if len(self) else ()
 
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The parent's, of the streams that the function left; all, where nobody knows which these are."""
+        return _left(self)
+
     def rows(self, where: Where) -> Columns:
         rows = numbers_in(where)
         if not rows:
@@ -148,6 +158,11 @@ def generator_of(view: View, row: int, seed: int, epoch: int) -> np.random.Gener
     found = view.traced(row)
     stored, number = found[0] if found else (view, row)
     return generator(seed, epoch, f"map {stored.dataset} {stored.split} {stored.origin.index}", number)
+
+
+def _left(view: Mapped | MappedBlocks) -> dict[str, str]:
+    known = view.streams
+    return {role: stream for role, stream in view.parent.roles.items() if stream in known or not known}
 
 
 def _arguments(change: Callable[..., Any], seed: int | None, epoch: int) -> dict[str, Any]:
