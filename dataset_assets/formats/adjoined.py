@@ -9,6 +9,7 @@ import io
 import math
 import mmap
 import os
+import resource
 import sys
 import weakref
 from typing import Any, BinaryIO, Sequence
@@ -21,8 +22,8 @@ from dataset_assets.formats.npy import layout_of
 from dataset_assets.samples import Chained, Column, Indices, check_rows
 
 MAP_FIXED = 0x10  # of Linux's <asm-generic/mman-common.h>, the same on every processor
-MOST_BYTES = 1 << 44
-"""Of the addresses that a process has, 2**47."""
+SHARE = 8
+"""A stream takes at most this part of the addresses that the process may have: of 2**47, or of its limit."""
 
 
 class Adjoined(Chained):
@@ -80,7 +81,7 @@ def _side_by_side(
     for size in sizes:
         places.append(-(-end // unit) * unit)
         end = places[-1] + size
-    if end > MOST_BYTES:
+    if end > _addresses():
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
@@ -100,3 +101,8 @@ def _side_by_side(
         if mapped(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, descriptor) is None:
             return None
     return memoryview(whole).cast("B").toreadonly(), places
+
+
+def _addresses() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return (1 << 47 if limit == resource.RLIM_INFINITY else limit) // SHARE
