@@ -59,10 +59,8 @@ def collect(
     another collector is at work.
     """
     rule = _Rule(storage, keep_versions, grace_seconds)
-    chosen = [*names]
-    found = _contents_of(storage, chosen) if chosen else contents(storage.list(""))[0]
     report_ = []
-    for dataset, there in sorted(found.items()):
+    for dataset, there in contents_of(storage, names).items():
         planned, places = rule.plan(there, time())
         if places and not dry_run:
             planned = _removed(rule, dataset, lease_seconds)
@@ -93,14 +91,15 @@ def collect_strays(
     return found if found.removed or found.problem else None
 
 
-def _contents_of(storage: Storage, names: list[str]) -> dict[str, Contents]:
+def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Contents]:
+    """Return what is stored of some datasets, or of all, by their names, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
-    for name in names:
+    for name in (chosen := sorted(names)):
         there = contents(storage.list(storage_key(check_dataset_name(name))))[0].get(name)
         if there is None:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
         found[name] = there
-    return found
+    return found if chosen else dict(sorted(contents(storage.list(""))[0].items()))
 
 
 def _removed(rule: "_Rule", dataset: str, lease_seconds: float) -> Collected:

@@ -292,10 +292,14 @@ def unpin(state: State, name: str, storage: str | None) -> None:
 
 @click.command()
 @verb
+@names_argument
 @storage_option
 @json_option
-def du(state: State, storage: str | None, as_json: bool) -> None:
-    """Say how many bytes each dataset uses, and gc would free."""
+def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool) -> None:
+    """Say how many bytes each dataset uses, and gc would free.
+
+    Of NAMES, or of all.
+    """
     go_light()
     from dataset_assets import showing, usage
     from dataset_assets.settings import settings
@@ -303,7 +307,8 @@ def du(state: State, storage: str | None, as_json: bool) -> None:
 
     chosen = settings(storage=storage)
     store = open_storage(chosen.storage)
-    found = usage.usage(store, keep_versions=chosen.keep_versions, grace_seconds=chosen.grace_days * SECONDS_A_DAY)
+    grace = chosen.grace_days * SECONDS_A_DAY
+    found = usage.usage(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace)
     if as_json:
         state.show_json([one.document() for one in found])
     elif found:

@@ -1,13 +1,13 @@
 """Usage: how many bytes a storage holds, of what, and how many of them a collector would free."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Iterable
 
-from dataset_assets.collecting import collect
+from dataset_assets.collecting import collect, contents_of
 from dataset_assets.copying import pieces_of
 from dataset_assets.errors import IntegrityError, NotFound
 from dataset_assets.index import read_pointer, read_split_index, read_version
-from dataset_assets.layout import Contents, contents
+from dataset_assets.layout import Contents
 from dataset_assets.storage import Storage, size_of
 
 
@@ -40,12 +40,13 @@ class Usage:
         return asdict(self)
 
 
-def usage(storage: Storage, *, keep_versions: int, grace_seconds: float) -> list[Usage]:
-    """Return what each dataset uses. The two settings say what a collector would free."""
-    found, _ = contents(storage.list(""))
-    plans = collect(storage, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
+def usage(storage: Storage, names: Iterable[str] = (), *, keep_versions: int, grace_seconds: float) -> list[Usage]:
+    """Return what some datasets use, or all. The two settings say what a collector would free."""
+    chosen = [*names]
+    found = contents_of(storage, chosen)
+    plans = collect(storage, chosen, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
     free = {plan.dataset: plan.bytes for plan in plans}
-    return [_of_dataset(there, storage, free.get(name, 0)) for name, there in sorted(found.items())]
+    return [_of_dataset(there, storage, free.get(name, 0)) for name, there in found.items()]
 
 
 def _of_dataset(there: Contents, storage: Storage, free: int) -> Usage:

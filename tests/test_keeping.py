@@ -131,6 +131,8 @@ def test_du_shows_a_table_that_adds_up(line: CommandLine):
     assert shown[0].split() == ["bytes", "streams", "raw", "documents", "shared", "free"]
     assert shown[1].split()[0] == PENGUINS and shown[-1].split()[0] == "all"
     assert shown[1].split()[1:] == shown[-1].split()[1:]
+    assert line.run("du", PENGUINS).stdout.splitlines() == shown
+    assert "is not in" in line.run("du", "com.lecun.mnist", code=3).stderr
 
 
 def test_ctrl_c_ends_a_copy_cleanly_and_it_goes_on(fast_path: Path):
