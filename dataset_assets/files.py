@@ -113,6 +113,12 @@ class reported:
                 f"No space left for {self.path}{_free(self.path)}. Free some, or set DATASET_ASSETS_HOME "
                 "to a larger disk; then run the same command again.",
             ) from error
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise StorageError(
+                error.errno,
+                f"{self.path} cannot be opened: this process has as many files open as it may. Allow more with: "
+                "ulimit -n 65536; or prepare with a larger file_bytes.",
+            ) from error
         raise StorageError(
             error.errno,
             f"{self.path}: {error.strerror or error}. Nothing was published; run the same command again "

@@ -7,7 +7,14 @@ from typing import BinaryIO, Collection, Iterator, Mapping
 
 from dataset_assets import checking
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
-from dataset_assets.errors import CheckFailed, DatasetAssetsError, DigestMismatch, NotFound, StorageError
+from dataset_assets.errors import (
+    CheckFailed,
+    DatasetAssetsError,
+    DigestMismatch,
+    NotFound,
+    StorageError,
+    UsageError,
+)
 from dataset_assets.index import Finding, SplitIndex, Version, raw_key
 from dataset_assets.inputs import Inputs
 from dataset_assets.loading import index_of, load, open_split, passing_columns
@@ -47,6 +54,8 @@ def prepare(
     stays so, and the refused one can be opened by its digest.
     """
     definition = find(dataset) if isinstance(dataset, str) else dataset
+    if not isinstance(definition, Dataset):
+        raise UsageError(f"{dataset!r} is no dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
     chosen = settings()
     store = open_storage(chosen.storage if storage is None else storage)
     current, released, pointer = current_version(store, definition.name)
@@ -110,10 +119,12 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
 def refuse_or_pass(version: Version, digest: str) -> None:
     """Raise `CheckFailed` if the version may not be released."""
     if version.refused:
-        failed = [f"{f.check}: {f.message}" for f in version.findings if not f.passed and f.severity == "error"]
+        errors = [f for f in version.findings if not f.passed and f.severity == "error"]
+        failed = [f"{finding.check}: {finding.message}" for finding in errors]
+        accepted = ", ".join(dict.fromkeys(f"{finding.check!r}: 'warn'" for finding in errors))
         raise CheckFailed(
             f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend "
-            "the definition, or accept it there with checks={...: 'warn'}."
+            f"the definition, or accept it there with checks={{{accepted}}}."
         )
 
 

@@ -71,7 +71,7 @@ class Test{title}(DatasetTests):
 '''
 
 OFFER = '''\
-Make it in Python with: from {place} import {module}; dataset_assets.prepare({module})
+Make it in Python{inside} with: from {place} import {module}; dataset_assets.prepare({module})
 To have it found by its name: export DATASET_ASSETS_DEFINITIONS={path}
 Or, for others too, offer it in the pyproject.toml of your package, and install that (pip install -e .):
 
@@ -113,7 +113,12 @@ def entry_point(name: str, folder: Path) -> str:
     """Say how to make the dataset, and which lines make it known wherever its package is installed."""
     module = module_name(name)
     path = shlex.quote(str(folder.resolve() / f"{module}.py"))
-    return OFFER.format(name=name, module=module, place=_place(folder, module), path=path)
+    place, root = _place(folder, module), folder.resolve()
+    for _ in range(place.count(".")):
+        root = root.parent
+    # Python finds modules where it is started.
+    inside = "" if root == Path.cwd() else f", in {root},"
+    return OFFER.format(name=name, module=module, place=place, path=path, inside=inside)
 
 
 def _place(folder: Path, module: str) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats import Array
+from dataset_assets.formats import adjoined as adjoined_module
 from dataset_assets.formats.adjoined import Adjoined, adjoined
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="files are adjoined on Linux")
@@ -127,21 +128,55 @@ def test_what_is_wrong_with_a_file_is_said(damage: str, tmp_path: Path) -> None:
         opened(paths)
 
 
-def test_where_there_are_no_addresses_they_are_read_one_by_one(tmp_path: Path) -> None:
-    # Files of rows of an odd size lie as many pages apart: 268 MB.
-    whole = rows_of(60, "u1", (65521,))
+OPENED = """
+import sys; from test_format_adjoined import *
+column = opened([Path(path) for path in sys.argv[1:]])
+print(type(column).__name__, column.take(np.arange(len(column))[::-1]).sum())
+"""
+
+
+def opened_under(what: int, limit: int, paths: list[Path]) -> "subprocess.CompletedProcess[str]":
+    """Open a stream in a process that may have only so much of something."""
+    return subprocess.run(
+        [sys.executable, "-c", OPENED, *map(str, paths)], cwd=Path(__file__).parent, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(what, (limit, limit)),
+    )  # fmt: skip
+
+
+def test_where_addresses_are_limited_they_are_read_one_by_one(tmp_path: Path) -> None:
+    whole = rows_of(60, "u1", (5,))
     paths = written(tmp_path, np.split(whole, 20))
-    code = (
-        "import resource, sys; from test_format_adjoined import *\n"
-        f"column = opened([Path(path) for path in {[str(path) for path in paths]}])\n"
-        "print(type(column).__name__, column.take(np.arange(59, -1, -1)).sum())"
-    )
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-
-    for limit, kind in ((None, "Adjoined"), (limited, "Chained")):
-        found = subprocess.run(
-            [sys.executable, "-c", code], preexec_fn=limit, cwd=Path(__file__).parent, capture_output=True, text=True
-        )
+    for limit, kind in ((resource.RLIM_INFINITY, "Adjoined"), (8 << 30, "Chained")):
+        found = opened_under(resource.RLIMIT_AS, limit, paths)
         assert found.stdout.split() == [kind, str(whole.sum())], found.stderr
+
+
+def test_very_many_files_are_read_one_by_one_so_that_there_are_maps_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adjoined_module, "MOST_FILES", 3)
+    paths = written(tmp_path, np.split(rows_of(100, "<f4", (3,)), 4))
+    assert isinstance(opened(paths[:3]), Adjoined) and not isinstance(opened(paths), Adjoined)
+
+
+def test_what_a_process_has_too_many_of_is_said(tmp_path: Path) -> None:
+    paths = written(tmp_path, np.split(rows_of(100, "<f4", (3,)), 4))
+    with paths[0].open("r+b") as file:
+        file.truncate(64 << 30)
+    said = opened_under(resource.RLIMIT_AS, 8 << 30, paths).stderr.splitlines()[-1]
+    assert said.startswith("dataset_assets.errors.StorageError") and "vm.max_map_count" in said and "ulimit -v" in said
+
+
+def test_too_many_open_files_are_said(tmp_path: Path) -> None:
+    paths = written(tmp_path, [rows_of(10, "<f4", (3,))])
+    code = (
+        "import os\nfrom pathlib import Path\nfrom dataset_assets.storage import LocalStorage\n"
+        f"store = LocalStorage(Path({str(tmp_path)!r}))\n"
+        "try:\n    while True: os.dup(0)\nexcept OSError: pass\n"
+        f"store.get({str(paths[0].relative_to(tmp_path))!r})"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)),
+    )  # fmt: skip
+    assert "StorageError" in found.stderr and "ulimit -n 65536" in found.stderr, found.stderr

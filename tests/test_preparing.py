@@ -26,6 +26,7 @@ from dataset_assets.errors import (
     RetrievalError,
     StorageError,
     UnknownDataset,
+    UsageError,
 )
 from dataset_assets.index import (
     Version,
@@ -604,3 +605,9 @@ def test_a_version_without_release_is_opened_by_its_digest_only(
     assert load(tiny.NAME)["train"].version == views["train"].version
     assert isinstance(version, Version)
     assert storage.exists(index_key(tiny.NAME, "train", version.splits["train"]))
+
+
+@pytest.mark.parametrize("wrong", [5, None, os])
+def test_what_is_no_dataset_is_refused(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="is no dataset"):
+        prepare(wrong)

@@ -22,8 +22,10 @@ from dataset_assets.formats.npy import layout_of
 from dataset_assets.samples import Chained, Column, Indices, check_rows
 
 MAP_FIXED = 0x10  # of Linux's <asm-generic/mman-common.h>, the same on every processor
-SHARE = 8
-"""A stream takes at most this part of the addresses that the process may have: of 2**47, or of its limit."""
+MOST_BYTES = 1 << 42
+"""Of the 2**47 addresses of a process, which several streams share."""
+MOST_FILES = 1000
+"""Each takes two of the 65,530 maps that Linux allows a process, itself and the gap behind it, instead of one."""
 
 
 class Adjoined(Chained):
@@ -47,7 +49,10 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
 
     The files are closed then. None too for what is wrong with them, which who reads them one by one finds.
     """
-    if len(opened) < 2 or sys.platform != "linux":
+    if not 1 < len(opened) <= MOST_FILES or sys.platform != "linux":
+        return None
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        # The gaps would be taken from what others may have.
         return None
     if not all(isinstance(getattr(file, "raw", file), io.FileIO) for file in opened):
         return None
@@ -81,7 +86,7 @@ def _side_by_side(
     for size in sizes:
         places.append(-(-end // unit) * unit)
         end = places[-1] + size
-    if end > _addresses():
+    if end > MOST_BYTES:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
@@ -95,14 +100,12 @@ def _side_by_side(
     if (base := mapped(None, end, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)) is None:
         return None
     whole = (ctypes.c_char * end).from_address(base)
+    ending = weakref.finalize(whole, libc.munmap, ctypes.c_void_p(base), ctypes.c_size_t(end))
     # Not at exit: a thread may be reading then.
-    weakref.finalize(whole, libc.munmap, ctypes.c_void_p(base), ctypes.c_size_t(end)).atexit = False
+    ending.atexit = False
     for descriptor, place, size in zip(descriptors, places, sizes):
         if mapped(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, descriptor) is None:
+            # What is left of the range nobody knows: a part of it may be another's by now.
+            ending.detach()
             return None
     return memoryview(whole).cast("B").toreadonly(), places
-
-
-def _addresses() -> int:
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return (1 << 47 if limit == resource.RLIM_INFINITY else limit) // SHARE

@@ -1,5 +1,6 @@
 """The seam to every format: how a stream's values become finished files, and those files a column again."""
 
+import errno
 import io
 import mmap
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
 
 from dataset_assets import files
-from dataset_assets.errors import SchemaError
+from dataset_assets.errors import SchemaError, StorageError
 from dataset_assets.samples import Column
 
 FILE_BYTES = 1 << 30
@@ -137,13 +138,22 @@ def mapped(file: BinaryIO) -> memoryview:
         return memoryview(file.read())
     with file:
         # An empty file cannot be mapped.
-        return memoryview(_map(file.fileno())) if file.seek(0, 2) else memoryview(b"")
+        return memoryview(_map(file)) if file.seek(0, 2) else memoryview(b"")
 
 
-def _map(descriptor: int) -> mmap.mmap:
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, trackfd=False)
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+def _map(file: BinaryIO) -> mmap.mmap:
+    try:
+        if sys.version_info >= (3, 13):
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise StorageError(
+            error.errno,
+            f"{name_of(file)} cannot be mapped: this process has as many maps as it may (vm.max_map_count), or no "
+            "addresses left (ulimit -v). Open fewer datasets at a time, or prepare them with a larger file_bytes.",
+        ) from error
 
 
 def name_of(file: BinaryIO) -> str:
