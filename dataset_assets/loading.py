@@ -2,6 +2,7 @@
 
 import random
 from functools import partial
+from itertools import islice
 from typing import Any, BinaryIO, Callable, Iterable, Literal, Mapping, overload
 
 from dataset_assets import files
@@ -31,12 +32,15 @@ from dataset_assets.index import (
     read_version,
     stream_key,
 )
+from dataset_assets.layout import place_of
 from dataset_assets.names import check_dataset_name, check_identifier, split_pin
 from dataset_assets.remote import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.samples import Column, Indices, chained
 from dataset_assets.settings import Settings, settings
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.views import Opener, Origin, Stored, View, restored
+
+LISTED = 10_000
 
 Verify = Literal["all", "sample"]
 Fetch = Literal["files", "ranges"]
@@ -118,8 +122,15 @@ def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[V
     """Read the pinned version of a dataset, or the current one; return it with its digest."""
     digest = pin or read_pointer(storage, name)[0]
     if digest is None:
-        raise NotPrepared(f"{name} is not in {storage.url}. Make it with: dataset-assets prepare {name}")
+        near = nearest(name, _stored_names(storage) - {name}, listed=False)
+        raise NotPrepared(f"{name} is not in {storage.url}.{near} Make it with: dataset-assets prepare {name}")
     return read_version(storage, name, digest), digest
+
+
+def _stored_names(storage: Storage) -> set[str]:
+    """Return the names of stored datasets for a hint: of a store with very many objects only the first ones'."""
+    places = map(place_of, islice(storage.list(""), LISTED))
+    return {place.dataset for place in places if place is not None}
 
 
 def check_split(name: str, split: str, known: Mapping[str, object]) -> None:

@@ -152,6 +152,11 @@ def test_a_dataset_that_is_not_there_names_the_command(home: Path) -> None:
     assert caught.value.exit_code == 3
 
 
+def test_a_dataset_that_is_not_there_is_answered_with_the_nearest(prepared: Path) -> None:
+    with pytest.raises(NotPrepared, match="Did you mean 'org.example.tiny'. Make it with: .* org.example.tinny"):
+        load("org.example.tinny")
+
+
 def test_an_unknown_split_is_answered_with_the_nearest(prepared: Path) -> None:
     with pytest.raises(UnknownSplit, match="has no split 'trian'. Did you mean 'train'?"):
         load(tiny.NAME, "trian")
