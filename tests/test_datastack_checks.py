@@ -171,7 +171,11 @@ def test_4_killed_at_twenty_random_moments_it_is_whole_or_made_again(home: Path,
         child = in_child(lambda: prepare(dataset))
         time.sleep(random.Random(turn).uniform(0, duration))
         os.kill(child, signal.SIGKILL)
-        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL:
+            killed += 1
+        else:
+            # The run that was measured may have waited for others.
+            duration *= 0.9
         try:
             found = load(DIGITS, "train", verify="all")
         except NotPrepared:

@@ -47,7 +47,11 @@ def test_a_killed_run_leaves_nothing_half_done(
         tried += 1
         home = fast_path / f"home{tried}"
         monkeypatch.setenv("DATASET_ASSETS_HOME", str(home))
-        kills += in_child(dataset, home, chance.uniform(0, lasts)) != 0
+        if in_child(dataset, home, chance.uniform(0, lasts)):
+            kills += 1
+        else:
+            # The run that was measured may have waited for others.
+            lasts *= 0.9
         try:
             assert tiny.plain(load(tiny.NAME)) == tiny.expected()
         except NotPrepared:

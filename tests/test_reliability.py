@@ -217,7 +217,11 @@ def test_fifty_kills_at_random_times_leave_nothing_or_all(bench: Bench) -> None:
             process = in_child(lambda: prepare(bench.new), wait=False)
             time.sleep(chance.uniform(0, duration))
             os.kill(process, signal.SIGKILL)
-            killed += ended(process) == -signal.SIGKILL
+            if ended(process) == -signal.SIGKILL:
+                killed += 1
+            else:
+                # The run that was measured may have waited for others.
+                duration *= 0.9
             bench.check_after_a_fault(home, released)
             bench.check_a_plain_rerun(home)
     assert killed == 50
