@@ -118,7 +118,9 @@ class Cache:
                 )
             # Opened before it has its name: from then on it may be evicted.
             file = open(part.path, "rb")  # noqa: SIM115 -- the caller's
-            files.replace(part.path, path)
+            # Not while somebody counts what is there, who could miss it between its two names.
+            with _turn(self.folder / "room", self.patience):
+                files.replace(part.path, path)
             return file
         except FileNotFoundError as error:
             if error.filename != str(part.path):
