@@ -269,7 +269,7 @@ class StoredFiles(Opener):
         if len(stream.files) < 2 or not isinstance(_format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return _format_of(stream).open([self._copy(name, part) for part in range(len(stream.files))])
+            return _format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))

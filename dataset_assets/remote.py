@@ -79,7 +79,12 @@ class RemoteFiles:
         """Open a stream as one column if all its files are open, and none will be let go."""
         if sum(self.sizes.values()) > self.limit or not all(file in self._columns for file in self._of(stream)):
             return
-        if (found := self._together(stream)) is not None:
+        try:
+            found = self._together(stream)
+        except (DatasetAssetsError, OSError):
+            # A copy was evicted meanwhile, say; what is open is read as it is.
+            return
+        if found is not None:
             self.whole[stream] = found
 
     def _of(self, stream: str) -> list[File]:

@@ -33,7 +33,7 @@ from dataset_assets import Array, Columns, Dataset, Split, Text, load, prepare
 from dataset_assets.errors import StoreUnavailable
 from dataset_assets.loader import Loader
 from dataset_assets.orders import BlockPermutation
-from dataset_assets.remote import AT_ONCE, RemoteFiles
+from dataset_assets.remote import AT_ONCE, RemoteColumn, RemoteFiles
 from dataset_assets.storage.object_store import ObjectStorage
 
 NAME = "org.example.large"
@@ -274,6 +274,16 @@ def test_once_all_files_are_there_rows_are_gathered_from_all_of_them_at_once(
     for _ in range(2):
         assert np.array_equal(view.rows_of(["value"], rows)["value"], rows[:, None] * np.arange(WIDTH))
         assert list(opened.whole) == (["value"] if fetch == "files" and files == 8 else [])
+
+
+def test_files_that_cannot_be_opened_together_are_read_one_by_one() -> None:
+    def lost(stream: str) -> None:
+        raise StoreUnavailable("gone")
+
+    sizes, opened = {("value", 0): 1, ("value", 1): 1}, lambda stream, part: np.arange(3) + 3 * part
+    files = RemoteFiles(sizes, opened, lambda stream, part: None, 10, lost)
+    column = RemoteColumn(files, "value", [3, 3])
+    assert column.take(np.array([4, 1])).tolist() == [4, 1] and not files.whole
 
 
 # A store that is lost.
