@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ _ABANDONED_SECONDS = 600.0
 _POLL_SECONDS = 0.02
 _PAUSE_SECONDS = 0.1
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-_BEGUN: set[Path] = set()
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
 
 
@@ -129,7 +129,7 @@ class Cache:
             part.discard()
             with suppress(OSError):
                 files.remove(part.path)
-            _BEGUN.discard(part.path)
+            _begun.paths.discard(part.path)
         raise StorageError(errno.ENOENT, f"{part.path} was taken away while it was written. Open the dataset again.")
 
     def _room(self, path: Path, size: int) -> files.Written:
@@ -138,9 +138,7 @@ class Cache:
         while time.monotonic() < until:
             with _turn(self.folder / "room", self.patience):
                 if self._has_room(size):
-                    part = self.folder / f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part"
-                    _BEGUN.add(part)
-                    return files.Written(part)
+                    return _begun.part(self.folder / f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part")
             time.sleep(_POLL_SECONDS)
         raise NoSpace(
             errno.ENOSPC,
@@ -217,14 +215,35 @@ def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Has
             digest.update(chunk)
 
 
-@atexit.register
-def _leave_nothing() -> None:
-    """Remove what threads are fetching when the process ends, which does not wait for them."""
-    for part in [*_BEGUN]:
-        # Of a forked child the parent's are none of its business.
-        if f".{os.getpid()}-" in part.name:
-            with suppress(OSError):
-                files.remove(part)
+class _Begun:
+    """The copies that this process is making. Its end does not wait for the threads that make them."""
+
+    def __init__(self) -> None:
+        self.paths: set[Path] = set()
+        self.ended = False
+        # Held while a file is created, so that the end comes before that or sees the file.
+        self.lock = threading.Lock()
+
+    def part(self, path: Path) -> files.Written:
+        with self.lock:
+            if self.ended:
+                raise StorageError(errno.ECANCELED, f"{path.name} is not fetched: this process is ending.")
+            self.paths.add(path)
+            return files.Written(path)
+
+    def end(self) -> None:
+        with self.lock:
+            self.ended = True
+            for path in [*self.paths]:
+                # Of a forked child the parent's are none of its business.
+                if f".{os.getpid()}-" in path.name:
+                    with suppress(OSError):
+                        files.remove(path)
+
+
+_begun = _Begun()
+atexit.register(_begun.end)
+os.register_at_fork(before=_begun.lock.acquire, after_in_parent=_begun.lock.release, after_in_child=_begun.lock.release)
 
 
 def _abandoned(entry: "os.DirEntry[str]") -> bool:

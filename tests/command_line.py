@@ -148,7 +148,7 @@ class Terminal:
             time.sleep(0.02)
         return self.screen
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 120) -> int:
         """Wait for the end of the command; return its exit code."""
         code = self.process.wait(seconds)
         self.reading.join(5)

@@ -11,7 +11,6 @@ import linecache
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ import urllib.request
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+
+from ports import free_port
 
 SERVER = re.compile(r"^dataset-assets ui\b.*$", re.MULTILINE)
 
@@ -65,9 +66,7 @@ def shell(code: str) -> str:
 
 def serve(command: str) -> None:
     """Run a command that serves until it is interrupted: wait for its page, then interrupt it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(f"exec {command} --port {port}", shell=True, start_new_session=True)
     try:
         wait_for(f"http://127.0.0.1:{port}/server_info", process)

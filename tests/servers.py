@@ -14,7 +14,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 import pytest
+from ports import free_port, free_ports
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ def seaweed_writes(endpoint: str) -> None:
 
 
 def start_azurite(base: Path) -> tuple[subprocess.Popen[bytes], str]:
-    [port] = free_ports(1)
+    port = free_port()
     options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "-l", base, "--silent"]
     command = ["node", AZURITE, *options, "--skipApiVersionCheck", "--disableTelemetry"]
     server = start(base, command, AZURITE_ACCOUNTS=f"{ACCOUNT}:{AZURE_KEY}")
@@ -174,7 +174,7 @@ def start_postgres(base: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], 
         options += ["-c", "scram_iterations=1"]
         run = [programs / "initdb", "-D", data, *options]
         subprocess.run(run, check=True, stdout=subprocess.DEVNULL, cwd=base, **as_user(user))
-    port = port or free_ports(1)[0]
+    port = port or free_port()
     settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "shared_buffers=64MB"]
     options = [option for setting in settings for option in ("-c", setting)]
     server = start(base, [programs / "postgres", "-D", data, "-p", str(port), *options], user)
@@ -203,7 +203,7 @@ def postgres_programs(base: Path) -> tuple[Path, str | None]:
 
 
 def start_secantus(base: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], int]:
-    port = port or free_ports(1)[0]
+    port = port or free_port()
     options = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", str(base / "data"), "--cache-size", "128M"]
     command = [sys.executable, "-m", "secantus", *options]
     # It asks for passwords only when it is told to, and then nobody may make the first user.
@@ -285,16 +285,6 @@ def stop(server: subprocess.Popen[bytes], by: signal.Signals = signal.SIGTERM) -
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @contextmanager

@@ -262,7 +262,7 @@ def test_the_reader_of_a_pipe_may_leave(shipped: CommandLine) -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def test_an_output_that_cannot_be_written_is_said(shipped: CommandLine) -> None:
@@ -296,7 +296,7 @@ def test_ctrl_c_ends_a_stalled_download_at_once_and_the_next_run_is_fine(
         began = time.monotonic()
         terminal.press(b"\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - began < 5  # alone on a machine within 1 s
+        assert time.monotonic() - began < 20  # alone on a machine within 1 s
         assert "Traceback" not in terminal.screen
         assert "interrupted" in terminal.screen.splitlines()[-1]
     assert [*(line.home / "scratch").iterdir()] == []
@@ -311,7 +311,7 @@ def test_an_interrupt_without_a_terminal_ends_it_too(line: CommandLine, server: 
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=2)
+    out, said = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "") and "interrupted" in said
 
 

@@ -40,7 +40,7 @@ view = load("org.example.large.one", "train", storage={url!r})
 for batch in Loader(view, 100, threads={threads}):
     print(len(batch["value"]), flush=True)
 """
-SECONDS = 5.0
+SECONDS = 20.0  # within five when alone on a machine
 
 
 class Stalled:
@@ -85,7 +85,7 @@ def end(process: "subprocess.Popen[bytes]", by: signal.Signals) -> float:
     began = time.monotonic()
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(by)
-    process.wait(30)
+    process.wait(120)
     psutil.wait_procs(family, 30)
     return time.monotonic() - began
 
@@ -105,7 +105,7 @@ def test_C7_publishing_to_a_bucket_that_does_not_answer_can_be_ended(
     proxy.fault = stalled[0]
     command = [*COMMAND, "prepare", f"{NAME}.one", "--direct"]
     process = subprocess.Popen(command, env=line.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert stalled[0].met.wait(30)
+    assert stalled[0].met.wait(120)
     assert end(process, by) < SECONDS
     assert process.returncode == 130 and process.stderr is not None
     assert "interrupted. What was finished is kept" in process.stderr.read().decode()
@@ -128,7 +128,7 @@ def test_C7_reading_ahead_from_a_bucket_that_does_not_answer_can_be_ended(
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=line.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    assert stalled[0].met.wait(30)
+    assert stalled[0].met.wait(120)
     assert end(process, by) < SECONDS
     assert process.returncode in (-signal.SIGINT, 130, 143)
     assert left_in(line.home) == []
@@ -185,12 +185,12 @@ def test_C7_the_process_beside_a_forked_child_ends_with_it_in_the_middle_of_a_re
     stalled.append(Stalled("GET", "/a"))
     proxy.fault = stalled[0]
     process = subprocess.Popen([sys.executable, "-c", FORKED.format(url=url)], env=line.environment)
-    assert stalled[0].met.wait(30)
+    assert stalled[0].met.wait(120)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) == 2
     [child] = psutil.Process(process.pid).children()
     began = time.monotonic()
     child.kill()
-    process.wait(30)
+    process.wait(120)
     psutil.wait_procs(family, 30)
     assert time.monotonic() - began < SECONDS

@@ -35,8 +35,8 @@ def test_ctrl_c_ends_the_wait_and_the_next_call_is_another_threads() -> None:
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     began, first = time.monotonic(), interruptibly(threading.get_ident)
     with pytest.raises(KeyboardInterrupt):
-        interruptibly(lambda: go.wait(30))
-    assert time.monotonic() - began < 5
+        interruptibly(lambda: go.wait(120))
+    assert time.monotonic() - began < 20
     assert interruptibly(threading.get_ident) != first
     left = {thread.ident: thread for thread in threading.enumerate()}[first]
     go.set()

@@ -179,7 +179,7 @@ def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
         "    print(time.monotonic() - started, *batches.working(), sep='\\n')"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120
     )
     assert result.returncode == 1
     # Torch may notice it when it asks the dead process for the tensors of a batch that had come before.
@@ -188,7 +188,7 @@ def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
     )
     assert re.search(told, result.stderr, re.MULTILINE), result.stderr
     took, *working = result.stdout.splitlines()
-    assert float(took) < 10
+    assert float(took) < 60
     # Sample 50 is in the eighth batch, which is the second worker's.
     assert "worker 1: a batch of the samples 49, 50, 51, 52, ... of memory all, epoch 0" in working
 
@@ -209,7 +209,7 @@ def test_a_worker_that_hangs_names_the_sample() -> None:
         TimedOut, match=r"sample 50 of memory all, epoch 0 was not made within 1 s; .* in hangs_at_50, "
     ):
         list(served)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def hangs_at_50(sample: Any) -> Any:

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import pty
+import re
 import threading
 import time
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_a_bar_is_drawn_on_a_terminal_that_says_it_has_no_columns(screen: Screen
         time.sleep(0.006)
     bars.close()
     first, last = screen.lines()
-    assert first.startswith("a_file: 100%|") and "1.00M/1.00M [00:00<00:00, " in first and first.endswith("MB/s]")
+    assert first.startswith("a_file: 100%|") and re.search(r"1\.00M/1\.00M \[00:\d\d<00:00, .*MB/s\]$", first)
     assert len(first) <= 80 and last == ""
 
 
@@ -143,7 +144,7 @@ def test_a_split_is_counted_in_samples_to_the_last_and_ends_when_the_next_thing_
     bars("a_file", 1, 10)
     assert list(bars.open) == ["a_file"]
     bars.close()
-    assert screen.lines()[0].startswith("com.example.x train: 50 samples [00:00, ")
+    assert re.match(r"com\.example\.x train: 50 samples \[00:\d\d, ", screen.lines()[0])
 
 
 def test_a_transfer_that_begins_anew_goes_back(screen: Screen):

@@ -86,7 +86,7 @@ def values_fetched(proxy: Proxy) -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
@@ -303,20 +303,21 @@ def test_L12_a_store_that_comes_back_is_waited_for_and_no_sample_is_lost(
 
 
 def test_O1_a_store_that_asks_to_slow_down_is_asked_for_one_file_at_a_time(store: ObjectStorage, proxy: Proxy) -> None:
-    asked: list[tuple[float, str]] = []
-    begun = time.monotonic()
-    slow, back = begun + 1, begun + 4
+    refused: list[str] = []
+    back = time.monotonic() + 5
 
-    def refused(method: str, path: str) -> int | None:
-        asked.append((time.monotonic(), path.partition("?")[0]))
-        return 503 if time.monotonic() < back else None
+    def refuse(method: str, path: str) -> int | None:
+        if time.monotonic() > back:
+            return None
+        refused.append(path.partition("?")[0])
+        return 503
 
     view: Any = load(NAME, "train", storage=store).only("value")
-    proxy.fault = refused
+    proxy.fault = refuse
     seen = [batch["value"][:, 1] for batch in Loader(view, 100, seed=3, threads=0).epoch(0)]
     assert np.concatenate(seen).tolist() == list(range(ROWS))
-    assert len({path for when, path in asked if when < slow}) > 1
-    assert len({path for when, path in asked if slow < when < back}) == 1
+    # Each is asked for three times; those that were asked for ahead are not asked for again.
+    assert len(refused) > 12 and len({*refused}) > 1 and len({*refused[-6:]}) == 1
 
 
 def test_O1_after_a_refusal_files_are_fetched_ahead_one_at_a_time_and_then_more() -> None:

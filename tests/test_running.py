@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 import tiny
 from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine
+from ports import free_port
 
 from dataset_assets import Dataset, files, load, prepare
 from dataset_assets.errors import Conflict, DatasetAssetsError, StorageError, UsageError
@@ -159,12 +160,6 @@ def test_errors_of_steps_come_out_as_they_would_without_dagster(
 # The web UI.
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answer(port: int, query: str) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
@@ -234,7 +229,7 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
         taken = line.run("ui", "--port", str(port), code=7)
         assert f"Port {port} of 127.0.0.1 cannot be had" in taken.stderr and len(taken.stderr.splitlines()) == 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert living_in(sessions) == []
         assert not [*line.home.rglob(".telemetry")]
     finally:
@@ -271,7 +266,7 @@ def test_the_ui_ends_without_orphans_also_while_it_starts(number: signal.Signals
         sessions = sessions_begun_by(process.pid)
         time.sleep(1)
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert living_in(sessions) == []
     finally:
         process.kill()

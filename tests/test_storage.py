@@ -300,7 +300,7 @@ def test_wherever_it_is_killed_the_old_or_the_new_is_there_whole(tmp_path: Path,
         expect_whole(storage, name, failed=ended != 0)
         begun = time.monotonic()
         again(storage, name, source)
-        assert time.monotonic() - begun < 5, "a lock outlived its process"
+        assert time.monotonic() - begun < 30, "a lock outlived its process"
         if ended == 0:
             assert n > 5
             break
@@ -351,9 +351,9 @@ def swap_in_rounds(root: Path, me: int, rounds: int, barrier: Barrier, results: 
     storage, wins = LocalStorage(root), []
     for number in range(rounds):
         expected = sha256(content(storage, KEY)) if storage.exists(KEY) else None
-        barrier.wait(20)
+        barrier.wait(60)
         wins.append(storage.swap(KEY, b"%d in round %d" % (me, number), expected))
-        barrier.wait(20)
+        barrier.wait(60)
     results.put(wins)
 
 
@@ -397,7 +397,7 @@ def test_C4_whatever_a_killed_process_left_in_a_lock_it_holds_nobody(tmp_path: P
     (tmp_path / ".a.lock").write_bytes(left)
     begun = time.monotonic()
     assert LocalStorage(tmp_path).swap("a", NEW, None)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_child_that_is_forked_during_a_swap_does_not_keep_the_lock(tmp_path: Path) -> None:

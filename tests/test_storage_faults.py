@@ -86,7 +86,7 @@ def test_O1_azure_is_asked_again_too(azure: tuple[ObjectStorage, Proxy], verb: s
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="after 2 retries. Nothing was published"):
         storage.get("a")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 # O2: credentials.
@@ -196,7 +196,7 @@ def test_O3_an_upload_to_azure_that_is_killed_in_the_middle_leaves_what_was_ther
         return None
 
     proxy.fault = kill
-    assert child.wait(30) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
     proxy.fault = lambda method, path: None
     assert content(storage, "a") == b"old" and list(storage.list("")) == ["a"]
     # Azure forgets what was not committed by itself.
@@ -339,11 +339,11 @@ def test_B1_a_sqlite_file_that_is_locked_for_a_while_is_waited_for(fast_path: Pa
     storage.put("a", b"old")
     holder = sqlite3.connect(storage.path, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
-    threading.Timer(seconds, lambda: holder.execute("ROLLBACK")).start()
     assert content(storage, "a") == b"old", "readers do not wait"
     begun = time.monotonic()
+    threading.Timer(seconds, lambda: holder.execute("ROLLBACK")).start()
     storage.put("a", b"new")
-    assert time.monotonic() - begun > seconds / 2
+    assert time.monotonic() - begun >= seconds
     assert content(storage, "a") == b"new"
     holder.close()
 

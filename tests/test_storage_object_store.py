@@ -177,7 +177,7 @@ def test_O1_a_server_that_goes_on_failing_is_one_error_in_bounded_time(
     with pytest.raises(StorageError, match="failed at .*503.*after 2 retries. Nothing was published") as caught:
         VERBS[verb](proxied, "a")
     assert len(proxy.requests) == 3
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert caught.value.exit_code == 6
 
 
@@ -268,7 +268,7 @@ def test_O3_an_upload_that_is_killed_after_part_3_of_5_leaves_what_was_there(
         return None
 
     proxy.fault = kill
-    assert child.wait(30) == -signal.SIGKILL
+    assert child.wait(120) == -signal.SIGKILL
     proxy.fault = lambda method, path: None
     assert content(proxied, "a") == b"old" and list(proxied.list("")) == ["a"]
     [left] = proxied.strays(0)
@@ -483,7 +483,7 @@ def test_what_helps_a_forked_child_ends_with_it(bucket: Storage) -> None:
     helper = results.get()
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while Path(f"/proc/{helper}").exists() and "Z" not in Path(f"/proc/{helper}/stat").read_text().split():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -189,7 +189,7 @@ def test_a_server_that_is_not_there_is_said_in_bounded_time(verb: str) -> None:
     begun = time.monotonic()
     with pytest.raises(StorageError, match="127.0.0.1:9/database failed: .*Connection refused"):
         VERBS[verb](open_storage("postgresql://me@127.0.0.1:9/database"), "a")
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 60
 
 
 def test_a_connection_that_the_server_closed_is_made_anew(pg: Place) -> None:

@@ -182,12 +182,12 @@ class TestAnOrder:
 
                 return Columns(number=np.arange(where.start, where.stop) if isinstance(where, slice) else where)
 
-        start = time.perf_counter()
+        start = time.process_time()
         view = Huge().shuffle(1)[::-1].shard(8, 3).shuffle(2).skip(5).repeat(2)
         assert len(view) == 2 * (10**9 // 8 - 5)
         found = [view[i]["number"] for i in (0, 10**8, -1)]
         assert len(set(found)) == 3 and view[len(view) // 2]["number"] == found[0]
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
     def test_however_many_stand_on_each_other_is_one(self) -> None:
         view = numbers(100)
@@ -358,9 +358,9 @@ class TestAReport:
     def test_of_sixty_thousand_samples_takes_less_than_a_second(self) -> None:
         view = view_of(image=np.zeros((60_000, 28, 28), np.uint8), label=np.arange(60_000) % 10)
         stack = view.shuffle(0).concat(view[:10]).random_split((0.5, 0.5))[0]
-        start = time.perf_counter()
+        start = time.process_time()
         stack.report()
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
 
     def test_is_an_object_a_mapping_json_and_yaml(self) -> None:
         yaml = pytest.importorskip("yaml")

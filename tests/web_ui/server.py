@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Iterator
 
 import psutil
 from command_line import COMMAND, CommandLine
+from ports import free_port
 
 from web_ui.graphql import GraphQL
 
@@ -64,13 +64,6 @@ def served(line: CommandLine, cwd: Path) -> Iterator[Served]:
         left = _stop(server)
         sys.stderr.write("".join(said))
     assert not left, f"these outlived the UI: {left}"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 to which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _heard(process: "subprocess.Popen[str]") -> list[str]:
