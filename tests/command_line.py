@@ -140,7 +140,7 @@ class Terminal:
         """Press a key; b"\\x03" is Ctrl-C."""
         os.write(self.side, key)
 
-    def until(self, text: str, seconds: float = 30) -> str:
+    def until(self, text: str, seconds: float = 120) -> str:
         """Wait until a text is on the screen; return all that was on it."""
         end = time.monotonic() + seconds
         while text not in self.screen:

@@ -48,8 +48,9 @@ from dataset_assets.testing.server import (
 )
 
 BODY = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(6000))
-QUICK = HttpLimits(backoff=0.001, connect_timeout=2, idle_timeout=0.4, minimum_rate=1000)
-ONCE = HttpLimits(attempts=1, connect_timeout=2, idle_timeout=0.4)
+QUICK = HttpLimits(backoff=0.001, connect_timeout=10, idle_timeout=10, minimum_rate=1000)
+IMPATIENT = replace(QUICK, idle_timeout=0.4)
+ONCE = replace(QUICK, attempts=1)
 
 Faults = list[Fault | tuple[Fault, ...]]
 
@@ -406,7 +407,7 @@ def test_a_body_without_a_length_that_is_cut_is_seen_by_its_digest(server: Fault
 
 def test_how_the_connection_ends_does_not_matter_when_everything_came(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Stall(after=1.0)])
-    download(server.url + "/train.bin", scratch, limits=ONCE)
+    download(server.url + "/train.bin", scratch, limits=replace(IMPATIENT, attempts=1))
     is_body(scratch)
 
 
@@ -558,14 +559,14 @@ def test_a_page_is_known_by_its_beginning(head: bytes, content_type: str, title:
 
 def test_a_stall_is_broken_off_and_continued(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Stall(after=0.5)])
-    download(server.url + "/train.bin", scratch)
+    download(server.url + "/train.bin", scratch, limits=IMPATIENT)
     is_body(scratch)
     assert ranges(server)[1] == f"bytes={len(BODY) // 2}-"
 
 
 def test_a_trickle_is_broken_off_and_continued(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Slow(bytes_per_s=50, after=0.5)])
-    download(server.url + "/train.bin", scratch)
+    download(server.url + "/train.bin", scratch, limits=IMPATIENT)
     is_body(scratch)
     assert ranges(server)[1]
 
@@ -579,8 +580,8 @@ def test_a_source_that_only_trickles_fails_with_its_rate(server: FaultyServer, s
 
 def test_a_slow_source_that_is_fast_enough_is_waited_for(server: FaultyServer, scratch: Path) -> None:
     server.files["/small"] = b"x" * 120
-    server.script("/small", [Slow(bytes_per_s=200)])
-    limits = HttpLimits(attempts=1, idle_timeout=0.2, minimum_rate=5)  # it sends far less on a busy machine
+    server.script("/small", [Slow(bytes_per_s=100)])
+    limits = HttpLimits(attempts=1, idle_timeout=1, minimum_rate=5)  # it sends far less on a busy machine
     download(server.url + "/small", scratch, limits=limits)
     assert scratch.read_bytes() == b"x" * 120
 
