@@ -1,5 +1,6 @@
 """The loader with torch: inside its DataLoader, under torchdata's, in distributed checkpoints, on real ranks."""
 
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),
 ]
 RANK = Path(__file__).with_name("loader_rank.py")
+
+
+@pytest.fixture
+def refused_soon_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have torchdata end a worker that refused a state at once; it waits five seconds for each."""
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
+    yield
+    gc.collect()
 
 
 def loader(size: int | Budget = 7, **more: Any) -> Loader:
@@ -97,7 +107,7 @@ def test_a_stateful_data_loader_goes_on_at_every_position(workers: int, size: in
         assert seen + rows(second) == whole, f"after {count} batches"
 
 
-def test_a_worker_refuses_the_state_of_another_one() -> None:
+def test_a_worker_refuses_the_state_of_another_one(refused_soon_end: None) -> None:
     stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
     first = stateful(Batches(loader()), batch_size=None, num_workers=2)
     next(iter(first))
@@ -110,15 +120,14 @@ def test_a_worker_refuses_the_state_of_another_one() -> None:
         list(second)
 
 
-def test_another_number_of_workers_is_refused() -> None:
+def test_another_number_of_workers_is_refused(refused_soon_end: None) -> None:
     stateful = pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader
     first = stateful(Batches(loader()), batch_size=None, num_workers=2)
     batches = iter(first)
     next(batches)
     state = first.state_dict()
     list(batches)
-    # Torchdata waits five seconds for each worker that refused its state, so it is one.
-    for workers in (0, 1):
+    for workers in (0, 1, 3):
         other = stateful(Batches(loader()), batch_size=None, num_workers=workers)
         other.load_state_dict(state)
         with pytest.raises((AssertionError, Conflict)):
