@@ -62,7 +62,8 @@ def collect(
     report_ = []
     for dataset, there in contents_of(storage, names).items():
         planned, places = rule.plan(there, time())
-        if places and not dry_run:
+        # A collector that was killed may have left nothing but its note, for which those who release wait.
+        if (places or there.of("collector")) and not dry_run:
             planned = _removed(rule, dataset, lease_seconds)
         report_.append(planned)
     return report_

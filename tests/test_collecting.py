@@ -282,6 +282,15 @@ def test_C4_the_note_of_a_collector_of_which_nothing_is_known_is_believed_for_a_
     assert not store.exists(key)
 
 
+def test_C4_the_note_of_a_collector_that_was_killed_at_its_end_goes_with_the_next_one(store: LocalStorage):
+    collect(store, keep_versions=1, **NOW)
+    kill_a_collector(store, 600)
+    [done] = collect(store, keep_versions=1, dry_run=True, **NOW)
+    assert done.removed == [] and store.exists(collector_key(tiny.NAME))
+    [done] = collect(store, keep_versions=1, **NOW)
+    assert done.removed == [] and not store.exists(collector_key(tiny.NAME))
+
+
 def test_C4_a_note_that_is_empty_is_believed_for_a_while_only(store: LocalStorage):
     store.put(collector_key(tiny.NAME), b"")
     began = time.monotonic()
