@@ -86,14 +86,15 @@ def is_cold(arrays: Sequence[NDArray[Any]]) -> bool:
 
     The kernel tells it only of files that the caller may write to; those of others count as being in memory.
     """
-    libc = _kernel()
-    found = ctypes.create_string_buffer(1)
+    libc, sizes = _kernel(), [array.nbytes for array in arrays]
+    if libc is None or not sum(sizes):
+        return False
+    # This is asked at the beginning of each epoch, so what a probe needs is at hand.
+    mincore, found, chance = libc.mincore, ctypes.create_string_buffer(1), random.random
+    places = [(first, max(1, (end - first) // PAGE)) for first, end in map(_bounds, arrays)]
     away = 0
-    sizes = [array.nbytes for array in arrays]
-    for array in random.choices(arrays, sizes, k=PROBES) if sum(sizes) else ():
-        first, end = _bounds(array)
-        page = first + random.randrange(max(end - first, PAGE) // PAGE) * PAGE
-        if libc is None or libc.mincore(ctypes.c_void_p(page), ctypes.c_size_t(PAGE), found):
+    for first, pages in random.choices(places, sizes, k=PROBES):
+        if mincore(first + int(chance() * pages) * PAGE, PAGE, found):
             return False
         away += not found.raw[0] & 1
     return away > PROBES // 20
@@ -176,6 +177,7 @@ def _kernel() -> Any:
     if not _LIBC:
         _LIBC["c"] = ctypes.CDLL(None, use_errno=True)
         _LIBC["c"].syscall.restype = ctypes.c_long
+        _LIBC["c"].mincore.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
     return _LIBC["c"]
 
 
