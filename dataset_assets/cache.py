@@ -221,8 +221,8 @@ class _Begun:
     def __init__(self) -> None:
         self.paths: set[Path] = set()
         self.ended = False
-        # Held while a file is created, so that the end comes before that or sees the file.
-        self.lock = threading.Lock()
+        # Held while a file is created, so that the end comes before that or sees the file; who holds it may fork.
+        self.lock = threading.RLock()
 
     def part(self, path: Path) -> files.Written:
         with self.lock:

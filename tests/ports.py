@@ -30,4 +30,5 @@ def free_ports(count: int) -> list[int]:
             except OSError:
                 continue
             found.append(port)
+    assert len(found) == count, f"of the ports from {first} on only {len(found)} are free"
     return found

@@ -296,7 +296,7 @@ def test_ctrl_c_ends_a_stalled_download_at_once_and_the_next_run_is_fine(
         began = time.monotonic()
         terminal.press(b"\x03")
         assert terminal.wait() == 130
-        assert time.monotonic() - began < 20  # alone on a machine within 1 s
+        assert time.monotonic() - began < 5  # alone on a machine within 1 s
         assert "Traceback" not in terminal.screen
         assert "interrupted" in terminal.screen.splitlines()[-1]
     assert [*(line.home / "scratch").iterdir()] == []

@@ -40,7 +40,7 @@ view = load("org.example.large.one", "train", storage={url!r})
 for batch in Loader(view, 100, threads={threads}):
     print(len(batch["value"]), flush=True)
 """
-SECONDS = 20.0  # within five when alone on a machine
+SECONDS = 5.0
 
 
 class Stalled:

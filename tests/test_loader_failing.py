@@ -88,7 +88,7 @@ def test_a_sample_that_hangs_is_named_in_time() -> None:
     started, found = time.monotonic(), []
     with pytest.raises(TimedOut) as raised:
         found.extend(loader)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 10
     said = str(raised.value)
     assert said.startswith("sample 22 of memory all, epoch 0 was not made within 2 s; its thread is in wait, ")
     assert [int(i) for batch in found for i in batch["i"]] == list(range(39, 19, -1))
@@ -104,7 +104,7 @@ def test_a_process_with_a_hanging_sample_can_end() -> None:
     started = time.monotonic()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 1 and "TimedOut: sample 0 of memory all" in result.stderr
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 10
 
 
 def test_a_hang_in_the_callers_own_thread_cannot_be_watched() -> None:
@@ -224,7 +224,7 @@ def test_C7_an_interrupted_training_ends_with_its_threads_and_processes(kind: st
     _, left = psutil.wait_procs(children, timeout=max(0.1, 30 - (time.monotonic() - started)))
     took = time.monotonic() - started
     print(kind, sent.name, f"{took:.1f} s", run.returncode)
-    assert not left and took < 20  # alone on a machine within 2 s
+    assert not left and took < 5
     assert run.returncode in (-sent, 128 + sent, 1)
     assert (b"KeyboardInterrupt" in said) == (sent == signal.SIGINT)
     assert not set(Path("/dev/shm").glob("torch_*")) - before

@@ -197,7 +197,7 @@ def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
     )
     assert re.search(told, result.stderr, re.MULTILINE), result.stderr
     took, *working = result.stdout.splitlines()
-    assert float(took) < 60
+    assert float(took) < 10
     # Sample 50 is in the eighth batch, which is the second worker's.
     assert "worker 1: a batch of the samples 49, 50, 51, 52, ... of memory all, epoch 0" in working
 
@@ -213,12 +213,13 @@ def test_a_worker_that_raises_names_the_sample() -> None:
 def test_a_worker_that_hangs_names_the_sample() -> None:
     view = numbers().only("i").map(hangs_at_50)
     served = DataLoader(Batches(Loader(view, 7, timeout=3, output="torch")), batch_size=None, num_workers=2)
+    gc.collect()  # torch waits for the workers of iterators that other tests have left
     started = time.monotonic()
     with pytest.raises(
         TimedOut, match=r"sample 50 of memory all, epoch 0 was not made within 3 s; .* in hangs_at_50, "
     ):
         list(served)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 10
 
 
 def hangs_at_50(sample: Any) -> Any:
