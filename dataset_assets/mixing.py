@@ -100,7 +100,8 @@ class Mixture:
         self._offsets = np.cumsum([0, *sizes])
         self._size = self._length()
         if not 0 <= self._size <= MOST_ROWS:
-            raise UsageError(f"A mixture is of 0 to {MOST_ROWS} samples, not of {self._size}. Give a number as stop.")
+            said = self._size if isinstance(stop, int) else "more"
+            raise UsageError(f"A mixture has 0 to {MOST_ROWS} samples, not {said}. Give a number as stop.")
 
     def __len__(self) -> int:
         return self._size
@@ -147,8 +148,15 @@ class Mixture:
     def _length(self) -> int:
         if not isinstance(self.stop, str):
             return int(self.stop)
+        # Only about, but far beyond what could be numbered.
+        ends = [size / share if share else math.inf for size, share in zip(self.sizes, self.shares)]
+        if (min if self.stop == "first" else max)(ends) > 2 * MOST_ROWS:
+            return MOST_ROWS + 1
         if self.stop == "first":
-            return min(self._place(source, size) for source, size in enumerate(self.sizes))
+            # The place of one that surely ends later may have more than 64 bits.
+            latest = min(end * (size + 1) / size for end, size in zip(ends, self.sizes)) + 2 * len(ends) + 2
+            early = [source for source, end in enumerate(ends) if end <= latest]
+            return min(self._place(source, self.sizes[source]) for source in early)
         return max(self._place(source, size - 1) + 1 for source, size in enumerate(self.sizes))
 
     def _place(self, source: int, number: int) -> int:

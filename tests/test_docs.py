@@ -379,6 +379,8 @@ def test_the_notebook_runs_and_ends_in_a_good_model_and_pictures(
     # Let the kernel choose how to show pictures, as it does for everybody.
     monkeypatch.delenv("MPLBACKEND")
     monkeypatch.setenv("IPYTHONDIR", str(fast_path / "ipython"))
+    # In a fresh home matplotlib lists the fonts first, and complains on stderr if that takes 5 seconds.
+    subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True, capture_output=True)
     notebook: Any = nbformat.reads(NOTEBOOK.read_text(), as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(fast_path)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -2,6 +2,8 @@
 
 import doctest
 import pickle
+from contextlib import suppress
+from functools import partial
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -31,6 +33,7 @@ from dataset_assets.testing.views import (
 from dataset_assets.views import (
     OPERATIONS,
     Concatenated,
+    Fold,
     ListColumn,
     Narrowed,
     Origin,
@@ -187,6 +190,72 @@ class TestAnIndex:
         for ask in (self.VIEW.take, self.VIEW.skip):
             with pytest.raises(UsageError, match="There are no -1 samples"):
                 ask(-1)
+
+
+BEYOND = [sign * (2**bits + near) for bits in (31, 32, 63, 64, 70) for near in (-2, -1, 0, 1) for sign in (1, -1)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [0, 1, 5])
+def test_numbers_up_to_and_beyond_64_bits_are_right_or_refused(size: int) -> None:
+    base = view_of(x=np.arange(size), g=np.arange(size) % 2)
+    for view in (base, base[::-1], base.shuffle(seed=1), base.concat(base)):
+        for number in BEYOND:
+            check_slices(view, number)
+            for ask in asked_with(view, number):
+                with suppress(UsageError, IndexError):
+                    found = ask()
+                    for part in found if isinstance(found, list) else [found]:
+                        check_ends(part)
+
+
+def check_slices(view: View, number: int) -> None:
+    samples = list(view)
+    for where in (slice(number, None), slice(None, number), slice(None, None, number), slice(1, None, number)):
+        part = view[where]
+        assert list(part) == samples[where]
+        assert list(part.select(range(len(part)))) == samples[where]
+        assert [batch["x"].tolist() for batch in part.batch(99)] == [[s["x"] for s in samples[where]]][: len(part)]
+        assert list(part[::number]) == samples[where][::number]
+
+
+def check_ends(part: Any) -> None:
+    if isinstance(part, (View, Fold)):
+        for view in part if isinstance(part, Fold) else (part,):
+            assert len(view[:3].to_numpy()) == len(view.streams) and len(list(view[-3:])) == min(len(view), 3)
+            assert not len(view) or equal(view[len(view) - 1], view[-1])
+            assert view.to_json() and repr(view)
+
+
+def asked_with(view: View, number: int) -> Iterator[Callable[[], Any]]:
+    half = (0.5, 0.5)
+    yield lambda: view[number]
+    yield lambda: view.lineage(number)
+    yield lambda: view.select([number])
+    yield lambda: view.select(range(number, number + 1))
+    yield lambda: view.select(range(0, number, abs(number)))
+    for count in ("take", "skip", "repeat", "batch", "shuffle", "at_epoch"):
+        yield partial(getattr(view, count), number)
+    yield lambda: view.repeat(number).repeat(number)
+    yield lambda: view.repeat(number).concat(view.repeat(number))
+    yield lambda: view.repeat(number).interleave(view, view.repeat(number))
+    yield lambda: view.shuffle(1, epoch=number)
+    for shards, rank in ((number, 0), (3, number), (number, number - 1)):
+        yield partial(view.shard, shards, rank)
+    for given_ in ({"seed": number}, {"stop": number}, {"epoch": number}, {"weights": (number, 1)}):
+        yield partial(view.mix, view, **{"weights": half, "seed": 1, "stop": "first", **given_})
+    yield lambda: view.mix(view, weights=(1, number), seed=1, stop="all")
+    yield lambda: view.map(drawn, random=True, seed=number)
+    yield lambda: view.random_split(half, seed=number)
+    yield lambda: view.random_split((number, 1 - number), seed=1)
+    for split in ("stratified_split", "group_split", "hash_split"):
+        yield partial(getattr(view, split), half, by="g", seed=number)
+    yield lambda: view.kfold(number, seed=1)
+    yield lambda: view.kfold(2, seed=number)
+
+
+def drawn(sample: Any, rng: np.random.Generator) -> Any:
+    return {"x": sample["x"], "drawn": rng.integers(9)}
 
 
 def test_an_order_of_orders_is_one_order() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from dataset_assets.errors import UsageError
 from dataset_assets.mixing import Interleaving, Mixture, Repetition
 from dataset_assets.orders import Permutation, shard_of
-from dataset_assets.views.joined import Concatenated
+from dataset_assets.views.joined import Concatenated, countable
 from dataset_assets.views.operations import operation
 from dataset_assets.views.reading import column_of, sorted_rows, truths
 from dataset_assets.views.selected import Selected
@@ -59,6 +59,7 @@ class Repeated(Arranged):
         if operator.index(times) < 0:
             raise UsageError(f"Samples cannot be repeated {times} times. Give a number from 0.")
         self.times = operator.index(times)
+        countable(len(parent) * self.times)
         super().__init__(parent, Repetition(len(parent), self.times))
 
 

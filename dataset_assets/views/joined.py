@@ -1,5 +1,6 @@
 """Several views as one: their streams side by side, or their samples one after the other."""
 
+import sys
 from bisect import bisect_right
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -92,6 +93,7 @@ class Concatenated(View):
         for view in flat:
             if len(view) and set(view.streams) != set(self.streams):
                 raise UsageError(f"Views with the streams {self.streams} and {view.streams} cannot follow each other.")
+        countable(sum(len(view) for view in flat))
         self.starts = np.cumsum([0, *(len(view) for view in flat)])
         self._starts: list[int] = self.starts.tolist()
 
@@ -153,6 +155,12 @@ class Concatenated(View):
             return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
         groups, order = grouped(self.starts, where)
         return [(part, rows) for part, rows in groups], order
+
+
+def countable(size: int) -> None:
+    """Raise `UsageError` for more samples than a sequence of Python can have."""
+    if size > sys.maxsize:
+        raise UsageError(f"A view has at most {sys.maxsize} samples, not {size}. Repeat or join fewer.")
 
 
 def _merged(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def in_order(order: Order, where: Where) -> Where:
     if isinstance(where, slice):
         part = order[where]
         return slice(part.start, max(part.start, part.stop)) if part.step == 1 else as_array(part)
-    return (order.start + order.step * where).astype(np.intp)
+    return (order.start + _step(order) * where).astype(np.intp)
 
 
 def composed(first: Order, then: Order) -> Order:
@@ -89,7 +89,14 @@ def lazy(order: Order) -> range | Indices | Chain:
 
 def as_array(order: range) -> Indices:
     """Return a range as an array."""
-    return np.arange(order.start, order.stop, order.step).astype(np.intp, copy=False)
+    step = _step(order)
+    # The end of a range may lie beyond 64 bits, its members do not.
+    return np.arange(order[0], order[-1] + step, step, dtype=np.intp) if order else np.empty(0, np.intp)
+
+
+def _step(order: range) -> int:
+    # With one member the step does not matter, and may have more than 64 bits.
+    return order.step if len(order) > 1 else 1
 
 
 def _steps(order: Order) -> tuple[Order, ...]:

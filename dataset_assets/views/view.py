@@ -478,6 +478,8 @@ def _checked(indices: Any, size: int) -> Indices:
     found = np.asarray(indices)
     if not found.size:
         found = found.astype(np.intp)
+    if found.dtype.kind == "O" and found.ndim == 1 and all(type(one) is int for one in found.tolist()):
+        raise IndexError(f"samples {min(found)} to {max(found)} of a view of {size}")
     if found.dtype.kind not in "iub" or found.ndim != 1:
         raise TypeError(f"a view is indexed by integers or booleans, not by {found.dtype} of shape {found.shape}")
     if found.dtype.kind == "b":
