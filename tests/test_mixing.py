@@ -108,7 +108,7 @@ def test_impossible_mixtures_are_refused() -> None:
         Mixture([1, 1], (1, 1), 0, "al")
     with pytest.raises(UsageError, match="View 1 of those to mix has no samples"):
         Mixture([1, 0], (1, 1), 0, "all")
-    with pytest.raises(UsageError, match="A mixture is of 0 to"):
+    with pytest.raises(UsageError, match="A mixture has 0 to .* samples, not -1"):
         Mixture([1, 1], (1, 1), 0, -1)
 
 

@@ -258,6 +258,16 @@ def drawn(sample: Any, rng: np.random.Generator) -> Any:
     return {"x": sample["x"], "drawn": rng.integers(9)}
 
 
+def test_rows_chosen_of_a_mixture_are_refused_in_an_epoch_in_which_it_is_shorter() -> None:
+    one, two = view_of(x=[0]), view_of(x=[1])
+    mixed = one.mix(two, weights=(2, 1), seed=1, stop="all")
+    other = next(epoch for epoch in range(99) if len(mixed.at_epoch(epoch)) != len(mixed))
+    with pytest.raises(UsageError, match=f"samples, which has .* in epoch {other}. Give mix"):
+        mixed[::-1].at_epoch(other)
+    numbered = one.mix(two, weights=(2, 1), seed=1, stop=3)[::-1]
+    assert len(list(numbered.at_epoch(other))) == 3
+
+
 def test_an_order_of_orders_is_one_order() -> None:
     rng = np.random.default_rng(0)
     stored = stored_stack(40).view

@@ -5,6 +5,7 @@ import io
 import json
 import operator
 import pickle
+import re
 import struct
 import tempfile
 import wave
@@ -222,7 +223,12 @@ def it_comes_back_from_another_epoch(view: View, samples: Sequence[Any]) -> None
     if any(type(part).build is View.build and not part.op and part.parents for part in stack_of(view)):
         return
     assert equal(list(view.at_epoch(0)), list(samples))
-    other = view.at_epoch(3)
+    try:
+        other = view.at_epoch(3)
+    except UsageError as error:
+        # The length of a mixture that ends by a rule depends on the epoch.
+        assert re.search("stop|zipped", str(error))
+        return
     assert equal(list(other.at_epoch(0)), list(samples)) and len(list(other)) == len(other)
 
 

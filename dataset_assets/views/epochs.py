@@ -10,7 +10,10 @@ from dataset_assets.views.view import View
 
 
 def at_epoch(view: View, epoch: int) -> View:
-    """Return the stack with `epoch` in each view that has one; orders below a split stay as they were drawn."""
+    """Return the stack with `epoch` in each view that has one; orders below a split stay as they were drawn.
+
+    Raises `UsageError` if rows were chosen from a mixture that has another length in that epoch.
+    """
     epoch = operator.index(epoch)
     if epoch < 0:
         raise UsageError(f"There is no epoch {epoch}. They are counted from 0.")
@@ -33,4 +36,11 @@ def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
         return view.build({**arguments, "epoch": epoch}, parents)
     if stays:
         return view
-    return view.on(parents) if type(view) is Selected else view.build(arguments, parents)
+    if type(view) is not Selected:
+        return view.build(arguments, parents)
+    if len(parents[0]) != len(view.parents[0]):
+        raise UsageError(
+            f"Rows were chosen from a view of {len(view.parents[0])} samples, which has {len(parents[0])} in epoch "
+            f"{epoch}. Give mix() a number as stop, so that every epoch has as many samples."
+        )
+    return view.on(parents)
