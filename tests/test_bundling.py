@@ -14,10 +14,10 @@ from typing import Any, Callable
 
 import pytest
 import tiny
+from children import in_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from released import STEPS, Released, everything
-from test_reliability import in_child
 
 from dataset_assets import load
 from dataset_assets.bundling import MANIFEST, SUMS, bundle, unbundle

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import tiny
+from children import in_child
 from released import STEPS, FailsOnce, Released, check_names, everything
-from test_reliability import in_child
 
 from dataset_assets import load, prepare
 from dataset_assets.copying import copy

@@ -15,6 +15,7 @@ from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 import pytest
+from doc_tables import table
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -39,23 +40,6 @@ def fences(page: Path) -> list[Fence]:
     text = page.read_text()
     found = re.finditer(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
     return [Fence(match[2], match[3], text[: match.start()].count("\n") + 2) for match in found]
-
-
-def table(page: str, first: str) -> list[dict[str, str]]:
-    """Return the rows of the table whose first column is called so."""
-    lines = iter((DOCS / page).read_text().splitlines())
-    names = next(cells(line) for line in lines if line.startswith(f"| {first} |"))
-    next(lines)
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append(dict(zip(names, cells(line), strict=True)))
-    return rows
-
-
-def cells(line: str) -> list[str]:
-    return [cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def section(page: str, title: str) -> str:

@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from children import in_child
 from command_line import CommandLine
-from test_reliability import in_child
 
 from dataset_assets.doctor import Examined, Probe, examine, exit_code
 from dataset_assets.scratch import scratch_folder

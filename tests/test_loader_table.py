@@ -5,7 +5,7 @@ from typing import Any, Callable, ClassVar
 
 import numpy as np
 import pytest
-from test_docs import table
+from doc_tables import table
 
 from dataset_assets.encoding import OneHot
 from dataset_assets.loader import Buckets, Budget, Loader

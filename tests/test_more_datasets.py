@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import media
 import numpy as np
 import pytest
+from doc_tables import table
 from test_datasets import SHIPPED
-from test_docs import table
 
 from dataset_assets import prepare
 from dataset_assets.datasets import MODULES, TRIED

@@ -23,9 +23,10 @@ from typing import Any, Callable, Iterator
 
 import pytest
 import tiny
+from children import ended, in_child
 
 from dataset_assets import Dataset, load, prepare
-from dataset_assets.errors import Conflict, DatasetAssetsError, NoSpace, NotPrepared, StorageError
+from dataset_assets.errors import Conflict, NoSpace, NotPrepared, StorageError
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, failing, installed
 from dataset_assets.testing.server import FaultyServer
@@ -168,33 +169,6 @@ def test_after_a_kill_at_any_call_readers_see_a_whole_version_and_a_rerun_conver
 def _prepare_until_killed(dataset: Dataset, n: int) -> None:
     with failing(n, "kill"):
         prepare(dataset)
-
-
-def in_child(act: Callable[[], object], wait: bool = True) -> int:
-    """Run a function in a forked process; return how it ended, or without waiting its number."""
-    process = os.fork()
-    if process == 0:
-        _run_and_leave(act)
-    return ended(process) if wait else process
-
-
-def _run_and_leave(act: Callable[[], object]) -> None:
-    """End this process as the command line would."""
-    code = 120
-    try:
-        signal.alarm(60)
-        act()
-        code = 0
-    except DatasetAssetsError as error:
-        code = error.exit_code
-    except BaseException as error:
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
-    finally:
-        os._exit(code)
-
-
-def ended(process: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 # --- killed from outside

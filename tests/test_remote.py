@@ -13,9 +13,9 @@ from typing import Any
 import dagster as dg
 import pytest
 import tiny
+from leaks import expect_no_secret
 from orchestrated import facts, made, run
 from servers import SECRET, Place, Proxy
-from test_secrets import expect_no_secret
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged

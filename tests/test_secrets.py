@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import on_server
 from google_interface import GoogleStorage, entered_google
+from leaks import expect_no_secret
 from servers import SECRET, Place
 
 from dataset_assets.storage import open_storage
@@ -70,11 +71,3 @@ def opened(
         scheme, _, rest = url.partition("://")
         url = f"{scheme}://{user}:{SECRET}@{rest.rpartition('@')[2]}"
     return url, (*place.secrets, WRONG, "wrong-pa55word")
-
-
-def expect_no_secret(folder: Path, said: str, *secrets: str) -> None:
-    """Look at what was said, and at every file below a folder."""
-    for secret in secrets:
-        assert secret not in said, said[said.index(secret) - 300 :][:400]
-        found = [path for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-        assert not found
