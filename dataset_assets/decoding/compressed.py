@@ -1,10 +1,12 @@
 """The content of a compressed file, as it is read: told by its first bytes, whole or a `DecodeError`."""
 
+import functools
 import io
 import zlib
 from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
 from dataset_assets.errors import DecodeError, UsageError
+from dataset_assets.limits import SMALL, Limits, limits, remedy
 
 RETRIEVE_AGAIN = "Retrieve it again; if it stays so, its source is damaged."
 
@@ -15,7 +17,8 @@ _PIECE = 1 << 18
 def decompressed(file: BinaryIO) -> BinaryIO:
     """Return a stream of the content of a gzip, bzip2 or xz file; any other file is returned as it is.
 
-    It is told by its first bytes, not by its name. Closing the stream leaves the file open.
+    It is told by its first bytes, not by its name. Closing the stream leaves the file open. Content of more than
+    `max_decoded_bytes`, or of more than `max_value_bytes` if it is read at once, is a `DecodeError`; both are settings.
 
     >>> import gzip
     >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
@@ -109,7 +112,8 @@ def _bunzip() -> _Decoder:
 def _unxz() -> _Decoder:
     import lzma
 
-    return lzma.LZMADecompressor()
+    # A few bytes may ask for a dictionary of 4 GiB.
+    return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
 
 
 class _Compression(NamedTuple):
@@ -148,8 +152,28 @@ class _Expanding(io.RawIOBase):
             if data := self._expand(more, min(len(view), _PIECE)):
                 view[: len(data)] = data
                 self.given += len(data)
+                self._check_size(self.given, "max_decoded_bytes")
                 return len(data)
         return 0
+
+    def readall(self) -> bytes:
+        """Read all that is left, if it is not too much to hold."""
+        held = bytearray()
+        while data := self.read(_PIECE):
+            held += data
+            self._check_size(len(held), "max_value_bytes")
+        return bytes(held)
+
+    @functools.cached_property
+    def limits(self) -> Limits:
+        return limits()
+
+    def _check_size(self, size: int, setting: str) -> None:
+        if size > SMALL and size > getattr(self.limits, setting):
+            raise DecodeError(
+                f"{self.name} holds more than {size - 1} bytes in {self.taken} or more of {self.compression.name}. "
+                f"{remedy(setting)}"
+            )
 
     def _next_member(self) -> bytes | None:
         """Return the beginning of the next member; zeros may stand before it, as tapes and disks leave them."""
