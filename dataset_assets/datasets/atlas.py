@@ -6,14 +6,13 @@ import numpy as np
 
 from dataset_assets import Array, Dataset, Ragged, RemoteFile, Split
 from dataset_assets.decoding import decompressed
-from dataset_assets.decoding.jsonl_file import bounded_lines
 from dataset_assets.errors import DecodeError
 
 
 def graphs(atlas: BinaryIO) -> Iterator[dict[str, Any]]:
     """Yield each graph: how many nodes it has, and its edges as pairs of them."""
     nodes, edges = -1, list[tuple[int, int]]()
-    for line in bounded_lines(decompressed(atlas)):
+    for line in decompressed(atlas):
         word, *rest = line.split() or [b""]
         if word == b"GRAPH" and nodes >= 0:
             yield _graph(nodes, edges)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import lzma
 import zlib
 from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
@@ -110,8 +111,6 @@ def _bunzip() -> _Decoder:
 
 
 def _unxz() -> _Decoder:
-    import lzma
-
     # A few bytes may ask for a dictionary of 4 GiB.
     return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
 
@@ -205,11 +204,20 @@ class _Expanding(io.RawIOBase):
             return self.decoder.decompress(data, most)
         except MemoryError:
             raise
-        except Exception as error:  # each library has an error of its own; the file is not read here
+        except lzma.LZMAError as error:
+            if "Memory usage limit" not in str(error):
+                raise self._damaged(error) from error
             raise DecodeError(
-                f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
-                f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
+                f"{self.name} asks for more memory than xz may have. {remedy('max_value_bytes')}"
             ) from error
+        except Exception as error:  # each library has an error of its own; the file is not read here
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> DecodeError:
+        return DecodeError(
+            f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
+            f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
+        )
 
 
 def _expanding(stream: Any) -> _Expanding | None:

@@ -162,8 +162,10 @@ class _Counted(io.BufferedIOBase):
 
     def _check_row(self) -> None:
         line, columns = self.limits.max_line_bytes, self.limits.max_columns
-        # A row has fewer columns than bytes, so they are counted only in one that is long.
-        self.columns = self.columns + self.block.count(self.delimiter) if self.row > columns else 0
+        # A row has fewer columns than bytes, so they are counted only in one that is long; and not where one field
+        # may hold as many delimiters.
+        count = self.row > columns >= csv.field_size_limit()
+        self.columns = self.columns + self.block.count(self.delimiter) if count else 0
         if self.row > line:
             raise _TooLong(f"{line} bytes", "max_line_bytes")
         if self.columns > columns:
@@ -174,9 +176,7 @@ class _Counted(io.BufferedIOBase):
         return limits()
 
 
-def peeked_names(
-    file: BinaryIO, columns: Sequence[str] | None, delimiter: str, header: bool
-) -> tuple[list[str], int]:
+def peeked_names(file: BinaryIO, columns: Sequence[str] | None, delimiter: str, header: bool) -> tuple[list[str], int]:
     """Return the names of the fields and about how many bytes their row has, and leave the file where it was."""
     start = file.tell()
     names, _ = _names(file, _records(decompressed(file), delimiter, "utf-8-sig"), columns, header)

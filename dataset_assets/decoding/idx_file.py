@@ -89,9 +89,8 @@ def _read_header(stream: BinaryIO) -> _Header:
 def _check_held(stream: BinaryIO, header: _Header, rows: int, instead: str) -> None:
     size = rows * header.row_bytes
     if size > SMALL and size > limits().max_value_bytes:
-        raise DecodeError(
-            f"{name_of(stream)} announces {header}; {size} of them are read at once. {instead}{remedy('max_value_bytes')}"
-        )
+        what = f"{name_of(stream)} announces {header}; {size} of them would be read at once."
+        raise DecodeError(f"{what} {instead}{remedy('max_value_bytes')}")
 
 
 def _read_array(stream: BinaryIO, header: _Header, lo: int, hi: int) -> NDArray[Any]:

@@ -61,8 +61,8 @@ class Image:
     animation, it is the first picture.
 
     A value that is no picture, or has another shape, is a `SchemaError` when it is written. `check="header"` looks at
-    the head only, "nothing" keeps whatever comes. More pixels than `most_pixels`, or more bytes of them than the setting
-    `max_value_bytes`, are never decoded.
+    the head only, "nothing" keeps whatever comes. More pixels than `most_pixels`, or more bytes of them than the
+    setting `max_value_bytes`, are never decoded.
     """
 
     mode: str | None = None
@@ -163,8 +163,8 @@ class Image:
         pixels = found.height * found.width
         if pixels > self.most_pixels:
             raise Undecodable(
-                f"a picture of {found.width} x {found.height} pixels, more than the {self.most_pixels} that are allowed "
-                "by most_pixels"
+                f"a picture of {found.width} x {found.height} pixels, more than the {self.most_pixels} that are "
+                "allowed by most_pixels"
             )
         if why := too_large(pixels * MODES[self.mode or found.mode]):
             raise Undecodable(f"a picture of {found.width} x {found.height} pixels, {why}")
@@ -203,10 +203,7 @@ def _opened(data: Any) -> Any:
     except PIL.UnidentifiedImageError as error:
         raise Undecodable(f"{len(data)} bytes that are no picture ({', '.join(KINDS)})") from error
     except pillow.DecompressionBombError as error:
-        raise Undecodable(
-            f"a picture of more pixels than Pillow opens, {2 * (pillow.MAX_IMAGE_PIXELS or 0)}; raise "
-            "PIL.Image.MAX_IMAGE_PIXELS if it is right"
-        ) from error
+        raise Undecodable(f"a picture that Pillow does not open ({error}); see PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:
         raise _damaged(error) from error
 
