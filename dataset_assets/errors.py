@@ -173,7 +173,8 @@ def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
     ' There are: train, test.'
     """
     known = list(candidates)
-    close = get_close_matches(name, known, n=1)
+    # A table may have a million columns; each is compared in microseconds.
+    close = get_close_matches(name, known[:10_000], n=1)
     if close:
         return f" Did you mean {close[0]!r}?"
     if not listed:

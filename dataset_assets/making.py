@@ -10,10 +10,19 @@ from urllib.parse import urlsplit
 from dataset_assets import files
 from dataset_assets.checking import check_split
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError, SchemaError, SplitFailed, at
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DecodeError,
+    DigestMismatch,
+    RetrievalError,
+    SchemaError,
+    SplitFailed,
+    at,
+)
 from dataset_assets.formats import Part
 from dataset_assets.gathering import HELD_BYTES, Gathered
 from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
+from dataset_assets.limits import limits, remedy
 from dataset_assets.loading import open_columns
 from dataset_assets.progress import Progress as Progress
 from dataset_assets.progress import report, split_label
@@ -93,7 +102,7 @@ def derive(
     dataset: Dataset, file: DerivedFile, folder: Path, opened: Mapping[str, BinaryIO], recipe: str | None = None
 ) -> StagedRaw:
     """Make a derived file in scratch of its open files; a kept one is known again by its recipe."""
-    path = _place(folder, file)
+    path, most = _place(folder, file), limits().max_decoded_bytes
     with at(f"{dataset.name}, file {file.identifier}"), files.Written(path) as out:
         for chunk in _run(file, opened, lambda: f"{out.bytes} bytes"):
             if not isinstance(chunk, (bytes, bytearray, memoryview)):
@@ -101,6 +110,11 @@ def derive(
                     f"The function {file.function.__qualname__} yielded a {type(chunk).__name__}. Yield bytes from it."
                 )
             out.write(chunk)
+            if out.bytes > most:
+                raise DecodeError(
+                    f"The function {file.function.__qualname__} yielded more than {most} bytes. "
+                    f"{remedy('max_decoded_bytes')}"
+                )
     url = url_of(file)
     return StagedRaw(
         RawFile(file.identifier, files.sha256_of(path), path.stat().st_size, url, recipe, Source(url)), path

@@ -29,6 +29,11 @@ class Settings:
     cache_bytes: int = 64 << 30
     fetch: str = "files"
     stall_seconds: int = 300
+    max_line_bytes: int = 64 << 20
+    max_columns: int = 1_000_000
+    max_json_depth: int = 200
+    max_value_bytes: int = 1 << 30
+    max_decoded_bytes: int = 1 << 40
     definitions: tuple[Path, ...] = ()
 
     @property
@@ -214,5 +219,10 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "cache_bytes": _at_least(1),
     "fetch": _one_of("files", "ranges"),
     "stall_seconds": _at_least(0),
+    "max_line_bytes": _at_least(1 << 16),
+    "max_columns": _at_least(100),
+    "max_json_depth": _at_least(50),
+    "max_value_bytes": _at_least(1 << 20),
+    "max_decoded_bytes": _at_least(1 << 20),
     "definitions": _programs,
 }

@@ -18,10 +18,10 @@ FLOORS = {
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
-    2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
+    2: ["formats", "storage", "scratch", "cache", "remote"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
-        "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
+        "interruptible", "limits", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

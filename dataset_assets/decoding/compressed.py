@@ -1,10 +1,13 @@
 """The content of a compressed file, as it is read: told by its first bytes, whole or a `DecodeError`."""
 
+import functools
 import io
+import lzma
 import zlib
 from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
 from dataset_assets.errors import DecodeError, UsageError
+from dataset_assets.limits import SMALL, Limits, limits, remedy
 
 RETRIEVE_AGAIN = "Retrieve it again; if it stays so, its source is damaged."
 
@@ -15,7 +18,8 @@ _PIECE = 1 << 18
 def decompressed(file: BinaryIO) -> BinaryIO:
     """Return a stream of the content of a gzip, bzip2 or xz file; any other file is returned as it is.
 
-    It is told by its first bytes, not by its name. Closing the stream leaves the file open.
+    It is told by its first bytes, not by its name. Closing the stream leaves the file open. Content of more than
+    `max_decoded_bytes`, or of more than `max_value_bytes` if it is read at once, is a `DecodeError`; both are settings.
 
     >>> import gzip
     >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
@@ -107,9 +111,8 @@ def _bunzip() -> _Decoder:
 
 
 def _unxz() -> _Decoder:
-    import lzma
-
-    return lzma.LZMADecompressor()
+    # A few bytes may ask for a dictionary of 4 GiB.
+    return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
 
 
 class _Compression(NamedTuple):
@@ -148,8 +151,28 @@ class _Expanding(io.RawIOBase):
             if data := self._expand(more, min(len(view), _PIECE)):
                 view[: len(data)] = data
                 self.given += len(data)
+                self._check_size(self.given, "max_decoded_bytes")
                 return len(data)
         return 0
+
+    def readall(self) -> bytes:
+        """Read all that is left, if it is not too much to hold."""
+        held = bytearray()
+        while data := self.read(_PIECE):
+            held += data
+            self._check_size(len(held), "max_value_bytes")
+        return bytes(held)
+
+    @functools.cached_property
+    def limits(self) -> Limits:
+        return limits()
+
+    def _check_size(self, size: int, setting: str) -> None:
+        if size > SMALL and size > getattr(self.limits, setting):
+            raise DecodeError(
+                f"{self.name} holds more than {size - 1} bytes in {self.taken} or more of {self.compression.name}. "
+                f"{remedy(setting)}"
+            )
 
     def _next_member(self) -> bytes | None:
         """Return the beginning of the next member; zeros may stand before it, as tapes and disks leave them."""
@@ -181,11 +204,20 @@ class _Expanding(io.RawIOBase):
             return self.decoder.decompress(data, most)
         except MemoryError:
             raise
-        except Exception as error:  # each library has an error of its own; the file is not read here
+        except lzma.LZMAError as error:
+            if "Memory usage limit" not in str(error):
+                raise self._damaged(error) from error
             raise DecodeError(
-                f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
-                f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
+                f"{self.name} asks for more memory than xz may have. {remedy('max_value_bytes')}"
             ) from error
+        except Exception as error:  # each library has an error of its own; the file is not read here
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> DecodeError:
+        return DecodeError(
+            f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
+            f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
+        )
 
 
 def _expanding(stream: Any) -> _Expanding | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dataset_assets.decoding.compressed import check_rows, decompressed, name_of
 from dataset_assets.decoding.csv_file import peeked_names
 from dataset_assets.errors import DecodeError, UsageError, nearest
+from dataset_assets.limits import limits, remedy
 
 BLOCK = 8 << 20
 
@@ -25,7 +26,8 @@ def csv_blocks(
 
     `types` is a pyarrow type or the name of a numpy type for all columns, or a mapping of column to such. A column
     without one has its type **inferred from the first 8 MB**; a later value that does not fit is a `DecodeError`.
-    Empty cells and words such as `NA` are null, except in columns of text.
+    Empty cells and words such as `NA` are null, except in columns of text. A row of more than `max_line_bytes`, or a
+    file of more than `max_columns` columns, is a `DecodeError`; both are settings.
 
     With `columns` only these are given, in this order; without a header they are the names of the fields, which else
     are `f0`, `f1`, ....
@@ -37,28 +39,44 @@ def csv_blocks(
     import pyarrow
 
     check_rows(rows)
-    names = peeked_names(file, columns, delimiter, header)
-    typed = _arrow_types(types, names)
+    names, width = peeked_names(file, columns, delimiter, header)
+    typed, block = _arrow_types(types, names), _block_bytes(width)
     try:
-        batches = _batches(file, list(columns or names), typed, delimiter, None if header else names)
+        batches = _batches(file, list(columns or names), typed, delimiter, None if header else names, block)
         yield from (batch for batch in batches if batch.num_rows) if rows is None else _regrouped(batches, rows)
     except pyarrow.ArrowNotImplementedError as error:
         raise UsageError(f"{error}. Ask for a type that pyarrow reads from CSV, such as float32, and cast.") from error
     except pyarrow.ArrowInvalid as error:
+        if "straddling object" in str(error):
+            raise _too_long(file, block) from error
         raise DecodeError(
             f"{name_of(file)} is not the CSV it was taken for: {error}. Mend the row, or pass `types` where a type "
             "that was inferred from the first 8 MB does not hold."
         ) from error
 
 
-def _batches(file: BinaryIO, wanted: list[str], typed: dict[str, Any], delimiter: str, names: list[str] | None) -> Any:
+def _block_bytes(width: int) -> int:
+    """Return how much pyarrow reads at once: some rows as wide as the first; a row must lie in two blocks."""
+    return min(max(BLOCK, 4 * width), limits().max_line_bytes)
+
+
+def _too_long(file: BinaryIO, block: int) -> DecodeError:
+    what = f"{name_of(file)} has a row of more than {block} bytes."
+    if block < limits().max_line_bytes:
+        return DecodeError(f"{what} csv_blocks reads that much at once. Read the file by csv_rows.")
+    return DecodeError(f"{what} {remedy('max_line_bytes')}")
+
+
+def _batches(
+    file: BinaryIO, wanted: list[str], typed: dict[str, Any], delimiter: str, names: list[str] | None, block: int
+) -> Any:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
     source = pyarrow.PythonFile(_Watched(decompressed(file), delimiter), mode="r")
     reader = arrow_csv.open_csv(
         source,
-        arrow_csv.ReadOptions(block_size=BLOCK, column_names=names),
+        arrow_csv.ReadOptions(block_size=block, column_names=names),
         arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         arrow_csv.ConvertOptions(column_types=typed, include_columns=wanted),
     )
@@ -92,8 +110,9 @@ def _arrow_types(types: Any, names: list[str]) -> dict[str, Any]:
         return {}
     if not isinstance(types, Mapping):
         return dict.fromkeys(names, _arrow_type(types))
+    known = set(names)
     for name in types:
-        if name not in names:
+        if name not in known:
             raise UsageError(f"`types` has a column {name!r} that the file has not.{nearest(name, names)}")
     return {name: _arrow_type(kind) for name, kind in types.items()}
 

@@ -1,13 +1,16 @@
 """CSV, row by row: strict, in any encoding, whatever was quoted."""
 
 import csv
+import functools
 import io
 import itertools
+from collections import Counter
 from operator import itemgetter
 from typing import BinaryIO, Callable, Iterator, Sequence, cast
 
 from dataset_assets.decoding.compressed import decompressed, name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
+from dataset_assets.limits import FEW, Limits, limits, remedy
 
 Record = tuple[int, list[str]]
 
@@ -23,7 +26,8 @@ def csv_rows(
     """Read a CSV file row by row, each as a mapping of column to text.
 
     With `columns` only these are given, in this order; without a header they are the names of the fields. Quotes are
-    read strictly. Blank lines are no rows.
+    read strictly. Blank lines are no rows. A row of more than `max_line_bytes`, or a file of more than `max_columns`
+    columns, is a `DecodeError`; both are settings.
 
     >>> list(csv_rows(io.BytesIO(b"name,age\\nAda,36\\n"), columns=["age"]))
     [{'age': '36'}]
@@ -32,15 +36,15 @@ def csv_rows(
         raise UsageError("A CSV file without a header has fields without names. Pass them as `columns`.")
     records = _records(decompressed(file), delimiter, encoding)
     names, first = _names(file, records, columns, header)
-    wanted = list(columns or names)
-    choose = _chooser([names.index(column) for column in wanted], len(names))
+    wanted, places = list(columns or names), {name: place for place, name in enumerate(names)}
+    choose = _chooser([places[column] for column in wanted], len(names))
     for line, record in itertools.chain(first, records):
         if len(record) != len(names):
             raise DecodeError(
                 f"{name_of(file)} has {len(record)} fields in the row that ends on line {line}; expected {len(names)}. "
                 "Mend the row, or check the delimiter and the quotes."
             )
-        yield dict(zip(wanted, choose(record)))
+        yield dict(zip(wanted, choose(record) if choose else record))
 
 
 def _names(
@@ -52,21 +56,26 @@ def _names(
     first = next(records, None)
     if first is None:
         raise DecodeError(f"{name_of(file)} is empty: it has no row, not even a header. Check what its URL answers.")
+    line, names = first
+    if len(names) > FEW and len(names) > limits().max_columns:
+        raise DecodeError(f"{name_of(file)} has {len(names)} columns on line {line}. {remedy('max_columns')}")
     if not header:
-        return list(columns or (f"f{i}" for i in range(len(first[1])))), [first]
-    names = first[1]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DecodeError(f"{name_of(file)} has {names.count(twice)} columns named {twice!r}. Rename them.")
+        return list(columns or (f"f{i}" for i in range(len(names)))), [first]
+    known = set(names)
+    if len(known) < len(names):
+        counts = Counter(names)
+        twice = next(name for name in names if counts[name] > 1)
+        raise DecodeError(f"{name_of(file)} has {counts[twice]} columns named {twice[:80]!r}. Rename them.")
     for column in columns or ():
-        if column not in names:
+        if column not in known:
             raise DecodeError(f"{name_of(file)} has no column {column!r}.{nearest(column, names)}")
     return names, []
 
 
-def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[str]]:
+def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[str]] | None:
+    """Return what picks these places of a row; None if they are all of it."""
     if places == list(range(count)):
-        return lambda record: record
+        return None
     if len(places) == 1:
         return lambda record: (record[places[0]],)
     return itemgetter(*places)
@@ -74,59 +83,102 @@ def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[st
 
 def _records(stream: BinaryIO, delimiter: str, encoding: str) -> Iterator[Record]:
     """Yield the number of its last line, and the fields, of each row."""
-    reader = csv.reader(_lines(stream, encoding), delimiter=delimiter, strict=True)
+    counted = _Counted(stream, delimiter)
+    reader = csv.reader(_lines(counted, encoding), delimiter=delimiter, strict=True)
     try:
         for record in reader:
+            counted.row = 0
             if record:
                 yield reader.line_num, record
-    except csv.Error as error:
-        remedy = "Raise csv.field_size_limit" if "field limit" in str(error) else "Mend the quotes of the row there"
-        raise DecodeError(f"{name_of(stream)} is not CSV on line {reader.line_num}: {error}. {remedy}.") from error
+    except (csv.Error, UnicodeDecodeError, _Nul, _TooLong) as error:
+        raise DecodeError(f"{name_of(stream)} {_explained(error, reader.line_num, counted, encoding)}") from error
 
 
-def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
-    counted = _Counted(stream)
-    number = 0
-    try:
-        for number, line in enumerate(io.TextIOWrapper(cast(BinaryIO, counted), encoding, newline=""), 1):
-            if "\0" in line:
-                raise DecodeError(
-                    f"{name_of(stream)} has a NUL character on line {number}, so it is not {_plain(encoding)} text. "
-                    "Check the file, or pass csv_rows its encoding, such as utf-16."
-                )
-            yield line
-    except UnicodeDecodeError as error:
+def _lines(counted: "_Counted", encoding: str) -> Iterator[str]:
+    for line in io.TextIOWrapper(cast(BinaryIO, counted), encoding, newline=""):
+        if "\0" in line:
+            raise _Nul
+        yield line
+
+
+def _explained(error: Exception, lines: int, counted: "_Counted", encoding: str) -> str:
+    """Say what is wrong with a file of which so many lines were read."""
+    if isinstance(error, _TooLong):
+        return f"has a row of more than {error} on line {lines + 1}. {remedy(error.setting)}"
+    if isinstance(error, _Nul):
+        return (
+            f"has a NUL character on line {lines + 1}, so it is not {_plain(encoding)} text. "
+            "Check the file, or pass csv_rows its encoding, such as utf-16."
+        )
+    if isinstance(error, UnicodeDecodeError):
         before = error.object[: error.start] + b"."
-        raise DecodeError(
-            f"{name_of(stream)} is not {_plain(encoding)} text: {error.object[error.start : error.end]!r} at byte "
+        return (
+            f"is not {_plain(encoding)} text: {error.object[error.start : error.end]!r} at byte "
             f"{counted.bytes - len(error.object) + error.start} of its content, on line "
-            f"{number + len(before.splitlines())}. Mend it, or pass csv_rows its encoding, such as latin-1."
-        ) from error
+            f"{lines + len(before.splitlines())}. Mend it, or pass csv_rows its encoding, such as latin-1."
+        )
+    then = "Raise csv.field_size_limit" if "field limit" in str(error) else "Mend the quotes of the row there"
+    return f"is not CSV on line {lines}: {error}. {then}."
 
 
 def _plain(encoding: str) -> str:
     return "UTF-8" if encoding == "utf-8-sig" else encoding
 
 
-class _Counted(io.BufferedIOBase):
-    """Counts what a text reader takes; closing it leaves the stream open, which is the caller's."""
+class _Nul(Exception):
+    """A line that is no text."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.bytes = 0
+
+class _TooLong(Exception):
+    """A row that passes a setting."""
+
+    def __init__(self, passed: str, setting: str) -> None:
+        super().__init__(passed)
+        self.setting = setting
+
+
+class _Counted(io.BufferedIOBase):
+    """Counts what a text reader takes; closing it leaves the stream open, which is the caller's.
+
+    `row` is set to 0 at the end of each row. So what it counts up to the next call belongs to a row that is not whole.
+    """
+
+    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
+        self.stream, self.delimiter = stream, delimiter.encode()
+        self.bytes = self.row = self.columns = 0
+        self.block = b""
 
     def readable(self) -> bool:
         return True
 
     def read1(self, size: int = -1, /) -> bytes:
-        data = self.stream.read(size)
-        self.bytes += len(data)
-        return data
+        # Most rows are shorter than a block.
+        if self.row:
+            self._check_row()
+        self.block = self.stream.read(size)
+        self.bytes += len(self.block)
+        self.row += len(self.block)
+        return self.block
+
+    def _check_row(self) -> None:
+        line, columns = self.limits.max_line_bytes, self.limits.max_columns
+        # A row has fewer columns than bytes, so they are counted only in one that is long; and not where one field
+        # may hold as many delimiters.
+        count = self.row > columns >= csv.field_size_limit()
+        self.columns = self.columns + self.block.count(self.delimiter) if count else 0
+        if self.row > line:
+            raise _TooLong(f"{line} bytes", "max_line_bytes")
+        if self.columns > columns:
+            raise _TooLong(f"{columns} columns", "max_columns")
+
+    @functools.cached_property
+    def limits(self) -> Limits:
+        return limits()
 
 
-def peeked_names(file: BinaryIO, columns: Sequence[str] | None, delimiter: str, header: bool) -> list[str]:
-    """Return the names of the fields, and leave the file where it was."""
+def peeked_names(file: BinaryIO, columns: Sequence[str] | None, delimiter: str, header: bool) -> tuple[list[str], int]:
+    """Return the names of the fields and about how many bytes their row has, and leave the file where it was."""
     start = file.tell()
     names, _ = _names(file, _records(decompressed(file), delimiter, "utf-8-sig"), columns, header)
     file.seek(start)
-    return names
+    return names, sum(map(len, names)) + len(names)

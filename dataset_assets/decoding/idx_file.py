@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, at_most, check_rows, decompressed, exactly, name_of
 from dataset_assets.errors import DecodeError
+from dataset_assets.limits import SMALL, limits, remedy
 
 BLOCK = 8 << 20
 
@@ -17,12 +18,15 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 def idx(file: BinaryIO) -> NDArray[Any]:
     """Read a whole IDX file, the format of MNIST, into an array of this machine's byte order.
 
+    An array of more than `max_value_bytes`, which is a setting, is a `DecodeError`; read it by `idx_blocks`.
+
     >>> import io
     >>> idx(io.BytesIO(b"\\0\\0\\x08\\1" b"\\0\\0\\0\\3" b"abc"))
     array([97, 98, 99], dtype=uint8)
     """
     stream = decompressed(file)
     header = _read_header(stream)
+    _check_held(stream, header, header.shape[0], "Read it by idx_blocks. ")
     array = _read_array(stream, header, 0, header.shape[0])
     _refuse_more(stream, header)
     return array
@@ -34,6 +38,7 @@ def idx_blocks(file: BinaryIO, rows: int | None = None) -> Iterator[NDArray[Any]
     stream = decompressed(file)
     header = _read_header(stream)
     step = rows or max(1, BLOCK // max(1, header.row_bytes))
+    _check_held(stream, header, min(step, header.shape[0]), "Ask for fewer rows. " if step > 1 else "")
     for lo in range(0, header.shape[0], step):
         yield _read_array(stream, header, lo, min(lo + step, header.shape[0]))
     _refuse_more(stream, header)
@@ -69,11 +74,23 @@ def _read_header(stream: BinaryIO) -> _Header:
     if len(sizes) < 4 * magic[3]:
         raise DecodeError(f"{name_of(stream)} ends inside its IDX header, at byte {4 + len(sizes)}. {RETRIEVE_AGAIN}")
     header = _Header(np.dtype(_TYPES[magic[2]]), tuple(np.frombuffer(sizes, ">u4").tolist()))
+    # No array has such a shape, though it may hold nothing: 0 x 2**32 x 2**32.
+    if header.dtype.itemsize * math.prod(max(1, size) for size in header.shape) >= 1 << 63 and 0 in header.shape:
+        raise DecodeError(
+            f"{name_of(stream)} announces {header}: no array has so many dimensions of such sizes. {RETRIEVE_AGAIN}"
+        )
     # Before memory is asked for: a damaged header may announce 2**60 bytes.
     most, exact = at_most(stream)
     if header.shape[0] * header.row_bytes > most:
         _too_few(stream, header, f"there are {most}" if exact else f"there can be at most {most}")
     return header
+
+
+def _check_held(stream: BinaryIO, header: _Header, rows: int, instead: str) -> None:
+    size = rows * header.row_bytes
+    if size > SMALL and size > limits().max_value_bytes:
+        what = f"{name_of(stream)} announces {header}; {size} of them would be read at once."
+        raise DecodeError(f"{what} {instead}{remedy('max_value_bytes')}")
 
 
 def _read_array(stream: BinaryIO, header: _Header, lo: int, hi: int) -> NDArray[Any]:

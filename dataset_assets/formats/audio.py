@@ -20,10 +20,12 @@ from dataset_assets.formats.decoded import (
     DecodedColumn,
     Undecodable,
     checked_check,
+    checked_most,
     encoded_column,
     encoded_writer,
 )
 from dataset_assets.formats.seam import FILE_BYTES, Parts
+from dataset_assets.limits import too_large
 
 KINDS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF")
 MOST_VALUES = 1 << 27
@@ -56,7 +58,8 @@ class Audio:
     `column.kind.rate` is the rate. Nothing is resampled: do it in the split function.
 
     A value that is no sound, or has another rate, is a `SchemaError` when it is written. `check="header"` looks at the
-    head only, "nothing" keeps whatever comes. More values than `most_values` are never decoded.
+    head only, "nothing" keeps whatever comes. More values than `most_values`, or more bytes of them than the setting
+    `max_value_bytes`, are never decoded.
     """
 
     rate: int | None = None
@@ -72,6 +75,7 @@ class Audio:
         for field, value in (("rate", self.rate), ("channels", self.channels)):
             if value is not None and (type(value) is not int or value < 1):
                 raise DefinitionError(f"{field}={value!r} of a sound is not a number of at least 1.")
+        checked_most("most_values", self.most_values)
         checked_check(self.check)
 
     def parameters(self) -> dict[str, Any]:
@@ -129,8 +133,10 @@ class Audio:
         if found.frames * found.channels > self.most_values:
             raise Undecodable(
                 f"a sound of {found.frames} frames of {found.channels} values, more than the {self.most_values} that "
-                "are allowed"
+                "are allowed by most_values"
             )
+        if why := too_large(4 * found.frames * found.channels):
+            raise Undecodable(f"a sound of {found.frames} frames of {found.channels} values, {why}")
         for what, declared, own in (("rate", self.rate, found.rate), ("channels", self.channels, found.channels)):
             if declared is not None and declared != own:
                 raise Undecodable(f"a sound of {what} {own}, expected {declared}")

@@ -190,6 +190,12 @@ def checked_check(check: Any) -> None:
         raise DefinitionError(f"check={check!r} is not known. Write one of: {', '.join(CHECKS)}.")
 
 
+def checked_most(field: str, value: Any) -> None:
+    """Raise `DefinitionError` for a largest size that is none."""
+    if type(value) is not int or value < 1:
+        raise DefinitionError(f"{field}={value!r} is not a whole number of at least 1.")
+
+
 def in_threads(job: Callable[[int], Any], count: int, size: int) -> list[Any]:
     """Return the job's results for 0, 1, ..., count - 1; in the threads of this process if the bytes are worth it."""
     workers = cores()

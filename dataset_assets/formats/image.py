@@ -5,6 +5,7 @@ JPEG is decoded by simplejpeg (libjpeg-turbo) where it is installed; the rest, a
 
 import functools
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
@@ -20,10 +21,12 @@ from dataset_assets.formats.decoded import (
     DecodedColumn,
     Undecodable,
     checked_check,
+    checked_most,
     encoded_column,
     encoded_writer,
 )
 from dataset_assets.formats.seam import FILE_BYTES, Parts
+from dataset_assets.limits import too_large
 
 MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -58,7 +61,8 @@ class Image:
     animation, it is the first picture.
 
     A value that is no picture, or has another shape, is a `SchemaError` when it is written. `check="header"` looks at
-    the head only, "nothing" keeps whatever comes. More pixels than `most_pixels` are never decoded.
+    the head only, "nothing" keeps whatever comes. More pixels than `most_pixels`, or more bytes of them than the
+    setting `max_value_bytes`, are never decoded.
     """
 
     mode: str | None = None
@@ -77,6 +81,11 @@ class Image:
             object.__setattr__(self, "shape", checked_shape(self.shape))
             if len(self.shape) != 2 or not all(self.shape):
                 raise DefinitionError(f"{self.shape} is not the shape of a picture. Write (height, width).")
+        checked_most("most_pixels", self.most_pixels)
+        if self.shape is not None and math.prod(self.shape) > self.most_pixels:
+            raise DefinitionError(
+                f"Pictures of {self.shape} have more than most_pixels={self.most_pixels}. Raise most_pixels."
+            )
         checked_check(self.check)
 
     def parameters(self) -> dict[str, Any]:
@@ -151,10 +160,14 @@ class Image:
         return into
 
     def _check(self, found: Picture) -> None:
-        if found.height * found.width > self.most_pixels:
+        pixels = found.height * found.width
+        if pixels > self.most_pixels:
             raise Undecodable(
-                f"a picture of {found.width} x {found.height} pixels, more than the {self.most_pixels} that are allowed"
+                f"a picture of {found.width} x {found.height} pixels, more than the {self.most_pixels} that are "
+                "allowed by most_pixels"
             )
+        if why := too_large(pixels * MODES[self.mode or found.mode]):
+            raise Undecodable(f"a picture of {found.width} x {found.height} pixels, {why}")
         if self.shape is not None and (found.height, found.width) != self.shape:
             raise Undecodable(f"a picture of height and width {(found.height, found.width)}, expected {self.shape}")
 
@@ -189,6 +202,8 @@ def _opened(data: Any) -> Any:
         return pillow.open(io.BytesIO(data), formats=KINDS)
     except PIL.UnidentifiedImageError as error:
         raise Undecodable(f"{len(data)} bytes that are no picture ({', '.join(KINDS)})") from error
+    except pillow.DecompressionBombError as error:
+        raise Undecodable(f"a picture that Pillow does not open ({error}); see PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:
         raise _damaged(error) from error
 

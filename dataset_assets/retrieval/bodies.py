@@ -9,11 +9,15 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from dataset_assets.errors import DecodeError
 from dataset_assets.files import CHUNK
+from dataset_assets.limits import limits, remedy
 from dataset_assets.redacting import printable
 
 _PAGE = re.compile(rb"<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 _PAGE_IF_SAID = re.compile(rb"<(\?xml\b|head|body|title|script|meta)", re.IGNORECASE)
+# Each of the empty members that a piece may be full of has the rest of it copied.
+_PART = 1 << 14
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 
 
@@ -100,7 +104,20 @@ def ungzipped(pieces: Iterable[bytes], keep: bool) -> Iterator[bytes]:
         if not _holds_gzip(head):
             yield from pieces
             return
-    yield from _ungzip(pieces)
+    yield from _bounded(_ungzip(part for piece in pieces for part in _parts(piece)))
+
+
+def _parts(piece: bytes) -> Iterator[bytes]:
+    return (piece[lo : lo + _PART] for lo in range(0, len(piece), _PART))
+
+
+def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    given, most = 0, limits().max_decoded_bytes
+    for piece in pieces:
+        given += len(piece)
+        if given > most:
+            raise DecodeError(f"A gzip coding holds more than {most} bytes. {remedy('max_decoded_bytes')}")
+        yield piece
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
