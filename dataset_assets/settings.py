@@ -29,6 +29,8 @@ class Settings:
     cache_bytes: int = 64 << 30
     fetch: str = "files"
     stall_seconds: int = 300
+    max_bytes: int = 1 << 40
+    intranet: bool = False
     definitions: tuple[Path, ...] = ()
 
     @property
@@ -214,5 +216,7 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "cache_bytes": _at_least(1),
     "fetch": _one_of("files", "ranges"),
     "stall_seconds": _at_least(0),
+    "max_bytes": _at_least(1),
+    "intranet": _switch,
     "definitions": _programs,
 }
