@@ -79,6 +79,13 @@ class Redacting(logging.Filter):
         return True
 
 
+class RedactingFormatter(logging.Formatter):
+    """Takes secrets out of each line of a log, those of tracebacks too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted_text(super().format(record))
+
+
 _CHATTY = (
     "urllib3.connection", "urllib3.connectionpool", "urllib3.poolmanager", "urllib3.response", "urllib3.util.retry",
     "requests",

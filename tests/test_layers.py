@@ -21,7 +21,7 @@ FLOORS = {
     2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
-        "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
+        "interruptible", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

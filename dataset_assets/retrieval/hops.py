@@ -13,9 +13,10 @@ import requests
 from requests.utils import get_auth_from_url, get_environ_proxies, get_netrc_auth, requote_uri, select_proxy
 
 from dataset_assets.errors import Refused
+from dataset_assets.loopback import is_readable_on_the_way
 from dataset_assets.redacting import has_secret, redacted
 from dataset_assets.retrieval.wire import Gate, TooNear
-from dataset_assets.retrieval.zones import SAID, Zone, is_loopback, zone_of_host
+from dataset_assets.retrieval.zones import SAID, Zone, zone_of_host
 
 Login = tuple[str, str] | None
 _PORTS = {"http": 80, "https": 443}
@@ -87,8 +88,8 @@ class Hops:
     def _login(self, url: str) -> Login:
         first, here = urlsplit(self.url), urlsplit(url)
         if _origin(url) == _origin(self.url) or _upgrades(first, here):
-            return _login_of(self.url) or (_netrc(url) if _is_private(here) else None)
-        named = first.hostname != here.hostname and _is_private(here)
+            return _login_of(self.url) or (None if is_readable_on_the_way(url) else _netrc(url))
+        named = first.hostname != here.hostname and not is_readable_on_the_way(url)
         return _named_in_netrc(url) if named else None
 
 
@@ -134,11 +135,6 @@ def _upgrades(first: SplitResult, here: SplitResult) -> bool:
     return first.hostname == here.hostname and (first.scheme, here.scheme, ports) == ("http", "https", (80, 443))
 
 
-def _is_private(url: SplitResult) -> bool:
-    """Say whether nobody on the way can read what is sent."""
-    return url.scheme == "https" or is_loopback(url.hostname or "")
-
-
 def _login_of(url: str) -> Login:
     user, password = get_auth_from_url(url)
     return (user, password) if user or password else None
@@ -165,7 +161,7 @@ def _check_url(url: str) -> None:
         _ = urlsplit(url).port
     except ValueError as error:
         raise requests.exceptions.InvalidURL("the source's") from error
-    if has_secret(url) and not _is_private(urlsplit(url)):
+    if has_secret(url) and is_readable_on_the_way(url):
         raise Refused(
             f"{redacted(url)} would send a password or token unencrypted, for everyone on the way to read. Write the "
             "URL with https, or without the secret."

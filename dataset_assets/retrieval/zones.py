@@ -80,16 +80,3 @@ def zone_of_host(host: str) -> Zone:
         if name == "metadata.google.internal":
             return Zone.LINK
         return Zone.PRIVATE if "." not in name or name.endswith(_LOCAL_NAMES) else Zone.PUBLIC
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its very name, without asking a resolver.
-
-    >>> is_loopback("localhost"), is_loopback("[::1]"), is_loopback("example.org")
-    (True, True, False)
-    """
-    name = host.lower().strip("[]").rstrip(".")
-    try:
-        return _inner(ip_address(name)).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
