@@ -116,6 +116,27 @@ def test_a_line_that_is_no_header_does_not_hide_those_after_it(server: FaultySer
         download(server, tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    "header, said",
+    [
+        ("Content-Length: ten", "no number"),
+        ("Content-Length: -5", "no number"),
+        ("Content-Length: 0x10", "no number"),
+        ("Content-Length: 99999999999999999999", "no number"),
+        ("Content-Length: 10, 10", "ended after 5 of 10"),
+        ("Content-Length: 10, 11", "contradict each other"),
+        ("Transfer-Encoding: gzip, chunked", "Transfer-Encoding that is not known"),
+        ("Transfer-Encoding: xchunked", "Transfer-Encoding that is not known"),
+    ],
+)
+def test_a_body_whose_end_cannot_be_known_is_no_file(
+    server: FaultyServer, tmp_path: Path, header: str, said: str
+) -> None:
+    server.script("/train.bin", [Only(f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n12345".encode())])
+    with pytest.raises(RetrievalError, match=said):
+        download(server, tmp_path / "file")
+
+
 # --- bodies
 
 

@@ -26,7 +26,16 @@ from urllib3.exceptions import HTTPError
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
 from dataset_assets.files import Written
 from dataset_assets.redacting import redact_logs_of_http, redacted
-from dataset_assets.retrieval.answers import PASSING, coding_of, judged, length_of, remedy, retry_after, status
+from dataset_assets.retrieval.answers import (
+    PASSING,
+    coding_of,
+    framing_of,
+    judged,
+    length_of,
+    remedy,
+    retry_after,
+    status,
+)
 from dataset_assets.retrieval.bodies import Broken, body_of, page_title, ungzipped
 from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.hops import Hops
@@ -181,6 +190,8 @@ class _Transfer:
         return RetrievalError(f"{shown} answered {said}. {remedy(response.status_code)}")
 
     def _receive(self, response: requests.Response) -> None:
+        if framing_of(response) not in ("", "chunked"):
+            raise RetrievalError(f"{redacted(self.url)} came in a Transfer-Encoding that is not known. Add a mirror.")
         length = length_of(response)
         total = self.into.bytes + length if length is not None and not coding_of(response) else None
         if isinstance(self.into, Bounded):
