@@ -136,6 +136,17 @@ def test_a_proxy_passes_on_what_redirects_between_public_hosts(
     assert (tmp_path / "file").read_bytes() == BODY
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1\\.example.org", "127.0.0.1%5C.example.org", "a%2fb", "a b", "[::1"])
+def test_a_redirect_to_a_host_that_is_none_is_not_followed_by_a_proxy_either(
+    first: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", first.url)
+    first.script("/start", [Redirect(f"http://{host}/x")])
+    with pytest.raises(RetrievalError, match="no http URL"):
+        download("http://93.184.215.14/start", tmp_path)
+    assert len(first.requests) == 1
+
+
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "data:,x"])
 def test_a_redirect_out_of_http_is_not_followed(first: FaultyServer, tmp_path: Path, target: str) -> None:
     first.script("/x", [Redirect(target)])

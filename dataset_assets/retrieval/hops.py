@@ -4,6 +4,7 @@ Cookies are kept by server, the user and password of a URL go to its own server,
 that it names; no password goes over plain http to another machine. What a redirect answers besides is not read.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -20,6 +21,7 @@ from dataset_assets.retrieval.zones import SAID, Zone, zone_of_host
 
 Login = tuple[str, str] | None
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
 
 
 class Hops:
@@ -42,7 +44,8 @@ class Hops:
 
         Raises `Refused` for a redirect that must not be followed, and what `requests` raises.
         """
-        _check_url(self.url)
+        self.url = _as_asked(self.url)
+        _check_encrypted(self.url)
         url, came_from, reached = self.url, "", Zone.MACHINE
         for _ in range(self.redirects + 1):
             self._let_through(url, came_from, reached)
@@ -108,8 +111,7 @@ class _Session(requests.Session):
         """Return where an answer redirects to."""
         try:
             location = super().get_redirect_target(response)
-            target = urljoin(response.url, requote_uri(location)) if location else None
-            _ = urlsplit(target or "").port
+            target = _as_asked(urljoin(response.url, requote_uri(location))) if location else None
         except ValueError as error:
             raise requests.exceptions.InvalidURL("the redirect's") from error
         if target and response.url.startswith("https:") and not target.lower().startswith("https:"):
@@ -156,11 +158,16 @@ def _without_login(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _check_url(url: str) -> None:
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise requests.exceptions.InvalidURL("the source's") from error
+def _as_asked(url: str) -> str:
+    """Return a URL as it will be asked, so that what is judged of it is what is connected to."""
+    asked = requests.Request("GET", url).prepare().url or url
+    parts = urlsplit(asked)
+    if parts.scheme in _PORTS and not _HOST.fullmatch(parts.hostname or ""):
+        raise requests.exceptions.InvalidURL("its host")
+    return asked
+
+
+def _check_encrypted(url: str) -> None:
     if has_secret(url) and is_readable_on_the_way(url):
         raise Refused(
             f"{redacted(url)} would send a password or token unencrypted, for everyone on the way to read. Write the "
