@@ -92,6 +92,7 @@ def stage_raw(
             known.source if known and refresh else None,
             verify,
             lambda done, total: tell(file.identifier, done, total),
+            size=file.size,
         )
     if source is None:
         return None

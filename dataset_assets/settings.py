@@ -34,6 +34,8 @@ class Settings:
     max_json_depth: int = 200
     max_value_bytes: int = 1 << 30
     max_decoded_bytes: int = 1 << 40
+    max_bytes: int = 1 << 40
+    intranet: bool = False
     definitions: tuple[Path, ...] = ()
 
     @property
@@ -224,5 +226,7 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "max_json_depth": _at_least(50),
     "max_value_bytes": _at_least(1 << 20),
     "max_decoded_bytes": _at_least(1 << 20),
+    "max_bytes": _at_least(1),
+    "intranet": _switch,
     "definitions": _programs,
 }

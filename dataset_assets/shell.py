@@ -115,8 +115,12 @@ class State:
 
     def listen(self) -> None:
         """Have what the package logs told as loudly as was asked for."""
+        from dataset_assets.redacting import RedactingFormatter
+
         handler = Beside(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s"))
+        handler.setFormatter(
+            RedactingFormatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s")
+        )
         # Others are heard only when a fault is looked for; what of theirs matters stands in our errors.
         logger = logging.getLogger(None if self.verbose > 1 else "dataset_assets")
         logger.handlers, logger.propagate = [handler], False

@@ -21,7 +21,7 @@ FLOORS = {
     2: ["formats", "storage", "scratch", "cache", "remote"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
-        "interruptible", "limits", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
+        "interruptible", "limits", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

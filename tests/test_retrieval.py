@@ -32,6 +32,7 @@ from dataset_assets.testing.server import (
     ChangeEtag,
     Chunked,
     ChunkedCut,
+    CutHeaders,
     Drop,
     Fault,
     FaultyServer,
@@ -283,7 +284,8 @@ RECOVERABLE: list[Fault | tuple[Fault, ...]] = [
     Drop(0.0), Drop(0.3), Drop(0.5, reset=False), Drop(1.0), IgnoreRange(), (IgnoreRange(), Drop(0.7)), ChangeEtag(),
     (ChangeEtag(), Drop(0.6)), (ChangeEtag(None), Drop(0.4)), ChunkedCut(), ChunkedCut(after=1.0), LengthTooBig(),
     LengthTooSmall(), Status(503), Status(429, {"Retry-After": "soon"}), Chunked(), NoLength(), Gzip(),
-    (Gzip(), Drop(0.5, reset=False)), (Gzip(), ChunkedCut()), Redirect("/train.bin"),
+    (Gzip(), Drop(0.5, reset=False)), (Gzip(), ChunkedCut()), Redirect("/train.bin"), CutHeaders(0.3), CutHeaders(0.98),
+    (CutHeaders(0.7), Redirect("/train.bin")),
 ]  # fmt: skip
 
 

@@ -25,10 +25,22 @@ def coding_of(response: requests.Response) -> str:
 
 
 def length_of(response: requests.Response) -> int | None:
-    """Return how many bytes are announced; chunks announce themselves, whatever Content-Length says."""
-    length = response.headers.get("Content-Length", "")
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not chunked else None
+    """Return how many bytes are announced; chunks announce themselves, whatever Content-Length says.
+
+    Raises `Broken` for a length that is no number: the end of the connection would then pass for that of the body.
+    """
+    if framing_of(response) == "chunked" or not (said := response.headers.get("Content-Length", "").strip()):
+        return None
+    length, *others = {part.strip() for part in said.split(",")}
+    if others or not re.fullmatch(r"[0-9]{1,18}", length):
+        raise Broken(f"announced {printable(said)[:40]!r} bytes, which is no number")
+    return int(length)
+
+
+def framing_of(response: requests.Response) -> str:
+    """Return the Transfer-Encoding; "" for none."""
+    framing = response.headers.get("Transfer-Encoding", "").strip().lower()
+    return "" if framing == "identity" else framing
 
 
 def status(code: int) -> str:
@@ -68,6 +80,8 @@ def judged(shown: str, error: Exception, outer: BaseException | None, redirects:
     """
     if isinstance(error, requests.TooManyRedirects):
         return RetrievalError(f"{shown} was redirected more than {redirects} times. Correct the URL, or add a mirror.")
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return Broken("sent headers that contradict each other")
     if isinstance(error, (ValueError, LocationValueError)):
         return RetrievalError(f"{shown} cannot be asked: it, or what it redirects to, is no http URL. Correct the URL.")
     cause = _deepest(error, outer)

@@ -4,6 +4,9 @@ The bytes are the server's entity. The uncoded file is asked for; a server that 
 undone, but for a `.gz` file of which the coding is the file itself. What breaks is asked for again: from where it broke
 if the server names its bytes by a strong ETag, else from the beginning.
 
+The headers as a whole have to come within the time of one stall. Cut ones are an error, and so are bodies that go on
+past what the file may hold. Where redirects may lead, and what they are sent, `dataset_assets.retrieval.hops` says.
+
 A body without Content-Length and without chunks ends when the connection does, so one cut short by an orderly close
 looks whole. Only a digest tells.
 """
@@ -14,18 +17,33 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from dataset_assets.errors import DatasetAssetsError, Refused, RetrievalError
+from dataset_assets.errors import DatasetAssetsError, RetrievalError
 from dataset_assets.files import Written
-from dataset_assets.redacting import redacted
-from dataset_assets.retrieval.answers import PASSING, coding_of, judged, length_of, remedy, retry_after, status
-from dataset_assets.retrieval.bodies import Broken, Pace, body_of, page_title, ungzipped
+from dataset_assets.redacting import redact_logs_of_http, redacted
+from dataset_assets.retrieval.answers import (
+    PASSING,
+    coding_of,
+    framing_of,
+    judged,
+    length_of,
+    remedy,
+    retry_after,
+    status,
+)
+from dataset_assets.retrieval.bodies import Broken, body_of, page_title, ungzipped
+from dataset_assets.retrieval.bounds import Bounded
+from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.seam import Report, Source, split_url
+from dataset_assets.retrieval.wire import Adapter
+from dataset_assets.settings import Settings, settings
+
+redact_logs_of_http()
 
 
 @dataclass(frozen=True)
@@ -45,13 +63,22 @@ class HttpLimits:
     minimum_rate: float = 100.0
     """Bytes a second."""
     redirects: int = 10
+    intranet: bool = False
+    """Whether redirects may lead from the internet into private networks."""
+
+    @classmethod
+    def of(cls, chosen: Settings) -> "HttpLimits":
+        """Return the limits that the settings allow: no wait is longer than `stall_seconds`."""
+        patience = max(1.0, float(chosen.stall_seconds))
+        idle, connect = min(cls.idle_timeout, patience), min(cls.connect_timeout, patience)
+        return cls(idle_timeout=idle, connect_timeout=connect, intranet=chosen.intranet)
 
 
 class HttpRetriever:
     """Read http and https URLs."""
 
-    def __init__(self, limits: HttpLimits = HttpLimits(), sleep: Callable[[float], None] = time.sleep) -> None:
-        self.limits = limits
+    def __init__(self, limits: HttpLimits | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.limits = limits or HttpLimits.of(settings())
         self.sleep = sleep
 
     def retrieve(
@@ -90,24 +117,6 @@ class HttpRetriever:
         self.sleep(max(backoff, broken.wait))
 
 
-class _Session(requests.Session):
-    """A session that does not leave https once it is there."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        try:
-            location = super().get_redirect_target(resp)
-            target = urljoin(resp.url, location) if location else None
-            _ = urlsplit(target or "").port
-        except ValueError as error:
-            raise requests.exceptions.InvalidURL("the redirect's") from error
-        if target and resp.url.startswith("https:") and not target.startswith("https:"):
-            raise Refused(
-                f"{redacted(resp.url)} redirects to {redacted(target)}, which is not encrypted. It was not followed; "
-                "add a mirror with https."
-            )
-        return target
-
-
 class _Transfer:
     """The attempts to get one file, and what they have learnt."""
 
@@ -121,11 +130,9 @@ class _Transfer:
         self.strong_etag: str | None = None
 
     def attempt(self) -> Source | None:
-        timeouts = (self.limits.connect_timeout, self.limits.idle_timeout)
-        with _Session() as session:
-            session.max_redirects = self.limits.redirects
-            with session.get(self.url, headers=self._headers(), stream=True, timeout=timeouts) as response:
-                return self._take(response)
+        limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
+        with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet) as hops:
+            return self._take(hops.get(self._headers(), timeouts))
 
     def _headers(self) -> dict[str, str]:
         # The server closes after its answer, so that a body longer than announced is seen.
@@ -183,9 +190,13 @@ class _Transfer:
         return RetrievalError(f"{shown} answered {said}. {remedy(response.status_code)}")
 
     def _receive(self, response: requests.Response) -> None:
+        if framing_of(response) not in ("", "chunked"):
+            raise RetrievalError(f"{redacted(self.url)} came in a Transfer-Encoding that is not known. Add a mirror.")
         length = length_of(response)
         total = self.into.bytes + length if length is not None and not coding_of(response) else None
-        pieces = body_of(response.raw, length, Pace(self.limits.idle_timeout, self.limits.minimum_rate))
+        if isinstance(self.into, Bounded):
+            self.into.expect(total or 0)
+        pieces = body_of(response.raw, length)
         coding = coding_of(response)
         if coding in ("gzip", "x-gzip"):
             pieces = ungzipped(pieces, keep=split_url(self.url).path.lower().endswith((".gz", ".tgz")))

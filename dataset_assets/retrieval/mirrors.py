@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
-from dataset_assets.files import Written, remove
+from dataset_assets.files import remove
 from dataset_assets.redacting import redacted
+from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.seam import Report, Retriever, Source, retriever_for
+from dataset_assets.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +24,11 @@ def fetch_first(
     verify: Callable[[Path], None] | None = None,
     report: Report | None = None,
     retrievers: Callable[[str], Retriever] = retriever_for,
+    size: int | None = None,
 ) -> Source | None:
     """Write the file of the first URL that gives it; None, and no file, if its source says it is still that of `known`.
+
+    A source that sends more than `size`, or more than the setting `max_bytes` allows, is broken off.
 
     `verify` raises `DigestMismatch` for a finished file with other bytes; then, as after any other failure of a source,
     the file is removed and the next URL tried. Each failure is logged as a warning. What is wrong with the disk is
@@ -34,7 +39,7 @@ def fetch_first(
     failures: list[tuple[str, DatasetAssetsError]] = []
     for url in urls:
         try:
-            return _fetch(url, into_path, known, verify, report, retrievers)
+            return _fetch(url, into_path, known, verify, report, retrievers, size)
         except _FAILURES as error:
             failures.append((redacted(url), error))
             log.warning("%s", _line(redacted(url), error))
@@ -48,11 +53,12 @@ def _fetch(
     verify: Callable[[Path], None] | None,
     report: Report | None,
     retrievers: Callable[[str], Retriever],
+    size: int | None,
 ) -> Source | None:
     retriever = retrievers(url)
     # Another mirror's ETag or time says nothing here: an older copy would pass for an unchanged one.
     own = known if known and known.url == redacted(url) else None
-    into = Written(path)
+    into = Bounded(path, redacted(url), size, settings().max_bytes)
     try:
         source = retriever.retrieve(url, into, own, report)
         if source is None:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from dataset_assets.errors import NameNotAllowed, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import NameNotAllowed, Refused, StorageError, StoreUnavailable, UsageError
+from dataset_assets.loopback import is_readable_on_the_way
 from dataset_assets.storage.seam import check_key
 
 
@@ -19,6 +20,12 @@ class _Service:
     endpoints: tuple[str, ...]
     variables: tuple[str, ...]
     login: str
+    signing: tuple[tuple[str, ...], ...]
+    """Sets of variables by which requests are signed, so that whoever reads a request cannot make another one."""
+    revealed: tuple[str, ...]
+    """Variables whose values are sent as they are."""
+    anonymous: str
+    """The variable by which no credentials are sent."""
 
 
 _SERVICES = {
@@ -28,6 +35,9 @@ _SERVICES = {
         ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
         ("AWS_",),
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of this machine or container",
+        (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),),
+        ("AWS_SESSION_TOKEN", "AWS_TOKEN", "AWS_SSE_CUSTOMER_KEY_BASE64"),
+        "AWS_SKIP_SIGNATURE",
     ),
     "az": _Service(
         "container",
@@ -35,6 +45,9 @@ _SERVICES = {
         ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
         ("AZURE_", "IDENTITY_", "MSI_"),
         "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or the identity of this machine",
+        (("AZURE_STORAGE_ACCOUNT_KEY",), ("AZURE_STORAGE_ACCESS_KEY",), ("AZURE_STORAGE_MASTER_KEY",)),
+        ("AZURE_STORAGE_TOKEN", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+        "AZURE_SKIP_SIGNATURE",
     ),
     "gs": _Service(
         "bucket",
@@ -42,6 +55,9 @@ _SERVICES = {
         ("GOOGLE_BASE_URL",),
         ("GOOGLE_",),
         "GOOGLE_APPLICATION_CREDENTIALS, or the service account of this machine",
+        (),
+        ("GOOGLE_BEARER_TOKEN",),
+        "GOOGLE_SKIP_SIGNATURE",
     ),
 }
 _EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
@@ -84,6 +100,23 @@ class Bucket:
         names = [name for name in os.environ if name.startswith(self._service.variables)]
         return frozenset((name, os.environ.get(name, "")) for name in names)
 
+    def check_encrypted(self) -> None:
+        """Raise `Refused` if a token would go to another machine by plain http; a signature may."""
+        if not any(map(is_readable_on_the_way, self._endpoints())):
+            return
+        service, held = self._service, {name for name in os.environ if os.environ[name]}
+        signed = any(held.issuperset(names) for names in service.signing)
+        anonymous = os.environ.get(service.anonymous, "").lower() in ("1", "true", "on", "yes", "y")
+        revealed = [name for name in service.revealed if name in held]
+        if (signed or anonymous) and not revealed:
+            return
+        what = f"the value of {revealed[0]}" if revealed else "a token"
+        keys = " or ".join(" and ".join(names) for names in service.signing)
+        raise Refused(
+            f"{self.url}{self._where()} has an endpoint of plain http, to which {what} would be sent unencrypted. Use "
+            f"an https endpoint{f', or sign requests by {keys} alone' if keys else ''}."
+        )
+
     def missing(self) -> StorageError:
         """Return the error for a bucket that is not there."""
         what = self._service.bucket
@@ -113,6 +146,11 @@ class Bucket:
 
     def _where(self) -> str:
         return f" at {self.endpoint}" if self.endpoint and "endpoint" not in dict(self.options) else ""
+
+    def _endpoints(self) -> list[str]:
+        # The emulator of Azure allows http by itself.
+        emulated = os.environ.get("AZURE_STORAGE_USE_EMULATOR") and os.environ.get("AZURITE_BLOB_STORAGE_URL")
+        return [self.endpoint, (emulated or "") if self.scheme == "az" else ""]
 
     @property
     def _service(self) -> _Service:

@@ -27,7 +27,8 @@ from gridfs.errors import NoFile
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from dataset_assets import files
-from dataset_assets.errors import StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import Refused, StorageError, StoreUnavailable, UsageError
+from dataset_assets.loopback import is_loopback
 from dataset_assets.storage.hidden import Hidden
 from dataset_assets.storage.opened import Changed, opened
 from dataset_assets.storage.seam import Stat, Stray, check_key
@@ -41,6 +42,8 @@ _OPTIONS = {
     "appName", "authMechanism", "authSource", "bucket", "connectTimeoutMS", "directConnection", "replicaSet",
     "retryWrites", "serverSelectionTimeoutMS", "socketTimeoutMS", "tls", "tlsCAFile", "tlsCertificateKeyFile", "w",
 }  # fmt: skip
+_REVEALING = {"PLAIN": "the password", "MONGODB-AWS": "a session token", "MONGODB-OIDC": "a token"}
+"""The ways to log in that send what they are named for as it is."""
 _LOGIN = "Set MONGODB_USERNAME and MONGODB_PASSWORD, or write mongodb://user@host/database and set MONGODB_PASSWORD."
 
 Document = dict[str, Any]
@@ -305,6 +308,7 @@ def open_mongodb(url: str) -> MongoStorage:
         )
     user, _, password = (whole[1] or "").partition(":")
     options = _options(whole[4] or "")
+    _check_encrypted(whole[2], options)
     shown = f"mongodb://{user}{'@' if user else ''}{whole[2]}/{whole[3]}"
     query = urlencode(sorted(options.items()))
     return MongoStorage(f"{shown}?{query}" if query else shown, whole[2], whole[3], options, _login(user, password))
@@ -317,6 +321,21 @@ def _options(query: str) -> dict[str, str]:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", options.get("bucket", _BUCKET)):
         raise UsageError("The bucket of a mongodb URL is a name of letters, digits and '_'. Mend it.")
     return options
+
+
+def _check_encrypted(hosts: str, options: dict[str, str]) -> None:
+    """Raise `Refused` if a password or token would go to another machine as it is."""
+    how = options.get("authMechanism", "").upper()
+    encrypted = options.get("tls", "").lower() == "true" or "tls" not in options and "tlsCertificateKeyFile" in options
+    far = [host for host in hosts.split(",") if not is_loopback(_PORT.sub("", host))]
+    if how in _REVEALING and far and not encrypted:
+        raise Refused(
+            f"authMechanism={how} would send {_REVEALING[how]} to {far[0]} unencrypted. Add tls=true to the mongodb "
+            "URL, or use SCRAM: leave authMechanism out."
+        )
+
+
+_PORT = re.compile(r":\d*$")
 
 
 def _login(user: str, password: str) -> dict[str, str]:

@@ -360,6 +360,7 @@ def _generation(bucket: Bucket) -> int:
 @lru_cache(maxsize=16)
 def _store(bucket: Bucket, retries: int, environment: int, generation: int) -> Any:
     """Return a client, the same one for the same environment: it holds the connections."""
+    bucket.check_encrypted()
     options = {**_CLIENT, "allow_http": bucket.endpoint.startswith("http://")}
     retry = {**_RETRY, "max_retries": retries}
     return _STORES[bucket.scheme](bucket.name, config=bucket.config(), client_options=options, retry_config=retry)

@@ -13,10 +13,11 @@ from typing import Any, Callable, Iterable, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import psycopg2
+import psycopg2.extensions
 import sqlalchemy
 from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
 
-from dataset_assets.errors import NoSpace, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
 from dataset_assets.interruptible import interruptibly
 from dataset_assets.storage.hidden import Hidden
 from dataset_assets.storage.sql import SqlStorage
@@ -28,7 +29,7 @@ KEPT_CONNECTIONS, MORE_CONNECTIONS = 4, 28
 _SCHEMA = "dataset_assets"
 _OPTIONS = {
     "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "connect_timeout", "application_name",
-    "target_session_attrs", "gssencmode", "keepalives", "keepalives_idle",
+    "target_session_attrs", "gssencmode", "keepalives", "keepalives_idle", "require_auth",
 }  # fmt: skip
 
 
@@ -122,6 +123,12 @@ class PostgresStorage(SqlStorage):
                 errno.EACCES,
                 f"{self.url} refused: {said}. Set PGPASSWORD, or put the password into ~/.pgpass.",
             )
+        if "authentication method requirement" in said:
+            return StorageError(
+                errno.EACCES,
+                f"{self.url} was not logged in to: {said}. Have the server ask by scram-sha-256, or write what it does "
+                "into the URL, such as ?require_auth=none for a server that asks for no password.",
+            )
         # Lost connections, refused ones, and those to a server that starts or stops.
         passing = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
         kind = StoreUnavailable if passing else StorageError
@@ -169,7 +176,7 @@ def open_postgres(url: str) -> PostgresStorage:
         raise UsageError("A postgresql URL is like postgresql+psycopg2://user@host:5432/database. Mend it.")
     options = _options(parts.query)
     schema = options.pop("schema", _SCHEMA)
-    login = {"host": parts.hostname, "port": str(port or 5432), "dbname": database, **options}
+    login = {"host": parts.hostname, "port": str(port or 5432), "dbname": database, **_required(options), **options}
     if parts.username:
         login["user"] = unquote(parts.username)
     place, query = _without_password(parts.netloc), _shown(options, schema)
@@ -177,6 +184,21 @@ def open_postgres(url: str) -> PostgresStorage:
     if parts.password:
         login["password"] = Hidden(unquote(parts.password))
     return PostgresStorage(shown.geturl(), schema, login)
+
+
+def _required(options: dict[str, str]) -> dict[str, str]:
+    """Return how the server has to ask for the password: so that it is not sent to whoever asks for it as it is.
+
+    With a client's certificate the server may ask for none.
+    """
+    if psycopg2.extensions.libpq_version() < 160000:
+        raise NotInstalled(
+            "PostgreSQL's library libpq is older than 16, and would send the password to a server that asks for it "
+            "unencrypted. Install a newer one with: pip install --upgrade psycopg2-binary"
+        )
+    if os.environ.get("PGREQUIREAUTH"):
+        return {}
+    return {"require_auth": "scram-sha-256,none" if "sslcert" in options else "scram-sha-256"}
 
 
 def _without_password(netloc: str) -> str:

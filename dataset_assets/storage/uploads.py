@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Callable, Iterator
 
 from dataset_assets.errors import NameNotAllowed, UsageError
+from dataset_assets.redacting import redact_logs_of_http
 from dataset_assets.storage.bucket import Bucket
 from dataset_assets.storage.seam import Stray, check_key
 
@@ -54,8 +55,10 @@ def _client(bucket: Bucket) -> Any:
             f"Unfinished uploads in {bucket.url} were not looked for: that needs the package botocore. Install it "
             "with: pip install 'dataset_assets[gc]'"
         ) from None
+    bucket.check_encrypted()
     # What it logs when it is debugged holds the tokens of a session.
     logging.getLogger("botocore").setLevel(logging.INFO)
+    redact_logs_of_http()
     retries: Any = {"mode": "standard", "total_max_attempts": 5}
     config = Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=60, retries=retries)
     region = dict(bucket.options).get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

@@ -22,13 +22,21 @@ class Reply:
     """How many bytes more than the body has its Content-Length says."""
     sending: "Fault | None" = None
     """The fault that sends the body in its own way."""
+    heading: "Fault | None" = None
+    """The fault that sends the headers in its own way."""
 
 
 class Fault:
-    """Something that goes wrong in one answer: `change` the reply, or take over its sending and `send` the body."""
+    """Something that goes wrong in one answer.
+
+    It may `change` the reply, or take over its sending: `send_head` the headers, `send` the body.
+    """
 
     def change(self, reply: Reply) -> None:
         reply.sending = self
+
+    def send_head(self, line: "Line", head: bytes) -> None:
+        line.handler.wfile.write(head)
 
     def send(self, line: "Line", body: bytes) -> None:
         line.write(body)
@@ -52,6 +60,13 @@ class Line:
         """Send what ends a body."""
         if self.framing == "chunked":
             self.handler.wfile.write(b"0\r\n\r\n")
+
+    def trickle(self, data: bytes, bytes_per_s: float) -> None:
+        """Send bytes one by one, so many a second; raise `Ending` when the server stops."""
+        for position in range(len(data)):
+            if self.stopping.wait(1 / bytes_per_s):
+                raise Ending
+            self.handler.wfile.write(data[position : position + 1])
 
     def close(self, reset: bool = False) -> None:
         """Close the connection, in an orderly way or by a reset."""
@@ -149,6 +164,79 @@ class Slow(Fault):
             if line.stopping.wait(1 / self.bytes_per_s):
                 raise Ending
             line.write(body[position : position + 1])
+
+
+@dataclass(frozen=True)
+class CutHeaders(Fault):
+    """End the connection, in order, after a fraction of the headers."""
+
+    after: float = 0.5
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        line.handler.wfile.write(head[: int(len(head) * self.after)])
+        line.close()
+        raise Ending
+
+
+@dataclass(frozen=True)
+class SlowHeaders(Fault):
+    """Send so many bytes of the headers a second."""
+
+    bytes_per_s: float = 1.0
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        line.trickle(head, self.bytes_per_s)
+
+
+@dataclass(frozen=True)
+class EndlessHeaders(Fault):
+    """Send the same bytes for ever, before the headers: by default answers that say to wait for the answer."""
+
+    part: bytes = b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n"
+    per_s: float = 0.0
+    """How often a second; as often as the client takes it if 0."""
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        while not line.stopping.wait(1 / self.per_s if self.per_s else 0):
+            line.handler.wfile.write(self.part)
+        raise Ending
+
+
+@dataclass(frozen=True)
+class EndlessBody(Fault):
+    """Send a body without end, and say nothing of its length."""
+
+    framing: str = "chunked"
+    piece: bytes = bytes(1 << 16)
+
+    def change(self, reply: Reply) -> None:
+        reply.framing, reply.sending = self.framing, self
+
+    def send(self, line: Line, body: bytes) -> None:
+        while not line.stopping.is_set():
+            line.write(self.piece)
+        raise Ending
+
+
+@dataclass(frozen=True)
+class EndlessTrailers(Chunked):
+    """Send the body in chunks, and headers after it for ever."""
+
+    def send(self, line: Line, body: bytes) -> None:
+        super().send(line, body)
+        line.handler.wfile.write(b"0\r\n")
+        while not line.stopping.is_set():
+            line.handler.wfile.write(b"A: b\r\n")
+        raise Ending
 
 
 @dataclass(frozen=True)

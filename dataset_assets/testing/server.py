@@ -1,7 +1,9 @@
 """A real HTTP server on this machine that serves files well, and fails as it is told to."""
 
 import contextlib
+import io
 import re
+import socket
 import ssl
 import threading
 import time
@@ -11,6 +13,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -18,8 +21,12 @@ from dataset_assets.testing.http_faults import (
     ChangeEtag,
     Chunked,
     ChunkedCut,
+    CutHeaders,
     Drop,
     Ending,
+    EndlessBody,
+    EndlessHeaders,
+    EndlessTrailers,
     Fault,
     Gzip,
     Html,
@@ -31,6 +38,7 @@ from dataset_assets.testing.http_faults import (
     Redirect,
     Reply,
     Slow,
+    SlowHeaders,
     Stall,
     Status,
 )
@@ -39,7 +47,11 @@ __all__ = [
     "ChangeEtag",
     "Chunked",
     "ChunkedCut",
+    "CutHeaders",
     "Drop",
+    "EndlessBody",
+    "EndlessHeaders",
+    "EndlessTrailers",
     "Fault",
     "FaultyServer",
     "Gzip",
@@ -51,6 +63,7 @@ __all__ = [
     "Redirect",
     "Request",
     "Slow",
+    "SlowHeaders",
     "Stall",
     "Status",
 ]
@@ -73,14 +86,16 @@ class FaultyServer:
     True
     """
 
-    def __init__(self, files: dict[str, bytes] | None = None, certificate: Path | None = None) -> None:
+    def __init__(
+        self, files: dict[str, bytes] | None = None, certificate: Path | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.files = dict(files or {})
         self.requests: list[Request] = []
         self.stopping = threading.Event()
         self.started = time.time() // 1
         self._scripts: dict[str, deque[Fault | tuple[Fault, ...]]] = {}
         self._mutex = threading.Lock()
-        self._server = _Server(self)
+        self._server = _Server(self, host)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
@@ -89,7 +104,7 @@ class FaultyServer:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         scheme = "https" if certificate else "http"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._server.server_address[1]}"
 
     def script(self, path: str, faults: list[Fault | tuple[Fault, ...]]) -> None:
         """Add to what goes wrong with the next answers for a path: an item each, a tuple for several faults at once."""
@@ -167,9 +182,15 @@ def _unchanged(asked: Message, reply: Reply) -> bool:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, faulty: FaultyServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, faulty: FaultyServer, host: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, 0), _Handler)
         self.faulty = faulty
+
+    def server_bind(self) -> None:
+        # Without asking a resolver for the name of the host.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a client that goes away is what is tested."""
@@ -188,15 +209,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in (reply.headers | self._framed(reply)).items():
             self.send_header(name, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return
         line = Line(self, reply.framing, self.faulty.stopping)
         with contextlib.suppress(Ending, ConnectionError):
+            (reply.heading or Fault()).send_head(line, self._taken_head())
+            if self.command == "HEAD":
+                return
             (reply.sending or Fault()).send(line, reply.body)
             line.end()
 
     do_HEAD = do_GET
+
+    def _taken_head(self) -> bytes:
+        """Return the headers, which a fault may send in its own way."""
+        out, self.wfile = self.wfile, io.BytesIO()
+        self.end_headers()
+        head, self.wfile = self.wfile.getvalue(), out
+        return head
 
     def _framed(self, reply: Reply) -> dict[str, str]:
         # A length that is not true, or none, leaves nothing to tell where the next answer would begin.

@@ -1,0 +1,184 @@
+"""Redirects, followed one by one: each server is sent what is meant for it alone.
+
+Cookies are kept by server, the user and password of a URL go to its own server, and those of `~/.netrc` to the hosts
+that it names; no password goes over plain http to another machine. What a redirect answers besides is not read.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+from requests.utils import get_auth_from_url, get_environ_proxies, get_netrc_auth, requote_uri, select_proxy
+
+from dataset_assets.errors import Refused
+from dataset_assets.loopback import is_readable_on_the_way
+from dataset_assets.redacting import has_secret, redacted
+from dataset_assets.retrieval.wire import Gate, TooNear
+from dataset_assets.retrieval.zones import SAID, Zone, zone_of_host
+
+Login = tuple[str, str] | None
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
+
+
+class Hops:
+    """Asks a URL, and where its redirects lead. Closing it closes all connections."""
+
+    def __init__(self, url: str, adapter: Callable[[Gate], Any], redirects: int, intranet: bool) -> None:
+        self.url, self.adapter, self.redirects, self.intranet = url, adapter, redirects, intranet
+        self.gate = Gate()
+        self._sessions: dict[tuple[str, str, int | None], _Session] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> "Hops":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def get(self, headers: Mapping[str, str], timeout: tuple[float, float]) -> requests.Response:
+        """Return the answer that is no redirect.
+
+        Raises `Refused` for a redirect that must not be followed, and what `requests` raises.
+        """
+        self.url = _as_asked(self.url)
+        _check_encrypted(self.url)
+        url, came_from, reached = self.url, "", Zone.MACHINE
+        for _ in range(self.redirects + 1):
+            self._let_through(url, came_from, reached)
+            answer = self._ask(url, headers, timeout)
+            if isinstance(answer, TooNear):
+                raise _refused(came_from, url, answer.zone, answer.address)
+            target = self._session(url).target_of(answer)
+            if target is None:
+                return answer
+            answer.close()
+            url, came_from, reached = target, url, min(reached, self.gate.zone)
+        raise requests.TooManyRedirects
+
+    def _ask(self, url: str, headers: Mapping[str, str], timeout: tuple[float, float]) -> "requests.Response | TooNear":
+        plain, login = _without_login(url), self._login(url)
+        try:
+            return self._session(url).get(plain, headers=dict(headers), auth=login, timeout=timeout, stream=True)
+        except TooNear as error:
+            return error
+
+    def _let_through(self, url: str, came_from: str, reached: Zone) -> None:
+        """Set how near the next connection may go: no nearer than those before it, of which `reached` is the farthest.
+
+        Where a proxy connects, its host is judged here.
+        """
+        self.gate.nearest = max(reached, Zone.PRIVATE) if self.intranet else reached
+        proxied = select_proxy(url, get_environ_proxies(url))
+        if not proxied:
+            return
+        self.gate.zone = zone_of_host(urlsplit(url).hostname or "")
+        if came_from and self.gate.zone > self.gate.nearest:
+            raise _refused(came_from, url, self.gate.zone, "")
+
+    def _session(self, url: str) -> "_Session":
+        place = _origin(url)
+        if place not in self._sessions:
+            session = self._open.enter_context(_Session())
+            for scheme in _PORTS:
+                session.mount(f"{scheme}://", self.adapter(self.gate))
+            self._sessions[place] = session
+        return self._sessions[place]
+
+    def _login(self, url: str) -> Login:
+        first, here = urlsplit(self.url), urlsplit(url)
+        if _origin(url) == _origin(self.url) or _upgrades(first, here):
+            return _login_of(self.url) or (None if is_readable_on_the_way(url) else _netrc(url))
+        named = first.hostname != here.hostname and not is_readable_on_the_way(url)
+        return _named_in_netrc(url) if named else None
+
+
+class _Session(requests.Session):
+    """The connections to one server, and its cookies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Else requests would look for a login by rules of its own.
+        self.auth = _as_it_is
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow nothing: requests would first read the whole body of the redirect, however long it is."""
+
+    def target_of(self, response: requests.Response) -> str | None:
+        """Return where an answer redirects to."""
+        try:
+            location = super().get_redirect_target(response)
+            target = _as_asked(urljoin(response.url, requote_uri(location))) if location else None
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL("the redirect's") from error
+        if target and response.url.startswith("https:") and not target.lower().startswith("https:"):
+            raise Refused(
+                f"{redacted(response.url)} redirects to {redacted(target)}, which is not encrypted. It was not "
+                "followed; add a mirror with https."
+            )
+        return target
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)
+
+
+def _upgrades(first: SplitResult, here: SplitResult) -> bool:
+    """Say whether this is the same host by https at its own port, where http at its own port was asked."""
+    ports = (first.port or 80, here.port or 443)
+    return first.hostname == here.hostname and (first.scheme, here.scheme, ports) == ("http", "https", (80, 443))
+
+
+def _login_of(url: str) -> Login:
+    user, password = get_auth_from_url(url)
+    return (user, password) if user or password else None
+
+
+def _netrc(url: str) -> Login:
+    found: Login = get_netrc_auth(url)
+    return found
+
+
+def _named_in_netrc(url: str) -> Login:
+    """Return the login of a host that `~/.netrc` names; its `default` is not for those that a redirect names."""
+    found = _netrc(url)
+    return found if found != _netrc("https://default.invalid/") else None
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _as_asked(url: str) -> str:
+    """Return a URL as it will be asked, so that what is judged of it is what is connected to."""
+    asked = requests.Request("GET", url).prepare().url or url
+    parts = urlsplit(asked)
+    if parts.scheme in _PORTS and not _HOST.fullmatch(parts.hostname or ""):
+        raise requests.exceptions.InvalidURL("its host")
+    return asked
+
+
+def _check_encrypted(url: str) -> None:
+    if has_secret(url) and is_readable_on_the_way(url):
+        raise Refused(
+            f"{redacted(url)} would send a password or token unencrypted, for everyone on the way to read. Write the "
+            "URL with https, or without the secret."
+        )
+
+
+def _refused(came_from: str, url: str, zone: Zone, address: str) -> Refused:
+    where = f"{SAID[zone]}{f' ({address})' if address and address not in url else ''}"
+    remedy = "Set DATASET_ASSETS_INTRANET=true if that is your own network" if zone == Zone.PRIVATE else ""
+    return Refused(
+        f"{redacted(came_from)} redirects to {redacted(url)}, {where}. It was not followed: a server of the internet "
+        f"may not choose what this machine asks near it. {remedy or 'Name that URL itself if you mean it'}."
+    )
