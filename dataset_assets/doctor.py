@@ -150,7 +150,7 @@ def _scratch(chosen: Settings) -> Iterator[Examined]:
     roots = [chosen.scratch]
     try:
         store = open_storage(chosen.storage)
-        roots += [store.root / ".scratch"] if isinstance(store, LocalStorage) else []
+        roots += [scratch.root_below(store.root)] if isinstance(store, LocalStorage) else []
     except (DatasetAssetsError, OSError):
         pass
     left = [path for root in roots for path in scratch.leftovers(root)]

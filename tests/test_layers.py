@@ -21,7 +21,7 @@ FLOORS = {
     2: ["formats", "storage", "settings", "scratch", "cache", "remote", "marks"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
-        "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
+        "interruptible", "locks", "owners", "plugins", "pool", "paging", "progress", "redacting",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
