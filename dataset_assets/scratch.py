@@ -77,11 +77,19 @@ def leftovers(root: Path) -> list[Path]:
         return []
 
 
+def problem(root: Path) -> str | None:
+    """Say why `scratch_folder` would refuse a root, and what to do."""
+    with suppress(OSError):
+        if found := _problem(root):
+            return _plain(f"{found}. {_remedy(root)}")
+    return None
+
+
 def sweep(root: Path) -> None:
     """Remove the folders of processes that are gone; what may not be removed stays, and what is not ours too."""
     with suppress(OSError):
-        if problem := _problem(root):
-            _say(root, f"{problem}; nothing there was removed. {_remedy(root)}")
+        if found := _problem(root):
+            _say(root, f"{found}; nothing there was removed. {_remedy(root)}")
             return
         if strange := [entry for entry in [*root.iterdir()] if not _sweep(entry)]:
             _say(root, f"dataset_assets did not make {strange[0]}, so it is left there ({len(strange)} such in all).")
@@ -107,8 +115,8 @@ def _claim(root: Path) -> None:
     if not root.is_symlink():
         files.make_folder(root)
     with files.reported(root):
-        if problem := _problem(root):
-            raise Refused(_plain(f"{problem}, so nothing is made or removed there. {_remedy(root)}"))
+        if found := _problem(root):
+            raise Refused(_plain(f"{found}, so nothing is made or removed there. {_remedy(root)}"))
     _note(root)
 
 
