@@ -8,7 +8,6 @@ opened for the longest time goes first; who has a file open or mapped keeps it.
 
 import atexit
 import errno
-import fcntl
 import hashlib
 import os
 import threading
@@ -19,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, TypeVar
 
-from dataset_assets import files
+from dataset_assets import cache_folder, files, locks
 from dataset_assets.errors import DigestMismatch, NoSpace, StorageError, StoreUnavailable
 from dataset_assets.settings import settings
 from dataset_assets.storage import Storage
@@ -32,8 +31,6 @@ PATIENCE_SECONDS = 60.0
 _ABANDONED_SECONDS = 600.0
 _POLL_SECONDS = 0.02
 _PAUSE_SECONDS = 0.1
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
 
 
 def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: bool = True) -> BinaryIO:
@@ -50,10 +47,8 @@ def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: boo
 
 def drop_damaged(storage: Storage, sha256: str) -> None:
     """Remove the copy of an object if it is not what its name says."""
-    path = settings().cache / sha256
-    with suppress(FileNotFoundError):
-        if is_cached(storage) and files.sha256_of(path) != sha256:
-            files.remove(path)
+    if is_cached(storage):
+        Cache(settings().cache, 0).drop_damaged(sha256)
 
 
 def is_cached(storage: Storage) -> bool:
@@ -100,11 +95,33 @@ class Cache:
     def open(self, storage: Storage, key: str, sha256: str, size: int) -> BinaryIO:
         """Open the copy of an object; fetch it if it is not there."""
         path = self.folder / sha256
-        if (file := _found(path, size)) is not None:
+        if (file := self._found(path, size, cache_folder.is_known)) is not None:
             return file
         self._make()
         with _turn(path, self.patience):
-            return _found(path, size) or self._fetched(storage, key, path, size)
+            return self._found(path, size, cache_folder.is_right) or self._fetched(storage, key, path, size)
+
+    def drop_damaged(self, sha256: str) -> None:
+        """Remove a copy if it is not what its name says."""
+        path = self.folder / sha256
+        file = cache_folder.opened(path)
+        if file is not None:
+            with file:
+                damaged = files.sha256_in(file) != sha256
+            if damaged and cache_folder.problem(self.folder) is None:
+                files.remove(path)
+
+    def _found(self, path: Path, size: int, is_right: Callable[[Path, BinaryIO], bool]) -> BinaryIO | None:
+        """Open a copy, which is then the last one to be evicted; None if it is not there, not whole or not right."""
+        with files.reported(path):
+            file = cache_folder.opened(path)
+        if file is None:
+            return None
+        if os.fstat(file.fileno()).st_size == size and is_right(path, file):
+            cache_folder.touch(path)
+            return file
+        file.close()
+        return None
 
     def _fetched(self, storage: Storage, key: str, path: Path, size: int) -> BinaryIO:
         part = self._room(path, size)
@@ -121,6 +138,7 @@ class Cache:
             # Not while somebody counts what is there, who could miss it between its two names.
             with _turn(self.folder / "room", self.patience):
                 files.replace(part.path, path)
+            cache_folder.remember(path, file)
             return file
         except FileNotFoundError as error:
             if error.filename != str(part.path):
@@ -149,46 +167,33 @@ class Cache:
     def _has_room(self, size: int) -> bool:
         """Evict what was not opened for the longest time until so many bytes more may be held."""
         kept, reserved = self._entries()
-        over = sum(entry[1] for entry in kept) + reserved + size - self.limit
-        for _, bytes_, path in sorted(kept):
+        over = sum(bytes_ for bytes_, _ in kept) + reserved + size - self.limit
+        if over <= 0:
+            return True
+        for _, bytes_, path in sorted((cache_folder.used(path), bytes_, path) for bytes_, path in kept):
             if over <= 0:
                 break
             over -= bytes_ if _evicted(path) else 0
         return over <= 0
 
-    def _entries(self) -> tuple[list[tuple[int, int, Path]], int]:
-        """Return time, size and path of each copy, and how much is reserved for those that are being written."""
+    def _entries(self) -> tuple[list[tuple[int, Path]], int]:
+        """Return size and path of each copy, and how much is reserved for those that are being written."""
         kept, reserved = [], 0
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):
-                if entry.name.endswith(".part"):
-                    reserved += 0 if _abandoned(entry) else int(entry.name.split(".")[-2])
-                elif len(entry.name) == 64:
-                    info = entry.stat()
-                    kept.append((info.st_mtime_ns, info.st_size, Path(entry.path)))
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                if part := cache_folder.PART.fullmatch(entry.name):
+                    reserved += 0 if _abandoned(entry) else int(part["bytes"])
+                elif cache_folder.NAME.fullmatch(entry.name):
+                    kept.append((entry.stat(follow_symlinks=False).st_size, Path(entry.path)))
         return kept, reserved
 
     def _make(self) -> None:
-        if not self.folder.is_dir():
-            files.make_folder(self.folder)
-            with suppress(OSError), files.Written(self.folder / "CACHEDIR.TAG") as tag:
-                tag.write(_TAG)
-
-
-def _found(path: Path, size: int) -> BinaryIO | None:
-    """Open a copy, which is then the last one to be evicted; None if it is not there, or not whole."""
-    with files.reported(path):
-        try:
-            file = open(path, "rb")  # noqa: SIM115 -- the caller's
-        except FileNotFoundError:
-            return None
-    if os.fstat(file.fileno()).st_size != size:
-        file.close()
-        return None
-    # The cache may be somebody else's, or on a disk that cannot be written.
-    with suppress(OSError):
-        os.utime(file.fileno())
-    return file
+        """Make the folder, or see that it is ours. Raises `Refused` if it is not."""
+        files.make_folder(self.folder)
+        with files.reported(self.folder):
+            cache_folder.claim(self.folder)
 
 
 def _filled(part: files.Written, storage: Storage, key: str, stall: float) -> str:
@@ -248,7 +253,7 @@ os.register_at_fork(before=_begun.lock.acquire, after_in_parent=_begun.lock.rele
 
 def _abandoned(entry: "os.DirEntry[str]") -> bool:
     """Remove what a killed process left."""
-    old = time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
+    old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_SECONDS
     if old:
         files.remove(Path(entry.path))
     return old
@@ -256,9 +261,9 @@ def _abandoned(entry: "os.DirEntry[str]") -> bool:
 
 def _evicted(path: Path) -> bool:
     """Remove a copy, unless somebody is just about to publish and open it."""
-    lock = _lock_of(path)
-    with open(lock, "ab") as file:
-        if not _taken(file):
+    lock = cache_folder.lock_of(path)
+    with locks.opened(lock) as file:
+        if not locks.taken(file):
             return False
         files.remove(path)
         files.remove(lock)
@@ -269,20 +274,18 @@ def _evicted(path: Path) -> bool:
 def _turn(path: Path, patience: float) -> Iterator[None]:
     """Hold the kernel's lock for a file, which dies with its holder; go on without it if the holder does nothing."""
     with files.reported(path):
-        file = open(_lock_of(path), "ab")  # noqa: SIM115 -- closed below
+        file = locks.opened(cache_folder.lock_of(path))
     with file:
         _wait(file, path, patience)
         try:
             yield
         finally:
-            # Closing is not enough: a child forked meanwhile has the file open too, and would keep the lock.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)
+            locks.release(file)
 
 
 def _wait(file: BinaryIO, path: Path, patience: float) -> None:
     seen, since = None, time.monotonic()
-    while not _taken(file):
+    while not locks.taken(file):
         written = _written(path)
         if written != seen:
             seen, since = written, time.monotonic()
@@ -298,18 +301,3 @@ def _written(path: Path) -> list[int]:
         with suppress(FileNotFoundError):
             found.append(part.stat().st_size)
     return found
-
-
-def _taken(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    return True
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")

@@ -4,6 +4,7 @@ Kept are the newest few versions that passed their checks, the current one first
 younger than the grace. Documents go before what they name, so that after a kill nothing left names what is gone.
 """
 
+import logging
 from dataclasses import dataclass, field
 from time import time
 from typing import Iterable
@@ -29,8 +30,13 @@ from dataset_assets.publishing import raw_record
 from dataset_assets.storage import LeavesStrays, Storage
 
 DAY_SECONDS = 86_400
+logger = logging.getLogger(__name__)
+
 ORDER: tuple[Kind, ...] = ("version", "index", "source", "stream", "raw")
 """What is removed, and in which order; pointers and pins are not."""
+
+DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index")
+"""What only we name so: where none of them is, files that are named by their digests may be somebody else's."""
 
 
 @dataclass
@@ -127,6 +133,10 @@ class _Rule:
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
         """Say what of a dataset is not kept, in the order in which it may be removed."""
         try:
+            if not self._is_known(there):
+                url = self.storage.url
+                logger.warning("Nothing in %s says that dataset_assets made %s: it is left.", url, there.dataset)
+                return Collected(there.dataset), []
             keys, versions = self._kept(there, now)
         except DatasetAssetsError as error:
             if not isinstance(error, (IntegrityError, NotPrepared)):
@@ -135,7 +145,7 @@ class _Rule:
         found = Collected(there.dataset, sorted(versions))
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
-            if place.key not in keys and (size := self._old(place, now)) is not None:
+            if place.key not in keys and self._is_ours(place) and (size := self._old(place, now)) is not None:
                 places.append(place)
                 found.removed.append(place.key)
                 found.bytes += size
@@ -183,11 +193,19 @@ class _Rule:
         """Return the keys of raw files as they were last retrieved: the next refresh asks whether they changed."""
         keys = set()
         for place in there.of("source"):
-            record = raw_record(self.storage, there.dataset, place.name)
-            keys.add(source_key(there.dataset, place.name))
-            if record:
-                keys.add(raw_key(there.dataset, place.name, record.sha256))
+            if record := raw_record(self.storage, there.dataset, place.name):
+                keys |= {source_key(there.dataset, place.name), raw_key(there.dataset, place.name, record.sha256)}
         return keys
+
+    def _is_known(self, there: Contents) -> bool:
+        return any(there.of(kind) for kind in DOCUMENTS) or bool(self._recorded(there))
+
+    def _is_ours(self, place: Place) -> bool:
+        """Say whether the content, too, says that we made it, where others may have a file of this name."""
+        try:
+            return place.kind != "source" or raw_record(self.storage, place.dataset, place.name) is not None
+        except NewerFormat:
+            return False
 
     def _old(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace."""

@@ -28,7 +28,7 @@ from dataset_assets.names import split_pin, storage_key
 from dataset_assets.pins import pin, pins
 from dataset_assets.progress import report
 from dataset_assets.publishing import point_to, raw_record
-from dataset_assets.scratch import scratch_folder
+from dataset_assets.scratch import root_below, scratch_folder
 from dataset_assets.settings import settings
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
 
@@ -200,7 +200,7 @@ def _read(storage: Storage, key: str) -> bytes:
 @contextmanager
 def workplace(storage: Storage) -> Iterator[Path]:
     """Give a scratch folder; for a local storage on its own filesystem, so that what is finished is only moved."""
-    root = storage.root / ".scratch" if isinstance(storage, LocalStorage) else settings().scratch
+    root = root_below(storage.root) if isinstance(storage, LocalStorage) else settings().scratch
     with scratch_folder(root) as folder:
         yield folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator, Literal, NamedTuple
 
 from dataset_assets import plugins, scratch
-from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
+from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.index import sha256_hex
 from dataset_assets.redacting import redacted
 from dataset_assets.settings import Settings, origins, said, settings
@@ -150,9 +150,12 @@ def _scratch(chosen: Settings) -> Iterator[Examined]:
     roots = [chosen.scratch]
     try:
         store = open_storage(chosen.storage)
-        roots += [store.root / ".scratch"] if isinstance(store, LocalStorage) else []
+        roots += [scratch.root_below(store.root)] if isinstance(store, LocalStorage) else []
     except (DatasetAssetsError, OSError):
         pass
+    for root in roots:
+        if found := scratch.problem(root):
+            yield Examined("scratch", "error", found, Refused.exit_code)
     left = [path for root in roots for path in scratch.leftovers(root)]
     says = f"{len(left)} folders of processes that were killed: the next prepare or gc removes them"
     yield Examined("scratch", *_judged(not left, "nothing is left over", says))

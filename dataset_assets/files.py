@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
 
-from dataset_assets.errors import NoSpace, StorageError
+from dataset_assets.errors import NoSpace, Refused, StorageError
 
 CHUNK = 1 << 20
 
@@ -105,7 +105,7 @@ class reported:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, OSError) or isinstance(error, (StorageError, FileNotFoundError)):
+        if not isinstance(error, OSError) or isinstance(error, (StorageError, Refused, FileNotFoundError)):
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(

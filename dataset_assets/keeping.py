@@ -192,7 +192,12 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
         return
     from dataset_assets import files
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        # A pipe or a device is written to; to put a file in its place would take it from all others.
+        with files.reported(path), path.open("wb") as pipe:
+            yield pipe
+        return
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
     try:
         with files.Written(part) as file:
             yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed

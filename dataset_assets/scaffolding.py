@@ -1,6 +1,7 @@
 """What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author."""
 
 import keyword
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -88,7 +89,8 @@ def scaffold(name: str, folder: Path) -> list[Path]:
         folder / f"{module}.py": DEFINITION.format(**values),
         folder / f"test_{module}.py": TEST.format(**values),
     }
-    if there := [str(path) for path in texts if path.exists()]:
+    # A link that leads nowhere is there too.
+    if there := [str(path) for path in texts if os.path.lexists(path)]:
         raise Conflict(f"{', '.join(there)} is there already. Choose another name or folder.")
     files.make_folder(folder)
     for path, text in texts.items():

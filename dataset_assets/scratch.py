@@ -1,22 +1,37 @@
-"""A folder to work in, on the storage's filesystem; what a killed process left there is swept away by the next one."""
+"""A folder to work in, on the storage's filesystem; what a killed process left there is swept away by the next one.
 
-import errno
-import fcntl
+Only what was made here is removed: a folder has a name of our pattern and a marker inside, and its lock is an empty
+file. The folder that holds them must be the user's own, no link, and hold nothing else when it is first used.
+Removing follows no link: all of it goes by descriptors of folders that were opened as folders.
+"""
+
+import logging
 import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Iterator
 
-from dataset_assets import files
+from dataset_assets import files, locks
+from dataset_assets.errors import Refused
 from dataset_assets.owners import lives
 
 DAY_SECONDS = 86_400.0
+MARKER = ".dataset_assets_scratch"
+"""A file in each folder of ours, and one beside the folder that holds them, which says that folder's inode."""
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9_]+-[0-9]+-[0-9a-f]{12}")
+# What filesystems put into a folder themselves.
+_SYSTEM = re.compile(r"lost\+found|\.nfs[0-9a-f]+")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS: set[str] = set()
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_said: set[Path] = set()
 
 
 @contextmanager
@@ -24,9 +39,9 @@ def scratch_folder(root: Path) -> Iterator[Path]:
     """Make a folder of one's own under `root`, and remove it at the end, whatever happens inside.
 
     It is locked by the kernel as long as the process lives, and named by host and process, in case locks mean nothing
-    on this filesystem.
+    on this filesystem. Raises `Refused` if `root` is a link, another user's, or holds what is not ours.
     """
-    files.make_folder(root)
+    _claim(root)
     sweep(root)
     owner = os.getpid()
     with _locked(root / f"{_host()}-{owner}-{secrets.token_hex(6)}.lock") as lock:
@@ -34,33 +49,198 @@ def scratch_folder(root: Path) -> Iterator[Path]:
         _OURS.add(folder.name)
         try:
             files.make_folder(folder)
+            files.Written(folder / MARKER).discard()
             yield folder
         finally:
             # A child that was forked inside the block, and leaves it by an error, must not take it from its parent.
             if os.getpid() == owner:
-                shutil.rmtree(folder, ignore_errors=True)
+                _empty(folder)
                 lock.unlink(missing_ok=True)
                 _OURS.discard(folder.name)
+
+
+def root_below(folder: Path) -> Path:
+    """Return the scratch root of a storage's folder; another one where a user who shares the storage has made that."""
+    root = folder / ".scratch"
+    theirs = root.is_dir() and not root.is_symlink() and _is_foreign(root)
+    return folder / f".scratch-{os.geteuid()}" if theirs else root
 
 
 def leftovers(root: Path) -> list[Path]:
     """Return the folders of processes that are gone, which `sweep` would remove."""
     try:
-        return sorted(lock.with_suffix("") for lock in root.glob("*.lock") if _abandoned(lock))
+        if _problem(root):
+            return []
+        found = [lock.with_suffix("") for lock in root.iterdir() if _is_lock(lock) and _abandoned(lock)]
+        return sorted(folder for folder in found if _is_ours(folder) or not os.path.lexists(folder))
     except OSError:
         return []
 
 
-def sweep(root: Path) -> None:
-    """Remove the folders of processes that are gone; what may not be removed stays."""
+def problem(root: Path) -> str | None:
+    """Say why `scratch_folder` would refuse a root, and what to do."""
     with suppress(OSError):
-        for entry in [*root.iterdir()]:
-            if entry.suffix == ".lock":
-                if _abandoned(entry):
-                    shutil.rmtree(entry.with_suffix(""), ignore_errors=True)
-                    entry.unlink(missing_ok=True)
-            elif not entry.with_suffix(".lock").exists() and _age(entry) > DAY_SECONDS:
-                shutil.rmtree(entry, ignore_errors=True)
+        if found := _problem(root):
+            return _plain(f"{found}. {_remedy(root)}")
+    return None
+
+
+def sweep(root: Path) -> None:
+    """Remove the folders of processes that are gone; what may not be removed stays, and what is not ours too."""
+    with suppress(OSError):
+        if found := _problem(root):
+            _say(root, f"{found}; nothing there was removed. {_remedy(root)}")
+            return
+        if strange := [entry for entry in [*root.iterdir()] if not _sweep(entry)]:
+            _say(root, f"dataset_assets did not make {strange[0]}, so it is left there ({len(strange)} such in all).")
+
+
+def _sweep(entry: Path) -> bool:
+    """Remove an entry if it is ours and nobody's any more; say whether it is ours at all."""
+    if _is_lock(entry):
+        if _abandoned(entry) and _removed(entry.with_suffix("")):
+            entry.unlink(missing_ok=True)
+        return True
+    if not _NAME.fullmatch(entry.name):
+        return bool(_SYSTEM.fullmatch(entry.name))
+    alone = not os.path.lexists(entry.with_name(f"{entry.name}.lock"))
+    if alone and _age(entry) > DAY_SECONDS:
+        _removed(entry)
+    # Of another process it may be that it was not marked yet, or was removed just now.
+    return _is_ours(entry) or _age(entry) < DAY_SECONDS
+
+
+def _claim(root: Path) -> None:
+    """Make the folder that holds all others, or raise `Refused` if it is not ours."""
+    if not root.is_symlink():
+        files.make_folder(root)
+    with files.reported(root):
+        if found := _problem(root):
+            raise Refused(_plain(f"{found}, so nothing is made or removed there. {_remedy(root)}"))
+    _note(root)
+
+
+def _problem(root: Path) -> str | None:
+    """Say why a folder is none in which anything may be removed. Raises FileNotFoundError if it is not there."""
+    info = os.lstat(root)
+    if stat.S_ISLNK(info.st_mode):
+        return f"{root} is a link to {os.path.realpath(root)}"
+    if _is_foreign(root):
+        return f"{root} belongs to another user (number {info.st_uid})"
+    if not _is_noted(root) and (strange := [path for path in root.iterdir() if not _may_be_ours(path)]):
+        return f"{root} holds {strange[0].name}, which dataset_assets did not make"
+    return None
+
+
+def _remedy(root: Path) -> str:
+    if root.name.startswith("."):
+        return f"Find out who put it into {root.parent}, or set DATASET_ASSETS_STORAGE to another storage."
+    return "Set DATASET_ASSETS_HOME to a folder that nothing else uses."
+
+
+def _is_foreign(root: Path) -> bool:
+    """Say whether a folder is neither ours, nor the system's, nor of the owner of the folder that it is in."""
+    return root.lstat().st_uid not in (os.geteuid(), 0, root.parent.stat().st_uid)
+
+
+def _may_be_ours(path: Path) -> bool:
+    name = path.name.removesuffix(".lock")
+    return bool(_NAME.fullmatch(name) or _SYSTEM.fullmatch(path.name)) and not path.is_symlink()
+
+
+def _note(root: Path) -> None:
+    """Note beside a folder that it is ours: others may put something into it later, and it stays ours."""
+    if not _is_noted(root):
+        part = _note_of(root).with_suffix(f".{secrets.token_hex(6)}.part")
+        with suppress(OSError):
+            try:
+                with files.Written(part) as file:
+                    file.write(f"{root.lstat().st_ino}\n".encode())
+                files.replace(part, _note_of(root))
+            finally:
+                part.unlink(missing_ok=True)
+
+
+def _is_noted(root: Path) -> bool:
+    with suppress(OSError, ValueError), locks.existing(_note_of(root)) as note:
+        own = os.fstat(note.fileno()).st_uid in (os.geteuid(), 0, root.parent.stat().st_uid)
+        return own and int(note.read(40)) == root.lstat().st_ino
+    return False
+
+
+def _note_of(root: Path) -> Path:
+    return root.parent / f".dataset_assets_{root.name.replace('.', '_')}"
+
+
+def _say(path: Path, message: str) -> None:
+    """Say it once in a process."""
+    if path not in _said:
+        _said.add(path)
+        logger.warning("%s", _plain(message))
+
+
+def _plain(message: str) -> str:
+    # Names of others may hold what a terminal obeys.
+    return "".join(one if one.isprintable() else "?" for one in message)
+
+
+def _is_lock(path: Path) -> bool:
+    """Say whether a file is a lock of ours: it has our pattern for a name, is no link, and holds nothing."""
+    if path.suffix != ".lock" or not _NAME.fullmatch(path.stem):
+        return False
+    with suppress(FileNotFoundError):
+        info = path.lstat()
+        return stat.S_ISREG(info.st_mode) and not info.st_size
+    return False
+
+
+def _is_ours(folder: Path) -> bool:
+    with suppress(OSError):
+        fd = os.open(folder, _FOLDER)
+        try:
+            return _is_marked(fd)
+        finally:
+            os.close(fd)
+    return False
+
+
+def _is_marked(folder: int) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(MARKER, dir_fd=folder).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _removed(folder: Path) -> bool:
+    """Remove a folder if it is ours, or empty, and say whether it is gone now."""
+    _empty(folder)
+    # A process that was killed between the two makes a folder without a marker.
+    with suppress(OSError):
+        os.rmdir(folder)
+    return not os.path.lexists(folder)
+
+
+def _empty(folder: Path) -> None:
+    """Remove a folder with all that is in it, if it has our marker, which goes last."""
+    with suppress(OSError):
+        fd = os.open(folder, _FOLDER)
+        try:
+            if _is_marked(fd):
+                for name in os.listdir(fd):
+                    _remove_from(fd, name)
+                if os.listdir(fd) == [MARKER]:
+                    os.unlink(MARKER, dir_fd=fd)
+        finally:
+            os.close(fd)
+        os.rmdir(folder)
+
+
+def _remove_from(folder: int, name: str) -> None:
+    with suppress(OSError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+        elif name != MARKER:
+            os.unlink(name, dir_fd=folder)
 
 
 @contextmanager
@@ -73,16 +253,16 @@ def _locked(path: Path) -> Iterator[Path]:
 
 
 def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
-    lock = path.open("wb")
+    lock = locks.opened(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.take(lock)
         # Another process may have swept it in the moment before it was locked.
-        lost = not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat())
+        lost = not os.path.samestat(os.fstat(lock.fileno()), path.lstat())
     except FileNotFoundError:
         lost = True
     except OSError as error:
         lost = False
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in locks.NO_LOCKS:
             lock.close()
             raise
     if not lost or not attempts:
@@ -93,8 +273,8 @@ def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
 
 def _abandoned(lock: Path) -> bool:
     try:
-        with open(lock, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locks.existing(lock) as file:
+            locks.take_now(file)
     except OSError:
         return False
     host, _, rest = lock.stem.partition("-")
@@ -111,6 +291,6 @@ def _host() -> str:
 
 def _age(path: Path) -> float:
     try:
-        return time.time() - path.stat().st_mtime
+        return time.time() - path.lstat().st_mtime
     except FileNotFoundError:
         return 0.0

@@ -19,7 +19,7 @@ import pytest
 from servers import Place, Proxy
 
 from dataset_assets.cache import PATIENCE_SECONDS, Cache, open_cached
-from dataset_assets.errors import DigestMismatch, NoSpace, StorageError
+from dataset_assets.errors import DigestMismatch, NoSpace, Refused, StorageError
 from dataset_assets.formats.seam import mapped
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.storage.opened import Changed
@@ -168,6 +168,156 @@ def test_whatever_call_fails_the_copy_is_whole_or_not_there(cache: Cache, remote
         if not calls.tripped:
             assert n > 5
             break
+
+
+# What others put there.
+
+
+def overwrite(path: Path) -> None:
+    """Change a byte, and give the file its times again."""
+    info = path.stat()
+    with open(path, "rb+") as file:
+        file.write(b"!")
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def exchange(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"!" * path.stat().st_size)
+    os.replace(other, path)
+
+
+def link(path: Path) -> None:
+    theirs = path.parent.parent / "theirs"
+    theirs.write_bytes(b"!" * path.stat().st_size)
+    path.unlink()
+    path.symlink_to(theirs)
+
+
+@pytest.mark.parametrize("change", [overwrite, exchange, link])
+def test_a_copy_that_was_changed_is_fetched_again(
+    cache: Cache, remote: Remote, change: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    [what] = remote.hold(1000)
+    for times in range(1, 4):
+        assert read(cache, remote, what) == some_bytes(1000)
+        assert len(remote.fetched) == times
+        change(cache.folder / what[1])
+    assert read(cache, remote, what) == some_bytes(1000)
+    assert not (cache.folder / what[1]).is_symlink()
+    theirs = cache.folder.parent / "theirs"
+    assert not theirs.exists() or theirs.read_bytes() == b"!" * 1000
+    assert "is not what its name says; it is fetched again" in caplog.text or change is link
+
+
+def test_a_copy_without_a_mark_is_hashed_once(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(1000)
+    read(cache, remote, what)
+    [table] = cache.folder.parent.glob(".marks-*")
+    table.unlink()
+    assert read(cache, remote, what) == some_bytes(1000)
+    assert len(remote.fetched) == 1
+    again = subprocess.run(
+        [sys.executable, "-c", KNOWN, str(cache.folder / what[1])], capture_output=True, text=True, check=True
+    )
+    assert again.stdout == "True\n"
+
+
+KNOWN = """
+import sys
+from pathlib import Path
+from dataset_assets.cache_folder import is_known
+path = Path(sys.argv[1])
+with open(path, "rb") as file:
+    print(is_known(path, file))
+"""
+
+
+def test_a_copy_is_known_at_once_however_often_it_is_opened(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(len(DATA))
+    read(cache, remote, what)
+    taken = []
+    for _ in range(100):
+        began = time.perf_counter()
+        cache.open(remote, *what).close()
+        taken.append(time.perf_counter() - began)
+    assert sorted(taken)[50] < 0.0005, "to hash it takes ten times as long"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_copy_of_a_stranger_is_fetched_where_everybody_can_write(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(1000)
+    read(cache, remote, what)
+    os.chown(cache.folder / what[1], 65534, 65534)
+    assert read(cache, remote, what) == some_bytes(1000)
+    assert len(remote.fetched) == 1, "whoever may write the folder was let in by its owner"
+    cache.folder.chmod(0o1777)
+    assert read(cache, remote, what) == some_bytes(1000)
+    assert len(remote.fetched) == 2 and (cache.folder / what[1]).stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_the_cache_of_a_stranger_is_refused_where_everybody_can_write(cache: Cache, remote: Remote) -> None:
+    [what] = remote.hold(1000)
+    cache.folder.mkdir()
+    os.chown(cache.folder, 65534, 65534)
+    cache.folder.parent.chmod(0o1777)
+    with pytest.raises(Refused, match="belongs to another user .number 65534.*DATASET_ASSETS_HOME"):
+        read(cache, remote, what)
+    assert not copies(cache)
+
+
+@pytest.mark.parametrize("entry", ["0" * 64, "thesis.txt", ".x.1-aa.5.part", "CACHEDIR.TAG"])
+def test_a_folder_that_is_no_cache_of_ours_is_refused_with_the_setting_to_change(
+    cache: Cache, remote: Remote, entry: str
+) -> None:
+    cache.folder.mkdir()
+    theirs = cache.folder / entry
+    theirs.write_text("Signature: 8a477f597d28d172789f06886806bc55\n# of another program\n")
+    os.utime(theirs, (1, 1))
+    [what] = remote.hold(cache.limit)
+    with pytest.raises(Refused, match="no CACHEDIR.TAG of ours.*Set DATASET_ASSETS_HOME"):
+        read(cache, remote, what)
+    cache.drop_damaged("0" * 64)
+    assert names(cache) == {entry}
+
+
+@pytest.mark.parametrize("tag", [None, b"", b"Signature: 8a47"])
+def test_a_cache_whose_tag_was_not_finished_goes_on(cache: Cache, remote: Remote, tag: bytes | None) -> None:
+    one, two = remote.hold(1000, 1001)
+    read(cache, remote, one)
+    (cache.folder / "CACHEDIR.TAG").unlink()
+    if tag is not None:
+        (cache.folder / "CACHEDIR.TAG").write_bytes(tag)
+    assert read(cache, remote, two) == some_bytes(1001)
+
+
+def test_nothing_is_evicted_but_copies(cache: Cache, remote: Remote) -> None:
+    one, two = remote.hold(9_000_000, 8_000_000)
+    read(cache, remote, one)
+    theirs = {"thesis.txt", "x" * 64, f"{'0' * 64}.bak", ".download.part", "a.5.part", "1" * 64, "2" * 64}
+    for name in theirs - {"1" * 64, "2" * 64}:
+        (cache.folder / name).write_text("three years")
+    (cache.folder / ("1" * 64)).mkdir()
+    (cache.folder / ("2" * 64)).symlink_to(cache.folder / "thesis.txt")
+    for path in cache.folder.iterdir():
+        os.utime(path, (1, 1), follow_symlinks=False)
+    read(cache, remote, two)
+    assert theirs < names(cache) and one[1] not in names(cache)
+
+
+def test_a_lock_that_is_a_link_is_refused(cache: Cache, remote: Remote) -> None:
+    before, what = remote.hold(999, 1000)
+    read(cache, remote, before)
+    (cache.folder / ".room.lock").unlink()
+    victim = cache.folder.parent / "victim"
+    victim.write_text("three years")
+    for name in (f".{what[1]}.lock", ".room.lock"):
+        (cache.folder / name).symlink_to(victim)
+        with pytest.raises(Refused, match="is a link"):
+            read(cache, remote, what)
+        (cache.folder / name).unlink()
+    assert victim.read_text() == "three years"
 
 
 # How much is kept.

@@ -132,6 +132,24 @@ def test_a_reader_of_a_database_reads_on_or_is_told(copied: Storage, released: R
         assert error.exit_code in (3, 4, 6)
 
 
+STRANGERS = (
+    f"registry/image/blobs/sha256/{'0' * 64}",
+    f"registry/image/raw/camera/{'1' * 64}",
+    "registry/image/raw/camera/source.json",
+    "org/example/tiny/raw/camera/source.json",
+)
+"""Files of another program, with names such as we give."""
+
+
+def test_files_of_others_that_look_like_ours_are_left(copied: Storage, caplog: pytest.LogCaptureFixture):
+    for key in STRANGERS:
+        copied.put(key, b'{"three": "years"}')
+    found = collect(copied, keep_versions=1, **NOW)
+    assert not {*STRANGERS} & {key for one in found for key in one.removed}
+    assert all(map(copied.exists, STRANGERS))
+    assert "says that dataset_assets made registry.image: it is left" in caplog.text
+
+
 def test_what_a_killed_writer_left_goes_when_it_is_old(copied: Storage, released: Released):
     stray = f"org/example/tiny/train/text/{'0' * 64}.arrow"
     copied.put(stray, b"of a writer that was killed between data and index")

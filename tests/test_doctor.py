@@ -71,6 +71,13 @@ def test_a_setting_that_cannot_be_is_an_error(home: Path, monkeypatch: pytest.Mo
     assert said["settings"].state == "error" and exit_code([*said.values()]) == 2
 
 
+def test_a_scratch_folder_that_others_use_is_an_error(home: Path):
+    (home / "scratch" / "thesis").mkdir(parents=True)
+    errors = [one for one in examine() if one.what == "scratch" and one.state == "error"]
+    assert [one.code for one in errors] == [8]
+    assert "thesis, which dataset_assets did not make. Set DATASET_ASSETS_HOME" in errors[0].says
+
+
 def test_scratch_of_killed_processes_is_counted(home: Path):
     def act() -> None:
         with scratch_folder(home / "scratch"):

@@ -1,5 +1,6 @@
 """The verbs that keep and move what is stored, as a user calls them."""
 
+import hashlib
 import json
 import os
 import re
@@ -67,6 +68,18 @@ def test_a_bundle_goes_through_a_pipe(line: CommandLine, fast_path: Path):
     assert (first.wait(), second.returncode) == (0, 0)
     assert PENGUINS in second.stdout
     assert line.run("verify", "--storage", f"{fast_path}/there").stdout.split() == [PENGUINS, "whole"]
+
+
+def test_a_bundle_takes_the_place_of_no_pipe_and_removes_no_part_of_others(line: CommandLine, fast_path: Path):
+    pipe, part = fast_path / "pipe", fast_path / f".b.tar.{os.getpid()}.part"
+    os.mkfifo(pipe)
+    part.write_text("theirs")
+    reader = subprocess.Popen(["sha256sum", str(pipe)], stdout=subprocess.PIPE, text=True)
+    line.run("bundle", "--into", str(pipe))
+    line.run("bundle", "--into", str(fast_path / "b.tar"))
+    said, _ = reader.communicate(timeout=60)
+    assert said.split()[0] == hashlib.sha256((fast_path / "b.tar").read_bytes()).hexdigest()
+    assert pipe.is_fifo() and part.read_text() == "theirs"
 
 
 def test_a_bundle_that_fails_leaves_no_file(line: CommandLine, fast_path: Path):

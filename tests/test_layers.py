@@ -18,10 +18,11 @@ FLOORS = {
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
-    2: ["formats", "storage", "scratch", "cache", "remote"],
+    2: ["formats", "storage", "scratch", "cache", "cache_folder", "remote", "marks"],
     1: [
-        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
-        "interruptible", "limits", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
+        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "interruptible",
+        "limits", "locks", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
+        "terminal",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -14,8 +14,8 @@ from typing import Iterator
 
 import pytest
 
-from dataset_assets.errors import StorageError
-from dataset_assets.scratch import DAY_SECONDS, scratch_folder, sweep
+from dataset_assets.errors import Refused, StorageError
+from dataset_assets.scratch import DAY_SECONDS, MARKER, leftovers, root_below, scratch_folder, sweep
 
 HOLD = """
 import sys, time
@@ -109,36 +109,194 @@ def test_without_any_locks_it_works_all_the_same(root: Path, monkeypatch: pytest
     assert names(root) == []
 
 
+def left_by(root: Path, host: str, process: int, marked: bool = True) -> Path:
+    """Leave what a killed process leaves: a folder with something in it, and its lock."""
+    folder = root / f"{host}-{process}-0123456789ab"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").write_text("x")
+    if marked:
+        (folder / MARKER).touch()
+    folder.with_suffix(".lock").touch()
+    return folder
+
+
+def age(*paths: Path) -> None:
+    old = time.time() - DAY_SECONDS - 60
+    for path in paths:
+        os.utime(path, (old, old), follow_symlinks=False)
+
+
+HOST = re.sub("[^A-Za-z0-9]+", "_", os.uname().nodename)
+GONE = 2**22 + 1
+"""The number of a process that no system gives."""
+
+
 def test_that_of_another_host_stays_for_a_day(root: Path) -> None:
-    root.mkdir(parents=True)
-    for name in ("elsewhere-1-abc", "1234-abc"):
-        (root / name).mkdir()
-        (root / f"{name}.lock").touch()
+    left_by(root, "elsewhere", 1)
+    left_by(root, "1234", 1)
     sweep(root)
     assert len(names(root)) == 4
-    old = time.time() - DAY_SECONDS - 60
-    for lock in root.glob("*.lock"):
-        os.utime(lock, (old, old))
+    age(*root.glob("*.lock"))
     sweep(root)
     assert names(root) == []
 
 
 def test_a_process_of_our_number_before_us_is_gone(root: Path) -> None:
-    name = f"{re.sub('[^A-Za-z0-9]+', '_', os.uname().nodename)}-{os.getpid()}-abc"
-    (root / name).mkdir(parents=True)
-    (root / f"{name}.lock").touch()
+    left_by(root, HOST, os.getpid())
     sweep(root)
     assert names(root) == []
 
 
 def test_a_folder_without_a_lock_goes_when_it_is_old(root: Path) -> None:
-    (root / "left").mkdir(parents=True)
+    folder = left_by(root, HOST, GONE)
+    folder.with_suffix(".lock").unlink()
     sweep(root)
-    assert names(root) == ["left"]
-    old = time.time() - DAY_SECONDS - 60
-    os.utime(root / "left", (old, old))
+    assert names(root) == [folder.name]
+    age(folder)
     sweep(root)
     assert names(root) == []
+
+
+# What is not ours.
+
+
+def stranger(path: Path) -> Path:
+    """Make somebody's folder, three days old."""
+    path.mkdir(parents=True)
+    (path / "results").write_text("three years")
+    age(path / "results", path)
+    return path
+
+
+@pytest.fixture
+def used(root: Path) -> Path:
+    """A root that was used before others put something into it."""
+    with scratch_folder(root):
+        pass
+    return root
+
+
+@pytest.mark.parametrize("name", ["thesis", "2024-11-29", f"{HOST}-{GONE}-0123456789ab", "elsewhere-1-0123456789ab"])
+def test_what_others_put_there_is_left_and_said_once(used: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    theirs = stranger(used / name)
+    (used / "thesis.lock").touch()
+    age(used / "thesis.lock")
+    for _ in range(2):
+        with scratch_folder(used) as folder:
+            sweep(used)
+            assert folder.is_dir()
+    assert (theirs / "results").read_text() == "three years"
+    assert names(used) == sorted([name, "thesis.lock"])
+    [said] = caplog.records
+    assert "dataset_assets did not make" in said.getMessage() and str(used) in said.getMessage()
+
+
+def test_a_folder_of_our_name_without_a_marker_is_left_with_its_lock(used: Path) -> None:
+    folder = left_by(used, HOST, GONE, marked=False)
+    sweep(used)
+    assert names(used) == [folder.name, f"{folder.name}.lock"]
+    assert (folder / "sub" / "file").exists()
+
+
+def test_a_folder_whose_maker_was_killed_before_it_was_marked_goes(used: Path) -> None:
+    folder = used / f"{HOST}-{GONE}-0123456789ab"
+    folder.mkdir()
+    folder.with_suffix(".lock").touch()
+    sweep(used)
+    assert names(used) == []
+
+
+@pytest.mark.parametrize("entry", ["thesis", "notes.lock"])
+def test_a_folder_that_others_use_is_refused_with_the_setting_to_change(root: Path, entry: str) -> None:
+    stranger(root / entry)
+    with pytest.raises(Refused, match=f"{entry}, which dataset_assets did not make.*Set DATASET_ASSETS_HOME"):
+        scratch_folder(root).__enter__()
+    sweep(root)
+    assert names(root) == [entry]
+
+
+def test_a_root_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
+    theirs = stranger(tmp_path / "disk" / "docs")
+    left_by(tmp_path / "disk", HOST, GONE)
+    root.parent.mkdir()
+    for target in (tmp_path / "disk", tmp_path / "nowhere"):
+        root.unlink(missing_ok=True)
+        root.symlink_to(target)
+        with pytest.raises(Refused, match="is a link to .*Set DATASET_ASSETS_HOME"):
+            scratch_folder(root).__enter__()
+        sweep(root)
+        assert leftovers(root) == []
+    assert (theirs / "results").exists() and len(names(tmp_path / "disk")) == 3
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_root_of_another_user_is_refused(root: Path) -> None:
+    root.mkdir(parents=True)
+    os.chown(root, 65534, 65534)
+    with pytest.raises(Refused, match="belongs to another user .number 65534.*DATASET_ASSETS_HOME"):
+        scratch_folder(root).__enter__()
+    assert names(root) == []
+    os.chown(root.parent, 65534, 65534)
+    with scratch_folder(root):
+        assert len(names(root)) == 2, "whose home it is may have made it"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_users_who_share_a_storage_have_a_root_each(tmp_path: Path) -> None:
+    assert root_below(tmp_path) == tmp_path / ".scratch"
+    (tmp_path / ".scratch").mkdir()
+    assert root_below(tmp_path) == tmp_path / ".scratch"
+    os.chown(tmp_path / ".scratch", 65534, 65534)
+    assert root_below(tmp_path) == tmp_path / ".scratch-0"
+    (tmp_path / ".scratch").rmdir()
+    (tmp_path / ".scratch").symlink_to(tmp_path)
+    assert root_below(tmp_path) == tmp_path / ".scratch", "a link is refused, and not passed by"
+
+
+def test_a_home_of_an_earlier_release_goes_on(root: Path) -> None:
+    left = left_by(root, HOST, GONE, marked=False)
+    (root / "lost+found").mkdir()
+    with scratch_folder(root) as folder:
+        assert folder.is_dir()
+    assert names(root) == ["lost+found", left.name, f"{left.name}.lock"]
+
+
+def test_links_in_place_of_a_folder_or_a_lock_are_not_followed(used: Path, tmp_path: Path) -> None:
+    theirs = stranger(tmp_path / "disk")
+    (theirs / MARKER).touch()
+    for number in (1, 2):
+        name = f"{HOST}-{GONE}-00000000000{number}"
+        (used / name).symlink_to(theirs)
+        (used / f"{name}.lock").touch() if number == 1 else (used / f"{name}.lock").symlink_to(theirs / "results")
+    age(*used.iterdir())
+    sweep(used)
+    assert (theirs / "results").read_text() == "three years" and (theirs / MARKER).exists()
+    assert len(names(used)) == 4
+
+
+def test_links_inside_are_removed_and_not_followed(used: Path, tmp_path: Path) -> None:
+    theirs = stranger(tmp_path / "disk")
+    with scratch_folder(used) as folder:
+        (folder / "sub").mkdir()
+        for link in (folder / "link", folder / "sub" / "link"):
+            link.symlink_to(theirs)
+    assert names(used) == [] and (theirs / "results").exists()
+
+
+def test_a_lock_with_something_in_it_is_not_ours(used: Path) -> None:
+    notes = used / f"{HOST}-{GONE}-0123456789ab.lock"
+    notes.write_text("three years")
+    age(notes)
+    sweep(used)
+    assert notes.read_text() == "three years"
+
+
+def test_names_of_others_reach_no_terminal_as_they_are(root: Path) -> None:
+    stranger(root / "a\x1b]0;owned\x07")
+    with pytest.raises(Refused) as caught:
+        scratch_folder(root).__enter__()
+    assert str(caught.value).isprintable()
 
 
 class Leaving(Exception):

@@ -344,6 +344,18 @@ def test_what_killed_writers_left_is_swept_after_a_day(local: LocalStorage, tmp_
     assert sorted(path.name for path in left.parent.iterdir()) == [".b.lock", "b"]
 
 
+def test_of_parts_only_those_of_our_own_pattern_are_swept(local: LocalStorage, tmp_path: Path) -> None:
+    local.put("a/b", NEW)
+    theirs = (".download.part", ".1-0123.part", ".backup.1-0123456789abcdef.part", "1-0123456789abcdef.part")
+    for name in theirs:
+        (local.root / "a" / name).write_bytes(b"theirs")
+    (local.root / "a/.2-0123456789abcdef.part").symlink_to(tmp_path)
+    (local.root / "a/.3-0123456789abcdef.part").mkdir()
+    sweep(local.root / "a", older_than=-1)
+    assert len([*(local.root / "a").iterdir()]) == len(theirs) + 3
+    assert [*local.strays(-1)] == []
+
+
 # Swaps of several processes.
 
 

@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from servers import SECRET, Place
 
-from dataset_assets.errors import NoSpace, StorageError, UsageError
+from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.opened import WHOLE, Changed
 from dataset_assets.storage.sqlite import SqliteStorage
@@ -301,3 +303,20 @@ def test_another_process_opens_connections_of_its_own(either: Storage, way: str)
         assert child.exitcode == 0
     assert [results.get(), results.get()] == [b"x", b"x"]
     assert content(either, "a") == b"x"
+
+
+@pytest.mark.parametrize("table", ["objects (key TEXT, title TEXT)", "chunks (document, number, text)"])
+def test_tables_of_another_program_are_refused_and_left(fast_path: Path, table: str) -> None:
+    path = fast_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table}")
+    before = path.read_bytes()
+    storage = SqliteStorage(path)
+    acts: list[Callable[[], object]] = [
+        lambda: storage.put("a", b"x"),
+        lambda: storage.swap("a", b"x", None),
+    ]
+    for act in acts:
+        with pytest.raises(Refused, match="that dataset_assets did not make"):
+            act()
+    assert path.read_bytes() == before

@@ -70,6 +70,28 @@ def strays(storage: Any, older_than: float = -2) -> list[Stray]:
     return [*storage.strays(older_than)]
 
 
+def test_files_of_another_program_in_a_bucket_of_gridfs_are_left(
+    secantus: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gridfs
+
+    for name, value in secantus.environment.items():
+        monkeypatch.setenv(name, value)
+    storage: Any = open_storage(f"{secantus.url}strays?bucket=b{os.urandom(4).hex()}")
+    storage.put("kept", b"x")
+
+    def use(db: Any) -> None:
+        theirs = gridfs.GridFSBucket(db, storage.bucket)
+        theirs.upload_from_stream("report.pdf", DATA[:600_000])
+        nameless = theirs.upload_from_stream(KEY, DATA[:2_000_000])
+        db[storage.bucket].files.update_one({"_id": nameless}, {"$unset": {"filename": ""}})
+        going_on = theirs.upload_from_stream("going on", DATA[:600_000])
+        db[storage.bucket].files.delete_one({"_id": going_on})
+
+    storage._call(use)
+    assert strays(storage) == []
+
+
 @pytest.mark.parametrize("when", ["in the middle", "before it is shown"])
 def test_O3_what_a_killed_writer_left_in_gridfs_is_removed_when_it_is_old(
     secantus: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str

@@ -1,7 +1,6 @@
 """Running Dagster on one machine: materialize a dataset with its history kept, and serve the web UI."""
 
 import errno
-import fcntl
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ import dagster as dg
 import sqlalchemy.exc
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from dataset_assets import files
+from dataset_assets import files, locks
 from dataset_assets.definition import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
@@ -110,19 +109,21 @@ def history() -> Iterator[Path]:
     files.make_folder(home)
     made = home / ".dataset_assets_made"
     if not made.exists():
-        with files.reported(home), open(home / ".dataset_assets_lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with files.reported(home), locks.opened(home / ".dataset_assets_lock") as lock:
+            locks.take(lock)
             if not made.exists():
                 _make(home)
-                made.touch()
+                with suppress(FileExistsError):
+                    made.touch(exist_ok=False)
     yield home
 
 
 def _make(home: Path) -> None:
-    if not (home / "dagster.yaml").exists():
-        temporary = home / f".dagster.yaml.{os.getpid()}"
-        temporary.write_text(CONFIG)
-        os.replace(temporary, home / "dagster.yaml")
+    if not os.path.lexists(home / "dagster.yaml"):
+        temporary = home / f".dagster.yaml.{os.urandom(8).hex()}"
+        with files.Written(temporary) as file:
+            file.write(CONFIG.encode())
+        files.replace(temporary, home / "dagster.yaml")
     # Asking makes the tables of runs, events and schedules, each with its own storage.
     with _instance(home) as instance:
         instance.get_run_records(limit=1)

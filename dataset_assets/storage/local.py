@@ -1,7 +1,6 @@
 """Storage in a folder: a key is a file, moved to its place in one step once all of it is on the disk."""
 
 import errno
-import fcntl
 import io
 import os
 import re
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 from urllib.parse import unquote_to_bytes
 
-from dataset_assets import files
+from dataset_assets import files, locks
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
-from dataset_assets.owners import this_process
 from dataset_assets.storage.seam import Stat, Stray, check_key
 
 DAY_SECONDS = 86_400.0
@@ -96,9 +94,9 @@ class LocalStorage:
         """Yield the parts of files that killed writers have left."""
         for folder, folders, names in os.walk(self.root):
             folders[:] = [name for name in folders if _is_key(name)]
-            for path in (Path(folder, name) for name in names if _PART.fullmatch(name)):
+            for path in (Path(folder, name) for name in names):
                 with suppress(FileNotFoundError):
-                    if _age(path) >= older_than:
+                    if _is_part(path) and _age(path) >= older_than:
                         yield Stray(None, path.lstat().st_size, partial(files.remove, path))
 
     def _absent(self, key: str) -> FileNotFoundError:
@@ -157,10 +155,16 @@ def open_local(url: str) -> LocalStorage:
 
 def sweep(folder: Path, older_than: float = DAY_SECONDS) -> None:
     """Remove what killed writers left in a folder."""
-    for part in folder.glob(".*.part"):
-        with suppress(OSError):
-            if _age(part) > older_than:
-                files.remove(part)
+    with suppress(OSError):
+        for path in [*folder.iterdir()]:
+            with suppress(OSError):
+                if _is_part(path) and _age(path) > older_than:
+                    files.remove(path)
+
+
+def _is_part(path: Path) -> bool:
+    """Say whether a file is one that a writer began: it has a name such as only `_store` gives, and is no link."""
+    return bool(_PART.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode)
 
 
 def _age(part: Path) -> float:
@@ -238,48 +242,21 @@ def _digest(path: Path) -> str | None:
 
 @contextmanager
 def _locked(lock: Path, seconds: float) -> Iterator[None]:
-    """Hold the kernel's lock on a file; it dies with its holder."""
-    _make(lock)
-    with open(lock, "rb+") as file:
+    """Hold the kernel's lock on a file."""
+    with locks.opened(lock) as file:
         _take(file, time.monotonic() + seconds)
-        _sign(file)
+        locks.sign(file)
         try:
             yield
         finally:
-            # Closing is not enough: a child forked meanwhile has the file open too, and would keep the lock.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _sign(file: BinaryIO) -> None:
-    """Say in a lock whose it is, for whoever waits in vain."""
-    with suppress(OSError):
-        os.ftruncate(file.fileno(), 0)
-        os.pwrite(file.fileno(), f"{this_process()}\n".encode(), 0)
-
-
-def _make(lock: Path) -> None:
-    try:
-        if not lock.exists():
-            files.Written(lock).discard()
-    except StorageError as error:
-        if error.errno != errno.EEXIST:
-            raise
+            locks.release(file)
 
 
 def _take(file: BinaryIO, until: float) -> None:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() > until:
-                owner = file.read(200).decode(errors="replace").strip() or "another process"
-                raise StorageError(
-                    error.errno, f"{file.name} is locked by {owner}. If that does not go on, end it; run this again."
-                ) from None
-            time.sleep(0.002)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            return
+    while not locks.taken(file):
+        if time.monotonic() > until:
+            raise StorageError(
+                errno.EAGAIN,
+                f"{file.name} is locked by {locks.holder(file)}. If that does not go on, end it; run this again.",
+            )
+        time.sleep(0.002)

@@ -117,8 +117,17 @@ class MongoStorage:
         for file in self._call(lambda db: self._unnamed(db, older_than)):
             count = self._call(lambda db: db[self.bucket].chunks.count_documents({"files_id": file}))  # noqa: B023
             named = self._call(lambda db: db[self.bucket].files.find_one({"_id": file}))  # noqa: B023
+            if not self._is_ours(file, named):
+                continue
             size = named["length"] if named else count * CHUNK
             yield Stray(named and named["filename"], size, partial(self._drop, {"file": file}))
+
+    def _is_ours(self, file: Any, named: Document | None) -> bool:
+        """Say whether we began a file: another program that uses the bucket has pieces of another size, or no name."""
+        if named:
+            return named.get("chunkSize") == CHUNK and isinstance(named.get("filename"), str)
+        piece = self._call(lambda db: db[self.bucket].chunks.find_one({"files_id": file}, {"data": 1}))
+        return piece is not None and len(piece["data"]) == CHUNK
 
     def _unnamed(self, db: Any, older_than: float) -> Any:
         # The number of a file begins with the time, by the clock of its writer, when it was begun to be uploaded.

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, TypeVar
 from urllib.parse import quote, unquote
 
 from dataset_assets import files
-from dataset_assets.errors import NoSpace, StorageError, UsageError
+from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage.sql import CHUNK, SqlStorage
 
 T = TypeVar("T")
@@ -24,6 +24,8 @@ _TABLES = (
     # In pieces, because SQLite's largest value is smaller than our largest file.
     "CREATE TABLE IF NOT EXISTS chunks (blob INTEGER, number INTEGER, data BLOB NOT NULL, PRIMARY KEY (blob, number))",
 )
+
+_COLUMNS = {"objects": {"key", "blob", "bytes", "sha256", "stored"}, "chunks": {"blob", "number", "data"}}
 
 
 class SqliteStorage(SqlStorage):
@@ -60,6 +62,7 @@ class SqliteStorage(SqlStorage):
         files.make_folder(self.path.parent)
         try:
             with closing(self._connected("rwc")) as connection:
+                self._check(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("BEGIN IMMEDIATE")
                 for statement in _TABLES:
@@ -70,6 +73,16 @@ class SqliteStorage(SqlStorage):
                 return done
         except sqlite3.Error as error:
             raise self._failed(error) from error
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Raise `Refused` if the file has tables of these names that are another program's."""
+        for table, columns in _COLUMNS.items():
+            held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            if held and held != columns:
+                raise Refused(
+                    f"{self.path} has a table {table!r} that dataset_assets did not make. Nothing was changed; name "
+                    "another file."
+                )
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
         # Never a number that another blob had: somebody may be reading that one.
