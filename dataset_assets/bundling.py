@@ -62,7 +62,7 @@ class _Member(NamedTuple):
 def bundle(
     names: Iterable[str],
     storage: "str | Storage",
-    into: "BinaryIO | Hashed",
+    into: "BinaryIO | files.Hashed",
     *,
     versions: Which = "current",
     raw: bool = False,
@@ -105,27 +105,6 @@ def unbundle(
         return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 
 
-class Hashed:
-    """Writes to a file, and hashes what it writes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self._digest = file, sha256()
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was written until now."""
-        return self._digest.hexdigest()
-
-    def write(self, data: bytes) -> None:
-        """Write all of the data."""
-        self._digest.update(data)
-        self.file.write(data)
-
-    def flush(self) -> None:
-        """Flush the file."""
-        self.file.flush()
-
-
 def _linked(staged: LocalStorage, folder: Path, piece: Piece) -> Path:
     path = folder / piece.sha256
     files.remove(path)
@@ -165,7 +144,7 @@ def _sums(members: Iterable[_Member]) -> bytes:
     return "".join(f"{member.sha256}  {member.key}\n" for member in members).encode()
 
 
-def _write(into: "BinaryIO | Hashed", storage: Storage, member: _Member) -> int:
+def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -> int:
     header, digest, count = _header(member.key, member.size), sha256(), 0
     into.write(header)
     for chunk in [member.data] if member.data is not None else _chunks(storage, member):

@@ -6,6 +6,7 @@ stores it, and no version is there before all that it names.
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
@@ -26,7 +27,7 @@ from dataset_assets.layout import contents, place_of
 from dataset_assets.leases import wait_for_collector
 from dataset_assets.names import split_pin, storage_key
 from dataset_assets.pins import pin, pins
-from dataset_assets.pointing import Knows, has_version, may_move, move, pointer_in, stored_versions
+from dataset_assets.pointing import Knows, has_version, may_move, pointer_in, settle, stored_versions
 from dataset_assets.progress import report
 from dataset_assets.publishing import raw_record
 from dataset_assets.scratch import scratch_folder
@@ -114,10 +115,8 @@ def copy(
 
 
 def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool) -> Copied:
-    def fetch(piece: Piece) -> Path:
-        return fetched(source, piece, folder)
-
-    return deliver(wanted, target, fetch, lambda one: has_version(source, wanted.dataset, one), make_current)
+    fetch, knows = partial(fetched, source, folder=folder), partial(has_version, source, wanted.dataset)
+    return deliver(wanted, target, fetch, knows, make_current)
 
 
 def dataset_names(storage: Storage) -> list[str]:
@@ -264,22 +263,12 @@ def deliver(
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    current, offered = _moved(wanted, target, before[1], agreed)
+    current, offered = settle(target, wanted.dataset, wanted.current, before[1], agreed)
     if agreed:
         _put_sources(target, wanted)
     done = sum(wanted.pieces[key].bytes for key in stored)
     present = len(wanted.pieces) - len(stored)
     return Copied(wanted.dataset, wanted.versions, current, len(stored), done, present, offered)
-
-
-def _moved(wanted: Parcel, target: Storage, expected: str | None, agreed: bool) -> tuple[str | None, str | None]:
-    """Move the pointer if that was agreed; return the version that is current then, and one that was not made so."""
-    new = wanted.current
-    if new and agreed:
-        move(target, wanted.dataset, new, expected)
-        return new, None
-    current = pointer_in(target, wanted.dataset)[0] if new else None
-    return current, None if current == new else new
 
 
 def missing(wanted: Parcel, target: Storage) -> list[Piece]:

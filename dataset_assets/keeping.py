@@ -186,11 +186,11 @@ def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw:
     Those of NAMES, or all. The same content gives the same bytes. tar opens it, sha256sum -c SHA256SUMS checks it, and
     the verb unbundle stores it. The SHA-256 of the tar is printed, for unbundle --expect.
     """
-    from dataset_assets import bundling
+    from dataset_assets import bundling, files
 
     store = opened(storage)
     with _watched(state), _output(state, path) as file:
-        hashed = bundling.Hashed(file)
+        hashed = files.Hashed(file)
         written = bundling.bundle(names, store, hashed, versions=versions, raw=raw)
     for pinned in written:
         state.say(pinned)

@@ -53,10 +53,20 @@ def may_move(target: Storage, dataset: str, pointer: Pointer, new: str | None, k
     return knows is not None and all(map(knows, [current] if current else stored_versions(target, dataset)))
 
 
-def move(target: Storage, dataset: str, new: str, expected: str | None) -> None:
-    """Make a version current, unless it is. Raises `Conflict` if the pointer is not `expected` any more."""
-    if pointer_in(target, dataset)[0] != new:
-        point_to(target, dataset, new, expected)
+def settle(
+    target: Storage, dataset: str, new: str | None, expected: str | None, agreed: bool
+) -> tuple[str | None, str | None]:
+    """Make a new version current if that was agreed; return the current one, and the new one if it did not become it.
+
+    Raises `Conflict` if the pointer is not `expected` any more.
+    """
+    if new is None:
+        return None, None
+    current = pointer_in(target, dataset)[0]
+    if current == new or not agreed:
+        return current, None if current == new else new
+    point_to(target, dataset, new, expected)
+    return new, None
 
 
 def _read(storage: Storage, key: str) -> bytes:

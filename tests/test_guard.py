@@ -3,14 +3,18 @@
 import contextlib
 import http.client
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 import uvicorn
 import websockets.exceptions
 import websockets.sync.client
+from command_line import CommandLine
 from ports import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -195,3 +199,13 @@ def test_the_name_of_a_host_is_a_name_alone() -> None:
     for none in ("https://ui.example.org", "*", "", "a b", "*.example.org", "a/b", "a:", "a:b", "-h", "a@b", "a\n"):
         with pytest.raises(UsageError, match="is not the name of a host"):
             checked_host(none)
+
+
+def test_runs_do_not_need_the_server_that_the_guard_is_for() -> None:
+    code = "import sys, dataset_assets.orchestration.running; sys.exit('starlette' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_command_line_refuses_what_is_not_the_name_of_a_host(tmp_path: Path) -> None:
+    refused = CommandLine(tmp_path).run("ui", "--allow-host", "https://ui.example.org", code=2)
+    assert "'https://ui.example.org' is not the name of a host" in refused.stderr

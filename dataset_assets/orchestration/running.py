@@ -21,7 +21,6 @@ from dataset_assets import files
 from dataset_assets.definition import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.orchestration.guard import checked_host
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.progress import Progress, watched_by
 from dataset_assets.settings import ENVIRONMENT, said, settings
@@ -88,6 +87,9 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
 
     `hosts` are names by which a reverse proxy makes it public. Raises `UsageError` for what is not the name of a host.
     """
+    # What is imported here comes with Dagster's server, which runs need not have.
+    from dataset_assets.orchestration.guard import checked_host
+
     names = [checked_host(host) for host in hosts]
     _check_port(port)
     with _interrupted_by_any_end(), history() as home:
