@@ -55,9 +55,7 @@ demo-crash: .venv/.made  ## Kill a training run, change its data upstream, go on
 
 ui: .venv/.made  ## Show the assets in Dagster's web UI, on PORT (3000)
 	@mkdir -p "$$DAGSTER_HOME"
-	@# Its processes would otherwise race to make the tables of a new instance.
-	.venv/bin/dagster instance migrate
-	.venv/bin/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	.venv/bin/dataset-assets ui --port $(PORT)
 
 bench: .venv/.made  ## Run the benchmarks
 	set -e; for script in benchmarks/*.py benchmarks/peers; do .venv/bin/python $$script; done

@@ -8,6 +8,7 @@ knows each header of it, so nothing that a stranger's tar says is obeyed.
 import errno
 import json
 import os
+import re
 import tarfile
 from functools import partial
 from hashlib import sha256
@@ -35,6 +36,7 @@ from dataset_assets.errors import (
     NoSpace,
     NotPrepared,
     StoredFileDamaged,
+    UsageError,
 )
 from dataset_assets.index import canonical
 from dataset_assets.layout import place_of
@@ -58,7 +60,12 @@ class _Member(NamedTuple):
 
 
 def bundle(
-    names: Iterable[str], storage: "str | Storage", into: BinaryIO, *, versions: Which = "current", raw: bool = False
+    names: Iterable[str],
+    storage: "str | Storage",
+    into: "BinaryIO | files.Hashed",
+    *,
+    versions: Which = "current",
+    raw: bool = False,
 ) -> list[str]:
     """Write datasets, or without names all, as one tar to an open file, which may be a pipe; return what is in it.
 
@@ -81,16 +88,21 @@ def bundle(
     return [f"{one.dataset}@{digest}" for one in parcels for digest in one.versions]
 
 
-def unbundle(source: BinaryIO, into: "str | Storage") -> list[Copied]:
+def unbundle(
+    source: BinaryIO, into: "str | Storage", *, expect: str | None = None, make_current: bool = False
+) -> list[Copied]:
     """Read a bundle from an open file, which may be a pipe, and store what is in it once all of it was verified.
 
-    Raises `DecodeError` for what is no bundle, or ends early, and `DigestMismatch`; then nothing was stored.
+    Its current version becomes current if there is none; else the one that is current stays, unless `make_current` is
+    given. `expect` is the SHA-256 that the bundle must have. Raises `DecodeError` for what is no bundle, or ends early,
+    and `DigestMismatch`; then nothing was stored.
     """
-    target = open_storage(into)
+    target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
-        parcels = _unpacked(_Reader(source), staged)
-        return [deliver(one, target, partial(_linked, staged, folder)) for one in parcels]
+        parcels = _unpacked(reader, staged)
+        # Who made a bundle may write in it whatever is public of what is here, so it knows none of our versions.
+        return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 
 
 def _linked(staged: LocalStorage, folder: Path, piece: Piece) -> Path:
@@ -132,7 +144,7 @@ def _sums(members: Iterable[_Member]) -> bytes:
     return "".join(f"{member.sha256}  {member.key}\n" for member in members).encode()
 
 
-def _write(into: BinaryIO, storage: Storage, member: _Member) -> int:
+def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -> int:
     header, digest, count = _header(member.key, member.size), sha256(), 0
     into.write(header)
     for chunk in [member.data] if member.data is not None else _chunks(storage, member):
@@ -182,10 +194,11 @@ def _end(length: int) -> bytes:
 
 
 class _Reader:
-    """Reads exactly what is expected."""
+    """Reads exactly what is expected, and hashes it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.at = file, 0
+    def __init__(self, file: BinaryIO, digest: str | None = None) -> None:
+        self.file, self.at, self.digest = file, 0, sha256()
+        self.expected = _checked_digest(digest)
 
     def read(self, count: int) -> bytes:
         """Return so many bytes. Raises `DecodeError` if there are fewer."""
@@ -193,6 +206,7 @@ class _Reader:
         while len(data) < count and (more := self.file.read(count - len(data))):
             data += more
         self.at += len(data)
+        self.digest.update(data)
         if len(data) < count:
             raise DecodeError(f"The bundle ends early, at byte {self.at}. Nothing was stored; transfer it again.")
         return bytes(data)
@@ -213,10 +227,23 @@ class _Reader:
             raise _strange(f"at byte {at} is not {what}")
 
     def end(self) -> None:
-        """Raise `DecodeError` unless the tar ends here, and nothing follows."""
+        """Raise `DecodeError` unless the tar ends here, and nothing follows; `DigestMismatch` if it is not the one."""
         self.expect(_end(self.at), "the end")
         if self.file.read(1):
             raise _strange(f"it goes on after its end, at byte {self.at}")
+        if self.expected not in (None, found := self.digest.hexdigest()):
+            raise DigestMismatch(
+                f"The bundle has sha256 {found}, not the expected {self.expected}. Nothing was stored. Transfer it "
+                "again, or ask its author which digest is right."
+            )
+
+
+def _checked_digest(digest: str | None) -> str | None:
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest.lower()):
+        raise UsageError(
+            f"{digest!r} is not the SHA-256 of a bundle. Give the 64 hex digits that bundle, or sha256sum, printed."
+        )
+    return digest and digest.lower()
 
 
 def _strange(what: str) -> DecodeError:

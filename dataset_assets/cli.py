@@ -209,17 +209,19 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
 @commands.command()
 @verb
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port on 127.0.0.1.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A name that a reverse proxy serves it by.")
 @storage_option
-def ui(state: State, port: int, storage: str | None) -> None:
+def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> None:
     """Serve Dagster's web UI on this machine, until Ctrl-C.
 
-    It shows the registered datasets and materializes them, with pictures, lineage, checks and the history.
+    It shows the registered datasets and materializes them, with pictures, lineage, checks and the history. It refuses
+    what the pages of other sites send to it.
     """
     if missing := _missing("dagster") or _missing("dagster_webserver"):
         raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
     from dataset_assets.orchestration.running import serve
 
-    serve(port, opened(storage).url, state.say)
+    serve(port, opened(storage).url, state.say, hosts)
 
 
 @commands.command()

@@ -6,12 +6,13 @@ stores it, and no version is there before all that it names.
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
 
 from dataset_assets import files
-from dataset_assets.errors import DigestMismatch, IntegrityError, NotPrepared, StoredFileDamaged, UsageError
+from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged, UsageError
 from dataset_assets.index import (
     SplitIndex,
     index_key,
@@ -26,8 +27,9 @@ from dataset_assets.layout import contents, place_of
 from dataset_assets.leases import wait_for_collector
 from dataset_assets.names import split_pin, storage_key
 from dataset_assets.pins import pin, pins
+from dataset_assets.pointing import Knows, has_version, may_move, pointer_in, settle, stored_versions
 from dataset_assets.progress import report
-from dataset_assets.publishing import point_to, raw_record
+from dataset_assets.publishing import raw_record
 from dataset_assets.scratch import root_below, scratch_folder
 from dataset_assets.settings import settings
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
@@ -64,7 +66,11 @@ class Parcel:
 
 
 class Copied(NamedTuple):
-    """What was done for a dataset."""
+    """What was done for a dataset.
+
+    `current` is the version that is current in the target afterwards; None if none is, or the copy was of a version by
+    its digest. `offered` is the source's current version where it did not become current: `make_current` makes it so.
+    """
 
     dataset: str
     versions: tuple[str, ...]
@@ -72,6 +78,7 @@ class Copied(NamedTuple):
     files: int
     bytes: int
     present: int
+    offered: str | None = None
 
 
 Fetch = Callable[[Piece], Path]
@@ -84,8 +91,12 @@ def copy(
     *,
     versions: Which = "current",
     raw: bool = False,
+    make_current: bool = False,
 ) -> list[Copied]:
-    """Copy a dataset, or with None every one, to another storage, and make its current version current there.
+    """Copy a dataset, or with None every one, to another storage.
+
+    The current version becomes current there too if there is none, or if the source has the one that is. Another one
+    stays, unless `make_current` is given; `Copied` says both.
 
     `name@digest` copies that version and moves no pointer. `versions` may ask for the pinned ones too, or for all, and
     `raw` for the retrieved files. Every file is hashed on the way. Raises `NotPrepared`, `DigestMismatch`,
@@ -94,13 +105,18 @@ def copy(
     here, there = open_storage(source), open_storage(to)
     if here.url == there.url:
         raise UsageError(f"{here.url} is both where to copy from and where to. Name two storages.")
+    if name and make_current and split_pin(name)[1]:
+        raise UsageError(
+            f"{name} names a version, and moves no pointer. To make one current, copy {split_pin(name)[0]}."
+        )
     names = [name] if name else dataset_names(here)
     with workplace(there) as folder:
-        return [_copied(parcel(one, here, versions, raw), here, there, folder) for one in names]
+        return [_copied(parcel(one, here, versions, raw), here, there, folder, make_current) for one in names]
 
 
-def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path) -> Copied:
-    return deliver(wanted, target, lambda piece: fetched(source, piece, folder))
+def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool) -> Copied:
+    fetch, knows = partial(fetched, source, folder=folder), partial(has_version, source, wanted.dataset)
+    return deliver(wanted, target, fetch, knows, make_current)
 
 
 def dataset_names(storage: Storage) -> list[str]:
@@ -118,7 +134,7 @@ def parcel(name: str, storage: Storage, which: Which = "current", raw: bool = Fa
     pinned = [] if digest or which == "current" else pins(dataset, storage)
     chosen = {one for one in (digest, current) if one} | {*pinned}
     if which == "all" and not digest:
-        chosen |= _stored_versions(dataset, storage)
+        chosen |= stored_versions(storage, dataset)
     if not chosen:
         raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
     # The oldest first: a collector there keeps those that were stored last.
@@ -141,11 +157,6 @@ def gathered(
     for one in found.versions:
         _add_version(found, storage, one, raw)
     return found
-
-
-def _stored_versions(dataset: str, storage: Storage) -> set[str]:
-    places = map(place_of, storage.list(storage_key(dataset, "versions")))
-    return {place.digest for place in places if place and place.kind == "version"}
 
 
 def _add_version(wanted: Parcel, storage: Storage, digest: str, raw: bool) -> None:
@@ -227,9 +238,15 @@ def _mend(piece: Piece) -> str:
     return f"Mend it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
 
 
-def deliver(wanted: Parcel, target: Storage, fetch: Fetch) -> Copied:
-    """Store what is missing of a parcel: files, indexes, versions, and then move the pointer."""
-    _, expected = _pointer(target, wanted.dataset)
+def deliver(
+    wanted: Parcel, target: Storage, fetch: Fetch, knows: Knows | None = None, make_current: bool = False
+) -> Copied:
+    """Store what is missing of a parcel: files, indexes, versions, and then move the pointer if it may be moved.
+
+    `knows` says which versions the source has; without it only a target without a pointer gets one.
+    """
+    before = pointer_in(target, wanted.dataset)
+    agreed = make_current or may_move(target, wanted.dataset, before, wanted.current, knows)
     stored: set[str] = set()
     for _ in range(ATTEMPTS):
         lacking = missing(wanted, target)
@@ -246,10 +263,12 @@ def deliver(wanted: Parcel, target: Storage, fetch: Fetch) -> Copied:
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    if wanted.current and _pointer(target, wanted.dataset)[0] != wanted.current:
-        point_to(target, wanted.dataset, wanted.current, expected)
+    current, offered = settle(target, wanted.dataset, wanted.current, before[1], agreed)
+    if agreed:
+        _put_sources(target, wanted)
     done = sum(wanted.pieces[key].bytes for key in stored)
-    return Copied(wanted.dataset, wanted.versions, wanted.current, len(stored), done, len(wanted.pieces) - len(stored))
+    present = len(wanted.pieces) - len(stored)
+    return Copied(wanted.dataset, wanted.versions, current, len(stored), done, present, offered)
 
 
 def missing(wanted: Parcel, target: Storage) -> list[Piece]:
@@ -271,18 +290,14 @@ def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parc
 
 
 def _put_documents(target: Storage, wanted: Parcel) -> None:
-    for key, data in wanted.sources.items():
-        # What is recorded there may be newer; it goes where this dataset's current version goes.
-        if wanted.current or not target.exists(key):
-            target.put(key, data)
     for documents in (wanted.indexes, wanted.documents):
         for key, data in documents.items():
             target.put(key, data)
 
 
-def _pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None]:
-    try:
-        return read_pointer(storage, dataset)
-    except IntegrityError:
-        key = storage_key(dataset, "current.json")
-        return None, sha256(_read(storage, key)).hexdigest()
+def _put_sources(target: Storage, wanted: Parcel) -> None:
+    """Store what `prepare` believes of raw files: after the pointer, so that it never goes where that may not go."""
+    for key, data in wanted.sources.items():
+        # What is recorded there may be newer.
+        if wanted.current or not target.exists(key):
+            target.put(key, data)

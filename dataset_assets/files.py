@@ -228,3 +228,24 @@ def _free(path: Path) -> str:
     except OSError:
         return ""
     return f" ({info.f_bavail * info.f_frsize / 1e6:.0f} MB free)"
+
+
+class Hashed:
+    """Writes to a file, and hashes what it writes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self._digest = file, hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written until now."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Write all of the data."""
+        self._digest.update(data)
+        self.file.write(data)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self.file.flush()

@@ -5,7 +5,7 @@ What only one verb needs is imported inside it, so that `--help` and completion 
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
@@ -39,6 +39,9 @@ versions_option = click.option(
     help="Which versions: the current one, the pinned ones too, or all.",
 )
 raw_option = click.option("--raw", is_flag=True, help="With the files as they were retrieved.")
+make_current_option = click.option(
+    "--make-current", is_flag=True, help="Make it current also where a version of somebody else's is current."
+)
 SECONDS_A_DAY = 86_400
 
 
@@ -120,6 +123,7 @@ def _show_verified(state: State, row: dict[str, Any]) -> None:
 @click.option("--to", "target", metavar="URL", help="The storage to copy to; default: the settings'.")
 @versions_option
 @raw_option
+@make_current_option
 @json_option
 def copy(
     state: State,
@@ -129,11 +133,13 @@ def copy(
     target: str | None,
     versions: Any,
     raw: bool,
+    make_current: bool,
     as_json: bool,
 ) -> None:
     """Copy a dataset from one storage to another.
 
-    Every file is hashed on the way, and what is there already is left. name@digest copies that version, and does not
+    Every file is hashed on the way, and what is there already is left. A version that is current there, and that the
+    source does not have, stays current unless --make-current is given. name@digest copies that version, and does not
     make it the current one. Run it again after an interruption: it goes on.
     """
     from dataset_assets import copying
@@ -143,7 +149,8 @@ def copy(
     if not (source or target):
         raise UsageError("Say where to copy from, or where to: --from URL, --to URL, or both.")
     with _watched(state):
-        done = copying.copy(name, opened(source), opened(target), versions=versions, raw=raw)
+        here, there = opened(source), opened(target)
+        done = copying.copy(name, here, there, versions=versions, raw=raw, make_current=make_current)
     _show_copied(state, done, as_json)
 
 
@@ -152,11 +159,17 @@ def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
 
     if as_json:
         state.show_json([one._asdict() for one in done])
-        return
-    for one in done:
+    for one in done if not as_json else []:
         for digest in one.versions:
             state.show(f"{one.dataset}@{digest}{'  current' if digest == one.current else ''}")
         state.say(f"  {one.files} files, {showing.size(one.bytes)} copied; {one.present} were there")
+    for one in done:
+        if one.offered:
+            stays = f"{one.current} stays current" if one.current else "its pointer, which is damaged, stays as it is"
+            state.say(
+                f"  {one.dataset}: {stays}, and {one.offered} is stored beside it. To make this one current, run the "
+                "command again with --make-current"
+            )
 
 
 @click.command()
@@ -171,15 +184,18 @@ def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw:
     """Write datasets into one tar, for a machine without a network.
 
     Those of NAMES, or all. The same content gives the same bytes. tar opens it, sha256sum -c SHA256SUMS checks it, and
-    the verb unbundle stores it.
+    the verb unbundle stores it. The SHA-256 of the tar is printed, for unbundle --expect.
     """
-    from dataset_assets import bundling
+    from dataset_assets import bundling, files
 
     store = opened(storage)
     with _watched(state), _output(state, path) as file:
-        written = bundling.bundle(names, store, file, versions=versions, raw=raw)
+        hashed = files.Hashed(file)
+        written = bundling.bundle(names, store, hashed, versions=versions, raw=raw)
     for pinned in written:
         state.say(pinned)
+    # As sha256sum prints it; where the bundle itself went to stdout, beside it.
+    (state.say if str(path) == "-" else state.show)(f"{hashed.sha256}  {path}")
 
 
 @contextmanager
@@ -210,21 +226,22 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
 @verb
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True))
 @storage_option
+@click.option("--expect", metavar="SHA256", help="Refuse a bundle that does not have this digest.")
+@make_current_option
 @json_option
-def unbundle(state: State, path: Path, storage: str | None, as_json: bool) -> None:
+def unbundle(
+    state: State, path: Path, storage: str | None, expect: str | None, make_current: bool, as_json: bool
+) -> None:
     """Store what is in a bundle; PATH is - for stdin.
 
-    Nothing is stored unless all of it was verified.
+    Nothing is stored unless all of it was verified. Where a version is current already, it stays current unless
+    --make-current is given.
     """
     from dataset_assets import bundling
 
     store = opened(storage)
-    with _watched(state):
-        if str(path) == "-":
-            done = bundling.unbundle(sys.stdin.buffer, store)
-        else:
-            with path.open("rb") as file:
-                done = bundling.unbundle(file, store)
+    with _watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+        done = bundling.unbundle(file, store, expect=expect, make_current=make_current)
     _show_copied(state, done, as_json)
 
 

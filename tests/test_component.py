@@ -73,6 +73,15 @@ def test_what_it_adopts_is_materialized_where_the_yaml_says(project: Project, tm
     assert not (tmp_path / "home" / "storage").exists()
 
 
+def test_a_run_of_what_it_adopts_cannot_be_launched_with_another_storage(project: Project, tmp_path: Path) -> None:
+    project.add("birds", f'"{PENGUINS}"', (tmp_path / "ours").as_uri())
+    job = dg.Definitions.merge(project.load(), dg.Definitions(jobs=[dg.define_asset_job("all")])).resolve_job_def("all")
+    launched = {"resources": {"dataset_io": {"config": {"storage": (tmp_path / "chosen").as_uri()}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        job.execute_in_process(run_config=launched)
+    assert not (tmp_path / "ours").exists() and not (tmp_path / "chosen").exists()
+
+
 def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_file(project: Project) -> None:
     project.add("birds", '"io.github.allisonhorst.pinguins"')
     with pytest.raises(Exception) as caught:

@@ -14,7 +14,7 @@ FLOORS = {
     6: ["orchestration", "verifying", "doctor"],
     5: [
         "collecting", "copying", "bundling", "usage", "preparing", "inputs", "making", "gathering", "publishing",
-        "describing", "scaffolding", "showing",
+        "pointing", "describing", "scaffolding", "showing",
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],

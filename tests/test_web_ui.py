@@ -1,12 +1,21 @@
 """The web UI as a user meets it: the graph, a button, green, a picture and a failed check; the same by GraphQL."""
 
+import contextlib
+import http.client
+import json
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
+import websockets.exceptions
+import websockets.sync.client
 from command_line import FAILING, TABLE, CommandLine
-from web_ui.browser import browsing
+from ports import free_port
+from web_ui.browser import PATIENCE, browsing
+from web_ui.foreign import foreign, in_url, mutation
+from web_ui.graphql import ENDED
 from web_ui.server import Served, served
+from websockets.typing import Origin
 
 from dataset_assets.testing.server import FaultyServer
 
@@ -95,8 +104,81 @@ def test_a_failed_check_and_no_secret_by_graphql(ui: Served) -> None:
     assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
 
 
-def test_it_listens_to_this_machine_alone(ui: Served) -> None:
-    assert ui.listening() == {"127.0.0.1"}
+def test_it_listens_to_this_machine_alone_and_to_no_port_but_the_one_that_is_guarded(ui: Served) -> None:
+    assert ui.listening() == {ui.url.removeprefix("http://")}
+
+
+# What does not come from its own pages.
+
+
+def sent(ui: Served, method: str, path: str, **headers: str) -> int:
+    """Send a request; return the status of the answer."""
+    connection = http.client.HTTPConnection(ui.url.removeprefix("http://"), timeout=60)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return connection.getresponse().status
+
+
+def launching(ui: Served) -> str:
+    """Return a query that launches a run."""
+    [location] = ui.graphql.locations()
+    return mutation(location, leaky(ui)[0])
+
+
+def test_a_program_may_launch_a_run_and_no_page_of_another_site(ui: Served) -> None:
+    path, before = in_url(launching(ui)), ui.graphql.latest_run()
+    other = f"http://127.0.0.1:{free_port()}"
+    for origin in ("http://evil.example.org", other, other.replace("127.0.0.1", "localhost"), "null"):
+        assert sent(ui, "POST", path, Origin=origin) == 403
+    assert sent(ui, "POST", path, Host="evil.example.org", Origin="http://evil.example.org") == 421
+    assert sent(ui, "GET", path) == 405 and sent(ui, "GET", path, Sec_Fetch_Site="cross-site") == 403
+    assert ui.graphql.latest_run() == before
+    assert sent(ui, "POST", path) == 200
+    launched = ui.graphql.latest_run()
+    assert launched not in (None, before) and ui.graphql.wait(str(launched)) in ENDED
+    assert sent(ui, "POST", path, Origin=ui.url) == 200
+    assert ui.graphql.wait(str(ui.graphql.latest_run())) in ENDED
+
+
+def test_live_updates_come_by_websocket_to_its_own_pages_alone(ui: Served) -> None:
+    at = ui.url.replace("http", "ws") + "/graphql"
+    protocol: list[Any] = ["graphql-ws"]
+    for origin in ("http://evil.example.org", "null", f"http://127.0.0.1:{free_port()}"):
+        with pytest.raises(websockets.exceptions.InvalidStatus):
+            websockets.sync.client.connect(at, origin=Origin(origin), subprotocols=protocol, proxy=None)
+    with websockets.sync.client.connect(at, origin=Origin(ui.url), subprotocols=protocol, proxy=None) as opened:
+        opened.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(opened.recv(timeout=60)) == {"type": "connection_ack"}
+        query = "subscription { locationStateChangeEvents { event { locationName } } }"
+        opened.send(json.dumps({"id": "1", "type": "start", "payload": {"query": query}}))
+        [location] = ui.graphql.locations()
+        ui.graphql.ask(
+            f'mutation {{ reloadRepositoryLocation(repositoryLocationName: "{location}") {{ __typename }} }}'
+        )
+        assert location in str(opened.recv(timeout=60))
+
+
+@pytest.mark.browser
+def test_a_page_of_another_port_can_neither_start_a_run_nor_read_or_frame_the_ui(ui: Served, tmp_path: Path) -> None:
+    query, before = launching(ui), ui.graphql.latest_run()
+    with browsing(ui) as page, foreign(tmp_path, ui.url, query) as port:
+        for host in ("127.0.0.1", "localhost"):
+            page.page.goto(f"http://{host}:{port}/")
+            page.page.wait_for_function("document.title.startsWith('{')", timeout=PATIENCE)
+            tried = json.loads(page.page.title())
+            assert len(tried) == 12, tried
+            assert {name: tried[name] for name in ("json", "read", "picture", "script", "WebSocket")} == dict.fromkeys(
+                ("json", "read", "picture", "script", "WebSocket"), "refused"
+            )
+            assert not [name for name, saw in tried.items() if "LaunchRunSuccess" in saw]
+            # A frame says that it loaded whatever is in it.
+            frames = [frame for frame in page.page.frames if frame.parent_frame]
+            assert not [frame for frame in frames if frame.get_by_text("Overview").count()]
+        page.wait(1000)
+        assert ui.graphql.latest_run() == before
+        # By a link on that page the user gets to the UI, which works.
+        page.page.evaluate(f"location.href = '{ui.url}/overview'")
+        page.see("Overview")
 
 
 def leaky(ui: Served) -> list[str]:

@@ -5,6 +5,7 @@ dataset as a mapping of views. What is opened is named by the digest of this run
 sees half of somebody else's release.
 """
 
+import os
 from dataclasses import replace
 from typing import Any, Mapping
 
@@ -12,7 +13,7 @@ import dagster as dg
 
 from dataset_assets import publishing
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.errors import NotPrepared
+from dataset_assets.errors import NotPrepared, UsageError
 from dataset_assets.index import SplitIndex, Version, digest_of, raw_key
 from dataset_assets.loading import load, open_split
 from dataset_assets.making import RawFile, StagedRaw, StagedSplit
@@ -20,20 +21,38 @@ from dataset_assets.orchestration import keys, previews
 from dataset_assets.orchestration.failing import no_vain_retries
 from dataset_assets.orchestration.history import Event, upstream_event
 from dataset_assets.orchestration.staged import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.redacting import redacted
 from dataset_assets.retrieval import Source
 from dataset_assets.settings import settings
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.views import View
 
 
-class StorageIOManager(dg.ConfigurableIOManager):
-    """Stores assets in, and opens them from, the storage at a URL; where none is given, that of the settings."""
+class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
+    """Stores assets in, and opens them from, the storage at a URL; where none is given, that of the settings.
 
-    storage: str = ""
+    The URL may be a `dg.EnvVar`, which is read when a run begins its work. It is no field of Dagster's configuration:
+    the storage is chosen by whoever deploys, and a run that is launched with another one is refused.
+    """
+
+    def __init__(self, storage: str = "") -> None:
+        self.storage = storage
+        # It is its own definition. Any field in the schema could be given in a run's config, by whoever launches it.
+        super().__init__(lambda _: self, config_schema={}, description=self.__doc__)
+
+    def __repr__(self) -> str:
+        url = self.storage
+        shown = f"EnvVar({url.env_var_name!r})" if isinstance(url, dg.EnvVar) else repr(redacted(url))
+        return f"{type(self).__name__}(storage={shown})"
 
     def opened(self) -> Storage:
-        """Open the storage."""
-        return open_storage(self.storage or settings().storage)
+        """Open the storage. Raises `UsageError` if an environment variable was to name it and does not."""
+        if not isinstance(self.storage, dg.EnvVar):
+            return open_storage(self.storage or settings().storage)
+        name = self.storage.env_var_name
+        if not (url := os.environ.get(name)):
+            raise UsageError(f"The environment variable {name}, which names the storage, is not set. Set it to a URL.")
+        return open_storage(url)
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what was staged, and describe it."""

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import dagster as dg
 import sqlalchemy.exc
@@ -25,7 +25,7 @@ from dataset_assets.progress import Progress, watched_by
 from dataset_assets.settings import ENVIRONMENT, said, settings
 from dataset_assets.storage import Storage
 
-MODULE = "dataset_assets.orchestration.definitions"
+SERVER = "dataset_assets.orchestration.webserver"
 HOST = "127.0.0.1"
 ENDING_SECONDS = 20
 
@@ -81,13 +81,20 @@ def _errors_of_ours() -> Iterator[None]:
         raise KeyboardInterrupt from interrupted
 
 
-def serve(port: int, storage: str, say: Callable[[str], None]) -> None:
-    """Serve the web UI on 127.0.0.1 until it is interrupted. Raises `Conflict` if the port is taken."""
+def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[str] = ()) -> None:
+    """Serve the web UI on 127.0.0.1 until it is interrupted. Raises `Conflict` if the port is taken.
+
+    `hosts` are names by which a reverse proxy makes it public. Raises `UsageError` for what is not the name of a host.
+    """
+    # What is imported here comes with Dagster's server, which runs need not have.
+    from dataset_assets.orchestration.guard import checked_host
+
+    names = [checked_host(host) for host in hosts]
     _check_port(port)
     with _interrupted_by_any_end(), history() as home:
         say(f"data:    {storage}\nhistory: {home}")
-        options = ["-m", MODULE, "-h", HOST, "-p", str(port), "--log-level", "warning"]
-        with _begun([sys.executable, "-m", "dagster", "dev", *options], home, _environment(home, storage)) as process:
+        command = [sys.executable, "-m", SERVER, str(port), *names]
+        with _begun(command, home, _environment(home, storage)) as process:
             try:
                 _await(process, port)
                 say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")

@@ -36,12 +36,12 @@ class Served:
         return [started, *started.children(recursive=True)]
 
     def listening(self) -> set[str]:
-        """Return the addresses to which its processes listen for connections over a network."""
+        """Return the addresses, with their ports, to which its processes listen for connections over a network."""
         found = set()
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 connections = process.net_connections("inet")
-                found |= {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+                found |= {f"{one.laddr.ip}:{one.laddr.port}" for one in connections if one.status == psutil.CONN_LISTEN}
         return found
 
 
