@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
 
 FLOORS = {
-    7: ["cli", "keeping", "shell", "__main__", "testing"],
+    7: ["cli", "keeping", "shell", "trusting", "__main__", "testing"],
     6: ["orchestration", "verifying", "doctor"],
     5: [
         "collecting", "copying", "bundling", "usage", "preparing", "inputs", "making", "gathering", "publishing",
@@ -18,9 +18,9 @@ FLOORS = {
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
-    2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
+    2: ["formats", "storage", "settings", "project_file", "trust", "scratch", "cache", "remote"],
     1: [
-        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
+        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "escaping", "extras", "files",
         "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
     ],
 }  # fmt: skip

@@ -202,7 +202,8 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
     cwd.mkdir()
     for module in ("dagster.py", "yaml.py", "sqlalchemy.py"):
         (cwd / module).write_text("raise RuntimeError('a file of the user was imported')")
-    (cwd / "dataset_assets.toml").write_text('storage = "file:///tmp/of_this_project"\n')
+    (cwd / "dataset_assets.toml").write_text('storage = "of_this_project"\n')
+    (cwd / ".env").write_text("DATASET_ASSETS_STORAGE=file:///planted\n")
     command = [str(Path(sys.executable).with_name("dataset-assets")), "ui", "--port", str(port)]
     process = subprocess.Popen(command, cwd=cwd, env=line.environment, text=True, stderr=subprocess.PIPE)
     assert process.stderr
@@ -214,7 +215,7 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
                 break
         shown = "".join(said)
         assert f"http://127.0.0.1:{port} " in shown
-        assert "file:///tmp/of_this_project" in shown and str(line.home / "dagster") in shown
+        assert f"file://{cwd}/of_this_project" in shown and str(line.home / "dagster") in shown
         assert "SupersessionWarning" not in shown and "Traceback" not in shown
         [listed] = [
             answer(port, "{assetNodes {assetKey {path}}}")["assetNodes"]
