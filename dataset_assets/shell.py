@@ -136,8 +136,7 @@ class State:
 
     def show_json(self, document: Any) -> None:
         """Print data as the one document on stdout."""
-        # The one control character that JSON does not escape.
-        self.show(json.dumps(document, indent=1, default=list).replace("\x7f", "\\u007f"))
+        self.show(json.dumps(document, indent=1, default=list))
 
     def listen(self) -> None:
         """Have what the package logs told as loudly as was asked for, and warnings without control characters."""
