@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from dataset_assets import trust
 from dataset_assets.errors import UsageError
+from dataset_assets.escaping import in_line
 
 APP = "dataset_assets"
 NAMES = ("dataset_assets.toml", "pyproject.toml")
@@ -67,9 +68,10 @@ def find(start: Path) -> ProjectFile | None:
     Raises `UsageError` if it is not TOML.
     """
     _notices.clear()
-    for folder in _searched(start):
+    for folder in _searched(str(start)):
         for name in NAMES:
-            if found := _read(folder / name):
+            place = os.path.join(folder, name)
+            if os.path.lexists(place) and (found := _read(Path(place))):
                 return found
     return None
 
@@ -88,7 +90,7 @@ def say_once(text: str) -> None:
     _said.add(text)
     processes = sys.modules.get("multiprocessing.process")
     child = processes is not None and processes.parent_process() is not None
-    log.log(logging.DEBUG if child else logging.WARNING, "%s", text)
+    log.log(logging.DEBUG if child else logging.WARNING, "%s", in_line(text))
 
 
 def notices() -> list[str]:
@@ -100,17 +102,16 @@ _said: set[str] = set()
 _notices: list[str] = []
 
 
-def _searched(start: Path) -> Iterator[Path]:
+def _searched(folder: str) -> Iterator[str]:
     """Yield a folder and those above it, to the root of a repository, the home folder or the end of a file system."""
     home = os.path.realpath(os.path.expanduser("~"))
     with suppress(OSError):
-        device = start.stat().st_dev
-        for folder in (start, *start.parents):
-            if folder.stat().st_dev != device:
-                return
+        device, below = os.stat(folder).st_dev, ""
+        while folder != below and os.stat(folder).st_dev == device:
             yield folder
-            if str(folder) == home or os.path.lexists(folder / ".git"):
+            if folder == home or os.path.lexists(os.path.join(folder, ".git")):
                 return
+            folder, below = os.path.dirname(folder), folder
 
 
 def _read(path: Path) -> ProjectFile | None:
@@ -193,8 +194,10 @@ def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
 def _plain_folder_below(url: Any, folder: Path) -> str | None:
     """Return the file URL of a folder that lies below another when all links are followed, else None."""
     parts = urlsplit(url)
-    if parts.scheme.lower() != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         return None
+    if not parts.path.startswith("/"):
+        return None  # it would begin at the working folder
     try:
         named, above = Path(unquote(parts.path)).resolve(), folder.resolve()
     except (OSError, RuntimeError, ValueError):

@@ -31,6 +31,8 @@ def run(group: click.Group) -> int:
     """Run the command line; return the exit code of the error's class (see `dataset_assets.errors`)."""
     state = State()
     _take_for_ctrl_c(signal.SIGTERM)
+    # Other Pythons, such as workers that a split function spawns, would import modules of the working folder.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         return int(group.main(prog_name=NAME, standalone_mode=False, obj=state) or 0)
     except click.ClickException as error:

@@ -76,7 +76,7 @@ def _split(made: Document | None) -> str:
 def stored(document: Document) -> str:
     """Show a line of what is in a storage of one dataset."""
     if document["problem"]:
-        return f"{document['name']:<34} {document['problem']}"
+        return in_line(f"{document['name']:<34} {document['problem']}")
     counted = f"{document['samples']:>9} samples {size(document['bytes']):>9}"
     return f"{document['name']:<34} {document['version'][:12]} {counted}"
 

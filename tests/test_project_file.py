@@ -57,7 +57,8 @@ def test_a_plain_folder_below_may_be_the_storage(storage: str, repository: Path)
 
 @pytest.mark.parametrize(
     "storage",
-    ["..", ".", "", "/", "~", "~/x", "../other", "a/../..", "file:{here}", "file:///etc", "file://{here}/%2e%2e/other"]
+    ["..", ".", "", "/", "~", "~/x", "../other", "a/../..", "file:{here}", "file:///etc", "file:data"]
+    + ["file://{here}/%2e%2e/other"]
     + ["file://evil.example.org{here}/data", "file:{here}/data?x=1", "file:{here}/data#x", "link", "link/b", "loop/x"]
     + ["s3://bucket", "S3://bucket", "az://c?endpoint=http://x", "sqlite:///{here}/x.db", "memory://x", "postgresql://h/x"]
     + ["mongodb://h/x", "FILE:///etc", "odd+file:{here}/data", "data\\u0000"],
@@ -165,7 +166,7 @@ def test_nothing_above_the_home_folder_is_read(repository: Path, tmp_path: Path,
 
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system")
 def test_nothing_beyond_a_file_system_is_read() -> None:
-    assert [*project_file._searched(Path("/dev/shm"))] == [Path("/dev/shm")]
+    assert [*project_file._searched("/dev/shm")] == ["/dev/shm"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to nothing"])

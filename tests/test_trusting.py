@@ -93,6 +93,34 @@ def test_no_module_or_plugin_of_the_working_folder_is_imported(line: CommandLine
         assert found.returncode == (3 if "planted" in arguments else 0), found.stderr
 
 
+SPAWNING = """
+import multiprocessing
+from dataset_assets import Array, Dataset, Split
+
+def twice(number):
+    return 2 * number
+
+def rows():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for number in pool.map(twice, range(3)):
+            yield {"number": number}
+
+spawned = Dataset("org.spawning.spawned", "Numbers.", {"number": Array("int64")}, {"train": Split(rows)})
+"""
+
+
+def test_a_worker_that_a_definition_spawns_imports_nothing_of_the_working_folder(
+    line: CommandLine, repository: Path
+) -> None:
+    line.install("spawning", {"spawning": SPAWNING}, datasets={"org.spawning": "spawning"})
+    made = repository / "made"
+    (repository / "multiprocessing.py").write_text(HOSTILE.format(made=str(made)))
+    command = [*COMMAND, "prepare", "org.spawning.spawned", "--direct"]
+    found = subprocess.run(command, cwd=repository, env=line.environment, capture_output=True, text=True, timeout=100)
+    assert found.returncode == 0, found.stderr
+    assert not made.exists()
+
+
 def test_the_process_beside_a_forked_reader_looks_where_its_parent_looks(repository: Path) -> None:
     made = repository / "made"
     (repository / "obstore.py").write_text(HOSTILE.format(made=str(made)))
