@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets import keeping
+from dataset_assets import keeping, trusting
 from dataset_assets.errors import NotFound, UsageError
 from dataset_assets.shell import (
     NAME,
@@ -52,7 +52,7 @@ def commands() -> None:
     """
 
 
-for _verb in keeping.VERBS:
+for _verb in (*keeping.VERBS, *trusting.VERBS):
     commands.add_command(_verb)
 
 
@@ -154,7 +154,7 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     if as_json:
         state.show_json(found)
     elif found:
-        state.show("\n".join(map(showing.stored, found)))
+        state.show_lines(map(showing.stored, found))
     else:
         state.say(f"There is nothing in {store.url}.")
 
@@ -176,7 +176,7 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     if as_json:
         state.show_json(found)
     else:
-        state.show("\n".join(map(showing.version, found)))
+        state.show_lines(map(showing.version, found))
 
 
 @commands.command()
@@ -203,7 +203,7 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})
     else:
-        state.show("\n".join(found))
+        state.show_paths(found)
 
 
 @commands.command()
@@ -236,7 +236,7 @@ def new(state: State, name: str, folder: Path) -> None:
     from dataset_assets.scaffolding import entry_point, scaffold
 
     written = scaffold(name, folder)
-    state.show("\n".join(map(str, written)))
+    state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder)}")
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Iterator, Literal, NamedTuple
 
-from dataset_assets import plugins, scratch
+from dataset_assets import plugins, project_file, scratch
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.index import sha256_hex
 from dataset_assets.redacting import redacted
@@ -57,6 +57,8 @@ def _settings(storage: str | None) -> Iterator[Examined]:
     for name, (value, place) in origins(storage=storage).items():
         shown = shown_url(value) if name == "storage" else said(value)
         yield Examined(f"setting {name}", "ok", f"{shown} ({place})")
+    for notice in project_file.notices():
+        yield Examined("project file", "warning", notice)
 
 
 def _why(error: OSError) -> str:

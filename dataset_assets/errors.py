@@ -33,11 +33,17 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import ClassVar, Iterable, Iterator
 
+from dataset_assets.escaping import visible
+
 
 class DatasetAssetsError(Exception):
     """Whatever went wrong here; `exit_code` is what the command line ends with."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        # A server, a file or a user wrote a part of it, and it is read on a terminal.
+        return visible(super().__str__())
 
 
 class UsageError(DatasetAssetsError, ValueError):

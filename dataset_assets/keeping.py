@@ -109,7 +109,7 @@ def _show_verified(state: State, row: dict[str, Any]) -> None:
     whole = f"whole, {mended} repaired" if mended else "whole"
     if not row.get("released") and "@" not in row["name"]:
         whole += f", but no version of it is released. Release one with: dataset-assets prepare {row['name']}"
-    state.show(f"{row['name']:<34} {row['problem'] or whole}")
+    state.show_lines([f"{row['name']:<34} {row['problem'] or whole}"])
     for damage in row["damaged"]:
         if damage["repaired"] or damage["reason"]:
             state.say(f"  {damage['key']}: {damage['repaired'] or 'not repaired. ' + damage['reason']}")
@@ -277,7 +277,7 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     for one in found if not as_json else []:
         does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {showing.size(one.bytes)}"
         kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
-        state.show(f"{one.dataset or '(left by killed writers)':<34} {one.problem or does + kept}")
+        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {one.problem or does + kept}"])
     freed = sum(one.bytes for one in found)
     state.say(f"{showing.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
     sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)
@@ -356,7 +356,7 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
     if as_json:
         state.show_json(room.document(found))
     else:
-        state.show("\n".join(f"{one.state:<8} {one.what:<26} {one.says}" for one in found))
+        state.show_lines(f"{one.state:<8} {one.what:<26} {one.says}" for one in found)
     worst = [one for one in found if one.state != "ok"]
     state.say(f"{len(worst)} of {len(found)} want a look" if worst else "all is in order")
     sys.exit(room.exit_code(found))

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Callable, Iterator, TextIO
 
+from dataset_assets.escaping import in_line
+
 Progress = Callable[[str, int, "int | None"], None]
 """Told what is being worked on, how much is done and how much there is, if it is known: bytes of a file, by its
 identifier, or samples of a split, by its `split_label`. What is done may fall, when a transfer begins anew."""
@@ -105,7 +107,7 @@ class _Bar:
         unit = {"unit": " samples"} if self.of_split else {"unit": "B", "unit_scale": True}
         size = {"ncols": _columns(terminal), "nrows": 24}
         often = {"mininterval": 0, "miniters": 0, "delay": SHOWN_AFTER_SECONDS}
-        self.bar: Any = tqdm(desc=what, file=terminal, **unit, **size, **often)
+        self.bar: Any = tqdm(desc=in_line(what), file=terminal, **unit, **size, **often)
 
     def draw(self) -> None:
         silent = int(time.monotonic() - self.heard)

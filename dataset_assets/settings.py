@@ -1,15 +1,18 @@
 """Where things are kept, and the limits: argument > environment > project file > user file > default.
 
 The environment is `DATASET_ASSETS_HOME` and so on. The project file is the nearest `dataset_assets.toml`, or
-`pyproject.toml` with a `[tool.dataset_assets]`, in the working folder or above it. The user file is
-`dataset_assets/config.toml` in the platform's folder for configuration. All are read when asked, never at import.
+`pyproject.toml` with a `[tool.dataset_assets]`, in the working folder or above it; `project_file` says what of it is
+obeyed. The user file is `dataset_assets/config.toml` in the platform's folder for configuration. All are read when
+asked, never at import.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
 
+from dataset_assets import project_file, trust
 from dataset_assets.errors import UsageError, nearest
 
 APP = "dataset_assets"
@@ -59,21 +62,27 @@ def settings(**overrides: Any) -> Settings:
 
 
 def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
-    """Return each setting with its value and where that came from.
+    """Return each setting with its value, and where that came from; and which place was ignored.
 
     >>> origins(offline=True)["offline"]
     (True, 'argument')
     """
     found: dict[str, tuple[Any, str]] = {}
+    ignored: dict[str, str] = {}
     for source in _sources(overrides):
         for key, value in source.values.items():
             if key not in _READERS:
                 raise UsageError(f"{source.origin} has an unknown setting {key!r}.{nearest(key, _READERS)}")
-            if key not in found:
-                found[key] = (_read(key, value, source), source.named(key))
+            if key not in found and (obeyed := source.obeyed(key, _read(key, value, source))) is not None:
+                found[key] = (obeyed, source.named(key))
+            elif key not in found:
+                ignored[key] = source.origin
+        source.say_ignored(ignored)
     found.setdefault("home", (_default_home(), "default"))
     found.setdefault("storage", ((found["home"][0] / "storage").absolute().as_uri(), "default"))
-    return {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
+    places = {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
+    notes = {key: f"; ignored: {origin}" for key, origin in ignored.items()}
+    return {key: (value, place + notes.get(key, "")) for key, (value, place) in places.items()}
 
 
 def said(value: Any) -> str:
@@ -87,10 +96,19 @@ class _Source(NamedTuple):
     origin: str
     values: Mapping[str, Any]
     folder: Path | None = None
-    project: bool = False
+    project: project_file.ProjectFile | None = None
 
     def named(self, key: str) -> str:
         return f"{ENVIRONMENT}{key.upper()}" if self.origin == "the environment" else self.origin
+
+    def obeyed(self, key: str, value: Any) -> Any:
+        """Return the value as it counts; None if the place may not set it."""
+        return self.project.obeyed(key, value) if self.project else value
+
+    def say_ignored(self, keys: Collection[str]) -> None:
+        """Say which settings of a project file do not count."""
+        if self.project and keys:
+            self.project.say_ignored([*keys])
 
 
 def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
@@ -103,56 +121,28 @@ def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
         yield project
     user = _user_file()
     if user.is_file():
-        yield _Source(str(user), _table(user), user.parent)
+        yield _Source(str(user), project_file.table(user), user.parent)
 
 
 def _project_source() -> _Source | None:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        own, shared = folder / "dataset_assets.toml", folder / "pyproject.toml"
-        if own.is_file():
-            return _Source(str(own), _table(own), folder, project=True)
-        # Others' files are not even parsed: what is wrong with them is none of our business.
-        if shared.is_file() and APP in _text(shared):
-            section = _inner(_inner(_table(shared), "tool", shared), APP, shared)
-            if section:
-                return _Source(f"{shared} [tool.{APP}]", section, folder, project=True)
-    return None
+    try:
+        found = project_file.find(Path.cwd())
+    except FileNotFoundError:
+        return None  # somebody removed the folder that this process stands in
+    if found is None:
+        return None
+    section = f" [tool.{APP}]" if found.path.name == "pyproject.toml" else ""
+    return _Source(f"{found.path}{section}", found.values, found.folder, found)
 
 
 def _user_file() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir(APP, appauthor=False), "config.toml")
+    return trust.user_folder() / "config.toml"
 
 
 def _default_home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir(APP, appauthor=False))
-
-
-def _table(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}. Mend it.") from error
-
-
-def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
-    found = table.get(key, {})
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} sets {key} to {found!r}. Make it a table: [tool.{APP}].")
-    return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}. Mend it, or take it away.") from error
 
 
 def _read(key: str, value: Any, source: _Source) -> Any:
@@ -165,13 +155,18 @@ def _read(key: str, value: Any, source: _Source) -> Any:
 def _folder(value: Any, source: _Source) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise TypeError("the path of a folder")
-    return Path(source.folder or "", Path(value).expanduser()).absolute()
+    try:
+        return Path(source.folder or "", Path(value).expanduser()).absolute()
+    except RuntimeError:
+        raise TypeError("the path of a folder; no user has the home that it names") from None
 
 
 def _url(value: Any, source: _Source) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("a storage URL, such as file:///data/assets")
-    return value
+    if source.folder is None or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
+        return value
+    return _folder(value, source).as_uri()
 
 
 def _switch(value: Any, source: _Source) -> bool:

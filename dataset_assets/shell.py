@@ -9,12 +9,15 @@ import os
 import signal
 import sys
 import threading
+import traceback
+import warnings
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import click
 
 from dataset_assets.errors import DatasetAssetsError, StorageError
+from dataset_assets.escaping import in_line, indented, visible
 
 if TYPE_CHECKING:
     from dataset_assets.progress import Progress
@@ -28,6 +31,8 @@ def run(group: click.Group) -> int:
     """Run the command line; return the exit code of the error's class (see `dataset_assets.errors`)."""
     state = State()
     _take_for_ctrl_c(signal.SIGTERM)
+    # Other Pythons, such as workers that a split function spawns, would import modules of the working folder.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         return int(group.main(prog_name=NAME, standalone_mode=False, obj=state) or 0)
     except click.ClickException as error:
@@ -38,7 +43,8 @@ def run(group: click.Group) -> int:
         return INTERRUPTED
     except Exception as error:
         if state.debug:
-            raise
+            _show_traceback(error)
+            return 1
         _complain(_told(error))
         return error.exit_code if isinstance(error, DatasetAssetsError) else 1
 
@@ -72,7 +78,12 @@ def _complain(text: str) -> None:
     # If nobody reads any more, there is nobody to tell.
     with suppress(OSError):
         colour = False if os.environ.get("NO_COLOR") else None
-        click.echo(click.style(f"{NAME}: ", fg="red") + text, err=True, color=colour)
+        click.echo(click.style(f"{NAME}: ", fg="red") + indented(text), err=True, color=colour)
+
+
+def _show_traceback(error: Exception) -> None:
+    with suppress(OSError):
+        click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
 class State:
@@ -88,13 +99,30 @@ class State:
     def say(self, text: str) -> None:
         """Tell the user something that is not data."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
 
     def show(self, text: str) -> None:
-        """Print data."""
+        """Print data; what would steer a terminal is escaped."""
+        self._write(visible(text))
+
+    def show_lines(self, lines: Iterable[str]) -> None:
+        """Print data a row a line, whatever is in a row."""
+        self.show("\n".join(map(in_line, lines)))
+
+    def show_paths(self, paths: Iterable[str]) -> None:
+        """Print paths: as they are to a file or a pipe, escaped to a terminal."""
+        if self._on_terminal():
+            self.show_lines(paths)
+        else:
+            self._write("\n".join(paths))
+
+    def _on_terminal(self) -> bool:
+        return self.out is not None and self.out.isatty()
+
+    def _write(self, text: str) -> None:
         try:
             if self.out is not None:  # else it was closed
-                click.echo(text, file=self.out)
+                click.echo(text, file=self.out, color=True)  # else it would take escapes out of paths
         except OSError as error:
             # What is still held would be written, and complained of, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
@@ -104,19 +132,19 @@ class State:
 
     def show_rows(self, rows: Iterable[str]) -> None:
         """Print data a row a line; on a terminal none is longer than its line."""
-        on_terminal = self.out is not None and self.out.isatty()
         # Those of containers may say that they have no columns.
-        width = (os.get_terminal_size(self.out.fileno()).columns or 80) if on_terminal else sys.maxsize
-        self.show("\n".join(row if len(row) <= width else f"{row[: width - 3]}..." for row in rows))
+        width = (os.get_terminal_size(self.out.fileno()).columns or 80) if self._on_terminal() else sys.maxsize
+        self.show_lines(row if len(row) <= width else f"{row[: width - 3]}..." for row in map(in_line, rows))
 
     def show_json(self, document: Any) -> None:
         """Print data as the one document on stdout."""
         self.show(json.dumps(document, indent=1, default=list))
 
     def listen(self) -> None:
-        """Have what the package logs told as loudly as was asked for."""
+        """Have what the package logs told as loudly as was asked for, and warnings without control characters."""
         from dataset_assets.redacting import RedactingFormatter
 
+        warnings.formatwarning = _formatted_warning
         handler = Beside(sys.stderr)
         handler.setFormatter(
             RedactingFormatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s")
@@ -131,8 +159,18 @@ class State:
             logging.getLogger("dataset_assets.retrieval").setLevel(logging.ERROR)
 
 
+_plain_warning = warnings.formatwarning
+
+
+def _formatted_warning(*given: Any, **named: Any) -> str:
+    return visible(_plain_warning(*given, **named))
+
+
 class Beside(logging.StreamHandler[Any]):
-    """Moves a bar out of the way before it writes."""
+    """Moves a bar out of the way before it writes, and shows escapes instead of control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return indented(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" not in sys.modules:

@@ -3,6 +3,7 @@
 from numbers import Integral
 from typing import Any, Iterator, Mapping, Sequence
 
+from dataset_assets.escaping import in_line
 from dataset_assets.redacting import printable
 
 Document = Mapping[str, Any]
@@ -30,7 +31,8 @@ def size(count: int | None) -> str:
 
 def info(document: Document) -> str:
     """Show what `describing.describe` returns."""
-    return "\n".join([f"{document['name']}  {document['summary']}", "", *_facts(document), "", *_parts(document)])
+    lines = [f"{document['name']}  {document['summary']}", "", *_facts(document), "", *_parts(document)]
+    return "\n".join(map(in_line, lines))
 
 
 def _facts(document: Document) -> Iterator[str]:
@@ -74,7 +76,7 @@ def _split(made: Document | None) -> str:
 def stored(document: Document) -> str:
     """Show a line of what is in a storage of one dataset."""
     if document["problem"]:
-        return f"{document['name']:<34} {document['problem']}"
+        return in_line(f"{document['name']:<34} {document['problem']}")
     counted = f"{document['samples']:>9} samples {size(document['bytes']):>9}"
     return f"{document['name']:<34} {document['version'][:12]} {counted}"
 
@@ -96,7 +98,7 @@ def usage(documents: Sequence[Document]) -> str:
             said = one["problem"] or f"{size(one['own'])} of its own{', current' if one['current'] else ''}"
             lines.append(f"  {one['version'][:12]:<32}{size(one['bytes']):>10}  {said}")
     sums = [sum(document[column] for document in documents) for column in columns]
-    return "\n".join([*lines, f"{'all':<34}" + "".join(f"{size(total):>10}" for total in sums)])
+    return "\n".join(map(in_line, [*lines, f"{'all':<34}" + "".join(f"{size(total):>10}" for total in sums)]))
 
 
 def _refused(finding: Document) -> bool:
@@ -112,10 +114,10 @@ def samples(
     lines = []
     for place, sample in some.items():
         words = (told or {}).get(place, {})
-        lines.append(place)
+        lines.append(in_line(place))
         for stream, value in sample.items():
             shown = _value(value, (classes or {}).get(stream, ()))
-            said = " ".join(filter(None, [f"  {stream}:", _short(words.get(stream, "")), shown]))
+            said = " ".join(filter(None, [f"  {in_line(stream)}:", _short(words.get(stream, "")), shown]))
             lines.append(said.replace(" \n", "\n"))
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
 
 FLOORS = {
-    7: ["cli", "keeping", "shell", "__main__", "testing"],
+    7: ["cli", "keeping", "shell", "trusting", "__main__", "testing"],
     6: ["orchestration", "verifying", "doctor"],
     5: [
         "collecting", "copying", "bundling", "usage", "preparing", "inputs", "making", "gathering", "publishing",
@@ -22,7 +22,7 @@ FLOORS = {
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "interruptible",
         "limits", "locks", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
-        "terminal",
+        "escaping", "project_file", "trust",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -20,7 +20,7 @@ from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine
 from ports import free_port
 
 from dataset_assets import Dataset, files, load, prepare
-from dataset_assets.errors import Conflict, DatasetAssetsError, StorageError, UsageError
+from dataset_assets.errors import Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.running import history, materialize, serve
 from dataset_assets.progress import Progress
 from dataset_assets.storage import MemoryStorage, open_storage
@@ -100,6 +100,21 @@ def test_what_a_killed_maker_left_is_finished_by_the_next(dagster_home: Path) ->
     (dagster_home / "history").mkdir(parents=True)
     with history() as found:
         assert runs_in(found) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("name", [".", "dagster.yaml"])
+def test_a_configuration_of_another_user_is_refused_before_it_is_read(name: str, dagster_home: Path) -> None:
+    dagster_home.mkdir(parents=True)
+    planted = dagster_home / "planted"
+    (dagster_home / "dagster.yaml").write_text(
+        "python_logs: {dagster_handler_config: {handlers: {h: "
+        f'{{"()": "subprocess.getoutput", cmd: "id > \'{planted}\'"}}}}}}}}\n'
+    )
+    os.chown(dagster_home / name, 65534, 65534)
+    with pytest.raises(Refused, match=r"belongs to another user \(uid 65534\).*DAGSTER_HOME"), history():
+        pass
+    assert not planted.exists()
 
 
 @pytest.mark.parametrize("text", ["run_coordinator: {", "nonsense: {a: 1}\n"])
@@ -197,12 +212,14 @@ def ui(line: CommandLine, port: int, **options: Any) -> "subprocess.Popen[str]":
 @pytest.mark.skipif(not PROC.exists(), reason="looks into /proc")
 def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without_orphans(tmp_path: Path) -> None:
     line, port = CommandLine(tmp_path), free_port()
-    # A folder whose files bear the names of modules that Dagster imports, and settings that say where data lies.
-    cwd = tmp_path / "somewhere"
-    cwd.mkdir()
-    for module in ("dagster.py", "yaml.py", "sqlalchemy.py"):
-        (cwd / module).write_text("raise RuntimeError('a file of the user was imported')")
-    (cwd / "dataset_assets.toml").write_text('storage = "file:///tmp/of_this_project"\n')
+    # Folders whose files bear the names of modules that Dagster imports, and settings that say where data lies.
+    cwd, history = tmp_path / "somewhere", line.home / "dagster"
+    for folder in (cwd, history):
+        folder.mkdir(parents=True)
+        for module in ("dagster.py", "yaml.py", "sqlalchemy.py"):
+            (folder / module).write_text("raise RuntimeError('a file of the user was imported')")
+        (folder / ".env").write_text("DATASET_ASSETS_GRACE_DAYS=planted\n")
+    (cwd / "dataset_assets.toml").write_text('storage = "of_this_project"\n')
     command = [str(Path(sys.executable).with_name("dataset-assets")), "ui", "--port", str(port)]
     process = subprocess.Popen(command, cwd=cwd, env=line.environment, text=True, stderr=subprocess.PIPE)
     assert process.stderr
@@ -214,7 +231,7 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
                 break
         shown = "".join(said)
         assert f"http://127.0.0.1:{port} " in shown
-        assert "file:///tmp/of_this_project" in shown and str(line.home / "dagster") in shown
+        assert f"file://{cwd}/of_this_project" in shown and str(line.home / "dagster") in shown
         assert "SupersessionWarning" not in shown and "Traceback" not in shown
         [listed] = [
             answer(port, "{assetNodes {assetKey {path}}}")["assetNodes"]

@@ -1,4 +1,4 @@
-"""Argument > environment > project file > user file > default."""
+"""Argument > environment > project file, as far as it is trusted > user file > default."""
 
 import doctest
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dataset_assets.settings as module
+from dataset_assets import project_file, trust
 from dataset_assets.errors import UsageError
 from dataset_assets.settings import Settings, origins, said, settings
 
@@ -33,6 +34,14 @@ def user_file(folders: Path, text: str) -> Path:
     path = folders / "config" / "dataset_assets" / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    return path
+
+
+def trusted(path: Path) -> Path:
+    """Let the user trust a project file as it is now."""
+    found = project_file.find(path.parent)
+    assert found and found.path == path
+    trust.add(found.path, found.sha256)
     return path
 
 
@@ -74,6 +83,7 @@ def test_the_stronger_source_is_taken(key, folders, monkeypatch):
     assert origins()[key] == (by_user, str(path))
     path = folders / "project" / "dataset_assets.toml"
     path.write_text(f"{key} = {by_project}")
+    trusted(path)
     assert origins()[key] == (by_project, str(path))
     monkeypatch.setenv(f"DATASET_ASSETS_{key.upper()}", str(by_environment))
     assert origins()[key] == (by_environment, f"DATASET_ASSETS_{key.upper()}")
@@ -94,20 +104,21 @@ def test_the_environment_is_read_at_each_call(monkeypatch):
 def test_sources_are_joined_key_by_key(folders, monkeypatch):
     user_file(folders, "offline = true\nkeep_versions = 9")
     (folders / "project" / "dataset_assets.toml").write_text("keep_versions = 4")
+    trusted(folders / "project" / "dataset_assets.toml")
     monkeypatch.setenv("DATASET_ASSETS_GRACE_DAYS", "1")
     found = settings()
     assert (found.offline, found.keep_versions, found.grace_days) == (True, 4, 1)
 
 
 def test_the_nearest_project_file_is_taken(folders):
-    (folders / "dataset_assets.toml").write_text("grace_days = 1")
-    assert settings().grace_days == 1
-    (folders / "project" / "pyproject.toml").write_text("[tool.dataset_assets]\ngrace_days = 2")
-    assert origins()["grace_days"] == (2, f"{folders}/project/pyproject.toml [tool.dataset_assets]")
-    (folders / "project" / "dataset_assets.toml").write_text("grace_days = 3")
-    assert settings().grace_days == 3
+    (folders / "dataset_assets.toml").write_text("file_bytes = 10_000_000")
+    assert settings().file_bytes == 10_000_000
+    (folders / "project" / "pyproject.toml").write_text("[tool.dataset_assets]\nfile_bytes = 20_000_000")
+    assert origins()["file_bytes"] == (20_000_000, f"{folders}/project/pyproject.toml [tool.dataset_assets]")
+    (folders / "project" / "dataset_assets.toml").write_text("file_bytes = 30_000_000")
+    assert settings().file_bytes == 30_000_000
     (folders / "project" / "deep" / "pyproject.toml").write_text("[project]\nname = 'theirs'")
-    assert settings().grace_days == 3
+    assert settings().file_bytes == 30_000_000
 
 
 def test_a_pyproject_that_does_not_name_us_may_be_anything(folders):
@@ -116,8 +127,14 @@ def test_a_pyproject_that_does_not_name_us_may_be_anything(folders):
 
 
 def test_relative_folders_start_at_the_file_that_names_them(folders, monkeypatch):
-    (folders / "project" / "dataset_assets.toml").write_text("home = 'assets'")
+    path = folders / "project" / "dataset_assets.toml"
+    path.write_text("home = 'assets'\nstorage = '../kept'")
+    trusted(path)
     assert settings().home == folders / "project" / "assets"
+    assert settings().storage == (folders / "project" / ".." / "kept").as_uri()
+    user_file(folders, "storage = 'mine'")
+    path.unlink()
+    assert settings().storage == (folders / "config" / "dataset_assets" / "mine").as_uri()
     monkeypatch.setenv("DATASET_ASSETS_HOME", "here")
     assert settings().home == folders / "project" / "deep" / "here"
     assert settings(home="~/kept").home == folders / "person" / "kept"

@@ -18,7 +18,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from dataset_assets import files, locks
 from dataset_assets.definition import Dataset
-from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, StorageError, UsageError
+from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.progress import Progress, watched_by
@@ -94,7 +94,7 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
     with _interrupted_by_any_end(), history() as home:
         say(f"data:    {storage}\nhistory: {home}")
         command = [sys.executable, "-m", SERVER, str(port), *names]
-        with _begun(command, home, _environment(home, storage)) as process:
+        with _begun(command, _neutral(home), _environment(home, storage)) as process:
             try:
                 _await(process, port)
                 say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
@@ -114,6 +114,7 @@ def history() -> Iterator[Path]:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or settings().home / "dagster").expanduser().resolve()
     files.make_folder(home)
+    _refuse_if_of_another(home, home / "dagster.yaml")
     made = home / ".dataset_assets_made"
     if not made.exists():
         with files.reported(home), locks.opened(home / ".dataset_assets_lock") as lock:
@@ -123,6 +124,18 @@ def history() -> Iterator[Path]:
                 with suppress(FileExistsError):
                     made.touch(exist_ok=False)
     yield home
+
+
+def _refuse_if_of_another(*paths: Path) -> None:
+    """Raise `Refused` if another user owns a path: Dagster runs what its configuration names."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            owners = {path.lstat().st_uid, path.stat().st_uid} - {os.geteuid(), 0}
+            if owners:
+                raise Refused(
+                    f"{path} belongs to another user (uid {owners.pop()}), and Dagster would run what it names. "
+                    "Choose a folder of your own, as in: export DAGSTER_HOME=$HOME/dagster_home"
+                )
 
 
 def _make(home: Path) -> None:
@@ -158,12 +171,20 @@ def _opened(home: Path) -> dg.DagsterInstance:
         raise UsageError(f"{home / 'dagster.yaml'} is not what Dagster takes: {first} Mend it.") from error
 
 
+def _neutral(home: Path) -> Path:
+    """Return an empty folder for Dagster to work in, which takes modules and `.env` from its working folder."""
+    folder = home / "ui"
+    files.make_folder(folder)
+    _refuse_if_of_another(folder)
+    return folder
+
+
 def _environment(home: Path, storage: str) -> dict[str, str]:
     """Return the environment in which another process goes by the settings that hold here."""
     held = {f"{ENVIRONMENT}{key.upper()}": said(value) for key, value in asdict(settings(storage=storage)).items()}
     # Its command is superseded by one of a package that need not be installed, and says so at each start.
     quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
-    return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home)}
+    return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}
 
 
 def _check_port(port: int) -> None:

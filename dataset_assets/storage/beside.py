@@ -100,7 +100,9 @@ class _Helper:
     """The process beside this one; one thread asks at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-c", "from dataset_assets.storage.beside import serve; serve()"]
+        # With this process's places for modules: by itself Python would look into the working folder first.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from dataset_assets.storage.beside import serve; serve()"
+        command = [sys.executable, "-P", "-c", code]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.lock = threading.Lock()
 

@@ -1,0 +1,76 @@
+"""The verb of trust: which project files of the user's folders are obeyed."""
+
+import hashlib
+from pathlib import Path
+
+import click
+
+from dataset_assets.errors import NotFound, UsageError
+from dataset_assets.shell import State, verb
+
+
+@click.command()
+@verb
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."))
+@click.option("--list", "listed", is_flag=True, help="List the trusted files, and say whether they changed.")
+@click.option("--remove", is_flag=True, help="Trust the file no longer.")
+def trust(state: State, folder: Path, listed: bool, remove: bool) -> None:
+    """Obey all settings of a folder's project file.
+
+    Without trust only harmless ones are obeyed. Trust holds for the file as it is now: when it changes, it is gone.
+    """
+    if listed and remove:
+        raise UsageError("--list and --remove are two requests. Give one of them.")
+    if listed:
+        _list(state)
+    elif remove:
+        _remove(state, folder.resolve())
+    else:
+        _add(state, folder.resolve())
+
+
+def _add(state: State, folder: Path) -> None:
+    from dataset_assets import project_file
+    from dataset_assets import trust as kept
+    from dataset_assets.redacting import redacted
+
+    found = project_file.find(folder)
+    if found is None:
+        raise NotFound(
+            f"Neither {folder} nor a folder above it, up to its repository, has a project file of yours. "
+            f"Write {folder / project_file.NAMES[0]}, or name another folder."
+        )
+    kept.add(found.path, found.sha256)
+    state.show_paths([str(found.path)])
+    for key, value in found.values.items():
+        state.say(f"  {key} = {redacted(value) if key == 'storage' and isinstance(value, str) else repr(value)}")
+    state.say("is obeyed until the file changes.")
+
+
+def _remove(state: State, folder: Path) -> None:
+    from dataset_assets import project_file
+    from dataset_assets import trust as kept
+
+    nearest = project_file.find(folder)
+    paths = [folder / name for name in project_file.NAMES] + ([nearest.path] if nearest else [])
+    removed = [path for path in paths if kept.remove(path)]
+    if not removed:
+        raise NotFound(f"No project file of {folder} is trusted. List those that are with: dataset-assets trust --list")
+    state.show_paths(map(str, removed))
+    state.say("is trusted no longer.")
+
+
+def _list(state: State) -> None:
+    from dataset_assets import trust as kept
+
+    state.show_paths(f"{_state(Path(path), digest):<8} {path}" for path, digest in sorted(kept.digests().items()))
+
+
+def _state(path: Path, digest: str) -> str:
+    try:
+        return "trusted" if hashlib.sha256(path.read_bytes()).hexdigest() == digest else "changed"
+    except OSError:
+        return "gone"
+
+
+VERBS = (trust,)
