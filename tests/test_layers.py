@@ -17,7 +17,7 @@ FLOORS = {
         "describing", "scaffolding", "showing",
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
-    3: ["definition", "recipe", "index", "layout", "leases", "pins"],
+    3: ["definition", "recipe", "index", "layout", "leases", "listing", "pins"],
     2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
