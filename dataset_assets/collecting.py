@@ -2,9 +2,13 @@
 
 Kept are the newest few versions that passed their checks, the current one first of all, pinned ones, and all that is
 younger than the grace. Documents go before what they name, so that after a kill nothing left names what is gone.
+
+What is kept is found by keys, from the pointer, the pins and the versions on. That something was not listed proves
+nothing: it is asked for, and if it is there nothing is removed (`ListingCut`).
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import time
 from typing import Iterable
@@ -22,9 +26,10 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
-from dataset_assets.layout import Contents, Kind, Place, contents, place_of
+from dataset_assets.layout import Contents, Kind, Place, collector_key, contents, place_of
 from dataset_assets.leases import SECONDS, collecting
-from dataset_assets.names import check_dataset_name, storage_key
+from dataset_assets.listing import relisted, whole
+from dataset_assets.names import check_dataset_name
 from dataset_assets.progress import report
 from dataset_assets.publishing import raw_record
 from dataset_assets.storage import LeavesStrays, Storage
@@ -41,7 +46,10 @@ DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index"
 
 @dataclass
 class Collected:
-    """What was, or may be, removed of a dataset, or with none under no key; with a `problem` it was left as it is."""
+    """What was, or may be, removed of a dataset, or with none under no key.
+
+    With a `problem` it was left as it is, or, if something was removed, all that may be of what is broken.
+    """
 
     dataset: str
     kept: list[str] = field(default_factory=list)
@@ -61,8 +69,9 @@ def collect(
 ) -> list[Collected]:
     """Remove what is not kept of some datasets, or of all; with `dry_run` only say what it would be.
 
-    A dataset whose current version cannot be read is left as it is, and its `problem` told. Raises `Conflict` if
-    another collector is at work.
+    A dataset with a kept version that is damaged is left as it is, and its `problem` told. If a part of one is gone,
+    what may belong to it stays. Raises `Conflict` if another collector is at work, and `ListingCut`, before anything is
+    removed, if a storage does not list all that it holds.
     """
     rule = _Rule(storage, keep_versions, grace_seconds)
     report_ = []
@@ -102,26 +111,47 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
     """Return what is stored of some datasets, or of all, by their names, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
     for name in (chosen := sorted(names)):
-        there = contents(storage.list(storage_key(check_dataset_name(name))))[0].get(name)
-        if there is None:
+        found[name] = whole(storage, check_dataset_name(name))
+        if not found[name].places:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
-        found[name] = there
-    return found if chosen else dict(sorted(contents(storage.list(""))[0].items()))
+    if chosen:
+        return found
+    return {name: whole(storage, name, there) for name, there in sorted(contents(storage.list(""))[0].items())}
 
 
 def _removed(rule: "_Rule", dataset: str, lease_seconds: float) -> Collected:
     """Look again, now that writers know of it, and remove."""
     storage = rule.storage
     with collecting(storage, dataset, lease_seconds) as hold:
-        there = contents(storage.list(storage_key(dataset)))[0][dataset]
         # The note was just written: its time is what the clock of the store says now.
-        now = storage.stat(there.of("collector")[0].key).modified
-        planned, places = rule.plan(there, now)
+        now = storage.stat(collector_key(dataset)).modified
+        planned, places = rule.plan(whole(storage, dataset), now)
         for i, place in enumerate(places):
             hold()
             storage.delete(place.key)
             report(dataset, i + 1, len(places))
     return planned
+
+
+@dataclass
+class _Kept:
+    """What is kept: versions, all keys that they need, what of that is gone, and the only keys that may go then."""
+
+    versions: dict[str, Version | None]
+    keys: set[str] = field(default_factory=set)
+    gone: list[str] = field(default_factory=list)
+    only: set[str] | None = None
+
+    def may_go(self, key: str) -> bool:
+        """Say whether a key may go."""
+        return key not in self.keys and (self.only is None or key in self.only)
+
+
+def _stays(dataset: str) -> str:
+    return (
+        "What may belong to it stays. Make it again with: dataset-assets verify --repair "
+        f"{dataset}; or let go of a pinned version with: dataset-assets unpin {dataset}@DIGEST"
+    )
 
 
 class _Rule:
@@ -137,49 +167,91 @@ class _Rule:
                 url = self.storage.url
                 logger.warning("Nothing in %s says that dataset_assets made %s: it is left.", url, there.dataset)
                 return Collected(there.dataset), []
-            keys, versions = self._kept(there, now)
+            kept, there = self._kept_of(there, now)
         except DatasetAssetsError as error:
             if not isinstance(error, (IntegrityError, NotPrepared)):
                 raise
             return Collected(there.dataset, problem=str(error)), []
-        found = Collected(there.dataset, sorted(versions))
+        found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
-            if place.key not in keys and self._is_ours(place) and (size := self._old(place, now)) is not None:
+            ours = kept.may_go(place.key) and self._is_ours(place)
+            if ours and (size := self._old(place, now)) is not None:
                 places.append(place)
                 found.removed.append(place.key)
                 found.bytes += size
         return found, places
 
-    def _kept(self, there: Contents, now: float) -> tuple[set[str], set[str]]:
-        """Return the keys that are kept, and the versions."""
-        versions = self._versions(there, now)
-        keys = {version_key(there.dataset, digest) for digest in versions}
-        named = {(split, digest) for version in versions.values() for split, digest in version.splits.items()}
-        # Of a writer that has not stored its version yet.
-        named |= {(p.name, p.digest) for p in there.of("index") if self._old(p, now) is None}
-        for split, digest in named:
-            index = read_split_index(self.storage, there.dataset, split, digest)
-            keys |= {index_key(there.dataset, split, digest), *files_of(index)}
-        if versions:
-            keys |= self._recorded(there)
-        return keys, set(versions)
+    def _kept_of(self, there: Contents, now: float) -> tuple["_Kept", Contents]:
+        """Return what is kept, with what is there; it is listed anew until all that is kept and there is listed."""
+        while True:
+            kept = self._kept(there, now)
+            anew = relisted(self.storage, there, kept.keys)
+            if anew is None:
+                break
+            there = anew
+        known = {place.key for place in there.places}
+        # Raw files may be gone: what can be derived or retrieved again is not always stored.
+        gone = {key for key in kept.keys - known if (place := place_of(key)) and place.kind == "stream"}
+        kept.gone += [f"{key} is gone." for key in sorted(gone)]
+        if kept.gone:
+            kept.gone.append(_stays(there.dataset))
+            kept.only = self._surely_of_others(there, kept)
+        return kept, there
 
-    def _versions(self, there: Contents, now: float) -> dict[str, Version]:
+    def _kept(self, there: Contents, now: float) -> "_Kept":
+        """Return the keys that are kept, and the versions."""
+        kept = _Kept(self._versions(there, now))
+        kept.gone += [f"Version {digest} is gone." for digest, version in kept.versions.items() if version is None]
+        # Of a writer that has not stored its version yet.
+        named = {(p.name, p.digest) for p in there.of("index") if self._old(p, now) is None}
+        for digest, version in kept.versions.items():
+            kept.keys.add(version_key(there.dataset, digest))
+            named |= {*version.splits.items()} if version else set()
+        for split, digest in sorted(named):
+            key = index_key(there.dataset, split, digest)
+            kept.keys.add(key)
+            try:
+                kept.keys |= files_of(read_split_index(self.storage, there.dataset, split, digest))
+            except NotPrepared:
+                kept.gone.append(f"{key} is gone.")
+        if kept.versions:
+            kept.keys |= self._recorded(there)
+        return kept
+
+    def _versions(self, there: Contents, now: float) -> dict[str, Version | None]:
+        """Return the versions that are kept; None for one that is surely gone."""
         current, _ = read_pointer(self.storage, there.dataset)
-        sure = {current} if current else set()
-        stored = {place.digest: place for place in there.of("version")}
-        sure |= {pin.digest for pin in there.of("pin") if pin.digest in stored}
-        sure |= {digest for digest, place in stored.items() if self._old(place, now) is None}
-        kept = {digest: read_version(self.storage, there.dataset, digest) for digest in sure}
+        placed = {place.digest: place for place in there.of("version")}
+        sure = ({current} if current else set()) | {pin.digest for pin in there.of("pin")}
+        sure |= {digest for digest, place in placed.items() if self._old(place, now) is None}
+        kept = {digest: self._still(there.dataset, digest) for digest in sure}
         # Also where an older one was stored after it, by a copy for instance.
-        newest = sorted(stored, key=lambda d: (d == current, self._modified(stored[d]), d), reverse=True)
+        newest = sorted(placed, key=lambda d: (d == current, self._modified(placed[d]), d), reverse=True)
         passed = [
             digest for digest in newest if (version := self._readable(there.dataset, digest)) and not version.refused
         ]
         for digest in passed[: self.keep_versions]:
-            kept[digest] = read_version(self.storage, there.dataset, digest)
+            kept[digest] = self._still(there.dataset, digest)
         return kept
+
+    def _surely_of_others(self, there: Contents, kept: "_Kept") -> set[str]:
+        """Return the keys of versions that are not kept: of all else it may be what is gone that named it."""
+        found = set()
+        for digest in {place.digest for place in there.of("version")} - {*kept.versions}:
+            version = self._readable(there.dataset, digest)
+            found |= {version_key(there.dataset, digest)} if version else set()
+            for split, at in version.splits.items() if version else ():
+                found.add(index_key(there.dataset, split, at))
+                with suppress(IntegrityError, NotPrepared):
+                    found |= files_of(read_split_index(self.storage, there.dataset, split, at))
+        return {key for key in found if (place := place_of(key)) and place.kind != "raw"}
+
+    def _still(self, dataset: str, digest: str) -> Version | None:
+        try:
+            return read_version(self.storage, dataset, digest)
+        except NotPrepared:
+            return None
 
     def _readable(self, dataset: str, digest: str) -> Version | None:
         try:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
 
 from dataset_assets import files
-from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged, UsageError
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DigestMismatch,
+    IntegrityError,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+    UsageError,
+)
 from dataset_assets.index import (
     SplitIndex,
     index_key,
@@ -20,14 +28,16 @@ from dataset_assets.index import (
     read_pointer,
     read_split_index,
     read_version,
+    source_key,
     stream_key,
     version_key,
 )
-from dataset_assets.layout import contents, place_of
+from dataset_assets.layout import Contents, contents, place_of
 from dataset_assets.leases import wait_for_collector
+from dataset_assets.listing import known_versions, whole
 from dataset_assets.names import split_pin, storage_key
-from dataset_assets.pins import pin, pins
-from dataset_assets.pointing import Knows, has_version, may_move, pointer_in, settle, stored_versions
+from dataset_assets.pins import pin
+from dataset_assets.pointing import Knows, has_version, may_move, pointer_in, settle
 from dataset_assets.progress import report
 from dataset_assets.publishing import raw_record
 from dataset_assets.scratch import root_below, scratch_folder
@@ -92,6 +102,7 @@ def copy(
     versions: Which = "current",
     raw: bool = False,
     make_current: bool = False,
+    broken: list[DatasetAssetsError] | None = None,
 ) -> list[Copied]:
     """Copy a dataset, or with None every one, to another storage.
 
@@ -100,7 +111,10 @@ def copy(
 
     `name@digest` copies that version and moves no pointer. `versions` may ask for the pinned ones too, or for all, and
     `raw` for the retrieved files. Every file is hashed on the way. Raises `NotPrepared`, `DigestMismatch`,
-    `StoredFileDamaged`, and `Conflict` if somebody else released another version there meanwhile.
+    `StoredFileDamaged`, `ListingCut`, and `Conflict` if somebody else released another version there meanwhile.
+
+    What is broken does not keep the rest from being copied: its errors are added to `broken` if that is given; else the
+    first one is raised at the end.
     """
     here, there = open_storage(source), open_storage(to)
     if here.url == there.url:
@@ -109,9 +123,17 @@ def copy(
         raise UsageError(
             f"{name} names a version, and moves no pointer. To make one current, copy {split_pin(name)[0]}."
         )
-    names = [name] if name else dataset_names(here)
+    errors: list[DatasetAssetsError] = [] if broken is None else broken
+    done = []
     with workplace(there) as folder:
-        return [_copied(parcel(one, here, versions, raw), here, there, folder, make_current) for one in names]
+        for one in [name] if name else dataset_names(here):
+            try:
+                done.append(_copied(parcel(one, here, versions, raw, errors), here, there, folder, make_current))
+            except (IntegrityError, NotFound) as error:
+                errors.append(error)
+    if errors and broken is None:
+        raise errors[0]
+    return done
 
 
 def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool) -> Copied:
@@ -120,26 +142,37 @@ def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make
 
 
 def dataset_names(storage: Storage) -> list[str]:
-    """Return the names of the datasets that have versions in a storage."""
+    """Return the names of the datasets that have versions in a storage, or say so. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
-    return [name for name, there in found.items() if there.of("version")]
+    return [name for name, there in found.items() if known_versions(storage, whole(storage, name, there))]
 
 
-def parcel(name: str, storage: Storage, which: Which = "current", raw: bool = False) -> Parcel:
-    """Find all that the versions of a dataset are made of; nothing of it is read but the documents."""
+def parcel(
+    name: str,
+    storage: Storage,
+    which: Which = "current",
+    raw: bool = False,
+    broken: list[DatasetAssetsError] | None = None,
+) -> Parcel:
+    """Find all that the versions of a dataset are made of; nothing of it is read but the documents.
+
+    If `broken` is given, a version that is broken is left out while there is another, and its error added.
+    """
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
     dataset, digest = split_pin(name)
     current = None if digest else read_pointer(storage, dataset)[0]
-    pinned = [] if digest or which == "current" else pins(dataset, storage)
+    there = Contents(dataset) if digest or which == "current" else whole(storage, dataset)
+    pinned = sorted(place.digest for place in there.of("pin"))
     chosen = {one for one in (digest, current) if one} | {*pinned}
-    if which == "all" and not digest:
-        chosen |= stored_versions(storage, dataset)
+    if which == "all":
+        chosen |= {place.digest for place in there.of("version")}
     if not chosen:
         raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
     # The oldest first: a collector there keeps those that were stored last.
     ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
-    return gathered(storage, dataset, sorted(chosen, key=lambda one: (ages[one], one)), current, pinned, raw)
+    ordered = sorted(chosen, key=lambda one: (ages[one], one))
+    return gathered(storage, dataset, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
 
 
 def _modified(storage: Storage, key: str) -> float:
@@ -150,27 +183,45 @@ def _modified(storage: Storage, key: str) -> float:
 
 
 def gathered(
-    storage: Storage, dataset: str, versions: Iterable[str], current: str | None, pinned: Iterable[str], raw: bool
+    storage: Storage,
+    dataset: str,
+    versions: Iterable[str],
+    current: str | None,
+    pinned: Iterable[str],
+    raw: bool,
+    broken: list[DatasetAssetsError] | None = None,
 ) -> Parcel:
-    """Return a parcel of these versions."""
-    found = Parcel(dataset, tuple(versions), current, tuple(pinned))
-    for one in found.versions:
-        _add_version(found, storage, one, raw)
+    """Return a parcel of these versions; without those that are broken, if a list for their errors is given."""
+    found = Parcel(dataset, (), current, ())
+    for one in versions:
+        try:
+            _add_version(found, storage, one, raw)
+        except (IntegrityError, NotFound) as error:
+            if broken is None:
+                raise
+            broken.append(error)
+    found.pinned = tuple(one for one in pinned if one in found.versions)
+    found.current = current if current in found.versions else None
     return found
 
 
 def _add_version(wanted: Parcel, storage: Storage, digest: str, raw: bool) -> None:
+    one = Parcel(wanted.dataset, (), None, ())
     version = read_version(storage, wanted.dataset, digest)
     for split, at in version.splits.items():
         key = index_key(wanted.dataset, split, at)
         if key not in wanted.indexes:
             index = read_split_index(storage, wanted.dataset, split, at)
-            wanted.indexes[key] = _document(storage, key, at)
-            wanted.pieces |= {piece.key: piece for piece in pieces_of(index)}
+            one.indexes[key] = _document(storage, key, at)
+            one.pieces |= {piece.key: piece for piece in pieces_of(index)}
             if raw:
-                _add_raw(wanted, storage, index)
+                _add_raw(one, storage, index)
     key = version_key(wanted.dataset, digest)
     wanted.documents[key] = _document(storage, key, digest)
+    wanted.versions += (digest,)
+    wanted.pieces |= one.pieces
+    wanted.indexes |= one.indexes
+    wanted.sources |= one.sources
 
 
 def _add_raw(wanted: Parcel, storage: Storage, index: SplitIndex) -> None:
@@ -179,11 +230,13 @@ def _add_raw(wanted: Parcel, storage: Storage, index: SplitIndex) -> None:
         # One that is derived again for each use is not stored.
         if size_of(storage, key) is not None:
             wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
-    for key in storage.list(storage_key(index.dataset, "raw")):
-        place = place_of(key)
-        if place and place.kind == "source" and (record := raw_record(storage, index.dataset, place.name)):
-            held = raw_key(index.dataset, place.name, record.sha256)
+    places = map(place_of, storage.list(storage_key(index.dataset, "raw")))
+    listed = {place.name for place in places if place and place.kind == "source"}
+    for name in sorted(listed | {used.name for used in index.sources}):
+        if record := raw_record(storage, index.dataset, name):
+            held = raw_key(index.dataset, name, record.sha256)
             if size_of(storage, held) == record.bytes:
+                key = source_key(index.dataset, name)
                 wanted.sources[key] = _read(storage, key)
                 wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from dataset_assets import datasets
 from dataset_assets.checking import described
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.errors import DatasetAssetsError, StoredFileDamaged, UnknownStream, nearest
+from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.index import (
     SplitIndex,
     index_key,
@@ -20,6 +20,8 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
+from dataset_assets.layout import contents
+from dataset_assets.listing import known_versions, relisted, whole
 from dataset_assets.loading import check_split
 from dataset_assets.names import check_dataset_name, storage_key
 from dataset_assets.publishing import raw_record, usable_raw
@@ -59,9 +61,14 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
 
 
 def stored(name: str, storage: Storage) -> Document | None:
-    """Return what is in the storage of a dataset: its current version, or its `problem`; None if there is nothing."""
+    """Return what is in the storage of a dataset: its current version, or its `problem`; None if there is nothing.
+
+    Raises `StorageError` if the storage refuses or fails: that is no problem of the dataset.
+    """
     try:
         return released_version(name, storage)
+    except StorageError:
+        raise
     except DatasetAssetsError as error:
         return {"id": name, "name": name, "version": None, "problem": str(error)}
 
@@ -91,22 +98,24 @@ def version_document(name: str, digest: str, storage: Storage) -> Document:
 
 
 def stored_names(storage: Storage) -> Iterator[str]:
-    """Yield the names of the datasets that are released in a storage."""
-    end = "/" + pointer_key("x").rsplit("/", 1)[1]
-    for key in sorted(storage.list("")):
-        if key.endswith(end):
-            yield key.removesuffix(end).replace("/", ".")
+    """Yield the names of the datasets that are released in a storage. Raises `ListingCut`."""
+    for name, there in sorted(contents(storage.list(""))[0].items()):
+        # One that was not listed may be there all the same.
+        there = relisted(storage, there, [pointer_key(name)]) or there
+        if there.of("pointer"):
+            yield name
 
 
 def versions_of(name: str, storage: Storage) -> list[Document]:
     """Return every stored version of a dataset, the current one first."""
     current, _ = read_pointer(storage, check_dataset_name(name))
-    keys = storage.list(storage_key(name, "versions"))
-    digests = sorted({key.rsplit("/", 1)[1].removesuffix(".json") for key in keys} | ({current} if current else set()))
+    there = known_versions(storage, whole(storage, name)) | ({current} if current else set())
     found = []
-    for digest in digests:
+    for digest in sorted(there):
         try:
             document = version_document(name, digest, storage)
+        except StorageError:
+            raise
         except DatasetAssetsError as error:
             document = {"id": f"{name}@{digest}", "name": name, "version": digest, "problem": str(error)}
         found.append({**document, "current": digest == current})

@@ -19,6 +19,7 @@
     ├── RetrievalError       (OSError)               5
     ├── StorageError         (OSError)               6
     │   ├── NoSpace
+    │   ├── ListingCut                                   a list that leaves out what is there
     │   └── StoreUnavailable                             does not answer now; perhaps it does later
     ├── Conflict                                     7
     ├── Refused              (PermissionError)       8   refused by policy
@@ -126,6 +127,10 @@ class StorageError(DatasetAssetsError, OSError):
 
 class NoSpace(StorageError):
     """A storage or scratch folder without room for what was to be written."""
+
+
+class ListingCut(StorageError):
+    """A storage that does not list all that it holds; nothing is concluded from what is missing in the list."""
 
 
 class StoreUnavailable(StorageError):

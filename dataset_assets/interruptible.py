@@ -54,6 +54,19 @@ def interruptibly(act: Callable[[], T]) -> T:
     return found
 
 
+def within(seconds: float, act: Callable[[], T]) -> T:
+    """Return what `act` returns; raise TimeoutError if it takes longer, and leave it where it is."""
+    todo, call = _begun(), _Call(act)
+    todo.put(call)
+    todo.put(None)
+    if not call.done.acquire(timeout=seconds):
+        raise TimeoutError
+    if call.error is not None:
+        raise call.error
+    found: T = call.found
+    return found
+
+
 def _begun() -> "SimpleQueue[_Call | None]":
     todo: SimpleQueue[_Call | None] = SimpleQueue()
     threading.Thread(target=_work, args=(todo,), name="dataset_assets-calls", daemon=True).start()

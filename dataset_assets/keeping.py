@@ -148,10 +148,16 @@ def copy(
         raise UsageError("Name one dataset, or write --all.")
     if not (source or target):
         raise UsageError("Say where to copy from, or where to: --from URL, --to URL, or both.")
+    broken: list[DatasetAssetsError] = []
     with _watched(state):
         here, there = opened(source), opened(target)
-        done = copying.copy(name, here, there, versions=versions, raw=raw, make_current=make_current)
-    _show_copied(state, done, as_json)
+        done = copying.copy(name, here, there, versions=versions, raw=raw, make_current=make_current, broken=broken)
+    if done or not broken:
+        _show_copied(state, done, as_json)
+    for error in broken[1:]:
+        state.say(str(error))
+    if broken:
+        raise broken[0]
 
 
 def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
@@ -277,7 +283,10 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     for one in found if not as_json else []:
         does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {showing.size(one.bytes)}"
         kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
-        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {one.problem or does + kept}"])
+        # Beside what is broken the work goes on; what was left as it is has no more to say.
+        done = [does + kept] if one.removed or not one.problem else []
+        said = " ".join([*done, *([one.problem] if one.problem else [])])
+        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {said}"])
     freed = sum(one.bytes for one in found)
     state.say(f"{showing.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
     sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)

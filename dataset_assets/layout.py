@@ -70,10 +70,10 @@ def place_of(key: str) -> Place | None:
 
 
 def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
-    """Sort keys by their dataset; return also those that the layout does not know."""
+    """Sort keys by their dataset, each once; return also those that the layout does not know."""
     found: dict[str, Contents] = {}
     strange = []
-    for key in sorted(keys):
+    for key in sorted({*keys}):
         place = place_of(key)
         if place is None:
             strange.append(key)

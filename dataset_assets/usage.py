@@ -8,6 +8,7 @@ from dataset_assets.copying import pieces_of
 from dataset_assets.errors import IntegrityError, NotFound
 from dataset_assets.index import read_pointer, read_split_index, read_version
 from dataset_assets.layout import Contents
+from dataset_assets.listing import known_versions, relisted
 from dataset_assets.storage import Storage, size_of
 
 
@@ -53,6 +54,7 @@ def _of_dataset(there: Contents, storage: Storage, free: int) -> Usage:
     versions, named = _versions(there, storage)
     # The indexes say the sizes of what they name: only of the rest each has to be asked for.
     known = {key: size for files in named.values() for key, size in files.items()}
+    there = relisted(storage, there, known) or there
     sizes = {place.key: known.get(place.key) or size_of(storage, place.key) or 0 for place in there.places}
     found = Usage(there.dataset, bytes=sum(sizes.values()), free=free, versions=versions)
     found.streams = sum(sizes[place.key] for place in there.of("stream"))
@@ -73,15 +75,16 @@ def _versions(there: Contents, storage: Storage) -> tuple[list[VersionUsage], di
         current = None
     versions: list[VersionUsage] = []
     named: dict[str, dict[str, int]] = {}
-    for place in there.of("version"):
-        one = VersionUsage(place.digest, place.digest == current)
-        named[place.digest] = {}
+    # Also those that a pointer or a pin names, and that are gone: they are broken.
+    for version in sorted(known_versions(storage, there)):
+        one = VersionUsage(version, version == current)
+        named[version] = {}
         try:
-            for split, digest in read_version(storage, there.dataset, place.digest).splits.items():
+            for split, digest in read_version(storage, there.dataset, version).splits.items():
                 index = read_split_index(storage, there.dataset, split, digest)
-                named[place.digest] |= {piece.key: piece.bytes for piece in pieces_of(index)}
+                named[version] |= {piece.key: piece.bytes for piece in pieces_of(index)}
         except (IntegrityError, NotFound) as error:
             one.problem = str(error)
-        one.bytes = sum(named[place.digest].values())
+        one.bytes = sum(named[version].values())
         versions.append(one)
     return sorted(versions, key=lambda version: not version.current), named

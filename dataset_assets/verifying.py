@@ -28,11 +28,12 @@ from dataset_assets.index import (
     version_key,
 )
 from dataset_assets.layout import Contents, contents, place_of
+from dataset_assets.listing import known_versions, relisted, whole
 from dataset_assets.loading import open_version
-from dataset_assets.names import split_pin, storage_key
+from dataset_assets.names import split_pin
 from dataset_assets.preparing import prepare, restore_raw
 from dataset_assets.progress import report
-from dataset_assets.storage import Storage
+from dataset_assets.storage import Storage, size_of
 
 T = TypeVar("T")
 
@@ -71,9 +72,10 @@ class Verified:
 
 
 def verifiable(storage: Storage) -> list[str]:
-    """Return the names of the datasets of which a version is stored or released."""
+    """Return the names of the datasets of which a version is stored, released or pinned. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
-    return [name for name, there in found.items() if there.of("version") or there.of("pointer")]
+    every = {name: whole(storage, name, there) for name, there in found.items()}
+    return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 
 def verify(name: str, storage: Storage) -> Verified:
@@ -179,7 +181,7 @@ class _Look:
         self.pieces: dict[str, Piece] = {}
 
     def verified(self) -> Verified:
-        there = contents(self.storage.list(storage_key(self.dataset)))[0].get(self.dataset, Contents(self.dataset))
+        there = Contents(self.dataset) if self.pin else whole(self.storage, self.dataset)
         for digest in [self.pin] if self.pin else self._versions(there):
             self.found.versions.append(digest)
             self._version(digest)
@@ -189,13 +191,18 @@ class _Look:
             )
         if not self.pin:
             self._raw(there)
+            # What is there and was not listed says that the list was cut, and may lack raw files.
+            while (anew := relisted(self.storage, there, self.pieces)) is not None:
+                there = anew
+                self._raw(there)
         self._hash()
         return self.found
 
     def _versions(self, there: Contents) -> list[str]:
         current = self._seen(pointer_key(self.dataset), lambda: read_pointer(self.storage, self.dataset)[0])
         self.found.released = current
-        return sorted({place.digest for place in there.of("version")} | ({current} if current else set()))
+        # Also those that a pin names, and that are gone: they are broken.
+        return sorted(known_versions(self.storage, there) | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:
         key = version_key(self.dataset, digest)
@@ -208,7 +215,9 @@ class _Look:
 
     def _raw(self, there: Contents) -> None:
         for place in there.of("raw"):
-            self.pieces[place.key] = Piece(place.key, self.storage.stat(place.key).bytes, place.digest)
+            # A collector may have taken it since it was listed.
+            if (size := size_of(self.storage, place.key)) is not None:
+                self.pieces[place.key] = Piece(place.key, size, place.digest)
         for place in there.of("source"):
             self._seen(place.key, partial(self._unsealed, place.key))
 

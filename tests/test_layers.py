@@ -17,7 +17,7 @@ FLOORS = {
         "pointing", "describing", "scaffolding", "showing",
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
-    3: ["definition", "recipe", "index", "layout", "leases", "pins"],
+    3: ["definition", "recipe", "index", "layout", "leases", "listing", "pins"],
     2: ["formats", "storage", "scratch", "cache", "cache_folder", "remote", "marks"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "interruptible",

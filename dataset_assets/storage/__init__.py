@@ -9,11 +9,11 @@ from dataset_assets import plugins
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.local import LocalStorage
 from dataset_assets.storage.memory import MemoryStorage
-from dataset_assets.storage.seam import LeavesStrays, Stat, Storage, Stray, check_key, size_of
+from dataset_assets.storage.seam import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
 
 __all__ = [
     "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
-    "open_storage", "size_of",
+    "listing_cut", "open_storage", "size_of",
 ]  # fmt: skip
 
 CONNECTORS: dict[str, str] = {

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import errors
 from dataset_assets.errors import StoreUnavailable
+from dataset_assets.storage.bucket import Denied
 from dataset_assets.storage.opened import Changed, opened
 from dataset_assets.storage.seam import Stat
 
@@ -199,9 +200,13 @@ def _received(file: Any) -> tuple[dict[str, Any], bytes] | None:
     lengths = file.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
-    text, data = _LENGTHS.unpack(lengths)
-    header: dict[str, Any] = json.loads(file.read(text))
-    return header, file.read(data)
+    sizes = _LENGTHS.unpack(lengths)
+    text, data = (file.read(size) for size in sizes)
+    # Who was killed in the middle of an answer has said nothing: half a list is no list.
+    if (len(text), len(data)) != sizes:
+        return None
+    header: dict[str, Any] = json.loads(text)
+    return header, data
 
 
 def _plain(error: Exception) -> list[Any]:
@@ -211,7 +216,8 @@ def _plain(error: Exception) -> list[Any]:
 
 
 def _error(name: str, args: list[Any]) -> Exception:
-    kind = FileNotFoundError if name == "FileNotFoundError" else getattr(errors, name, None)
+    known: dict[str, Any] = {"FileNotFoundError": FileNotFoundError, "Denied": Denied}
+    kind = known.get(name) or getattr(errors, name, None)
     if kind is None:
         return errors.StorageError(errno.EIO, f"{name}: {' '.join(map(str, args))}")
     found: Exception = kind(*args)

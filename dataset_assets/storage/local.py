@@ -43,7 +43,7 @@ class LocalStorage:
         path = self._path(key)
         with files.reported(path):
             # What is no plain file is no object; and opening a named pipe would wait for ever.
-            if not path.is_file():
+            if not _is_file(path):
                 raise self._absent(key)
             return open(path, "rb")
 
@@ -58,12 +58,12 @@ class LocalStorage:
     def exists(self, key: str) -> bool:
         path = self._path(key)
         with files.reported(path):
-            return path.is_file()
+            return _is_file(path)
 
     def stat(self, key: str) -> Stat:
         path = self._path(key)
         with files.reported(path):
-            if not path.is_file():
+            if not _is_file(path):
                 raise self._absent(key)
             found = path.stat()
             return Stat(found.st_size, found.st_mtime)
@@ -92,7 +92,7 @@ class LocalStorage:
 
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the parts of files that killed writers have left."""
-        for folder, folders, names in os.walk(self.root):
+        for folder, folders, names in os.walk(self.root, onerror=_unread):
             folders[:] = [name for name in folders if _is_key(name)]
             for path in (Path(folder, name) for name in names):
                 with suppress(FileNotFoundError):
@@ -127,6 +127,21 @@ class LocalStorage:
             # Also after success: renaming a link over another link to the same file does nothing, and leaves both.
             with suppress(OSError):
                 files.remove(part)
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether a file is there; raises OSError if that cannot be seen, for which `Path.is_file` may say False."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _unread(error: OSError) -> None:
+    """Raise for a folder that cannot be listed; one that was removed meanwhile is no error."""
+    with files.reported(Path(error.filename)):
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise error
 
 
 def _has_link(root: str, key: str) -> bool:
@@ -211,9 +226,12 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
         key = prefix + entry.name
         if not _is_key(key):
             continue
-        if entry.is_file(follow_symlinks=False):
+        # Some filesystems tell the kind of an entry only when they are asked for it, and may then refuse.
+        with files.reported(Path(entry.path)):
+            is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
+        if is_file:
             yield key
-        elif entry.is_dir(follow_symlinks=False):
+        elif is_folder:
             yield from _below(entry.path, f"{key}/")
 
 

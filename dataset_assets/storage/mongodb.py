@@ -31,7 +31,7 @@ from dataset_assets.errors import Refused, StorageError, StoreUnavailable, Usage
 from dataset_assets.loopback import is_loopback
 from dataset_assets.storage.hidden import Hidden
 from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat, Stray, check_key
+from dataset_assets.storage.seam import Stat, Stray, check_key, listing_cut
 
 T = TypeVar("T")
 
@@ -115,6 +115,9 @@ class MongoStorage:
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the files of GridFS, and pieces of such, that no object names."""
         for file in self._call(lambda db: self._unnamed(db, older_than)):
+            # Asked for each: a listing of objects that was cut must not make strays of their files.
+            if self._call(lambda db: self._objects(db).find_one({"file": file})):  # noqa: B023
+                raise listing_cut(f"An object with the file {file}", self.url)
             count = self._call(lambda db: db[self.bucket].chunks.count_documents({"files_id": file}))  # noqa: B023
             named = self._call(lambda db: db[self.bucket].files.find_one({"_id": file}))  # noqa: B023
             if not self._is_ours(file, named):

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache, partial, wraps
 from pathlib import Path
@@ -27,6 +28,7 @@ from dataset_assets.interruptible import interruptibly
 from dataset_assets.storage.beside import Beside, Reading
 from dataset_assets.storage.bucket import Bucket, Denied, bucket_of, explained, was_retried
 from dataset_assets.storage.opened import Changed, opened
+from dataset_assets.storage.pages import Listing
 from dataset_assets.storage.seam import Stat, Stray, check_key
 
 T = TypeVar("T")
@@ -190,11 +192,9 @@ class ObjectStorage:
 
     def _below(self, folder: str) -> Iterator[str]:
         skipped = len(f"{self.bucket.prefix}/") if self.bucket.prefix else 0
-        pages = self._call(folder, lambda store: obstore.list(store, folder or None, chunk_size=1000))
-        while page := self._call(folder, lambda store: next(pages, None)):
-            for found in page:
-                if _is_key(key := found["path"][skipped:]):
-                    yield key
+        for path in Listing(self, folder):
+            if _is_key(key := path[skipped:]):
+                yield key
 
     def _path(self, key: str) -> str:
         return f"{self.bucket.prefix}/{check_key(key)}".removeprefix("/")
@@ -213,25 +213,35 @@ class ObjectStorage:
         """Raise `StorageError` if it is the bucket that is not there: of a single object no answer says so."""
         if self._seen:
             return
-        try:
+        # Who may not list has an answer all the same: that the object is not there.
+        with suppress(Denied):
             next(self.list(""), None)
-        except StorageError as error:
-            if error.errno == errno.ENODEV:
-                raise
         self._seen = True
 
     def _call(self, key: str, act: Callable[[Any], T], store: Any = None) -> T:
         """Act on the store; raise errors of ours, outside of the handler, so that they do not carry obstore's."""
-        store = store or self._tried(key, self._store)
-        found = store if isinstance(store, Exception) else self._asked(key, act, store)
+        store = store or self.client(key)
+        found = self.asked(key, act, store)
         # Credentials may have expired: a new client asks the environment, or the machine, for those of now.
-        if isinstance(found, Denied) and (other := _renewed(self.bucket, store, self._store)) is not None:
-            found = self._asked(key, act, other)
+        if isinstance(found, Denied) and (other := self.renewed(store)) is not None:
+            found = self.asked(key, act, other)
         if isinstance(found, Exception):
             raise found
         return found
 
-    def _asked(self, key: str, act: Callable[[Any], T], store: Any) -> T | Exception:
+    def client(self, key: str) -> Any:
+        """Return the client of now; raises an error of ours if there can be none."""
+        found = self._tried(key, self._store)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def renewed(self, store: Any) -> Any:
+        """Return another client than the one that was refused; None if that one is new."""
+        return _renewed(self.bucket, store, self._store)
+
+    def asked(self, key: str, act: Callable[[Any], T], store: Any) -> T | Exception:
+        """Act once, and return what comes of it, or an error of ours."""
         # obstore listens to no signal while it waits.
         return self._tried(key, partial(interruptibly, partial(act, store)))
 
@@ -322,7 +332,7 @@ class _Object:
         stream = self._stream or self._call(self._begun)
         try:
             self._stream = stream
-            return self._call(lambda store: next(stream))
+            return self._taken(stream)
         except StopIteration:
             self._stream = None
             ended = StorageError(errno.EIO, f"{self.key} in {self.storage.url} ended early, at byte {self._next}.")
@@ -337,6 +347,15 @@ class _Object:
     def _begun(self, store: Any) -> Iterator[Any]:
         options: Any = {"range": {"offset": self._next}, **self.condition}
         return iter(obstore.get(store, self.path, options=options).stream(STREAMED))
+
+    def _taken(self, stream: Iterator[Any]) -> Any:
+        # Asked once: what failed has ended, and the next piece is that of a stream that is begun anew.
+        found = self.storage.asked(self.key, lambda _: next(stream), None)
+        if isinstance(found, (_Lost, FileNotFoundError)):
+            raise Changed(self.key, self.storage.url)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _call(self, act: Callable[[Any], T]) -> T:
         try:

@@ -50,8 +50,7 @@ class PostgresStorage(SqlStorage):
 
     def _read(self, act: Callable[[Any], T], empty: T) -> T:
         try:
-            # One state of the database for all that is read, large objects too.
-            return self._in_transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY", (), act)
+            return self._in_transaction(_READING, (), act)
         except (UndefinedTable, InvalidSchemaName):
             return empty
 
@@ -118,7 +117,7 @@ class PostgresStorage(SqlStorage):
         said = " ".join(str(error).split())
         if isinstance(error, DiskFull):
             return NoSpace(errno.ENOSPC, f"No space left at {self.url}: {said}. Free some, then run it again.")
-        if "authentication failed" in said or "no password supplied" in said or "permission denied" in said:
+        if any(sign in said for sign in _REFUSALS):
             return StorageError(
                 errno.EACCES,
                 f"{self.url} refused: {said}. Set PGPASSWORD, or put the password into ~/.pgpass.",
@@ -138,6 +137,9 @@ class PostgresStorage(SqlStorage):
         )
 
 
+_REFUSALS = ("authentication failed", "no password supplied", "permission denied", "row-level security")
+# One state of the database for all that is read, large objects too; and an error where a policy would hide rows.
+_READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
 _MAKE = """
     CREATE SCHEMA IF NOT EXISTS "{schema}";
     CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob oid NOT NULL,

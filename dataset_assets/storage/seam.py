@@ -1,10 +1,11 @@
 """The seam to every store: keys and bytes, seven verbs, one suite of tests (`dataset_assets.testing.StorageTests`)."""
 
+import errno
 import re
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
 
-from dataset_assets.errors import NameNotAllowed
+from dataset_assets.errors import ListingCut, NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -36,7 +37,7 @@ class Storage(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Say whether the object is there."""
+        """Say whether the object is there; raises `StorageError` where that cannot be seen, such as for a refusal."""
         ...
 
     def stat(self, key: str) -> Stat:
@@ -44,7 +45,7 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below a folder ("" for all), in no promised order."""
+        """Yield the keys below a folder ("" for all), in no promised order: all, or `StorageError` is raised."""
         ...
 
     def delete(self, key: str) -> None:
@@ -90,3 +91,13 @@ def size_of(storage: Storage, key: str) -> int | None:
         return storage.stat(key).bytes
     except FileNotFoundError:
         return None
+
+
+def listing_cut(key: str, url: str) -> ListingCut:
+    """Return the error for an object that is there and was not listed."""
+    return ListingCut(
+        errno.EIO,
+        f"{key} is in {url}, and is not in the list of what is there: the list was cut, or these credentials may not "
+        "see all of it. Nothing more was removed. Look at the rights and at the server; then run the same command "
+        "again.",
+    )

@@ -43,7 +43,7 @@ class SqliteStorage(SqlStorage):
         self.lock_seconds = lock_seconds
 
     def _read(self, act: Callable[[Any], T], empty: T) -> T:
-        if not self.path.exists():
+        if not self._is_there():
             return empty
         try:
             with closing(self._connected("rw")) as connection:
@@ -52,11 +52,21 @@ class SqliteStorage(SqlStorage):
                 connection.execute("BEGIN")
                 return act(connection.cursor())
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
+            # Of the other table the objects' bytes are missing: that is damage.
+            if str(error) == "no such table: objects":
                 return empty
             raise self._failed(error) from error
         except sqlite3.Error as error:
             raise self._failed(error) from error
+
+    def _is_there(self) -> bool:
+        # Not `Path.exists`, which may say False of a folder that must not be looked into.
+        with files.reported(self.path):
+            try:
+                os.stat(self.path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
 
     def _write(self, key: str, act: Callable[[Any], T]) -> T:
         files.make_folder(self.path.parent)

@@ -28,15 +28,24 @@ def unfinished(bucket: Bucket, older_than: float, at_once: int = 1000) -> Iterat
     client = _client(bucket)
     below = f"{bucket.prefix}/" if bucket.prefix else ""
     where: dict[str, Any] = {"Bucket": bucket.name, "Prefix": below, "MaxUploads": at_once}
-    page: dict[str, Any] = {"IsTruncated": True}
-    while page.get("IsTruncated"):
-        on = {name: page[f"Next{name}"] for name in ("KeyMarker", "UploadIdMarker") if page.get(f"Next{name}")}
+    on: dict[str, str] = {}
+    while True:
         page = _call(bucket, "", partial(client.list_multipart_uploads, **where, **on))
         now = _now(page)
         for upload in page.get("Uploads", ()):
             key = upload["Key"].removeprefix(below)
             if _is_key(key) and now - upload["Initiated"] >= timedelta(seconds=older_than):
                 yield _stray(client, bucket, key, {"Key": upload["Key"], "UploadId": upload["UploadId"]})
+        if not page.get("IsTruncated"):
+            return
+        on, before = _next(page), on
+        if not on or on == before:
+            raise bucket.failed("", "the list of unfinished uploads is cut, or comes to no end")
+
+
+def _next(page: dict[str, Any]) -> dict[str, str]:
+    """Return where the page that follows begins."""
+    return {name: page[f"Next{name}"] for name in ("KeyMarker", "UploadIdMarker") if page.get(f"Next{name}")}
 
 
 def _stray(client: Any, bucket: Bucket, key: str, upload: dict[str, str]) -> Stray:
