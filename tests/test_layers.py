@@ -18,7 +18,7 @@ FLOORS = {
     ],
     4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
-    2: ["formats", "storage", "settings", "scratch", "cache", "remote"],
+    2: ["formats", "storage", "settings", "scratch", "cache", "remote", "marks"],
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
         "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
