@@ -9,6 +9,7 @@ from typing import Mapping
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.documents import MOST_BYTES, Unfit, read_as
 from dataset_assets.errors import (
     Conflict,
     DigestMismatch,
@@ -54,11 +55,12 @@ def raw_record(storage: Storage, dataset: str, file: str) -> RawFile | None:
     key = source_key(dataset, file)
     try:
         with storage.get(key) as opened:
-            found = unsealed(opened.read(), key, dataset)
-        return RawFile(**{**found, "source": Source(**found["source"])})
+            found = unsealed(opened.read(MOST_BYTES + 1), key, dataset)
+        record: RawFile = read_as(RawFile, found)
+        return record
     except NewerFormat:
         raise
-    except (FileNotFoundError, IntegrityError, TypeError, KeyError):
+    except (FileNotFoundError, IntegrityError, Unfit):
         # A damaged record is no record: the file is retrieved again and recorded anew.
         return None
 

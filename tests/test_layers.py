@@ -20,7 +20,7 @@ FLOORS = {
     3: ["definition", "recipe", "index", "layout", "leases", "pins"],
     2: ["formats", "storage", "settings", "scratch", "cache", "remote", "marks"],
     1: [
-        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
+        "names", "errors", "documents", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files",
         "interruptible", "owners", "plugins", "pool", "paging", "progress", "redacting",
     ],
 }  # fmt: skip
