@@ -69,6 +69,9 @@ def _read_header(stream: BinaryIO) -> _Header:
     if len(sizes) < 4 * magic[3]:
         raise DecodeError(f"{name_of(stream)} ends inside its IDX header, at byte {4 + len(sizes)}. {RETRIEVE_AGAIN}")
     header = _Header(np.dtype(_TYPES[magic[2]]), tuple(np.frombuffer(sizes, ">u4").tolist()))
+    # Numpy counts an array's bytes without the dimensions of no length.
+    if math.prod(max(1, size) for size in header.shape) * header.dtype.itemsize >= 1 << 63:
+        raise DecodeError(f"{name_of(stream)} announces {header}: no array has these dimensions. {RETRIEVE_AGAIN}")
     # Before memory is asked for: a damaged header may announce 2**60 bytes.
     most, exact = at_most(stream)
     if header.shape[0] * header.row_bytes > most:
