@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dataset_assets.errors import DecodeError
 from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
 from dataset_assets.testing.formats import written
 
@@ -175,6 +177,170 @@ def test_what_nobody_forged_is_read(originals: Any, child: Child, tmp_path: Path
         within = name not in ("image", "audio") and "compressed" not in kind
         said[kind] = child.read(tmp_path / "file", name, parameters, within)
     assert said == dict.fromkeys(originals, "fine")
+
+
+def offsets(*values: int, kind: str = "<i4") -> Any:
+    return pa.py_buffer(np.array(values, kind).tobytes())
+
+
+def text(start: int, stop: int) -> Any:
+    """Return three texts whose second one begins and ends where somebody said."""
+    return pa.Array.from_buffers(pa.string(), 3, [None, offsets(0, start, stop, 3), pa.py_buffer(b"xyz")])
+
+
+def lists(kind: Any, start: int, stop: int, wide: str = "<i4") -> Any:
+    return pa.Array.from_buffers(kind, 3, [None, offsets(0, start, stop, 3, kind=wide)], children=[pa.array([1, 2, 3])])
+
+
+def entries(start: int, stop: int) -> Any:
+    kind = pa.map_(pa.string(), pa.int64())
+    pairs = pa.StructArray.from_arrays(
+        [pa.array(["a", "b", "c"]), pa.array([1, 2, 3])], fields=[kind.key_field, kind.item_field]
+    )
+    return pa.Array.from_buffers(kind, 3, [None, offsets(0, start, stop, 3)], children=[pairs])
+
+
+def within_struct(inner: Any) -> Any:
+    return pa.Array.from_buffers(pa.struct([("a", inner.type)]), 3, [None], children=[inner])
+
+
+def dictionary(index: int) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array([0, index, 1], pa.int32()), pa.array(["a", "b"]), safe=False)
+
+
+def view(length: int, buffer: int, offset: int) -> Any:
+    said = struct.pack("<i4sii", length, b"abcd", buffer, offset)
+    views = pa.py_buffer(struct.pack("<i12s", 1, b"a") + said + struct.pack("<i12s", 1, b"c"))
+    return pa.Array.from_buffers(pa.string_view(), 3, [None, views, pa.py_buffer(b"abcd" * 10)])
+
+
+def runs(*ends: int) -> Any:
+    # Arrow looks at the ends when the array is made.
+    said = np.array([1, 2, 3], "<i4")
+    children = [pa.Array.from_buffers(pa.int32(), 3, [None, pa.py_buffer(said)]), pa.array(["a", "b", "c"])]
+    found = pa.Array.from_buffers(pa.run_end_encoded(pa.int32(), pa.string()), 3, [None], children=children)
+    said[:] = ends
+    return found
+
+
+FAR = {"far": (2**30, 2**30 + 8), "near": (4096, 12288), "before": (-(1 << 20), -(1 << 19)), "backwards": (50, 10)}
+LEADING = {
+    **{f"text, {name}": text(*to) for name, to in FAR.items()},
+    **{f"list, {name}": lists(pa.list_(pa.int64()), *to) for name, to in FAR.items()},
+    **{f"large list, {name}": lists(pa.large_list(pa.int64()), *to, wide="<i8") for name, to in FAR.items()},
+    **{f"map, {name}": entries(*to) for name, to in FAR.items()},
+    **{f"struct, {name}": within_struct(text(*to)) for name, to in FAR.items()},
+    **{f"dictionary, {index}": dictionary(index) for index in (2, 2**30, -1)},
+    **{f"view, {to}": view(*to) for to in ((2**30, 0, 0), (20, 1, 0), (20, 0, 2**30), (20, -1, 0), (-5, 0, 0))},
+    **{f"runs, {ends}": runs(*ends) for ends in ((1, 1, 2), (-1, 2, 3), (3, 2, 3))},
+    "not UTF-8": pa.Array.from_buffers(pa.string(), 3, [None, offsets(0, 1, 2, 3), pa.py_buffer(b"x\xffz")]),
+}
+
+
+def table_of(array: Any) -> bytes:
+    """Return a file of one column, which Arrow writes as it is."""
+    sink = io.BytesIO()
+    schema = pa.schema([("value", array.type)])
+    with pa.ipc.new_file(sink, schema) as file:
+        file.write_batch(pa.RecordBatch.from_arrays([array], schema=schema))
+    return sink.getvalue()
+
+
+def test_no_offset_leads_out_of_a_column(child: Child, tmp_path: Path) -> None:
+    said = {}
+    for name, array in LEADING.items():
+        try:
+            (tmp_path / name).write_bytes(table_of(array))
+        except (pa.ArrowException, OSError):
+            # Some arrays Arrow does not even write.
+            continue
+        said[name] = child.read(tmp_path / name, "table", {})
+    assert said == dict.fromkeys(said, "refused") and len(said) > 25
+
+
+def streams_of(start: int, stop: int) -> dict[str, tuple[str, bytes]]:
+    """Return a file of each other format that has offsets, of which two were said by somebody."""
+    wide = [None, offsets(0, start, stop, 3, kind="<i8")]
+    content = pa.py_buffer(b"xyz")
+    texts = pa.Array.from_buffers(pa.large_string(), 3, [*wide, content])
+    blobs = pa.Array.from_buffers(pa.large_binary(), 3, [*wide, content])
+    numbers = pa.Array.from_buffers(pa.large_list(pa.int64()), 3, wide, children=[pa.array([1, 2, 3])])
+    found = {name: (name, table_of(blobs)) for name in ("bytes", "image", "audio")}
+    found |= {"text": ("text", table_of(texts)), "ragged": ("ragged", table_of(numbers))}
+    for which, columns in {"names": [texts, pa.array([b""] * 3, pa.large_binary())], "data": [
+            pa.array([""] * 3, pa.large_string()), blobs]}.items():  # fmt: skip
+        sink, schema = io.BytesIO(), pa.schema([("name", pa.large_string()), ("data", pa.large_binary())])
+        with pa.ipc.new_file(sink, schema) as file:
+            file.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+        found[f"files, {which}"] = "files", sink.getvalue()
+    return found
+
+
+def test_no_border_of_text_bytes_arrays_or_files_leads_out_of_them(child: Child, tmp_path: Path) -> None:
+    said = {}
+    for where, to in FAR.items():
+        for name, (format, data) in streams_of(*to).items():
+            try:
+                (tmp_path / "file").write_bytes(data)
+                said[f"{name}, {where}"] = child.read(tmp_path / "file", format, {})
+            finally:
+                (tmp_path / "file").unlink()
+    assert said == dict.fromkeys(said, "refused")
+
+
+def test_a_column_is_checked_before_any_value_is_made_by_whichever_way(tmp_path: Path) -> None:
+    (tmp_path / "table").write_bytes(table_of(LEADING["not UTF-8"]))
+    for read in (
+        lambda column: column[0],
+        lambda column: column.slice(0, 1),
+        lambda column: column.take(np.array([2])),
+    ):
+        column = Table().open([(tmp_path / "table").open("rb")])
+        with pytest.raises(DecodeError, match="is not an Arrow file.*UTF8"):
+            read(column)
+        with pytest.raises(DecodeError):
+            read(column)
+
+
+BLOCK = struct.Struct("<qiiq")
+
+
+def blocks_of(data: bytes) -> int:
+    """Return where the footer of a file of one batch says where that is."""
+    reader = pa.ipc.open_file(data)
+    assert reader.num_record_batches == 1
+    footer = len(data) - 10 - int.from_bytes(data[-10:-6], "little")
+    return next(at for at in range(footer, len(data) - 24, 4)
+                if (found := BLOCK.unpack_from(data, at))[0] >= 8 and 0 < found[1] < len(data)
+                and found[0] + found[1] + found[3] <= footer and found[3] > 0 and not found[2])  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [0, 1, 3])
+@pytest.mark.parametrize("value", [-1, 0, 1, 2**31 - 1, -(2**31)])
+def test_a_footer_that_leads_out_of_its_file_is_refused(field: int, value: int, tmp_path: Path) -> None:
+    data = bytearray(ipc(pa.table({"value": pa.array(["abc", "d"], pa.large_string())})))
+    at = blocks_of(bytes(data))
+    fields = list(BLOCK.unpack_from(data, at))
+    fields[field] = value
+    BLOCK.pack_into(data, at, *fields)
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(DecodeError, match="is not an Arrow file"):
+        Text().open([(tmp_path / "file").open("rb")])
+
+
+def test_a_few_bytes_that_announce_much_are_refused_before_memory_is_asked_for(tmp_path: Path) -> None:
+    long = ipc(pa.table({"value": pa.array([bytes(1 << 16)], pa.large_binary())}), compression="zstd")
+    at = long.index((1 << 16).to_bytes(8, "little") + b"\x28\xb5\x2f\xfd")
+    (tmp_path / "file").write_bytes(long[:at] + (1 << 40).to_bytes(8, "little") + long[at + 8 :])
+    with pytest.raises(DecodeError, match="announce 10995116.* bytes"):
+        Bytes().open([(tmp_path / "file").open("rb")])
+
+
+def test_an_extension_type_is_not_asked_for(tmp_path: Path) -> None:
+    marked = pa.field("value", pa.string(), metadata={"ARROW:extension:name": "arrow.json"})
+    (tmp_path / "file").write_bytes(ipc(pa.table([pa.array(["{}"])], schema=pa.schema([marked]))))
+    with pytest.raises(DecodeError, match="extension types"):
+        Table().open([(tmp_path / "file").open("rb")])
 
 
 KINDS = [*MADE, "others' table", "compressed", "compressed text"]
