@@ -15,6 +15,7 @@ import functools
 import json
 import re
 import types
+from collections import abc
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, Callable, Literal, Mapping, Sequence, Union, get_args, get_origin, get_type_hints
 
@@ -85,9 +86,9 @@ def reader_of(kind: Any) -> Reader:
         return _mapping(*map(reader_of, arguments))
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _items(reader_of(arguments[0]))
-    if is_dataclass(kind):
-        return _record(kind)
-    return _leaf(kind)
+    if abc.Callable in (origin, kind):
+        return lambda value: value if callable(value) else _wrong(value, "a function")
+    return _record(kind) if is_dataclass(kind) else _leaf(kind)
 
 
 def count(value: int) -> int:

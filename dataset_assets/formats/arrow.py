@@ -183,7 +183,7 @@ class _File:
             reader = pyarrow.ipc.open_file(pyarrow.py_buffer(data))
             self.schema = reader.schema
             # Names are decoded when they are asked for, and may be no text.
-            str(self.schema)
+            self.names = [field.name for field in self.schema]
             batches = [reader.get_batch(k) for k in range(reader.num_record_batches)]
             self.batches = [batch for batch in batches if batch.num_rows]
             for batch in self.batches:
