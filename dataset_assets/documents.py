@@ -74,6 +74,8 @@ def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]
 def reader_of(kind: Any) -> Reader:
     """Return a function that returns a value as this type, or raises `Unfit`."""
     origin, arguments = get_origin(kind), get_args(kind)
+    if kind in (Count, Digest):
+        return count if kind is Count else digest
     if origin is Annotated:
         return functools.reduce(_then, arguments[1:], reader_of(arguments[0]))
     if origin in (Union, types.UnionType):
@@ -93,14 +95,14 @@ def reader_of(kind: Any) -> Reader:
 
 def count(value: int) -> int:
     """Return a number of things that there can be: from 0 to 2**63 - 1."""
-    if not 0 <= value <= LARGEST:
+    if type(value) is not int or not 0 <= value <= LARGEST:
         raise Unfit(f"is {_shown(value)}, expected a number from 0 to 2**63 - 1")
     return value
 
 
 def digest(value: str) -> str:
     """Return a sha256 in hex."""
-    if not _HEX.fullmatch(value):
+    if type(value) is not str or not _HEX.fullmatch(value):
         raise Unfit(f"is {_shown(value)}, which is not a sha256: 64 of 0-9 and a-f")
     return value
 
@@ -127,28 +129,55 @@ def _record(kind: Any) -> Reader:
     needed = {field.name for field in known if field.default is MISSING and field.default_factory is MISSING}
 
     def read(value: Any) -> Any:
-        given = reader_of(dict)(value)
-        for name in sorted(needed - given.keys()):
-            raise Unfit(f"has no field {name!r}")
-        for name in given.keys() - readers.keys():
-            raise Unfit(f"has the field {_shown(name)}, which is not known")
-        return kind(**{name: _inside(name, readers[name], item) for name, item in given.items()})
+        if type(value) is not dict:
+            value = dict(value) if isinstance(value, Mapping) else _wrong(value, "an object")
+        if value.keys() != readers.keys():
+            _check_names(value, readers.keys(), needed)
+        return kind(**_each(value.items(), readers))
 
     return read
 
 
+def _check_names(value: dict[str, Any], known: Any, needed: set[str]) -> None:
+    for name in sorted(needed - value.keys()):
+        raise Unfit(f"has no field {name!r}")
+    for name in value.keys() - known:
+        raise Unfit(f"has the field {_shown(name)}, which is not known")
+
+
+def _each(items: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    # One try for all of them: a document has very many values.
+    found, name = {}, None
+    try:
+        for name, item in items:
+            found[name] = readers[name](item)
+    except ValueError as error:
+        raise _placed(error, name) from error
+    return found
+
+
 def _mapping(of_key: Reader, of_value: Reader) -> Reader:
     def read(value: Any) -> dict[Any, Any]:
-        found = value if isinstance(value, Mapping) else _wrong(value, "an object")
-        return {_inside(name, of_key, name): _inside(name, of_value, item) for name, item in found.items()}
+        found, name = {}, None
+        try:
+            for name, item in value.items() if isinstance(value, Mapping) else _wrong(value, "an object"):
+                found[of_key(name)] = of_value(item)
+        except ValueError as error:
+            raise error if name is None else _placed(error, name) from error
+        return found
 
     return read
 
 
 def _items(of_item: Reader) -> Reader:
     def read(value: Any) -> tuple[Any, ...]:
-        found = value if isinstance(value, (list, tuple)) else _wrong(value, "a list")
-        return tuple([_inside(k, of_item, item) for k, item in enumerate(found)])
+        found: list[Any] = []
+        try:
+            for item in value if isinstance(value, (list, tuple)) else ():
+                found.append(of_item(item))
+        except ValueError as error:
+            raise _placed(error, len(found)) from error
+        return tuple(found) if isinstance(value, (list, tuple)) else _wrong(value, "a list")
 
     return read
 
@@ -204,10 +233,13 @@ def _json(value: Any, left: int) -> Any:
 def _inside(name: object, reader: Reader, value: Any) -> Any:
     try:
         return reader(value)
-    except Unfit as error:
-        raise error.inside(name) from error.__cause__
     except ValueError as error:
-        raise Unfit(f"cannot be: {error}").inside(name) from error
+        raise _placed(error, name) from error
+
+
+def _placed(error: ValueError, name: object) -> Unfit:
+    """Return an error with the place that it is at."""
+    return (error if isinstance(error, Unfit) else Unfit(f"cannot be: {error}")).inside(name)
 
 
 @functools.cache

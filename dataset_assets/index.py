@@ -17,6 +17,7 @@ from dataset_assets.names import LONGEST, check_dataset_name, check_identifier, 
 from dataset_assets.storage import Storage
 
 FORMAT = 1
+SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -196,7 +197,7 @@ def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None
     key = pointer_key(dataset)
     try:
         with storage.get(key) as file:
-            data = _bounded(file)
+            data = bounded(file)
     except FileNotFoundError:
         return None, None
     version = unsealed(data, key, dataset).get("version")
@@ -262,7 +263,7 @@ def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
 def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> dict[str, Any]:
     try:
         with storage.get(key) as file:
-            data = _bounded(file)
+            data = bounded(file)
     except FileNotFoundError as error:
         raise NotPrepared(
             f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. "
@@ -274,9 +275,11 @@ def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> d
     return _checked_format(_object(data, key, dataset), key, dataset)
 
 
-def _bounded(file: BinaryIO) -> bytes:
+def bounded(file: BinaryIO) -> bytes:
     """Read a document, of one that is too long no more than shows it."""
-    return file.read(MOST_BYTES + 1)
+    data = file.read(SHORT)
+    # As much memory is asked for as may be read.
+    return data + file.read(MOST_BYTES + 1 - SHORT) if len(data) == SHORT else data
 
 
 def _object(data: bytes, key: str, dataset: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, NamedTuple
 
-from dataset_assets.documents import MOST_BYTES, checked_arguments
+from dataset_assets.documents import checked_arguments
 from dataset_assets.errors import Conflict, IntegrityError
-from dataset_assets.index import sealed, sha256_hex, unsealed
+from dataset_assets.index import bounded, sealed, sha256_hex, unsealed
 from dataset_assets.layout import collector_key
 from dataset_assets.owners import Owner, this_process
 from dataset_assets.storage import Storage
@@ -110,7 +110,7 @@ def _read(storage: Storage, dataset: str, seconds: float) -> _Note | None:
     key, found = collector_key(dataset), dict[str, Any]()
     try:
         with storage.get(key) as file:
-            data = file.read(MOST_BYTES + 1)
+            data = bounded(file)
     except FileNotFoundError:
         return None
     with suppress(IntegrityError):

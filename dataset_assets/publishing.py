@@ -9,7 +9,7 @@ from typing import Mapping
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.documents import MOST_BYTES, Unfit, read_as
+from dataset_assets.documents import Unfit, read_as
 from dataset_assets.errors import (
     Conflict,
     DigestMismatch,
@@ -22,6 +22,7 @@ from dataset_assets.errors import (
 from dataset_assets.index import (
     SplitIndex,
     Version,
+    bounded,
     canonical,
     digest_of,
     index_key,
@@ -55,7 +56,7 @@ def raw_record(storage: Storage, dataset: str, file: str) -> RawFile | None:
     key = source_key(dataset, file)
     try:
         with storage.get(key) as opened:
-            found = unsealed(opened.read(MOST_BYTES + 1), key, dataset)
+            found = unsealed(bounded(opened), key, dataset)
         record: RawFile = read_as(RawFile, found)
         return record
     except NewerFormat:

@@ -16,7 +16,7 @@ from stacked import STACKS
 from dataset_assets import load, view_from_json
 from dataset_assets.encoding import Fitted, Ordinal, Scaled, Vocabulary
 from dataset_assets.errors import DatasetAssetsError
-from dataset_assets.index import canonical, digest_of, index_key, pointer_key, pointer_to, version_key
+from dataset_assets.index import canonical, digest_of, index_key, pointer_key, pointer_to, sha256_hex, version_key
 from dataset_assets.layout import collector_key
 from dataset_assets.leases import _read
 from dataset_assets.loader import Loader
