@@ -65,8 +65,11 @@ def read_as(kind: Any, value: Any) -> Any:
 
 
 def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, each as the signature declares it; those that it does not name, unchecked."""
-    hints = _hints(function)
+    """Return the arguments of a call, each as the signature declares it.
+
+    Those that it does not name are not checked, nor those of a class: a document holds them in a form of their own.
+    """
+    hints = {name: kind for name, kind in _hints(function).items() if not is_dataclass(kind)}
     return {name: _inside(name, reader_of(hints.get(name, object)), value) for name, value in arguments.items()}
 
 

@@ -39,7 +39,7 @@ class Budget:
         self.views -= 1 + sum(max(1, len(parent.parents)) for parent in parents)
         if self.views < 0:
             raise _too_much(f"it has more than {MOST_VIEWS} views, with those that each is made of")
-        if kind.whole and parents:
+        if kind._whole and parents:
             self.spend(len(parents[0]) * (1 + _count(arguments.get("ratios")) // 16))
 
     def made(self, view: "View", parents: "Sequence[View]", rows: int = 1) -> None:

@@ -23,7 +23,7 @@ from dataset_assets.views.view import View
 class Part(Selected):
     """A part of a split: which rows it has is decided once, whatever the epoch is; `indices` are their numbers."""
 
-    whole = True
+    _whole = True
 
     def __init__(self, parent: View, rows: Rows, given: Mapping[str, Any]) -> None:
         # As they are when they come from JSON, so that a stack that was read back looks the same.

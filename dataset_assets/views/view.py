@@ -63,7 +63,7 @@ class View(Sequence[Any], ABC):
 
     op: ClassVar[str] = ""
     # Whether all of the parent is read to make the view, or its first sample.
-    whole: ClassVar[bool] = False
+    _whole: ClassVar[bool] = False
     parents: tuple["View", ...] = ()
 
     @abstractmethod
