@@ -8,23 +8,64 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from functools import partial
+from typing import Annotated, Any, BinaryIO, Mapping
 
+from dataset_assets.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
 from dataset_assets.errors import DecodeError, DigestMismatch, NewerFormat, NotPrepared
-from dataset_assets.names import check_dataset_name, check_identifier, storage_key
+from dataset_assets.names import LONGEST, check_dataset_name, check_identifier, storage_key
 from dataset_assets.storage import Storage
 
 FORMAT = 1
-_HEX = re.compile(r"[0-9a-f]{64}")
+SHORT = 1 << 16
+_SUFFIX = re.compile(r"(\.\w+)*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def _restored(value: Any) -> Any:
+    """Undo `_plain`."""
+    if isinstance(value, dict):
+        return _float_in(value) if value.keys() == {"float"} else {key: _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value
+
+
+def _float_in(value: dict[str, Any]) -> Any:
+    try:
+        found = float(value["float"])
+    except (TypeError, ValueError):
+        return value
+    return found if repr(found) == value["float"] else value
+
+
+def _suffix(value: str) -> str:
+    """Return the end of a file's name; it becomes a part of a key, so it leads nowhere else."""
+    if not _SUFFIX.fullmatch(value) or len(value) > LONGEST:
+        raise Unfit(f"is {value[:80]!r}, which is not the end of a file's name, such as '.npy'")
+    return value
+
+
+def _file_name(value: str) -> str:
+    """Return the name of a raw file, which is a part of a key too; it may be empty."""
+    if value and not _FILE_NAME.fullmatch(value) or len(value) > LONGEST:
+        raise Unfit(f"is {value[:80]!r}, which is not the name of a raw file: letters, digits and underscores")
+    return value
+
+
+DatasetName = Annotated[str, check_dataset_name]
+SplitName = Annotated[str, partial(check_identifier, what="split")]
+StreamName = Annotated[str, partial(check_identifier, what="stream")]
+FileName = Annotated[str, _file_name]
+Written = Annotated[Mapping[str, Any], _restored]
+"""Anything of JSON, in which floats were written as text."""
 
 
 @dataclass(frozen=True)
 class StoredFile:
     """One file of a stream."""
 
-    sha256: str
-    bytes: int
-    samples: int
+    sha256: Digest
+    bytes: Count
+    samples: Count
 
 
 @dataclass(frozen=True)
@@ -32,9 +73,9 @@ class StoredStream:
     """A stream as it was written."""
 
     format: str
-    parameters: Mapping[str, Any]
-    writer: int
-    suffix: str
+    parameters: Written
+    writer: Count
+    suffix: Annotated[str, _suffix]
     files: tuple[StoredFile, ...]
 
     @property
@@ -48,9 +89,9 @@ class UsedFile:
     """A file that a split was made of; if it was kept, `name` is its folder below the dataset's raw files."""
 
     argument: str
-    name: str
-    sha256: str
-    bytes: int
+    name: FileName
+    sha256: Digest
+    bytes: Count
     url: str
 
 
@@ -68,18 +109,18 @@ class Finding:
 class SplitIndex:
     """A split: its samples, its streams' files, and what they were made of."""
 
-    dataset: str
-    split: str
+    dataset: DatasetName
+    split: SplitName
     version: str
-    samples: int
-    streams: Mapping[str, StoredStream]
+    samples: Count
+    streams: Mapping[StreamName, StoredStream]
     sources: tuple[UsedFile, ...]
-    arguments: Mapping[str, Any]
+    arguments: Written
     roles: Mapping[str, str]
     license: str | None
     findings: tuple[Finding, ...]
     recipe: str
-    format: int = FORMAT
+    format: Count = FORMAT
 
     @property
     def bytes(self) -> int:
@@ -91,11 +132,11 @@ class SplitIndex:
 class Version:
     """A dataset's version: the index of each split."""
 
-    dataset: str
-    splits: Mapping[str, str]
+    dataset: DatasetName
+    splits: Mapping[SplitName, Digest]
     findings: tuple[Finding, ...] = ()
     recipe: str = ""
-    format: int = FORMAT
+    format: Count = FORMAT
 
     @property
     def refused(self) -> bool:
@@ -156,13 +197,14 @@ def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None
     key = pointer_key(dataset)
     try:
         with storage.get(key) as file:
-            data = file.read()
+            data = bounded(file)
     except FileNotFoundError:
         return None, None
     version = unsealed(data, key, dataset).get("version")
-    if not isinstance(version, str) or not _HEX.fullmatch(version):
-        raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. {_mend(dataset)}")
-    return version, sha256_hex(data)
+    try:
+        return check_hex(version), sha256_hex(data)
+    except TypeError as error:
+        raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. {_mend(dataset)}") from error
 
 
 def pointer_to(version: str) -> bytes:
@@ -192,54 +234,58 @@ def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
 
 def read_split_index(storage: Storage, dataset: str, split: str, digest: str) -> SplitIndex:
     """Read a split's index and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    raw = _read(storage, index_key(dataset, split, digest), digest, dataset, f"index {digest} of split {split}")
-    try:
-        streams = {check_identifier(name, "stream"): _stream(value) for name, value in raw.pop("streams").items()}
-        raw["arguments"] = _restored(raw["arguments"])
-        raw["sources"] = tuple(UsedFile(**value) for value in raw["sources"])
-        raw["findings"] = tuple(Finding(**value) for value in raw["findings"])
-        found = SplitIndex(streams=streams, **raw)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _malformed(index_key(dataset, split, digest), dataset, error) from error
+    what, key = f"index {digest} of split {split}", index_key(dataset, split, digest)
+    found: SplitIndex = _read_as(SplitIndex, _read(storage, key, digest, dataset, what), key, dataset)
     if (found.dataset, found.split) != (dataset, split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
+    for name, stream in found.streams.items():
+        if (held := sum(file.samples for file in stream.files)) != found.samples:
+            raise _malformed(key, dataset, Unfit(f"holds {held} samples, not {found.samples}", f"stream {name}"))
     return found
 
 
 def read_version(storage: Storage, dataset: str, digest: str) -> Version:
     """Read a version and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    raw = _read(storage, version_key(dataset, digest), digest, dataset, f"version {digest}")
-    try:
-        raw["findings"] = tuple(Finding(**value) for value in raw["findings"])
-        found = Version(**raw)
-        for name, split in found.splits.items():
-            check_identifier(name, "split")
-            check_hex(split)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise _malformed(version_key(dataset, digest), dataset, error) from error
+    key = version_key(dataset, digest)
+    found: Version = _read_as(Version, _read(storage, key, digest, dataset, f"version {digest}"), key, dataset)
     if found.dataset != check_dataset_name(dataset):
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
 
 
+def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
+    try:
+        return read_as(kind, raw)
+    except ValueError as error:
+        raise _malformed(key, dataset, error) from error
+
+
 def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> dict[str, Any]:
     try:
         with storage.get(key) as file:
-            data = file.read()
+            data = bounded(file)
     except FileNotFoundError as error:
         raise NotPrepared(
             f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. "
             f"{_mend(dataset) if '/index/' in key else _instead(dataset)}"
         ) from error
-    if (found := sha256_hex(data)) != digest:
+    # Of a longer one only the beginning was read, which `_object` refuses.
+    if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
         raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
     return _checked_format(_object(data, key, dataset), key, dataset)
 
 
+def bounded(file: BinaryIO) -> bytes:
+    """Read a document, of one that is too long no more than shows it."""
+    data = file.read(SHORT)
+    # As much memory is asked for as may be read.
+    return data + file.read(MOST_BYTES + 1 - SHORT) if len(data) == SHORT else data
+
+
 def _object(data: bytes, key: str, dataset: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        found = parsed(data)
+    except ValueError as error:
         raise _malformed(key, dataset, error) from error
     if not isinstance(found, dict):
         raise _malformed(key, dataset, TypeError("it is no object"))
@@ -248,23 +294,19 @@ def _object(data: bytes, key: str, dataset: str) -> dict[str, Any]:
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str) -> dict[str, Any]:
     written = found.get("format")
-    if isinstance(written, int) and written > FORMAT:
+    if type(written) is int and FORMAT < written < 1 << 63:
         raise NewerFormat(f"{key} has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets.")
-    if written != FORMAT:
+    if type(written) is not int or written != FORMAT:
         raise _malformed(key, dataset, TypeError(f"its format is {written!r}"))
     return found
 
 
-def _stream(raw: dict[str, Any]) -> StoredStream:
-    stored = tuple(StoredFile(check_hex(f["sha256"]), int(f["bytes"]), int(f["samples"])) for f in raw["files"])
-    return StoredStream(raw["format"], _restored(raw["parameters"]), raw["writer"], raw["suffix"], stored)
-
-
-def check_hex(digest: Any) -> str:
+def check_hex(text: Any) -> str:
     """Return a sha256 in hex; raise `TypeError` for what is none."""
-    if not isinstance(digest, str) or not _HEX.fullmatch(digest):
-        raise TypeError(f"{digest!r} is not a sha256")
-    return digest
+    try:
+        return digest(text) if isinstance(text, str) else digest("")
+    except Unfit as error:
+        raise TypeError(f"{text!r:.80} is not a sha256") from error
 
 
 def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
@@ -295,18 +337,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return {"float": repr(value)}
     return _plain(_fields(value)) if hasattr(value, "__dataclass_fields__") else value
-
-
-def _restored(value: Any) -> Any:
-    """Undo `_plain`."""
-    if isinstance(value, dict):
-        return _float_in(value) if value.keys() == {"float"} else {key: _restored(item) for key, item in value.items()}
-    return [_restored(item) for item in value] if isinstance(value, list) else value
-
-
-def _float_in(value: dict[str, Any]) -> Any:
-    try:
-        found = float(value["float"])
-    except (TypeError, ValueError):
-        return value
-    return found if repr(found) == value["float"] else value

@@ -11,8 +11,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, NamedTuple
 
+from dataset_assets.documents import checked_arguments
 from dataset_assets.errors import Conflict, IntegrityError
-from dataset_assets.index import sealed, sha256_hex, unsealed
+from dataset_assets.index import bounded, sealed, sha256_hex, unsealed
 from dataset_assets.layout import collector_key
 from dataset_assets.owners import Owner, this_process
 from dataset_assets.storage import Storage
@@ -22,6 +23,9 @@ SECONDS = 120
 
 That of a process which this machine knows to be gone is not believed at all.
 """
+
+LONGEST_SECONDS = 3600
+"""What a note may ask for; one that asks for more is believed as long as any other."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,17 +110,18 @@ def _read(storage: Storage, dataset: str, seconds: float) -> _Note | None:
     key, found = collector_key(dataset), dict[str, Any]()
     try:
         with storage.get(key) as file:
-            data = file.read()
+            data = bounded(file)
     except FileNotFoundError:
         return None
     with suppress(IntegrityError):
         found = unsealed(data, key, dataset)
-    told = found.get("milliseconds")
-    return _Note(data, told / 1000 if isinstance(told, int) else seconds, _owner_of(found.get("owner")))
+    told: Any = found.get("milliseconds")
+    believed = type(told) is int and 0 <= told <= 1000 * LONGEST_SECONDS
+    return _Note(data, told / 1000 if believed else seconds, _owner_of(found.get("owner")))
 
 
 def _owner_of(told: Any) -> Owner | None:
     try:
-        return Owner(int(told["process"]), str(told["host"]), str(told["machine"]))
-    except (TypeError, KeyError, ValueError):
+        return Owner(**checked_arguments(Owner, told)) if 0 < told["process"] < 1 << 31 else None
+    except (TypeError, KeyError, ValueError, AttributeError):
         return None

@@ -111,7 +111,7 @@ def view_from_json(
         if not digest:
             raise UsageError("The stack stands on values in memory, which are in no storage. Make it again from them.")
         check_identifier(split, "split")
-        for each in filter(None, (digest, version)):
+        for each in (digest,) if version is None else (digest, version):
             check_hex(each)
         return open_split(store, check_dataset_name(name), split, digest, version, verify)
 
@@ -185,7 +185,9 @@ def _format_of(stream: StoredStream) -> Format:
 
 def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
     """Return the class names of the streams that have some."""
-    return {n: tuple(s.parameters["classes"]) for n, s in index.streams.items() if s.parameters.get("classes")}
+    found = {name: stream.parameters.get("classes") for name, stream in index.streams.items()}
+    # What is no list of names is an error of the format, when the stream is opened.
+    return {n: tuple(v) for n, v in found.items() if v and isinstance(v, list) and all(isinstance(c, str) for c in v)}
 
 
 class StoredFiles(Opener):

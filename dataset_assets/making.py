@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from dataset_assets import files
 from dataset_assets.checking import check_split
 from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.documents import Count, Digest
 from dataset_assets.errors import (
     DatasetAssetsError,
     DecodeError,
@@ -21,7 +22,7 @@ from dataset_assets.errors import (
 )
 from dataset_assets.formats import Part
 from dataset_assets.gathering import HELD_BYTES, Gathered
-from dataset_assets.index import SplitIndex, StoredFile, StoredStream, UsedFile
+from dataset_assets.index import FileName, SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.limits import limits, remedy
 from dataset_assets.loading import open_columns
 from dataset_assets.progress import Progress as Progress
@@ -39,9 +40,9 @@ ON_THIS_MACHINE = ("file", "package")
 class RawFile:
     """A raw file that is in the storage: its content, and what is known of where it came from."""
 
-    name: str
-    sha256: str
-    bytes: int
+    name: FileName
+    sha256: Digest
+    bytes: Count
     url: str
     digest: str | None
     source: Source

@@ -9,6 +9,7 @@ from typing import Mapping
 
 from dataset_assets import files
 from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.documents import Unfit, read_as
 from dataset_assets.errors import (
     Conflict,
     DigestMismatch,
@@ -21,6 +22,7 @@ from dataset_assets.errors import (
 from dataset_assets.index import (
     SplitIndex,
     Version,
+    bounded,
     canonical,
     digest_of,
     index_key,
@@ -54,11 +56,12 @@ def raw_record(storage: Storage, dataset: str, file: str) -> RawFile | None:
     key = source_key(dataset, file)
     try:
         with storage.get(key) as opened:
-            found = unsealed(opened.read(), key, dataset)
-        return RawFile(**{**found, "source": Source(**found["source"])})
+            found = unsealed(bounded(opened), key, dataset)
+        record: RawFile = read_as(RawFile, found)
+        return record
     except NewerFormat:
         raise
-    except (FileNotFoundError, IntegrityError, TypeError, KeyError):
+    except (FileNotFoundError, IntegrityError, Unfit):
         # A damaged record is no record: the file is retrieved again and recorded anew.
         return None
 

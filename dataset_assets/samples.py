@@ -215,7 +215,11 @@ def values_of(block: Any) -> list[Any]:
         return block.tolist() if block.ndim == 1 and block.dtype.kind in "biuf" else list(block)
     if isinstance(block, list):
         return block
-    values: list[Any] = block.to_pylist()
+    try:
+        values: list[Any] = block.to_pylist()
+    except (ValueError, ArithmeticError, LookupError) as error:
+        # A time may lie outside of those that Python has, or in a zone that nobody knows.
+        raise SchemaError(f"A block has values that Python has not ({error}). Read it as a table of Arrow.") from error
     return values
 
 

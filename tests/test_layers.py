@@ -22,7 +22,7 @@ FLOORS = {
     1: [
         "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "interruptible",
         "limits", "locks", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
-        "escaping", "project_file", "trust",
+        "documents", "escaping", "project_file", "trust",
     ],
 }  # fmt: skip
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

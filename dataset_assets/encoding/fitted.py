@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
+from dataset_assets.documents import UNFIT, Count, parsed, read_as
 from dataset_assets.encoding.seam import Encoder, document_of, encoder_of
 from dataset_assets.errors import Conflict, DecodeError
 
@@ -18,6 +19,27 @@ class FittedOn:
     split: str
     index: str
     version: str | None = None
+
+
+@dataclass(frozen=True)
+class _Feature:
+    feature: str
+    encoder: str
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Splits:
+    samples: Count
+    splits: tuple[FittedOn, ...]
+
+
+@dataclass(frozen=True)
+class _Document:
+    format: Count
+    features: tuple[_Feature, ...]
+    into: str | None
+    fitted_on: _Splits
 
 
 @dataclass(frozen=True)
@@ -48,15 +70,15 @@ class Fitted:
     def from_json(cls, document: "str | bytes | Mapping[str, Any]") -> "Fitted":
         """Return what `to_json` wrote. Raises `DecodeError` for anything else, or an encoder that is not known here."""
         try:
-            found = json.loads(document) if isinstance(document, (str, bytes)) else document
+            found = parsed(document) if isinstance(document, (str, bytes)) else document
             if found["format"] != FORMAT:
                 raise DecodeError(f"Encoders in format {found['format']!r}; this release reads {FORMAT}. Upgrade it.")
-            encoders = {each["feature"]: encoder_of(each) for each in found["features"]}
-            on = tuple(FittedOn(**each) for each in found["fitted_on"]["splits"])
-            return cls(encoders, found["into"], on, int(found["fitted_on"]["samples"]))
+            told: _Document = read_as(_Document, found)
+            encoders = {each.feature: encoder_of(each.encoder, each.state) for each in told.features}
+            return cls(encoders, told.into, told.fitted_on.splits, told.fitted_on.samples)
         except DecodeError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNFIT as error:
             raise DecodeError(f"These are no fitted encoders ({error!r}). Write them with to_json().") from error
 
     def check(self, splits: Iterable[FittedOn]) -> None:

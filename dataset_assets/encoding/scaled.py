@@ -1,5 +1,6 @@
 """Numbers on a common scale: minus a centre, divided by a scale, both learnt for each feature in one pass."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -63,6 +64,12 @@ class Scaled:
     def __post_init__(self) -> None:
         check_choice("how", self.how, HOW)
         check_choice("missing", self.missing, ("error", "keep", "fill"))
+        features = math.prod(self.shape)
+        for name in ("centre", "scale", "fill"):
+            if (known := getattr(self, name)) is not None and len(known) != features:
+                raise UsageError(
+                    f"{name} has {len(known)} numbers, for values of shape {self.shape}. Give one for each."
+                )
 
     def learn(self, known: Any, values: Values) -> Any:
         """Add the values of a block."""

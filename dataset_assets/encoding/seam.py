@@ -5,6 +5,7 @@ from typing import Any, Callable, ClassVar, Iterable, Mapping, Protocol, TypeVar
 
 import numpy as np
 
+from dataset_assets.documents import UNFIT, read_as
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
 Values = Any
@@ -81,16 +82,16 @@ def document_of(kind: Any) -> dict[str, Any]:
     return {"encoder": kind.name, "state": state}
 
 
-def encoder_of(document: Mapping[str, Any]) -> Encoder:
+def encoder_of(name: str, state: Mapping[str, Any]) -> Encoder:
     """Return the encoder that `document_of` wrote; `DecodeError` for a kind or a state that is not known here."""
-    name, state = document["encoder"], document["state"]
     if name not in ENCODERS:
         raise DecodeError(
             f"No encoder is named {name!r}.{nearest(str(name), ENCODERS)} Import the module that defines it first."
         )
     try:
-        return ENCODERS[name](**{key: _frozen(value) for key, value in state.items()})
-    except (TypeError, ValueError) as error:
+        found: Encoder = read_as(ENCODERS[name], {key: _frozen(value) for key, value in state.items()})
+        return found
+    except UNFIT as error:
         raise DecodeError(f"This is no state of the encoder {name!r}: {error}. Fit it again.") from error
 
 

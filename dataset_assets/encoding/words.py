@@ -13,6 +13,7 @@ from dataset_assets.encoding.seam import Values, check_choice, encoder, known_by
 from dataset_assets.encoding.values import is_arrow
 from dataset_assets.errors import SchemaError, UsageError
 
+LONGEST = 1 << 24
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 TOKENIZERS: dict[str, Callable[[str], Iterable[str]]] = {
@@ -50,6 +51,8 @@ class Vocabulary:
             raise UsageError(f"special={self.special} has to be at least two different words: padding, unknown.")
         if self.size < len(self.special) or self.length is not None and self.length < 1:
             raise UsageError(f"A vocabulary of {self.size} words, or texts of {self.length}, cannot be. Give more.")
+        if self.length is not None and self.length > LONGEST:
+            raise UsageError(f"length={self.length} is more than {LONGEST}: a text would not fit in memory. Give less.")
 
     def learn(self, known: "Counter[str] | None", values: Values) -> "Counter[str]":
         """Count the words of a block."""

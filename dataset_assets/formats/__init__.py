@@ -1,8 +1,10 @@
 """Formats: how a stream is written to files and read from them."""
 
+from dataclasses import is_dataclass
 from typing import Any, Mapping
 
 from dataset_assets import plugins
+from dataset_assets.documents import UNFIT, read_as
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
 from dataset_assets.formats.audio import Audio
@@ -35,14 +37,15 @@ FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:
     """Return the format that an index names, ours or a plugin's; `IntegrityError` if none is as it says."""
-    kind = FORMATS.get(name) or plugins.provided("formats", name)
+    kind = FORMATS.get(name) or plugins.provided("formats", name) if isinstance(name, str) else None
     if kind is None:
         raise IntegrityError(
-            f"No format {name!r} is installed.{nearest(name, FORMATS)} Install the package that provides it, or "
+            f"No format {name!r} is installed.{nearest(str(name), FORMATS)} Install the package that provides it, or "
             "upgrade."
         )
     try:
-        made: Format = kind(**parameters)
-    except (TypeError, ValueError) as error:
-        raise IntegrityError(f"The format {name!r} cannot be made of {dict(parameters)} ({error}). Upgrade.") from error
+        made: Format = read_as(kind, parameters) if is_dataclass(kind) else kind(**parameters)
+    except UNFIT as error:
+        said = f"{parameters!r:.200}"
+        raise IntegrityError(f"The format {name!r} cannot be made of {said} ({error}). Upgrade.") from error
     return made

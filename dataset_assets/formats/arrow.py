@@ -4,13 +4,19 @@ Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. pyar
 written or opened, not before.
 """
 
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets import marks
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats.canonical import canonical, row_bytes
+from dataset_assets.formats.ipc import check_heads
 from dataset_assets.formats.seam import Misfit, Part, Parts, mapped, name_of
 
 BATCH_BYTES = 16 << 20
@@ -143,33 +149,113 @@ class ArrowWriter:
         self.rows = 0
 
 
-def opened_tables(opened: Sequence[BinaryIO], schema: Any = None) -> Any:
-    """Return all files of a stream as one table, on their maps. Raises `DecodeError` if they have not this schema."""
+def opened_tables(opened: Sequence[BinaryIO], schema: Any = None, text: bool = False) -> "tuple[Any, Checked]":
+    """Return all files of a stream as one table, on their maps, and what has to be called before a batch is read.
+
+    With `text`, that holds text to be UTF-8, too. The table has the batches of the files, but for empty ones. Raises
+    `DecodeError` if the files have not this schema.
+    """
     import pyarrow
 
-    tables = [_table_in(file) for file in opened]
-    if not tables:
+    files = [_File(file, text) for file in opened]
+    if not files:
         raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
-    expected = schema or tables[0].schema
-    for table in tables:
-        if not table.schema.equals(expected):
-            raise DecodeError(f"A file of a stream has the columns {_described(table.schema)}, expected "
+    expected = schema or files[0].schema
+    for file in files:
+        if not file.schema.equals(expected):
+            raise DecodeError(f"A file of a stream has the columns {_described(file.schema)}, expected "
                               f"{_described(expected)}. Verify the dataset, then prepare it again.")  # fmt: skip
-    return pyarrow.concat_tables(tables)
+    batches = [batch for file in files for batch in file.batches]
+    return pyarrow.Table.from_batches(batches, expected), Checked(files)
 
 
-def _table_in(file: BinaryIO) -> Any:
+class _File:
+    """A file of a stream: its batches, of which only the heads and the borders were looked at."""
+
+    def __init__(self, file: BinaryIO, text: bool) -> None:
+        import pyarrow
+
+        self.name, self.seen, self.text = name_of(file), _state_of(file), text
+        data = mapped(file)
+        try:
+            # Before Arrow, which believes what a head says of sizes.
+            check_heads(data)
+            reader = pyarrow.ipc.open_file(pyarrow.py_buffer(data))
+            self.schema = reader.schema
+            # Names are decoded when they are asked for, and may be no text.
+            self.names = [field.name for field in self.schema]
+            batches = [reader.get_batch(k) for k in range(reader.num_record_batches)]
+            self.batches = [batch for batch in batches if batch.num_rows]
+            for batch in self.batches:
+                # Reads the borders of each batch only, but keeps Arrow from following one that leads out of the file.
+                batch.validate()
+        except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+            raise self.malformed(error) from error
+        self.left: set[int] | None = None
+
+    def malformed(self, error: Exception) -> DecodeError:
+        return DecodeError(f"{self.name} is not an Arrow file: {error}. Verify the dataset; then prepare again.")
+
+    def check(self, k: int) -> None:
+        """Hold a batch against its own offsets, text and indices, unless it was; remember a file of which all were."""
+        import pyarrow
+
+        if self.left is None:
+            self.left = set() if self._is_remembered() else set(range(len(self.batches)))
+        if k in self.left:
+            try:
+                for column in self.batches[k].columns:
+                    (column if self.text else _as_bytes(column)).validate(full=True)
+            except (pyarrow.ArrowException, ValueError) as error:
+                raise self.malformed(error) from error
+            self.left.discard(k)
+            if not self.left and self.seen is not None:
+                with suppress(OSError):
+                    marks.remember(self._purpose, Path(self.name), seen=self.seen)
+
+    def _is_remembered(self) -> bool:
+        """Say whether this file was checked before: the one that is mapped, which has its name still."""
+        if self.seen is None:
+            return False
+        with suppress(OSError):
+            same = os.path.samestat(os.stat(self.name), self.seen)
+            return same and marks.remembered(self._purpose, Path(self.name))
+        return False
+
+    @property
+    def _purpose(self) -> str:
+        """What a mark says of the file. A later Arrow may look closer."""
+        import pyarrow
+
+        return f"arrow {pyarrow.__version__} {'text' if self.text else 'borders'}"
+
+
+class Checked:
+    """Looks once at each batch of a stream, before it is read: the files may be anybody's."""
+
+    def __init__(self, files: Sequence[_File]) -> None:
+        self._places = [(file, k) for file in files for k in range(len(file.batches))]
+
+    def __call__(self, batch: int) -> None:
+        """Raise `DecodeError` unless all that a batch leads to is in it."""
+        file, k = self._places[batch]
+        file.check(k)
+
+
+def _as_bytes(column: Any) -> Any:
+    """Return a column of which no text is read: that is decoded value by value."""
     import pyarrow
 
-    name = name_of(file)
-    data = mapped(file)
-    try:
-        table = pyarrow.ipc.open_file(pyarrow.py_buffer(data)).read_all()
-        # Reads the borders of each batch only, but keeps Arrow from following one that leads out of the file.
-        table.validate()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DecodeError(f"{name} is not an Arrow file: {error}. Verify the dataset; then prepare again.") from error
-    return table
+    return column.view(pyarrow.large_binary()) if column.type == pyarrow.large_string() else column
+
+
+def _state_of(file: BinaryIO) -> os.stat_result | None:
+    """Return the state of a plain file, by which it is remembered."""
+    if not isinstance(getattr(file, "raw", file), io.FileIO) or not isinstance(
+        getattr(file, "name", None), (str, Path)
+    ):
+        return None
+    return os.fstat(file.fileno())
 
 
 def _described(schema: Any) -> str:

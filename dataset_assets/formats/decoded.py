@@ -100,8 +100,8 @@ def encoded_column(kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...]
     """Open the files of a stream of encoded values; `shape` is that of all of them, if they have one."""
     import pyarrow
 
-    table = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
-    return DecodedColumn(kind, table.column("value"), shape)
+    table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
+    return DecodedColumn(kind, table.column("value"), shape, check)
 
 
 class DecodedColumn:
@@ -110,9 +110,16 @@ class DecodedColumn:
     `encoded` is the column of their bytes. `place` says in errors which stream this is.
     """
 
-    def __init__(self, kind: Encoding, column: Any, shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        kind: Encoding,
+        column: Any,
+        shape: tuple[int, ...] | None = None,
+        check: Callable[[int], object] | None = None,
+    ) -> None:
         self.kind, self.shape = kind, shape
-        self.spans, self.encoded = SpansColumn(column, AsIs()), SpansColumn(column, AsBytes())
+        self.spans = SpansColumn(column, AsIs(), check=check)
+        self.encoded = SpansColumn(column, AsBytes(), check=check)
         self.place = ""
         self.limit: int | None = 0
         self.skipped: dict[int, str] = {}
@@ -144,7 +151,7 @@ class DecodedColumn:
 
     def _block(self, rows: Sequence[int], spans: Sequence[Any], out: Any) -> Any:
         if out is None and self.shape is not None:
-            out = np.empty((len(rows), *self.shape), np.uint8)
+            out = self._empty(len(rows))
         values = in_threads(
             lambda k: self._one(rows[k], spans[k], None if out is None else out[k]), len(rows), sum(map(len, spans))
         )
@@ -153,6 +160,13 @@ class DecodedColumn:
         if out is not None:
             return out
         return np.stack(values) if values and len({value.shape for value in values}) == 1 else values
+
+    def _empty(self, rows: int) -> Decoded:
+        assert self.shape is not None
+        try:
+            return np.empty((rows, *self.shape), np.uint8)
+        except (ValueError, MemoryError) as error:
+            raise DecodeError(f"{self.place}{rows} values of shape {self.shape} do not fit in the memory.") from error
 
     def _one(self, row: int, data: Any, into: Any) -> Any:
         try:

@@ -13,6 +13,8 @@ Mask = NDArray[np.bool_]
 Dtype = np.dtype[Any]
 
 NUMBERS = "biufc"
+LONGEST = 10_000
+"""What the header of an `.npy` file may have."""
 
 
 def dtype_text(dtype: Any) -> str:
@@ -28,9 +30,14 @@ def dtype_text(dtype: Any) -> str:
 def parsed(dtype: Any) -> Dtype:
     """Return the dtype that a user or `dtype_text` wrote, as it is stored. Raises `DefinitionError`."""
     try:
+        # Python's parser may run out of stack for a text that goes on and on.
+        if isinstance(dtype, str) and len(dtype) > LONGEST:
+            raise ValueError(f"it has {len(dtype)} characters")
         found = np.dtype(ast.literal_eval(dtype) if isinstance(dtype, str) and dtype.startswith("[") else dtype)
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise DefinitionError(f"{dtype!r} is not a dtype of numpy. Write one such as 'uint8' or 'float32'.") from error
+    except (TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise DefinitionError(
+            f"{dtype!r:.200} is not a dtype of numpy. Write one such as 'uint8' or 'float32'."
+        ) from error
     if found.subdtype is not None:
         raise DefinitionError(f"{dtype!r} is a dtype with a shape. Give them apart: Array(dtype=..., shape=...).")
     return stored(found)

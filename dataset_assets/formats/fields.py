@@ -32,7 +32,7 @@ def type_named(name: str) -> Any:
     """
     try:
         return _parsed(name.strip())
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise DefinitionError(f"{error}. Write types as arrow does: 'double', 'int64', 'string', 'bool'.") from error
 
 

@@ -56,8 +56,9 @@ class Files:
         import pyarrow
 
         schema = pyarrow.schema([("name", pyarrow.large_string()), ("data", pyarrow.large_binary())])
-        table = opened_tables(opened, schema)
-        return FilesColumn(SpansColumn(table.column("name"), AsText()), SpansColumn(table.column("data"), AsIs()))
+        table, check = opened_tables(opened, schema)
+        names = SpansColumn(table.column("name"), AsText(), check=check)
+        return FilesColumn(names, SpansColumn(table.column("data"), AsIs(), check=check))
 
 
 class FilesColumn:

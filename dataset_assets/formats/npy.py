@@ -17,6 +17,7 @@ from dataset_assets.formats.seam import mapped, name_of
 
 LONGEST_HEADER = 10_000
 """What np.load reads without being told to trust the file."""
+MOST_DIMENSIONS = 64
 COUNT_DIGITS = 21
 KEYS = {"descr", "fortran_order", "shape"}
 
@@ -86,8 +87,10 @@ def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
     if not isinstance(fields, dict) or fields.keys() != KEYS or fields["fortran_order"] is not False:
         raise ValueError("its header is another one")
     shape, dtype = fields["shape"], npy.descr_to_dtype(fields["descr"])
-    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape) or not shape:
-        raise ValueError(f"its shape is {shape!r}")
+    if not isinstance(shape, tuple) or not all(type(size) is int and 0 <= size < 1 << 63 for size in shape):
+        raise ValueError(f"its shape is {shape!r:.200}")
+    if not 0 < len(shape) <= MOST_DIMENSIONS:
+        raise ValueError(f"it has {len(shape)} dimensions")
     if dtype.hasobject or dtype.subdtype or not dtype.itemsize:
         raise ValueError(f"it holds {dtype}, which is never written here")
     return dtype, shape, file.tell()

@@ -48,14 +48,14 @@ class Ragged:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; a value is a read-only array on the map."""
-        table = opened_tables(opened, _schema(parsed(self.dtype)) if self.dtype else None)
+        table, check = opened_tables(opened, _schema(parsed(self.dtype)) if self.dtype else None)
         if self.dtype is None and not _holds_numbers(table.schema):
             raise DecodeError(f"A file of a stream has the columns {table.schema}, expected arrays of numbers.")
 
         def shaped(flat: AnyArray) -> AnyArray:
             return flat.view(bool) if self.dtype == "|b1" else flat
 
-        return SpansColumn(table.column("value"), AsArrays(self.shape) if self.shape else AsIs(), shaped)
+        return SpansColumn(table.column("value"), AsArrays(self.shape) if self.shape else AsIs(), shaped, check)
 
 
 class AsArrays:

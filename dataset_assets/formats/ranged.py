@@ -22,6 +22,10 @@ def in_store(file: BinaryIO) -> bool:
 def rows_in(file: BinaryIO) -> "RangedRows":
     """Return the rows of a `.npy` file in a store. Raises `DecodeError`."""
     dtype, shape, start = layout_of(file)
+    try:
+        np.empty((0, *shape[1:]), dtype)
+    except ValueError as error:
+        raise DecodeError(f"{name_of(file)} says to hold an array of {shape}, which cannot be ({error}).") from error
     size, expected = file.seek(0, 2), start + math.prod(shape) * dtype.itemsize
     if size != expected:
         raise DecodeError(f"{name_of(file)} has {size} bytes; its header says {expected}.")
@@ -61,9 +65,13 @@ class RangedRows:
         stops = [self.start + hi * self.row_bytes for _, hi in runs]
         raw: Any = self.file.raw  # type: ignore[attr-defined]
         buffers = raw.ranges(starts, stops) if runs and self.row_bytes else []
+        lengths = [stop - start for start, stop in zip(starts, stops)] if self.row_bytes else []
+        if [len(buffer) for buffer in buffers] != lengths:
+            # What was not filled would be whatever this process had in its memory.
+            raise DecodeError(f"{name_of(self.file)}: its store gave other bytes than it was asked for. Read it again.")
         found = np.empty((sum(hi - lo for lo, hi in runs), *self.shape[1:]), self.dtype)
         flat, at = found.reshape(-1).view(np.uint8), 0
-        for buffer, start, stop in zip(buffers, starts, stops):
-            flat[at : at + stop - start] = np.frombuffer(buffer, np.uint8)
-            at += stop - start
+        for buffer in buffers:
+            flat[at : at + len(buffer)] = np.frombuffer(buffer, np.uint8)
+            at += len(buffer)
         return found

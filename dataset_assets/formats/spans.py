@@ -25,22 +25,47 @@ class Reading(Protocol):
 
 
 class SpansColumn:
-    """Values that lie one after the other, with their borders."""
+    """Values that lie one after the other, with their borders; `check` is called once for a chunk, before it is read.
 
-    def __init__(self, column: Any, reading: Reading, shaped: Callable[[Any], Any] = lambda data: data) -> None:
-        self.reading = reading
-        self.chunks = [(borders, shaped(data)) for borders, data in map(spans_of, column.chunks)]
-        self.starts = np.cumsum([0, *(len(borders) - 1 for borders, _ in self.chunks)])
+    What was made in this process needs no check.
+    """
+
+    def __init__(
+        self,
+        column: Any,
+        reading: Reading,
+        shaped: Callable[[Any], Any] = lambda data: data,
+        check: Callable[[int], object] | None = None,
+    ) -> None:
+        self.reading, self._check = reading, check
+        self._all = [(borders, shaped(data)) for borders, data in map(spans_of, column.chunks)]
+        self._known: list[tuple[Borders, Any] | None] = [None if check else chunk for chunk in self._all]
+        self.starts = np.cumsum([0, *(len(borders) - 1 for borders, _ in self._all)])
         self._starts: list[int] = self.starts.tolist()
+
+    @property
+    def chunks(self) -> list[tuple[Borders, Any]]:
+        """The borders and the data of each chunk, all checked."""
+        return [self.chunk(k) for k in range(len(self._all))]
+
+    def chunk(self, k: int) -> tuple[Borders, Any]:
+        """Return the borders and the data of a chunk. Raises `DecodeError` for borders that cannot be."""
+        return self._known[k] or self._checked(k)
+
+    def _checked(self, k: int) -> tuple[Borders, Any]:
+        if self._check is not None:
+            self._check(k)
+        self._known[k] = self._all[k]
+        return self._all[k]
 
     def __len__(self) -> int:
         return self._starts[-1]
 
     def __getitem__(self, i: int) -> Any:
         chunk = bisect_right(self._starts, i) - 1
-        if not 0 <= chunk < len(self.chunks):
+        if not 0 <= chunk < len(self._known):
             raise IndexError(f"value {i} of a stream of {len(self)}")
-        borders, data = self.chunks[chunk]
+        borders, data = self._known[chunk] or self._checked(chunk)
         row = i - self._starts[chunk]
         return self.reading.one(data[borders.item(row) : borders.item(row + 1)])
 
@@ -51,20 +76,20 @@ class SpansColumn:
     def take(self, indices: Indices, out: Any = None) -> list[Any]:
         check_rows(indices, len(self))
         one = self.reading.one
-        if len(self.chunks) == 1:
-            borders, data = self.chunks[0]
+        if len(self._known) == 1:
+            borders, data = self._known[0] or self._checked(0)
             return [one(data[a:b]) for a, b in zip(borders[indices].tolist(), borders[indices + 1].tolist())]
         found = []
         part = np.searchsorted(self.starts, indices, "right") - 1
         for chunk, row in zip(part.tolist(), (indices - self.starts[part]).tolist()):
-            borders, data = self.chunks[chunk]
+            borders, data = self._known[chunk] or self._checked(chunk)
             found.append(one(data[borders.item(row) : borders.item(row + 1)]))
         return found
 
     def slice(self, lo: int, hi: int) -> list[Any]:
         found: list[Any] = []
         for chunk, (first, last) in spans(self._starts, lo, hi):
-            borders, data = self.chunks[chunk]
+            borders, data = self._known[chunk] or self._checked(chunk)
             found += self.reading.many(data, borders[first : last + 1].tolist())
         return found
 

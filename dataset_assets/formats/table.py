@@ -4,7 +4,7 @@ from bisect import bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Callable, ClassVar, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.fields import cast_column, column_of, plain, type_named
 from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
-from dataset_assets.samples import Column, Indices, check_rows, grouped
+from dataset_assets.samples import Column, Indices, check_rows, grouped, spans
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Table:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; a row is made when it is asked for."""
-        table = opened_tables(opened)
+        table, check = opened_tables(opened, text=True)
         expected = table.column_names if self.fields is None else list(dict(self.fields))
         if table.column_names != expected:
             raise DecodeError(f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset.")
-        return TableColumn(table)
+        return TableColumn(table, check)
 
     def _schema(self) -> Any:
         import pyarrow
@@ -63,15 +63,16 @@ class Table:
 
 
 class TableColumn:
-    """A stream of rows; blocks of them are arrow tables."""
+    """A stream of rows; blocks of them are arrow tables. `check` is called once for a batch, before it is read."""
 
-    def __init__(self, table: Any) -> None:
-        self.table = table
+    def __init__(self, table: Any, check: Callable[[int], object] | None = None) -> None:
+        self.table, self._check = table, check
         self.batches = [batch for batch in table.to_batches() if batch.num_rows]
         self.starts = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
         self._starts: list[int] = self.starts.tolist()
         self._names: list[str] = table.column_names
-        self._columns = [batch.columns for batch in self.batches]
+        self._columns: list[list[Any] | None] = [None if check else batch.columns for batch in self.batches]
+        self._unchecked = set(range(len(self.batches) if check else 0))
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -80,8 +81,19 @@ class TableColumn:
         batch = bisect_right(self._starts, i) - 1
         if not 0 <= batch < len(self._columns):
             raise IndexError(f"row {i} of a stream of {len(self)}")
-        row = i - self._starts[batch]
-        return {name: column[row].as_py() for name, column in zip(self._names, self._columns[batch])}
+        columns, row = self._columns[batch] or self._checked(batch), i - self._starts[batch]
+        try:
+            return {name: column[row].as_py() for name, column in zip(self._names, columns)}
+        except (ValueError, ArithmeticError, LookupError) as error:
+            raise DecodeError(f"Row {i} has no values in Python ({error}). Read it as a table of Arrow.") from error
+
+    def _checked(self, batch: int) -> list[Any]:
+        if self._check is not None and batch in self._unchecked:
+            self._check(batch)
+        found: list[Any] = self.batches[batch].columns
+        self._columns[batch] = found
+        self._unchecked.discard(batch)
+        return found
 
     def take(self, indices: Indices, out: Any = None) -> Any:
         """Gather batch by batch: Arrow would put all of the table into one batch first."""
@@ -89,6 +101,8 @@ class TableColumn:
 
         check_rows(indices, len(self))
         groups, order = grouped(self.starts, indices)
+        for batch, _ in groups if self._unchecked else ():
+            self._checked(batch)
         pieces = [_taken(self.batches[batch], rows) for batch, rows in groups]
         found = pyarrow.Table.from_batches(pieces, self.table.schema).combine_chunks()
         if order is None:
@@ -98,6 +112,8 @@ class TableColumn:
         return found.take(back)
 
     def slice(self, lo: int, hi: int) -> Any:
+        for batch, _ in spans(self._starts, lo, hi) if self._unchecked else ():
+            self._checked(batch)
         return self.table.slice(lo, max(hi - lo, 0))
 
 

@@ -39,8 +39,8 @@ class Text:
         """Open the files; a string is decoded when it is asked for."""
         import pyarrow
 
-        table = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_string())]))
-        return SpansColumn(table.column("value"), AsText())
+        table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_string())]))
+        return SpansColumn(table.column("value"), AsText(), check=check)
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Bytes:
         """Open the files; a value is copied when it is asked for."""
         import pyarrow
 
-        table = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
-        return SpansColumn(table.column("value"), AsBytes())
+        table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
+        return SpansColumn(table.column("value"), AsBytes(), check=check)
 
 
 def no_parameters(schema: Any) -> dict[str, Any]:

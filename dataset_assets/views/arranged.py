@@ -68,6 +68,7 @@ class Sorted(Arranged):
     """The parent's samples in the order of a stream, or of what a function makes of each."""
 
     shown = ("by", "reverse")
+    _whole = True
 
     def __init__(self, parent: View, by: str | Callable[[Any], Any], reverse: bool = False) -> None:
         self.by, self.reverse = by, bool(reverse)
@@ -80,6 +81,7 @@ class Filtered(Arranged):
     """Those of the parent's samples for which something is true."""
 
     shown = ("where", "column")
+    _whole = True
 
     def __init__(self, parent: View, where: Callable[[Any], Any] | Sequence[Any], column: str | None = None) -> None:
         self.where, self.column = where if callable(where) else tuple(where), column

@@ -80,7 +80,7 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
     kind = pyarrow.large_string() if text else pyarrow.large_binary()
     parts = []
     for chunk, (first, last) in spans(column.starts.tolist(), lo, hi):
-        borders, data = column.chunks[chunk]
+        borders, data = column.chunk(chunk)
         buffers = [None, pyarrow.py_buffer(borders[first:]), pyarrow.py_buffer(data)]
         parts.append(pyarrow.Array.from_buffers(kind, last - first, buffers))
         # Whoever is handed the array trusts that it is UTF-8.

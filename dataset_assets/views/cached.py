@@ -18,6 +18,8 @@ from dataset_assets.views.view import View
 class Cached(View):
     """The parent's samples, all of them in memory once one is read."""
 
+    _whole = True
+
     def __init__(self, parent: View) -> None:
         self.parents = (parent,)
         self.parent = parent

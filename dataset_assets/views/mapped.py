@@ -140,8 +140,8 @@ class Tupled(Mapped):
     """The parent's samples as tuples of their values."""
 
     def __init__(self, parent: View, streams: Sequence[str]) -> None:
-        super().__init__(parent, _tuple_of(tuple(streams)))
-        self._names = tuple(streams)
+        self._names = tuple(parent._stream(name) for name in streams)
+        super().__init__(parent, _tuple_of(self._names))
 
     def arguments(self) -> dict[str, Any]:
         return {"streams": self._names}

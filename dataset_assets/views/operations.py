@@ -15,23 +15,34 @@ import hashlib
 import importlib
 import json
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar, cast
 
 import numpy as np
 
-from dataset_assets.errors import DecodeError, DigestMismatch, Refused, UsageError, nearest
+from dataset_assets.documents import UNFIT, Count, checked_arguments, parsed, read_as
+from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
 from dataset_assets.index import canonical, sha256_hex
 from dataset_assets.samples import Indices
+from dataset_assets.views.bounds import Budget
 
 if TYPE_CHECKING:
     from dataset_assets.views.view import View
 
 FORMAT = 1
-# What no document may ask this process to hold; more rows than a permutation has.
-MOST_ROWS = 1 << 32
 _AGAIN = "Write it again with view.to_json()."
 Kind = TypeVar("Kind", bound="type[View]")
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A view of a document: its operation, the arguments of that, and the numbers of the views that it stands on."""
+
+    op: str
+    arguments: Mapping[str, Any]
+    parents: tuple[Count, ...]
+
 
 OPERATIONS: "dict[str, type[View]]" = {}
 
@@ -91,19 +102,33 @@ def restored(
     """
     nodes = _nodes(document)
     known, modules = {reference_of(function): function for function in functions}, frozenset(trust)
-    views: list[View] = []
+    views, budget = list["View"](), Budget()
     for node in nodes:
-        if node["op"] not in OPERATIONS:
-            raise DecodeError(f"There is no operation {node['op']!r} here.{nearest(str(node['op']), OPERATIONS)}")
-        arguments = {name: _valued(value, known, modules) for name, value in node["arguments"].items()}
+        if node.op not in OPERATIONS:
+            raise DecodeError(f"There is no operation {node.op[:80]!r} here.{nearest(node.op, OPERATIONS)}")
         try:
-            if node["op"] == "stored":
-                views.append(stored(arguments))
-            else:
-                views.append(OPERATIONS[node["op"]].build(arguments, [views[k] for k in node["parents"]]))
-        except (TypeError, KeyError, IndexError) as error:
-            raise DecodeError(f"These are no arguments of the operation {node['op']!r}: {error}.") from error
+            arguments = {name: _valued(value, known, modules, budget) for name, value in node.arguments.items()}
+            views.append(_built(node, arguments, [views[k] for k in node.parents], stored, budget))
+        except DatasetAssetsError:
+            raise
+        except UNFIT as error:
+            why = str(error)[:300] or type(error).__name__
+            raise DecodeError(f"These are no arguments of the operation {node.op!r}: {why}.") from error
     return views[-1]
+
+
+def _built(
+    node: Node, arguments: Document, parents: "list[View]", stored: "Callable[[Document], View]", budget: Budget
+) -> "View":
+    kind = OPERATIONS[node.op]
+    if node.op == "stored" and parents:
+        raise ValueError("what is stored stands on nothing")
+    arguments = checked_arguments(getattr(kind, "divided", kind), arguments)
+    budget.join(kind, arguments, parents)
+    view = stored(arguments) if node.op == "stored" else kind.build(arguments, parents)
+    batch = min(arguments["n"], max(1, len(parents[0]))) if node.op == "batch" else 1
+    budget.made(view, parents, batch)
+    return view
 
 
 def stack_of(view: "View") -> "Iterator[View]":
@@ -156,12 +181,11 @@ def packed(rows: Indices) -> Document:
     return {"count": len(values), "sha256": digest, "zlib": base64.b64encode(data).decode()}
 
 
-def unpacked(found: Mapping[str, Any]) -> Indices:
+def unpacked(found: Mapping[str, Any], budget: Budget | None = None) -> Indices:
     """Return the rows that were packed. Raises `DigestMismatch` if they are others, `DecodeError` if they are none."""
     try:
-        count = int(found["count"])
-        if not 0 <= count <= MOST_ROWS:
-            raise ValueError(f"{count} rows")
+        count = read_as(Count, found["count"])
+        (budget or Budget()).spend(count)
         stream = zlib.decompressobj()
         # No more than was announced, so that a few bytes cannot fill the memory.
         data = stream.decompress(base64.b64decode(found["zlib"], validate=True), count * 8 + 1)
@@ -208,18 +232,25 @@ def _plain(value: Any, exact: bool) -> Any:
     raise UsageError(f"A {type(value).__qualname__} cannot be an argument of an operation that is written as JSON.")
 
 
-def _valued(value: Any, known: Mapping[str, Callable[..., Any]], trust: frozenset[str]) -> Any:
+def _valued(value: Any, known: Mapping[str, Callable[..., Any]], trust: frozenset[str], budget: Budget) -> Any:
     if isinstance(value, list):
-        return [_valued(item, known, trust) for item in value]
+        return [_valued(item, known, trust, budget) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$range"}:
-        return range(*value["$range"])
+        return _range(*read_as(tuple[int, int, int], value["$range"]))
     if value.keys() == {"$rows"}:
-        return unpacked(value["$rows"])
+        return unpacked(value["$rows"], budget)
     if value.keys() == {"$function"}:
-        return _function(str(value["$function"]), known, trust)
-    return {name: _valued(item, known, trust) for name, item in value.items()}
+        return _function(read_as(str, value["$function"]), known, trust)
+    return {name: _valued(item, known, trust, budget) for name, item in value.items()}
+
+
+def _range(start: int, stop: int, step: int) -> range:
+    found = range(start, stop, step)
+    if found and min(found[0], found[-1]) < 0:
+        raise ValueError(f"{found} has negative rows")
+    return found
 
 
 def _function(reference: str, known: Mapping[str, Callable[..., Any]], trust: frozenset[str]) -> Callable[..., Any]:
@@ -250,21 +281,22 @@ def _found(reference: str) -> Any:
         return None
 
 
-def _nodes(document: "str | bytes | Mapping[str, Any]") -> Sequence[Document]:
+def _nodes(document: "str | bytes | Mapping[str, Any]") -> Sequence[Node]:
     try:
-        found = json.loads(document) if isinstance(document, (str, bytes)) else document
-        written, nodes = found["format"], found["views"]
-        if isinstance(written, int) and written > FORMAT:
+        found = parsed(document, most=None) if isinstance(document, (str, bytes)) else document
+        written = found["format"]
+        if type(written) is int and FORMAT < written < 1 << 63:
             raise DecodeError(
                 f"The document has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets."
             )
+        nodes: tuple[Node, ...] = read_as(tuple[Node, ...], found["views"])
         if written != FORMAT or not nodes:
-            raise ValueError(f"format {written!r} with {len(nodes)} views")
+            raise ValueError(f"format {written!r:.80} with {len(nodes)} views")
         for k, node in enumerate(nodes):
-            if not isinstance(node["arguments"], dict) or not all(0 <= parent < k for parent in node["parents"]):
-                raise ValueError(f"view {k} has arguments or parents that cannot be")
+            if not all(parent < k for parent in node.parents):
+                raise ValueError(f"view {k} stands on views that do not come before it")
     except DecodeError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except UNFIT as error:
         raise DecodeError(f"This is no document of a stack ({error}). {_AGAIN}") from error
-    return list(nodes)
+    return nodes

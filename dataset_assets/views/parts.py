@@ -23,6 +23,8 @@ from dataset_assets.views.view import View
 class Part(Selected):
     """A part of a split: which rows it has is decided once, whatever the epoch is; `indices` are their numbers."""
 
+    _whole = True
+
     def __init__(self, parent: View, rows: Rows, given: Mapping[str, Any]) -> None:
         # As they are when they come from JSON, so that a stack that was read back looks the same.
         self._given = {name: tuple(given[name]) if name == "ratios" else given[name] for name in sorted(given)}
@@ -45,10 +47,13 @@ class Part(Selected):
     def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
         given = dict(arguments)
         part = given.pop("part")
-        found: list[Part] = cls.all_of(parents[0], **given)
-        if part not in range(len(found)):
-            raise UsageError(f"There is no part {part} of {len(found)}.")
-        return found[int(part)]
+        return cls(parents[0], cls.one_of(parents[0], part, **given), arguments)
+
+    @classmethod
+    def one_of(cls, parent: View, part: Any, **given: Any) -> Rows:
+        """Return the rows of one part."""
+        found = cls.divided(parent, **given)
+        return found[_number(part, len(found))]
 
     def _line(self) -> str:
         said = ", ".join(f"{name}={value}" for name, value in self._given.items() if value is not None)
@@ -97,9 +102,19 @@ class FoldPart(Part):
 
     @staticmethod
     def divided(parent: View, *, folds: int, by: str | None, seed: int) -> list[Rows]:  # type: ignore[override]
-        size = len(parent)
-        held_out = folds_of(size, folds, seed, None if by is None else labels_of(parent, by))
-        return [rows for out in held_out for rows in (rest_of(size, out), out)]
+        held_out = FoldPart._held_out(parent, folds, by, seed)
+        return [rows for out in held_out for rows in (rest_of(len(parent), out), out)]
+
+    @classmethod
+    def one_of(cls, parent: View, part: Any, **given: Any) -> Rows:
+        # Not all parts: of many folds, what to train on is as large as the view, many times.
+        held_out = cls._held_out(parent, **given)
+        fold, out = divmod(_number(part, 2 * len(held_out)), 2)
+        return held_out[fold] if out else rest_of(len(parent), held_out[fold])
+
+    @staticmethod
+    def _held_out(parent: View, folds: int, by: str | None, seed: int) -> list[Rows]:
+        return folds_of(len(parent), folds, seed, None if by is None else labels_of(parent, by))
 
 
 class Fold(NamedTuple):
@@ -115,6 +130,12 @@ class NestedFold(NamedTuple):
     train: View
     held_out: View
     inner: list[Fold]
+
+
+def _number(part: Any, count: int) -> int:
+    if part not in range(count):
+        raise UsageError(f"There is no part {part!r:.80} of {count}.")
+    return int(part)
 
 
 def folds(view: View, count: int, by: str | None, seed: int) -> list[Fold]:

@@ -62,6 +62,8 @@ class View(Sequence[Any], ABC):
     """
 
     op: ClassVar[str] = ""
+    # Whether all of the parent is read to make the view, or its first sample.
+    _whole: ClassVar[bool] = False
     parents: tuple["View", ...] = ()
 
     @abstractmethod
@@ -210,8 +212,12 @@ class View(Sequence[Any], ABC):
         >>> list(view.select([2, 0, 0]).tuples("label")), list(view.select([True, False, True]).tuples("label"))
         ([(30,), (10,), (10,)], [(10,), (30,)])
         """
-        if isinstance(indices, range) and all(0 <= end < len(self) for end in (*indices[:1], *indices[-1:])):
-            return self._selected(indices)
+        if isinstance(indices, range):
+            if all(0 <= end < len(self) for end in (*indices[:1], *indices[-1:])):
+                return self._selected(indices)
+            low, high = sorted((indices[0], indices[-1]))
+            if not -len(self) <= low <= high < len(self):
+                raise IndexError(f"samples {low} to {high} of a view of {len(self)}")
         return self._selected(_checked(indices, len(self)))
 
     def take(self, n: int) -> "View":
