@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, BinaryIO, Mapping
 
 from dataset_assets.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
@@ -235,7 +235,7 @@ def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
 def read_split_index(storage: Storage, dataset: str, split: str, digest: str) -> SplitIndex:
     """Read a split's index and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
     what, key = f"index {digest} of split {split}", index_key(dataset, split, digest)
-    found: SplitIndex = _read_as(SplitIndex, _read(storage, key, digest, dataset, what), key, dataset)
+    found: SplitIndex = _parsed(SplitIndex, _read(storage, key, digest, dataset, what), key, dataset)
     if (found.dataset, found.split) != (dataset, split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     for name, stream in found.streams.items():
@@ -247,10 +247,16 @@ def read_split_index(storage: Storage, dataset: str, split: str, digest: str) ->
 def read_version(storage: Storage, dataset: str, digest: str) -> Version:
     """Read a version and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
     key = version_key(dataset, digest)
-    found: Version = _read_as(Version, _read(storage, key, digest, dataset, f"version {digest}"), key, dataset)
+    found: Version = _parsed(Version, _read(storage, key, digest, dataset, f"version {digest}"), key, dataset)
     if found.dataset != check_dataset_name(dataset):
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
+
+
+# Checking every field takes longer than hashing the bytes, which name the content.
+@lru_cache(maxsize=64)
+def _parsed(kind: Any, data: bytes, key: str, dataset: str) -> Any:
+    return _read_as(kind, _checked_format(_object(data, key, dataset), key, dataset), key, dataset)
 
 
 def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
@@ -260,7 +266,7 @@ def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
         raise _malformed(key, dataset, error) from error
 
 
-def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> dict[str, Any]:
+def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> bytes:
     try:
         with storage.get(key) as file:
             data = bounded(file)
@@ -272,7 +278,7 @@ def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> d
     # Of a longer one only the beginning was read, which `_object` refuses.
     if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
         raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
-    return _checked_format(_object(data, key, dataset), key, dataset)
+    return data
 
 
 def bounded(file: BinaryIO) -> bytes:
