@@ -1,0 +1,1 @@
+"""What every room stands on: names, settings, files, locks, orders, progress, plugins."""

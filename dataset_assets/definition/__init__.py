@@ -1,0 +1,1 @@
+"""Definitions of datasets, the registry that knows them, and search."""

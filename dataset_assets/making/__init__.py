@@ -1,0 +1,1 @@
+"""From a definition to stored splits: the one room that runs split functions."""

@@ -1,0 +1,1 @@
+"""Stored datasets copied, bundled, verified, measured and collected."""

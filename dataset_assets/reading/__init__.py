@@ -1,0 +1,1 @@
+"""Stored datasets opened: load, the cache of remote files, views."""

@@ -1,0 +1,1 @@
+"""Views as what other libraries take."""

@@ -1,0 +1,1 @@
+"""Storage in S3, Azure and Google Cloud Storage."""
