@@ -19,8 +19,8 @@ from typing import Callable
 import numpy as np
 
 from dataset_assets import Array, Columns, Dataset, Split, prepare
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
 from dataset_assets.storage import LocalStorage
 
 NAME = "org.example.large"

@@ -19,7 +19,7 @@ import numpy as np
 
 from dataset_assets.formats import Array
 from dataset_assets.loader import Loader
-from dataset_assets.views import Origin, Stored, View
+from dataset_assets.reading.views import Origin, Stored, View
 
 BATCH = 256
 WORKLOADS = {"W1": (60_000, (28, 28), np.uint8), "W3": (2_000_000, (32,), np.float32)}

@@ -18,8 +18,8 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 from dataset_assets.formats import Array
+from dataset_assets.reading.views import Origin, Stored, View
 from dataset_assets.testing.formats import written
-from dataset_assets.views import Origin, Stored, View
 
 
 def stored(folder: Path, samples: int, width: int) -> tuple[View, Any, Any]:

@@ -6,26 +6,35 @@ __version__ = "0.1.0"
 
 # Names are imported when they are first used, so that training code does not pay for what only making needs.
 _FACE = {
-    "Array": "formats", "Audio": "formats", "Bytes": "formats", "Files": "formats", "Image": "formats",
-    "Ragged": "formats", "Table": "formats", "Text": "formats",
-    "Columns": "samples",
-    "Dataset": "definition", "DerivedFile": "definition", "RemoteFile": "definition", "Split": "definition",
-    "SplitOf": "definition",
+    "Array": "formats",
+    "Audio": "formats",
+    "Bytes": "formats",
+    "Files": "formats",
+    "Image": "formats",
+    "Ragged": "formats",
+    "Table": "formats",
+    "Text": "formats",
+    "Columns": "formats.columns",
+    "Dataset": "definition.dataset",
+    "DerivedFile": "definition.dataset",
+    "RemoteFile": "definition.dataset",
+    "Split": "definition.dataset",
+    "SplitOf": "definition.dataset",
     "Loader": "loader",
-    "View": "views",
-    "load": "loading",
-    "prepare": "preparing",
-    "view_from_json": "loading",
-}  # fmt: skip
+    "View": "reading.views",
+    "load": "reading.load",
+    "prepare": "making.prepare",
+    "view_from_json": "reading.load",
+}
 
 __all__ = sorted(_FACE)
 
 if TYPE_CHECKING:
-    from dataset_assets.definition import Dataset as Dataset
-    from dataset_assets.definition import DerivedFile as DerivedFile
-    from dataset_assets.definition import RemoteFile as RemoteFile
-    from dataset_assets.definition import Split as Split
-    from dataset_assets.definition import SplitOf as SplitOf
+    from dataset_assets.definition.dataset import Dataset as Dataset
+    from dataset_assets.definition.dataset import DerivedFile as DerivedFile
+    from dataset_assets.definition.dataset import RemoteFile as RemoteFile
+    from dataset_assets.definition.dataset import Split as Split
+    from dataset_assets.definition.dataset import SplitOf as SplitOf
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes
@@ -34,12 +43,12 @@ if TYPE_CHECKING:
     from dataset_assets.formats import Ragged as Ragged
     from dataset_assets.formats import Table as Table
     from dataset_assets.formats import Text as Text
+    from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
-    from dataset_assets.loading import load as load
-    from dataset_assets.loading import view_from_json as view_from_json
-    from dataset_assets.preparing import prepare as prepare
-    from dataset_assets.samples import Columns as Columns
-    from dataset_assets.views import View as View
+    from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.reading.load import load as load
+    from dataset_assets.reading.load import view_from_json as view_from_json
+    from dataset_assets.reading.views import View as View
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,6 @@ if __name__ == "__main__":
     if not sys.flags.safe_path and os.path.realpath(sys.path[0]) != ours:
         del sys.path[0]
 
-    from dataset_assets.cli import main
+    from dataset_assets.cli.main import main
 
     main()

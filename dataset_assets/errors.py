@@ -34,7 +34,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import ClassVar, Iterable, Iterator
 
-from dataset_assets.escaping import visible
+from dataset_assets.core.escape import visible
 
 
 class DatasetAssetsError(Exception):
@@ -54,7 +54,7 @@ class UsageError(DatasetAssetsError, ValueError):
 
 
 class NameNotAllowed(UsageError):
-    """A name that breaks the naming rule of `dataset_assets.names`."""
+    """A name that breaks the naming rule of `dataset_assets.core.names`."""
 
 
 class DefinitionError(UsageError):

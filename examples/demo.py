@@ -60,7 +60,7 @@ def materialize() -> bool:
 
 
 def main() -> int:
-    from dataset_assets.settings import settings
+    from dataset_assets.core.settings import settings
     from dataset_assets.storage import open_storage
 
     began, before = time.perf_counter(), stored()

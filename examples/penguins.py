@@ -1,6 +1,6 @@
 """Tell three species of penguins apart: a table encoded into a matrix, and scikit-learn. Prints what it measured.
 
-    python examples/penguins.py
+python examples/penguins.py
 """
 
 from collections import Counter

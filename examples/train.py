@@ -1,6 +1,6 @@
 """Training code: a small torch model on a stored dataset. No Dagster, no downloads; it opens what is there.
 
-    python examples/train.py io.github.rasbt.mnist_5k --picture digits.png
+python examples/train.py io.github.rasbt.mnist_5k --picture digits.png
 """
 
 import argparse

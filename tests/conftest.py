@@ -11,12 +11,16 @@ from typing import Callable, Iterator
 import pytest
 import tiny
 from google_interface import GoogleStorage, entered_google
+from places import SUPPORT
 from servers import azurite, postgres, proxy, seaweed, secantus
 
-from dataset_assets.definition import Dataset
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
 __all__ = ["azurite", "google", "postgres", "proxy", "seaweed", "secantus"]
+
+# What several tests use is found by the processes that they start, too.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
 
 MEMORY = Path("/dev/shm")
 
@@ -130,5 +134,5 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the pictures of the web UI be kept: pytest tests/test_web_ui.py --pictures docs/pictures."""
+    """Let the pictures of the web UI be kept: pytest -k web_ui --pictures docs/pictures."""
     parser.addoption("--pictures", default="", help="the folder in which pictures of the web UI are kept")

@@ -120,7 +120,7 @@ def test_importing_the_face_brings_nothing_heavy_and_starts_no_thread() -> None:
 
 def test_training_code_never_meets_dagster() -> None:
     code = (
-        "import sys; from dataset_assets import load, View; import dataset_assets.views; "
+        "import sys; from dataset_assets import load, View; import dataset_assets.reading.views; "
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     assert in_fresh_process(code) == "[]"

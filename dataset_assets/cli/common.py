@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import click
 
+from dataset_assets.core.escape import in_line, indented, visible
 from dataset_assets.errors import DatasetAssetsError, StorageError
-from dataset_assets.escaping import in_line, indented, visible
 
 if TYPE_CHECKING:
-    from dataset_assets.progress import Progress
+    from dataset_assets.core.progress import Progress
     from dataset_assets.storage import Storage
 
 NAME = "dataset-assets"
@@ -142,7 +142,7 @@ class State:
 
     def listen(self) -> None:
         """Have what the package logs told as loudly as was asked for, and warnings without control characters."""
-        from dataset_assets.redacting import RedactingFormatter
+        from dataset_assets.core.redact import RedactingFormatter
 
         warnings.formatwarning = _formatted_warning
         handler = Beside(sys.stderr)
@@ -219,7 +219,7 @@ def go_light() -> None:
 
 def opened(url: str | None) -> "Storage":
     """Open the storage that was asked for, or that of the settings."""
-    from dataset_assets.settings import settings
+    from dataset_assets.core.settings import settings
     from dataset_assets.storage import open_storage
 
     return open_storage(settings(storage=url).storage)
@@ -231,7 +231,7 @@ def bars(state: State) -> Iterator["Progress | None"]:
     if state.quiet or not sys.stderr.isatty():
         yield None
         return
-    from dataset_assets.progress import Bars
+    from dataset_assets.core.progress import Bars
 
     drawn = Bars(sys.stderr)
     try:
@@ -242,14 +242,14 @@ def bars(state: State) -> Iterator["Progress | None"]:
 
 def completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of datasets that begin so."""
-    from dataset_assets import registry
+    from dataset_assets.definition import registry
 
     return [name for name in _quietly(lambda: [d.name for d in registry.definitions()]) if name.startswith(incomplete)]
 
 
 def completed_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the splits, or the streams, of the dataset that was named before, which begin so."""
-    from dataset_assets import registry
+    from dataset_assets.definition import registry
 
     parts = _quietly(lambda: [*getattr(registry.find(context.params["name"]), f"{parameter.name}s")])
     return [part for part in parts if part.startswith(incomplete)]

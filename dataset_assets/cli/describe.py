@@ -6,10 +6,16 @@ from typing import Any, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
-from dataset_assets.checking import described
-from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.core.names import check_dataset_name, storage_key
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
-from dataset_assets.index import (
+from dataset_assets.making.checks import described
+from dataset_assets.reading.load import check_split
+from dataset_assets.storage import Storage
+from dataset_assets.storage.keys import contents
+from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.manifest import (
     SplitIndex,
     index_key,
     pointer_key,
@@ -20,13 +26,7 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
-from dataset_assets.layout import contents
-from dataset_assets.listing import known_versions, relisted, whole
-from dataset_assets.loading import check_split
-from dataset_assets.names import check_dataset_name, storage_key
-from dataset_assets.publishing import raw_record, usable_raw
-from dataset_assets.redacting import redacted
-from dataset_assets.storage import Storage
+from dataset_assets.storage.releases import raw_record, usable_raw
 
 Document = dict[str, Any]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets import keeping, trusting
-from dataset_assets.errors import NotFound, UsageError
-from dataset_assets.shell import (
+from dataset_assets.cli import maintain as keeping
+from dataset_assets.cli import trust as trusting
+from dataset_assets.cli.common import (
     NAME,
     State,
     bars,
@@ -25,10 +25,11 @@ from dataset_assets.shell import (
     verb,
     with_loudness,
 )
+from dataset_assets.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from dataset_assets.definition import Dataset
-    from dataset_assets.progress import Progress
+    from dataset_assets.core.progress import Progress
+    from dataset_assets.definition.dataset import Dataset
     from dataset_assets.storage import Storage
 
 SHELLS = ("bash", "zsh", "fish")
@@ -67,7 +68,8 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     source:example.org; or id: with a regular expression. The best are first.
     """
     go_light()
-    from dataset_assets import registry, searching
+    from dataset_assets.definition import registry
+    from dataset_assets.definition import search as searching
 
     found = searching.search(terms, registry.definitions())
     if as_json:
@@ -88,7 +90,7 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """Say what a dataset is and what of it is stored."""
     go_light()
-    from dataset_assets import showing
+    from dataset_assets.cli import text as showing
 
     store = opened(storage)
     document = _description(name, store)
@@ -101,7 +103,7 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
 
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:
-    from dataset_assets import describing
+    from dataset_assets.cli import describe as describing
     from dataset_assets.errors import UnknownDataset
 
     try:
@@ -126,7 +128,8 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
     That is to retrieve its files, to make its splits and to check them. Where Dagster is installed it does the work and
     keeps the history, which the verb ui shows.
     """
-    from dataset_assets import describing, showing
+    from dataset_assets.cli import describe as describing
+    from dataset_assets.cli import text as showing
 
     dataset, store = _dataset(name), opened(storage)
     engine = "direct" if direct or _missing("dagster") else "dagster"
@@ -147,7 +150,8 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
 def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
-    from dataset_assets import describing, showing
+    from dataset_assets.cli import describe as describing
+    from dataset_assets.cli import text as showing
 
     store = opened(storage)
     found = [document for name in describing.stored_names(store) if (document := describing.stored(name, store))]
@@ -167,7 +171,8 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
 def versions(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """List the stored versions of a dataset, the current one first."""
     go_light()
-    from dataset_assets import describing, showing
+    from dataset_assets.cli import describe as describing
+    from dataset_assets.cli import text as showing
     from dataset_assets.errors import NotPrepared
 
     store = opened(storage)
@@ -192,9 +197,9 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     That of its version; with SPLIT, or SPLIT and STREAM, those of their files.
     """
     go_light()
-    from dataset_assets import describing
-    from dataset_assets.loading import open_version
-    from dataset_assets.names import split_pin
+    from dataset_assets.cli import describe as describing
+    from dataset_assets.core.names import split_pin
+    from dataset_assets.reading.load import open_version
 
     store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
@@ -219,7 +224,7 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
     """
     if missing := _missing("dagster") or _missing("dagster_webserver"):
         raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
-    from dataset_assets.orchestration.running import serve
+    from dataset_assets.orchestration.instance import serve
 
     serve(port, opened(storage).url, state.say, hosts)
 
@@ -233,7 +238,7 @@ def new(state: State, name: str, folder: Path) -> None:
 
     They are for your own project, and yours to change.
     """
-    from dataset_assets.scaffolding import entry_point, scaffold
+    from dataset_assets.definition.scaffold import entry_point, scaffold
 
     written = scaffold(name, folder)
     state.show_paths(map(str, written))
@@ -259,7 +264,7 @@ def completion(state: State, shell: str) -> None:
 
 
 def _dataset(name: str) -> "Dataset":
-    from dataset_assets import registry
+    from dataset_assets.definition import registry
 
     return registry.find(name)
 
@@ -271,22 +276,22 @@ def _missing(package: str) -> str | None:
 
 
 def _directly(dataset: "Dataset", store: "Storage", refresh: bool, progress: "Progress | None") -> None:
-    from dataset_assets.preparing import prepare
+    from dataset_assets.making.prepare import prepare
 
     prepare(dataset, storage=store, refresh=refresh, progress=progress)
 
 
 def _through_dagster(dataset: "Dataset", store: "Storage", refresh: bool, progress: "Progress | None") -> str:
-    from dataset_assets.orchestration.running import materialize
+    from dataset_assets.orchestration.instance import materialize
 
     return materialize(dataset, store, progress, refresh)
 
 
 def _some_samples(document: dict[str, Any], store: "Storage") -> str:
     """Show the first sample of the first split, one in its middle, and its last."""
-    from dataset_assets import showing
-    from dataset_assets.loading import load
-    from dataset_assets.views.decoded import lenient, told
+    from dataset_assets.cli import text as showing
+    from dataset_assets.reading.load import load
+    from dataset_assets.reading.views.undecoded import lenient, told
 
     split = next(iter(document["splits"]))
     view = load(document["id"], split, storage=store)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
 
 import click
 
-from dataset_assets.errors import DatasetAssetsError, UsageError
-from dataset_assets.shell import (
+from dataset_assets.cli.common import (
     State,
     bars,
     completed_name,
@@ -24,10 +23,11 @@ from dataset_assets.shell import (
     storage_option,
     verb,
 )
+from dataset_assets.errors import DatasetAssetsError, UsageError
 
 if TYPE_CHECKING:
-    from dataset_assets.copying import Copied
-    from dataset_assets.verifying import Verified
+    from dataset_assets.moving.copy import Copied
+    from dataset_assets.moving.verify import Verified
 
 names_argument = click.argument("names", nargs=-1, shell_complete=completed_name)
 from_option = click.option("--from", "source", metavar="URL", help="The storage to copy from; default: the settings'.")
@@ -60,8 +60,8 @@ def verify(
     Of NAMES, or of all; name@digest for that version alone. With --repair what is damaged is made again as prepare does
     it, or fetched from another storage; what takes its place has the digest of its name.
     """
+    from dataset_assets.moving.verify import verifiable
     from dataset_assets.storage import open_storage
-    from dataset_assets.verifying import verifiable
 
     if source and not repair:
         raise UsageError("--from says where to repair from. Add --repair.")
@@ -80,8 +80,8 @@ def verify(
 
 
 def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[str, Any], int]:
-    from dataset_assets import verifying
     from dataset_assets.errors import IntegrityError
+    from dataset_assets.moving import verify as verifying
 
     try:
         found = verifying.verify(name, store)
@@ -142,7 +142,7 @@ def copy(
     source does not have, stays current unless --make-current is given. name@digest copies that version, and does not
     make it the current one. Run it again after an interruption: it goes on.
     """
-    from dataset_assets import copying
+    from dataset_assets.moving import copy as copying
 
     if bool(name) == everything:
         raise UsageError("Name one dataset, or write --all.")
@@ -161,7 +161,7 @@ def copy(
 
 
 def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
-    from dataset_assets import showing
+    from dataset_assets.cli import text as showing
 
     if as_json:
         state.show_json([one._asdict() for one in done])
@@ -192,7 +192,8 @@ def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw:
     Those of NAMES, or all. The same content gives the same bytes. tar opens it, sha256sum -c SHA256SUMS checks it, and
     the verb unbundle stores it. The SHA-256 of the tar is printed, for unbundle --expect.
     """
-    from dataset_assets import bundling, files
+    from dataset_assets.core import files
+    from dataset_assets.moving import bundle as bundling
 
     store = opened(storage)
     with _watched(state), _output(state, path) as file:
@@ -212,7 +213,7 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
             raise UsageError("A bundle is nothing to look at. Send it to a file or a pipe.")
         yield state.out.buffer
         return
-    from dataset_assets import files
+    from dataset_assets.core import files
 
     if path.exists() and not path.is_file():
         # A pipe or a device is written to; to put a file in its place would take it from all others.
@@ -243,7 +244,7 @@ def unbundle(
     Nothing is stored unless all of it was verified. Where a version is current already, it stays current unless
     --make-current is given.
     """
-    from dataset_assets import bundling
+    from dataset_assets.moving import bundle as bundling
 
     store = opened(storage)
     with _watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
@@ -263,9 +264,11 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     Kept are the current version, pinned ones, the newest few (setting keep_versions), and all that is younger than the
     grace (setting grace_days). Without NAMES also what killed writers left: unfinished uploads, and parts of files.
     """
-    from dataset_assets import collecting, scratch, showing
+    from dataset_assets.cli import text as showing
+    from dataset_assets.core import scratch
+    from dataset_assets.core.settings import settings
     from dataset_assets.errors import IntegrityError
-    from dataset_assets.settings import settings
+    from dataset_assets.moving import gc as collecting
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
@@ -302,7 +305,7 @@ def pin(state: State, name: str, storage: str | None) -> None:
     NAME is that of a dataset, for its current version, or NAME@DIGEST.
     """
     go_light()
-    from dataset_assets import pins
+    from dataset_assets.storage import pins
 
     pins.pin(name, opened(storage))
     state.say(f"{name} is kept until: dataset-assets unpin {name}")
@@ -315,7 +318,7 @@ def pin(state: State, name: str, storage: str | None) -> None:
 def unpin(state: State, name: str, storage: str | None) -> None:
     """Let a pinned version be collected when it is old."""
     go_light()
-    from dataset_assets import pins
+    from dataset_assets.storage import pins
 
     pins.unpin(name, opened(storage))
     state.say(f"{name} is kept no longer than others.")
@@ -332,8 +335,9 @@ def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool)
     Of NAMES, or of all.
     """
     go_light()
-    from dataset_assets import showing, usage
-    from dataset_assets.settings import settings
+    from dataset_assets.cli import text as showing
+    from dataset_assets.core.settings import settings
+    from dataset_assets.moving import usage
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
@@ -359,7 +363,7 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
 
     A probe is written to the storage, and removed. What is secret is not shown, so the output may be sent to others.
     """
-    from dataset_assets import doctor as room
+    from dataset_assets.cli import doctor as room
 
     found = room.examine(storage)
     if as_json:
@@ -373,7 +377,7 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
 
 @contextmanager
 def _watched(state: State) -> Iterator[None]:
-    from dataset_assets.progress import watched_by
+    from dataset_assets.core.progress import watched_by
 
     with bars(state) as progress, watched_by(progress):
         yield

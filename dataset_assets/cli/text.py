@@ -3,8 +3,8 @@
 from numbers import Integral
 from typing import Any, Iterator, Mapping, Sequence
 
-from dataset_assets.escaping import in_line
-from dataset_assets.redacting import printable
+from dataset_assets.core.escape import in_line
+from dataset_assets.core.redact import printable
 
 Document = Mapping[str, Any]
 

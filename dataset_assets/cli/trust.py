@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from dataset_assets.cli.common import State, verb
 from dataset_assets.errors import NotFound, UsageError
-from dataset_assets.shell import State, verb
 
 
 @click.command()
@@ -30,9 +30,9 @@ def trust(state: State, folder: Path, listed: bool, remove: bool) -> None:
 
 
 def _add(state: State, folder: Path) -> None:
-    from dataset_assets import project_file
-    from dataset_assets import trust as kept
-    from dataset_assets.redacting import redacted
+    from dataset_assets.core import project_file
+    from dataset_assets.core import trust as kept
+    from dataset_assets.core.redact import redacted
 
     found = project_file.find(folder)
     if found is None:
@@ -48,8 +48,8 @@ def _add(state: State, folder: Path) -> None:
 
 
 def _remove(state: State, folder: Path) -> None:
-    from dataset_assets import project_file
-    from dataset_assets import trust as kept
+    from dataset_assets.core import project_file
+    from dataset_assets.core import trust as kept
 
     nearest = project_file.find(folder)
     paths = [folder / name for name in project_file.NAMES] + ([nearest.path] if nearest else [])
@@ -61,7 +61,7 @@ def _remove(state: State, folder: Path) -> None:
 
 
 def _list(state: State) -> None:
-    from dataset_assets import trust as kept
+    from dataset_assets.core import trust as kept
 
     state.show_paths(f"{_state(Path(path), digest):<8} {path}" for path, digest in sorted(kept.digests().items()))
 

@@ -5,7 +5,7 @@ import os
 import time
 from typing import NamedTuple
 
-from dataset_assets.settings import ENVIRONMENT, settings
+from dataset_assets.core.settings import ENVIRONMENT, settings
 
 SMALL = 1 << 20
 """No value of so few bytes is too large: the setting `max_value_bytes` cannot be lower."""

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.processes import this_process
 from dataset_assets.errors import Refused, StorageError
-from dataset_assets.owners import this_process
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 """What a filesystem says that has no locks."""

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Callable
 
-from dataset_assets import files
-from dataset_assets.settings import settings
+from dataset_assets.core import files
+from dataset_assets.core.settings import settings
 
 _MAGIC = b"dataset_assets marks 1\n".ljust(32, b"\0")
 _KEY = 32

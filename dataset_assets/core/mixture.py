@@ -10,8 +10,8 @@ from typing import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.permutation import MOST_ROWS, Rows, hashed, keys_of
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.orders import MOST_ROWS, Rows, hashed, keys_of
 
 Times = NDArray[np.float64]
 BLOCK = 1 << 12

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Callable, Iterator, TextIO
 
-from dataset_assets.escaping import in_line
+from dataset_assets.core.escape import in_line
 
 Progress = Callable[[str, int, "int | None"], None]
 """Told what is being worked on, how much is done and how much there is, if it is known: bytes of a file, by its

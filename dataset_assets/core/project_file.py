@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from dataset_assets import trust
+from dataset_assets.core import trust
+from dataset_assets.core.escape import in_line
 from dataset_assets.errors import UsageError
-from dataset_assets.escaping import in_line
 
 APP = "dataset_assets"
 NAMES = ("dataset_assets.toml", "pyproject.toml")

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Iterator
 
-from dataset_assets import files, locks
+from dataset_assets.core import files, locks
+from dataset_assets.core.processes import lives
 from dataset_assets.errors import Refused
-from dataset_assets.owners import lives
 
 DAY_SECONDS = 86_400.0
 MARKER = ".dataset_assets_scratch"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
 
-from dataset_assets import project_file, trust
+from dataset_assets.core import project_file, trust
 from dataset_assets.errors import UsageError, nearest
 
 APP = "dataset_assets"

@@ -5,7 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import UsageError
 
 

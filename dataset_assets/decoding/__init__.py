@@ -6,7 +6,7 @@ taken for it raises `DecodeError`; it never gives a shorter result.
 
 from typing import Any, Callable, Iterable
 
-from dataset_assets import plugins
+from dataset_assets.core import plugins
 from dataset_assets.decoding.archives import tar_members, zip_members
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks

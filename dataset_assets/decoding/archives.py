@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO, Iterator, Self
 
+from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, decompressed, exactly, name_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
-from dataset_assets.limits import SMALL, limits, remedy
 
 RATIO = 1_100
 """Deflate makes no file smaller than by this."""

@@ -6,8 +6,8 @@ import lzma
 import zlib
 from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
+from dataset_assets.core.limits import SMALL, Limits, limits, remedy
 from dataset_assets.errors import DecodeError, UsageError
-from dataset_assets.limits import SMALL, Limits, limits, remedy
 
 RETRIEVE_AGAIN = "Retrieve it again; if it stays so, its source is damaged."
 

@@ -5,10 +5,10 @@ from typing import Any, BinaryIO, Iterator, Mapping, NoReturn, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.limits import limits, remedy
 from dataset_assets.decoding.compressed import check_rows, decompressed, name_of
 from dataset_assets.decoding.csv_file import peeked_names
 from dataset_assets.errors import DecodeError, UsageError, nearest
-from dataset_assets.limits import limits, remedy
 
 BLOCK = 8 << 20
 

@@ -8,9 +8,9 @@ from collections import Counter
 from operator import itemgetter
 from typing import BinaryIO, Callable, Iterator, Sequence, cast
 
+from dataset_assets.core.limits import FEW, Limits, limits, remedy
 from dataset_assets.decoding.compressed import decompressed, name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
-from dataset_assets.limits import FEW, Limits, limits, remedy
 
 Record = tuple[int, list[str]]
 

@@ -6,9 +6,9 @@ from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, at_most, check_rows, decompressed, exactly, name_of
 from dataset_assets.errors import DecodeError
-from dataset_assets.limits import SMALL, limits, remedy
 
 BLOCK = 8 << 20
 

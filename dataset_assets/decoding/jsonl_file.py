@@ -5,9 +5,9 @@ import json
 import sys
 from typing import Any, BinaryIO, Iterator
 
+from dataset_assets.core.limits import limits, remedy
 from dataset_assets.decoding.compressed import decompressed, name_of
 from dataset_assets.errors import DecodeError
-from dataset_assets.limits import limits, remedy
 
 _PIECE = 1 << 16
 _SHALLOW = 50

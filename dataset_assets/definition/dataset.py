@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any, Callable, Iterable, Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
+from dataset_assets.core.permutation import sizes_of
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
-from dataset_assets.names import check_dataset_name, check_identifier, file_identifier
-from dataset_assets.orders import sizes_of
-from dataset_assets.redacting import redacted
 
 DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 SEVERITIES = ("error", "warn", "off")

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Iterator, Mapping
 
-from dataset_assets import plugins
-from dataset_assets.definition import Dataset
+from dataset_assets.core import plugins
+from dataset_assets.core.names import check_dataset_name
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
-from dataset_assets.names import check_dataset_name
-from dataset_assets.settings import settings
 
 OURS = "dataset_assets.datasets"
 ANY = ""

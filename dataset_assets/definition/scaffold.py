@@ -6,9 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.names import check_dataset_name
 from dataset_assets.errors import Conflict
-from dataset_assets.names import check_dataset_name
 
 DEFINITION = '''\
 """{title}: a new dataset. Change the file, the function and the facts below."""

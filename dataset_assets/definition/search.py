@@ -3,9 +3,9 @@
 import re
 from typing import Callable, Iterable, Sequence
 
-from dataset_assets.definition import Dataset
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.redacting import redacted
 
 # How much a word counts for, by where it was found.
 WEIGHTS = {"name": 8, "tags": 4, "tasks": 4, "summary": 2, "other": 1}

@@ -1,9 +1,9 @@
 """Encoders: fitted on one view, applied to any; what was learnt is plain JSON."""
 
 from dataset_assets.encoding.categories import OneHot, Ordinal
+from dataset_assets.encoding.encoder import ENCODERS, Encoder, encoder, fitted_to
 from dataset_assets.encoding.fitted import Fitted, FittedOn
 from dataset_assets.encoding.scaled import Scaled
-from dataset_assets.encoding.seam import ENCODERS, Encoder, encoder, fitted_to
 from dataset_assets.encoding.targets import Remapped
 from dataset_assets.encoding.words import Vocabulary
 

@@ -5,7 +5,7 @@ from typing import Any, Callable, ClassVar, Iterable, Mapping, Protocol, TypeVar
 
 import numpy as np
 
-from dataset_assets.documents import UNFIT, read_as
+from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
 Values = Any

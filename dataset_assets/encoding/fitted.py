@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
-from dataset_assets.documents import UNFIT, Count, parsed, read_as
-from dataset_assets.encoding.seam import Encoder, document_of, encoder_of
+from dataset_assets.core.documents import UNFIT, Count, parsed, read_as
+from dataset_assets.encoding.encoder import Encoder, document_of, encoder_of
 from dataset_assets.errors import Conflict, DecodeError
 
 FORMAT = 1

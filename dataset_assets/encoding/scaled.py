@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.encoding.seam import Values, check_choice, encoder, known_by
+from dataset_assets.encoding.encoder import Values, check_choice, encoder, known_by
 from dataset_assets.encoding.values import as_numbers
 from dataset_assets.errors import SchemaError, UsageError
 

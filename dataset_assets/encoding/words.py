@@ -9,7 +9,7 @@ from typing import Callable, ClassVar, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.encoding.seam import Values, check_choice, encoder, known_by
+from dataset_assets.encoding.encoder import Values, check_choice, encoder, known_by
 from dataset_assets.encoding.values import is_arrow
 from dataset_assets.errors import SchemaError, UsageError
 

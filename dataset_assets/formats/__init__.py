@@ -3,15 +3,15 @@
 from dataclasses import is_dataclass
 from typing import Any, Mapping
 
-from dataset_assets import plugins
-from dataset_assets.documents import UNFIT, read_as
+from dataset_assets.core import plugins
+from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
 from dataset_assets.formats.audio import Audio
+from dataset_assets.formats.format import FILE_BYTES, Format, Part, Writer
 from dataset_assets.formats.image import Image
 from dataset_assets.formats.members import Files, Member
 from dataset_assets.formats.ragged import Ragged
-from dataset_assets.formats.seam import FILE_BYTES, Format, Part, Writer
 from dataset_assets.formats.table import Table
 from dataset_assets.formats.text import Bytes, Text
 

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Sequence
 import numpy as np
 
 from dataset_assets.errors import DecodeError
+from dataset_assets.formats.columns import Chained, Column, Indices, check_rows
 from dataset_assets.formats.dtypes import AnyArray
 from dataset_assets.formats.npy import layout_of
-from dataset_assets.samples import Chained, Column, Indices, check_rows
 
 MAP_FIXED = 0x10  # of Linux's <asm-generic/mman-common.h>, the same on every processor
 MOST_BYTES = 1 << 42

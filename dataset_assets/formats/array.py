@@ -7,15 +7,15 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 
 import numpy as np
 
+from dataset_assets.core.files import Written
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
-from dataset_assets.files import Written
 from dataset_assets.formats.adjoined import Adjoined, adjoined
+from dataset_assets.formats.columns import Column, Indices, chained, check_rows
 from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, shown, stored
+from dataset_assets.formats.format import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
 from dataset_assets.formats.rows import ADVICE, as_rows
-from dataset_assets.formats.seam import FILE_BYTES, Misfit, Part, Parts
-from dataset_assets.samples import Column, Indices, chained, check_rows
 
 WIDER = "Declare a wider one, or cast in the split function."
 

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets import marks
+from dataset_assets.core import marks
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats.canonical import canonical, row_bytes
+from dataset_assets.formats.format import Misfit, Part, Parts, mapped, name_of
 from dataset_assets.formats.ipc import check_heads
-from dataset_assets.formats.seam import Misfit, Part, Parts, mapped, name_of
 
 BATCH_BYTES = 16 << 20
 SMALL_ROWS = 64

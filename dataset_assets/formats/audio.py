@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
 
 import numpy as np
 
+from dataset_assets.core.limits import too_large
 from dataset_assets.errors import DefinitionError, UsageError
 from dataset_assets.formats.arrow import ArrowWriter
 from dataset_assets.formats.decoded import (
@@ -24,8 +25,7 @@ from dataset_assets.formats.decoded import (
     encoded_column,
     encoded_writer,
 )
-from dataset_assets.formats.seam import FILE_BYTES, Parts
-from dataset_assets.limits import too_large
+from dataset_assets.formats.format import FILE_BYTES, Parts
 
 KINDS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF")
 MOST_VALUES = 1 << 27

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
-from dataset_assets.formats.seam import Misfit, Parts
+from dataset_assets.formats.columns import Column, Indices
+from dataset_assets.formats.format import Misfit, Parts
 from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
-from dataset_assets.samples import Column, Indices
 
 BYTES = (bytes, bytearray, memoryview)
 CHECKS = ("decode", "header", "nothing")
@@ -188,7 +188,7 @@ class DecodedColumn:
     def _error(self, row: int, why: str) -> DecodeError:
         return DecodeError(
             f"{self.place}row {row}: {why}. Verify the dataset; or read on without it: "
-            "dataset_assets.views.decoded.lenient(view)."
+            "dataset_assets.reading.views.undecoded.lenient(view)."
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from dataset_assets.errors import DefinitionError
-from dataset_assets.formats.seam import Misfit
+from dataset_assets.formats.format import Misfit
 
 KINDS = {
     bool: "boolean", int: "number", float: "number", decimal.Decimal: "number", str: "text", bytes: "bytes",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import SchemaError, StorageError
-from dataset_assets.samples import Column
+from dataset_assets.formats.columns import Column
 
 FILE_BYTES = 1 << 30
 WORTH_A_THREAD = 8 << 20

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
 
 import numpy as np
 
+from dataset_assets.core.limits import too_large
 from dataset_assets.errors import DefinitionError, UsageError
 from dataset_assets.formats.array import checked_shape
 from dataset_assets.formats.arrow import ArrowWriter
@@ -25,8 +26,7 @@ from dataset_assets.formats.decoded import (
     encoded_column,
     encoded_writer,
 )
-from dataset_assets.formats.seam import FILE_BYTES, Parts
-from dataset_assets.limits import too_large
+from dataset_assets.formats.format import FILE_BYTES, Parts
 
 MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")

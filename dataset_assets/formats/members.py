@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Sequence
 
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
-from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.columns import Column, Indices
+from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.spans import AsIs, AsText, SpansColumn
 from dataset_assets.formats.text import BYTES, no_parameters
-from dataset_assets.samples import Column, Indices
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.dtypes import AnyArray, Dtype
-from dataset_assets.formats.seam import mapped, name_of
+from dataset_assets.formats.format import mapped, name_of
 
 LONGEST_HEADER = 10_000
 """What np.load reads without being told to trust the file."""

@@ -9,11 +9,11 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats.array import WIDER, checked_shape
 from dataset_assets.formats.arrow import NULL, ArrowWriter, opened_tables
+from dataset_assets.formats.columns import Column
 from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
+from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
-from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.spans import AsIs, SpansColumn
-from dataset_assets.samples import Column
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dataset_assets.errors import DecodeError
+from dataset_assets.formats.columns import Indices, check_rows
 from dataset_assets.formats.dtypes import AnyArray, Dtype
+from dataset_assets.formats.format import name_of
 from dataset_assets.formats.npy import layout_of
-from dataset_assets.formats.seam import name_of
-from dataset_assets.samples import Indices, check_rows
 
 RANGE_BYTES = 8 << 20
 
 
 def in_store(file: BinaryIO) -> bool:
-    """Say whether an open file is in a store that gives parts of it (`dataset_assets.storage.opened.Ranges`)."""
+    """Say whether an open file is in a store that gives parts of it (`dataset_assets.storage.object_file.Ranges`)."""
     return hasattr(getattr(file, "raw", None), "ranges")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 
 from dataset_assets.formats.dtypes import NUMBERS, AnyArray
-from dataset_assets.formats.seam import Misfit
+from dataset_assets.formats.format import Misfit
 
 ADVICE = "Make them equal in the split function, or declare the dtype."
 OBJECTS = "an array cannot hold {}. Use Text, Bytes, Ragged or Table."

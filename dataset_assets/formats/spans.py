@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import DecodeError
-from dataset_assets.samples import Indices, check_rows, spans
+from dataset_assets.formats.columns import Indices, check_rows, spans
 
 Borders = NDArray[np.int64]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
+from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
 from dataset_assets.formats.fields import cast_column, column_of, plain, type_named
-from dataset_assets.formats.seam import FILE_BYTES, Misfit, Parts
-from dataset_assets.samples import Column, Indices, check_rows, grouped, spans
+from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 
 
 @dataclass(frozen=True)

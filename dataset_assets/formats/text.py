@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Sequence
 
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
-from dataset_assets.formats.seam import FILE_BYTES, Parts
+from dataset_assets.formats.columns import Column
+from dataset_assets.formats.format import FILE_BYTES, Parts
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
-from dataset_assets.samples import Column
 
 BYTES = (bytes, bytearray, memoryview)
 

@@ -3,9 +3,9 @@
 import operator
 from typing import Any, Mapping
 
+from dataset_assets.core.extras import needed
 from dataset_assets.errors import UnknownStream, UsageError, nearest
-from dataset_assets.extras import needed
-from dataset_assets.views import View
+from dataset_assets.reading.views import View
 
 
 def a_view(view: Any) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from dataset_assets.core.permutation import BlockPermutation
 from dataset_assets.errors import UsageError
-from dataset_assets.loader.reading import below
-from dataset_assets.orders import BlockPermutation
-from dataset_assets.views import Mapped, View
-from dataset_assets.views.ordering import Where, in_order
+from dataset_assets.loader.reader import below
+from dataset_assets.reading.views import Mapped, View
+from dataset_assets.reading.views.rows import Where, in_order
 
 TOGETHER = 4
 

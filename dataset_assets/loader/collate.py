@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import UsageError
-from dataset_assets.pool import Pool
+from dataset_assets.loader.buffer_pool import Pool
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any, Callable, Iterator, Literal
 
 import numpy as np
 
+from dataset_assets.core.permutation import Permutation, Rows
 from dataset_assets.errors import UsageError
 from dataset_assets.loader.blocks import in_blocks
-from dataset_assets.loader.order import AsItIs, Bucketed, Buckets, Order
-from dataset_assets.loader.reading import At, Reader, numbers
+from dataset_assets.loader.epoch_order import AsItIs, Bucketed, Buckets, Order
+from dataset_assets.loader.reader import At, Reader, numbers
 from dataset_assets.loader.steps import Budget, Last, Step, budget_steps, every_nth, steps_of
-from dataset_assets.orders import Permutation, Rows
-from dataset_assets.views import View
-from dataset_assets.views.ordering import Where
+from dataset_assets.reading.views import View
+from dataset_assets.reading.views.rows import Where
 
 # About what stays in a core's cache: one gather fills it, and its batches are views of it.
 BLOCK_BYTES = 2 << 20

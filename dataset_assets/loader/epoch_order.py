@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dataset_assets.core.permutation import Permutation, Rows
 from dataset_assets.loader.arguments import whole
-from dataset_assets.orders import Permutation, Rows
-from dataset_assets.views.ordering import Where
+from dataset_assets.reading.views.rows import Where
 
 KEPT_WINDOWS = 4
 

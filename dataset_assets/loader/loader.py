@@ -7,22 +7,22 @@ from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
+from dataset_assets.core.extras import needed
+from dataset_assets.core.permutation import Rows
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.extras import needed
-from dataset_assets.loader.ahead import ahead
 from dataset_assets.loader.arguments import a_device, a_stream, a_view, seconds, whole
-from dataset_assets.loader.collating import Collate
+from dataset_assets.loader.buffer_pool import Pool
+from dataset_assets.loader.collate import Collate
 from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
-from dataset_assets.loader.order import Buckets
+from dataset_assets.loader.epoch_order import Buckets
 from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
+from dataset_assets.loader.prefetch import ahead
 from dataset_assets.loader.ranks import ranks
-from dataset_assets.loader.reading import Reader, frozen, lengths_of
+from dataset_assets.loader.reader import Reader, frozen, lengths_of
 from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
 from dataset_assets.loader.steps import Budget, Last
-from dataset_assets.orders import Rows
-from dataset_assets.pool import Pool
-from dataset_assets.views import View
-from dataset_assets.views.ordering import Where
+from dataset_assets.reading.views import View
+from dataset_assets.reading.views.rows import Where
 
 Batch = Any
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.samples import grouped
+from dataset_assets.formats.columns import grouped
 
 PAGE = mmap.PAGESIZE
 SMALL = 1 << 20

@@ -5,15 +5,15 @@ from typing import Any, Container, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.permutation import Rows
+from dataset_assets.formats.columns import Chained
 from dataset_assets.loader.arguments import known_stream
+from dataset_assets.loader.buffer_pool import Pool
 from dataset_assets.loader.output import changed
-from dataset_assets.orders import Rows
-from dataset_assets.paging import Paging
-from dataset_assets.pool import Pool
-from dataset_assets.samples import Chained
-from dataset_assets.views import Narrowed, Selected, Stored, View
-from dataset_assets.views.blocks import as_columns, owned, stacked
-from dataset_assets.views.ordering import Order, Where, in_order
+from dataset_assets.loader.page_cache import Paging
+from dataset_assets.reading.views import Narrowed, Selected, Stored, View
+from dataset_assets.reading.views.blocks import as_columns, owned, stacked
+from dataset_assets.reading.views.rows import Order, Where, in_order
 
 ROWS = 1 << 12
 

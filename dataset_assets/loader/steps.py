@@ -10,8 +10,8 @@ from typing import Callable, Iterator, Literal, NamedTuple
 
 import numpy as np
 
+from dataset_assets.core.permutation import Rows
 from dataset_assets.loader.arguments import whole
-from dataset_assets.orders import Rows
 
 Last = Literal["keep", "drop", "pad"]
 WINDOW = 1 << 14

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.samples import Column
+from dataset_assets.formats.columns import Column
 
 BLOCK = 8 << 20
 SMALLEST = 16

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split, SplitOf
-from dataset_assets.index import UsedFile
-from dataset_assets.loading import index_of, passing
-from dataset_assets.making import RawFile, derive, url_of
-from dataset_assets.recipe import derived_recipe, split_recipe
-from dataset_assets.views import Stored
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
+from dataset_assets.making.recipe import derived_recipe, split_recipe
+from dataset_assets.making.steps import RawFile, derive, url_of
+from dataset_assets.reading.load import index_of, passing
+from dataset_assets.reading.views import Stored
+from dataset_assets.storage.manifest import UsedFile
 
 File = RemoteFile | DerivedFile
 

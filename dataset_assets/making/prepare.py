@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Collection, Iterator, Mapping
 
-from dataset_assets import checking
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
+from dataset_assets.core.scratch import scratch_folder, sweep
+from dataset_assets.core.settings import Settings, settings
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.definition.registry import find
 from dataset_assets.errors import (
     CheckFailed,
     DatasetAssetsError,
@@ -15,11 +17,15 @@ from dataset_assets.errors import (
     StorageError,
     UsageError,
 )
-from dataset_assets.index import Finding, SplitIndex, Version, raw_key
-from dataset_assets.inputs import Inputs
-from dataset_assets.loading import index_of, load, open_split, passing_columns
-from dataset_assets.making import Progress, RawFile, derive, make_split, stage_raw
-from dataset_assets.publishing import (
+from dataset_assets.making import checks as checking
+from dataset_assets.making.inputs import Inputs
+from dataset_assets.making.recipe import release_recipe
+from dataset_assets.making.steps import Progress, RawFile, derive, make_split, stage_raw
+from dataset_assets.reading.load import index_of, load, open_split, passing_columns
+from dataset_assets.reading.views import Stored, View
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.manifest import Finding, SplitIndex, Version, raw_key
+from dataset_assets.storage.releases import (
     check_raw,
     current_version,
     made_raw,
@@ -31,12 +37,6 @@ from dataset_assets.publishing import (
     release,
     usable_raw,
 )
-from dataset_assets.recipe import release_recipe
-from dataset_assets.registry import find
-from dataset_assets.scratch import scratch_folder, sweep
-from dataset_assets.settings import Settings, settings
-from dataset_assets.storage import Storage, open_storage
-from dataset_assets.views import Stored, View
 
 
 def prepare(

@@ -9,7 +9,7 @@ import tokenize
 from types import CellType, CodeType, FunctionType
 from typing import Any, Callable, Iterator, Mapping
 
-from dataset_assets.definition import Dataset, DerivedFile
+from dataset_assets.definition.dataset import Dataset, DerivedFile
 
 # Raised when what is written for the same samples changes, so that stored work of before is not taken for it.
 WRITING = 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from dataset_assets.errors import SchemaError, at, nearest
 from dataset_assets.formats import Array, Format, Member, Part, Writer
-from dataset_assets.samples import Columns, Sample, as_block
+from dataset_assets.formats.columns import Columns, Sample, as_block
 
 HELD_SAMPLES = 1024
 HELD_BYTES = 4 << 20

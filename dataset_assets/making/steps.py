@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from dataset_assets import files
-from dataset_assets.checking import check_split
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.documents import Count, Digest
+from dataset_assets.core import files
+from dataset_assets.core.documents import Count, Digest
+from dataset_assets.core.limits import limits, remedy
+from dataset_assets.core.progress import Progress as Progress
+from dataset_assets.core.progress import report, split_label
+from dataset_assets.core.redact import redacted
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import (
     DatasetAssetsError,
     DecodeError,
@@ -21,17 +25,13 @@ from dataset_assets.errors import (
     at,
 )
 from dataset_assets.formats import Part
-from dataset_assets.gathering import HELD_BYTES, Gathered
-from dataset_assets.index import FileName, SplitIndex, StoredFile, StoredStream, UsedFile
-from dataset_assets.limits import limits, remedy
-from dataset_assets.loading import open_columns
-from dataset_assets.progress import Progress as Progress
-from dataset_assets.progress import report, split_label
-from dataset_assets.redacting import redacted
+from dataset_assets.formats.columns import Columns
+from dataset_assets.making.checks import check_split
+from dataset_assets.making.sample_writer import HELD_BYTES, Gathered
+from dataset_assets.reading.load import open_columns
+from dataset_assets.reading.views import View
 from dataset_assets.retrieval import Source, fetch_first
-from dataset_assets.samples import Columns
-from dataset_assets.settings import settings
-from dataset_assets.views import View
+from dataset_assets.storage.manifest import FileName, SplitIndex, StoredFile, StoredStream, UsedFile
 
 ON_THIS_MACHINE = ("file", "package")
 

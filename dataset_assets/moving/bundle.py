@@ -15,8 +15,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 
-from dataset_assets import files
-from dataset_assets.copying import (
+from dataset_assets.core import files
+from dataset_assets.core.names import split_pin
+from dataset_assets.core.progress import report
+from dataset_assets.errors import (
+    DecodeError,
+    DigestMismatch,
+    IntegrityError,
+    NameNotAllowed,
+    NoSpace,
+    NotPrepared,
+    StoredFileDamaged,
+    UsageError,
+)
+from dataset_assets.moving.copy import (
     Copied,
     Parcel,
     Piece,
@@ -28,21 +40,9 @@ from dataset_assets.copying import (
     parcel,
     workplace,
 )
-from dataset_assets.errors import (
-    DecodeError,
-    DigestMismatch,
-    IntegrityError,
-    NameNotAllowed,
-    NoSpace,
-    NotPrepared,
-    StoredFileDamaged,
-    UsageError,
-)
-from dataset_assets.index import canonical
-from dataset_assets.layout import place_of
-from dataset_assets.names import split_pin
-from dataset_assets.progress import report
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
+from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.manifest import canonical
 
 FORMAT = 1
 SUMS, MANIFEST = "SHA256SUMS", "bundle.json"

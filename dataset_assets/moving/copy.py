@@ -11,7 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.names import split_pin, storage_key
+from dataset_assets.core.progress import report
+from dataset_assets.core.scratch import root_below, scratch_folder
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import (
     DatasetAssetsError,
     DigestMismatch,
@@ -21,7 +25,12 @@ from dataset_assets.errors import (
     StoredFileDamaged,
     UsageError,
 )
-from dataset_assets.index import (
+from dataset_assets.moving.pointer import Knows, has_version, may_move, pointer_in, settle
+from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+from dataset_assets.storage.gc_lease import wait_for_collector
+from dataset_assets.storage.keys import Contents, contents, place_of
+from dataset_assets.storage.listing import known_versions, whole
+from dataset_assets.storage.manifest import (
     SplitIndex,
     index_key,
     raw_key,
@@ -32,17 +41,8 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
-from dataset_assets.layout import Contents, contents, place_of
-from dataset_assets.leases import wait_for_collector
-from dataset_assets.listing import known_versions, whole
-from dataset_assets.names import split_pin, storage_key
-from dataset_assets.pins import pin
-from dataset_assets.pointing import Knows, has_version, may_move, pointer_in, settle
-from dataset_assets.progress import report
-from dataset_assets.publishing import raw_record
-from dataset_assets.scratch import root_below, scratch_folder
-from dataset_assets.settings import settings
-from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+from dataset_assets.storage.pins import pin
+from dataset_assets.storage.releases import raw_record
 
 Which = Literal["current", "pinned", "all"]
 ATTEMPTS = 3

@@ -13,8 +13,14 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Iterable
 
+from dataset_assets.core.names import check_dataset_name
+from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
-from dataset_assets.index import (
+from dataset_assets.storage import LeavesStrays, Storage
+from dataset_assets.storage.gc_lease import SECONDS, collecting
+from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, place_of
+from dataset_assets.storage.listing import relisted, whole
+from dataset_assets.storage.manifest import (
     SplitIndex,
     Version,
     index_key,
@@ -26,13 +32,7 @@ from dataset_assets.index import (
     stream_key,
     version_key,
 )
-from dataset_assets.layout import Contents, Kind, Place, collector_key, contents, place_of
-from dataset_assets.leases import SECONDS, collecting
-from dataset_assets.listing import relisted, whole
-from dataset_assets.names import check_dataset_name
-from dataset_assets.progress import report
-from dataset_assets.publishing import raw_record
-from dataset_assets.storage import LeavesStrays, Storage
+from dataset_assets.storage.releases import raw_record
 
 DAY_SECONDS = 86_400
 logger = logging.getLogger(__name__)

@@ -3,12 +3,12 @@
 from hashlib import sha256
 from typing import Callable
 
+from dataset_assets.core.names import storage_key
 from dataset_assets.errors import IntegrityError, NewerFormat
-from dataset_assets.index import pointer_key, read_pointer, version_key
-from dataset_assets.layout import place_of
-from dataset_assets.names import storage_key
-from dataset_assets.publishing import point_to
 from dataset_assets.storage import Storage
+from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.manifest import pointer_key, read_pointer, version_key
+from dataset_assets.storage.releases import point_to
 
 Knows = Callable[[str], bool]
 """Says whether the source of a copy has a version."""

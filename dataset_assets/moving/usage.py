@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Iterable
 
-from dataset_assets.collecting import collect, contents_of
-from dataset_assets.copying import pieces_of
 from dataset_assets.errors import IntegrityError, NotFound
-from dataset_assets.index import read_pointer, read_split_index, read_version
-from dataset_assets.layout import Contents
-from dataset_assets.listing import known_versions, relisted
+from dataset_assets.moving.copy import pieces_of
+from dataset_assets.moving.gc import collect, contents_of
 from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage.keys import Contents
+from dataset_assets.storage.listing import known_versions, relisted
+from dataset_assets.storage.manifest import read_pointer, read_split_index, read_version
 
 
 @dataclass

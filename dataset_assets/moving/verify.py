@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, TypeVar
 
-from dataset_assets import files, registry
-from dataset_assets.cache import drop_damaged
-from dataset_assets.copying import Piece, fetched, pieces_of, workplace
+from dataset_assets.core import files
+from dataset_assets.core.names import split_pin
+from dataset_assets.core.progress import report
+from dataset_assets.definition import registry
 from dataset_assets.errors import (
     DatasetAssetsError,
     IntegrityError,
@@ -17,7 +18,14 @@ from dataset_assets.errors import (
     NotPrepared,
     StorageError,
 )
-from dataset_assets.index import (
+from dataset_assets.making.prepare import prepare, restore_raw
+from dataset_assets.moving.copy import Piece, fetched, pieces_of, workplace
+from dataset_assets.reading.cache import drop_damaged
+from dataset_assets.reading.load import open_version
+from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage.keys import Contents, contents, place_of
+from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.manifest import (
     index_key,
     pointer_key,
     read_pointer,
@@ -27,13 +35,6 @@ from dataset_assets.index import (
     unsealed,
     version_key,
 )
-from dataset_assets.layout import Contents, contents, place_of
-from dataset_assets.listing import known_versions, relisted, whole
-from dataset_assets.loading import open_version
-from dataset_assets.names import split_pin
-from dataset_assets.preparing import prepare, restore_raw
-from dataset_assets.progress import report
-from dataset_assets.storage import Storage, size_of
 
 T = TypeVar("T")
 

@@ -8,21 +8,21 @@ from typing import Any, Iterable, Iterator
 
 import dagster as dg
 
-from dataset_assets.checking import SPLIT_CHECKS
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
-from dataset_assets.index import Finding, SplitIndex, Version, digest_of
-from dataset_assets.inputs import File
-from dataset_assets.making import RawFile, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.making.checks import SPLIT_CHECKS
+from dataset_assets.making.inputs import File
+from dataset_assets.making.prepare import check_version, refuse_or_pass, split_findings, version_checks
+from dataset_assets.making.recipe import release_recipe
+from dataset_assets.making.steps import RawFile, StagedSplit, derive, make_split, stage_raw
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.failing import no_vain_retries
+from dataset_assets.orchestration.handover import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import is_refresh
+from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
-from dataset_assets.orchestration.staged import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
 from dataset_assets.orchestration.workbench import Workbench
-from dataset_assets.preparing import check_version, refuse_or_pass, split_findings, version_checks
-from dataset_assets.recipe import release_recipe
-from dataset_assets.settings import settings
+from dataset_assets.storage.manifest import Finding, SplitIndex, Version, digest_of
 
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 

@@ -10,7 +10,7 @@ attributes:
 
 import dagster as dg
 
-from dataset_assets import registry
+from dataset_assets.definition import registry
 from dataset_assets.errors import NotFound, nearest
 from dataset_assets.orchestration.definitions import definitions
 

@@ -5,8 +5,8 @@ from typing import Any, Sequence
 
 import dagster as dg
 
-from dataset_assets import registry
-from dataset_assets.definition import Dataset
+from dataset_assets.definition import registry
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import UnknownDataset, nearest
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dataset_assets.definition import Dataset
-from dataset_assets.index import SplitIndex, Version, raw_key
-from dataset_assets.making import RawFile, StagedRaw, StagedSplit
+from dataset_assets.definition.dataset import Dataset
+from dataset_assets.making.steps import RawFile, StagedRaw, StagedSplit
+from dataset_assets.reading.views import Stored
 from dataset_assets.storage import Storage
-from dataset_assets.views import Stored
+from dataset_assets.storage.manifest import SplitIndex, Version, raw_key
 
 
 @dataclass(frozen=True)

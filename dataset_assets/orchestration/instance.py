@@ -16,13 +16,13 @@ import dagster as dg
 import sqlalchemy.exc
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from dataset_assets import files, locks
-from dataset_assets.definition import Dataset
+from dataset_assets.core import files, locks
+from dataset_assets.core.progress import Progress, watched_by
+from dataset_assets.core.settings import ENVIRONMENT, said, settings
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
-from dataset_assets.progress import Progress, watched_by
-from dataset_assets.settings import ENVIRONMENT, said, settings
 from dataset_assets.storage import Storage
 
 SERVER = "dataset_assets.orchestration.webserver"

@@ -11,21 +11,21 @@ from typing import Any, Mapping
 
 import dagster as dg
 
-from dataset_assets import publishing
-from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.core.redact import redacted
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import NotPrepared, UsageError
-from dataset_assets.index import SplitIndex, Version, digest_of, raw_key
-from dataset_assets.loading import load, open_split
-from dataset_assets.making import RawFile, StagedRaw, StagedSplit
+from dataset_assets.making.steps import RawFile, StagedRaw, StagedSplit
 from dataset_assets.orchestration import keys, previews
-from dataset_assets.orchestration.failing import no_vain_retries
-from dataset_assets.orchestration.history import Event, upstream_event
-from dataset_assets.orchestration.staged import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
-from dataset_assets.redacting import redacted
+from dataset_assets.orchestration.events import Event, upstream_event
+from dataset_assets.orchestration.handover import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.orchestration.retries import no_vain_retries
+from dataset_assets.reading.load import load, open_split
+from dataset_assets.reading.views import View
 from dataset_assets.retrieval import Source
-from dataset_assets.settings import settings
 from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.views import View
+from dataset_assets.storage import releases as publishing
+from dataset_assets.storage.manifest import SplitIndex, Version, digest_of, raw_key
 
 
 class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):

@@ -10,15 +10,15 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.checking import class_counts, described
-from dataset_assets.index import SplitIndex, StoredStream, Version, digest_of, raw_key, stream_key
-from dataset_assets.making import RawFile
+from dataset_assets.core.redact import redacted
+from dataset_assets.making.checks import class_counts, described
+from dataset_assets.making.steps import RawFile
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import escaped, table
-from dataset_assets.orchestration.pictures import sheet_of
-from dataset_assets.redacting import redacted
+from dataset_assets.orchestration.thumbnails import sheet_of
+from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import Storage
-from dataset_assets.views import Stored, View
+from dataset_assets.storage.manifest import SplitIndex, StoredStream, Version, digest_of, raw_key, stream_key
 
 # The event log holds metadata twice, and the UI loads it whole.
 LONGEST = 28_000

@@ -10,7 +10,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 import dagster as dg
 from cronsim import CronSim, CronSimError
 
-from dataset_assets.definition import Dataset
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import DefinitionError
 from dataset_assets.orchestration import keys
 

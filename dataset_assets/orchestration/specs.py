@@ -6,11 +6,11 @@ from typing import Any, Iterable, Mapping
 
 import dagster as dg
 
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile
-from dataset_assets.inputs import File
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.making.inputs import File
+from dataset_assets.making.recipe import derived_recipe, release_code, split_code
 from dataset_assets.orchestration import keys
-from dataset_assets.recipe import derived_recipe, release_code, split_code
-from dataset_assets.redacting import redacted
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63

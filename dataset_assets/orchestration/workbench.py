@@ -4,14 +4,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Mapping
 
-from dataset_assets.definition import Dataset, RemoteFile
+from dataset_assets.core.scratch import scratch_folder, sweep
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DigestMismatch, NotFound
-from dataset_assets.inputs import File, Inputs
-from dataset_assets.making import RawFile, StagedRaw, derive, stage_raw
+from dataset_assets.making.inputs import File, Inputs
+from dataset_assets.making.steps import RawFile, StagedRaw, derive, stage_raw
+from dataset_assets.orchestration.handover import OpenedRaw, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
-from dataset_assets.orchestration.staged import OpenedRaw, Upstream
-from dataset_assets.scratch import scratch_folder, sweep
-from dataset_assets.settings import settings
 
 
 class Workbench:

@@ -18,11 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, TypeVar
 
-from dataset_assets import cache_folder, files, locks
+from dataset_assets.core import files, locks
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import DigestMismatch, NoSpace, StorageError, StoreUnavailable
-from dataset_assets.settings import settings
+from dataset_assets.reading import cache_folder
 from dataset_assets.storage import Storage
-from dataset_assets.storage.opened import Changed
+from dataset_assets.storage.object_file import Changed
 
 T = TypeVar("T")
 

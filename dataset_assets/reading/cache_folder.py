@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dataset_assets import files, marks
+from dataset_assets.core import files, marks
 from dataset_assets.errors import DigestMismatch, Refused
 
 NAME = re.compile(r"[0-9a-f]{64}")

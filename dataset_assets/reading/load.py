@@ -5,8 +5,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets import files
-from dataset_assets.cache import drop_damaged, is_cached, open_cached
+from dataset_assets.core import files
+from dataset_assets.core.names import check_dataset_name, check_identifier, split_pin
+from dataset_assets.core.settings import Settings, settings
 from dataset_assets.errors import (
     DigestMismatch,
     IntegrityError,
@@ -19,8 +20,14 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Array, Format, format_named
+from dataset_assets.formats.columns import Column, Indices, chained
 from dataset_assets.formats.decoded import DecodedColumn, stored_values
-from dataset_assets.index import (
+from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
+from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
+from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
+from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.manifest import (
     SplitIndex,
     StoredStream,
     UsedFile,
@@ -32,13 +39,6 @@ from dataset_assets.index import (
     read_version,
     stream_key,
 )
-from dataset_assets.layout import place_of
-from dataset_assets.names import check_dataset_name, check_identifier, split_pin
-from dataset_assets.remote import Patient, RemoteColumn, RemoteFiles
-from dataset_assets.samples import Column, Indices, chained
-from dataset_assets.settings import Settings, settings
-from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.views import Opener, Origin, Stored, View, restored
 
 LISTED = 10_000
 

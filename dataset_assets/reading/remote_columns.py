@@ -12,9 +12,9 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.cache import patiently
 from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
-from dataset_assets.samples import Chained, Column, Indices
+from dataset_assets.formats.columns import Chained, Column, Indices
+from dataset_assets.reading.cache import patiently
 
 AT_ONCE = 3
 """How many files are fetched ahead at a time, at most: with one alone, neither network nor cores have enough to do."""

@@ -1,6 +1,6 @@
 """Retrieval: the bytes of a URL, streamed into a file by the retriever of its scheme; mirrors are tried in order."""
 
 from dataset_assets.retrieval.mirrors import fetch_first
-from dataset_assets.retrieval.seam import RETRIEVERS, Report, Retriever, Source, retriever_for
+from dataset_assets.retrieval.retriever import RETRIEVERS, Report, Retriever, Source, retriever_for
 
 __all__ = ["RETRIEVERS", "Report", "Retriever", "Source", "fetch_first", "retriever_for"]

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from dataset_assets.core.files import Written
 from dataset_assets.errors import DigestMismatch, RetrievalError
-from dataset_assets.files import Written
 
 
 class Bounded(Written):

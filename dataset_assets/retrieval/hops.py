@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.utils import get_auth_from_url, get_environ_proxies, get_netrc_auth, requote_uri, select_proxy
 
+from dataset_assets.core.loopback import is_readable_on_the_way
+from dataset_assets.core.redact import has_secret, redacted
 from dataset_assets.errors import Refused
-from dataset_assets.loopback import is_readable_on_the_way
-from dataset_assets.redacting import has_secret, redacted
 from dataset_assets.retrieval.wire import Gate, TooNear
 from dataset_assets.retrieval.zones import SAID, Zone, zone_of_host
 

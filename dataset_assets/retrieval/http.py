@@ -23,10 +23,14 @@ from http import HTTPStatus
 import requests
 from urllib3.exceptions import HTTPError
 
+from dataset_assets.core.files import Written
+from dataset_assets.core.redact import redact_logs_of_http, redacted
+from dataset_assets.core.settings import Settings, settings
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
-from dataset_assets.files import Written
-from dataset_assets.redacting import redact_logs_of_http, redacted
-from dataset_assets.retrieval.answers import (
+from dataset_assets.retrieval.bounds import Bounded
+from dataset_assets.retrieval.hops import Hops
+from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
+from dataset_assets.retrieval.http_status import (
     PASSING,
     coding_of,
     framing_of,
@@ -36,12 +40,8 @@ from dataset_assets.retrieval.answers import (
     retry_after,
     status,
 )
-from dataset_assets.retrieval.bodies import Broken, body_of, page_title, ungzipped
-from dataset_assets.retrieval.bounds import Bounded
-from dataset_assets.retrieval.hops import Hops
-from dataset_assets.retrieval.seam import Report, Source, split_url
+from dataset_assets.retrieval.retriever import Report, Source, split_url
 from dataset_assets.retrieval.wire import Adapter
-from dataset_assets.settings import Settings, settings
 
 redact_logs_of_http()
 

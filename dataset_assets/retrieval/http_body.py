@@ -9,10 +9,10 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
+from dataset_assets.core.files import CHUNK
+from dataset_assets.core.limits import limits, remedy
+from dataset_assets.core.redact import printable
 from dataset_assets.errors import DecodeError
-from dataset_assets.files import CHUNK
-from dataset_assets.limits import limits, remedy
-from dataset_assets.redacting import printable
 
 _PAGE = re.compile(rb"<(!doctype\s+html|html[\s>])", re.IGNORECASE)
 _PAGE_IF_SAID = re.compile(rb"<(\?xml\b|head|body|title|script|meta)", re.IGNORECASE)

@@ -10,9 +10,9 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 import requests
 from urllib3.exceptions import LocationValueError
 
+from dataset_assets.core.redact import printable
 from dataset_assets.errors import RetrievalError
-from dataset_assets.redacting import printable
-from dataset_assets.retrieval.bodies import Broken
+from dataset_assets.retrieval.http_body import Broken
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that are worth another attempt."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
+from dataset_assets.core.files import CHUNK, Written
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.files import CHUNK, Written
-from dataset_assets.redacting import redacted
-from dataset_assets.retrieval.seam import Report, Source, split_url
+from dataset_assets.retrieval.retriever import Report, Source, split_url
 
 
 class FileRetriever:

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dataset_assets.core.files import remove
+from dataset_assets.core.redact import redacted
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
-from dataset_assets.files import remove
-from dataset_assets.redacting import redacted
 from dataset_assets.retrieval.bounds import Bounded
-from dataset_assets.retrieval.seam import Report, Retriever, Source, retriever_for
-from dataset_assets.settings import settings
+from dataset_assets.retrieval.retriever import Report, Retriever, Source, retriever_for
 
 log = logging.getLogger(__name__)
 

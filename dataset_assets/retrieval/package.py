@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
+from dataset_assets.core.files import Written
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
-from dataset_assets.files import Written
-from dataset_assets.redacting import redacted
 from dataset_assets.retrieval.local import copy_into, regular_file
-from dataset_assets.retrieval.seam import Report, Source, split_url
+from dataset_assets.retrieval.retriever import Report, Source, split_url
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 

@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from dataset_assets import plugins
+from dataset_assets.core import plugins
+from dataset_assets.core.files import Written
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.files import Written
-from dataset_assets.redacting import redacted
 
 Report = Callable[[int, int | None], None]
 """Told of the bytes that are there and of the total, if it is known; the first may fall when a transfer begins anew."""

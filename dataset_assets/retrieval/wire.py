@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from dataset_assets.retrieval.bodies import Broken, Pace
+from dataset_assets.retrieval.http_body import Broken, Pace
 from dataset_assets.retrieval.zones import Zone, addresses_of, zone_of
 
 HEAD_BYTES = 256 << 10

@@ -5,11 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dataset_assets import plugins
+from dataset_assets.core import plugins
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.storage.local import LocalStorage
-from dataset_assets.storage.memory import MemoryStorage
-from dataset_assets.storage.seam import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
+from dataset_assets.storage.connectors.local import LocalStorage
+from dataset_assets.storage.connectors.memory import MemoryStorage
+from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
 
 __all__ = [
     "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
@@ -17,15 +17,15 @@ __all__ = [
 ]  # fmt: skip
 
 CONNECTORS: dict[str, str] = {
-    "file": "dataset_assets.storage.local:open_local",
-    "memory": "dataset_assets.storage.memory:open_memory",
-    "s3": "dataset_assets.storage.object_store:open_bucket",
-    "gs": "dataset_assets.storage.object_store:open_bucket",
-    "az": "dataset_assets.storage.object_store:open_bucket",
-    "sqlite": "dataset_assets.storage.sqlite:open_sqlite",
-    "postgresql": "dataset_assets.storage.postgres:open_postgres",
-    "postgresql+psycopg2": "dataset_assets.storage.postgres:open_postgres",
-    "mongodb": "dataset_assets.storage.mongodb:open_mongodb",
+    "file": "dataset_assets.storage.connectors.local:open_local",
+    "memory": "dataset_assets.storage.connectors.memory:open_memory",
+    "s3": "dataset_assets.storage.connectors.bucket.store:open_bucket",
+    "gs": "dataset_assets.storage.connectors.bucket.store:open_bucket",
+    "az": "dataset_assets.storage.connectors.bucket.store:open_bucket",
+    "sqlite": "dataset_assets.storage.connectors.sqlite:open_sqlite",
+    "postgresql": "dataset_assets.storage.connectors.postgres:open_postgres",
+    "postgresql+psycopg2": "dataset_assets.storage.connectors.postgres:open_postgres",
+    "mongodb": "dataset_assets.storage.connectors.mongodb:open_mongodb",
 }
 """What opens the URLs of each scheme, as `module:callable`; imported when one of them is opened. A plugin adds its
 own by an entry point of the group `dataset_assets.storages`."""
@@ -44,7 +44,7 @@ def open_storage(url: str | Path | Storage) -> Storage:
     return LocalStorage(url) if url.startswith(("/", "~")) else _connected(url)
 
 
-_EXTRAS = {"object_store": "object-store", "postgres": "sql", "mongodb": "mongodb"}
+_EXTRAS = {"store": "object-store", "postgres": "sql", "mongodb": "mongodb"}
 
 
 def _connected(url: str) -> Storage:

@@ -11,12 +11,12 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, NamedTuple
 
-from dataset_assets.documents import checked_arguments
+from dataset_assets.core.documents import checked_arguments
+from dataset_assets.core.processes import Owner, this_process
 from dataset_assets.errors import Conflict, IntegrityError
-from dataset_assets.index import bounded, sealed, sha256_hex, unsealed
-from dataset_assets.layout import collector_key
-from dataset_assets.owners import Owner, this_process
 from dataset_assets.storage import Storage
+from dataset_assets.storage.keys import collector_key
+from dataset_assets.storage.manifest import bounded, sealed, sha256_hex, unsealed
 
 SECONDS = 120
 """How long a note is believed that nobody renews: longer than one call of a storage takes with all its retries.

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Iterable, Literal
 
+from dataset_assets.core.names import RESERVED, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
-from dataset_assets.names import RESERVED, check_dataset_name, storage_key
 
 Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index", "stream"]
 

@@ -3,11 +3,11 @@
 from contextlib import suppress
 from typing import Iterable, Iterator
 
+from dataset_assets.core.names import storage_key
 from dataset_assets.errors import IntegrityError, NotFound
-from dataset_assets.index import index_key, pointer_key, read_pointer, read_version, version_key
-from dataset_assets.layout import Contents, contents, pin_key, place_of
-from dataset_assets.names import storage_key
 from dataset_assets.storage import Storage, listing_cut
+from dataset_assets.storage.keys import Contents, contents, pin_key, place_of
+from dataset_assets.storage.manifest import index_key, pointer_key, read_pointer, read_version, version_key
 
 
 def whole(storage: Storage, dataset: str, there: Contents | None = None) -> Contents:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any, BinaryIO, Mapping
 
-from dataset_assets.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
+from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
+from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, storage_key
 from dataset_assets.errors import DecodeError, DigestMismatch, NewerFormat, NotPrepared
-from dataset_assets.names import LONGEST, check_dataset_name, check_identifier, storage_key
 from dataset_assets.storage import Storage
 
 FORMAT = 1

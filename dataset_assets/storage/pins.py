@@ -1,10 +1,10 @@
 """Pins: versions of a dataset that are never collected."""
 
+from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.errors import NotPrepared
-from dataset_assets.index import read_pointer, read_version, sealed
-from dataset_assets.layout import pin_key, place_of
-from dataset_assets.names import split_pin, storage_key
 from dataset_assets.storage import Storage
+from dataset_assets.storage.keys import pin_key, place_of
+from dataset_assets.storage.manifest import read_pointer, read_version, sealed
 
 
 def pin(pinned: str, storage: Storage) -> None:

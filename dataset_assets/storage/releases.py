@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Mapping
 
-from dataset_assets import files
-from dataset_assets.definition import Dataset, RemoteFile
-from dataset_assets.documents import Unfit, read_as
+from dataset_assets.core import files
+from dataset_assets.core.documents import Unfit, read_as
+from dataset_assets.core.names import storage_key
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import (
     Conflict,
     DigestMismatch,
@@ -19,7 +21,12 @@ from dataset_assets.errors import (
     NotPrepared,
     StoredFileDamaged,
 )
-from dataset_assets.index import (
+from dataset_assets.making.steps import RawFile, StagedRaw, StagedSplit
+from dataset_assets.reading.load import StoredFiles, index_of, open_split
+from dataset_assets.retrieval import Source
+from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage.gc_lease import wait_for_collector
+from dataset_assets.storage.manifest import (
     SplitIndex,
     Version,
     bounded,
@@ -39,13 +46,6 @@ from dataset_assets.index import (
     unsealed,
     version_key,
 )
-from dataset_assets.leases import wait_for_collector
-from dataset_assets.loading import StoredFiles, index_of, open_split
-from dataset_assets.making import RawFile, StagedRaw, StagedSplit
-from dataset_assets.names import storage_key
-from dataset_assets.redacting import redacted
-from dataset_assets.retrieval import Source
-from dataset_assets.storage import Storage, size_of
 
 # What cannot be read is made again; that the storage itself fails is another thing.
 UNUSABLE = (IntegrityError, NotFound)

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from dataset_assets.definition import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, NotPrepared
-from dataset_assets.loading import classes_of, index_of, load
-from dataset_assets.preparing import prepare
+from dataset_assets.making.prepare import prepare
+from dataset_assets.reading.load import classes_of, index_of, load
+from dataset_assets.reading.views import Stored
 from dataset_assets.retrieval import retriever_for
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing.server import FaultyServer
-from dataset_assets.views import Stored
 
 
 class DatasetTests:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Literal, get_args
 
-from dataset_assets import files
+from dataset_assets.core import files
 
 DiskFault = Literal["EIO", "ENOSPC", "EDQUOT", "short", "short-ENOSPC", "kill"]
 """An error of the system; a write of half the bytes, which may be followed by one; or SIGKILL to this process."""

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.formats import FILE_BYTES, Format, Member, Part, format_named
+from dataset_assets.formats.columns import Column, values_of
 from dataset_assets.formats.decoded import stored_values
-from dataset_assets.samples import Column, values_of
 
 LARGE = 12 << 20
 PROC = Path("/proc/self")

@@ -17,11 +17,8 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from dataset_assets.encoding import Ordinal
-from dataset_assets.errors import UsageError
-from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
-from dataset_assets.mixing import Mixture
-from dataset_assets.orders import (
+from dataset_assets.core.mixture import Mixture
+from dataset_assets.core.permutation import (
     Permutation,
     folds_of,
     generator,
@@ -31,10 +28,13 @@ from dataset_assets.orders import (
     rest_of,
     stratified_parts,
 )
-from dataset_assets.samples import values_of
+from dataset_assets.encoding import Ordinal
+from dataset_assets.errors import UsageError
+from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
+from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.views import OPERATIONS, Origin, Stored, View, restored
+from dataset_assets.reading.views.document import described, stack_of
 from dataset_assets.testing.formats import equal, written
-from dataset_assets.views import OPERATIONS, Origin, Stored, View, restored
-from dataset_assets.views.operations import described, stack_of
 
 SIZES = (0, 1, 2, 7, 40)
 FEW = (1, 6)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-DEMO = Path(__file__).resolve().parent.parent / "examples" / "demo_crash.py"
+from places import ROOT
+
+DEMO = ROOT / "examples" / "demo_crash.py"
 LINE = re.compile(r"^ *[0-9.]+ s  (ok   |FALSE)  ", re.MULTILINE)
 
 

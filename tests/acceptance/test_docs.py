@@ -16,11 +16,11 @@ from typing import Any, Iterator, NamedTuple
 import numpy as np
 import pytest
 from doc_tables import table
+from places import ROOT, SUPPORT
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-RUNNER = Path(__file__).with_name("docs_page.py")
+RUNNER = SUPPORT / "docs_page.py"
 NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
 
 LANGUAGES = {"python", "sh", "output", "toml", "yaml", "json", "text"}
@@ -167,7 +167,7 @@ def test_each_exit_code_has_a_section() -> None:
 
 
 def test_the_settings_are_those_of_the_code() -> None:
-    from dataset_assets.settings import Settings
+    from dataset_assets.core.settings import Settings
 
     rows = table("settings.md", "setting")
     assert [row["setting"] for row in rows] == [field.name for field in fields(Settings)]
@@ -180,7 +180,7 @@ def test_the_settings_are_those_of_the_code() -> None:
 def test_every_verb_and_option_is_on_the_page_of_the_command_line() -> None:
     import click
 
-    from dataset_assets.cli import commands
+    from dataset_assets.cli.main import commands
 
     assert set(re.findall(r"^## `([a-z]+)`$", (DOCS / "cli.md").read_text(), re.MULTILINE)) == set(commands.commands)
     for verb, command in commands.commands.items():
@@ -192,7 +192,9 @@ def test_every_verb_and_option_is_on_the_page_of_the_command_line() -> None:
 
 
 def test_the_formats_checks_decoders_and_plugin_groups_are_those_of_the_code() -> None:
-    from dataset_assets import decoding, definition, formats, plugins
+    from dataset_assets import decoding, formats
+    from dataset_assets.core import plugins
+    from dataset_assets.definition import dataset as definition
 
     rows = {row["format"].partition("(")[0]: row for row in table("defining.md", "format")}
     assert set(rows) == {kind.__name__ for kind in formats.FORMATS.values()}
@@ -237,7 +239,7 @@ def test_every_public_name_of_the_loader_is_on_its_page() -> None:
 
 
 def test_the_index_is_described_field_by_field() -> None:
-    from dataset_assets.index import SplitIndex, Version
+    from dataset_assets.storage.manifest import SplitIndex, Version
 
     for kind, first in ((SplitIndex, "index field"), (Version, "version field")):
         stated = [row[first] for row in table("guarantees.md", first)]
@@ -275,7 +277,7 @@ def plain() -> dict[str, Any]:
 
 
 def test_the_vectors_are_computed_by_the_specification_and_by_the_library(plain: dict[str, Any]) -> None:
-    from dataset_assets.orders import Permutation
+    from dataset_assets.core.permutation import Permutation
 
     rows = [row for row in table("orders.md", "n") if "rows" in row]
     assert len(rows) >= 8
@@ -307,7 +309,7 @@ def sizes_and_keys() -> Iterator[tuple[int, int, int, str]]:
 def test_the_library_computes_what_is_specified(
     plain: dict[str, Any], n: int, seed: int, epoch: int, purpose: str
 ) -> None:
-    from dataset_assets.orders import Permutation
+    from dataset_assets.core.permutation import Permutation
 
     places = sorted({*range(min(n, 60)), *range(max(0, n - 60), n), n // 2, n // 3})
     found = Permutation(n, seed, epoch, purpose).rows(np.array(places, np.intp))
@@ -316,7 +318,7 @@ def test_the_library_computes_what_is_specified(
 
 @pytest.mark.parametrize("n, seed", [(60, 0), (97, 7), (3000, 3), (5000, 1)])
 def test_the_library_divides_as_is_specified(plain: dict[str, Any], n: int, seed: int) -> None:
-    from dataset_assets import orders
+    from dataset_assets.core import permutation as orders
 
     classes, groups = [i * i % 5 for i in range(n)], [str(i * 7 % (n // 3)) for i in range(n)]
     for ratios in ((0.5, 0.5), (0.7, 0.1, 0.2), (1 / 3, 1 / 3, 1 / 3)):

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "penguins.py"
+from places import ROOT
+
+EXAMPLE = ROOT / "examples" / "penguins.py"
 
 
 def test_the_example_learns_the_species_and_beats_what_guessing_gives(home: Path) -> None:

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
+PEERS = ROOT / "benchmarks" / "peers"
 
 
 def test_the_benchmark_measures_what_is_installed_and_leaves_out_the_rest(tmp_path: Path) -> None:

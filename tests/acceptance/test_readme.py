@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = ROOT / "README.md"
 TEXT = README.read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
 PYTHON = [text for language, text in BLOCKS if language == "python"]
@@ -47,6 +48,6 @@ def test_every_command_runs(environment: dict[str, str], tmp_path: Path) -> None
 
 
 def test_every_verb_is_in_the_readme() -> None:
-    from dataset_assets.cli import commands
+    from dataset_assets.cli.main import commands
 
     assert [verb for verb in commands.commands if f"dataset-assets {verb}" not in TEXT] == []

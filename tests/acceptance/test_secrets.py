@@ -9,6 +9,7 @@ import pytest
 from conftest import on_server
 from google_interface import GoogleStorage, entered_google
 from leaks import expect_no_secret
+from places import SUPPORT
 from servers import SECRET, Place
 
 from dataset_assets.storage import open_storage
@@ -39,7 +40,7 @@ def test_no_secret_is_in_any_log_event_file_or_object(
     dagster_home.mkdir()
     environment = {**os.environ, **PLANTED, "DAGSTER_HOME": str(dagster_home), "RUST_LOG": "trace", "IN_URL": SECRET}
     wrong = [f"{name}={value}" for name, value in WRONGS.items()]
-    run = [sys.executable, str(Path(__file__).parent / "driven.py"), url, folder.as_uri() + "/", *wrong]
+    run = [sys.executable, str(SUPPORT / "driven.py"), url, folder.as_uri() + "/", *wrong]
     done = subprocess.run(run, capture_output=True, text=True, env=environment, cwd=fast_path, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stderr) > 1000, "nothing was logged"

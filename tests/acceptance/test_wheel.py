@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from places import ROOT
 from ports import free_port
 
-ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-# What needs the clone begins with make; tests/test_demo.py runs it.
+# What needs the clone begins with make; tests/acceptance/test_demo.py runs it.
 LINES = [line for language, text in BLOCKS if not language for line in text.splitlines()]
 SHELL = [line for line in LINES if not line.startswith("make ")]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
@@ -63,7 +63,7 @@ def test_it_holds_the_package_its_types_and_no_tests(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"dataset_assets", wheel.name.split("-py3")[0] + ".dist-info"}
     assert not [name for name in names if re.search(r"(^|/)(tests?|conftest|birdhouse|__pycache__)(/|_|\.)", name)]
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "dataset_assets").rglob("*.py")} <= {*names}
-    assert "dataset-assets = dataset_assets.cli:main" in points
+    assert "dataset-assets = dataset_assets.cli.main:main" in points
     assert "Requires-Python: >=3.11" in metadata
     rows = [row for row in metadata.splitlines() if row.startswith("Requires-Dist") and "extra" not in row]
     needed = {re.split(r"[<>=; ]", row.split(": ")[1])[0] for row in rows}

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import tiny
 
-from dataset_assets import Array, Dataset, Split, prepare, showing
-from dataset_assets.describing import describe, path_of, released_version, stored, stored_names, versions_of
+from dataset_assets import Array, Dataset, Split, prepare
+from dataset_assets.cli import text as showing
+from dataset_assets.cli.describe import describe, path_of, released_version, stored, stored_names, versions_of
 from dataset_assets.errors import CheckFailed, DatasetAssetsError
-from dataset_assets.index import pointer_key, raw_key, source_key
 from dataset_assets.storage import LocalStorage, MemoryStorage
+from dataset_assets.storage.manifest import pointer_key, raw_key, source_key
 
 
 @pytest.fixture

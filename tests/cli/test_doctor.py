@@ -8,8 +8,8 @@ import pytest
 from children import in_child
 from command_line import CommandLine
 
-from dataset_assets.doctor import Examined, Probe, examine, exit_code
-from dataset_assets.scratch import scratch_folder
+from dataset_assets.cli.doctor import Examined, Probe, examine, exit_code
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.storage import LocalStorage, MemoryStorage, Stat, Storage
 
 SECRET = "hunter2-planted"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine, in_terminal
 
-from dataset_assets.cli import commands
+from dataset_assets.cli.main import commands
 from dataset_assets.testing.server import FaultyServer, Slow, Stall
 
 DIGITS = "io.github.rasbt.mnist_5k"
@@ -411,7 +411,7 @@ def test_a_verb_imports_only_what_it_needs(arguments: list[str], imported: str, 
 
 
 def test_completion_of_verbs_imports_next_to_nothing() -> None:
-    code = "import sys, dataset_assets.cli; print({'numpy', 'requests', 'tqdm', 'dagster'} & {*sys.modules})"
+    code = "import sys, dataset_assets.cli.main; print({'numpy', 'requests', 'tqdm', 'dagster'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 

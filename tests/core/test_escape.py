@@ -13,10 +13,12 @@ import click
 import pytest
 from command_line import CommandLine, in_terminal
 
-import dataset_assets.escaping as module
-from dataset_assets import errors, shell, showing
-from dataset_assets.escaping import in_line, indented, visible
-from dataset_assets.progress import _Bar
+import dataset_assets.core.escape as module
+from dataset_assets import errors
+from dataset_assets.cli import common as shell
+from dataset_assets.cli import text as showing
+from dataset_assets.core.escape import in_line, indented, visible
+from dataset_assets.core.progress import _Bar
 
 STEERING = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 BAD = "x\x1b]0;title\x07\x1b[31m\r\x7f\x9b\u202e\u2066\u2028y"

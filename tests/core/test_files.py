@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.files import Written
 from dataset_assets.errors import NoSpace, StorageError
-from dataset_assets.files import Written
 from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, counting, failing, installed
 from dataset_assets.testing.storage import at_once
 

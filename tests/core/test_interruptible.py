@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from dataset_assets.interruptible import interruptibly
+from dataset_assets.core.interruptible import interruptibly
 
 
 def test_what_it_returns_and_raises_comes_through() -> None:

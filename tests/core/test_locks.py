@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets import locks
+from dataset_assets.core import locks
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.errors import Refused, StorageError
-from dataset_assets.orchestration.running import history
-from dataset_assets.scratch import scratch_folder
+from dataset_assets.orchestration.instance import history
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing.storage import sha256
 

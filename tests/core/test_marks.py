@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dataset_assets import marks
-from dataset_assets.marks import once, remember, remembered
+from dataset_assets.core import marks
+from dataset_assets.core.marks import once, remember, remembered
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def table(home: Path) -> Path:
 
 
 def in_another_process(purpose: str, path: Path) -> bool:
-    code = "import sys; from pathlib import Path; from dataset_assets.marks import remembered; "
+    code = "import sys; from pathlib import Path; from dataset_assets.core.marks import remembered; "
     code += "print(remembered(sys.argv[1], Path(sys.argv[2])))"
     run = subprocess.run([sys.executable, "-c", code, purpose, str(path)], capture_output=True, text=True, check=True)
     return run.stdout == "True\n"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import mixing
+from dataset_assets.core import mixture as mixing
+from dataset_assets.core.mixture import Interleaving, Mixture, Repetition
 from dataset_assets.errors import UsageError
-from dataset_assets.mixing import Interleaving, Mixture, Repetition
 
 PUBLISHED = {
     "interleaving": [0, 3, 4, 1, 5, 2],

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import dataset_assets.names as module
-from dataset_assets.errors import NameNotAllowed
-from dataset_assets.names import (
+import dataset_assets.core.names as module
+from dataset_assets.core.names import (
     LONGEST,
     RESERVED,
     check_dataset_name,
@@ -19,6 +18,7 @@ from dataset_assets.names import (
     split_pin,
     storage_key,
 )
+from dataset_assets.errors import NameNotAllowed
 
 DIGEST = "0123456789abcdef" * 4
 HOSTILE = ["", " ", ".", "..", "../x", "/etc", "a/b", "a\\b", "%2e%2e", "a%2fb", "a\0b", "x" * 10_000, "~", "~root"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets import orders
+from dataset_assets.core import permutation as orders
+from dataset_assets.core.permutation import Permutation
 from dataset_assets.errors import UsageError
-from dataset_assets.orders import Permutation
 
 
 def whole(n: int, seed: int = 0, epoch: int = 0, purpose: str = "shuffle") -> np.ndarray:

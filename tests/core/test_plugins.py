@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine
+from places import TESTS
 
-PLUGIN = Path(__file__).resolve().parent / "plugin"
+PLUGIN = TESTS / "plugin"
 BIRDS = "org.example.birdhouse.birds"
 FINE = """
 from dataset_assets import Dataset, Split, Text
@@ -236,7 +237,7 @@ def install_many(line: CommandLine, packages: int, each: int) -> None:
 
 def test_finding_one_of_5000_definitions_imports_one_module(many: CommandLine) -> None:
     code = (
-        "import sys; from dataset_assets import registry; registry.find('org.many7.words_123'); "
+        "import sys; from dataset_assets.definition import registry; registry.find('org.many7.words_123'); "
         "print([m for m in sys.modules if m.startswith(('many_', 'dataset_assets.datasets.'))])"
     )
     found = subprocess.run([sys.executable, "-c", code], env=many.environment, capture_output=True, text=True)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from dataset_assets.owners import lives, this_process
+from dataset_assets.core.processes import lives, this_process
 
 
 def test_a_process_of_this_machine_is_known_to_be_gone() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import tiny
 
-import dataset_assets.progress as module
+import dataset_assets.core.progress as module
 from dataset_assets import Dataset, prepare
-from dataset_assets.progress import Bars, report, split_label, watched_by
-from dataset_assets.shell import Beside
+from dataset_assets.cli.common import Beside
+from dataset_assets.core.progress import Bars, report, split_label, watched_by
 
 
 def told_by(act) -> list[tuple[str, int, int | None]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets import project_file, trust
+from dataset_assets.core import project_file, trust
+from dataset_assets.core.project_file import HARMLESS
+from dataset_assets.core.settings import Settings, origins, settings
 from dataset_assets.errors import UsageError
-from dataset_assets.project_file import HARMLESS
-from dataset_assets.settings import Settings, origins, settings
 
 NOBODY = 65534
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -214,7 +214,7 @@ def test_what_is_ignored_is_said_once_with_a_command_that_works(repository: Path
     odd = tmp_path / "it's $HOME `here`"
     odd.mkdir()
     write(odd, "home = 'd'")
-    code = "from dataset_assets.settings import settings; settings(); settings(); print(settings().home)"
+    code = "from dataset_assets.core.settings import settings; settings(); settings(); print(settings().home)"
     run = subprocess.run([sys.executable, "-P", "-c", code], cwd=odd, capture_output=True, text=True, check=True)
     [line] = run.stderr.splitlines()
     assert "is not trusted: home is ignored." in line
@@ -249,7 +249,7 @@ def test_spawned_workers_do_not_say_it_again(repository: Path) -> None:
     write(repository, "home = 'd'")
     (repository / "many.py").write_text(
         "import multiprocessing\n"
-        "from dataset_assets.settings import settings\n"
+        "from dataset_assets.core.settings import settings\n"
         "if __name__ == '__main__':\n"
         "    settings()\n"
         "    worker = multiprocessing.get_context('spawn').Process(target=settings)\n"
@@ -260,4 +260,4 @@ def test_spawned_workers_do_not_say_it_again(repository: Path) -> None:
 
 
 def test_the_module_logs_under_the_name_of_the_package() -> None:
-    assert project_file.log is logging.getLogger("dataset_assets.project_file")
+    assert project_file.log is logging.getLogger("dataset_assets.core.project_file")

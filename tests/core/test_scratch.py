@@ -14,13 +14,13 @@ from typing import Iterator
 
 import pytest
 
+from dataset_assets.core.scratch import DAY_SECONDS, MARKER, leftovers, root_below, scratch_folder, sweep
 from dataset_assets.errors import Refused, StorageError
-from dataset_assets.scratch import DAY_SECONDS, MARKER, leftovers, root_below, scratch_folder, sweep
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from dataset_assets.scratch import scratch_folder
+from dataset_assets.core.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "x").write_text("x")
     print(folder, flush=True)

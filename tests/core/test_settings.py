@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import dataset_assets.settings as module
-from dataset_assets import project_file, trust
+import dataset_assets.core.settings as module
+from dataset_assets.core import project_file, trust
+from dataset_assets.core.settings import Settings, origins, said, settings
 from dataset_assets.errors import UsageError
-from dataset_assets.settings import Settings, origins, said, settings
 
 VALUES = {"file_bytes": (1, 2, 3, 4), "keep_versions": (5, 6, 7, 8), "grace_days": (0, 1, 2, 9)}
 
@@ -206,7 +206,7 @@ def test_importing_reads_nothing_and_imports_no_parsers():
         import dataset_assets.errors
         opened = []
         sys.addaudithook(lambda event, arguments: event == "open" and opened.append(str(arguments[0])))
-        import dataset_assets.settings
+        import dataset_assets.core.settings
         print([path for path in opened if path.endswith(".toml")], {"tomllib", "platformdirs"} & set(sys.modules))
     """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

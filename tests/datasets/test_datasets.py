@@ -12,9 +12,9 @@ from dataset_assets.datasets.lee_documents import lee_documents
 from dataset_assets.datasets.mnist import mnist
 from dataset_assets.datasets.mnist_5k import mnist_5k
 from dataset_assets.datasets.penguins import penguins
-from dataset_assets.definition import Dataset
+from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.registry import definitions
 from dataset_assets.errors import SplitFailed
-from dataset_assets.registry import definitions
 from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
 
 SHIPPED = {dataset.name for dataset in (fashion_mnist, lee_documents, mnist, mnist_5k, penguins)}

@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from media import bomb, picture, sound
 
-from dataset_assets import limits as limits_module
+from dataset_assets.core import limits as limits_module
+from dataset_assets.core.limits import limits
 from dataset_assets.decoding import (
     csv_blocks,
     csv_rows,
@@ -33,13 +34,12 @@ from dataset_assets.decoding import (
     tar_members,
     zip_members,
 )
-from dataset_assets.definition import Dataset, DerivedFile, Split
+from dataset_assets.definition.dataset import Dataset, DerivedFile, Split
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DefinitionError, Refused
 from dataset_assets.formats import Array, Audio, Image
 from dataset_assets.formats.decoded import Undecodable
-from dataset_assets.limits import limits
-from dataset_assets.making import derive
-from dataset_assets.retrieval.bodies import ungzipped
+from dataset_assets.making.steps import derive
+from dataset_assets.retrieval.http_body import ungzipped
 
 LOW = {
     "max_line_bytes": 1 << 16, "max_columns": 1000, "max_json_depth": 60, "max_value_bytes": 1 << 20,

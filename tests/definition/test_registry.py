@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_assets import plugins, registry
+from dataset_assets.core import plugins
+from dataset_assets.definition import registry
 from dataset_assets.errors import NameNotAllowed, UnknownDataset
 
 MODULE = """
@@ -55,7 +56,7 @@ def test_finding_one_of_ours_imports_no_other() -> None:
     import subprocess
 
     code = (
-        "import sys; from dataset_assets.registry import find; find('io.github.allisonhorst.penguins'); "
+        "import sys; from dataset_assets.definition.registry import find; find('io.github.allisonhorst.penguins'); "
         "print([m for m in sys.modules if m.startswith('dataset_assets.datasets.')])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
+from dataset_assets.definition.scaffold import entry_point, module_name, scaffold
 from dataset_assets.errors import Conflict, NameNotAllowed
-from dataset_assets.scaffolding import entry_point, module_name, scaffold
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets import Dataset, RemoteFile, Split, Text
+from dataset_assets.definition.search import search
 from dataset_assets.errors import UsageError
-from dataset_assets.searching import search
 
 
 def samples(table):

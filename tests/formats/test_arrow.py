@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import DecodeError, NoSpace, SchemaError
 from dataset_assets.formats import Bytes, Files, Format, Member, Table, Text, arrow
 from dataset_assets.formats.canonical import canonical, row_bytes

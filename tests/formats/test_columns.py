@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets import samples
 from dataset_assets.errors import SchemaError
+from dataset_assets.formats import columns as samples
 from dataset_assets.formats.array import ArrayColumn
-from dataset_assets.samples import (
+from dataset_assets.formats.columns import (
     Chained,
     Column,
     Columns,
@@ -27,8 +27,8 @@ from dataset_assets.samples import (
     spans,
     values_of,
 )
+from dataset_assets.reading.views import ListColumn
 from dataset_assets.testing.formats import equal
-from dataset_assets.views import ListColumn
 
 
 class Counted(ListColumn):

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from places import SUPPORT
 
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
@@ -120,7 +121,7 @@ class Child:
         return f"ended by {signal.Signals(-code).name}" if ready and code < 0 else f"ended with {code}, or hung"
 
     def _begun(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(Path(__file__).parent / "forged_child.py")]
+        command = [sys.executable, str(SUPPORT / "forged_child.py")]
         more = {"DATASET_ASSETS_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True,

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import bomb, picture, pixels
+from places import TESTS
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats import Format, Image
 from dataset_assets.formats.decoded import Undecodable, in_threads
 from dataset_assets.testing.formats import FormatTests, written, written_and_opened
 
-RAMP = Path(__file__).parent / "data" / "ramp.jpg"
+RAMP = TESTS / "data" / "ramp.jpg"
 OF_ALL_KINDS = [("PNG", 3), ("JPEG", 3), ("PNG", 1), ("JPEG", 1), ("PNG", 4), ("GIF", 3), ("WEBP", 3), ("BMP", 3)]
 MIXED = [picture(kind, 9 + k, 7 + k, channels, k) for k, (kind, channels) in enumerate(OF_ALL_KINDS)]
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from places import SUPPORT
 
 from dataset_assets.errors import TimedOut, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.views import View, view_of
+from dataset_assets.reading.views import View, view_of
 
 STUCK = threading.Event()
 
@@ -98,7 +99,7 @@ def test_a_sample_that_hangs_is_named_in_time() -> None:
 def test_a_process_with_a_hanging_sample_can_end() -> None:
 
     code = (
-        "import time; from dataset_assets.loader import Loader; from dataset_assets.views import view_of\n"
+        "import time; from dataset_assets.loader import Loader; from dataset_assets.reading.views import view_of\n"
         "list(Loader(view_of(i=[1, 2]).map(lambda sample: time.sleep(600)), 1, timeout=0.3))"
     )
     started = time.monotonic()
@@ -187,7 +188,7 @@ def served(loader: Loader, epoch: int, kind: str) -> Any:
         return loader.epoch(epoch)
     from torch.utils.data import DataLoader
 
-    from dataset_assets.loader.torch import Batches
+    from dataset_assets.loader.torch_datasets import Batches
 
     batches = Batches(loader)
     batches.set_epoch(epoch)
@@ -210,7 +211,7 @@ def sleeps(sample: Any) -> Any:
 def test_C7_an_interrupted_training_ends_with_its_threads_and_processes(kind: str, sent: signal.Signals) -> None:
     before = set(Path("/dev/shm").glob("torch_*"))
     run = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("loader_run.py"), kind],
+        [sys.executable, SUPPORT / "loader_run.py", kind],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

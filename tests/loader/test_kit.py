@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
+from dataset_assets.reading.views import View, view_of
 from dataset_assets.testing.loaders import LoaderTests, failures
-from dataset_assets.views import View, view_of
 
 SEED = 5
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from dataset_assets.errors import UsageError
 from dataset_assets.loader import Budget, Loader, joined, padded
+from dataset_assets.loader.buffer_pool import Pool
 from dataset_assets.loader.steps import Last
-from dataset_assets.pool import Pool
+from dataset_assets.reading.views import View, view_of
 from dataset_assets.testing.loaders import elsewhere
-from dataset_assets.views import View, view_of
 
 
 def numbers(n: int) -> View:
@@ -144,8 +144,8 @@ def test_samples_that_are_tuples_or_plain_values_make_batches_too() -> None:
 
 def test_several_files_of_a_stream_are_gathered_into_one_batch() -> None:
     from dataset_assets.formats.array import ArrayColumn
-    from dataset_assets.samples import chained
-    from dataset_assets.views import Origin, Stored
+    from dataset_assets.formats.columns import chained
+    from dataset_assets.reading.views import Origin, Stored
 
     parts = [ArrayColumn(np.arange(lo, lo + 20)) for lo in (0, 20, 40)]
     view = Stored(Origin("memory", "all", ""), {"i": chained(parts)})

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dataset_assets import Array, Columns, Dataset, Split, prepare
-from dataset_assets.loader.reading import mapped
-from dataset_assets.paging import PAGE, Paging, available_memory, is_cold
+from dataset_assets.loader.page_cache import PAGE, Paging, available_memory, is_cold
+from dataset_assets.loader.reader import mapped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are asked for on Linux only")
 ROWS, WIDTH = 16_384, 4096

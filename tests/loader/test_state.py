@@ -15,8 +15,8 @@ from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import Conflict, UsageError
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.loader.steps import Last
+from dataset_assets.reading.views import View, view_of
 from dataset_assets.testing.loaders import copied, elsewhere
-from dataset_assets.views import View, view_of
 
 Steps = list[tuple[Any, ...]]
 

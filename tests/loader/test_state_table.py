@@ -9,9 +9,9 @@ from doc_tables import table
 
 from dataset_assets.encoding import OneHot
 from dataset_assets.loader import Buckets, Budget, Loader
+from dataset_assets.reading.views import OPERATIONS, View, view_of
+from dataset_assets.reading.views.document import stack_of
 from dataset_assets.testing.loaders import LoaderTests, copied
-from dataset_assets.views import OPERATIONS, View, view_of
-from dataset_assets.views.operations import stack_of
 
 SEED = 11
 
@@ -124,7 +124,7 @@ def test_the_table_has_every_stack() -> None:
 
 def test_every_operation_that_there_is_has_a_row() -> None:
     found = {each.op for make in STACKS.values() for each in stack_of(make(numbers(23)))}
-    # A stored split with the raw files that it was made of: tests/test_loader_stored.py loads some.
+    # A stored split with the raw files that it was made of: tests/loader/test_stored_loader.py loads some.
     assert found | {"sourced"} == set(OPERATIONS)
 
 
@@ -158,7 +158,7 @@ def test_a_cell_is_true(row: str, change: str, cell: str) -> None:
 
 def it_goes_on_with_other_workers(tests: Row) -> None:
     torch = pytest.importorskip("torch")
-    from dataset_assets.loader.torch import Batches
+    from dataset_assets.loader.torch_datasets import Batches
 
     for steps, workers in ((2, 2), (1, 0)):
         state = copied(tests.made().state_at(0, steps))

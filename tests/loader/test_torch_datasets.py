@@ -15,23 +15,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import SUPPORT
 
 from dataset_assets.errors import Conflict, TimedOut
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
-from dataset_assets.views import View, view_of
+from dataset_assets.reading.views import View, view_of
 
 torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from dataset_assets.loader.torch import Batches  # noqa: E402
+from dataset_assets.loader.torch_datasets import Batches  # noqa: E402
 
 # Three processes on two cores are what is tested here, and torchdata calls what torch has since deprecated.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),
 ]
-RANK = Path(__file__).with_name("loader_rank.py")
+RANK = SUPPORT / "loader_rank.py"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny
 from conftest import looked_at, url
+from places import SUPPORT
 
 from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, Text, load, prepare
 from dataset_assets.errors import (
@@ -28,7 +29,8 @@ from dataset_assets.errors import (
     UnknownDataset,
     UsageError,
 )
-from dataset_assets.index import (
+from dataset_assets.storage import LocalStorage, MemoryStorage
+from dataset_assets.storage.manifest import (
     Version,
     canonical,
     digest_of,
@@ -42,8 +44,7 @@ from dataset_assets.index import (
     source_key,
     version_key,
 )
-from dataset_assets.publishing import publish_version, raw_record, release
-from dataset_assets.storage import LocalStorage, MemoryStorage
+from dataset_assets.storage.releases import publish_version, raw_record, release
 from dataset_assets.testing.faults import counting, installed
 from dataset_assets.testing.server import FaultyServer
 
@@ -229,7 +230,7 @@ def test_two_machines_get_equal_digests(home: Path, dataset: Dataset, fast_path:
         "PYTHONHASHSEED": "7",
         "LC_ALL": "C",
     }
-    code = ELSEWHERE.format(tests=str(Path(__file__).parent), folder=url(other))
+    code = ELSEWHERE.format(tests=str(SUPPORT), folder=url(other))
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=other
     )
@@ -382,7 +383,7 @@ def test_a_newer_release_of_the_library_is_not_taken_for_damage(
 ) -> None:
     digest = str(prepare(dataset)["train"].version)
     newer = canonical(replace(read_version(storage, tiny.NAME, digest), format=2))
-    from dataset_assets.index import sha256_hex
+    from dataset_assets.storage.manifest import sha256_hex
 
     storage.put(version_key(tiny.NAME, sha256_hex(newer)), newer)
     for pointer in (pointer_to(sha256_hex(newer)), _sealed({"format": 2, "version": {"anything": "else"}})):

@@ -12,11 +12,11 @@ from typing import Any, Callable
 
 import pytest
 import tiny
+from places import SUPPORT
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, Text
-from dataset_assets.inputs import Inputs
-from dataset_assets.making import RawFile
-from dataset_assets.recipe import (
+from dataset_assets.making.inputs import Inputs
+from dataset_assets.making.recipe import (
     _tokens,
     code_of,
     derived_recipe,
@@ -25,6 +25,7 @@ from dataset_assets.recipe import (
     split_code,
     split_recipe,
 )
+from dataset_assets.making.steps import RawFile
 from dataset_assets.retrieval import Source
 
 numbers = itertools.count()
@@ -186,11 +187,11 @@ def test_tokens_are_those_of_every_version_of_python() -> None:
 
 def test_a_hash_seed_does_not_show() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import tiny; from dataset_assets.recipe import *; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import tiny; from dataset_assets.making.recipe import *; "
         "print(split_code(tiny.small('https://example.org/numbers.csv'), 'train'), "
         "code_of(lambda x: x in {'a', 'b', 'c'}))"
     )
-    run = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    run = [sys.executable, "-c", code, str(SUPPORT)]
     found = {
         subprocess.run(run, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout for seed in "123"
     }

@@ -27,21 +27,21 @@ from dataset_assets import (
     Text,
     load,
     prepare,
-    registry,
 )
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
-from dataset_assets.describing import describe
+from dataset_assets.cli.describe import describe
+from dataset_assets.cli.text import info
+from dataset_assets.definition import registry
 from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, SplitFailed, UsageError
-from dataset_assets.index import Version, read_pointer, read_split_index, read_version
-from dataset_assets.loading import index_of, passing
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.showing import info
+from dataset_assets.reading.load import index_of, passing
+from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
+from dataset_assets.storage.manifest import Version, read_pointer, read_split_index, read_version
 from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.server import FaultyServer
-from dataset_assets.verifying import repair, verify
-from dataset_assets.views import Stored, View
 
 NAME = "org.example.divided"
 SHARES = {"train": 0.75, "validation": 0.25}
@@ -232,8 +232,8 @@ def test_the_index_says_what_a_part_is_made_of(home: Path, server: FaultyServer)
 AGAIN = """
 import sys
 from io import BytesIO
-from dataset_assets.definition import part_of
-from dataset_assets.views import view_of
+from dataset_assets.definition.dataset import part_of
+from dataset_assets.reading.views import view_of
 from test_split_of import lines
 whole = [*lines(BytesIO(sys.stdin.buffer.read()))]
 view = view_of(number=[s["number"] for s in whole], kind=[s["kind"] for s in whole])

@@ -12,11 +12,11 @@ from children import in_child
 from released import STEPS, FailsOnce, Released, check_names, everything
 
 from dataset_assets import load, prepare
-from dataset_assets.copying import copy
+from dataset_assets.core.progress import watched_by
 from dataset_assets.errors import Conflict, DigestMismatch, NotPrepared, StorageError, StoredFileDamaged, UsageError
-from dataset_assets.pins import pin, pins
-from dataset_assets.progress import watched_by
+from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, Storage
+from dataset_assets.storage.pins import pin, pins
 from dataset_assets.testing.faults import failing
 
 

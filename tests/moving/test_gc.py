@@ -15,14 +15,14 @@ from children import ended, in_child
 from released import STEPS, FailsOnce, Released, check_names, everything
 
 from dataset_assets import load, prepare
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
 from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
-from dataset_assets.index import pointer_key, sealed, unsealed
-from dataset_assets.layout import collector_key, contents
-from dataset_assets.leases import collecting, wait_for_collector
-from dataset_assets.pins import pin, pins, unpin
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
 from dataset_assets.storage import LocalStorage, Stat, Storage
+from dataset_assets.storage.gc_lease import collecting, wait_for_collector
+from dataset_assets.storage.keys import collector_key, contents
+from dataset_assets.storage.manifest import pointer_key, sealed, unsealed
+from dataset_assets.storage.pins import pin, pins, unpin
 from dataset_assets.testing.faults import failing
 
 NOW = {"grace_seconds": 0, "lease_seconds": 0.8}

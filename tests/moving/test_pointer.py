@@ -12,12 +12,12 @@ from command_line import COMMAND, CommandLine
 from released import Released, everything
 
 from dataset_assets import load, prepare
-from dataset_assets.bundling import bundle, unbundle
-from dataset_assets.copying import Copied, copy
 from dataset_assets.errors import Conflict, DigestMismatch, NewerFormat, UsageError
-from dataset_assets.index import pointer_key, read_pointer, sealed, sha256_hex, source_key, version_key
-from dataset_assets.pins import pin, pins
+from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.copy import Copied, copy
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
+from dataset_assets.storage.manifest import pointer_key, read_pointer, sealed, sha256_hex, source_key, version_key
+from dataset_assets.storage.pins import pin, pins
 
 POINTER = pointer_key(tiny.NAME)
 

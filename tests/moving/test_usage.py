@@ -3,11 +3,11 @@
 import tiny
 from released import Released, everything
 
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
-from dataset_assets.layout import place_of
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.usage import usage
 from dataset_assets.storage import LocalStorage, Storage
-from dataset_assets.usage import usage
+from dataset_assets.storage.keys import place_of
 
 
 def test_the_sums_are_the_bytes_that_are_there(home, fast_path, another: Storage):

@@ -7,13 +7,13 @@ import pytest
 import tiny
 from released import Released, everything
 
-from dataset_assets import registry
-from dataset_assets.copying import copy
+from dataset_assets.definition import registry
 from dataset_assets.errors import NotPrepared
-from dataset_assets.layout import place_of
-from dataset_assets.pins import pin
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.verify import repair, verify
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.verifying import repair, verify
+from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.pins import pin
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_what_nobody_can_make_again_is_left_and_the_reason_said(store: Storage, 
 
 
 def verify_keys(storage: Storage, pinned: str) -> list[str]:
-    from dataset_assets.copying import parcel
+    from dataset_assets.moving.copy import parcel
 
     return [*parcel(pinned, storage).pieces]
 

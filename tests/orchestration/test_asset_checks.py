@@ -23,9 +23,9 @@ from orchestrated import (
 
 from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, load
 from dataset_assets.errors import NotPrepared
-from dataset_assets.index import read_pointer
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.storage import open_storage
+from dataset_assets.storage.manifest import read_pointer
 
 NUMBERED_KEY = NUMBERED.replace(".", "/")
 THRICE = dg.RetryPolicy(max_retries=3)

@@ -26,12 +26,13 @@ from orchestrated import (
     two_files,
     versions,
 )
+from places import SUPPORT
 
 from dataset_assets import Dataset, load
-from dataset_assets.index import read_pointer
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import open_storage
+from dataset_assets.storage.manifest import read_pointer
 from dataset_assets.testing.server import FaultyServer
 
 FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
@@ -56,7 +57,7 @@ def test_B4_of_datasets_made_in_parallel_one_fails_and_only_that_one_is_done_aga
     home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(parallel.URL, server.url)
-    monkeypatch.chdir(Path(__file__).parent)  # where its processes look for the job
+    monkeypatch.chdir(SUPPORT)  # where its processes look for the job
     at_once = {"execution": {"config": {"multiprocess": {"max_concurrent": 3, "start_method": {"forkserver": {}}}}}}
     job = dg.reconstructable(parallel.everything)
     with kept_in(fast_path / "dagster") as instance:

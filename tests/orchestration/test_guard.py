@@ -202,7 +202,7 @@ def test_the_name_of_a_host_is_a_name_alone() -> None:
 
 
 def test_runs_do_not_need_the_server_that_the_guard_is_for() -> None:
-    code = "import sys, dataset_assets.orchestration.running; sys.exit('starlette' in sys.modules)"
+    code = "import sys, dataset_assets.orchestration.instance; sys.exit('starlette' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 

@@ -19,10 +19,11 @@ import tiny
 from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine
 from ports import free_port
 
-from dataset_assets import Dataset, files, load, prepare
+from dataset_assets import Dataset, load, prepare
+from dataset_assets.core import files
+from dataset_assets.core.progress import Progress
 from dataset_assets.errors import Conflict, DatasetAssetsError, Refused, StorageError, UsageError
-from dataset_assets.orchestration.running import history, materialize, serve
-from dataset_assets.progress import Progress
+from dataset_assets.orchestration.instance import history, materialize, serve
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.testing.server import FaultyServer
 
@@ -48,7 +49,7 @@ def runs_in(home: Path) -> list[dg.DagsterRun]:
 EIGHT = """
 import multiprocessing, os, traceback
 import dagster as dg
-from dataset_assets.orchestration.running import history
+from dataset_assets.orchestration.instance import history
 
 @dg.asset
 def one():

@@ -24,6 +24,7 @@ from orchestrated import (
     two_files,
     versions,
 )
+from places import TESTS
 
 from dataset_assets import View, load, prepare
 from dataset_assets.orchestration.definitions import definitions
@@ -31,7 +32,7 @@ from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing.server import FaultyServer
 
-ADOPTING = Path(__file__).parent / "adopting"
+ADOPTING = TESTS / "adopting"
 NUMBERED_KEY = NUMBERED.replace(".", "/")
 TINY_KEY = tiny.NAME.replace(".", "/")
 

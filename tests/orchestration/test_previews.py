@@ -19,9 +19,9 @@ from PIL import Image
 
 from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, load
 from dataset_assets.orchestration import markdown, previews
-from dataset_assets.orchestration.pictures import pictures_in, sheet_of
+from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
+from dataset_assets.reading.views import View, view_of
 from dataset_assets.testing.server import FaultyServer
-from dataset_assets.views import View, view_of
 
 LIMIT = 28_000
 HOSTILE = [

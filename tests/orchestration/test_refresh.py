@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from cronsim import CronSim
 from orchestrated import NUMBERED, QUIET, assets_in, failures, files_in, kept_in, key, numbered, run, two_files
+from places import SUPPORT
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DefinitionError
@@ -330,7 +331,7 @@ class Daemon:
 def daemon(home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     digest = "sha256:" + hashlib.sha256(FILES["/b.csv"]).hexdigest()
     (fast_path / "refreshed.py").write_text(DEFINED.format(url=server.url, digest=digest))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path.cwd())]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SUPPORT), str(Path.cwd())]))
     with ExitStack() as stack:
         yield Daemon(fast_path, stack)
 

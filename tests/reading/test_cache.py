@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 import pytest
 from servers import Place, Proxy
 
-from dataset_assets.cache import PATIENCE_SECONDS, Cache, open_cached
 from dataset_assets.errors import DigestMismatch, NoSpace, Refused, StorageError
-from dataset_assets.formats.seam import mapped
+from dataset_assets.formats.format import mapped
+from dataset_assets.reading.cache import PATIENCE_SECONDS, Cache, open_cached
 from dataset_assets.storage import MemoryStorage, open_storage
-from dataset_assets.storage.opened import Changed
+from dataset_assets.storage.object_file import Changed
 from dataset_assets.testing.faults import failing
 from dataset_assets.testing.storage import at_once, sha256, some_bytes
 
@@ -226,7 +226,7 @@ def test_a_copy_without_a_mark_is_hashed_once(cache: Cache, remote: Remote) -> N
 KNOWN = """
 import sys
 from pathlib import Path
-from dataset_assets.cache_folder import is_known
+from dataset_assets.reading.cache_folder import is_known
 path = Path(sys.argv[1])
 with open(path, "rb") as file:
     print(is_known(path, file))
@@ -445,7 +445,7 @@ def test_a_holder_that_does_nothing_is_not_waited_for_for_ever(cache: Cache, rem
 STARTER = """
 import fcntl, json, sys, time
 from pathlib import Path
-from dataset_assets.cache import open_cached
+from dataset_assets.reading.cache import open_cached
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.storage import open_storage
 if {lockless}:
@@ -530,7 +530,7 @@ import atexit, sys, threading, time
 atexit.register(time.sleep, 1)
 from contextlib import suppress
 from pathlib import Path
-from dataset_assets.cache import Cache
+from dataset_assets.reading.cache import Cache
 from dataset_assets.errors import StorageError
 from test_cache import Remote
 remote = Remote()

@@ -27,7 +27,10 @@ from dataset_assets.errors import (
     UnknownSplit,
     UsageError,
 )
-from dataset_assets.index import (
+from dataset_assets.reading.load import StoredFiles, index_of, open_split, passing_columns
+from dataset_assets.reading.views import Stored
+from dataset_assets.storage import LocalStorage, MemoryStorage
+from dataset_assets.storage.manifest import (
     StoredFile,
     canonical,
     digest_of,
@@ -36,10 +39,7 @@ from dataset_assets.index import (
     read_version,
     version_key,
 )
-from dataset_assets.loading import StoredFiles, index_of, open_split, passing_columns
-from dataset_assets.storage import LocalStorage, MemoryStorage
 from dataset_assets.testing.faults import counting
-from dataset_assets.views import Stored
 
 PLACE = Path("storage", "org", "example", "tiny")
 SMALL_FILES = ["current.json", "versions/*.json", "train/index/*.json", "raw/numbers_csv/source.json"]
@@ -325,7 +325,7 @@ def rewritten(storage: LocalStorage, prepared: Path, change: Callable[[dict[str,
     current = load(tiny.NAME)["train"].version
     version = read_version(storage, tiny.NAME, str(current))
     document = canonical({**json.loads(canonical(version)), "splits": {"train": digest}})
-    from dataset_assets.index import sha256_hex
+    from dataset_assets.storage.manifest import sha256_hex
 
     storage.put(version_key(tiny.NAME, sha256_hex(document)), document)
     return f"{tiny.NAME}@{sha256_hex(document)}"

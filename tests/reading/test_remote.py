@@ -15,17 +15,17 @@ import pytest
 import tiny
 from leaks import expect_no_secret
 from orchestrated import facts, made, run
+from places import ROOT, SUPPORT
 from servers import SECRET, Place, Proxy
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged
-from dataset_assets.index import stream_key
-from dataset_assets.loading import index_of
 from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.reading.load import index_of
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.manifest import stream_key
 from dataset_assets.testing.storage import content, some_bytes
 
-ROOT = Path(__file__).resolve().parent.parent
 CONNECTORS = ("s3", "az", "sqlite", "postgresql", "mongodb")
 SERVERS = {"s3": "seaweed", "az": "azurite", "postgresql": "postgres", "mongodb": "secantus"}
 numbers = itertools.count()
@@ -110,7 +110,7 @@ def test_only_the_setting_changes(
     url: str, expected: str | None, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATASET_ASSETS_STORAGE", url)
-    code = BY_ENVIRONMENT.format(tests=str(Path(__file__).parent), folder=folder.as_uri() + "/")
+    code = BY_ENVIRONMENT.format(tests=str(SUPPORT), folder=folder.as_uri() + "/")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     texts = [sample["text"] for sample in tiny.expected()["train"]]

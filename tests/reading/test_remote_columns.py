@@ -30,11 +30,11 @@ from servers import (
 )
 
 from dataset_assets import Array, Columns, Dataset, Split, Text, load, prepare
+from dataset_assets.core.permutation import BlockPermutation
 from dataset_assets.errors import StoreUnavailable
 from dataset_assets.loader import Loader
-from dataset_assets.orders import BlockPermutation
-from dataset_assets.remote import AT_ONCE, RemoteColumn, RemoteFiles
-from dataset_assets.storage.object_store import ObjectStorage
+from dataset_assets.reading.remote_columns import AT_ONCE, RemoteColumn, RemoteFiles
+from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 
 NAME = "org.example.large"
 ROWS, WIDTH, FILE_ROWS = 4_000, 1_024, 500
@@ -69,7 +69,7 @@ def store(
 
 
 def behind(place: str, proxy: Proxy, retries: int = 1) -> ObjectStorage:
-    from dataset_assets.storage.bucket import bucket_of
+    from dataset_assets.storage.connectors.bucket.address import bucket_of
 
     return ObjectStorage(bucket_of(f"{place}?endpoint={proxy.url}"), retries=retries)
 

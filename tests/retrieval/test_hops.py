@@ -9,8 +9,8 @@ from pathlib import Path
 import internet
 import pytest
 
+from dataset_assets.core.redact import redacted_text
 from dataset_assets.errors import DatasetAssetsError, Refused, RetrievalError
-from dataset_assets.redacting import redacted_text
 from dataset_assets.retrieval import Source, fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.retrieval.zones import Zone, zone_of, zone_of_host

@@ -21,13 +21,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.files import Written
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NoSpace, Refused, RetrievalError, UsageError
-from dataset_assets.files import Written
-from dataset_assets.redacting import redacted
 from dataset_assets.retrieval import RETRIEVERS, Source, fetch_first, retriever_for
-from dataset_assets.retrieval.bodies import page_title, ungzipped
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
+from dataset_assets.retrieval.http_body import page_title, ungzipped
 from dataset_assets.testing.server import (
     ChangeEtag,
     Chunked,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
-from dataset_assets.settings import settings
 from dataset_assets.testing.http_faults import Ending, Line, Reply
 from dataset_assets.testing.server import (
     Chunked,

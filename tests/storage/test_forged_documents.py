@@ -9,17 +9,17 @@ import os
 import select
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import SUPPORT
 
-from dataset_assets.documents import Unfit, parsed
+from dataset_assets.core.documents import Unfit, parsed
 from dataset_assets.encoding import Fitted
 from dataset_assets.errors import DecodeError
-from dataset_assets.views.operations import restored
+from dataset_assets.reading.views.document import restored
 
 SECONDS = 60
 DEEP: Any = []
@@ -44,7 +44,7 @@ class Child:
         self.begin()
 
     def begin(self) -> None:
-        command = [sys.executable, str(Path(__file__).parent / "forged_documents_child.py")]
+        command = [sys.executable, str(SUPPORT / "forged_documents_child.py")]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True,
                                         env={**os.environ, "PYTHONWARNINGS": "ignore"})  # fmt: skip

@@ -12,18 +12,18 @@ from released import everything
 from test_reliability import ended, in_child
 
 from dataset_assets import Array, Dataset, Split, load, prepare
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
-from dataset_assets.describing import stored_names, versions_of
+from dataset_assets.cli.describe import stored_names, versions_of
 from dataset_assets.errors import DatasetAssetsError, ListingCut, NotPrepared, StorageError
-from dataset_assets.index import index_key, pointer_key, read_version, version_key
-from dataset_assets.layout import pin_key, place_of
-from dataset_assets.pins import pin
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.usage import usage
+from dataset_assets.moving.verify import verifiable, verify
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.beside import _received
-from dataset_assets.storage.sqlite import SqliteStorage
-from dataset_assets.usage import usage
-from dataset_assets.verifying import verifiable, verify
+from dataset_assets.storage.connectors.bucket.fork_client import _received
+from dataset_assets.storage.connectors.sqlite import SqliteStorage
+from dataset_assets.storage.keys import pin_key, place_of
+from dataset_assets.storage.manifest import index_key, pointer_key, read_version, version_key
+from dataset_assets.storage.pins import pin
 
 NAME = "org.example.counted"
 NOW: dict[str, Any] = {"grace_seconds": 0, "lease_seconds": 0.8, "keep_versions": 2}

@@ -15,10 +15,12 @@ import tiny
 from conftest import looked_at, url
 from hypothesis import given
 from hypothesis import strategies as st
+from places import TESTS
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DecodeError, NewerFormat, NotPrepared
-from dataset_assets.index import (
+from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.manifest import (
     Finding,
     SplitIndex,
     StoredFile,
@@ -41,9 +43,8 @@ from dataset_assets.index import (
     unsealed,
     version_key,
 )
-from dataset_assets.storage import MemoryStorage
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
+GOLDEN = TESTS / "data" / "golden"
 VERSION = "e945f98d70fcc344cbb8ed84a267b5f0eaedb3a3da9b17c889ac1d5783e7d8eb"
 DIGESTS = {
     "train": "71798cfec4f61aa08f850e66530ee94b1898549fd9df7943ed05508033489aee",

@@ -8,7 +8,10 @@ import tiny
 
 from dataset_assets import Dataset, RemoteFile, load, prepare
 from dataset_assets.errors import DigestMismatch, NotPrepared
-from dataset_assets.index import (
+from dataset_assets.making.steps import RawFile, StagedSplit
+from dataset_assets.reading.load import index_of
+from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.manifest import (
     digest_of,
     index_key,
     read_pointer,
@@ -17,9 +20,7 @@ from dataset_assets.index import (
     source_key,
     stream_key,
 )
-from dataset_assets.loading import index_of
-from dataset_assets.making import RawFile, StagedSplit
-from dataset_assets.publishing import (
+from dataset_assets.storage.releases import (
     check_raw,
     current_version,
     has_raw,
@@ -31,7 +32,6 @@ from dataset_assets.publishing import (
     release,
     usable_raw,
 )
-from dataset_assets.storage import MemoryStorage
 
 
 class Logged(MemoryStorage):

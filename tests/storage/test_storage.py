@@ -20,10 +20,11 @@ from typing import cast
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
+from places import SUPPORT
 
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
-from dataset_assets.storage.local import DAY_SECONDS, sweep
+from dataset_assets.storage.connectors.local import DAY_SECONDS, sweep
 from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, counting, failing, installed
 from dataset_assets.testing.storage import VERBS, StorageTests, content, file_of, sha256, storage_state_machine
 
@@ -307,7 +308,7 @@ def test_wherever_it_is_killed_the_old_or_the_new_is_there_whole(tmp_path: Path,
 
 
 def run_killed(n: int, name: str, storage: LocalStorage, source: Path) -> int:
-    tests = str(Path(__file__).parent)
+    tests = str(SUPPORT)
     code = KILLED.format(tests=tests, n=n, name=name, root=str(storage.root), source=str(source))
     return subprocess.run([sys.executable, "-c", code], check=False).returncode
 
@@ -495,7 +496,7 @@ def test_memory_without_a_name_is_its_own_and_ends_with_it() -> None:
 
 
 def test_a_connector_of_ones_own_is_found_by_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CONNECTORS, "shelf", "dataset_assets.storage.memory:open_memory")
+    monkeypatch.setitem(CONNECTORS, "shelf", "dataset_assets.storage.connectors.memory:open_memory")
     assert isinstance(open_storage("shelf://one"), MemoryStorage)
 
 

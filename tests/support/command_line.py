@@ -22,7 +22,8 @@ TABLE = b"text\n" + b"a line of text\n" * 400
 
 FAILING = """
 import sys
-from dataset_assets import Dataset, RemoteFile, Split, Text, files
+from dataset_assets import Dataset, RemoteFile, Split, Text
+from dataset_assets.core import files
 from dataset_assets.decoding import csv_rows
 
 def rows(table, part=None):

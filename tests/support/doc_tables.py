@@ -1,9 +1,10 @@
 """Tables of the documentation, as rows."""
 
 import re
-from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from places import ROOT
+
+DOCS = ROOT / "docs"
 
 
 def table(page: str, first: str) -> list[dict[str, str]]:

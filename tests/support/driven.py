@@ -17,15 +17,15 @@ import dagster as dg
 import tiny
 
 from dataset_assets import load, prepare
-from dataset_assets.bundling import bundle
 from dataset_assets.cli import main
-from dataset_assets.collecting import collect, collect_strays
+from dataset_assets.core.settings import origins
 from dataset_assets.loader import Loader
+from dataset_assets.moving.bundle import bundle
+from dataset_assets.moving.gc import collect, collect_strays
+from dataset_assets.moving.usage import usage
+from dataset_assets.moving.verify import verify
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.settings import origins
 from dataset_assets.storage import open_storage
-from dataset_assets.usage import usage
-from dataset_assets.verifying import verify
 
 DEBUG = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
 COMMANDS = (

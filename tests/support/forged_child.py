@@ -1,4 +1,4 @@
-"""Reads forged files, one after the other, and says of each what came of it: a child of tests/test_forged_files.py.
+"""Reads forged files one after the other and says of each what came of it: a child of the tests of forged files.
 
 Its input names a file and its format; its output is a line for each: "fine", "refused", or what is wrong. Whoever
 started it sees the signal that ended it.
@@ -16,9 +16,9 @@ import pyarrow
 
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.formats import format_named
+from dataset_assets.formats.columns import values_of as as_values
 from dataset_assets.formats.decoded import DecodedColumn
-from dataset_assets.samples import values_of as as_values
-from dataset_assets.views.arrow import _on_the_map
+from dataset_assets.reading.convert.arrow import _on_the_map
 
 MEGABYTES, SECONDS = 2000, 120
 MOST = 2000

@@ -8,23 +8,31 @@ import json
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
+from places import TESTS
 from stacked import STACKS
 
 from dataset_assets import load, view_from_json
 from dataset_assets.encoding import Fitted, Ordinal, Scaled, Vocabulary
 from dataset_assets.errors import DatasetAssetsError
-from dataset_assets.index import canonical, digest_of, index_key, pointer_key, pointer_to, sha256_hex, version_key
-from dataset_assets.layout import collector_key
-from dataset_assets.leases import _read
 from dataset_assets.loader import Loader
-from dataset_assets.publishing import raw_record
 from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.gc_lease import _read
+from dataset_assets.storage.keys import collector_key
+from dataset_assets.storage.manifest import (
+    canonical,
+    digest_of,
+    index_key,
+    pointer_key,
+    pointer_to,
+    sha256_hex,
+    version_key,
+)
+from dataset_assets.storage.releases import raw_record
 
 MEGABYTES, SECONDS = 1500, 20
-GOLDEN = Path(__file__).parent / "data" / "golden"
+GOLDEN = TESTS / "data" / "golden"
 NAME = "org.example.tiny"
 
 

@@ -4,16 +4,16 @@ import hashlib
 import json
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 import tiny
+from places import TESTS
 
 from dataset_assets import load
-from dataset_assets.views import View
+from dataset_assets.reading.views import View
 
-GOLDEN = str(Path(__file__).parent / "data" / "golden")
+GOLDEN = str(TESTS / "data" / "golden")
 
 
 def train() -> View:

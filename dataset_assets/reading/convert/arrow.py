@@ -5,14 +5,14 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 
 from dataset_assets.errors import SchemaError
+from dataset_assets.formats.columns import Chained, Columns, spans
 from dataset_assets.formats.members import Member
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
-from dataset_assets.samples import Chained, Columns, spans
-from dataset_assets.views.export import column_names
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.selected import Selected
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import View
+from dataset_assets.reading.convert.numpy_pandas import column_names
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import View
 
 # A batch of a stream is no more than this.
 ROWS = 1 << 16

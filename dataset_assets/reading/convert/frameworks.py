@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError, UsageError, at
-from dataset_assets.extras import needed
-from dataset_assets.samples import values_of
-from dataset_assets.views.arrow import to_arrow
-from dataset_assets.views.blocks import owned
-from dataset_assets.views.encoded import Encoded
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.convert.arrow import to_arrow
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.encoded import Encoded
+from dataset_assets.reading.views.view import View
 
 
 def to_torch(view: View, iterable: bool = False) -> Any:
     """Return a dataset for torch's DataLoader, which pickles as the view does."""
     needed("torch", "torch")
-    from dataset_assets.views.torch import IterableSamples, Samples
+    from dataset_assets.reading.convert.torch import IterableSamples, Samples
 
     return IterableSamples(view) if iterable else Samples(view)
 

@@ -4,10 +4,10 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from dataset_assets.extras import needed
-from dataset_assets.samples import Columns
-from dataset_assets.views.blocks import owned
-from dataset_assets.views.view import View
+from dataset_assets.core.extras import needed
+from dataset_assets.formats.columns import Columns
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.view import View
 
 PANDAS_UNITS = ("s", "ms", "us", "ns", "D")
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from dataset_assets.samples import values_of
-from dataset_assets.views.blocks import owned
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.view import View, _checked
+from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.view import View, _checked
 
 ROWS = 1024
 BYTES = 4 << 20

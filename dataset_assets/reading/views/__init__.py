@@ -1,16 +1,17 @@
 """Views: stackable, lazy sequences of samples."""
 
-from dataset_assets.views.arranged import Filtered, Interleaved, Mixed, Repeated, Sharded, Shuffled, Sorted
-from dataset_assets.views.batched import Batched
-from dataset_assets.views.cached import Cached
-from dataset_assets.views.encoded import Encoded, fit
-from dataset_assets.views.epochs import at_epoch
-from dataset_assets.views.joined import Concatenated, Zipped
-from dataset_assets.views.mapped import Mapped, MappedBlocks, Tupled
-from dataset_assets.views.memory import ListColumn, view_of
-from dataset_assets.views.narrowed import Narrowed, Renamed
-from dataset_assets.views.operations import OPERATIONS, operation, restored
-from dataset_assets.views.parts import (
+from dataset_assets.reading.views.arranged import Filtered, Interleaved, Mixed, Repeated, Sharded, Shuffled, Sorted
+from dataset_assets.reading.views.batched import Batched
+from dataset_assets.reading.views.cached import Cached
+from dataset_assets.reading.views.columns_whole import target_of
+from dataset_assets.reading.views.document import OPERATIONS, operation, restored
+from dataset_assets.reading.views.encoded import Encoded, fit
+from dataset_assets.reading.views.epochs import at_epoch
+from dataset_assets.reading.views.in_memory import Sourced
+from dataset_assets.reading.views.joined import Concatenated, Zipped
+from dataset_assets.reading.views.mapped import Mapped, MappedBlocks, Tupled
+from dataset_assets.reading.views.memory import ListColumn, view_of
+from dataset_assets.reading.views.parts import (
     Fold,
     FoldPart,
     GroupPart,
@@ -22,13 +23,12 @@ from dataset_assets.views.parts import (
     folds,
     nested_folds,
 )
-from dataset_assets.views.reading import target_of
-from dataset_assets.views.report import Report, report_of
-from dataset_assets.views.selected import Selected
-from dataset_assets.views.sources import Sourced
-from dataset_assets.views.stored import Lineage, Opener, Stored
-from dataset_assets.views.targets import chosen_by_target, mapped_targets, one_hot_targets
-from dataset_assets.views.view import Origin, View
+from dataset_assets.reading.views.report import Report, report_of
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.stored import Lineage, Opener, Stored
+from dataset_assets.reading.views.streams import Narrowed, Renamed
+from dataset_assets.reading.views.targets import chosen_by_target, mapped_targets, one_hot_targets
+from dataset_assets.reading.views.view import Origin, View
 
 __all__ = [
     "OPERATIONS",

@@ -5,14 +5,14 @@ from typing import Any, Callable, ClassVar, Mapping, Sequence
 
 import numpy as np
 
+from dataset_assets.core.mixture import Interleaving, Mixture, Repetition
+from dataset_assets.core.permutation import Permutation, shard_of
 from dataset_assets.errors import UsageError
-from dataset_assets.mixing import Interleaving, Mixture, Repetition
-from dataset_assets.orders import Permutation, shard_of
-from dataset_assets.views.joined import Concatenated, countable
-from dataset_assets.views.operations import operation
-from dataset_assets.views.reading import column_of, sorted_rows, truths
-from dataset_assets.views.selected import Selected
-from dataset_assets.views.view import View
+from dataset_assets.reading.views.columns_whole import column_of, sorted_rows, truths
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.joined import Concatenated, countable
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.view import View
 
 
 class Arranged(Selected):

@@ -4,12 +4,12 @@ import operator
 from typing import Any, Iterator, Sequence
 
 from dataset_assets.errors import UsageError
-from dataset_assets.samples import Columns
-from dataset_assets.views.blocks import numbers_in, owned
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns
+from dataset_assets.reading.views.blocks import numbers_in, owned
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import View
 
 
 @operation("batch")

@@ -5,7 +5,7 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
-from dataset_assets.samples import Columns, Indices, values_of
+from dataset_assets.formats.columns import Columns, Indices, values_of
 
 PYTHON_NUMBERS = (bool, int, float, complex)
 

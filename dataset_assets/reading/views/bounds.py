@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence
 from dataset_assets.errors import DecodeError
 
 if TYPE_CHECKING:
-    from dataset_assets.views.view import View
+    from dataset_assets.reading.views.view import View
 
 MOST_VIEWS = 10_000
 """Of a document, with the views that a joined one is made of counted for each."""

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
-from dataset_assets.samples import Indices
+from dataset_assets.formats.columns import Indices
 
 if TYPE_CHECKING:
-    from dataset_assets.views.view import View
+    from dataset_assets.reading.views.view import View
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Se
 
 import numpy as np
 
-from dataset_assets.documents import UNFIT, Count, checked_arguments, parsed, read_as
+from dataset_assets.core.documents import UNFIT, Count, checked_arguments, parsed, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
-from dataset_assets.index import canonical, sha256_hex
-from dataset_assets.samples import Indices
-from dataset_assets.views.bounds import Budget
+from dataset_assets.formats.columns import Indices
+from dataset_assets.reading.views.bounds import Budget
+from dataset_assets.storage.manifest import canonical, sha256_hex
 
 if TYPE_CHECKING:
-    from dataset_assets.views.view import View
+    from dataset_assets.reading.views.view import View
 
 FORMAT = 1
 _AGAIN = "Write it again with view.to_json()."
@@ -208,7 +208,7 @@ def _named(view: "View", exact: bool) -> tuple[str, dict[str, Any]]:
     if exact:
         raise UsageError(
             f"{type(view).__qualname__} has no name of its own among the operations. Give it one with @operation(...), "
-            "from dataset_assets.views.operations."
+            "from dataset_assets.reading.views.document."
         )
     return described(type(view)), {"samples": len(view)}
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from dataset_assets.encoding import Encoder, Fitted, FittedOn
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, nearest
-from dataset_assets.samples import Columns, values_of
-from dataset_assets.views.mapped import Mapped, MappedBlocks
-from dataset_assets.views.operations import operation, stack_of
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns, values_of
+from dataset_assets.reading.views.document import operation, stack_of
+from dataset_assets.reading.views.mapped import Mapped, MappedBlocks
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.view import View
 
 HELD_OUT = ("test",)
 # What is held at a time while fitting.

@@ -3,10 +3,10 @@
 import operator
 
 from dataset_assets.errors import UsageError
-from dataset_assets.views.operations import stack_of
-from dataset_assets.views.parts import Part
-from dataset_assets.views.selected import Selected
-from dataset_assets.views.view import View
+from dataset_assets.reading.views.document import stack_of
+from dataset_assets.reading.views.parts import Part
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.view import View
 
 
 def at_epoch(view: View, epoch: int) -> View:

@@ -9,12 +9,12 @@ from typing import Any, Iterator, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
-from dataset_assets.samples import Columns, Indices
-from dataset_assets.views.blocks import as_columns, numbers_in
-from dataset_assets.views.operations import described, operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import Origin, View
+from dataset_assets.formats.columns import Columns, Indices
+from dataset_assets.reading.views.blocks import as_columns, numbers_in
+from dataset_assets.reading.views.document import described, operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import Origin, View
 
 
 def view_from(source: Any, names: Sequence[str] | None = None) -> View:
@@ -24,7 +24,7 @@ def view_from(source: Any, names: Sequence[str] | None = None) -> View:
     to values. Anything else is a sequence of samples, such as a map-style dataset of torch: `names` are the streams
     of samples that are tuples. Raises `UsageError` for what has no length or no numbers to ask by.
     """
-    from dataset_assets.views.memory import view_of
+    from dataset_assets.reading.views.memory import view_of
 
     if isinstance(source, View):
         return source
@@ -230,7 +230,7 @@ def _of_hf(dataset: Any) -> View:
 
 
 def _held(columns: Mapping[str, Any]) -> View:
-    from dataset_assets.views.memory import column_in_memory
+    from dataset_assets.reading.views.memory import column_in_memory
 
     ready = (ArrowValues, HFValues)
     held = {name: values if isinstance(values, ready) else column_in_memory(values) for name, values in columns.items()}

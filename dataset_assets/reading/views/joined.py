@@ -7,11 +7,11 @@ from typing import Any, Iterator, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import UsageError
-from dataset_assets.samples import Columns, Indices, grouped, put_back, spans
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns, Indices, grouped, put_back, spans
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import View
 
 
 @operation("zip")

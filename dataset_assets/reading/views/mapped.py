@@ -5,13 +5,13 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from dataset_assets.core.permutation import generator
 from dataset_assets.errors import SchemaError
-from dataset_assets.orders import generator
-from dataset_assets.samples import Columns, values_of
-from dataset_assets.views.blocks import as_columns, numbers_in, owned, some_of
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns, values_of
+from dataset_assets.reading.views.blocks import as_columns, numbers_in, owned, some_of
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.view import View
 
 
 @operation("map")

@@ -4,10 +4,10 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from dataset_assets.samples import Columns
-from dataset_assets.views.blocks import stacked
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import Origin, View
+from dataset_assets.formats.columns import Columns
+from dataset_assets.reading.views.blocks import stacked
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import Origin, View
 
 
 def view_of(source: Any = None, /, *, names: Sequence[str] | None = None, **columns: Any) -> View:
@@ -22,7 +22,7 @@ def view_of(source: Any = None, /, *, names: Sequence[str] | None = None, **colu
     {'label': 0, 'word': 'nil'}
     """
     if source is not None:
-        from dataset_assets.views.sources import view_from
+        from dataset_assets.reading.views.in_memory import view_from
 
         return view_from(source, names)
     if names is not None:

@@ -3,8 +3,7 @@
 from abc import abstractmethod
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from dataset_assets.errors import UsageError
-from dataset_assets.orders import (
+from dataset_assets.core.permutation import (
     Rows,
     folds_of,
     group_parts,
@@ -13,11 +12,12 @@ from dataset_assets.orders import (
     rest_of,
     stratified_parts,
 )
-from dataset_assets.samples import values_of
-from dataset_assets.views.operations import operation
-from dataset_assets.views.reading import column_of, labels_of
-from dataset_assets.views.selected import Selected
-from dataset_assets.views.view import View
+from dataset_assets.errors import UsageError
+from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.views.columns_whole import column_of, labels_of
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.view import View
 
 
 class Part(Selected):

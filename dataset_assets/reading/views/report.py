@@ -7,8 +7,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from dataset_assets.samples import values_of
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.views.view import View
 
 # More values than these are a distribution that nobody reads.
 MOST_CLASSES = 1000

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from dataset_assets.samples import Indices
+from dataset_assets.formats.columns import Indices
 
 Where = slice | Indices
 """Some rows of a view: `slice(lo, hi)` with 0 <= lo <= hi <= len, or an array of numbers from 0 up to len."""

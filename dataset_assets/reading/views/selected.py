@@ -5,11 +5,11 @@ from typing import Any, Iterator, Mapping, Self, Sequence
 
 import numpy as np
 
-from dataset_assets.samples import Columns, Indices
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Chain, Order, Where, as_array, composed, in_order, lazy
-from dataset_assets.views.stored import Stored
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns, Indices
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Chain, Order, Where, as_array, composed, in_order, lazy
+from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.view import View
 
 
 @operation("select")

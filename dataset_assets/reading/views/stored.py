@@ -9,12 +9,12 @@ from typing import Any, BinaryIO, Mapping, Sequence, TextIO
 import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
-from dataset_assets.index import UsedFile
-from dataset_assets.samples import Column, Columns
-from dataset_assets.views.blocks import bytes_of
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.view import Origin, View
+from dataset_assets.formats.columns import Column, Columns
+from dataset_assets.reading.views.blocks import bytes_of
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.view import Origin, View
+from dataset_assets.storage.manifest import UsedFile
 
 PROBES = 8
 

@@ -4,11 +4,11 @@ from functools import cached_property
 from typing import Any, BinaryIO, Iterator, Mapping, Sequence, TextIO
 
 from dataset_assets.errors import UsageError
-from dataset_assets.samples import Columns
-from dataset_assets.views.blocks import some_of
-from dataset_assets.views.operations import operation
-from dataset_assets.views.ordering import Where
-from dataset_assets.views.view import View
+from dataset_assets.formats.columns import Columns
+from dataset_assets.reading.views.blocks import some_of
+from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.rows import Where
+from dataset_assets.reading.views.view import View
 
 
 @operation("only")

@@ -4,8 +4,8 @@ from typing import Any, Iterable, Literal, Mapping, Sequence
 
 from dataset_assets.encoding import Fitted, OneHot, Remapped
 from dataset_assets.errors import UnknownStream, UsageError, nearest
-from dataset_assets.views.encoded import Encoded
-from dataset_assets.views.view import View
+from dataset_assets.reading.views.encoded import Encoded
+from dataset_assets.reading.views.view import View
 
 
 def mapped_targets(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError, UnknownStream, UsageError, nearest
 from dataset_assets.formats.decoded import DecodedColumn
-from dataset_assets.views import Stored, View
+from dataset_assets.reading.views import Stored, View
 
 
 def encoded(view: View, *streams: str) -> View:

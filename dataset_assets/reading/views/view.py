@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Each kind of view is a View, and a View makes each kind: they are looked up when they are asked for.
-import dataset_assets.views as views
+import dataset_assets.reading.views as views
 from dataset_assets.errors import UnknownStream, UsageError, nearest
-from dataset_assets.samples import Columns, Indices
-from dataset_assets.views import operations
-from dataset_assets.views.blocks import as_samples, some_of
-from dataset_assets.views.ordering import Order, Where
+from dataset_assets.formats.columns import Columns, Indices
+from dataset_assets.reading.views import document as operations
+from dataset_assets.reading.views.blocks import as_samples, some_of
+from dataset_assets.reading.views.rows import Order, Where
 
 if TYPE_CHECKING:
     from dataset_assets.encoding import Encoder, Fitted
@@ -58,7 +58,7 @@ class View(Sequence[Any], ABC):
 
     A view of one's own has `__len__`, `streams` and `rows`, and `parents` if it stands on others; it has `each` and
     `sample`, and says that it is `computed`, if it makes each sample by itself. To be written as JSON it is a named
-    operation (`dataset_assets.views.operations`) and has `arguments`.
+    operation (`dataset_assets.reading.views.document`) and has `arguments`.
     """
 
     op: ClassVar[str] = ""
@@ -207,7 +207,7 @@ class View(Sequence[Any], ABC):
 
         As in numpy, an array or list of booleans, one for each sample, selects those that are true.
 
-        >>> from dataset_assets.views import view_of
+        >>> from dataset_assets.reading.views import view_of
         >>> view = view_of(label=[10, 20, 30])
         >>> list(view.select([2, 0, 0]).tuples("label")), list(view.select([True, False, True]).tuples("label"))
         ([(30,), (10,), (10,)], [(10,), (30,)])
@@ -319,7 +319,7 @@ class View(Sequence[Any], ABC):
         Raises `UsageError` where the view shows a split named in `held_out`, or what a random map makes.
 
         >>> from dataset_assets.encoding import Ordinal
-        >>> from dataset_assets.views import view_of
+        >>> from dataset_assets.reading.views import view_of
         >>> view = view_of(kind=["b", "a", "b"])
         >>> list(view.encode(view.fit({"kind": Ordinal()})).tuples("kind"))
         [(1,), (0,), (1,)]
@@ -402,43 +402,43 @@ class View(Sequence[Any], ABC):
 
     def to_arrow(self) -> Any:
         """Return a table of Arrow, on the stored bytes where they lie as Arrow has them (docs/converting.md)."""
-        from dataset_assets.views.arrow import to_arrow
+        from dataset_assets.reading.convert.arrow import to_arrow
 
         return to_arrow(self)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """Hand the samples over, block by block, to whatever reads Arrow's streams: polars, DuckDB, pandas."""
-        from dataset_assets.views.arrow import reader
+        from dataset_assets.reading.convert.arrow import reader
 
         return reader(self).__arrow_c_stream__(requested_schema)
 
     def to_torch(self, *, iterable: bool = False) -> Any:
         """Return a dataset for torch's DataLoader: map-style, or iterable; its samples hold tensors of their own."""
-        from dataset_assets.views.frameworks import to_torch
+        from dataset_assets.reading.convert.frameworks import to_torch
 
         return to_torch(self, iterable)
 
     def to_hf(self) -> Any:
         """Return a Dataset of Hugging Face's `datasets`, on the memory of `to_arrow`."""
-        from dataset_assets.views.frameworks import to_hf
+        from dataset_assets.reading.convert.frameworks import to_hf
 
         return to_hf(self)
 
     def to_sklearn(self, *, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
         """Return `X, y` as scikit-learn takes them, or its Bunch: the sample as a matrix of numbers, and the target."""
-        from dataset_assets.views.frameworks import to_sklearn
+        from dataset_assets.reading.convert.frameworks import to_sklearn
 
         return to_sklearn(self, sample, target, bunch)
 
     def to_numpy(self) -> dict[str, Any]:
         """Return every stream as an array of its own; text and ragged values as objects, a table by field."""
-        from dataset_assets.views.export import to_numpy
+        from dataset_assets.reading.convert.numpy_pandas import to_numpy
 
         return to_numpy(self)
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with a column per stream, and one per field of a table."""
-        from dataset_assets.views.export import to_pandas
+        from dataset_assets.reading.convert.numpy_pandas import to_pandas
 
         return to_pandas(self)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 from urllib.parse import unquote_to_bytes
 
-from dataset_assets import files, locks
+from dataset_assets.core import files, locks
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
-from dataset_assets.storage.seam import Stat, Stray, check_key
+from dataset_assets.storage.storage import Stat, Stray, check_key
 
 DAY_SECONDS = 86_400.0
 _PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Iterator
 from weakref import WeakValueDictionary
 
-from dataset_assets import files
-from dataset_assets.storage.seam import Stat, check_key
+from dataset_assets.core import files
+from dataset_assets.storage.storage import Stat, check_key
 
 
 class _Objects(dict[str, tuple[bytes, float]]):

@@ -26,12 +26,12 @@ from bson import ObjectId
 from gridfs.errors import NoFile
 from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.loopback import is_loopback
 from dataset_assets.errors import Refused, StorageError, StoreUnavailable, UsageError
-from dataset_assets.loopback import is_loopback
-from dataset_assets.storage.hidden import Hidden
-from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat, Stray, check_key, listing_cut
+from dataset_assets.storage.connectors.bucket.hidden import Hidden
+from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.storage import Stat, Stray, check_key, listing_cut
 
 T = TypeVar("T")
 

@@ -17,10 +17,10 @@ import psycopg2.extensions
 import sqlalchemy
 from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
 
+from dataset_assets.core.interruptible import interruptibly
 from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
-from dataset_assets.interruptible import interruptibly
-from dataset_assets.storage.hidden import Hidden
-from dataset_assets.storage.sql import SqlStorage
+from dataset_assets.storage.connectors.bucket.hidden import Hidden
+from dataset_assets.storage.connectors.sql_base import SqlStorage
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, TypeVar
 
-from dataset_assets import files
-from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat, check_key
+from dataset_assets.core import files
+from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.storage import Stat, check_key
 
 T = TypeVar("T")
 

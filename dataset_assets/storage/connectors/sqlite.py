@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, TypeVar
 from urllib.parse import quote, unquote
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
-from dataset_assets.storage.sql import CHUNK, SqlStorage
+from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats import FILE_BYTES, Part
-from dataset_assets.formats.seam import Misfit, Parts, mapped
-from dataset_assets.samples import Column, chained, check_rows, values_of
+from dataset_assets.formats.columns import Column, chained, check_rows, values_of
+from dataset_assets.formats.format import Misfit, Parts, mapped
 
 EVERY = 64
 HELD_BYTES = 1 << 20

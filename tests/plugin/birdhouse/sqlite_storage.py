@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator
 from urllib.parse import quote, unquote, urlsplit
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import StorageError, UsageError
 from dataset_assets.storage import Stat, check_key
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from dataset_assets.core.files import Written
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.files import Written
-from dataset_assets.redacting import redacted
 from dataset_assets.retrieval import Report, Source
 
 ROWS = 1000

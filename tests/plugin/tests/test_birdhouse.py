@@ -21,10 +21,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from dataset_assets import Dataset, RemoteFile, Split, Text, prepare
 from dataset_assets.decoding import csv_rows, decoder
 from dataset_assets.errors import RetrievalError, SchemaError, StorageError, UsageError
-from dataset_assets.making import stage_raw
-from dataset_assets.publishing import publish_raw
+from dataset_assets.making.steps import stage_raw
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.storage import MemoryStorage, open_storage
+from dataset_assets.storage.releases import publish_raw
 from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.formats import FormatTests
 from dataset_assets.testing.storage import StorageTests, sha256, storage_state_machine

@@ -17,12 +17,12 @@ import sklearn.model_selection
 import torch
 
 from dataset_assets import View, load, prepare, view_from_json
-from dataset_assets.definition import Dataset
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.encoding import OneHot, Scaled
 from dataset_assets.errors import NotInstalled, SchemaError, UsageError
+from dataset_assets.reading.views import Origin, Stored, view_of
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import LAWS, check_view, it_is_read_back_from_json, stored_stack
-from dataset_assets.views import Origin, Stored, view_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -350,7 +350,7 @@ class Without:
         if name.partition(".")[0] == {module!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Without())
-from dataset_assets.views import view_of
+from dataset_assets.reading.views import view_of
 from dataset_assets.errors import NotInstalled
 view = view_of(n=[1, 2])
 try:
@@ -365,8 +365,8 @@ except NotInstalled as error:
 
 def test_views_and_encoders_bring_no_library_that_was_not_asked_for() -> None:
     code = (
-        "import sys, dataset_assets, dataset_assets.views, dataset_assets.encoding as e; "
-        "from dataset_assets.views import view_of; import dataset_assets.views.encoded; v = view_of(n=[1.0, 2.0]); "
+        "import sys, dataset_assets, dataset_assets.reading.views, dataset_assets.encoding as e; "
+        "from dataset_assets.reading.views import encoded, view_of; v = view_of(n=[1.0, 2.0]); "
         "v.encode(v.fit({'n': e.Scaled()})).to_sklearn(sample='n', target='n'); "
         "print([m for m in ('torch', 'datasets', 'pandas', 'sklearn', 'polars', 'duckdb') if m in sys.modules])"
     )

@@ -24,9 +24,9 @@ from dataset_assets.errors import (
     UnknownStream,
     UsageError,
 )
-from dataset_assets.views import Selected, View, operation, view_of
-from dataset_assets.views.operations import OPERATIONS, document_of, packed, unpacked
-from dataset_assets.views.ordering import Chain
+from dataset_assets.reading.views import Selected, View, operation, view_of
+from dataset_assets.reading.views.document import OPERATIONS, document_of, packed, unpacked
+from dataset_assets.reading.views.rows import Chain
 
 # The fingerprint of each stack, and a digest of its samples in order: what was written must stay readable.
 PUBLISHED = {
@@ -178,7 +178,7 @@ class TestAnOrder:
                 return 10**9
 
             def rows(self, where: Any) -> Any:
-                from dataset_assets.samples import Columns
+                from dataset_assets.formats.columns import Columns
 
                 return Columns(number=np.arange(where.start, where.stop) if isinstance(where, slice) else where)
 
@@ -411,7 +411,7 @@ REMADE = """
 import io, json, sys
 from pathlib import Path
 from test_view_stacks import letters
-from dataset_assets.files import sha256_in
+from dataset_assets.core.files import sha256_in
 
 folder, entries = Path(sys.argv[1]), json.load(sys.stdin)
 raw = {sha256_in(io.BytesIO(p.read_bytes())): p.read_bytes() for p in folder.iterdir() if p.suffix == ".bin"}

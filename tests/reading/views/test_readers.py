@@ -11,8 +11,8 @@ import pytest
 from media import picture, pixels, sound, waves
 
 from dataset_assets import Array, Audio, Bytes, Dataset, Files, Image, Ragged, Split, Table, Text, View, prepare
+from dataset_assets.core.permutation import Permutation
 from dataset_assets.formats import FORMATS
-from dataset_assets.orders import Permutation
 
 ROWS = 40
 STREAMS = {

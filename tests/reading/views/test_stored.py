@@ -18,10 +18,10 @@ import pytest
 
 from dataset_assets import Array, Columns, Dataset, Files, RemoteFile, Split, Table, Text, prepare
 from dataset_assets.errors import NotFound, UnknownStream, UsageError
+from dataset_assets.reading.views import View
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import check_view
-from dataset_assets.views import View
 
 h5py = pytest.importorskip("h5py")
 
@@ -174,7 +174,7 @@ import io, json, sys
 import numpy as np
 from dataset_assets.formats import Array, Bytes, Files, Text
 from dataset_assets.storage import LocalStorage
-from dataset_assets.views import Opener, Origin, Stored
+from dataset_assets.reading.views import Opener, Origin, Stored
 
 def memory(field):
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(field))

@@ -12,12 +12,12 @@ import pytest
 from media import picture, sound
 
 from dataset_assets import Array, Audio, Dataset, Image, Split, load, prepare
-from dataset_assets.checking import described
+from dataset_assets.cli.text import samples as samples_shown
 from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UnknownStream, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.loading import index_of
-from dataset_assets.showing import samples as samples_shown
-from dataset_assets.views.decoded import encoded, lenient, present, skipped, told
+from dataset_assets.making.checks import described
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.views.undecoded import encoded, lenient, present, skipped, told
 
 NAME = "org.example.media"
 BAD = (3, 17)
@@ -221,7 +221,7 @@ def test_T8_without_simplejpeg_the_same_batches_are_decoded_by_pillow(forty: Any
     code = (
         "import sys, hashlib; sys.modules['simplejpeg'] = None\n"
         "from dataset_assets import load; from dataset_assets.loader import Loader\n"
-        "from dataset_assets.views.decoded import lenient, present, skipped\n"
+        "from dataset_assets.reading.views.undecoded import lenient, present, skipped\n"
         f"view = lenient(load('{NAME}', split='train'))\n"
         "for batch in Loader(view, 5, shuffle=True, collate=present).epoch(0):\n"
         "    print(hashlib.sha256(batch['image'].tobytes()).hexdigest() if len(batch['image']) else 'none')\n"

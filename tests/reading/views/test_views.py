@@ -15,8 +15,23 @@ from hypothesis import strategies as st
 
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
+from dataset_assets.formats.columns import Columns
 from dataset_assets.formats.members import Member
-from dataset_assets.samples import Columns
+from dataset_assets.reading.views import (
+    OPERATIONS,
+    Concatenated,
+    Fold,
+    ListColumn,
+    Narrowed,
+    Origin,
+    Stored,
+    View,
+    blocks,
+    view_of,
+)
+from dataset_assets.reading.views import rows as ordering
+from dataset_assets.reading.views import view as view_module
+from dataset_assets.reading.views.document import stack_of
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import (
     FEW,
@@ -30,21 +45,6 @@ from dataset_assets.testing.views import (
     stored_stack,
     views,
 )
-from dataset_assets.views import (
-    OPERATIONS,
-    Concatenated,
-    Fold,
-    ListColumn,
-    Narrowed,
-    Origin,
-    Stored,
-    View,
-    blocks,
-    ordering,
-    view_of,
-)
-from dataset_assets.views import view as view_module
-from dataset_assets.views.operations import stack_of
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)

@@ -19,12 +19,13 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from servers import AZURE_KEY, SECRET, Place, Proxy
 
-from dataset_assets import files
+from dataset_assets.core import files
 from dataset_assets.errors import StorageError, UsageError
-from dataset_assets.storage import Storage, beside, open_storage, size_of
-from dataset_assets.storage.bucket import bucket_of
-from dataset_assets.storage.object_store import ObjectStorage
-from dataset_assets.storage.opened import WHOLE, Changed
+from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage.connectors.bucket import fork_client as beside
+from dataset_assets.storage.connectors.bucket.address import bucket_of
+from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.object_file import WHOLE, Changed
 from dataset_assets.testing.storage import (
     VERBS,
     StorageTests,
@@ -499,7 +500,7 @@ def helped(storage: Storage, results: Any) -> None:
 FORKED_FIRST = """
 import os, sys
 from dataset_assets.storage import open_storage
-from dataset_assets.storage import object_store
+from dataset_assets.storage.connectors.bucket import store as object_store
 storage = open_storage({url!r})
 child = os.fork()
 if child:

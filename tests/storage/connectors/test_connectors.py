@@ -9,16 +9,17 @@ import pytest
 import tiny
 from released import Released, everything
 
-from dataset_assets import load, prepare, registry
-from dataset_assets.bundling import bundle, unbundle
-from dataset_assets.collecting import collect
-from dataset_assets.copying import copy
-from dataset_assets.doctor import Probe, examine
+from dataset_assets import load, prepare
+from dataset_assets.cli.doctor import Probe, examine
+from dataset_assets.definition import registry
 from dataset_assets.errors import DatasetAssetsError, NotPrepared, StoredFileDamaged
-from dataset_assets.layout import place_of
+from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.usage import usage
+from dataset_assets.moving.verify import repair, verify
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage
-from dataset_assets.usage import usage
-from dataset_assets.verifying import repair, verify
+from dataset_assets.storage.keys import place_of
 
 NOW = {"keep_versions": 1, "grace_seconds": 0}
 
@@ -72,7 +73,7 @@ def index_of_current(storage: Storage) -> str:
 
 
 def released_storage() -> Path:
-    from dataset_assets.settings import settings
+    from dataset_assets.core.settings import settings
 
     return settings().home / "storage"
 

@@ -17,7 +17,7 @@ from servers import Place
 
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.bucket import bucket_of
+from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.testing.server import FaultyServer
 
 SECRET = "pa55-w0rd-c0ffee"
@@ -238,7 +238,7 @@ def test_the_command_line_says_no_secret_however_much_it_says(tmp_path: Path) ->
 
 
 def test_whatever_is_logged_under_the_command_line_is_redacted(capsys: pytest.CaptureFixture[str]) -> None:
-    from dataset_assets.shell import State
+    from dataset_assets.cli.common import State
 
     held = logging.getLogger().handlers, logging.getLogger().level, logging.getLogger().propagate
     try:

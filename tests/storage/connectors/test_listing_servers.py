@@ -15,8 +15,8 @@ from servers import SECRET, Place
 
 from dataset_assets.errors import ListingCut, StorageError
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.bucket import bucket_of
-from dataset_assets.storage.uploads import unfinished
+from dataset_assets.storage.connectors.bucket.address import bucket_of
+from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
 
 KEYS = sorted(f"a/{i}" for i in range(300))
 

@@ -10,9 +10,9 @@ from listing_server import EXPIRED, HTML, PAGE, Lists, listing, s3_page
 from test_reliability import ended, in_child
 
 from dataset_assets.errors import ListingCut, StorageError
-from dataset_assets.storage.bucket import Denied, bucket_of
-from dataset_assets.storage.object_store import ObjectStorage
-from dataset_assets.storage.pages import Listing
+from dataset_assets.storage.connectors.bucket.address import Denied, bucket_of
+from dataset_assets.storage.connectors.bucket.pages import Listing
+from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 
 KEYS = [f"a/k{i:04d}" for i in range(3500)]
 PAGES = range(4)

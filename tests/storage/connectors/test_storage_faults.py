@@ -25,13 +25,13 @@ from servers import folder as server_folder
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import Conflict, DatasetAssetsError, StorageError, StoreUnavailable
-from dataset_assets.index import stream_key
-from dataset_assets.loading import index_of
+from dataset_assets.reading.load import index_of
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.bucket import bucket_of
-from dataset_assets.storage.object_store import ObjectStorage
-from dataset_assets.storage.opened import WHOLE
-from dataset_assets.storage.sqlite import SqliteStorage
+from dataset_assets.storage.connectors.bucket.address import bucket_of
+from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.connectors.sqlite import SqliteStorage
+from dataset_assets.storage.manifest import stream_key
+from dataset_assets.storage.object_file import WHOLE
 from dataset_assets.testing.storage import at_once, content, file_of, sha256, some_bytes
 
 LARGE = some_bytes(12 * WHOLE + 5)

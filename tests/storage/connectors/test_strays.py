@@ -14,11 +14,11 @@ import pytest
 import tiny
 from servers import Place, Proxy
 
-from dataset_assets.collecting import collect_strays
 from dataset_assets.errors import StorageError
-from dataset_assets.index import stream_key
+from dataset_assets.moving.gc import collect_strays
 from dataset_assets.storage import LeavesStrays, LocalStorage, MemoryStorage, Storage, Stray, open_storage
-from dataset_assets.storage.uploads import unfinished
+from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
+from dataset_assets.storage.manifest import stream_key
 from dataset_assets.testing.storage import content, file_of, some_bytes
 
 DATA = some_bytes(20_000_000)
@@ -28,8 +28,10 @@ KEY = stream_key(tiny.NAME, "train", "image", "0" * 64, ".npy")
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from dataset_assets.storage import mongodb, open_storage, sqlite
-from dataset_assets.storage.postgres import PostgresStorage
+from dataset_assets.storage import open_storage
+from dataset_assets.storage.connectors import mongodb
+from dataset_assets.storage.connectors import sqlite
+from dataset_assets.storage.connectors.postgres import PostgresStorage
 
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from dataset_assets.core.loopback import is_readable_on_the_way
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, StoreUnavailable, UsageError
-from dataset_assets.loopback import is_readable_on_the_way
-from dataset_assets.storage.seam import check_key
+from dataset_assets.storage.storage import check_key
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import errors
 from dataset_assets.errors import StoreUnavailable
-from dataset_assets.storage.bucket import Denied
-from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.seam import Stat
+from dataset_assets.storage.connectors.bucket.address import Denied
+from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.storage import Stat
 
 _LENGTHS = struct.Struct("<QQ")
 _helpers: dict[tuple[int, int], "_Helper"] = {}
@@ -102,7 +102,7 @@ class _Helper:
 
     def __init__(self) -> None:
         # With this process's places for modules: by itself Python would look into the working folder first.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from dataset_assets.storage.beside import serve; serve()"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
         command = [sys.executable, "-P", "-c", code]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.lock = threading.Lock()
@@ -155,8 +155,8 @@ def _end_with(parent: int) -> None:
 
 
 def _answer(header: dict[str, Any], data: bytes, handles: dict[int, Any]) -> tuple[dict[str, Any], bytes]:
-    from dataset_assets.storage.bucket import bucket_of
-    from dataset_assets.storage.object_store import ObjectStorage
+    from dataset_assets.storage.connectors.bucket.address import bucket_of
+    from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 
     verb, key = header["verb"], header["key"]
     if "handle" in header:

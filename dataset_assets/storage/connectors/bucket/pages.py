@@ -9,9 +9,9 @@ from typing import Any, Callable, Generator, Iterator, Protocol
 
 import obstore
 
+from dataset_assets.core.interruptible import within
 from dataset_assets.errors import ListingCut
-from dataset_assets.interruptible import within
-from dataset_assets.storage.bucket import Bucket, Denied
+from dataset_assets.storage.connectors.bucket.address import Bucket, Denied
 
 PAGE = 1000
 REPEATS = 10

@@ -22,14 +22,14 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from dataset_assets import files
+from dataset_assets.core import files
+from dataset_assets.core.interruptible import interruptibly
 from dataset_assets.errors import NameNotAllowed, StorageError
-from dataset_assets.interruptible import interruptibly
-from dataset_assets.storage.beside import Beside, Reading
-from dataset_assets.storage.bucket import Bucket, Denied, bucket_of, explained, was_retried
-from dataset_assets.storage.opened import Changed, opened
-from dataset_assets.storage.pages import Listing
-from dataset_assets.storage.seam import Stat, Stray, check_key
+from dataset_assets.storage.connectors.bucket.address import Bucket, Denied, bucket_of, explained, was_retried
+from dataset_assets.storage.connectors.bucket.fork_client import Beside, Reading
+from dataset_assets.storage.connectors.bucket.pages import Listing
+from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.storage import Stat, Stray, check_key
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +71,7 @@ class ObjectStorage:
     """Objects in a bucket, below a prefix. One that is uploaded is seen when all of it has arrived.
 
     Its files are read through the cache on this machine. In a forked child whose parent had used a bucket, a process
-    beside it does what is asked (`dataset_assets.storage.beside`).
+    beside it does what is asked (`dataset_assets.storage.connectors.bucket.fork_client`).
     """
 
     cached = True
@@ -157,7 +157,7 @@ class ObjectStorage:
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the uploads to S3 that nobody ended. Azure forgets such by itself, Google by a rule of the bucket."""
         if self.bucket.scheme == "s3":
-            from dataset_assets.storage.uploads import unfinished
+            from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
 
             yield from unfinished(self.bucket, older_than)
 

@@ -10,10 +10,10 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Callable, Iterator
 
+from dataset_assets.core.redact import redact_logs_of_http
 from dataset_assets.errors import NameNotAllowed, UsageError
-from dataset_assets.redacting import redact_logs_of_http
-from dataset_assets.storage.bucket import Bucket
-from dataset_assets.storage.seam import Stray, check_key
+from dataset_assets.storage.connectors.bucket.address import Bucket
+from dataset_assets.storage.storage import Stray, check_key
 
 # As obstore, it takes no credentials from files.
 _NO_FILES: Any = {
