@@ -24,7 +24,9 @@ _FACE = {
     "View": "reading.views",
     "load": "reading.load",
     "prepare": "making.prepare",
+    "open_storage": "storage",
     "view_from_json": "reading.load",
+    "view_of": "reading.convert",
 }
 
 __all__ = sorted(_FACE)
@@ -46,9 +48,11 @@ if TYPE_CHECKING:
     from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
     from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.reading.convert import view_of as view_of
     from dataset_assets.reading.load import load as load
     from dataset_assets.reading.load import view_from_json as view_from_json
     from dataset_assets.reading.views import View as View
+    from dataset_assets.storage import open_storage as open_storage
 
 
 def __getattr__(name: str) -> Any:

@@ -22,11 +22,11 @@ import stacked
 from command_line import CommandLine
 from places import TESTS
 
-from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, load, prepare
+from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, load, prepare, view_of
 from dataset_assets.decoding import idx
 from dataset_assets.encoding import OneHot, Scaled, encoder
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NameNotAllowed, NoSpace, NotPrepared, UsageError
-from dataset_assets.reading.views import Origin, Stored, View, view_of
+from dataset_assets.reading.views import Origin, Stored, View
 from dataset_assets.retrieval import RETRIEVERS
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.storage import LocalStorage
@@ -283,7 +283,7 @@ def test_8_a_view_of_a_view_of_a_combination_is_what_indexing_gives() -> None:
 SPLIT = """
 import json
 import numpy as np
-from dataset_assets.reading.views import view_of
+from dataset_assets import view_of
 view = view_of(x=np.arange(90), label=np.arange(90) % 3)
 parts = [*view.random_split((0.7, 0.3), seed=5), *view.stratified_split((0.7, 0.3), by="label", seed=5)]
 parts += [fold.held_out for fold in view.kfold(4, seed=5)]
@@ -409,7 +409,7 @@ def test_13_a_stack_works_in_the_workers_of_torch(method: str) -> None:
 
 def test_13_without_torch_views_are_imported_and_iterated() -> None:
     code = "import sys; sys.modules['torch'] = None\n"
-    code += "from dataset_assets.reading.views import view_of; print(*view_of(x=[1, 2]))"
+    code += "from dataset_assets import view_of; print(*view_of(x=[1, 2]))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "{'x': 1} {'x': 2}\n"
 
 

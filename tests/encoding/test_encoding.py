@@ -15,7 +15,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import View, load, prepare, view_from_json
+from dataset_assets import View, load, prepare, view_from_json, view_of
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.encoding import (
     Encoder,
@@ -32,7 +32,7 @@ from dataset_assets.encoding import (
 )
 from dataset_assets.errors import Conflict, DecodeError, SchemaError, UnknownStream, UsageError
 from dataset_assets.formats.columns import values_of
-from dataset_assets.reading.views import Origin, Stored, view_of
+from dataset_assets.reading.views import Origin, Stored
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import Stack, check_view, stacks
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dataset_assets import view_of
 from dataset_assets.errors import Conflict, NotInstalled, UnknownStream, UsageError
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded, ranks
-from dataset_assets.reading.views import View, view_of
+from dataset_assets.reading.views import View
 
 MISSING = "import sys; sys.modules['torch'] = None\n"
 
@@ -159,7 +160,7 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 @pytest.mark.parametrize("more", ["output='torch'", "device='cpu'"])
 def test_tensors_without_torch_name_the_extra(more: str) -> None:
     code = (
-        f"{MISSING}from dataset_assets.loader import Loader; from dataset_assets.reading.views import view_of\n"
+        f"{MISSING}from dataset_assets.loader import Loader; from dataset_assets import view_of\n"
         f"try: Loader(view_of(i=[1]), 1, {more})\nexcept Exception as error: print(type(error).__name__, error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout

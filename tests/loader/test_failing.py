@@ -17,9 +17,10 @@ import psutil
 import pytest
 from places import SUPPORT
 
+from dataset_assets import view_of
 from dataset_assets.errors import TimedOut, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import View, view_of
+from dataset_assets.reading.views import View
 
 STUCK = threading.Event()
 
@@ -99,7 +100,7 @@ def test_a_sample_that_hangs_is_named_in_time() -> None:
 def test_a_process_with_a_hanging_sample_can_end() -> None:
 
     code = (
-        "import time; from dataset_assets.loader import Loader; from dataset_assets.reading.views import view_of\n"
+        "import time; from dataset_assets.loader import Loader; from dataset_assets import view_of\n"
         "list(Loader(view_of(i=[1, 2]).map(lambda sample: time.sleep(600)), 1, timeout=0.3))"
     )
     started = time.monotonic()

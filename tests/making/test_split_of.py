@@ -233,7 +233,7 @@ AGAIN = """
 import sys
 from io import BytesIO
 from dataset_assets.definition.dataset import part_of
-from dataset_assets.reading.views import view_of
+from dataset_assets import view_of
 from test_split_of import lines
 whole = [*lines(BytesIO(sys.stdin.buffer.read()))]
 view = view_of(number=[s["number"] for s in whole], kind=[s["kind"] for s in whole])

@@ -17,10 +17,10 @@ from markdown_it.token import Token
 from orchestrated import facts, made, run
 from PIL import Image
 
-from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, load
+from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, load, view_of
 from dataset_assets.orchestration import markdown, previews
 from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
-from dataset_assets.reading.views import View, view_of
+from dataset_assets.reading.views import View
 from dataset_assets.testing.server import FaultyServer
 
 LIMIT = 28_000

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 
+from dataset_assets import view_of
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import view_of
 
 
 def main() -> None:

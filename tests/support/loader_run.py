@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dataset_assets import view_of
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import view_of
 
 
 def slow(sample: Any) -> Any:

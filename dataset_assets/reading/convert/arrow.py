@@ -1,14 +1,16 @@
-"""Views as tables of Arrow, and as streams of its batches; without a copy where the values lie as Arrow has them."""
+"""Views as tables of Arrow, as streams of its batches, and over tables; nothing is copied that lies as Arrow has it."""
 
 from typing import Any, Iterator, Mapping
 
 import numpy as np
 
 from dataset_assets.errors import SchemaError
-from dataset_assets.formats.columns import Chained, Columns, spans
+from dataset_assets.formats.columns import Chained, Columns, Indices, spans
 from dataset_assets.formats.members import Member
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
-from dataset_assets.reading.convert.numpy_pandas import column_names
+from dataset_assets.reading.convert.tables import column_names
+from dataset_assets.reading.views.in_memory import held
+from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
@@ -19,6 +21,7 @@ ROWS = 1 << 16
 BYTES = 8 << 20
 
 
+@verb
 def to_arrow(view: View) -> Any:
     """Return a table with a column for each stream, and for each field of a table.
 
@@ -36,7 +39,8 @@ def to_arrow(view: View) -> Any:
     return pyarrow.concat_tables(tables, promote_options="permissive")
 
 
-def reader(view: View) -> Any:
+@verb
+def arrow_reader(view: View) -> Any:
     """Return a reader of the view's batches, each read when it is asked for; all have the types of the first one."""
     import pyarrow
 
@@ -130,3 +134,55 @@ def _listed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _listed(item) for key, item in value.items()}
     return value
+
+
+def of_table(table: Any) -> View:
+    """Return a view over a table or a batch of Arrow: each column is a stream."""
+    return held({name: ArrowValues(table.column(name)) for name in table.schema.names})
+
+
+class ArrowValues:
+    """A column of Arrow: numbers are arrays on its memory, NaN for a float that is missing; anything else is a list."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, i: int) -> Any:
+        if not 0 <= i < len(self):
+            raise IndexError(f"value {i} of a column of {len(self)}")
+        value = self.values[i].as_py()
+        # A float that is missing is NaN in a block, too.
+        return float("nan") if value is None and self._floats else value
+
+    def take(self, indices: Indices, out: Any = None) -> Any:
+        import pyarrow
+
+        found = self._block(self.values.take(pyarrow.array(indices)))
+        if out is None:
+            return found
+        out[...] = found
+        return out
+
+    def slice(self, lo: int, hi: int) -> Any:
+        return self._block(self.values.slice(lo, max(hi - lo, 0)))
+
+    @property
+    def _floats(self) -> bool:
+        from pyarrow import types
+
+        return bool(types.is_floating(self.values.type))
+
+    def _block(self, values: Any) -> Any:
+        from pyarrow import types
+
+        number = types.is_integer(values.type) or types.is_floating(values.type)
+        # By the nulls of all, so that each block is of one kind.
+        if not number or self.values.null_count and not self._floats:
+            return values.to_pylist()
+        found = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
+        found = found.view()
+        found.flags.writeable = False
+        return found

@@ -9,8 +9,8 @@ from dataset_assets.core.mixture import Interleaving, Mixture, Repetition
 from dataset_assets.core.permutation import Permutation, shard_of
 from dataset_assets.errors import UsageError
 from dataset_assets.reading.views.columns_whole import column_of, sorted_rows, truths
-from dataset_assets.reading.views.document import operation
 from dataset_assets.reading.views.joined import Concatenated, countable
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.view import View
 

@@ -6,9 +6,9 @@ from typing import Any, Iterator, Sequence
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns
 from dataset_assets.reading.views.blocks import numbers_in, owned
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.node import Traceable
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
-from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View
 
 
@@ -51,7 +51,7 @@ class Batched(View):
     def arguments(self) -> dict[str, Any]:
         return {"n": self.n, "drop_last": self.drop_last}
 
-    def traced(self, i: int) -> list[tuple[Stored, int]]:
+    def traced(self, i: int) -> list[tuple[Traceable, int]]:
         span = self._span(i)
         return [found for row in range(span.start, span.stop) for found in self.parent.traced(row)]
 

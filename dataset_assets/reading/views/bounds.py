@@ -1,11 +1,9 @@
 """How much a document of a stack may ask for: anybody may have written it, and a few bytes can ask for very much."""
 
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from dataset_assets.errors import DecodeError
-
-if TYPE_CHECKING:
-    from dataset_assets.reading.views.view import View
+from dataset_assets.reading.views.node import Node
 
 MOST_VIEWS = 10_000
 """Of a document, with the views that a joined one is made of counted for each."""
@@ -33,7 +31,7 @@ class Budget:
                 f"it asks for {rows} rows at once; its views may hold {MOST_ROWS}, and {TIMES} for each stored sample"
             )
 
-    def join(self, kind: "type[View]", arguments: Mapping[str, Any], parents: "Sequence[View]") -> None:
+    def join(self, kind: type[Node], arguments: Mapping[str, Any], parents: Sequence[Node]) -> None:
         """Count a view before it is made."""
         # A joined view has the parents of joined ones for its own, so that each step may double them.
         self.views -= 1 + sum(max(1, len(parent.parents)) for parent in parents)
@@ -42,7 +40,7 @@ class Budget:
         if kind._whole and parents:
             self.spend(len(parents[0]) * (1 + _count(arguments.get("ratios")) // 16))
 
-    def made(self, view: "View", parents: "Sequence[View]", rows: int = 1) -> None:
+    def made(self, view: Node, parents: Sequence[Node], rows: int = 1) -> None:
         """Count a view that was made; `rows` is how many samples of its parent one of its own has."""
         if not parents:
             self.rows += TIMES * len(view)

@@ -7,8 +7,8 @@ import numpy as np
 
 from dataset_assets.formats.columns import Columns
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, some_of
-from dataset_assets.reading.views.document import operation
-from dataset_assets.reading.views.memory import ListColumn, column_in_memory
+from dataset_assets.reading.views.in_memory import ListColumn, column_in_memory
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View

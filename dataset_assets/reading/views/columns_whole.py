@@ -1,16 +1,15 @@
 """Reading a column whole, for the views that have to see all values of it to know their order."""
 
 import operator
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
 from dataset_assets.formats.columns import Indices
-
-if TYPE_CHECKING:
-    from dataset_assets.reading.views.view import View
+from dataset_assets.reading.views.node import Node
+from dataset_assets.reading.views.operations import verb
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -23,7 +22,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 MEMBERSHIPS = ("in", "not in")
 
 
-def column_of(view: "View", name: str) -> Any:
+def column_of(view: Node, name: str) -> Any:
     """Return all values of a stream, or of a table's field as "stream.field": an array or a list."""
     stream, _, field = name.partition(".")
     view._stream(stream)
@@ -43,7 +42,7 @@ def column_of(view: "View", name: str) -> Any:
     return _plain_values(column)
 
 
-def labels_of(view: "View", name: str) -> NDArray[Any]:
+def labels_of(view: Node, name: str) -> NDArray[Any]:
     """Return a column as an array of numbers or text, a value for each sample to be told apart by."""
     values = column_of(view, name)
     found = values if isinstance(values, np.ndarray) else _array_of(values)
@@ -52,7 +51,8 @@ def labels_of(view: "View", name: str) -> NDArray[Any]:
     return found
 
 
-def target_of(view: "View") -> str:
+@verb
+def target_of(view: Node) -> str:
     """Return the stream that is the target."""
     if "target" not in view.roles:
         raise UsageError(f"{view.dataset} {view.split} names no target. Say which stream: by={view.streams[-1:]}.")
@@ -74,7 +74,7 @@ def sorted_rows(values: Any, reverse: bool) -> Indices:
     return np.array(order, np.intp)
 
 
-def truths(view: "View", where: "Callable[[Any], Any] | tuple[Any, ...]", column: str | None) -> NDArray[np.bool_]:
+def truths(view: Node, where: "Callable[[Any], Any] | tuple[Any, ...]", column: str | None) -> NDArray[np.bool_]:
     """Return, for each sample, whether a function or a comparison says that it stays."""
     if column is None:
         if not callable(where):

@@ -16,7 +16,7 @@ import importlib
 import json
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar, cast
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar, cast
 
 import numpy as np
 
@@ -24,19 +24,18 @@ from dataset_assets.core.documents import UNFIT, Count, checked_arguments, parse
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views.bounds import Budget
+from dataset_assets.reading.views.node import Node
+from dataset_assets.reading.views.operations import OPERATIONS
 from dataset_assets.storage.manifest import canonical, sha256_hex
-
-if TYPE_CHECKING:
-    from dataset_assets.reading.views.view import View
 
 FORMAT = 1
 _AGAIN = "Write it again with view.to_json()."
-Kind = TypeVar("Kind", bound="type[View]")
+Stack = TypeVar("Stack", bound=Node)
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Node:
+class Entry:
     """A view of a document: its operation, the arguments of that, and the numbers of the views that it stands on."""
 
     op: str
@@ -44,23 +43,7 @@ class Node:
     parents: tuple[Count, ...]
 
 
-OPERATIONS: "dict[str, type[View]]" = {}
-
-
-def operation(name: str) -> Callable[[Kind], Kind]:
-    """Name a kind of view, so that stacks with it can be written as JSON and read back."""
-
-    def named(kind: Kind) -> Kind:
-        if name in OPERATIONS:
-            raise UsageError(f"The operation {name!r} is {OPERATIONS[name].__qualname__} already. Choose another name.")
-        OPERATIONS[name] = kind
-        kind.op = name
-        return kind
-
-    return named
-
-
-def document_of(view: "View", exact: bool = True) -> Document:
+def document_of(view: Node, exact: bool = True) -> Document:
     """Return a stack as plain JSON: its views, each once, after those it stands on; parents are their numbers.
 
     With `exact`, a function that no other process could import is refused by `UsageError`; else it is described.
@@ -79,65 +62,65 @@ def document_of(view: "View", exact: bool = True) -> Document:
     return {"format": FORMAT, "views": nodes}
 
 
-def to_json(view: "View") -> str:
+def to_json(view: Node) -> str:
     """Return a stack as JSON text. Raises `UsageError` for what another process could not read back."""
     return json.dumps(document_of(view), sort_keys=True, allow_nan=False)
 
 
-def fingerprint(view: "View") -> str:
+def fingerprint(view: Node) -> str:
     """Return the sha256 of a stack's canonical JSON; functions without a name of their own are described in it."""
     return sha256_hex(canonical(document_of(view, exact=False)))
 
 
 def restored(
     document: "str | bytes | Mapping[str, Any]",
-    stored: "Callable[[Mapping[str, Any]], View]",
+    stored: Callable[[Mapping[str, Any]], Stack],
     functions: Iterable[Callable[..., Any]] = (),
     trust: Iterable[str] = (),
-) -> "View":
+) -> Stack:
     """Return the stack that a document describes; `stored` opens the splits that it stands on.
 
     A function is one of `functions`, or imported from a module in `trust`, which runs that module; any other is
     `Refused`. Raises `DecodeError` for what is no document of a stack, `DigestMismatch` for rows that were damaged.
     """
-    nodes = _nodes(document)
+    entries = _entries(document)
     known, modules = {reference_of(function): function for function in functions}, frozenset(trust)
-    views, budget = list["View"](), Budget()
-    for node in nodes:
-        if node.op not in OPERATIONS:
-            raise DecodeError(f"There is no operation {node.op[:80]!r} here.{nearest(node.op, OPERATIONS)}")
+    views, budget = list[Stack](), Budget()
+    for entry in entries:
+        if entry.op not in OPERATIONS:
+            raise DecodeError(f"There is no operation {entry.op[:80]!r} here.{nearest(entry.op, OPERATIONS)}")
         try:
-            arguments = {name: _valued(value, known, modules, budget) for name, value in node.arguments.items()}
-            views.append(_built(node, arguments, [views[k] for k in node.parents], stored, budget))
+            arguments = {name: _valued(value, known, modules, budget) for name, value in entry.arguments.items()}
+            views.append(_built(entry, arguments, [views[k] for k in entry.parents], stored, budget))
         except DatasetAssetsError:
             raise
         except UNFIT as error:
             why = str(error)[:300] or type(error).__name__
-            raise DecodeError(f"These are no arguments of the operation {node.op!r}: {why}.") from error
+            raise DecodeError(f"These are no arguments of the operation {entry.op!r}: {why}.") from error
     return views[-1]
 
 
 def _built(
-    node: Node, arguments: Document, parents: "list[View]", stored: "Callable[[Document], View]", budget: Budget
-) -> "View":
-    kind = OPERATIONS[node.op]
-    if node.op == "stored" and parents:
+    entry: Entry, arguments: Document, parents: list[Stack], stored: Callable[[Document], Stack], budget: Budget
+) -> Stack:
+    kind = OPERATIONS[entry.op]
+    if entry.op == "stored" and parents:
         raise ValueError("what is stored stands on nothing")
     arguments = checked_arguments(getattr(kind, "divided", kind), arguments)
     budget.join(kind, arguments, parents)
-    view = stored(arguments) if node.op == "stored" else kind.build(arguments, parents)
-    batch = min(arguments["n"], max(1, len(parents[0]))) if node.op == "batch" else 1
+    view = stored(arguments) if entry.op == "stored" else kind.build(arguments, parents)
+    batch = min(arguments["n"], max(1, len(parents[0]))) if entry.op == "batch" else 1
     budget.made(view, parents, batch)
     return view
 
 
-def stack_of(view: "View") -> "Iterator[View]":
+def stack_of(view: Stack) -> Iterator[Stack]:
     """Yield the views of a stack, each once, after all that it stands on."""
     done: set[int] = set()
     waiting = [view]
     # Without recursion: a stack may be higher than Python's.
     while waiting:
-        lower = [parent for parent in waiting[-1].parents if id(parent) not in done]
+        lower: Any = [parent for parent in waiting[-1].parents if id(parent) not in done]
         if lower:
             waiting += lower[::-1]
             continue
@@ -201,7 +184,7 @@ def unpacked(found: Mapping[str, Any], budget: Budget | None = None) -> Indices:
     return values.astype(np.intp)
 
 
-def _named(view: "View", exact: bool) -> tuple[str, dict[str, Any]]:
+def _named(view: Node, exact: bool) -> tuple[str, dict[str, Any]]:
     """Return the operation that a view is, and its arguments."""
     if OPERATIONS.get(view.op) is type(view):
         return view.op, view.arguments()
@@ -281,7 +264,7 @@ def _found(reference: str) -> Any:
         return None
 
 
-def _nodes(document: "str | bytes | Mapping[str, Any]") -> Sequence[Node]:
+def _entries(document: "str | bytes | Mapping[str, Any]") -> Sequence[Entry]:
     try:
         found = parsed(document, most=None) if isinstance(document, (str, bytes)) else document
         written = found["format"]
@@ -289,14 +272,14 @@ def _nodes(document: "str | bytes | Mapping[str, Any]") -> Sequence[Node]:
             raise DecodeError(
                 f"The document has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets."
             )
-        nodes: tuple[Node, ...] = read_as(tuple[Node, ...], found["views"])
-        if written != FORMAT or not nodes:
-            raise ValueError(f"format {written!r:.80} with {len(nodes)} views")
-        for k, node in enumerate(nodes):
-            if not all(parent < k for parent in node.parents):
+        entries: tuple[Entry, ...] = read_as(tuple[Entry, ...], found["views"])
+        if written != FORMAT or not entries:
+            raise ValueError(f"format {written!r:.80} with {len(entries)} views")
+        for k, entry in enumerate(entries):
+            if not all(parent < k for parent in entry.parents):
                 raise ValueError(f"view {k} stands on views that do not come before it")
     except DecodeError:
         raise
     except UNFIT as error:
         raise DecodeError(f"This is no document of a stack ({error}). {_AGAIN}") from error
-    return nodes
+    return entries

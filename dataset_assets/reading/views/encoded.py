@@ -8,8 +8,9 @@ import numpy as np
 from dataset_assets.encoding import Encoder, Fitted, FittedOn
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, nearest
 from dataset_assets.formats.columns import Columns, values_of
-from dataset_assets.reading.views.document import operation, stack_of
+from dataset_assets.reading.views.document import stack_of
 from dataset_assets.reading.views.mapped import Mapped, MappedBlocks
+from dataset_assets.reading.views.operations import operation, verb
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 
@@ -19,6 +20,7 @@ FIT_ROWS = 1 << 16
 FIT_BYTES = 4 << 20
 
 
+@verb
 def fit(
     view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
 ) -> Fitted:

@@ -1,14 +1,18 @@
 """A stack at another epoch: each view that depends on the epoch made again, and what stands on it."""
 
+# mypy: disable-error-code="no-any-return"
+
 import operator
 
 from dataset_assets.errors import UsageError
 from dataset_assets.reading.views.document import stack_of
+from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.parts import Part
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.view import View
 
 
+@verb
 def at_epoch(view: View, epoch: int) -> View:
     """Return the stack with `epoch` in each view that has one; orders below a split stay as they were drawn.
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns, Indices, grouped, put_back, spans
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.node import Traceable
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
-from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View
 
 
@@ -141,7 +141,7 @@ class Concatenated(View):
     def _stream(self, name: str) -> str:
         return self._first._stream(name)
 
-    def traced(self, i: int) -> list[tuple[Stored, int]]:
+    def traced(self, i: int) -> list[tuple[Traceable, int]]:
         part = bisect_right(self._starts, i) - 1
         return self.parents[part].traced(i - self._starts[part])
 

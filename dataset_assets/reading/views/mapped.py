@@ -9,7 +9,7 @@ from dataset_assets.core.permutation import generator
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, owned, some_of
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 

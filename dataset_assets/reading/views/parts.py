@@ -1,7 +1,7 @@
 """Splits of a view: seeded, disjoint, covering, the same in any process."""
 
 from abc import abstractmethod
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, Sequence
 
 from dataset_assets.core.permutation import (
     Rows,
@@ -15,9 +15,9 @@ from dataset_assets.core.permutation import (
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.views.columns_whole import column_of, labels_of
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.operations import operation, verb
 from dataset_assets.reading.views.selected import Selected
-from dataset_assets.reading.views.view import View
+from dataset_assets.reading.views.view import Fold, NestedFold, View
 
 
 class Part(Selected):
@@ -117,33 +117,20 @@ class FoldPart(Part):
         return folds_of(len(parent), folds, seed, None if by is None else labels_of(parent, by))
 
 
-class Fold(NamedTuple):
-    """One fold: what to train on, and what is held out."""
-
-    train: View
-    held_out: View
-
-
-class NestedFold(NamedTuple):
-    """One outer fold, with the folds of what it trains on."""
-
-    train: View
-    held_out: View
-    inner: list[Fold]
-
-
 def _number(part: Any, count: int) -> int:
     if part not in range(count):
         raise UsageError(f"There is no part {part!r:.80} of {count}.")
     return int(part)
 
 
+@verb
 def folds(view: View, count: int, by: str | None, seed: int) -> list[Fold]:
     """Return the folds of a view."""
     parts = FoldPart.all_of(view, folds=count, by=by, seed=seed)
     return [Fold(*pair) for pair in zip(parts[::2], parts[1::2])]
 
 
+@verb
 def nested_folds(
     view: View, outer: int, inner: int, outer_by: str | None, inner_by: str | None, seed: int
 ) -> list[NestedFold]:

@@ -8,7 +8,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from dataset_assets.formats.columns import values_of
-from dataset_assets.reading.views.view import View
+from dataset_assets.reading.views.node import Node
 
 # More values than these are a distribution that nobody reads.
 MOST_CLASSES = 1000
@@ -45,7 +45,7 @@ class Report:
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
-def report_of(view: View, speed: bool = False) -> Report:
+def report_of(view: Node, speed: bool = False) -> Report:
     """Return the report of a view and its parents."""
     return Report(
         type(view).__name__,
@@ -61,7 +61,7 @@ def report_of(view: View, speed: bool = False) -> Report:
     )
 
 
-def targets_of(view: View) -> dict[str, int] | None:
+def targets_of(view: Node) -> dict[str, int] | None:
     """Count the values of the target, by the name of the class where there is one."""
     target = view.roles.get("target")
     if target not in view.streams:
@@ -94,7 +94,7 @@ def _counted(values: list[Any]) -> dict[Any, int] | None:
     return dict(sorted(counts.items(), key=lambda pair: str(pair[0])))
 
 
-def _speed_of(view: View) -> float | None:
+def _speed_of(view: Node) -> float | None:
     """Return how many samples a second are iterated, measured over half a second at most."""
     start, count = time.perf_counter(), 0
     for count, _ in enumerate(view, 1):  # noqa: B007

@@ -99,6 +99,41 @@ def _step(order: range) -> int:
     return order.step if len(order) > 1 else 1
 
 
+def order_of(indices: Any, size: int) -> range | Indices:
+    """Return indices as an order of rows below `size`; a range stays one if its rows are there."""
+    if isinstance(indices, range):
+        if all(0 <= end < size for end in (*indices[:1], *indices[-1:])):
+            return indices
+        low, high = sorted((indices[0], indices[-1]))
+        # Before it is made an array: it may have more rows than there is memory.
+        if not -size <= low <= high < size:
+            raise IndexError(f"samples {low} to {high} of a view of {size}")
+    return checked(indices, size)
+
+
+def checked(indices: Any, size: int) -> Indices:
+    """Return indices as rows of a view of this size: a copy, so that the view does not change with them.
+
+    Raises IndexError for rows that are not there, TypeError for what is neither integers nor booleans.
+    """
+    found = np.asarray(indices)
+    if not found.size:
+        found = found.astype(np.intp)
+    if found.dtype.kind == "O" and found.ndim == 1 and all(type(one) is int for one in found.tolist()):
+        raise IndexError(f"samples {min(found)} to {max(found)} of a view of {size}")
+    if found.dtype.kind not in "iub" or found.ndim != 1:
+        raise TypeError(f"a view is indexed by integers or booleans, not by {found.dtype} of shape {found.shape}")
+    if found.dtype.kind == "b":
+        if len(found) != size:
+            raise IndexError(f"{len(found)} booleans for a view of {size}")
+        return np.flatnonzero(found)
+    if found.size and not -size <= int(found.min()) <= int(found.max()) < size:
+        raise IndexError(f"samples {found.min()} to {found.max()} of a view of {size}")
+    rows = found.astype(np.intp)
+    rows[rows < 0] += size
+    return rows
+
+
 def _steps(order: Order) -> tuple[Order, ...]:
     return order.orders if isinstance(order, Chain) else (order,)
 

@@ -6,14 +6,14 @@ from typing import Any, Iterator, Mapping, Self, Sequence
 import numpy as np
 
 from dataset_assets.formats.columns import Columns, Indices
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.node import Traceable
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Chain, Order, Where, as_array, composed, in_order, lazy
-from dataset_assets.reading.views.stored import Stored
-from dataset_assets.reading.views.view import View
+from dataset_assets.reading.views.view import Subset, View
 
 
 @operation("select")
-class Selected(View):
+class Selected(Subset):
     """The parent's samples in another order, some of them, some of them twice: arithmetic on indices.
 
     However many stand on each other, the samples are read from the first view below that is none: `parent`, in the
@@ -72,7 +72,7 @@ class Selected(View):
     def sample_of(self, streams: Sequence[str], i: int) -> Any:
         return self.parent.sample_of(streams, int(self.order[i]))
 
-    def traced(self, i: int) -> list[tuple[Stored, int]]:
+    def traced(self, i: int) -> list[tuple[Traceable, int]]:
         return self.parent.traced(int(self.order[i]))
 
     def rows(self, where: Where) -> Columns:

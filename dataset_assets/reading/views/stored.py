@@ -3,7 +3,6 @@
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Mapping, Sequence, TextIO
 
 import numpy as np
@@ -11,28 +10,17 @@ import numpy as np
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Column, Columns
 from dataset_assets.reading.views.blocks import bytes_of
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.node import Lineage, Origin, Traceable
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
-from dataset_assets.reading.views.view import Origin, View
+from dataset_assets.reading.views.view import View
 from dataset_assets.storage.manifest import UsedFile
 
 PROBES = 8
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """Where a sample comes from: a row of a split of a version, and the raw files that the split was made of."""
-
-    dataset: str
-    split: str
-    version: str | None
-    index: str
-    row: int
-    files: tuple[UsedFile, ...]
-
-
 @operation("stored")
-class Stored(View):
+class Stored(View, Traceable):
     """The samples of a split, on its stored bytes."""
 
     def __init__(
@@ -74,7 +62,7 @@ class Stored(View):
         # Values in memory have no digest of an index to go by.
         return found if self._origin.index else found | {"contents": contents_of(self.columns)}
 
-    def traced(self, i: int) -> "list[tuple[Stored, int]]":
+    def traced(self, i: int) -> list[tuple[Traceable, int]]:
         return [(self, i)]
 
     def lineage_of(self, row: int) -> Lineage:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Iterator, Mapping, Sequence, TextIO
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns
 from dataset_assets.reading.views.blocks import some_of
-from dataset_assets.reading.views.document import operation
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 

@@ -5,9 +5,11 @@ from typing import Any, Iterable, Literal, Mapping, Sequence
 from dataset_assets.encoding import Fitted, OneHot, Remapped
 from dataset_assets.errors import UnknownStream, UsageError, nearest
 from dataset_assets.reading.views.encoded import Encoded
+from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 
+@verb
 def mapped_targets(
     view: View, mapping: Mapping[Any, Any], stream: str | None, unmapped: Literal["error", "keep", "drop"], tag: bool
 ) -> View:
@@ -18,6 +20,7 @@ def mapped_targets(
     return Encoded(view, Fitted({name: Remapped(mapping, unmapped)}), keep=_kept(view, name, tag))
 
 
+@verb
 def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | None, tag: bool) -> View:
     """Return the view with its target as vectors: of the given classes, or of those that the dataset declares."""
     name = target_of(view, stream)
@@ -31,6 +34,7 @@ def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | Non
     return Encoded(view, Fitted({name: OneHot(tuple(classes))}), keep=_kept(view, name, tag))
 
 
+@verb
 def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how: Literal["in", "not in"]) -> View:
     """Return the samples whose target is one of these, or none of them; the targets are read once, at once."""
     name, chosen = target_of(view, stream), list(targets)

@@ -16,11 +16,11 @@ import sklearn.linear_model
 import sklearn.model_selection
 import torch
 
-from dataset_assets import View, load, prepare, view_from_json
+from dataset_assets import View, load, prepare, view_from_json, view_of
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.encoding import OneHot, Scaled
 from dataset_assets.errors import NotInstalled, SchemaError, UsageError
-from dataset_assets.reading.views import Origin, Stored, view_of
+from dataset_assets.reading.views import Origin, Stored
 from dataset_assets.testing.formats import equal
 from dataset_assets.testing.views import LAWS, check_view, it_is_read_back_from_json, stored_stack
 
@@ -350,7 +350,7 @@ class Without:
         if name.partition(".")[0] == {module!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Without())
-from dataset_assets.reading.views import view_of
+from dataset_assets import view_of
 from dataset_assets.errors import NotInstalled
 view = view_of(n=[1, 2])
 try:

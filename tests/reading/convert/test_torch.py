@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dataset_assets import View, load, prepare
+from dataset_assets import View, load, prepare, view_of
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.encoding import OneHot, Scaled
-from dataset_assets.reading.views import view_of
 
 
 def numbers(n: int = 10) -> View:

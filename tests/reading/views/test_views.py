@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dataset_assets import view_of
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
 from dataset_assets.formats.columns import Columns
@@ -27,7 +28,7 @@ from dataset_assets.reading.views import (
     Stored,
     View,
     blocks,
-    view_of,
+    node,
 )
 from dataset_assets.reading.views import rows as ordering
 from dataset_assets.reading.views import view as view_module
@@ -402,7 +403,7 @@ class TestOnlyWhatIsNeededIsRead:
 
 
 def view_module_block() -> int:
-    return view_module.BLOCK
+    return node.BLOCK
 
 
 class TestAFunction:

@@ -1,4 +1,4 @@
-"""Views as torch, Hugging Face's datasets and scikit-learn take data; each is imported when it is asked for."""
+"""Views as scikit-learn takes data: a matrix, and the targets."""
 
 from typing import Any
 
@@ -8,35 +8,13 @@ from numpy.typing import NDArray
 from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError, UsageError, at
 from dataset_assets.formats.columns import values_of
-from dataset_assets.reading.convert.arrow import to_arrow
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.encoded import Encoded
+from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 
-def to_torch(view: View, iterable: bool = False) -> Any:
-    """Return a dataset for torch's DataLoader, which pickles as the view does."""
-    needed("torch", "torch")
-    from dataset_assets.reading.convert.torch import IterableSamples, Samples
-
-    return IterableSamples(view) if iterable else Samples(view)
-
-
-def to_hf(view: View) -> Any:
-    """Return a Dataset of Hugging Face; numbers that stand for classes are its ClassLabel."""
-    datasets = needed("datasets", "hf")
-    table = to_arrow(view)
-    features = datasets.Features.from_arrow_schema(table.schema)
-    for stream, names in view.classes.items():
-        if stream in table.column_names:
-            # Its `cast_column` would copy all columns.
-            at = table.column_names.index(stream)
-            table = table.set_column(at, stream, table.column(stream).cast("int64"))
-            features[stream] = datasets.ClassLabel(names=list(names))
-    held = datasets.table.InMemoryTable(table)
-    return datasets.Dataset(held, info=datasets.DatasetInfo(features=features), split=view.split)
-
-
+@verb
 def to_sklearn(view: View, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
     """Return a matrix with a row for each sample, and the targets; or both in a Bunch, with names of columns."""
     x, y = _role(view, "sample", sample), _role(view, "target", target)

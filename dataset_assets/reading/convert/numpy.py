@@ -1,0 +1,24 @@
+"""Views as numpy arrays."""
+
+from typing import Any
+
+import numpy as np
+
+from dataset_assets.reading.convert.tables import objects
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.operations import verb
+from dataset_assets.reading.views.view import View
+
+
+@verb
+def to_numpy(view: View) -> dict[str, Any]:
+    """Return every stream as an array of its own; text and ragged values as objects, a table as arrays by field."""
+    return {name: _array(block) for name, block in view.rows(slice(0, len(view))).items()}
+
+
+def _array(block: Any) -> Any:
+    if isinstance(block, np.ndarray):
+        return owned(block)
+    if isinstance(block, list):
+        return objects(owned(block))
+    return {field: owned(block.column(field).to_numpy()) for field in block.column_names}

@@ -1,0 +1,65 @@
+"""Views as a pandas DataFrame, and over one."""
+
+from typing import Any
+
+import numpy as np
+
+from dataset_assets.core.extras import needed
+from dataset_assets.errors import SchemaError
+from dataset_assets.reading.convert.arrow import ArrowValues
+from dataset_assets.reading.convert.tables import column_names, objects
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.in_memory import column_in_memory, held
+from dataset_assets.reading.views.operations import verb
+from dataset_assets.reading.views.view import View
+
+PANDAS_UNITS = ("s", "ms", "us", "ns", "D")
+
+
+@verb
+def to_pandas(view: View) -> Any:
+    """Return a DataFrame with a column per stream, and one per field of a table.
+
+    A field with the name of a stream, or of another table's field, has the table's name in front.
+    """
+    pandas = needed("pandas", "pandas")
+    blocks = view.rows(slice(0, len(view)))
+    columns: dict[str, Any] = {}
+    for name, (stream, field) in column_names(blocks).items():
+        block = blocks[stream]
+        columns[name] = _column(block) if field is None else block.column(field).to_pandas()
+    return pandas.DataFrame(columns, index=pandas.RangeIndex(len(view)))
+
+
+def _column(block: Any) -> Any:
+    """Return a block as pandas takes a column: what it has no dtype for as objects."""
+    if isinstance(block, list):
+        return objects(owned(block))
+    if block.ndim > 1:
+        return objects(list(block.copy()))
+    unknown_time = block.dtype.kind in "mM" and np.datetime_data(block.dtype)[0] not in PANDAS_UNITS
+    return objects(list(block)) if block.dtype.kind == "V" or unknown_time else owned(block)
+
+
+def of_frame(frame: Any) -> View:
+    """Return a view over a DataFrame: each column is a stream. Raises `SchemaError` for two of one name."""
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise SchemaError(f"The frame has two columns of one name among {', '.join(names)}. Rename one.")
+    columns = {}
+    for k, name in enumerate(names):
+        series = frame.iloc[:, k]
+        # Of numpy's own types pandas keeps an array; text and categories are Arrow's in any case.
+        plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
+        columns[name] = series.to_numpy() if plain else _of_objects(series)
+    return held({name: v if isinstance(v, ArrowValues) else column_in_memory(v) for name, v in columns.items()})
+
+
+def _of_objects(series: Any) -> Any:
+    import pyarrow
+
+    try:
+        return ArrowValues(pyarrow.chunked_array([pyarrow.array(series)]))
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
+        # What Arrow has no type for, such as arrays of several axes, stays as it is.
+        return list(series)
