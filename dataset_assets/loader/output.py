@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dataset_assets.errors import UsageError
+from dataset_assets.reading.convert.arrow import table_of
 
 Output = Literal["numpy", "torch", "arrow"]
 OUTPUTS: tuple[Output, ...] = ("numpy", "torch", "arrow")
@@ -15,7 +15,7 @@ def as_output(batch: Any, output: Output) -> Any:
     """Return a batch with its arrays in the form that was asked for, without copying them where that can be."""
     if output == "numpy":
         return batch
-    return changed(batch, as_tensor) if output == "torch" else as_table(batch)
+    return changed(batch, as_tensor) if output == "torch" else table_of(batch)
 
 
 def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
@@ -58,35 +58,3 @@ def on_device(batch: Any, device: Any) -> Any:
         return (value.pin_memory() if kind == "cuda" else value).to(device, non_blocking=True)
 
     return changed(batch, moved)
-
-
-def as_table(batch: Mapping[str, Any]) -> Any:
-    """Return a batch as an arrow table; an array of more than one dimension is a column of tensors."""
-    import pyarrow
-
-    columns = {}
-    for name, values in batch.items():
-        try:
-            columns[name] = _column(values)
-        except (pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid) as error:
-            raise UsageError(
-                f"Arrow has no form for the values of {name}: {error}. Leave it out with only()."
-            ) from error
-    return pyarrow.table(columns)
-
-
-def _column(values: Any) -> Any:
-    import pyarrow
-
-    if isinstance(values, np.ndarray):
-        values = native(values)
-    if isinstance(values, np.ndarray) and values.ndim > 1:
-        if not values.size:  # such as a rank's batch that nothing is left for
-            kind = pyarrow.fixed_shape_tensor(
-                pyarrow.from_numpy_dtype(values.dtype), values.shape[1:], permutation=range(values.ndim - 1)
-            )
-            return pyarrow.ExtensionArray.from_storage(kind, pyarrow.array([[]] * len(values), kind.storage_type))
-        return pyarrow.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(values))
-    if hasattr(values, "to_struct_array"):
-        return values.to_struct_array()
-    return pyarrow.array(values)

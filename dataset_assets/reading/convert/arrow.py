@@ -32,7 +32,7 @@ def to_arrow(view: View) -> Any:
     import pyarrow
 
     blocks = list(_pieces(view))
-    tables = [_table(block) for block in blocks]
+    tables = [table_of(block) for block in blocks]
     if len({str(table.schema) for table in tables}) == 1:
         return pyarrow.concat_tables(tables)
     # A block of nothing but None has no type; others may be of more exact ones.
@@ -45,12 +45,12 @@ def arrow_reader(view: View) -> Any:
     import pyarrow
 
     step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
-    first = _table(view.rows(slice(0, min(step, len(view)))))
+    first = table_of(view.rows(slice(0, min(step, len(view)))))
 
     def batches() -> Iterator[Any]:
         yield from first.to_batches()
         for lo in range(step, len(view), step):
-            table = _table(view.rows(slice(lo, min(lo + step, len(view)))))
+            table = table_of(view.rows(slice(lo, min(lo + step, len(view)))))
             yield from table.cast(first.schema).to_batches()
 
     return pyarrow.RecordBatchReader.from_batches(first.schema, batches())
@@ -92,7 +92,8 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
     return pyarrow.chunked_array(parts, kind)
 
 
-def _table(block: Columns) -> Any:
+def table_of(block: Mapping[str, Any]) -> Any:
+    """Return a block of streams as a table. Raises `SchemaError` for what Arrow has no type for."""
     import pyarrow
 
     arrays: dict[str, Any] = {}
@@ -113,6 +114,8 @@ def _array(stream: str, values: Any) -> Any:
     try:
         if not isinstance(values, np.ndarray):
             return pyarrow.array(list(map(_listed, values)))
+        # Arrow has the byte order of this machine only.
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if values.ndim == 1:
             return pyarrow.array(values)
         found = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
@@ -136,7 +139,7 @@ def _listed(value: Any) -> Any:
     return value
 
 
-def of_table(table: Any) -> View:
+def oftable_of(table: Any) -> View:
     """Return a view over a table or a batch of Arrow: each column is a stream."""
     return held({name: ArrowValues(table.column(name)) for name in table.schema.names})
 

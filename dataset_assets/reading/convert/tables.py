@@ -4,10 +4,8 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from dataset_assets.formats.columns import Columns
 
-
-def column_names(blocks: Columns) -> dict[str, tuple[str, str | None]]:
+def column_names(blocks: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
     """Return the columns that a block has in one table, each with its stream, and its field if that is a table."""
     fields = {name: block.column_names for name, block in blocks.items() if hasattr(block, "column_names")}
     taken = [name for name in blocks if name not in fields] + [field for names in fields.values() for field in names]
