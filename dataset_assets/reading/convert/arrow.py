@@ -139,7 +139,7 @@ def _listed(value: Any) -> Any:
     return value
 
 
-def oftable_of(table: Any) -> View:
+def of_table(table: Any) -> View:
     """Return a view over a table or a batch of Arrow: each column is a stream."""
     return held({name: ArrowValues(table.column(name)) for name in table.schema.names})
 
