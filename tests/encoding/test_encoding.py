@@ -596,7 +596,7 @@ def test_check_10_encoders_learn_from_the_train_split_only() -> None:
     assert test.encode(fitted).to_numpy()["size"].min() > 100
 
 
-ROOMS = ("seam", "categories", "scaled", "targets", "values", "words")
+ROOMS = ("encoder", "categories", "scaled", "targets", "values", "words")
 
 
 @pytest.mark.parametrize("module", [f"dataset_assets.encoding.{name}" for name in ROOMS])

@@ -129,7 +129,7 @@ def test_what_is_wrong_with_a_file_is_said(damage: str, tmp_path: Path) -> None:
 
 
 OPENED = """
-import sys; from test_format_adjoined import *
+import sys; from test_adjoined import *
 column = opened([Path(path) for path in sys.argv[1:]])
 print(type(column).__name__, column.take(np.arange(len(column))[::-1]).sum())
 """

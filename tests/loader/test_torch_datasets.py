@@ -180,7 +180,7 @@ def test_a_batch_can_go_to_a_device() -> None:
 def test_a_killed_worker_of_a_data_loader_is_reported() -> None:
     # In a process of its own: torch raises from a signal handler, wherever the process happens to be; in `finally` too.
     code = (
-        "from test_loader_torch import *\n"
+        "from test_torch_datasets import *\n"
         "view = numbers().only('i').map(killed_at_50)\n"
         "batches, started = Batches(Loader(view, 7, threads=0, output='torch')), time.monotonic()\n"
         "try: list(DataLoader(batches, batch_size=None, num_workers=2))\n"

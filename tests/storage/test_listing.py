@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
+from children import ended, in_child
 from released import everything
-from test_reliability import ended, in_child
 
 from dataset_assets import Array, Dataset, Split, load, prepare
 from dataset_assets.cli.describe import stored_names, versions_of

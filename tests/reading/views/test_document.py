@@ -410,7 +410,7 @@ def lettered(folder: Path) -> Dataset:
 REMADE = """
 import io, json, sys
 from pathlib import Path
-from test_view_stacks import letters
+from test_document import letters
 from dataset_assets.core.files import sha256_in
 
 folder, entries = Path(sys.argv[1]), json.load(sys.stdin)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from children import ended, in_child
 from command_line import CommandLine
 from listing_server import EXPIRED, HTML, PAGE, Lists, listing, s3_page
-from test_reliability import ended, in_child
 
 from dataset_assets.errors import ListingCut, StorageError
 from dataset_assets.storage.connectors.bucket.address import Denied, bucket_of
