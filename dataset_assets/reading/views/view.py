@@ -281,7 +281,7 @@ class View(Node, Sequence[Any]):
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """Hand the samples over, block by block, to whatever reads Arrow's streams: polars, DuckDB, pandas."""
-        return VERBS["reader"](self).__arrow_c_stream__(requested_schema)
+        return VERBS["arrow_reader"](self).__arrow_c_stream__(requested_schema)
 
     def to_torch(self, *, iterable: bool = False) -> Any:
         """Return a dataset for torch's DataLoader: map-style, or iterable; its samples hold tensors of their own."""
