@@ -15,7 +15,7 @@ from dataset_assets.errors import UsageError
 
 
 def sizes_of(n: int, ratios: Sequence[float]) -> list[int]:
-    """Return how many of n rows each ratio gets: the largest remainders get what is left over.
+    """Return the number of rows for each ratio; the ratios with the largest remainders get the rows left over.
 
     Raises `UsageError` for ratios that are not positive or do not sum to 1.
 
@@ -23,7 +23,7 @@ def sizes_of(n: int, ratios: Sequence[float]) -> list[int]:
     ([29, 71], [4, 3, 3])
     """
     if not ratios or any(not ratio > 0 for ratio in ratios) or abs(sum(ratios) - 1) > 1e-9:
-        raise UsageError(f"Ratios {tuple(ratios)} sum to {sum(ratios):.9g}. Give positive ones that sum to 1.")
+        raise UsageError(f"Ratios {tuple(ratios)} sum to {sum(ratios):.9g}. Give positive ratios that sum to 1.")
     exact = [ratio * n for ratio in ratios]
     sizes = [int(value + 1e-9) for value in exact]
     by_remainder = sorted(range(len(ratios)), key=lambda k: (sizes[k] - exact[k], k))
@@ -33,14 +33,14 @@ def sizes_of(n: int, ratios: Sequence[float]) -> list[int]:
 
 
 def random_parts(n: int, ratios: Sequence[float], seed: int) -> list[Rows]:
-    """Return disjoint, covering parts of 0 to n - 1, each in ascending order."""
+    """Return random parts of the rows 0 to n - 1. Each row is in exactly one part."""
     return _cut(Permutation(n, seed, purpose="split").rows(slice(0, n)), sizes_of(n, ratios))
 
 
 def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
-    """Return parts in which each class has its share, to within one sample.
+    """Return parts with the same share of each class, to within one sample.
 
-    Raises `UsageError` for a class with fewer samples than there are parts.
+    Raises `UsageError` for a class with fewer samples than parts.
     """
     parts: list[list[Rows]] = [[] for _ in ratios]
     for k, (label, rows) in enumerate(_by_class(labels)):
@@ -56,9 +56,9 @@ def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed:
 
 
 def folds_of(n: int, folds: int, seed: int, labels: NDArray[np.generic] | None = None) -> list[Rows]:
-    """Return the held-out rows of each fold: disjoint, covering, of sizes that differ by one at most, by class too."""
+    """Return the held-out rows of each fold. Sizes differ by one at most; with labels, those of each class too."""
     if not 2 <= folds <= max(n, 1):
-        raise UsageError(f"{n} samples cannot be put into {folds} folds. Use between 2 and {n}.")
+        raise UsageError(f"{n} samples cannot be split into {folds} folds. Use 2 to {n} folds.")
     if labels is None:
         order = Permutation(n, seed, purpose="folds").rows(slice(0, n))
         return [np.sort(order[k::folds]) for k in range(folds)]
@@ -68,20 +68,20 @@ def folds_of(n: int, folds: int, seed: int, labels: NDArray[np.generic] | None =
             raise UsageError(f"Class {label!r} has {_counted(len(rows))}, too few for {folds} stratified folds.")
         order = rows[Permutation(len(rows), seed, epoch=k, purpose="folds").rows(slice(0, len(rows)))]
         which[order] = (np.arange(len(rows)) + turn) % folds
-        # The next class goes on where this one ended, so that no fold collects all remainders.
+        # The next class continues where this one ended, so that no fold gets all remainders.
         turn += len(rows)
     return [np.flatnonzero(which == k) for k in range(folds)]
 
 
 def rest_of(n: int, rows: Rows) -> Rows:
-    """Return the other rows of 0 to n - 1, in ascending order."""
+    """Return the rows of 0 to n - 1 that are not in `rows`, in ascending order."""
     kept = np.ones(n, bool)
     kept[rows] = False
     return np.flatnonzero(kept)
 
 
 def hashed_parts(keys: Sequence[str], ratios: Sequence[float], seed: int) -> list[Rows]:
-    """Return parts decided by each row's own key, so that no row changes its part when others come or go."""
+    """Return parts decided by a hash of each row's key: a row keeps its part when others are added or removed."""
     sizes_of(1, ratios)
     borders = np.cumsum(ratios)[:-1]
     digests = [hashlib.sha256(f"{int(seed)}:{key}".encode()).digest() for key in keys]
@@ -93,8 +93,8 @@ def hashed_parts(keys: Sequence[str], ratios: Sequence[float], seed: int) -> lis
 def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
     """Return parts of about these ratios that keep the rows of one label together.
 
-    The largest groups go first, each to the part that lacks most; of equal ones a permutation says which. Raises
-    `UsageError` for a group that is larger than every part is to be, and for a part that no group fits in.
+    The largest group is assigned first, each to the part that lacks most rows; a permutation orders groups of equal
+    size. Raises `UsageError` if a group is larger than the largest part, or if a part gets no group.
     """
     sizes = sizes_of(len(labels), ratios)
     groups = _by_class(labels)
@@ -104,19 +104,19 @@ def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int)
         label, rows = groups[k]
         if len(rows) > max(sizes):
             raise UsageError(
-                f"Group {label!r} has {len(rows)} samples, and the largest part is to have {max(sizes)}. Give a part a "
+                f"Group {label!r} has {len(rows)} samples, but the largest part gets only {max(sizes)}. Give a part a "
                 "larger ratio, or divide the group."
             )
         part = max(range(len(sizes)), key=lambda p: (lacking[p], -p))
         lacking[part] -= len(rows)
         parts[part].append(rows)
-    for part, found in enumerate(parts):
-        if len(labels) and len(found) == 1:
+    for part, pieces in enumerate(parts):
+        if len(labels) and len(pieces) == 1:
             raise UsageError(
-                f"No group is left for part {part}, which is to have {sizes[part]} samples: there are {len(groups)} "
-                f"groups, the smallest of {min(len(rows) for _, rows in groups)}. Use fewer parts, or other ratios."
+                f"No group is left for part {part}, which should get {sizes[part]} samples: there are {len(groups)} "
+                f"groups, the smallest has {min(len(rows) for _, rows in groups)}. Use fewer parts or different ratios."
             )
-    return [np.sort(np.concatenate(found)) for found in parts]
+    return [np.sort(np.concatenate(pieces)) for pieces in parts]
 
 
 def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:

@@ -38,7 +38,7 @@ def test_the_largest_permutation_works_at_its_end() -> None:
     rows = Permutation(n, 5).rows(slice(n - 1000, n))
     assert len(set(rows.tolist())) == 1000
     assert 0 <= rows.min() <= rows.max() < n
-    with pytest.raises(UsageError, match="permutation is of"):
+    with pytest.raises(UsageError, match="permutation has"):
         Permutation(1 << 32, 5)
 
 
