@@ -1,4 +1,4 @@
-"""The definitions that ship with dataset_assets, a short file each."""
+"""The definitions that ship with dataset_assets, one short file each."""
 
 MODULES = {
     "au.edu.adelaide": "lee_documents",
@@ -38,7 +38,7 @@ MODULES = {
     "org.scikit_learn.wine": "wine",
     "org.universaldependencies.english_ewt": "english_ewt",
 }
-"""The beginning of the qualified names in a module -> that module, so that finding one imports one."""
+"""The prefix of the names that a module defines -> the module, so that finding a dataset imports only one module."""
 
 TRIED = frozenset(
     {
@@ -55,4 +55,4 @@ TRIED = frozenset(
         "org.scikit_learn.wine",
     }
 )
-"""The datasets that the tests prepare from the publisher's own bytes; the others are run on generated files only."""
+"""The datasets that the tests prepare from the publisher's files; all others are tested on generated files only."""

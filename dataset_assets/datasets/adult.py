@@ -1,4 +1,4 @@
-"""Adult: who of 48,842 people in the census of 1994 earned more than 50,000 dollars a year."""
+"""Adult: 48,842 people of the census of 1994, and who earned more than 50,000 dollars a year."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -61,7 +61,7 @@ adult = Dataset(
     license="CC-BY-4.0",
     citation="B. Becker, R. Kohavi. Adult. UCI Machine Learning Repository, 1996. doi:10.24432/C5XW20",
     homepage="https://archive.ics.uci.edu/dataset/2/adult",
-    # The census has people whose answers are equal, 52 in both files together; some are in each.
+    # 52 people have the same answers as another person, and some of these pairs are in both files.
     checks={"leakage": "warn"},
     tags=("table", "census"),
     tasks=("classification",),

@@ -35,7 +35,7 @@ ag_news = Dataset(
         "Neural Information Processing Systems 28, 2015. The corpus is A. Gulli's."
     ),
     homepage="http://www.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",
-    # Not run on the publisher's bytes here; agencies send the same lines more than once, and the split is by chance.
+    # Not tested on the publisher's files. Agencies send the same lines more than once, and the split is random.
     checks={"leakage": "warn"},
     tags=("text", "news"),
     tasks=("classification",),

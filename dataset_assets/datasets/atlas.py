@@ -36,7 +36,7 @@ atlas = Dataset(
     streams={"nodes": Array("uint8"), "edges": Ragged("uint8", (2,))},
     splits={"all": Split(graphs, atlas=RemoteFile("package://networkx/generators/atlas.dat.gz"))},
     roles={"graph": "edges"},
-    license="BSD-3-Clause",  # that of the package that carries the file
+    license="BSD-3-Clause",  # the license of the package that has the file
     citation="R. C. Read, R. J. Wilson. An Atlas of Graphs. Oxford University Press, 1998.",
     homepage="https://networkx.org/documentation/stable/reference/generators.html#module-networkx.generators.atlas",
     tags=("graph", "mathematics"),

@@ -1,4 +1,4 @@
-"""Auto MPG: how far 398 cars of 1970 to 1982 go on a gallon."""
+"""Auto MPG: the fuel consumption of 398 cars of 1970 to 1982."""
 
 from typing import Any, BinaryIO, Iterator
 

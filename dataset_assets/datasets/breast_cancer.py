@@ -27,7 +27,7 @@ breast_cancer = Dataset(
     splits={"all": Split(measured, table=carried("data/breast_cancer.csv"), fields=list(FIELDS))},
     sample="measurements",
     target="label",
-    license="CC-BY-4.0",  # that of the UCI repository, whose table the package copied
+    license="CC-BY-4.0",  # the license of the UCI repository, the source of the package's table
     citation=(
         "W. N. Street, W. H. Wolberg, O. L. Mangasarian. Nuclear feature extraction for breast tumor diagnosis. "
         "SPIE 1905, 1993."

@@ -8,7 +8,7 @@ from dataset_assets import Array, Columns, Dataset, RemoteFile, Split
 from dataset_assets.decoding import tar_members
 from dataset_assets.errors import DecodeError
 
-# The digest is the one that the publisher states on the homepage; torchvision's is that of another archive.
+# The digest is from the publisher's homepage; torchvision's is of a different archive.
 ARCHIVE = RemoteFile(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", digest="md5:c32a1d4ab5d03f1284b67883e8d87530"
 )
@@ -47,7 +47,7 @@ cifar10 = Dataset(
     license="stated by nobody; the authors ask to be cited",
     citation="A. Krizhevsky. Learning multiple layers of features from tiny images. University of Toronto, 2009.",
     homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
-    # Not run on the publisher's bytes here; near copies between the splits are known, equal ones may be.
+    # Not tested on the publisher's files. The splits are known to share near copies, and may share equal ones.
     checks={"leakage": "warn"},
     tags=("image", "photograph"),
     tasks=("classification",),

@@ -1,4 +1,4 @@
-"""Carbon dioxide at Mauna Loa: its share of the air, month by month since 1958."""
+"""Carbon dioxide in the air at Mauna Loa, monthly since 1958."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -35,7 +35,7 @@ co2 = Dataset(
     summary="Monthly means of carbon dioxide in the air at Mauna Loa since March 1958, in millionths of dry air.",
     streams={"reading": Table(FIELDS)},
     splits={
-        # It grows each month, so no digest can be stated.
+        # The file grows each month, so it has no digest.
         "all": Split(months, table=RemoteFile("https://gml.noaa.gov/webdata/ccgg/trends/co2/co2_mm_mlo.csv"))
     },
     sample="reading",

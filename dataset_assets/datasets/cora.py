@@ -1,4 +1,4 @@
-"""Cora: 2,708 papers on machine learning, the words in them, and which cites which."""
+"""Cora: 2,708 papers on machine learning, their words, and their citations."""
 
 from collections import defaultdict
 from typing import Any, BinaryIO, Iterator
@@ -58,7 +58,7 @@ cora = Dataset(
     target="topic",
     tag="paper",
     roles={"edges": "cites"},
-    license="MIT",  # that of the repository that carries the files; their own README states none
+    license="MIT",  # the license of the repository that has the files; their own README states none
     citation=(
         "P. Sen, G. Namata, M. Bilgic, L. Getoor, B. Gallagher, T. Eliassi-Rad. Collective classification in network "
         "data. AI Magazine 29(3), 2008."

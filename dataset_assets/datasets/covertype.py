@@ -1,4 +1,4 @@
-"""Covertype: which trees grow on 581,012 patches of forest."""
+"""Covertype: the trees on 581,012 patches of forest."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -15,7 +15,7 @@ TABLE = RemoteFile(
     mirrors=("https://ndownloader.figshare.com/files/5976039",),
     digest="sha256:614360d0257557dd1792834a85a1cdebfadc3c4f30b011d56afee7ffb5b15771",
 )
-# The first 11,340 rows are for training and the next 3,780 for validation, says the description of the file.
+# According to the file's description, the first 11,340 rows are for training and the next 3,780 for validation.
 VALIDATION, TEST = 11_340, 15_120
 STREAMS = {
     "terrain": Array("int16", (10,)),
@@ -64,7 +64,7 @@ covertype = Dataset(
     citation="J. A. Blackard, D. J. Dean. Comparative accuracies of artificial neural networks and discriminant "
     "analysis in predicting forest cover types. Computers and Electronics in Agriculture 24(3), 1999.",
     homepage="https://archive.ics.uci.edu/dataset/31/covertype",
-    # Patches may agree in all ten measurements, which are rounded, and differ in their soil.
+    # Different patches may have the same ten rounded measurements.
     checks={"leakage": "warn"},
     tags=("table", "forest"),
     tasks=("classification",),

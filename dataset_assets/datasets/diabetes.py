@@ -1,4 +1,4 @@
-"""Diabetes: ten measurements of 442 patients, and how the disease went on."""
+"""Diabetes: ten measurements of 442 patients, and the progression of the disease."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -41,7 +41,7 @@ diabetes = Dataset(
     },
     sample="patient",
     target="progression",
-    license="BSD-3-Clause",  # that of the package that carries the files; their authors state none
+    license="BSD-3-Clause",  # the license of the package that has the files; their authors state none
     citation="B. Efron, T. Hastie, I. Johnstone, R. Tibshirani. Least angle regression. Annals of Statistics 32, 2004.",
     homepage="https://scikit-learn.org/stable/datasets/toy_dataset.html#diabetes-dataset",
     tags=("table", "medicine"),

@@ -1,4 +1,4 @@
-"""The 1,797 digits of 8 x 8 pixels that scikit-learn carries."""
+"""The 1,797 digits of 8 x 8 pixels in scikit-learn."""
 
 from dataset_assets import Array, Dataset, Split
 from dataset_assets.datasets.iris import carried
@@ -11,7 +11,7 @@ digits = Dataset(
     splits={"all": Split(small_digits, table=carried("data/digits.csv.gz"))},
     sample="image",
     target="label",
-    license="CC-BY-4.0",  # that of the UCI repository, whose table the package copied
+    license="CC-BY-4.0",  # the license of the UCI repository, the source of the package's table
     citation=(
         "E. Alpaydin, C. Kaynak. Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998."
     ),

@@ -1,4 +1,4 @@
-"""English Web Treebank: sentences from the web, their words, and how these hang together."""
+"""English Web Treebank: sentences from the web, their words, and the dependencies between the words."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -11,7 +11,7 @@ TAGS = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
     "VERB", "X",
 )  # fmt: skip
-"""The parts of speech, by their numbers in the stream `tags`."""
+"""The parts of speech; the stream `tags` holds their indices."""
 
 
 def sentences(treebank: BinaryIO) -> Iterator[dict[str, Any]]:
@@ -67,7 +67,7 @@ english_ewt = Dataset(
         "dependency corpus for English. LREC, 2014."
     ),
     homepage="https://universaldependencies.org/treebanks/en_ewt/",
-    # Short sentences are repeated between the splits, as the publisher's change log says (v1.3).
+    # The splits share some short sentences, as the publisher's change log says (v1.3).
     checks={"leakage": "warn"},
     tags=("text", "sequence", "web"),
     tasks=("sequence labelling", "parsing"),

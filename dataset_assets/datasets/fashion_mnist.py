@@ -9,7 +9,7 @@ MIRRORS = (
 )
 
 
-# The digests are those in the README of the publisher's repository, zalandoresearch/fashion-mnist.
+# The digests are from the README of the publisher's repository, zalandoresearch/fashion-mnist.
 def file(name: str, digest: str) -> RemoteFile:
     """Return one of the four files."""
     return RemoteFile(name, mirrors=MIRRORS, digest=digest)
@@ -55,7 +55,7 @@ fashion_mnist = Dataset(
         "algorithms. arXiv:1708.07747, 2017."
     ),
     homepage="https://github.com/zalandoresearch/fashion-mnist",
-    # Not run on the publisher's bytes here; if some pictures are in both splits, that is how it was published.
+    # Not tested on the publisher's files. If the splits share pictures, they were published that way.
     checks={"leakage": "warn"},
     tags=("image", "clothes"),
     tasks=("classification",),

@@ -1,4 +1,4 @@
-"""Large Movie Review Dataset: 50,000 film reviews from IMDb, each for the film or against it."""
+"""Large Movie Review Dataset: 50,000 film reviews from IMDb, positive or negative."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -50,7 +50,7 @@ imdb = Dataset(
         "analysis. ACL, 2011."
     ),
     homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
-    # No film is in both splits; a few reviews say the same few words of two.
+    # The splits share no film, but a few short reviews of different films are the same.
     checks={"leakage": "warn"},
     tags=("text", "films"),
     tasks=("classification", "regression"),

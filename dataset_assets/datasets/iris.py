@@ -1,4 +1,4 @@
-"""Iris: four lengths of 150 flowers of three species."""
+"""Iris: four measurements of 150 flowers of three species."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -34,7 +34,7 @@ iris = Dataset(
     splits={"all": Split(measured, table=carried("data/iris.csv"), fields=list(FIELDS))},
     sample="measurements",
     target="label",
-    license="BSD-3-Clause",  # that of the package, whose copy is that of Fisher's paper and not the repository's
+    license="BSD-3-Clause",  # the license of the package, whose copy follows Fisher's paper, not the UCI repository
     citation="R. A. Fisher. The use of multiple measurements in taxonomic problems. Annals of Eugenics 7, 1936.",
     homepage="https://scikit-learn.org/stable/datasets/toy_dataset.html#iris-plants-dataset",
     tags=("table", "biology"),

@@ -47,7 +47,7 @@ kmnist = Dataset(
         "literature. arXiv:1812.01718, 2018. KMNIST Dataset (created by CODH), doi:10.20676/00000341"
     ),
     homepage="https://github.com/rois-codh/kmnist",
-    # Not run on the publisher's bytes here; if some pictures are in both splits, that is how it was published.
+    # Not tested on the publisher's files. If the splits share pictures, they were published that way.
     checks={"leakage": "warn"},
     tags=("image", "characters"),
     tasks=("classification",),

@@ -1,4 +1,4 @@
-"""The Lee documents: short news texts whose likeness people judged."""
+"""The Lee documents: short news texts, whose similarity people rated."""
 
 from typing import BinaryIO, Iterator
 
@@ -25,7 +25,7 @@ lee_documents = Dataset(
         "judged": Split(documents, corpus=file("lee.cor")),
     },
     sample="text",
-    license="LGPL-2.1-only",  # that of the package that carries the files; the corpus itself states none
+    license="LGPL-2.1-only",  # the license of the package that has the files; the corpus itself states none
     citation=(
         "M. D. Lee, B. Pincombe, M. Welsh. An empirical evaluation of models of text document similarity. "
         "Proceedings of the 27th Annual Conference of the Cognitive Science Society, 2005."

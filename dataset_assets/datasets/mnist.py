@@ -51,7 +51,7 @@ mnist = Dataset(
         "Proceedings of the IEEE 86(11), 1998."
     ),
     homepage="http://yann.lecun.com/exdb/mnist/",
-    # Not run on the publisher's bytes here; if some pictures are in both splits, that is how it was published.
+    # Not tested on the publisher's files. If the splits share pictures, they were published that way.
     checks={"leakage": "warn"},
     tags=("image", "digits"),
     tasks=("classification",),

@@ -1,11 +1,11 @@
-"""Two photographs that scikit-learn carries: a temple in China, and a flower."""
+"""Two photographs in scikit-learn: a temple in China, and a flower."""
 
 from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import Dataset, Image, Split, Text
 from dataset_assets.datasets.iris import carried
 
-# As the README beside the files credits them.
+# The credits are from the README beside the files.
 CREDITS = {
     "china": "https://www.flickr.com/photos/danielbuechele/6061409035/",
     "flower": "https://www.flickr.com/photos/vultilion/6056698931/",

@@ -1,4 +1,4 @@
-"""Protein secondary structure: chains of amino acids, and how each of them is folded."""
+"""Protein secondary structure: chains of amino acids, and the fold of each acid."""
 
 from typing import Any, BinaryIO, Iterator
 

@@ -1,4 +1,4 @@
-"""QMNIST: MNIST made again, with the 50,000 lost test digits and with who wrote each digit."""
+"""QMNIST: a reconstruction of MNIST, with the 50,000 lost test digits and the writer of each digit."""
 
 from typing import BinaryIO, Iterator
 

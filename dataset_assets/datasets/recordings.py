@@ -1,4 +1,4 @@
-"""Recordings: five of the sounds that librosa explains itself with."""
+"""Recordings: five of the example sounds of librosa."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -6,7 +6,7 @@ from dataset_assets import Dataset, Files, RemoteFile, Split, Text
 
 FOLDER = "https://librosa.org/data/audio/"
 
-# The titles are those of librosa's index, the licences those of the text beside each recording in librosa/data.
+# The titles are from librosa's index; the licences are from the text beside each recording in librosa/data.
 ABOUT = {
     "humpback": ("Whale song, Glacier Bay, November 2020", "public domain"),
     "libri1": ("Ashiel Mystery, chapter 2, read by Garth Comira", "CC-BY-4.0"),

@@ -1,4 +1,4 @@
-"""SMS Spam Collection: 5,574 text messages, wanted or not."""
+"""SMS Spam Collection: 5,574 text messages, spam or not."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -17,8 +17,8 @@ def messages(archive: BinaryIO) -> Iterator[dict[str, Any]]:
                 yield {"text": text, "kind": KINDS.index(kind)}
 
 
-# The publisher states no digest, nor does any well-known library. Several public projects that retrieved the archive on
-# their own, from this URL and from the repository's newer one, have written down this same one.
+# Neither the publisher nor a well-known library states a digest. Several public projects that downloaded the archive
+# themselves, from this URL or from the repository's newer one, recorded this digest.
 sms_spam = Dataset(
     name="edu.uci.ics.sms_spam",
     summary="5,574 English text messages of private people, 747 of them spam.",

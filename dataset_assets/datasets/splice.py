@@ -1,4 +1,4 @@
-"""Splice junctions: 3,190 stretches of primate DNA, with or without a border of exon and intron."""
+"""Splice junctions: 3,190 stretches of primate DNA, with or without a boundary between exon and intron."""
 
 from typing import Any, BinaryIO, Iterator
 

@@ -1,4 +1,4 @@
-"""Free Spoken Digit Dataset: twenty of its recordings, two of each digit by one speaker."""
+"""Free Spoken Digit Dataset: twenty recordings, two of each digit by one speaker."""
 
 import wave
 from typing import Any, BinaryIO, Iterator
@@ -10,7 +10,7 @@ from dataset_assets.errors import DecodeError
 
 FOLDER = "https://raw.githubusercontent.com/Jakobovski/free-spoken-digit-dataset/v1.0.9/recordings/"
 FORM = (1, 2, 8000)
-"""Channels, bytes of a value, and values a second."""
+"""Channels, bytes per value, and values per second."""
 
 
 def files(recording: int) -> dict[str, RemoteFile]:
@@ -41,7 +41,7 @@ spoken_digits = Dataset(
     name="io.github.jakobovski.spoken_digits",
     summary="Twenty recordings of spoken English digits, two of each by one speaker, 8,000 values a second.",
     streams={"sound": Ragged("int16"), "digit": Array("uint8", classes=tuple("0123456789"))},
-    # Recordings 0 to 4 of a digit are for testing and 5 to 49 for training, says the publisher.
+    # According to the publisher, recordings 0 to 4 of a digit are for testing and 5 to 49 for training.
     splits={"train": Split(recordings, **files(5)), "test": Split(recordings, **files(0))},
     sample="sound",
     target="digit",

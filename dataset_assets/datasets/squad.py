@@ -1,4 +1,4 @@
-"""SQuAD 1.1: questions on paragraphs of Wikipedia, each answered by some words of its paragraph."""
+"""SQuAD 1.1: questions about paragraphs of Wikipedia; the answer is a part of the paragraph."""
 
 import json
 from typing import Any, BinaryIO, Iterator
@@ -58,7 +58,7 @@ squad = Dataset(
             ),
         ),
     },
-    # The splits have no article, so no paragraph, in common; a short question may well be asked of two.
+    # The splits share no article, so no paragraph. Two paragraphs may have the same short question.
     sample="context",
     target="answers",
     tag="id",

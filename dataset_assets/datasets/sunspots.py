@@ -1,4 +1,4 @@
-"""Sunspots: how many there were, month by month since 1749."""
+"""Sunspots: their number, monthly since 1749."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -41,7 +41,7 @@ sunspots = Dataset(
     summary="Monthly means of the international sunspot number, version 2, since January 1749.",
     streams={"reading": Table(FIELDS)},
     splits={
-        # It grows each month, so no digest can be stated.
+        # The file grows each month, so it has no digest.
         "all": Split(
             months, table=RemoteFile("https://www.sidc.be/SILSO/INFO/snmtotcsv.php", identifier="SN_m_tot_V2_0_csv")
         )

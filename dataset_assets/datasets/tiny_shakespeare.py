@@ -1,4 +1,4 @@
-"""Tiny Shakespeare: a million characters of his plays, in pieces of equal length."""
+"""Tiny Shakespeare: a million characters of his plays, in pieces of the same length."""
 
 from typing import Any, BinaryIO, Iterator
 

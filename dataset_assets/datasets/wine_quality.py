@@ -1,4 +1,4 @@
-"""Wine quality: eleven measurements of 6,497 Portuguese wines, and how tasters like them."""
+"""Wine quality: eleven measurements of 6,497 Portuguese wines, and their scores by tasters."""
 
 from typing import Any, BinaryIO, Iterator
 

@@ -1,4 +1,4 @@
-"""WordSimilarity-353: how alike people find pairs of English words."""
+"""WordSimilarity-353: pairs of English words, and how similar people find them."""
 
 from typing import Any, BinaryIO, Iterator
 
@@ -20,7 +20,7 @@ wordsim353 = Dataset(
     streams={"first": Text(), "second": Text(), "score": Array("float64")},
     splits={"all": Split(pairs, table=RemoteFile("package://gensim/test/test_data/wordsim353.tsv"))},
     target="score",
-    license="LGPL-2.1-only",  # that of the package that carries the file, which states none itself
+    license="LGPL-2.1-only",  # the license of the package that has the file; the file itself states none
     citation=(
         "L. Finkelstein, E. Gabrilovich, Y. Matias, E. Rivlin, Z. Solan, G. Wolfman, E. Ruppin. Placing search in "
         "context: the concept revisited. ACM Transactions on Information Systems 20(1), 2002."
