@@ -1,6 +1,6 @@
-"""What every dataset's definition must do, tried on small raw files in the real format: a suite to subclass.
+"""A test suite for definitions: subclass it and give small raw files in the real format.
 
-The definition's own functions run on these files, which a local server serves in the place of the publisher's.
+The functions of the definition run on these files. A local server serves them in place of the publisher.
 """
 
 import gzip
@@ -27,7 +27,7 @@ from dataset_assets.testing.server import FaultyServer
 
 
 class DatasetTests:
-    """The promises of a definition, as tests. Subclass it, and let two fixtures return the dataset and its raw files.
+    """Tests of a definition. Subclass it, and override two fixtures: the dataset and its raw files.
 
     ```python
     class TestMnist(DatasetTests):
@@ -42,10 +42,10 @@ class DatasetTests:
     """
 
     ends_are_seen = True
-    """Whether a raw file that is cut anywhere is told from a whole one; else it may give fewer samples, never more."""
+    """True if a raw file cut anywhere must be an error; if False, it may give fewer samples, but never more."""
 
     memory_bytes = 64 << 20
-    """What preparing may hold at a time, beyond twenty times the raw files."""
+    """The memory that preparing may use, beyond twenty times the raw files."""
 
     @pytest.fixture
     def dataset(self) -> Dataset:
@@ -54,7 +54,7 @@ class DatasetTests:
 
     @pytest.fixture
     def raw_files(self) -> Mapping[str, bytes]:
-        """Return the bytes of each retrieved file, by its identifier: few samples, in the real format."""
+        """Return the bytes of each raw file by its identifier: a few samples in the real format."""
         raise NotImplementedError("Override the fixture `raw_files`.")
 
     @pytest.fixture
@@ -71,16 +71,16 @@ class DatasetTests:
         return LocalStorage(tmp_path / "storage")
 
     def test_it_says_what_it_is(self, dataset: Dataset) -> None:
-        assert dataset.summary.strip().endswith("."), "The summary is a sentence."
+        assert dataset.summary.strip().endswith("."), f"The summary is not a sentence: {dataset.summary!r}."
         for field in ("license", "citation", "homepage"):
-            assert getattr(dataset, field), f"{dataset.name} has no {field}."
+            assert getattr(dataset, field), f"{dataset.name} has no {field}. Add it."
 
     def test_its_files_can_be_retrieved_and_are_pinned_or_carried(self, dataset: Dataset) -> None:
         for file in dataset.remote_files.values():
             for url in file.urls:
                 assert retriever_for(url)
                 assert urlsplit(url).scheme != "http" or file.digest, f"{url} is plain http without a digest."
-                assert urlsplit(url).scheme != "file", f"{url} is on this machine only."
+                assert urlsplit(url).scheme != "file", f"{url} is only on this machine."
 
     def test_the_raw_files_are_those_of_the_definition(self, dataset: Dataset, raw_files: Mapping[str, bytes]) -> None:
         assert set(raw_files) == set(dataset.remote_files)
@@ -145,7 +145,7 @@ class DatasetTests:
         self, dataset: Dataset, raw_files: Mapping[str, bytes], server: FaultyServer, storage: LocalStorage
     ) -> None:
         defined = served(dataset, server, raw_files)
-        prepare(defined, storage=LocalStorage(storage.root / "before"))  # what is imported on the way does not count
+        prepare(defined, storage=LocalStorage(storage.root / "before"))  # do not count imported modules
         tracemalloc.start()
         try:
             prepare(defined, storage=storage)
@@ -156,7 +156,7 @@ class DatasetTests:
 
 
 def served(dataset: Dataset, server: FaultyServer, pinned: Mapping[str, bytes]) -> Dataset:
-    """Return the dataset with its retrieved files on a local server, by identifier; those in `pinned` with a digest."""
+    """Return the dataset with its raw files on a local server; files in `pinned` get a digest."""
 
     def moved(value: Any) -> Any:
         if isinstance(value, RemoteFile):
@@ -181,12 +181,12 @@ def idx_bytes(array: Any) -> bytes:
     >>> idx_bytes([7, 8])
     b'\\x00\\x00\\x08\\x01\\x00\\x00\\x00\\x02\\x07\\x08'
     """
-    found = np.asarray(array, np.uint8)
-    return struct.pack(f">BBBB{found.ndim}I", 0, 0, 8, found.ndim, *found.shape) + found.tobytes()
+    values = np.asarray(array, np.uint8)
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
 def gzipped(data: bytes) -> bytes:
-    """Return bytes as a gzip file that is the same each time."""
+    """Return bytes as a gzip file, always with the same result."""
     return gzip.compress(data, mtime=0)
 
 
@@ -201,7 +201,7 @@ def _damaged(server: FaultyServer, name: str, data: bytes) -> Iterator[None]:
 
 
 def _refused(dataset: Dataset, storage: LocalStorage, kind: type[DatasetAssetsError]) -> None:
-    """See that preparing raises an error that names the dataset, and releases nothing."""
+    """Check that preparing raises an error that names the dataset, and releases nothing."""
     place = _another(storage)
     with pytest.raises(kind) as caught:
         prepare(dataset, storage=place)
@@ -211,7 +211,7 @@ def _refused(dataset: Dataset, storage: LocalStorage, kind: type[DatasetAssetsEr
 
 
 def _refused_or_fewer(dataset: Dataset, storage: LocalStorage, whole: Mapping[str, int]) -> None:
-    """See that preparing releases nothing, or no split with more samples than a whole file gives."""
+    """Check that preparing releases nothing, or splits with no more samples than the whole file gives."""
     place = _another(storage)
     try:
         made = _samples(prepare(dataset, storage=place))
@@ -225,7 +225,7 @@ def _refused_or_fewer(dataset: Dataset, storage: LocalStorage, whole: Mapping[st
 
 
 def _another(storage: LocalStorage) -> LocalStorage:
-    """Return a storage of its own: a file without a digest is held against its first retrieval."""
+    """Return a new storage: in the same one, a file without a digest is compared with its first retrieval."""
     return LocalStorage(storage.root / str(len([*storage.root.glob("*")])))
 
 

@@ -1,9 +1,9 @@
-"""Disk faults on demand: the n-th change to the disk fails, to be asked for n = 1, 2, ... until nothing fails any more.
+"""Disk faults for tests: makes the n-th change to the disk fail. Loop over n = 1, 2, ... until nothing fails.
 
 ```python
 for n in itertools.count(1):
     with failing(n, "ENOSPC") as calls:
-        ...  # the step, which may raise; then look whether what is stored is still whole
+        ...  # run the code, which may raise; then check what is stored
     if not calls.tripped:
         break
 ```
@@ -20,7 +20,7 @@ from typing import Callable, Iterator, Literal, get_args
 from dataset_assets.core import files
 
 DiskFault = Literal["EIO", "ENOSPC", "EDQUOT", "short", "short-ENOSPC", "kill"]
-"""An error of the system; a write of half the bytes, which may be followed by one; or SIGKILL to this process."""
+"""A system error; a write of half the bytes, possibly followed by an error; or SIGKILL to this process."""
 
 DISK_FAULTS: tuple[DiskFault, ...] = get_args(DiskFault)
 
@@ -28,9 +28,9 @@ Hook = Callable[[str, Path, int], int | None]
 
 
 class Calls:
-    """What passed the fail points: how many `calls`, and whether the one that was to fail came (`tripped`).
+    """The number of `calls` that passed the fail points, and whether the n-th call came (`tripped`).
 
-    A fault that cuts writes short lets other calls be; it is tripped by them all the same.
+    A fault that shortens writes has no effect on a call that does not write; it still counts as tripped.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Calls:
         self._counting = threading.Lock()
 
     def next(self) -> int:
-        """Count a call, and return its number."""
+        """Count a call and return its number."""
         with self._counting:
             self.calls += 1
             return self.calls
@@ -59,7 +59,7 @@ def counting() -> Iterator[Calls]:
 
 @contextmanager
 def failing(n: int, fault: DiskFault) -> Iterator[Calls]:
-    """Let the n-th change to the disk inside the block fail, counted from 1 over all operations and threads."""
+    """Make the n-th change to the disk inside the block fail, counted from 1 over all operations and threads."""
     calls = Calls()
     first, _, then = fault.partition("-")
     cut = threading.Event()
@@ -83,7 +83,7 @@ def failing(n: int, fault: DiskFault) -> Iterator[Calls]:
 
 
 def strike(fault: str) -> None:
-    """Raise the OSError of that name, or kill this process."""
+    """Raise the OSError with this name, or kill this process."""
     if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     number = getattr(errno, fault)
@@ -92,7 +92,7 @@ def strike(fault: str) -> None:
 
 @contextmanager
 def installed(hook: Hook) -> Iterator[None]:
-    """Let a function be told of every change to the disk inside the block, in all threads; it may act as a fault."""
+    """Call a function at every change to the disk inside the block, in all threads. The function may raise."""
     before, files.hook = files.hook, hook
     try:
         yield

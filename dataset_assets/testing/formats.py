@@ -1,4 +1,4 @@
-"""What every format must do: a suite to subclass."""
+"""A test suite for formats: subclass it."""
 
 import gc
 import io
@@ -27,7 +27,7 @@ Blocks = Sequence[Any]
 
 
 class FormatTests:
-    """The promises of the seam, as tests. Subclass it, and let the fixtures return a format and some values of it.
+    """Tests of the format interface. Subclass it, and override two fixtures: a format and some values.
 
     ```python
     class TestPictures(FormatTests):
@@ -43,32 +43,32 @@ class FormatTests:
 
     @pytest.fixture
     def format(self) -> Format:
-        """Return the format; what it does not declare is taken from the values."""
+        """Return the format. Undeclared parameters are taken from the values."""
         raise NotImplementedError("Override the fixture `format`.")
 
     @pytest.fixture
     def values(self) -> list[Any]:
-        """Return at least five values, as samples have them."""
+        """Return at least five values as they appear in samples."""
         raise NotImplementedError("Override the fixture `values`.")
 
     def same(self, read: Any, written: Any) -> bool:
-        """Say whether a value that was read is the one that was written."""
+        """Return True if a value read equals the value written."""
         return equal(read, written)
 
     def read_elsewhere(self, path: Path) -> Sequence[Any] | None:
-        """Return the values of a file as its ecosystem's own tool reads them; None if there is no such tool."""
+        """Return the values of a file as a standard tool reads them, or None without such a tool."""
         return None
 
     def check(self, column: Column, values: Sequence[Any]) -> None:
-        """Hold all of a column against the values that were written."""
+        """Compare a whole column with the values written."""
         assert len(column) == len(values)
         self.check_each([column[i] for i in range(len(column))], values)
 
     def check_each(self, read: Sequence[Any], written: Sequence[Any]) -> None:
-        """Hold values that were read against those that were written."""
+        """Compare values read with values written."""
         assert len(read) == len(written)
         for i, (one, other) in enumerate(zip(read, written)):
-            assert self.same(one, other), f"value {i} is {one!r}, was written as {other!r}"
+            assert self.same(one, other), f"value {i} was written as {other!r} and read as {one!r}"
 
     def test_it_is_a_plain_value(self, format: Format) -> None:
         assert isinstance(format.name, str) and format.suffix.startswith(".") and format.version >= 1
@@ -265,7 +265,7 @@ class FormatTests:
         column = opened(format, [part], parameters)
         assert len(column) == part.samples
         looked_at = _mapped_pages(part.path)
-        # A kernel may map 2 MB round a byte that is looked at.
+        # A kernel may map 2 MB around a byte that is read.
         assert looked_at < part.bytes // 3, f"{looked_at} of {part.bytes} bytes"
         middle = len(column) // 2
         assert self.same(column[middle], values[middle % len(values)])
@@ -306,7 +306,7 @@ class FormatTests:
 def written(
     format: Format, blocks: Blocks, folder: Path, file_bytes: int = FILE_BYTES
 ) -> tuple[list[Part], dict[str, Any]]:
-    """Write blocks of values into a folder; return the files and the parameters."""
+    """Write blocks of values into a folder; return the files and the parameters of the stream."""
     writer = format.writer(folder / "stream", file_bytes)
     try:
         for block in blocks:
@@ -322,13 +322,13 @@ def opened(
     parameters: Mapping[str, Any],
     opening: Callable[[Path], Any] | None = None,
 ) -> Column:
-    """Open the files of a stream as `load` does: by the format's name and parameters."""
+    """Open the files of a stream as `load` does, by the name and parameters of the format."""
     places = _handles(parts) if opening is None else [opening(part.path) for part in parts]
     return format_named(format.name, parameters).open(places)
 
 
 def written_and_opened(format: Format, blocks: Blocks, folder: Path, file_bytes: int = FILE_BYTES) -> Column:
-    """Write blocks of values and open what was written."""
+    """Write blocks of values and open the files."""
     return opened(format, *written(format, blocks, folder, file_bytes))
 
 
@@ -338,7 +338,7 @@ def digests(parts: Sequence[Part]) -> list[str]:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Say whether two values are the same: arrays with their dtype, NaN with itself, members with pairs.
+    """Return True if two values are the same: arrays with equal dtype, NaN equals NaN, members equal pairs.
 
     A byte order, and the type of a plain number, are not part of a value.
     """
@@ -360,7 +360,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 class _Unmapped(io.RawIOBase):
-    """A file that is neither on a disk nor in memory, as one from far away."""
+    """A file that is neither on a disk nor in memory, like a remote file."""
 
     def __init__(self, path: Path) -> None:
         self.held = io.BytesIO(path.read_bytes())
@@ -385,7 +385,7 @@ def _arrays_in(found: Any) -> list[Any]:
 
 
 def _handles(parts: Sequence[Part]) -> list[BinaryIO]:
-    # A column has the files from here on.
+    # The column closes the files.
     return [part.path.open("rb") for part in parts]
 
 
@@ -395,14 +395,14 @@ def _file_of(path: Path, data: bytes) -> BinaryIO:
 
 
 def _open_files() -> list[str]:
-    """Return the files this process has open; sockets belong to whatever else is running in it."""
+    """Return the open files of this process, without sockets, which belong to other code."""
     gc.collect()
     links = [os.readlink(link) for link in (PROC / "fd").iterdir() if link.is_symlink()]
     return sorted(link for link in links if link.startswith("/"))
 
 
 def _mapped_pages(path: Path) -> int:
-    """Return how many bytes of a file this process has looked at through its map."""
+    """Return how many bytes of a file are resident in this process's memory maps."""
     lines = iter((PROC / "smaps").read_text().splitlines())
     return sum(1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1]) for line in lines
                if line.endswith(f" {path}"))  # fmt: skip
@@ -418,7 +418,7 @@ def _open_and_tell(there: Any, name: str, parameters: Mapping[str, Any], paths: 
 
 
 def _told(here: Any, child: Any) -> list[Any]:
-    assert here.poll(60), "the other process says nothing"
+    assert here.poll(60), "the child process did not answer"
     found: list[Any] = here.recv()
     child.join(60)
     assert child.exitcode == 0

@@ -1,4 +1,4 @@
-"""What goes wrong between an HTTP server and its client, one class each; `FaultyServer.script` takes them."""
+"""Faults of an HTTP server, one class each, for `FaultyServer.script`."""
 
 import gzip
 import socket
@@ -10,26 +10,26 @@ from http.server import BaseHTTPRequestHandler
 
 @dataclass
 class Reply:
-    """An answer in the making: faults change it before the request's conditions and range are looked at."""
+    """A response before it is sent. Faults change it before the conditions and the range of the request apply."""
 
     status: int
     body: bytes
     headers: dict[str, str]
     heeds: set[str] = field(default_factory=lambda: {"range", "conditions"})
     framing: str = "length"
-    """Or "chunked", or "none": neither a length nor chunks."""
+    """"length", "chunked", or "none" (neither a length nor chunks)."""
     misstated: int = 0
-    """How many bytes more than the body has its Content-Length says."""
+    """Added to the true Content-Length."""
     sending: "Fault | None" = None
-    """The fault that sends the body in its own way."""
+    """The fault that sends the body, if any."""
     heading: "Fault | None" = None
-    """The fault that sends the headers in its own way."""
+    """The fault that sends the headers, if any."""
 
 
 class Fault:
-    """Something that goes wrong in one answer.
+    """A fault in one response.
 
-    It may `change` the reply, or take over its sending: `send_head` the headers, `send` the body.
+    It may `change` the reply, or send the headers (`send_head`) or the body (`send`) itself.
     """
 
     def change(self, reply: Reply) -> None:
@@ -43,7 +43,7 @@ class Fault:
 
 
 class Line:
-    """The way to the client."""
+    """The connection to the client."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, framing: str, stopping: threading.Event) -> None:
         self.handler = handler
@@ -51,38 +51,38 @@ class Line:
         self.stopping = stopping
 
     def write(self, data: bytes) -> None:
-        """Send bytes, as a chunk if the reply has chunks."""
+        """Send bytes, as a chunk if the reply is chunked."""
         if self.framing == "chunked" and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self.handler.wfile.write(data)
 
     def end(self) -> None:
-        """Send what ends a body."""
+        """Send the end of a chunked body."""
         if self.framing == "chunked":
             self.handler.wfile.write(b"0\r\n\r\n")
 
     def trickle(self, data: bytes, bytes_per_s: float) -> None:
-        """Send bytes one by one, so many a second; raise `Ending` when the server stops."""
+        """Send bytes one by one at a rate. Raises `Ending` when the server stops."""
         for position in range(len(data)):
             if self.stopping.wait(1 / bytes_per_s):
                 raise Ending
             self.handler.wfile.write(data[position : position + 1])
 
     def close(self, reset: bool = False) -> None:
-        """Close the connection, in an orderly way or by a reset."""
+        """Close the connection cleanly or with a reset."""
         self.handler.close_connection = True
         if reset:
-            # Lingering for no time makes the close a reset.
+            # With a linger time of 0, close sends a reset.
             self.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Ending(Exception):
-    """The body ends here, without what ends a body."""
+    """Stops the body here, without a proper end."""
 
 
 @dataclass(frozen=True)
 class Drop(Fault):
-    """End the connection after a fraction of the body."""
+    """Close the connection after a fraction of the body."""
 
     after: float = 0.5
     reset: bool = True
@@ -95,7 +95,7 @@ class Drop(Fault):
 
 @dataclass(frozen=True)
 class NoLength(Fault):
-    """Say neither a length nor chunks, and close in order after a fraction of the body."""
+    """Send neither a length nor chunks, and close cleanly after a fraction of the body."""
 
     cut: float = 1.0
 
@@ -120,7 +120,7 @@ class Chunked(Fault):
 
 @dataclass(frozen=True)
 class ChunkedCut(Chunked):
-    """Send a fraction of the body in chunks, and close in order without the last one."""
+    """Send a fraction of the body in chunks, and close cleanly without the last chunk."""
 
     after: float = 0.5
 
@@ -152,7 +152,7 @@ class LengthTooSmall(Fault):
 
 @dataclass(frozen=True)
 class Slow(Fault):
-    """Send so many bytes a second, from a fraction of the body on."""
+    """Send the body slowly, after a fraction of it."""
 
     bytes_per_s: float = 1.0
     after: float = 0.0
@@ -168,7 +168,7 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class CutHeaders(Fault):
-    """End the connection, in order, after a fraction of the headers."""
+    """Close the connection cleanly after a fraction of the headers."""
 
     after: float = 0.5
 
@@ -183,7 +183,7 @@ class CutHeaders(Fault):
 
 @dataclass(frozen=True)
 class SlowHeaders(Fault):
-    """Send so many bytes of the headers a second."""
+    """Send the headers slowly."""
 
     bytes_per_s: float = 1.0
 
@@ -196,11 +196,11 @@ class SlowHeaders(Fault):
 
 @dataclass(frozen=True)
 class EndlessHeaders(Fault):
-    """Send the same bytes for ever, before the headers: by default answers that say to wait for the answer."""
+    """Send the same bytes forever before the headers: by default, responses with status 100."""
 
     part: bytes = b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n"
     per_s: float = 0.0
-    """How often a second; as often as the client takes it if 0."""
+    """How often per second; 0 for as fast as the client reads."""
 
     def change(self, reply: Reply) -> None:
         reply.heading = self
@@ -213,7 +213,7 @@ class EndlessHeaders(Fault):
 
 @dataclass(frozen=True)
 class EndlessBody(Fault):
-    """Send a body without end, and say nothing of its length."""
+    """Send an endless body without a length."""
 
     framing: str = "chunked"
     piece: bytes = bytes(1 << 16)
@@ -229,7 +229,7 @@ class EndlessBody(Fault):
 
 @dataclass(frozen=True)
 class EndlessTrailers(Chunked):
-    """Send the body in chunks, and headers after it for ever."""
+    """Send the body in chunks, then trailers forever."""
 
     def send(self, line: Line, body: bytes) -> None:
         super().send(line, body)
@@ -241,7 +241,7 @@ class EndlessTrailers(Chunked):
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Send nothing more after a fraction of the body, and keep the connection open."""
+    """Stop after a fraction of the body, and keep the connection open."""
 
     after: float = 0.5
     seconds: float = 600.0
@@ -255,7 +255,7 @@ class Stall(Fault):
 
 @dataclass(frozen=True)
 class Status(Fault):
-    """Answer with another status."""
+    """Answer with this status."""
 
     code: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -266,7 +266,7 @@ class Status(Fault):
 
 @dataclass(frozen=True)
 class Html(Fault):
-    """Answer with a web page, as a login or a quota notice does."""
+    """Answer with a web page, such as a login or a quota notice."""
 
     title: str = "Sign in"
     content_type: str = "text/html; charset=utf-8"
@@ -279,7 +279,7 @@ class Html(Fault):
 
 @dataclass(frozen=True)
 class Redirect(Fault):
-    """Send the client elsewhere."""
+    """Redirect the client."""
 
     location: str
     code: int = 302
@@ -290,7 +290,7 @@ class Redirect(Fault):
 
 @dataclass(frozen=True)
 class IgnoreRange(Fault):
-    """Send all of the file, whatever range was asked for."""
+    """Send the whole file, even if a range was requested."""
 
     def change(self, reply: Reply) -> None:
         reply.heeds.discard("range")
@@ -298,7 +298,7 @@ class IgnoreRange(Fault):
 
 @dataclass(frozen=True)
 class ChangeEtag(Fault):
-    """Say another ETag than before; None says none."""
+    """Send a different ETag; None sends none."""
 
     etag: str | None = '"another"'
 
@@ -310,7 +310,7 @@ class ChangeEtag(Fault):
 
 @dataclass(frozen=True)
 class Gzip(Fault):
-    """Code the body with gzip though nobody asked; `stored` takes the file itself for the coded body."""
+    """Gzip the body although it was not requested; with `stored`, label the file itself as gzip-coded."""
 
     stored: bool = False
 

@@ -1,4 +1,4 @@
-"""What every loader must do whose state is said to be exact: a suite to subclass, for ours and for others."""
+"""A test suite for any data loader with an exact state: subclass it for yours."""
 
 import json
 import multiprocessing
@@ -12,14 +12,14 @@ import pytest
 T = TypeVar("T")
 
 SMALL = 4096
-"""How many bytes a state has at most, as JSON."""
+"""The size limit of a state as JSON, in bytes."""
 
 
 class LoaderTests:
-    """Its promises, as tests. Subclass it, and let `loader` make a shuffled one of yours, over the rows 0 to `samples`.
+    """Tests of a loader. Subclass it, and let `loader` return your shuffled loader over the rows 0 to `samples` - 1.
 
-    It is iterated over an epoch at a time, and has `state_dict` and `load_state_dict`. Which changes its states take,
-    it says in `exact`; which it refuses, and by what name, in `refused`.
+    One iteration of the loader is an epoch. It has `state_dict` and `load_state_dict`. `exact` lists the changes under
+    which its states stay exact; `refused` lists the changes that it refuses, with a word of the error message.
 
     ```python
     class TestMyLoader(LoaderTests):
@@ -36,23 +36,23 @@ class LoaderTests:
     samples: ClassVar[int] = 23
     batch_size: ClassVar[int] = 4
     exact: ClassVar[frozenset[str] | set[str]] = frozenset({"process", "threads", "ranks", "batch_size"})
-    """Changes under which a state is exact: another process, number of threads, number of ranks, batch size."""
+    """The changes under which a state stays exact: of process, threads, ranks and batch size."""
     refused: ClassVar[Mapping[str, str]] = {}
-    """Changes under which it is refused, each with the word that the error has for what differs."""
+    """The changes under which a state is refused, each with the word for it in the error message."""
 
     def loader(self, samples: int, batch_size: int, **changes: Any) -> Any:
-        """Return a new loader, always the same; `changes` are some of threads, rank and world."""
+        """Return a new loader, always the same one; `changes` may hold threads, rank and world."""
         raise NotImplementedError("Override loader().")
 
     def rows(self, batch: Any) -> list[int]:
-        """Return which rows are in a batch."""
+        """Return the rows in a batch."""
         raise NotImplementedError("Override rows().")
 
     def expected(self) -> list[int]:
         """Return the rows that an epoch must have, in any order."""
         return list(range(self.samples))
 
-    # What it gives
+    # Epochs
 
     def test_an_epoch_is_each_sample_once(self) -> None:
         loader = self.made()
@@ -64,7 +64,7 @@ class LoaderTests:
         assert first != second
         assert self.stream(2) == first + second
 
-    # Its state
+    # States
 
     def test_a_state_is_small_plain_json(self) -> None:
         for _, _, state in self.positions(2):
@@ -118,7 +118,7 @@ class LoaderTests:
             if more:
                 assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at + len(more))
 
-    # Under changes
+    # States under changes
 
     def test_it_goes_on_in_another_process(self) -> None:
         self.if_exact("process")
@@ -171,7 +171,7 @@ class LoaderTests:
                 with pytest.raises(Exception, match=name):
                     changed[change]().load_state_dict(state)
 
-    # How they are read
+    # Helpers
 
     def made(self, **changes: Any) -> Any:
         """Return a loader of the suite's size."""
@@ -182,20 +182,20 @@ class LoaderTests:
         return [row for batch in loader for row in self.rows(batch)]
 
     def size(self) -> int:
-        """Return how many samples an epoch has."""
+        """Return the number of samples in an epoch."""
         return len(self.expected())
 
     def steps(self, world: int) -> int:
-        """Return how many steps an epoch of some ranks has."""
+        """Return the number of steps in an epoch with this number of ranks."""
         return sum(1 for _ in self.made(rank=0, world=world))
 
     def stream(self, epochs: int) -> list[int]:
-        """Return the rows of some epochs of a loader that nothing befalls."""
+        """Return the rows of some epochs of a loader without interruption."""
         loader = self.made()
         return [row for _ in range(epochs) for row in self.read(loader)]
 
     def positions(self, epochs: int, **changes: Any) -> Iterator[tuple[int, int, Any]]:
-        """Yield each position with the samples before it and its state, which went through JSON."""
+        """Yield (step, samples before it, state) for each position; the state has been through JSON."""
         loader, at, number = self.made(**changes), 0, 0
         yield number, at, copied(loader.state_dict())
         for _ in range(epochs):
@@ -204,35 +204,35 @@ class LoaderTests:
                 yield number, at, copied(loader.state_dict())
 
     def tail(self, state: Any, loader: Any) -> list[int]:
-        """Return the rows after a state: as many as an epoch has, from whichever epochs they come."""
+        """Return the next rows after a state, as many as one epoch has; they may come from several epochs."""
         loader.load_state_dict(state)
-        found: list[int] = []
+        rows: list[int] = []
         for _ in range(4):
             for batch in loader:
-                found += self.rows(batch)
-                if len(found) >= self.size():
-                    return found[: self.size()]
-        return found
+                rows += self.rows(batch)
+                if len(rows) >= self.size():
+                    return rows[: self.size()]
+        return rows
 
     def after(self, at: int) -> list[int]:
-        """Return the rows that must come after some samples."""
+        """Return the rows that must follow after `at` samples."""
         return self._whole()[at : at + self.size()]
 
     def _whole(self) -> list[int]:
         if "_stream" not in self.__dict__:
             self.__dict__["_stream"] = self.stream(4)
-        found: list[int] = self.__dict__["_stream"]
-        return found
+        rows: list[int] = self.__dict__["_stream"]
+        return rows
 
     def if_exact(self, change: str) -> None:
-        """Skip what the loader does not promise."""
+        """Skip the test if the loader does not promise exact states under this change."""
         if change not in self.exact:
-            pytest.skip(f"its states are not said to be exact under a change of {change}")
+            pytest.skip(f"the loader does not promise exact states under a change of {change}")
 
 
 def failures(suite: type[LoaderTests]) -> list[str]:
-    """Return the tests of a suite that fail, by name: to show that a wrong loader is found out."""
-    found = []
+    """Run a suite without pytest and return the names of failed tests, to show that it detects a wrong loader."""
+    failed = []
     for name in sorted(name for name in dir(suite) if name.startswith("test_")):
         method = getattr(suite, name)
         for mark in getattr(method, "pytestmark", [pytest.mark.parametrize("none", [None])]):
@@ -241,19 +241,19 @@ def failures(suite: type[LoaderTests]) -> list[str]:
                     getattr(suite(), name)(*([] if argument is None else [argument]))
                 except pytest.skip.Exception:
                     continue
-                # pytest's own are no Exceptions.
+                # pytest.fail.Exception is not an Exception.
                 except (Exception, pytest.fail.Exception) as error:
-                    found.append(f"{name}: {type(error).__name__}")
-    return sorted(set(found))
+                    failed.append(f"{name}: {type(error).__name__}")
+    return sorted(set(failed))
 
 
 def copied(state: Any) -> Any:
-    """Return a state as it comes back from JSON."""
+    """Return a state after a round trip through JSON."""
     return json.loads(json.dumps(state))
 
 
 def elsewhere(function: Callable[..., T], *arguments: Any) -> T:
-    """Return what a function returns in another, new, Python process."""
+    """Call a function in a new Python process and return its result."""
     return _process().submit(function, *arguments).result(120)
 
 

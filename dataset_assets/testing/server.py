@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that serves files well, and fails as it is told to."""
+"""A real HTTP server on this machine that serves files, and fails on request."""
 
 import contextlib
 import io
@@ -70,7 +70,7 @@ __all__ = [
 
 
 class Request(NamedTuple):
-    """A request as it arrived; `path` has the query."""
+    """A request as received; `path` includes the query."""
 
     method: str
     path: str
@@ -78,7 +78,7 @@ class Request(NamedTuple):
 
 
 class FaultyServer:
-    """Serve `files`, but for what `script` says of the next answers.
+    """Serves `files`, with faults in the next responses as `script` sets them.
 
     >>> with FaultyServer({"/train.csv": b"a,b"}) as server:
     ...     server.script("/train.csv", [Status(503), Drop(after=0.5)])
@@ -99,7 +99,7 @@ class FaultyServer:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            # The handshake is made by the thread of the connection: one that fails is its own affair.
+            # Each connection's thread does its handshake, so that a failed one does not stop the server.
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -107,12 +107,12 @@ class FaultyServer:
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._server.server_address[1]}"
 
     def script(self, path: str, faults: list[Fault | tuple[Fault, ...]]) -> None:
-        """Add to what goes wrong with the next answers for a path: an item each, a tuple for several faults at once."""
+        """Add faults for the next responses of a path, one item per response; a tuple combines several faults."""
         with self._mutex:
             self._scripts.setdefault(path, deque()).extend(faults)
 
     def forget(self) -> None:
-        """Drop the rest of the scripts and the log of requests."""
+        """Clear the scripts and the log of requests."""
         with self._mutex:
             self._scripts.clear()
             self.requests.clear()
@@ -127,7 +127,7 @@ class FaultyServer:
         self._server.server_close()
 
     def reply(self, request: Request) -> Reply:
-        """Log a request, and return its reply."""
+        """Log a request and return its reply."""
         path = unquote(urlsplit(request.path).path)
         with self._mutex:
             self.requests.append(request)
@@ -156,7 +156,7 @@ class FaultyServer:
 
 
 def _heed(asked: Message, reply: Reply) -> None:
-    """Answer a condition with 304, and a range with its part of the body."""
+    """Apply a condition (status 304) and a range (a part of the body) to the reply."""
     if "conditions" in reply.heeds and _unchanged(asked, reply):
         reply.status, reply.body = 304, b""
         return
@@ -188,12 +188,12 @@ class _Server(ThreadingHTTPServer):
         self.faulty = faulty
 
     def server_bind(self) -> None:
-        # Without asking a resolver for the name of the host.
+        # The base class would resolve the name of the host.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that goes away is what is tested."""
+        """Print nothing: tests close connections on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -220,14 +220,14 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _taken_head(self) -> bytes:
-        """Return the headers, which a fault may send in its own way."""
+        """Return the headers as bytes, so that a fault can send them."""
         out, self.wfile = self.wfile, io.BytesIO()
         self.end_headers()
         head, self.wfile = self.wfile.getvalue(), out
         return head
 
     def _framed(self, reply: Reply) -> dict[str, str]:
-        # A length that is not true, or none, leaves nothing to tell where the next answer would begin.
+        # With a wrong or missing length, the client cannot find the start of the next response.
         self.close_connection |= reply.framing == "none" or reply.misstated != 0
         closing = {"Connection": "close"} if self.close_connection else {}
         if reply.framing == "chunked":
@@ -237,4 +237,4 @@ class _Handler(BaseHTTPRequestHandler):
         return closing | {"Content-Length": str(len(reply.body) + reply.misstated)}
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: the requests are in the server's list."""
+        """Print nothing: `requests` has the log."""

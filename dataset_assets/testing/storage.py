@@ -1,4 +1,4 @@
-"""What every storage connector must do: a suite to subclass, and a comparison with a dict under random calls."""
+"""Tests for storage connectors: a suite to subclass, and random calls compared with a dict."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ VERBS: dict[str, Callable[[Storage, str], object]] = {
 
 
 class StorageTests:
-    """The promises of the seam, as tests. Subclass it, and let the fixture `storage` return an empty one of yours.
+    """Tests of the storage interface. Subclass it, and let the fixture `storage` return an empty storage of yours.
 
     ```python
     class TestShelfStorage(StorageTests):
@@ -48,11 +48,11 @@ class StorageTests:
     """
 
     reopenable = True
-    """Whether `open_storage` knows the scheme of its URLs."""
+    """True if `open_storage` knows the scheme of its URLs."""
 
     @pytest.fixture
     def storage(self) -> Storage:
-        """Return an empty storage, for each test another one."""
+        """Return an empty storage, a new one for each test."""
         raise NotImplementedError("Override the fixture `storage`.")
 
     def test_it_is_a_storage(self, storage: Storage) -> None:
@@ -144,7 +144,7 @@ class StorageTests:
         storage.put("a/b", b"12345")
         storage.swap("a/c", b"123", None)
         assert [storage.stat(key).bytes for key in ("a/b", "a/c")] == [5, 3]
-        # The clock of the store may be another one, and count whole seconds.
+        # The store's clock may differ from ours, and may count whole seconds.
         assert all(abs(storage.stat(key).modified - time.time()) < 60 for key in ("a/b", "a/c"))
         for missing in ("a", "b", "a/b/c"):
             with pytest.raises(FileNotFoundError):
@@ -235,7 +235,7 @@ class StorageTests:
     def test_of_many_swaps_at_once_one_wins(self, storage: Storage) -> None:
         expected = None
         for round_ in range(5):
-            # Long enough that its digest is computed without Python's own lock.
+            # Long enough that hashing releases the GIL.
             new = [b"%d of round %d, " % (i, round_) * 5_000 for i in range(16)]
             was_set = at_once(16, lambda i: storage.swap("a", new[i], expected))  # noqa: B023 -- all end in this round
             assert was_set.count(True) == 1
@@ -281,11 +281,11 @@ class StorageTests:
 
 
 def storage_state_machine(make_storage: Callable[[], Storage]) -> type[RuleBasedStateMachine]:
-    """Return a state machine that calls an empty storage and a dict alike, and expects them to agree.
+    """Return a state machine that makes the same calls on an empty storage and a dict, and compares the results.
 
     Run it with `hypothesis.stateful.run_state_machine_as_test`, or as its `TestCase`.
     """
-    # None of them is a folder of another: a filesystem could not hold both.
+    # No key is a folder of another key: a filesystem could not hold both.
     keys = st.sampled_from(["a", "b/c", "b/cd", "b/d/e", "versions/1.json"])
     folders = st.sampled_from(["", "a", "b", "b/c", "b/d", "versions", "missing"])
     contents = st.binary(max_size=8) | st.integers(0, 1_500_000).map(some_bytes)
@@ -354,7 +354,7 @@ def storage_state_machine(make_storage: Callable[[], Storage]) -> type[RuleBased
 
 
 def at_once(count: int, act: Callable[[int], T]) -> list[T]:
-    """Call a function with 0, 1, ... in as many threads, started together, and return what it returned."""
+    """Call a function with 0, 1, ... in one thread each, all started at once; return the results."""
     barrier = threading.Barrier(count)
 
     def start(i: int) -> T:
@@ -372,14 +372,14 @@ def content(storage: Storage, key: str) -> bytes:
 
 
 def file_of(folder: Path, data: bytes) -> Path:
-    """Write a new file of its own, as a finished source."""
+    """Write data into a new temporary file in a folder."""
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         file.write(data)
     return Path(file.name)
 
 
 def some_bytes(size: int) -> bytes:
-    """Return so many bytes, always the same."""
+    """Return pseudo-random bytes, always the same for a size."""
     return random.Random(size).randbytes(size)
 
 

@@ -1,4 +1,4 @@
-"""What every view must do: laws that take any view, and random stacks to hold them against."""
+"""Laws that hold for every view, and random stacks of views to test them with."""
 
 import functools
 import io
@@ -62,33 +62,33 @@ ROLES = {"sample": "image", "target": "kind", "tag": "kind"}
 
 @dataclass(frozen=True)
 class Stack:
-    """A view, and the samples it must have: "single" mappings, "batches" of them, or "tuples"."""
+    """A view and its expected samples: "single" mappings, "batches" of them, or "tuples"."""
 
     view: View
     samples: list[Any]
     of: str = "single"
 
     def on(self, view: View, samples: list[Any], of: str | None = None) -> "Stack":
-        """Return what stands on this one."""
+        """Return a stack with one more view on top."""
         return replace(self, view=view, samples=samples, of=of or self.of)
 
 
 def check_view(view: View, samples: Sequence[Any] | None = None) -> None:
-    """Hold all laws against a view; `samples` are what it must have, by default what it has."""
+    """Check all laws on a view; `samples` are the expected samples, by default those of the view."""
     expected = list(view) if samples is None else list(samples)
     for law in LAWS:
         law(view, expected)
 
 
 def it_has_its_samples(view: View, samples: Sequence[Any]) -> None:
-    """Iterating gives the samples, as often as one asks."""
+    """Every iteration gives the same samples."""
     assert len(view) == len(samples)
     assert equal(list(view), list(samples))
     assert equal(list(view), list(samples))
 
 
 def indexing_agrees_with_iterating(view: View, samples: Sequence[Any]) -> None:
-    """Each sample can be had by its number, from both ends, and by a number of numpy."""
+    """Each sample can be read by its index, also a negative one or a numpy integer."""
     size = len(view)
     assert equal([view[i] for i in range(size)], list(samples))
     assert equal([view[i - size] for i in range(size)], list(samples))
@@ -97,7 +97,7 @@ def indexing_agrees_with_iterating(view: View, samples: Sequence[Any]) -> None:
 
 
 def nothing_is_past_its_ends(view: View, samples: Sequence[Any]) -> None:
-    """An index beyond is an IndexError that names the size, and never the silent end of a loop."""
+    """An index out of range raises an IndexError that names the size."""
     size = len(view)
     asks: list[tuple[Callable[[Any], Any], tuple[Any, ...]]] = [
         (lambda i: view[i], (size, size + 1, -size - 1, np.int64(size), 10**30, -(10**30))),
@@ -111,11 +111,11 @@ def nothing_is_past_its_ends(view: View, samples: Sequence[Any]) -> None:
             except IndexError as error:
                 assert f"of a view of {size}" in str(error)
             else:
-                raise AssertionError(f"there is a sample {i} in a view of {size}")
+                raise AssertionError(f"sample {i} was returned by a view of {size} samples")
 
 
 def slices_agree_with_lists(view: View, samples: Sequence[Any]) -> None:
-    """A slice is a view with the samples that the slice of a list has; also of a slice."""
+    """A slice of a view has the samples of the same slice of a list; so has a slice of a slice."""
     size = len(view)
     ends: list[Any] = sorted({None, 0, 1, size // 2, size, size + 3, -1, -size, -size - 1}, key=str)
     for step in (None, 1, 2, 3, -1, -2, size + 1):
@@ -126,7 +126,7 @@ def slices_agree_with_lists(view: View, samples: Sequence[Any]) -> None:
 
 
 def selections_agree_with_lists(view: View, samples: Sequence[Any]) -> None:
-    """A list or array of indices, or of booleans, gives a view with these samples; also of a selection."""
+    """A list or array of indices or booleans selects these samples, also from a selection."""
     size = len(view)
     rng = np.random.default_rng(size)
     for count in (0, 1, size, 2 * size + 1) if size else (0,):
@@ -143,7 +143,7 @@ def selections_agree_with_lists(view: View, samples: Sequence[Any]) -> None:
 
 
 def blocks_agree_with_samples(view: View, samples: Sequence[Any]) -> None:
-    """Rows, by slice or by array, hold what the samples hold; one stream at a time, too."""
+    """Blocks of rows, by slice or by array, hold the same values as the samples; so do single streams."""
     if not has_streams(view, samples):
         return
     size = len(view)
@@ -162,7 +162,7 @@ def blocks_agree_with_samples(view: View, samples: Sequence[Any]) -> None:
 
 
 def a_stack_on_it_agrees_with_lists(view: View, samples: Sequence[Any]) -> None:
-    """What is mapped, put after another or cut in batches is what lists would give."""
+    """Mapping, concatenating and batching a view gives the same as with lists."""
     size = len(view)
     _same(view.map(_wrapped), [(sample,) for sample in samples])
     _same(view.concat(view[:1], view.map(_itself)), [*samples, *samples[:1], *samples])
@@ -175,7 +175,7 @@ def a_stack_on_it_agrees_with_lists(view: View, samples: Sequence[Any]) -> None:
 
 
 def its_batches_are_ones_own(view: View, samples: Sequence[Any]) -> None:
-    """Batches hold the samples in order; what is written in one is in no other, nor in the next epoch."""
+    """Batches hold the samples in order. Writing into a batch changes no other batch and no later epoch."""
     if not has_streams(view, samples):
         return
     for n, drop_last in ((1, False), (3, False), (3, True), (len(samples) + 1, False)):
@@ -193,20 +193,20 @@ def its_batches_are_ones_own(view: View, samples: Sequence[Any]) -> None:
 
 
 def it_pickles(view: View, samples: Sequence[Any]) -> None:
-    """A copy by pickle has the same samples."""
+    """A pickled copy has the same samples."""
     again = pickle.loads(pickle.dumps(view))
     assert equal(list(again), list(samples)) and repr(again) == repr(view)
 
 
 def its_repr_draws_the_stack(view: View, samples: Sequence[Any]) -> None:
-    """There is a line for each view of the stack, those below further to the right."""
+    """The repr has one line for each view of the stack; lower views are indented further."""
     lines = repr(view).splitlines()
     assert len(lines) == len(_stack_of(view)) and str(len(view)) in lines[0]
     assert [len(line) - len(line.lstrip()) for line in lines] == [2 * depth for depth in _stack_of(view)]
 
 
 def it_is_read_back_from_json(view: View, samples: Sequence[Any]) -> None:
-    """What its JSON describes has the same samples, the same JSON and the same fingerprint."""
+    """A view restored from its JSON has the same samples, JSON and fingerprint."""
     parts = list(stack_of(view))
     functions = [value for part in parts for value in part.arguments().values() if callable(value)]
     if any(OPERATIONS.get(part.op) is not type(part) for part in parts) or any("<" in described(f) for f in functions):
@@ -218,21 +218,21 @@ def it_is_read_back_from_json(view: View, samples: Sequence[Any]) -> None:
 
 
 def it_comes_back_from_another_epoch(view: View, samples: Sequence[Any]) -> None:
-    """Epoch 0 is as built, also after another one; that has as many samples."""
+    """Epoch 0 is the view as built, also after a different epoch. The length of an epoch is its number of samples."""
     if any(type(part).build is View.build and not part.op and part.parents for part in stack_of(view)):
         return
     assert equal(list(view.at_epoch(0)), list(samples))
     try:
         other = view.at_epoch(3)
     except UsageError as error:
-        # The length of a mixture that ends by a rule depends on the epoch.
+        # A mixture with stop="first" or "all" has a different length in each epoch.
         assert re.search("stop|zipped", str(error))
         return
     assert equal(list(other.at_epoch(0)), list(samples)) and len(list(other)) == len(other)
 
 
 def it_knows_what_it_shows(view: View, samples: Sequence[Any]) -> None:
-    """Dataset, split and version are those of the first bytes below; roles name streams that are there."""
+    """Dataset, split and version are those of the first stored view below; roles name existing streams."""
     parts = list(stack_of(view))
     first = next(part for part in parts if not part.parents)
     assert (view.dataset, view.split, view.version) == (first.dataset, first.split, first.version)
@@ -244,7 +244,7 @@ def it_knows_what_it_shows(view: View, samples: Sequence[Any]) -> None:
     for i, sample in enumerate(samples):
         entries = view.lineage(i)
         assert all(entry.dataset == view.dataset and entry.row >= 0 for entry in entries)
-        # The stacks that are drawn have in "row" which stored row it was.
+        # In drawn stacks, the stream "row" holds the number of the stored row.
         if view.dataset == STACKED and isinstance(sample, Mapping) and isinstance(found := sample.get("row"), Mapping):
             assert int(found["b"]) in [entry.row for entry in entries]
 
@@ -268,7 +268,7 @@ LAWS: tuple[Callable[[View, Sequence[Any]], None], ...] = (
 
 @st.composite
 def stacks(draw: st.DrawFn, depth: int = 4) -> Stack:
-    """Draw a random stack over stored streams of several formats, with the samples it must have."""
+    """Draw a random stack over stored streams of several formats, with its expected samples."""
     stored = st.builds(stored_stack, st.sampled_from(SIZES), st.booleans()) | st.builds(
         media_stack, st.sampled_from(FEW)
     )
@@ -285,7 +285,7 @@ def views(depth: int = 4) -> st.SearchStrategy[View]:
 
 @functools.cache
 def stored_stack(size: int, many_files: bool = False) -> Stack:
-    """Return a stored view of so many samples, in one file a stream or in many."""
+    """Return a stored view with `size` samples, in one file per stream or in many."""
     rng = np.random.default_rng(size)
     samples = [
         {
@@ -316,7 +316,7 @@ def media_stack(size: int) -> Stack:
 
 
 def _stored(kinds: Mapping[str, Format], given: list[Any], samples: list[Any], many_files: bool) -> Stack:
-    # As one would write them: in some order; as they are stored: each under its name.
+    # Streams are defined in any order, but stored sorted by name.
     parts = {name: _files_of(kind, [each[name] for each in given], many_files) for name, kind in kinds.items()}
     return Stack(
         _opened(kinds is MEDIA, parts, len(samples)), [{name: each[name] for name in kinds} for each in samples]
@@ -324,7 +324,7 @@ def _stored(kinds: Mapping[str, Format], given: list[Any], samples: list[Any], m
 
 
 def _png(pixels: Any) -> bytes:
-    """Return grey pixels as a picture, without a library for it."""
+    """Return grey pixels as a PNG file, without an image library."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -348,13 +348,13 @@ def _wav(frames: Any) -> bytes:
 
 
 def has_streams(view: View, samples: Sequence[Any]) -> bool:
-    """Say whether samples are mappings, so that the view has blocks."""
+    """Return True if samples are mappings, so that the view has blocks."""
     if samples and not isinstance(samples[0], Mapping):
         try:
             view.rows(slice(0, 1))
         except UsageError:
             return False
-        raise AssertionError("there are blocks of samples that are no mappings")
+        raise AssertionError("a view has blocks although its samples are not mappings")
     return bool(view.streams)
 
 
@@ -419,7 +419,7 @@ def _zipped(draw: st.DrawFn, stack: Stack) -> Stack:
 def _shuffled(draw: st.DrawFn, stack: Stack) -> Stack:
     seed, epoch = draw(st.integers(0, 3)), draw(st.sampled_from([0, 0, 2]))
     order = Permutation(len(stack.samples), seed, 0).rows(slice(0, len(stack.samples)))
-    # As built is epoch 0: a law goes to another one and back.
+    # A view is built at epoch 0: a law moves it to a different epoch and back.
     return stack.on(stack.view.shuffle(seed, epoch).at_epoch(0), [stack.samples[i] for i in order])
 
 
@@ -511,7 +511,7 @@ def _hashed(draw: st.DrawFn, stack: Stack) -> Stack:
 
 
 def _divided(draw: st.DrawFn, stack: Stack, by: str, split: str, rows_of: Callable[[Any, int], Sequence[Any]]) -> Stack:
-    """Return a part of a split by a stream; where it cannot be, the error is that of the plain function."""
+    """Return a part of a split by a stream. If the plain function raises, the view must raise the same error."""
     values = _whole_numbers(stack, by)
     if values is None:
         return stack
@@ -646,7 +646,7 @@ STEPS: dict[str, Sequence[Callable[[st.DrawFn, Stack], Stack]]] = {
 
 
 def _whole_numbers(stack: Stack, name: str) -> list[int] | None:
-    """Return the values of a stream that every sample has as a whole number; None if there is none."""
+    """Return the values of a stream if every sample has a whole number there, else None."""
     values = [sample.get(name) for sample in stack.samples]
     return values if values and all(type(value) is int for value in values) else None
 
@@ -673,7 +673,7 @@ def _with_chances(block: Any, chances: list[np.random.Generator]) -> Any:
 
 
 def _names(stack: Stack) -> Sequence[str]:
-    # Of an empty stack of mapped views nobody knows the streams; any name will do.
+    # The streams of an empty stack of mapped views are unknown; any name will do.
     return list(stack.samples[0]) if stack.samples else list(stack.view.streams or ("number",))
 
 
