@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Names are imported when they are first used, so that training code does not pay for what only making needs.
+# Names are imported on first use, so that training code does not import what only making datasets needs.
 _FACE = {
     "Array": "formats",
     "Audio": "formats",

@@ -1,16 +1,16 @@
-"""The errors, and the exit code of each class.
+"""All error classes, and the exit code of each.
 
     DatasetAssetsError                               1
-    ├── UsageError           (ValueError)            2   a call, a setting or a definition that cannot be
+    ├── UsageError           (ValueError)            2   an invalid call, setting or definition
     │   ├── NameNotAllowed
     │   ├── DefinitionError
-    │   └── NotInstalled     (ImportError)               a package that only some uses need
+    │   └── NotInstalled     (ImportError)               an optional package is missing
     ├── NotFound             (LookupError)           3
     │   ├── UnknownDataset
     │   ├── UnknownSplit
     │   ├── UnknownStream
     │   └── NotPrepared      (FileNotFoundError)         known, but not in this storage
-    ├── IntegrityError       (ValueError)            4   bytes that are not what they were said to be
+    ├── IntegrityError       (ValueError)            4   data that does not match its digest, format or schema
     │   ├── DigestMismatch
     │   ├── DecodeError
     │   │   └── NewerFormat
@@ -19,15 +19,15 @@
     ├── RetrievalError       (OSError)               5
     ├── StorageError         (OSError)               6
     │   ├── NoSpace
-    │   ├── ListingCut                                   a list that leaves out what is there
-    │   └── StoreUnavailable                             does not answer now; perhaps it does later
+    │   ├── ListingCut                                   an incomplete listing
+    │   └── StoreUnavailable                             no answer; a retry may succeed
     ├── Conflict                                     7
     ├── Refused              (PermissionError)       8   refused by policy
     ├── CheckFailed                                  9
-    ├── TimedOut             (TimeoutError)          1   a batch that did not come in time
+    ├── TimedOut             (TimeoutError)          1   a batch was not ready in time
     └── SplitFailed          (RuntimeError)          1   a split's own function raised; its error is the cause
 
-A message says what is, with the values; then what to do.
+A message says what is wrong, with the values, and then what to do.
 """
 
 from contextlib import contextmanager
@@ -38,103 +38,103 @@ from dataset_assets.core.escape import visible
 
 
 class DatasetAssetsError(Exception):
-    """Whatever went wrong here; `exit_code` is what the command line ends with."""
+    """The base of all errors of this package; `exit_code` is the exit code of the command line."""
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        # A server, a file or a user wrote a part of it, and it is read on a terminal.
+        # Parts of the message may come from a server or a file, and it may be printed on a terminal.
         return visible(super().__str__())
 
 
 class UsageError(DatasetAssetsError, ValueError):
-    """A call or a setting that cannot be."""
+    """An invalid call, setting or definition."""
 
     exit_code = 2
 
 
 class NameNotAllowed(UsageError):
-    """A name that breaks the naming rule of `dataset_assets.core.names`."""
+    """A name breaks the naming rules of `dataset_assets.core.names`."""
 
 
 class DefinitionError(UsageError):
-    """A dataset that contradicts itself."""
+    """A definition of a dataset is not valid."""
 
 
 class NotInstalled(UsageError, ImportError):
-    """A package that only some uses need, and that is not installed."""
+    """An optional package is needed but not installed."""
 
 
 class NotFound(DatasetAssetsError, LookupError):
-    """Something that is not there."""
+    """Something does not exist."""
 
     exit_code = 3
 
 
 class UnknownDataset(NotFound):
-    """A qualified name that no definition has."""
+    """No definition has this name."""
 
 
 class UnknownSplit(NotFound):
-    """A split that the dataset does not have."""
+    """The dataset has no split with this name."""
 
 
 class UnknownStream(NotFound):
-    """A stream that the view does not have."""
+    """The view has no stream with this name."""
 
 
 class NotPrepared(NotFound, FileNotFoundError):
-    """A dataset, or a version of it, that is not in this storage."""
+    """A dataset, or a version of it, is not in this storage."""
 
 
 class IntegrityError(DatasetAssetsError, ValueError):
-    """Bytes that are not what they were said to be."""
+    """Data does not match its digest, format or schema."""
 
     exit_code = 4
 
 
 class DigestMismatch(IntegrityError):
-    """Bytes with another digest than the one they were defined or recorded with."""
+    """Bytes have a different digest than was defined or recorded."""
 
 
 class DecodeError(IntegrityError):
-    """A file that is not in the format it was taken for, or ends early."""
+    """A file is not in the expected format, or ends early."""
 
 
 class NewerFormat(DecodeError):
-    """A file in a format that only a later release reads."""
+    """A file has a format that only a later release can read."""
 
 
 class SchemaError(IntegrityError):
-    """Samples that do not fit the streams they were declared for."""
+    """Samples do not fit the declared streams."""
 
 
 class StoredFileDamaged(IntegrityError):
-    """A stored file that is gone, or has another size than its index says."""
+    """A stored file is missing, or has a different size than its index says."""
 
 
 class RetrievalError(DatasetAssetsError, OSError):
-    """A source that could not be read."""
+    """A source could not be read."""
 
     exit_code = 5
 
 
 class StorageError(DatasetAssetsError, OSError):
-    """A storage that refused, or failed."""
+    """A storage failed, or refused a request."""
 
     exit_code = 6
 
 
 class NoSpace(StorageError):
-    """A storage or scratch folder without room for what was to be written."""
+    """A storage or a scratch folder has no space left."""
 
 
 class ListingCut(StorageError):
-    """A storage that does not list all that it holds; nothing is concluded from what is missing in the list."""
+    """A storage returned an incomplete listing. Objects missing from it are not treated as deleted."""
 
 
 class StoreUnavailable(StorageError):
-    """A store that does not answer, or asks to wait; the same request may succeed later."""
+    """A store does not answer, or asks to wait. The same request may succeed later."""
 
 
 class Conflict(DatasetAssetsError):
@@ -144,19 +144,19 @@ class Conflict(DatasetAssetsError):
 
 
 class Refused(DatasetAssetsError, PermissionError):
-    """Something that policy does not allow."""
+    """A request is not allowed by policy."""
 
     exit_code = 8
 
 
 class CheckFailed(DatasetAssetsError):
-    """A check that failed at ERROR; what it looked at was not released."""
+    """A check with severity "error" failed, so the version was not released."""
 
     exit_code = 9
 
 
 class TimedOut(DatasetAssetsError, TimeoutError):
-    """A batch that was not made in the time it was given."""
+    """A batch was not ready within the timeout."""
 
 
 class SplitFailed(DatasetAssetsError, RuntimeError):
@@ -165,18 +165,18 @@ class SplitFailed(DatasetAssetsError, RuntimeError):
 
 @contextmanager
 def at(place: str) -> Iterator[None]:
-    """Say where, in front of whatever error of ours comes out of the block."""
+    """Put a place before the message of any error of ours that the block raises."""
     try:
         yield
     except DatasetAssetsError as error:
-        # Errors that carry an errno name their own path.
+        # Errors with an errno already name their path.
         if len(error.args) == 1:
             error.args = (f"{place}: {error.args[0]}",)
         raise
 
 
 def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
-    """Say which candidate was probably meant, as the end of a message; if none was, which there are, if `listed`.
+    """Return the end of a message: the candidate closest to a name; if none is close and `listed`, all candidates.
 
     >>> nearest("trian", ["train", "test"])
     " Did you mean 'train'?"
@@ -184,7 +184,7 @@ def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
     ' There are: train, test.'
     """
     known = list(candidates)
-    # A table may have a million columns; each is compared in microseconds.
+    # A table may have a million columns, and comparing each takes microseconds.
     close = get_close_matches(name, known[:10_000], n=1)
     if close:
         return f" Did you mean {close[0]!r}?"
