@@ -1,4 +1,4 @@
-"""What every verb of the command line has: options, where its words go, how its errors are told, completion."""
+"""Shared by all commands of the command line: options, output, error messages and completion."""
 
 import functools
 import gc
@@ -30,8 +30,8 @@ INTERRUPTED = 130
 def run(group: click.Group) -> int:
     """Run the command line; return the exit code of the error's class (see `dataset_assets.errors`)."""
     state = State()
-    _take_for_ctrl_c(signal.SIGTERM)
-    # Other Pythons, such as workers that a split function spawns, would import modules of the working folder.
+    _treat_as_ctrl_c(signal.SIGTERM)
+    # Otherwise child processes, such as workers of a split function, would import modules of the working folder.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         return int(group.main(prog_name=NAME, standalone_mode=False, obj=state) or 0)
@@ -39,18 +39,18 @@ def run(group: click.Group) -> int:
         _complain_of_use(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted. What was finished is kept; run the same command again for the rest.")
+        _complain("interrupted. Finished work is kept; run the same command again for the rest.")
         return INTERRUPTED
     except Exception as error:
         if state.debug:
             _show_traceback(error)
             return 1
-        _complain(_told(error))
+        _complain(_message_of(error))
         return error.exit_code if isinstance(error, DatasetAssetsError) else 1
 
 
-def _take_for_ctrl_c(number: signal.Signals) -> None:
-    """Let a polite kill leave as little behind as Ctrl-C does."""
+def _treat_as_ctrl_c(number: signal.Signals) -> None:
+    """Handle a signal like Ctrl-C, so that SIGTERM cleans up too."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -59,11 +59,11 @@ def _take_for_ctrl_c(number: signal.Signals) -> None:
         signal.signal(number, interrupt)
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     if isinstance(error, DatasetAssetsError):
-        # Python would put "[Errno 28]" in front of our sentence.
+        # str() of an OSError would put "[Errno 28]" before the message.
         return getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {error}. This is a fault of ours; report it with the traceback that --debug shows."
+    return f"{type(error).__name__}: {error}. This is a bug. Please report it with the traceback that --debug shows."
 
 
 def _complain_of_use(error: click.ClickException) -> None:
@@ -75,7 +75,7 @@ def _complain_of_use(error: click.ClickException) -> None:
 
 
 def _complain(text: str) -> None:
-    # If nobody reads any more, there is nobody to tell.
+    # Ignore errors: stderr may be closed.
     with suppress(OSError):
         colour = False if os.environ.get("NO_COLOR") else None
         click.echo(click.style(f"{NAME}: ", fg="red") + indented(text), err=True, color=colour)
@@ -87,30 +87,30 @@ def _show_traceback(error: Exception) -> None:
 
 
 class State:
-    """What was said by the options that every verb has, and where data goes."""
+    """The values of the common options, and the output streams."""
 
     def __init__(self) -> None:
         self.verbose, self.quiet, self.debug = 0, False, False
         self.out = sys.stdout
-        # Better an escape than an error, where a terminal cannot say what a dataset is called.
+        # If the terminal cannot encode a name, print an escape instead of failing.
         if isinstance(self.out, io.TextIOWrapper):
             self.out.reconfigure(errors="backslashreplace")
 
     def say(self, text: str) -> None:
-        """Tell the user something that is not data."""
+        """Print a message that is not data, to stderr."""
         if not self.quiet:
             click.echo(visible(text), err=True)
 
     def show(self, text: str) -> None:
-        """Print data; what would steer a terminal is escaped."""
+        """Print data with control characters escaped."""
         self._write(visible(text))
 
     def show_lines(self, lines: Iterable[str]) -> None:
-        """Print data a row a line, whatever is in a row."""
+        """Print data, one row a line; line breaks inside a row are escaped."""
         self.show("\n".join(map(in_line, lines)))
 
     def show_paths(self, paths: Iterable[str]) -> None:
-        """Print paths: as they are to a file or a pipe, escaped to a terminal."""
+        """Print paths: escaped to a terminal, unchanged to a file or pipe."""
         if self._on_terminal():
             self.show_lines(paths)
         else:
@@ -121,41 +121,41 @@ class State:
 
     def _write(self, text: str) -> None:
         try:
-            if self.out is not None:  # else it was closed
-                click.echo(text, file=self.out, color=True)  # else it would take escapes out of paths
+            if self.out is not None:  # None if stdout is closed
+                click.echo(text, file=self.out, color=True)  # without color=True, click strips escapes from paths
         except OSError as error:
-            # What is still held would be written, and complained of, when Python ends.
+            # Otherwise Python would try to write the buffer again at exit, and print the error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
-            # Who left a pipe has seen enough.
+            # A closed pipe, as by head, is not an error.
             if not isinstance(error, BrokenPipeError):
                 raise StorageError(error.errno, f"The output cannot be written: {error.strerror}.") from error
 
     def show_rows(self, rows: Iterable[str]) -> None:
-        """Print data a row a line; on a terminal none is longer than its line."""
-        # Those of containers may say that they have no columns.
+        """Print data, one row a line, cut to the width of the terminal."""
+        # Terminals of containers may report 0 columns.
         width = (os.get_terminal_size(self.out.fileno()).columns or 80) if self._on_terminal() else sys.maxsize
         self.show_lines(row if len(row) <= width else f"{row[: width - 3]}..." for row in map(in_line, rows))
 
     def show_json(self, document: Any) -> None:
-        """Print data as the one document on stdout."""
+        """Print data as one JSON document."""
         self.show(json.dumps(document, indent=1, default=list))
 
     def listen(self) -> None:
-        """Have what the package logs told as loudly as was asked for, and warnings without control characters."""
+        """Log to stderr with the chosen verbosity, and print warnings without control characters."""
         from dataset_assets.core.redact import RedactingFormatter
 
         warnings.formatwarning = _formatted_warning
-        handler = Beside(sys.stderr)
+        handler = BarSafeHandler(sys.stderr)
         handler.setFormatter(
             RedactingFormatter("%(name)s: %(message)s" if self.verbose > 1 else f"{NAME}: %(message)s")
         )
-        # Others are heard only when a fault is looked for; what of theirs matters stands in our errors.
+        # Logs of other packages are shown only with -vv; our errors contain what matters of them.
         logger = logging.getLogger(None if self.verbose > 1 else "dataset_assets")
         logger.handlers, logger.propagate = [handler], False
         levels = (logging.WARNING, logging.INFO, logging.DEBUG)
         logger.setLevel(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
         if not self.verbose:
-            # Why a mirror failed; if all do, the error says it again.
+            # These warnings say why a mirror failed. If all mirrors fail, the error repeats them.
             logging.getLogger("dataset_assets.retrieval").setLevel(logging.ERROR)
 
 
@@ -166,8 +166,8 @@ def _formatted_warning(*given: Any, **named: Any) -> str:
     return visible(_plain_warning(*given, **named))
 
 
-class Beside(logging.StreamHandler[Any]):
-    """Moves a bar out of the way before it writes, and shows escapes instead of control characters."""
+class BarSafeHandler(logging.StreamHandler[Any]):
+    """Logs without damaging progress bars, and shows control characters as escapes."""
 
     def format(self, record: logging.LogRecord) -> str:
         return indented(super().format(record))
@@ -181,44 +181,44 @@ class Beside(logging.StreamHandler[Any]):
             return super().emit(record)
 
 
-def _noted(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    # These options may stand before the verb and after it.
+def _store_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    # These options are allowed both before and after the command.
     state, name = context.find_root().obj, str(parameter.name)
     setattr(state, name, getattr(state, name) + value)
 
 
 def with_loudness(command: Any) -> Any:
-    """Add the options that say how much is said."""
-    common: dict[str, Any] = {"expose_value": False, "callback": _noted}
+    """Add the options for verbosity."""
+    common: dict[str, Any] = {"expose_value": False, "callback": _store_option}
     command = click.option("--debug", is_flag=True, help="Show the traceback of an error.", **common)(command)
-    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.", **common)(command)
-    return click.option("-v", "--verbose", count=True, help="Say more; twice for debugging.", **common)(command)
+    command = click.option("-q", "--quiet", is_flag=True, help="Print only errors.", **common)(command)
+    return click.option("-v", "--verbose", count=True, help="Print more; twice for debugging.", **common)(command)
 
 
 def verb(function: Callable[..., None]) -> Any:
-    """Let a function be given the state, and then its own arguments."""
+    """Call a command's function with the state and its arguments."""
 
     @functools.wraps(function)
-    def prepared(**arguments: Any) -> None:
+    def command(**arguments: Any) -> None:
         state: State = click.get_current_context().find_root().obj
         state.listen()
-        # What a definition or a plugin prints must not get among the data.
+        # Output of definitions and plugins must not mix with the data on stdout.
         with redirect_stdout(sys.stderr):
             function(state, **arguments)
 
-    return with_loudness(prepared)
+    return with_loudness(command)
 
 
 def go_light() -> None:
-    """Say that what follows is short, and no linear algebra."""
-    # Else numpy would start threads for it that spin: half of its start.
+    """Skip BLAS threads and garbage collection, to start faster."""
+    # Starting spinning BLAS threads takes half of numpy's import time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # A tenth of the start would be looking for garbage among modules, which are none.
+    # Garbage collection takes a tenth of the start, and modules are not garbage.
     gc.disable()
 
 
 def opened(url: str | None) -> "Storage":
-    """Open the storage that was asked for, or that of the settings."""
+    """Open the storage with this URL, or the storage of the settings."""
     from dataset_assets.core.settings import settings
     from dataset_assets.storage import open_storage
 
@@ -227,7 +227,7 @@ def opened(url: str | None) -> "Storage":
 
 @contextmanager
 def bars(state: State) -> Iterator["Progress | None"]:
-    """Give what draws progress, if there is a terminal to draw on."""
+    """Draw progress bars inside the block, if stderr is a terminal."""
     if state.quiet or not sys.stderr.isatty():
         yield None
         return
@@ -241,30 +241,30 @@ def bars(state: State) -> Iterator["Progress | None"]:
 
 
 def completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of datasets that begin so."""
+    """Return the dataset names with this prefix."""
     from dataset_assets.definition import registry
 
     return [name for name in _quietly(lambda: [d.name for d in registry.definitions()]) if name.startswith(incomplete)]
 
 
 def completed_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the splits, or the streams, of the dataset that was named before, which begin so."""
+    """Return the splits or streams with this prefix, of the dataset in the command line."""
     from dataset_assets.definition import registry
 
     parts = _quietly(lambda: [*getattr(registry.find(context.params["name"]), f"{parameter.name}s")])
     return [part for part in parts if part.startswith(incomplete)]
 
 
-def _quietly(found: Callable[[], list[str]]) -> list[str]:
-    # Whatever were printed now would stand in the middle of the line that is being typed.
+def _quietly(candidates: Callable[[], list[str]]) -> list[str]:
+    # Any output would appear in the middle of the line that the user types.
     logging.disable()
     try:
         with redirect_stdout(sys.stderr):
-            return found()
+            return candidates()
     except DatasetAssetsError:
         return []
 
 
 name_argument = click.argument("name", shell_complete=completed_name)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-storage_option = click.option("--storage", metavar="URL", help="The storage; by default that of the settings.")
+storage_option = click.option("--storage", metavar="URL", help="The storage; default: the storage of the settings.")

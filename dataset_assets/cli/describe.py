@@ -1,4 +1,4 @@
-"""What there is to say of a dataset: what was defined, what is in a storage, and where."""
+"""Describes a dataset: its definition, what is in a storage, and the paths of its files."""
 
 import functools
 from pathlib import Path
@@ -32,7 +32,7 @@ Document = dict[str, Any]
 
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
-    """Return all there is to say of a dataset as plain JSON values; a damaged version is told as its `problem`."""
+    """Return the full description of a dataset as JSON values; `problem` says how its current version is damaged."""
     released = stored(dataset.name, storage) or {}
     files = {name: _file(dataset, file, storage) for name, file in dataset.remote_files.items()}
     return {
@@ -100,7 +100,7 @@ def version_document(name: str, digest: str, storage: Storage) -> Document:
 def stored_names(storage: Storage) -> Iterator[str]:
     """Yield the names of the datasets that are released in a storage. Raises `ListingCut`."""
     for name, there in sorted(contents(storage.list(""))[0].items()):
-        # One that was not listed may be there all the same.
+        # A listing may omit an object that exists.
         there = relisted(storage, there, [pointer_key(name)]) or there
         if there.of("pointer"):
             yield name
@@ -123,7 +123,7 @@ def versions_of(name: str, storage: Storage) -> list[Document]:
 
 
 def paths_of(version: Document, split: str | None = None, stream: str | None = None) -> list[str]:
-    """Return where a version is; with a split, or a split and a stream, where their files are."""
+    """Return the path of a version, or the paths of the files of a split, or of one of its streams."""
     if split is None:
         return [version["path"]]
     check_split(version["name"], split, version["splits"])
@@ -133,14 +133,14 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     found = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
     if None in found:
         raise StoredFileDamaged(
-            f"A file of {version['name']}, split {split}, is gone from {version['storage']}. "
+            f"A file of {version['name']}, split {split}, is missing in {version['storage']}. "
             f"Mend it with: dataset-assets prepare {version['name']}"
         )
     return found
 
 
 def path_of(storage: Storage, key: str) -> str | None:
-    """Return where an object is: a path if the storage is a local disk, else a URL; None if it is not there."""
+    """Return the path of an object on a local disk, else its URL; None if the object does not exist."""
     if not storage.exists(key):
         return None
     parts = urlsplit(storage.url)
@@ -153,7 +153,7 @@ def _file(dataset: Dataset, file: RemoteFile, storage: Storage) -> Document:
     return {
         "urls": [redacted(url) for url in file.urls],
         "digest": file.digest,
-        # Partial is what a killed process left, what somebody deleted, and what the definition no longer means.
+        # Partial: left by a killed process, partly deleted, or of an earlier definition.
         "state": "complete" if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,

@@ -1,6 +1,6 @@
 """The command line: find, make and open datasets. Data goes to stdout, everything else to stderr.
 
-What only one verb needs is imported inside it, so that `--help` and completion are quick.
+Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
 import sys
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import maintain as keeping
-from dataset_assets.cli import trust as trusting
+from dataset_assets.cli import maintain, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -53,7 +52,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*keeping.VERBS, *trusting.VERBS):
+for _verb in (*maintain.VERBS, *trust.VERBS):
     commands.add_command(_verb)
 
 
@@ -65,13 +64,12 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     """List the datasets that match all TERMS.
 
     A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
-    source:example.org; or id: with a regular expression. The best are first.
+    source:example.org; or id: with a regular expression. The best matches come first.
     """
     go_light()
-    from dataset_assets.definition import registry
-    from dataset_assets.definition import search as searching
+    from dataset_assets.definition import registry, search
 
-    found = searching.search(terms, registry.definitions())
+    found = search.search(terms, registry.definitions())
     if as_json:
         fields = ("name", "summary", "tags", "tasks", "license")
         state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in found])
@@ -88,29 +86,29 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 @storage_option
 @json_option
 def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
-    """Say what a dataset is and what of it is stored."""
+    """Describe a dataset and show what is stored."""
     go_light()
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import text
 
     store = opened(storage)
     document = _description(name, store)
     if as_json:
         state.show_json(document)
         return
-    state.show(showing.info(document) if "streams" in document else showing.stored(document))
+    state.show(text.info(document) if "streams" in document else text.stored(document))
     if document["version"]:
         state.show(_some_samples(document, store))
 
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:
-    from dataset_assets.cli import describe as describing
+    from dataset_assets.cli import describe
     from dataset_assets.errors import UnknownDataset
 
     try:
-        return describing.describe(_dataset(name), store)
+        return describe.describe(_dataset(name), store)
     except UnknownDataset:
-        # What was copied from elsewhere can be read without the plugin that defined it.
-        if found := describing.stored(name, store):
+        # A copied dataset can be read without the plugin that defined it.
+        if found := describe.stored(name, store):
             return found
         raise
 
@@ -120,27 +118,26 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @name_argument
 @storage_option
 @json_option
-@click.option("--refresh", is_flag=True, help="Ask the sources whether they changed, and take what they have now.")
-@click.option("--direct", is_flag=True, help="Work without Dagster, also where it is installed.")
+@click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
+@click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
 def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool) -> None:
-    """Make what is missing of a dataset, and release it.
+    """Make the missing parts of a dataset, and release it.
 
-    That is to retrieve its files, to make its splits and to check them. Where Dagster is installed it does the work and
-    keeps the history, which the verb ui shows.
+    It downloads the files, makes the splits and checks them. If Dagster is installed, Dagster does the work and keeps
+    the history, which the command ui shows.
     """
-    from dataset_assets.cli import describe as describing
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import describe, text
 
     dataset, store = _dataset(name), opened(storage)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
-    document = {**(describing.released_version(dataset.name, store) or {}), "engine": engine, "run": run}
+    document = {**(describe.released_version(dataset.name, store) or {}), "engine": engine, "run": run}
     if as_json:
         state.show_json(document)
         return
     state.show(document["id"])
-    state.say(f"{document['samples']} samples, {showing.size(document['bytes'])}, in {store.url} (engine: {engine})")
+    state.say(f"{document['samples']} samples, {text.size(document['bytes'])}, in {store.url} (engine: {engine})")
 
 
 @commands.command()
@@ -150,17 +147,16 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
 def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
-    from dataset_assets.cli import describe as describing
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import describe, text
 
     store = opened(storage)
-    found = [document for name in describing.stored_names(store) if (document := describing.stored(name, store))]
+    found = [document for name in describe.stored_names(store) if (document := describe.stored(name, store))]
     if as_json:
         state.show_json(found)
     elif found:
-        state.show_lines(map(showing.stored, found))
+        state.show_lines(map(text.stored, found))
     else:
-        state.say(f"There is nothing in {store.url}.")
+        state.say(f"No dataset is stored in {store.url}.")
 
 
 @commands.command()
@@ -171,17 +167,16 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
 def versions(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """List the stored versions of a dataset, the current one first."""
     go_light()
-    from dataset_assets.cli import describe as describing
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import describe, text
     from dataset_assets.errors import NotPrepared
 
     store = opened(storage)
-    if not (found := describing.versions_of(name, store)):
+    if not (found := describe.versions_of(name, store)):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
         state.show_json(found)
     else:
-        state.show_lines(map(showing.version, found))
+        state.show_lines(map(text.version, found))
 
 
 @commands.command()
@@ -192,19 +187,19 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
 @storage_option
 @json_option
 def path(state: State, name: str, split: str | None, stream: str | None, storage: str | None, as_json: bool) -> None:
-    """Print where a dataset is stored.
+    """Print the path of a dataset.
 
-    That of its version; with SPLIT, or SPLIT and STREAM, those of their files.
+    Without SPLIT, it prints the path of the version; with SPLIT, or SPLIT and STREAM, the paths of their files.
     """
     go_light()
-    from dataset_assets.cli import describe as describing
+    from dataset_assets.cli import describe
     from dataset_assets.core.names import split_pin
     from dataset_assets.reading.load import open_version
 
     store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
-    document = describing.version_document(plain, digest, store)
-    found = describing.paths_of(document, split, stream)
+    document = describe.version_document(plain, digest, store)
+    found = describe.paths_of(document, split, stream)
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})
     else:
@@ -214,13 +209,13 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
 @commands.command()
 @verb
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port on 127.0.0.1.")
-@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A name that a reverse proxy serves it by.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A host name of a reverse proxy.")
 @storage_option
 def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> None:
     """Serve Dagster's web UI on this machine, until Ctrl-C.
 
-    It shows the registered datasets and materializes them, with pictures, lineage, checks and the history. It refuses
-    what the pages of other sites send to it.
+    It shows the registered datasets with pictures, lineage, checks and history, and materializes them. It refuses
+    requests from pages of other sites.
     """
     if missing := _missing("dagster") or _missing("dagster_webserver"):
         raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
@@ -232,11 +227,13 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
 @commands.command()
 @verb
 @click.argument("name")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to write.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Write to this folder."
+)
 def new(state: State, name: str, folder: Path) -> None:
     """Write a working definition of NAME, with its test.
 
-    They are for your own project, and yours to change.
+    The files are for your own project. Change them as you like.
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
@@ -249,7 +246,7 @@ def new(state: State, name: str, folder: Path) -> None:
 @verb
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(state: State, shell: str) -> None:
-    """Print what makes a shell complete verbs and dataset names.
+    """Print a script that completes commands and dataset names.
 
     \b
     bash:  eval "$(dataset-assets completion bash)"   in ~/.bashrc
@@ -258,9 +255,9 @@ def completion(state: State, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    assert found is not None
-    state.show(found(commands, {}, NAME, f"_{NAME.replace('-', '_')}_COMPLETE".upper()).source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
+    state.show(completion_class(commands, {}, NAME, f"_{NAME.replace('-', '_')}_COMPLETE".upper()).source())
 
 
 def _dataset(name: str) -> "Dataset":
@@ -288,8 +285,8 @@ def _through_dagster(dataset: "Dataset", store: "Storage", refresh: bool, progre
 
 
 def _some_samples(document: dict[str, Any], store: "Storage") -> str:
-    """Show the first sample of the first split, one in its middle, and its last."""
-    from dataset_assets.cli import text as showing
+    """Show the first, the middle and the last sample of the first split."""
+    from dataset_assets.cli import text
     from dataset_assets.reading.load import load
     from dataset_assets.reading.views.undecoded import lenient, told
 
@@ -298,7 +295,7 @@ def _some_samples(document: dict[str, Any], store: "Storage") -> str:
     shown = {f"{split}[{i}]": i for i in sorted({0, len(view) // 2, len(view) - 1}) if 0 <= i < len(view)}
     streams = document.get("streams") or view.streams
     some = {place: {stream: lenient(view)[i][stream] for stream in streams} for place, i in shown.items()}
-    return showing.samples(some, {place: told(view, i) for place, i in shown.items()}, view.origin.classes)
+    return text.samples(some, {place: told(view, i) for place, i in shown.items()}, view.origin.classes)
 
 
 if __name__ == "__main__":

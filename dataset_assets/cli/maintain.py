@@ -1,6 +1,6 @@
-"""The verbs that keep and move what is stored: verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor.
+"""The commands that maintain and move stored datasets: verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor.
 
-What only one verb needs is imported inside it, so that `--help` and completion are quick.
+Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
 import os
@@ -36,11 +36,11 @@ versions_option = click.option(
     type=click.Choice(["current", "pinned", "all"]),
     default="current",
     show_default=True,
-    help="Which versions: the current one, the pinned ones too, or all.",
+    help="The current version only, the pinned versions too, or all versions.",
 )
-raw_option = click.option("--raw", is_flag=True, help="With the files as they were retrieved.")
+raw_option = click.option("--raw", is_flag=True, help="Include the files as they were downloaded.")
 make_current_option = click.option(
-    "--make-current", is_flag=True, help="Make it current also where a version of somebody else's is current."
+    "--make-current", is_flag=True, help="Make it current even if a version from somewhere else is current."
 )
 SECONDS_A_DAY = 86_400
 
@@ -50,21 +50,21 @@ SECONDS_A_DAY = 86_400
 @names_argument
 @storage_option
 @json_option
-@click.option("--repair", is_flag=True, help="Make again, or fetch, what is damaged.")
-@click.option("--from", "source", metavar="URL", help="With --repair: the storage to fetch from first.")
+@click.option("--repair", is_flag=True, help="Make damaged files again, or copy them from another storage.")
+@click.option("--from", "source", metavar="URL", help="With --repair: the storage to copy from first.")
 def verify(
     state: State, names: tuple[str, ...], storage: str | None, as_json: bool, repair: bool, source: str | None
 ) -> None:
-    """Hash all that is stored of datasets and say what is damaged.
+    """Hash all stored files of datasets and report damage.
 
-    Of NAMES, or of all; name@digest for that version alone. With --repair what is damaged is made again as prepare does
-    it, or fetched from another storage; what takes its place has the digest of its name.
+    Without NAMES it checks all datasets; name@digest checks one version. --repair makes damaged files again, as prepare
+    does, or copies them from another storage. A repaired file has the same digest as before.
     """
     from dataset_assets.moving.verify import verifiable
     from dataset_assets.storage import open_storage
 
     if source and not repair:
-        raise UsageError("--from says where to repair from. Add --repair.")
+        raise UsageError("--from only works with --repair. Add --repair.")
     store, other = opened(storage), open_storage(source) if source else None
     report, codes = [], [0]
     with _watched(state):
@@ -81,12 +81,12 @@ def verify(
 
 def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[str, Any], int]:
     from dataset_assets.errors import IntegrityError
-    from dataset_assets.moving import verify as verifying
+    from dataset_assets.moving import verify
 
     try:
-        found = verifying.verify(name, store)
+        found = verify.verify(name, store)
         if repair and found.damaged:
-            found = verifying.repair(found, store, source)
+            found = verify.repair(found, store, source)
     except DatasetAssetsError as error:
         return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
     return _row(found), IntegrityError.exit_code if found.left else 0
@@ -138,20 +138,20 @@ def copy(
 ) -> None:
     """Copy a dataset from one storage to another.
 
-    Every file is hashed on the way, and what is there already is left. A version that is current there, and that the
-    source does not have, stays current unless --make-current is given. name@digest copies that version, and does not
-    make it the current one. Run it again after an interruption: it goes on.
+    Every file is hashed while it is copied; files that the target already has are skipped. If the current version of
+    the target is not in the source, it stays current unless --make-current is given. name@digest copies that version
+    without making it current. After an interruption, run it again: it continues.
     """
-    from dataset_assets.moving import copy as copying
+    from dataset_assets.moving import copy
 
     if bool(name) == everything:
-        raise UsageError("Name one dataset, or write --all.")
+        raise UsageError("copy needs one dataset. Give a name, or --all.")
     if not (source or target):
-        raise UsageError("Say where to copy from, or where to: --from URL, --to URL, or both.")
+        raise UsageError("copy needs a second storage. Give --from URL, --to URL, or both.")
     broken: list[DatasetAssetsError] = []
     with _watched(state):
         here, there = opened(source), opened(target)
-        done = copying.copy(name, here, there, versions=versions, raw=raw, make_current=make_current, broken=broken)
+        done = copy.copy(name, here, there, versions=versions, raw=raw, make_current=make_current, broken=broken)
     if done or not broken:
         _show_copied(state, done, as_json)
     for error in broken[1:]:
@@ -161,20 +161,20 @@ def copy(
 
 
 def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import text
 
     if as_json:
         state.show_json([one._asdict() for one in done])
     for one in done if not as_json else []:
         for digest in one.versions:
             state.show(f"{one.dataset}@{digest}{'  current' if digest == one.current else ''}")
-        state.say(f"  {one.files} files, {showing.size(one.bytes)} copied; {one.present} were there")
+        state.say(f"  {one.files} files, {text.size(one.bytes)} copied; {one.present} already there")
     for one in done:
         if one.offered:
-            stays = f"{one.current} stays current" if one.current else "its pointer, which is damaged, stays as it is"
+            stays = f"{one.current} stays current" if one.current else "its damaged pointer is not changed"
             state.say(
-                f"  {one.dataset}: {stays}, and {one.offered} is stored beside it. To make this one current, run the "
-                "command again with --make-current"
+                f"  {one.dataset}: {stays}, and {one.offered} is stored beside it. To make the new version current, "
+                "run the command again with --make-current"
             )
 
 
@@ -189,34 +189,34 @@ def _show_copied(state: State, done: "list[Copied]", as_json: bool) -> None:
 def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw: bool, storage: str | None) -> None:
     """Write datasets into one tar, for a machine without a network.
 
-    Those of NAMES, or all. The same content gives the same bytes. tar opens it, sha256sum -c SHA256SUMS checks it, and
-    the verb unbundle stores it. The SHA-256 of the tar is printed, for unbundle --expect.
+    Without NAMES it writes all datasets. The same content gives the same bytes. tar opens the file, sha256sum -c
+    SHA256SUMS checks it, and the command unbundle stores it. It prints the SHA-256 of the tar, for unbundle --expect.
     """
     from dataset_assets.core import files
-    from dataset_assets.moving import bundle as bundling
+    from dataset_assets.moving import bundle
 
     store = opened(storage)
     with _watched(state), _output(state, path) as file:
         hashed = files.Hashed(file)
-        written = bundling.bundle(names, store, hashed, versions=versions, raw=raw)
+        written = bundle.bundle(names, store, hashed, versions=versions, raw=raw)
     for pinned in written:
         state.say(pinned)
-    # As sha256sum prints it; where the bundle itself went to stdout, beside it.
+    # In the format of sha256sum; to stderr if the bundle went to stdout.
     (state.say if str(path) == "-" else state.show)(f"{hashed.sha256}  {path}")
 
 
 @contextmanager
 def _output(state: State, path: Path) -> Iterator[BinaryIO]:
-    """Give a file that has its name once all of it is written, or stdout."""
+    """Yield stdout, or a file that gets its name only when it is complete."""
     if str(path) == "-":
         if state.out.isatty():
-            raise UsageError("A bundle is nothing to look at. Send it to a file or a pipe.")
+            raise UsageError("A bundle is binary and cannot be shown on a terminal. Redirect it to a file or a pipe.")
         yield state.out.buffer
         return
     from dataset_assets.core import files
 
     if path.exists() and not path.is_file():
-        # A pipe or a device is written to; to put a file in its place would take it from all others.
+        # Write into a pipe or device; replacing it by a file would break it for others.
         with files.reported(path), path.open("wb") as pipe:
             yield pipe
         return
@@ -239,59 +239,58 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
 def unbundle(
     state: State, path: Path, storage: str | None, expect: str | None, make_current: bool, as_json: bool
 ) -> None:
-    """Store what is in a bundle; PATH is - for stdin.
+    """Store the datasets of a bundle; use - as PATH for stdin.
 
-    Nothing is stored unless all of it was verified. Where a version is current already, it stays current unless
+    It verifies the whole bundle before it stores anything. A dataset's current version stays current unless
     --make-current is given.
     """
-    from dataset_assets.moving import bundle as bundling
+    from dataset_assets.moving import bundle
 
     store = opened(storage)
     with _watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
-        done = bundling.unbundle(file, store, expect=expect, make_current=make_current)
+        done = bundle.unbundle(file, store, expect=expect, make_current=make_current)
     _show_copied(state, done, as_json)
 
 
 @click.command()
 @verb
 @names_argument
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
 @storage_option
 @json_option
 def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None, as_json: bool) -> None:
-    """Remove what no kept version of datasets needs.
+    """Remove files that no kept version of a dataset needs.
 
-    Kept are the current version, pinned ones, the newest few (setting keep_versions), and all that is younger than the
-    grace (setting grace_days). Without NAMES also what killed writers left: unfinished uploads, and parts of files.
+    It keeps the current version, pinned versions, the newest few (setting keep_versions), and everything younger than
+    the grace period (setting grace_days). Without NAMES it also removes what killed writers left: unfinished uploads
+    and parts of files.
     """
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import text
     from dataset_assets.core import scratch
     from dataset_assets.core.settings import settings
     from dataset_assets.errors import IntegrityError
-    from dataset_assets.moving import gc as collecting
+    from dataset_assets.moving import gc
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
     store, grace = open_storage(chosen.storage), chosen.grace_days * SECONDS_A_DAY
     with _watched(state):
-        found = collecting.collect(
-            store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run
-        )
-        if not names and (left := collecting.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
+        found = gc.collect(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run)
+        if not names and (left := gc.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
             found.append(left)
     if not dry_run:
         scratch.sweep(chosen.scratch)
     if as_json:
         state.show_json([{**asdict(one), "dry_run": dry_run} for one in found])
     for one in found if not as_json else []:
-        does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {showing.size(one.bytes)}"
+        does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {text.size(one.bytes)}"
         kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
-        # Beside what is broken the work goes on; what was left as it is has no more to say.
+        # A damaged dataset may be collected in part; if nothing was removed, only the problem is shown.
         done = [does + kept] if one.removed or not one.problem else []
-        said = " ".join([*done, *([one.problem] if one.problem else [])])
-        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {said}"])
+        message = " ".join([*done, *([one.problem] if one.problem else [])])
+        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {message}"])
     freed = sum(one.bytes for one in found)
-    state.say(f"{showing.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
+    state.say(f"{text.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
     sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)
 
 
@@ -302,7 +301,7 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
 def pin(state: State, name: str, storage: str | None) -> None:
     """Keep a version, whatever its age.
 
-    NAME is that of a dataset, for its current version, or NAME@DIGEST.
+    NAME is a dataset, for its current version, or NAME@DIGEST.
     """
     go_light()
     from dataset_assets.storage import pins
@@ -316,12 +315,12 @@ def pin(state: State, name: str, storage: str | None) -> None:
 @name_argument
 @storage_option
 def unpin(state: State, name: str, storage: str | None) -> None:
-    """Let a pinned version be collected when it is old."""
+    """Unpin a version, so that gc may remove it when it is old."""
     go_light()
     from dataset_assets.storage import pins
 
     pins.unpin(name, opened(storage))
-    state.say(f"{name} is kept no longer than others.")
+    state.say(f"{name} is no longer pinned.")
 
 
 @click.command()
@@ -330,12 +329,12 @@ def unpin(state: State, name: str, storage: str | None) -> None:
 @storage_option
 @json_option
 def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool) -> None:
-    """Say how many bytes each dataset uses, and gc would free.
+    """Show how many bytes each dataset uses, and gc would free.
 
-    Of NAMES, or of all.
+    Without NAMES it shows all datasets.
     """
     go_light()
-    from dataset_assets.cli import text as showing
+    from dataset_assets.cli import text
     from dataset_assets.core.settings import settings
     from dataset_assets.moving import usage
     from dataset_assets.storage import open_storage
@@ -347,9 +346,9 @@ def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool)
     if as_json:
         state.show_json([one.document() for one in found])
     elif found:
-        state.show(showing.usage([one.document() for one in found]))
+        state.show(text.usage([one.document() for one in found]))
     else:
-        state.say(f"There is nothing in {store.url}.")
+        state.say(f"No dataset is stored in {store.url}.")
 
 
 @click.command()
@@ -357,22 +356,20 @@ def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool)
 @storage_option
 @json_option
 def doctor(state: State, storage: str | None, as_json: bool) -> None:
-    """Look whether settings, storage and packages are in order.
+    """Check settings, storage, disks, clocks, packages and plugins.
 
-    Disks, clocks, plugins and left-overs too.
-
-    A probe is written to the storage, and removed. What is secret is not shown, so the output may be sent to others.
+    It writes a probe to the storage and removes it. The output contains no secrets, so you can send it to others.
     """
-    from dataset_assets.cli import doctor as room
+    from dataset_assets.cli import doctor
 
-    found = room.examine(storage)
+    found = doctor.examine(storage)
     if as_json:
-        state.show_json(room.document(found))
+        state.show_json(doctor.document(found))
     else:
         state.show_lines(f"{one.state:<8} {one.what:<26} {one.says}" for one in found)
-    worst = [one for one in found if one.state != "ok"]
-    state.say(f"{len(worst)} of {len(found)} want a look" if worst else "all is in order")
-    sys.exit(room.exit_code(found))
+    failed = [one for one in found if one.state != "ok"]
+    state.say(f"{len(failed)} of {len(found)} checks failed" if failed else "all checks passed")
+    sys.exit(doctor.exit_code(found))
 
 
 @contextmanager

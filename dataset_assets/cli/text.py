@@ -14,7 +14,7 @@ SHADES = " .:-=+*#%@"
 
 
 def size(count: int | None) -> str:
-    """Return a number of bytes as it is read.
+    """Return a number of bytes in a readable unit.
 
     >>> size(3_925_512), size(None)
     ('3.9 MB', '?')
@@ -30,7 +30,7 @@ def size(count: int | None) -> str:
 
 
 def info(document: Document) -> str:
-    """Show what `describing.describe` returns."""
+    """Format the result of `describe.describe`."""
     lines = [f"{document['name']}  {document['summary']}", "", *_facts(document), "", *_parts(document)]
     return "\n".join(map(in_line, lines))
 
@@ -43,7 +43,7 @@ def _facts(document: Document) -> Iterator[str]:
         if document[label]:
             yield f"{label:<10} {', '.join(document[label])}"
     if document["tried"] is False:
-        yield "note       this definition was never run on its publisher's own bytes, only on files like them"
+        yield "note       this definition was never run on the publisher's files, only on generated ones"
 
 
 def _parts(document: Document) -> Iterator[str]:
@@ -52,8 +52,8 @@ def _parts(document: Document) -> Iterator[str]:
         roles = ", ".join(role for role, at in document["roles"].items() if at == stream)
         yield f"  {stream:<12} {kind['format']:<8} {roles:<8} {_classes(kind.get('classes') or ())}".rstrip()
     yield "files"
-    for file, found in document["files"].items():
-        yield f"  {file:<30} {found['state']:<9} {size(found['bytes']):>9}  {found['urls'][0]}"
+    for name, file in document["files"].items():
+        yield f"  {name:<30} {file['state']:<9} {size(file['bytes']):>9}  {file['urls'][0]}"
     yield "splits"
     for split, made in document["splits"].items():
         sources = ", ".join(document["made_of"].get(split, ()))
@@ -74,7 +74,7 @@ def _split(made: Document | None) -> str:
 
 
 def stored(document: Document) -> str:
-    """Show a line of what is in a storage of one dataset."""
+    """Format a stored dataset as one line."""
     if document["problem"]:
         return in_line(f"{document['name']:<34} {document['problem']}")
     counted = f"{document['samples']:>9} samples {size(document['bytes']):>9}"
@@ -82,21 +82,21 @@ def stored(document: Document) -> str:
 
 
 def version(document: Document) -> str:
-    """Show a line of one version: whether it is current, and why it was refused."""
+    """Format a version as one line: its state, and why it was refused."""
     failed = [finding["message"] for finding in document.get("findings", ()) if _refused(finding)]
     state = "current" if document["current"] else "damaged" if document["problem"] else "refused" if failed else "kept"
     return f"{document['version']} {state:<8} {document['problem'] or ' '.join(failed)}".rstrip()
 
 
 def usage(documents: Sequence[Document]) -> str:
-    """Show what `usage.usage` returns: a line a dataset, one for each of its versions, and the sum."""
+    """Format the result of `usage.usage`: a line for each dataset and version, and the sum."""
     columns = ("bytes", "streams", "raw", "documents", "shared", "free")
     lines = [f"{'':<34}" + "".join(f"{column:>10}" for column in columns)]
     for document in documents:
         lines.append(f"{document['dataset']:<34}" + "".join(f"{size(document[column]):>10}" for column in columns))
         for one in document["versions"]:
-            said = one["problem"] or f"{size(one['own'])} of its own{', current' if one['current'] else ''}"
-            lines.append(f"  {one['version'][:12]:<32}{size(one['bytes']):>10}  {said}")
+            note = one["problem"] or f"{size(one['own'])} of its own{', current' if one['current'] else ''}"
+            lines.append(f"  {one['version'][:12]:<32}{size(one['bytes']):>10}  {note}")
     sums = [sum(document[column] for document in documents) for column in columns]
     return "\n".join(map(in_line, [*lines, f"{'all':<34}" + "".join(f"{size(total):>10}" for total in sums)]))
 
@@ -107,18 +107,18 @@ def _refused(finding: Document) -> bool:
 
 def samples(
     some: Mapping[str, Mapping[str, Any]],
-    told: Mapping[str, Mapping[str, str]] | None = None,
+    notes: Mapping[str, Mapping[str, str]] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """Show samples by what they are called, with what else there is to say of a value; pictures are drawn."""
+    """Format samples under their names, with notes on their values; pictures are drawn."""
     lines = []
     for place, sample in some.items():
-        words = (told or {}).get(place, {})
+        words = (notes or {}).get(place, {})
         lines.append(in_line(place))
         for stream, value in sample.items():
             shown = _value(value, (classes or {}).get(stream, ()))
-            said = " ".join(filter(None, [f"  {in_line(stream)}:", _short(words.get(stream, "")), shown]))
-            lines.append(said.replace(" \n", "\n"))
+            line = " ".join(filter(None, [f"  {in_line(stream)}:", _short(words.get(stream, "")), shown]))
+            lines.append(line.replace(" \n", "\n"))
     return "\n".join(lines)
 
 
@@ -139,18 +139,18 @@ def _value(value: Any, classes: Sequence[str] = ()) -> str:
 
 
 def _short(value: Any) -> str:
-    """Return what a stranger put into a dataset without what would steer the terminal."""
+    """Return a value of a dataset as short text without control characters."""
     text = printable(" ".join(str(value).split()))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _picture(value: Any) -> str:
-    """Return a grey picture in characters, which are twice as high as wide."""
+    """Draw a grey picture with characters, which are twice as high as wide."""
     step = -(-max(value.shape) // PICTURE)
     rows = value[:: 2 * step, ::step].astype(float)
     low, high = float(rows.min()), float(rows.max())
     scaled = (rows - low) / (high - low or 1) * (len(SHADES) - 1)
     lines = ["    " + "".join(SHADES[int(shade)] for shade in row) for row in scaled]
-    # Digits have broad margins.
-    seen = [k for k, line in enumerate(lines) if line.strip()] or [0]
-    return "\n" + "\n".join(line.rstrip() for line in lines[seen[0] : seen[-1] + 1])
+    # Leave out empty margins; those of digits are wide.
+    drawn = [k for k, line in enumerate(lines) if line.strip()] or [0]
+    return "\n" + "\n".join(line.rstrip() for line in lines[drawn[0] : drawn[-1] + 1])

@@ -1,4 +1,4 @@
-"""The verb of trust: which project files of the user's folders are obeyed."""
+"""The command trust: whether the settings of a project file apply."""
 
 import hashlib
 from pathlib import Path
@@ -12,15 +12,16 @@ from dataset_assets.errors import NotFound, UsageError
 @click.command()
 @verb
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."))
-@click.option("--list", "listed", is_flag=True, help="List the trusted files, and say whether they changed.")
-@click.option("--remove", is_flag=True, help="Trust the file no longer.")
+@click.option("--list", "listed", is_flag=True, help="List the trusted files, and whether they changed.")
+@click.option("--remove", is_flag=True, help="Stop trusting the file.")
 def trust(state: State, folder: Path, listed: bool, remove: bool) -> None:
-    """Obey all settings of a folder's project file.
+    """Apply all settings of a folder's project file.
 
-    Without trust only harmless ones are obeyed. Trust holds for the file as it is now: when it changes, it is gone.
+    Without trust, only harmless settings apply. Trust holds for the current content of the file and ends when the file
+    changes.
     """
     if listed and remove:
-        raise UsageError("--list and --remove are two requests. Give one of them.")
+        raise UsageError("--list and --remove cannot be combined. Give one of them.")
     if listed:
         _list(state)
     elif remove:
@@ -30,40 +31,38 @@ def trust(state: State, folder: Path, listed: bool, remove: bool) -> None:
 
 
 def _add(state: State, folder: Path) -> None:
-    from dataset_assets.core import project_file
-    from dataset_assets.core import trust as kept
+    from dataset_assets.core import project_file, trust
     from dataset_assets.core.redact import redacted
 
-    found = project_file.find(folder)
-    if found is None:
+    file = project_file.find(folder)
+    if file is None:
         raise NotFound(
             f"Neither {folder} nor a folder above it, up to its repository, has a project file of yours. "
-            f"Write {folder / project_file.NAMES[0]}, or name another folder."
+            f"Write {folder / project_file.NAMES[0]}, or name a different folder."
         )
-    kept.add(found.path, found.sha256)
-    state.show_paths([str(found.path)])
-    for key, value in found.values.items():
+    trust.add(file.path, file.sha256)
+    state.show_paths([str(file.path)])
+    for key, value in file.values.items():
         state.say(f"  {key} = {redacted(value) if key == 'storage' and isinstance(value, str) else repr(value)}")
-    state.say("is obeyed until the file changes.")
+    state.say("is trusted until the file changes.")
 
 
 def _remove(state: State, folder: Path) -> None:
-    from dataset_assets.core import project_file
-    from dataset_assets.core import trust as kept
+    from dataset_assets.core import project_file, trust
 
     nearest = project_file.find(folder)
     paths = [folder / name for name in project_file.NAMES] + ([nearest.path] if nearest else [])
-    removed = [path for path in paths if kept.remove(path)]
+    removed = [path for path in paths if trust.remove(path)]
     if not removed:
-        raise NotFound(f"No project file of {folder} is trusted. List those that are with: dataset-assets trust --list")
+        raise NotFound(f"No project file of {folder} is trusted. List trusted files with: dataset-assets trust --list")
     state.show_paths(map(str, removed))
-    state.say("is trusted no longer.")
+    state.say("is no longer trusted.")
 
 
 def _list(state: State) -> None:
-    from dataset_assets.core import trust as kept
+    from dataset_assets.core import trust
 
-    state.show_paths(f"{_state(Path(path), digest):<8} {path}" for path, digest in sorted(kept.digests().items()))
+    state.show_paths(f"{_state(Path(path), digest):<8} {path}" for path, digest in sorted(trust.digests().items()))
 
 
 def _state(path: Path, digest: str) -> str:

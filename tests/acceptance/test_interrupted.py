@@ -108,7 +108,7 @@ def test_C7_publishing_to_a_bucket_that_does_not_answer_can_be_ended(
     assert stalled[0].met.wait(120)
     assert end(process, by) < SECONDS
     assert process.returncode == 130 and process.stderr is not None
-    assert "interrupted. What was finished is kept" in process.stderr.read().decode()
+    assert "interrupted. Finished work is kept" in process.stderr.read().decode()
     process.stderr.close()
     assert left_in(line.home) == []
     proxy.fault = lambda method, path: None

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from dataset_assets import Array, Dataset, Split, prepare
-from dataset_assets.cli import text as showing
+from dataset_assets.cli import text
 from dataset_assets.cli.describe import describe, path_of, released_version, stored, stored_names, versions_of
 from dataset_assets.errors import CheckFailed, DatasetAssetsError
 from dataset_assets.storage import LocalStorage, MemoryStorage
@@ -83,7 +83,7 @@ def test_a_damaged_version_is_told_as_a_problem(dataset: Dataset, storage: Local
     assert stored(tiny.NAME, storage)["problem"] == document["problem"]
     with pytest.raises(DatasetAssetsError):
         released_version(tiny.NAME, storage)
-    assert "damaged" in showing.info(document) and "damaged" in showing.stored(stored(tiny.NAME, storage))
+    assert "damaged" in text.info(document) and "damaged" in text.stored(stored(tiny.NAME, storage))
 
 
 def test_stored_names_are_those_that_are_released(dataset: Dataset, storage: LocalStorage, folder: Path):
@@ -103,10 +103,10 @@ def test_versions_say_which_is_current_and_why_one_was_refused(dataset: Dataset,
         prepare(tiny.tiny(folder.as_uri() + "/", checks={"good": nothing_good}))
     first, second = versions_of(tiny.NAME, storage)
     assert first["current"] and not second["current"]
-    assert " current" in showing.version(first)
-    assert " refused  it is not good" in showing.version(second)
+    assert " current" in text.version(first)
+    assert " refused  it is not good" in text.version(second)
     (Path(second["path"])).write_text("{}")
-    assert " damaged " in showing.version(versions_of(tiny.NAME, storage)[1])
+    assert " damaged " in text.version(versions_of(tiny.NAME, storage)[1])
 
 
 def test_a_place_in_another_storage_is_a_url():
@@ -120,7 +120,7 @@ def test_a_place_in_another_storage_is_a_url():
 
 
 def test_sizes_are_read_easily():
-    assert [showing.size(n) for n in (0, 999, 1000, 999_949, 999_950, 2_500_000_000, 10**15)] == [
+    assert [text.size(n) for n in (0, 999, 1000, 999_949, 999_950, 2_500_000_000, 10**15)] == [
         "0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "2.5 GB", "1000.0 TB",
     ]  # fmt: skip
 
@@ -138,11 +138,11 @@ def test_samples_are_shown_without_what_steers_a_terminal(home: Path):
         "number": 3,
         "row": {"a": "\x07"},
     }
-    text = showing.samples({"train[0]": values}, classes={"number": ("a", "b", "c", "\x1b[31md")})
-    assert "\x1b" not in text and "\x07" not in text
-    assert max(map(len, text.splitlines())) <= 130
+    shown = text.samples({"train[0]": values}, classes={"number": ("a", "b", "c", "\x1b[31md")})
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert max(map(len, shown.splitlines())) <= 130
     for part in ("colour:\n", "blob: 5 bytes", "tokens: int64 100: [0, 1, 2", "number: 3 ?[31md", "row: a ?", "..."):
-        assert part in text
+        assert part in shown
 
 
 def test_info_of_many_classes_is_short(storage: LocalStorage):
@@ -150,5 +150,5 @@ def test_info_of_many_classes_is_short(storage: LocalStorage):
     dataset = Dataset(
         "org.example.many", "Many.", {"label": Array("uint16", classes=classes)}, {"all": Split(lambda: iter(()))}
     )
-    text = showing.info(describe(dataset, storage))
-    assert "1000 classes: class 0, class 1" in text and "class 11" not in text
+    shown = text.info(describe(dataset, storage))
+    assert "1000 classes: class 0, class 1" in shown and "class 11" not in shown

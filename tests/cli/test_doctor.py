@@ -8,14 +8,14 @@ import pytest
 from children import in_child
 from command_line import CommandLine
 
-from dataset_assets.cli.doctor import Examined, Probe, examine, exit_code
+from dataset_assets.cli.doctor import Check, Probe, examine, exit_code
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.storage import LocalStorage, MemoryStorage, Stat, Storage
 
 SECRET = "hunter2-planted"
 
 
-def found(storage: str | None = None) -> dict[str, Examined]:
+def found(storage: str | None = None) -> dict[str, Check]:
     return {one.what: one for one in examine(storage)}
 
 
@@ -119,5 +119,5 @@ def test_a_broken_plugin_is_an_error_without_its_words(fast_path: Path):
 def test_it_works_where_nothing_was_made_yet(fast_path: Path):
     line = CommandLine(fast_path)
     done = line.run("doctor")
-    assert "ok       storage" in done.stdout and "all is in order" in done.stderr
+    assert "ok       storage" in done.stdout and "all checks passed" in done.stderr
     assert [*LocalStorage(line.home / "storage").list("")] == []

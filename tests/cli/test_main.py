@@ -132,7 +132,7 @@ def test_quiet_says_nothing_and_verbose_says_more(line: CommandLine) -> None:
     quiet = line.run("prepare", "org.example.web.missing", "--direct", "-q", code=5)
     assert len(quiet.stderr.splitlines()) == 1
     assert line.run("-q", "ls").stderr == ""
-    assert line.run("ls").stderr.startswith("There is nothing in file:///")
+    assert line.run("ls").stderr.startswith("No dataset is stored in file:///")
     assert "urllib3" in line.run("prepare", "org.example.web.fine", "--direct", "-vv").stderr
 
 
@@ -154,7 +154,7 @@ def test_info_says_what_is_known_and_draws_what_is_stored(shipped: CommandLine) 
 
 
 def test_info_says_of_ours_whether_it_was_ever_run_on_the_publishers_bytes(line: CommandLine) -> None:
-    assert "never run on its publisher's own bytes" in line.run("info", "com.lecun.mnist").stdout
+    assert "never run on the publisher's files" in line.run("info", "com.lecun.mnist").stdout
     assert "never run" not in line.run("info", DIGITS).stdout
     assert "never run" not in line.run("info", "org.example.web.fine").stdout
     states = {name: line.json("info", name)["tried"] for name in ("com.lecun.mnist", DIGITS, "org.example.web.fine")}

@@ -27,7 +27,7 @@ def line(fast_path: Path) -> CommandLine:
 def test_a_copy_says_the_version_on_stdout_and_how_much_beside_it(line: CommandLine, fast_path: Path):
     done = line.run("copy", PENGUINS, "--to", f"{fast_path}/there")
     assert re.fullmatch(rf"{PENGUINS}@[0-9a-f]{{64}}  current\n", done.stdout)
-    assert "2 files, 22.4 kB copied; 0 were there" in done.stderr
+    assert "2 files, 22.4 kB copied; 0 already there" in done.stderr
     again = line.json("copy", "--all", "--to", f"{fast_path}/there")
     assert again[0]["files"] == 0 and again[0]["present"] == 2
     assert line.run("copy", "--all", "--from", f"{fast_path}/there", "--to", "memory://x").stdout == done.stdout
@@ -36,8 +36,8 @@ def test_a_copy_says_the_version_on_stdout_and_how_much_beside_it(line: CommandL
 @pytest.mark.parametrize(
     ("code", "arguments", "said"),
     [
-        (2, ["copy", "--to", "/x"], "Name one dataset, or write --all"),
-        (2, ["copy", PENGUINS, "--all", "--to", "/x"], "Name one dataset, or write --all"),
+        (2, ["copy", "--to", "/x"], "copy needs one dataset. Give a name, or --all"),
+        (2, ["copy", PENGUINS, "--all", "--to", "/x"], "copy needs one dataset. Give a name, or --all"),
         (2, ["copy", PENGUINS], "--from URL, --to URL"),
         (2, ["copy", PENGUINS, "--to", "nowhere://x"], "No storage connector"),
         (3, ["copy", "com.lecun.mnist", "--to", "/tmp/x"], "com.lecun.mnist is not in"),
@@ -164,7 +164,7 @@ def test_ctrl_c_ends_a_copy_cleanly_and_it_goes_on(fast_path: Path):
         code = terminal.wait()
     if code != 0:  # it may have been quicker than the key
         assert code == 130
-        assert "interrupted. What was finished is kept" in terminal.screen
+        assert "interrupted. Finished work is kept" in terminal.screen
         assert not (target / "org/example/large/one/current.json").exists()
     assert [*(target / ".scratch").iterdir()] == []
     done = line.run("copy", "--all", "--to", str(target))

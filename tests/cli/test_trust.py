@@ -47,8 +47,8 @@ def test_a_file_is_trusted_listed_changed_and_trusted_no_longer(line: CommandLin
     "arguments, code, said",
     [
         (["trust", "person"], 3, "has a project file of yours"),
-        (["trust", "--remove", "repository"], 3, "is trusted. List those that are with: dataset-assets trust --list"),
-        (["trust", "--remove", "--list"], 2, "are two requests"),
+        (["trust", "--remove", "repository"], 3, "is trusted. List trusted files with: dataset-assets trust --list"),
+        (["trust", "--remove", "--list"], 2, "cannot be combined"),
     ],
 )
 def test_what_cannot_be_trusted_is_said(

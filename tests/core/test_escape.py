@@ -16,7 +16,7 @@ from command_line import CommandLine, in_terminal
 import dataset_assets.core.escape as module
 from dataset_assets import errors
 from dataset_assets.cli import common as shell
-from dataset_assets.cli import text as showing
+from dataset_assets.cli import text
 from dataset_assets.core.escape import in_line, indented, visible
 from dataset_assets.core.progress import _Bar
 
@@ -154,7 +154,7 @@ def test_rows_of_usage_and_versions_are_escaped() -> None:
     made = {"version": BAD, "current": False, "problem": f"{BAD}\nforged", "findings": []}
     document = {"dataset": BAD, "versions": [{**made, "bytes": 1, "own": 1}]}
     numbers = dict.fromkeys(("bytes", "streams", "raw", "documents", "shared", "free"), 1)
-    assert is_plain(showing.usage([{**document, **numbers}])) and "\nforged" not in showing.usage(
+    assert is_plain(text.usage([{**document, **numbers}])) and "\nforged" not in text.usage(
         [{**document, **numbers}]
     )
 
