@@ -1,20 +1,18 @@
-"""What a user writes: a dataset, its files, its streams and its splits, as frozen values that are checked at once."""
+"""Definitions: a dataset, its files, streams and splits, as frozen values that are checked when they are created."""
 
-import inspect
-import json
-import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Callable, Iterable, Iterator, Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
+from dataset_assets.definition.arguments import check_signature, fresh_copy, plain_copy
+from dataset_assets.definition.file_checks import check_digest, check_file_identifier, check_url, without_secrets
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
-DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 SEVERITIES = ("error", "warn", "off")
 SPLIT_CHECKS = ("counts", "schema", "classes")
 VERSION_CHECKS = ("leakage",)
@@ -25,10 +23,10 @@ Check = Callable[[Mapping[str, Any]], "str | None"]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file at a URL, or of one name at several mirrors, with the digest that its publisher states.
+    """A file at a URL, or with one name at several mirrors, and the digest that its publisher states.
 
-    A mirror that ends in "/" is a folder that holds the file under its name; any other is a whole URL. Without a
-    digest the first retrieval records one.
+    A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
+    file. Without a digest, the first download records one.
 
     >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
     ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
@@ -43,17 +41,17 @@ class RemoteFile:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mirrors", (self.mirrors,) if isinstance(self.mirrors, str) else tuple(self.mirrors))
         given = self.identifier or file_identifier(self.name)
-        object.__setattr__(self, "identifier", _file_name(given))
+        object.__setattr__(self, "identifier", check_file_identifier(given))
         if self.digest is not None:
-            object.__setattr__(self, "digest", _checked_digest(self.digest))
+            object.__setattr__(self, "digest", check_digest(self.digest))
         if self.size is not None and (not isinstance(self.size, int) or self.size < 0):
-            raise DefinitionError(f"The size of {self.identifier} is {self.size!r}. Write its bytes as a whole number.")
+            raise DefinitionError(f"The size of {self.identifier} is {self.size!r}. Give it in bytes, 0 or more.")
         for url in self.urls:
-            _check_url(url, self.digest)
+            check_url(url, self.digest)
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The places it can be had from, in the order in which they are tried."""
+        """The URLs of the file, in the order in which they are tried."""
         if not self.mirrors:
             return (self.name,)
         return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
@@ -65,9 +63,9 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class SplitOf:
-    """Another split of the same dataset, as an argument: the function is given its view.
+    """Another split of the same dataset, as an argument: the function gets its view.
 
-    The methods divide it as those of a `View` do, into splits that are stored and versioned like any other.
+    The methods divide it as those of a `View` do, into splits that are stored and versioned like any other split.
 
     >>> SplitOf("all").random_split({"train": 0.9, "validation": 0.1}, seed=1)["validation"]
     Split(part_of, whole, operation, ratios, part, seed)
@@ -76,13 +74,13 @@ class SplitOf:
     split: str
 
     def random_split(self, ratios: Mapping[str, float], *, seed: int = 0) -> "dict[str, Split]":
-        """Return splits by name that have these shares of it; ratios sum to 1."""
+        """Return splits by name with these shares of the samples; the ratios sum to 1."""
         return self._divided("random_split", ratios, seed=seed)
 
     def stratified_split(
         self, ratios: Mapping[str, float], *, by: str | None = None, seed: int = 0
     ) -> "dict[str, Split]":
-        """Return splits in which each class has its share: of a stream, or else of the target."""
+        """Return splits with the same share of each class: of the stream `by`, or else of the target."""
         return self._divided("stratified_split", ratios, by=by, seed=seed)
 
     def group_split(self, ratios: Mapping[str, float], *, by: str, seed: int = 0) -> "dict[str, Split]":
@@ -104,23 +102,23 @@ class SplitOf:
 
 def part_of(whole: Any, operation: str, ratios: list[float], part: int, **given: Any) -> Any:
     """Return one part of a view that is divided by the operation of this name."""
-    # This code is in the recipe of every such split: a change makes all of them anew.
+    # This code is in the recipe of every such split: if it changes, all of them are made again.
     return getattr(whole, operation)(ratios, **given)[part]
 
 
 class _Applied:
-    """A function and the arguments it will be given: files, other splits, or plain JSON values."""
+    """A function and its arguments: files, other splits, or plain JSON values."""
 
     function: Function
     arguments: Mapping[str, Any]
 
     def __init__(self, function: Function, /, **arguments: Any) -> None:
-        # What a partial or a callable object was given before would not be recorded.
+        # The arguments bound in a partial, or the state of a callable object, would not be recorded.
         if not callable(function) or not hasattr(function, "__qualname__"):
             raise DefinitionError(
-                f"{function!r} is not a plain function. Give a function first, then all its arguments by name."
+                f"{function!r} is not a plain function. Give a function first, then all of its arguments by name."
             )
-        _check_signature(function, arguments)
+        check_signature(function, arguments)
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "arguments", MappingProxyType({n: _frozen(n, v) for n, v in arguments.items()}))
 
@@ -145,9 +143,9 @@ class _Applied:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The arguments that are plain values, as copies that a function may change."""
+        """The arguments that are plain values, copied, so that the function may change them."""
         others = self.files.keys() | self.splits.keys()
-        return {name: _copied(value) for name, value in self.arguments.items() if name not in others}
+        return {name: fresh_copy(value) for name, value in self.arguments.items() if name not in others}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
@@ -156,14 +154,15 @@ class _Applied:
 class Split(_Applied):
     """A function that yields a split's samples, applied to open files: `Split(digits, images=RemoteFile(...))`.
 
-    Of another split it is given the view, and may return a view: `Split(easy, whole=SplitOf("all"))`.
+    For another split as an argument, the function gets its view, and may return a view:
+    `Split(easy, whole=SplitOf("all"))`.
     """
 
 
 class DerivedFile(_Applied):
-    """A file made of other files by a function that yields its bytes: `DerivedFile("all.csv", join, a=..., b=...)`.
+    """A file made from other files by a function that yields its bytes: `DerivedFile("all.csv", join, a=..., b=...)`.
 
-    Kept, it is stored beside the raw files; else it lives only while the splits that need it are made.
+    With `keep=True` it is stored beside the raw files; otherwise it exists only while its splits are made.
     """
 
     name: str
@@ -173,9 +172,9 @@ class DerivedFile(_Applied):
     def __init__(self, name: str, function: Function, /, *, keep: bool = False, **arguments: Any) -> None:
         super().__init__(function, **arguments)
         if self.splits:
-            raise DefinitionError(f"{name} is derived of a split. Give it files, or make a Split of that split.")
+            raise DefinitionError(f"{name} has a split as an argument. Give it files, or write a Split instead.")
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "identifier", _file_name(file_identifier(name)))
+        object.__setattr__(self, "identifier", check_file_identifier(file_identifier(name)))
         object.__setattr__(self, "keep", keep)
 
 
@@ -218,30 +217,30 @@ class Dataset:
 
     @property
     def files(self) -> dict[str, "RemoteFile | DerivedFile"]:
-        """Every file that the splits need, by identifier, those that others are made of first."""
-        found: dict[str, RemoteFile | DerivedFile] = {}
+        """All files that the splits need, by identifier; a derived file comes after its inputs."""
+        files: dict[str, RemoteFile | DerivedFile] = {}
         for split in self.splits.values():
             for file in _in_order(split):
-                found.setdefault(file.identifier, file)
-        return found
+                files.setdefault(file.identifier, file)
+        return files
 
     @property
     def remote_files(self) -> dict[str, RemoteFile]:
-        """The files that are retrieved."""
+        """The files that are downloaded."""
         return {name: file for name, file in self.files.items() if isinstance(file, RemoteFile)}
 
     @property
     def split_order(self) -> tuple[str, ...]:
-        """The splits, those that others are made of first."""
+        """The splits; a split comes after the splits that it is made from."""
         return tuple(dict.fromkeys(name for split in self.splits for name in (*self.sources_of(split), split)))
 
     def sources_of(self, split: str) -> tuple[str, ...]:
-        """Return the splits that a split is made of, also by way of others; those that others are made of first."""
+        """Return the splits that a split is made from, directly or through others; inputs come first."""
         direct = [source.split for source in self.splits[split].splits.values()]
         return tuple(dict.fromkeys(name for source in direct for name in (*self.sources_of(source), source)))
 
     def severity(self, check: str) -> str:
-        """Return what a failure of this check means: "error" (the default), "warn" or "off"."""
+        """Return the severity of a failure of this check: "error" (the default), "warn" or "off"."""
         chosen = self.checks.get(check, "error")
         return chosen if isinstance(chosen, str) else "error"
 
@@ -264,7 +263,7 @@ class Dataset:
                 raise DefinitionError(f"Split {name!r} is {split!r}. Write Split(function, argument=file, ...).")
         for role, named in self.roles.items():
             if named not in self.streams:
-                raise DefinitionError(f"The {role} is {named!r}, which is no stream.{nearest(named, self.streams)}")
+                raise DefinitionError(f"The {role} is {named!r}, which is not a stream.{nearest(named, self.streams)}")
         for check, chosen in self.checks.items():
             _check_check(check, chosen)
         for alias in self.aliases:
@@ -279,18 +278,18 @@ class Dataset:
 
 
 def _check_sources(splits: Mapping[str, Split]) -> None:
-    """Refuse a split that is made of one that there is not, or of itself by way of others."""
+    """Reject a split that refers to an unknown split, or to itself through others."""
     for name in splits:
-        found, waiting = set(), [name]
+        seen, waiting = set(), [name]
         while waiting:
             for source in splits[waiting.pop()].splits.values():
                 if source.split not in splits:
                     hint = nearest(source.split, splits)
-                    raise DefinitionError(f"Split {name!r} is made of {source.split!r}, which is no split.{hint}")
+                    raise DefinitionError(f"Split {name!r} is made from the unknown split {source.split!r}.{hint}")
                 if source.split == name:
-                    raise DefinitionError(f"Split {name!r} is made of itself. Make one of the splits of files alone.")
-                if source.split not in found:
-                    found.add(source.split)
+                    raise DefinitionError(f"Split {name!r} is made from itself. Make one of them from files only.")
+                if source.split not in seen:
+                    seen.add(source.split)
                     waiting.append(source.split)
 
 
@@ -305,14 +304,14 @@ def _check_check(name: str, chosen: "str | Check") -> None:
     check_identifier(name, "check")
     if name in known:
         raise DefinitionError(
-            f"{name!r} is a check of ours. Give your function another name; turn ours 'off' if need be."
+            f"{name!r} is a built-in check. Give your function a different name; to disable ours, set it to 'off'."
         )
     if not callable(chosen):
         raise DefinitionError(f"Check {name!r} is {chosen!r}. Give a function of the splits' views, or a severity.")
 
 
 def _check_distinct(what: str, names: Iterable[str]) -> None:
-    """Refuse names that would be one folder where the filesystem does not tell cases apart."""
+    """Reject names that would be the same folder on a case-insensitive filesystem."""
     seen: dict[str, str] = {}
     for name in names:
         if (other := seen.setdefault(str(name).lower(), name)) != name:
@@ -322,7 +321,7 @@ def _check_distinct(what: str, names: Iterable[str]) -> None:
 
 
 def _check_one_file_each(dataset: Dataset) -> None:
-    """Refuse two different files that would be stored under one identifier."""
+    """Reject two different files with the same identifier."""
     seen: dict[str, RemoteFile | DerivedFile] = {}
     for split in dataset.splits.values():
         for file in _in_order(split):
@@ -330,7 +329,7 @@ def _check_one_file_each(dataset: Dataset) -> None:
             if other != file:
                 raise DefinitionError(
                     f"Two different files have the identifier {file.identifier!r}: {_shown(other)} and {_shown(file)}. "
-                    "Give one of them another: RemoteFile(..., identifier=...)."
+                    "Give one of them a different one: RemoteFile(..., identifier=...)."
                 )
 
 
@@ -342,75 +341,8 @@ def _in_order(applied: _Applied) -> Iterator[RemoteFile | DerivedFile]:
 
 
 def _shown(file: RemoteFile | DerivedFile) -> str:
-    return _without_secrets(urlsplit(file.urls[0])) if isinstance(file, RemoteFile) else file.name
-
-
-def _file_name(identifier: str) -> str:
-    if file_identifier(identifier) != identifier:
-        raise NameNotAllowed(f"{identifier!r} cannot be a file's identifier; {file_identifier(identifier)!r} could.")
-    # The folder of a raw file holds only digests and source.json, so no word is taken.
-    return identifier
-
-
-def _checked_digest(digest: str) -> str:
-    algorithm, _, value = digest.partition(":")
-    value = value.lower()
-    if algorithm not in DIGEST_LENGTHS or not re.fullmatch(f"[0-9a-f]{{{DIGEST_LENGTHS[algorithm]}}}", value):
-        raise DefinitionError(
-            f"{digest[:90]!r} is not a digest. Write it as its publisher does, with the algorithm in front: sha256:<64 "
-            f"hex digits> (or {', '.join(sorted(DIGEST_LENGTHS.keys() - {'sha256'}))})."
-        )
-    return f"{algorithm}:{value}"
-
-
-def _check_url(url: str, digest: str | None) -> None:
-    try:
-        parts = urlsplit(url)
-        loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    except (ValueError, AttributeError, TypeError):
-        raise DefinitionError("A file's URL cannot be taken apart. Correct its host.") from None
-    if not parts.scheme:
-        raise DefinitionError(f"{url!r} is not a URL. Write https://..., or give the file's mirrors.")
-    if parts.scheme == "http" and not loopback and digest is None:
-        raise DefinitionError(
-            f"{_without_secrets(parts)} is plain http: anyone on the way can change it. Use https, or state a digest."
-        )
-
-
-def _without_secrets(url: SplitResult) -> str:
-    return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _check_signature(function: Function, arguments: Mapping[str, Any]) -> None:
-    try:
-        wanted = inspect.signature(function)
-    except (TypeError, ValueError):  # some that are written in C do not tell
-        return
-    try:
-        wanted.bind(**arguments)
-    except TypeError as error:
-        given = ", ".join(arguments) or "no arguments"
-        raise DefinitionError(
-            f"The function {function.__qualname__}{wanted} cannot be given {given}: {error}. Name each argument as the "
-            "function does."
-        ) from None
+    return without_secrets(urlsplit(file.urls[0])) if isinstance(file, RemoteFile) else file.name
 
 
 def _frozen(name: str, value: Any) -> Any:
-    """Return a file or split as it is, and a copy of a plain value, which its owner might change later."""
-    if isinstance(value, (RemoteFile, DerivedFile, SplitOf)):
-        return value
-    try:
-        # Not only what JSON can say, also what UTF-8 can: the value is written into the index.
-        copied = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
-        if copied == value:
-            return copied
-    except (TypeError, ValueError, RecursionError):
-        pass
-    raise DefinitionError(
-        f"Argument {name!r} is {value!r}. Arguments are files, SplitOf(...), or plain JSON values (no tuples, no NaN)."
-    )
-
-
-def _copied(value: Any) -> Any:
-    return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
+    return value if isinstance(value, (RemoteFile, DerivedFile, SplitOf)) else plain_copy(name, value)
