@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,10 @@ def asking(how: bytes) -> Iterator[tuple[int, list[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_answer, args=(server, how, told), daemon=True).start()
         yield server.getsockname()[1], told
+        # The client may know sooner that it hung up than the server.
+        until = time.monotonic() + 20
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
 
 
 def _answer(server: socket.socket, how: bytes, told: list[bytes]) -> None:
