@@ -105,12 +105,13 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe as describing
     from dataset_assets.errors import UnknownDataset
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     try:
         return describing.describe(_dataset(name), store)
     except UnknownDataset:
         # What was copied from elsewhere can be read without the plugin that defined it.
-        if found := describing.stored(name, store):
+        if found := describing.current_document(StoredDataset(store, name)):
             return found
         raise
 
@@ -130,12 +131,13 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
     """
     from dataset_assets.cli import describe as describing
     from dataset_assets.cli import text as showing
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     dataset, store = _dataset(name), opened(storage)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
-    document = {**(describing.released_version(dataset.name, store) or {}), "engine": engine, "run": run}
+    document = {**(describing.released_version(StoredDataset(store, dataset.name)) or {}), "engine": engine, "run": run}
     if as_json:
         state.show_json(document)
         return
@@ -152,9 +154,11 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     go_light()
     from dataset_assets.cli import describe as describing
     from dataset_assets.cli import text as showing
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    found = [document for name in describing.stored_names(store) if (document := describing.stored(name, store))]
+    every = [describing.current_document(StoredDataset(store, name)) for name in describing.stored_names(store)]
+    found = [document for document in every if document]
     if as_json:
         state.show_json(found)
     elif found:
@@ -174,9 +178,10 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     from dataset_assets.cli import describe as describing
     from dataset_assets.cli import text as showing
     from dataset_assets.errors import NotPrepared
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    if not (found := describing.versions_of(name, store)):
+    if not (found := describing.versions_of(StoredDataset(store, name))):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
         state.show_json(found)
@@ -200,10 +205,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.cli import describe as describing
     from dataset_assets.core.names import split_pin
     from dataset_assets.reading.load import open_version
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
-    document = describing.version_document(plain, digest, store)
+    document = describing.version_document(StoredDataset(store, plain), digest)
     found = describing.paths_of(document, split, stream)
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})

@@ -4,10 +4,10 @@ import difflib
 import reprlib
 from typing import Any, Mapping
 
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.errors import Conflict
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.document import document_of
-from dataset_assets.storage.manifest import canonical, sha256_hex
 
 FORMAT = 1
 # Of the library: raised when an order changes, so that no state goes on with other samples.

@@ -25,20 +25,16 @@ from dataset_assets.formats.decoded import DecodedColumn, stored_values
 from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
 from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
-from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.storage.keys import place_of
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.keys import place_of, raw_key
 from dataset_assets.storage.manifest import (
     SplitIndex,
     StoredStream,
     UsedFile,
     Version,
     check_hex,
-    raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    stream_key,
 )
+from dataset_assets.storage.stored_dataset import StoredDataset, damaged
 
 LISTED = 10_000
 
@@ -120,11 +116,11 @@ def view_from_json(
 
 def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
     """Read the pinned version of a dataset, or the current one; return it with its digest."""
-    digest = pin or read_pointer(storage, name)[0]
+    stored = StoredDataset(storage, name)
+    digest = pin or stored.pointer().version
     if digest is None:
-        near = nearest(name, _stored_names(storage) - {name}, listed=False)
-        raise NotPrepared(f"{name} is not in {storage.url}.{near} Make it with: dataset-assets prepare {name}")
-    return read_version(storage, name, digest), digest
+        raise stored.absent(nearest(name, _stored_names(storage) - {name}, listed=False))
+    return stored.version(digest), digest
 
 
 def _stored_names(storage: Storage) -> set[str]:
@@ -149,7 +145,7 @@ def open_split(
     fetch: Fetch | None = None,
 ) -> Stored:
     """Open a split by the digest of its index."""
-    index = read_split_index(storage, name, split, digest)
+    index = StoredDataset(storage, name).index(split, digest)
     opener = StoredFiles(storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
@@ -276,16 +272,6 @@ class StoredFiles(Opener):
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
 
-    def check_sizes(self) -> None:
-        """Raise `StoredFileDamaged` for a file that is gone or has another size than the index says."""
-        for name, stream in self.index.streams.items():
-            for part, file in enumerate(stream.files):
-                found = size_of(self.storage, self._key(name, part))
-                if found is None:
-                    raise self._gone(name, part, "is gone")
-                if found != file.bytes:
-                    raise self._of_other_size(name, part, found)
-
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
         for name, column in columns.items():
@@ -314,8 +300,7 @@ class StoredFiles(Opener):
         return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
 
     def _key(self, stream: str, part: int) -> str:
-        found = self.index.streams[stream]
-        return stream_key(self.index.dataset, self.index.split, stream, found.files[part].sha256, found.suffix)
+        return self.index.key_of(stream, self.index.streams[stream].files[part])
 
     def _place(self, stream: str) -> str:
         return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
@@ -325,10 +310,7 @@ class StoredFiles(Opener):
         return self._gone(stream, part, f"has {found} bytes, not the {expected} it was written with")
 
     def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
-        return StoredFileDamaged(
-            f"{self._place(stream)} file {self._key(stream, part)} in {self.storage.url} {what}. "
-            f"Mend it with: dataset-assets prepare {self.index.dataset}"
-        )
+        return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
 
 
 class Passing:

@@ -1,6 +1,7 @@
 """Retrieval: the bytes of a URL, streamed into a file by the retriever of its scheme; mirrors are tried in order."""
 
 from dataset_assets.retrieval.mirrors import fetch_first
-from dataset_assets.retrieval.retriever import RETRIEVERS, Report, Retriever, Source, retriever_for
+from dataset_assets.retrieval.retriever import RETRIEVERS, Report, Retriever, retriever_for
+from dataset_assets.storage.raw_files import Source
 
 __all__ = ["RETRIEVERS", "Report", "Retriever", "Source", "fetch_first", "retriever_for"]

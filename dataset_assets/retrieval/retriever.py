@@ -1,7 +1,6 @@
 """The seam to every source: a `Retriever` streams a URL's bytes into a file, and is chosen by the URL's scheme."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +9,7 @@ from dataset_assets.core import plugins
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError, nearest
+from dataset_assets.storage.raw_files import Source
 
 Report = Callable[[int, int | None], None]
 """Told of the bytes that are there and of the total, if it is known; the first may fall when a transfer begins anew."""
@@ -22,16 +22,6 @@ RETRIEVERS: dict[str, str] = {
 }
 """Where the retriever of each scheme is, as `module:callable`; imported when a URL of the scheme is read. A plugin adds
 its own by an entry point of the group `dataset_assets.retrievers`."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is known of a source that was read once; all fields are JSON values."""
-
-    url: str
-    """The URL that was asked, through `redacted`."""
-    etag: str | None = None
-    last_modified: str | None = None
 
 
 class Retriever(Protocol):

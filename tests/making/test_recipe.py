@@ -25,8 +25,7 @@ from dataset_assets.making.recipe import (
     split_code,
     split_recipe,
 )
-from dataset_assets.making.steps import RawFile
-from dataset_assets.retrieval import Source
+from dataset_assets.storage.raw_files import RawFile, Source
 
 numbers = itertools.count()
 

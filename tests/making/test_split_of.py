@@ -39,7 +39,8 @@ from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.reading.load import index_of, passing
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.manifest import Version, read_pointer, read_split_index, read_version
+from dataset_assets.storage.manifest import Version
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.server import FaultyServer
 
@@ -93,9 +94,9 @@ def numbers(view: View) -> list[int]:
 
 
 def released(storage: Storage) -> Version:
-    digest, _ = read_pointer(storage, NAME)
+    digest, _ = StoredDataset(storage, NAME).pointer()
     assert digest is not None
-    return read_version(storage, NAME, digest)
+    return StoredDataset(storage, NAME).version(digest)
 
 
 # --- what is made
@@ -215,8 +216,8 @@ def test_the_index_says_what_a_part_is_made_of(home: Path, server: FaultyServer)
     prepare(divided(server.url, seed=2))
     storage = LocalStorage(home / "storage")
     splits = released(storage).splits
-    index = read_split_index(storage, NAME, "validation", splits["validation"])
-    whole = read_split_index(storage, NAME, "whole", splits["whole"])
+    index = StoredDataset(storage, NAME).index("validation", splits["validation"])
+    whole = StoredDataset(storage, NAME).index("whole", splits["whole"])
     assert index.arguments == {
         "whole": {"split": "whole", "index": splits["whole"]},
         "operation": "stratified_split",

@@ -14,22 +14,15 @@ from places import TESTS
 from stacked import STACKS
 
 from dataset_assets import load, view_from_json
+from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.encoding import Fitted, Ordinal, Scaled, Vocabulary
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.loader import Loader
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.storage.gc_lease import _read
-from dataset_assets.storage.keys import collector_key
-from dataset_assets.storage.manifest import (
-    canonical,
-    digest_of,
-    index_key,
-    pointer_key,
-    pointer_to,
-    sha256_hex,
-    version_key,
-)
-from dataset_assets.storage.releases import raw_record
+from dataset_assets.storage.keys import collector_key, index_key, pointer_key, version_key
+from dataset_assets.storage.manifest import pointer_to
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 MEGABYTES, SECONDS = 1500, 20
 GOLDEN = TESTS / "data" / "golden"
@@ -83,11 +76,11 @@ class Opened:
 
     def open_source(self, document: Any) -> Any:
         self.store.put("org/example/tiny/raw/numbers_csv/source.json", self._sealed(document))
-        return raw_record(self.store, NAME, "numbers_csv")
+        return StoredDataset(self.store, NAME).raw("numbers_csv")
 
     def open_note(self, document: Any) -> Any:
         self.store.put(collector_key(NAME), self._sealed(document))
-        note = _read(self.store, NAME, 1.0)
+        note = _read(StoredDataset(self.store, NAME), 1.0)
         assert note is not None and note.seconds <= 3600
         return note.owner and note.owner.is_gone
 

@@ -20,13 +20,13 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 
 import numpy as np
 
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.documents import UNFIT, Count, checked_arguments, parsed, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views.bounds import Budget
 from dataset_assets.reading.views.node import Node
 from dataset_assets.reading.views.operations import OPERATIONS
-from dataset_assets.storage.manifest import canonical, sha256_hex
 
 FORMAT = 1
 _AGAIN = "Write it again with view.to_json()."

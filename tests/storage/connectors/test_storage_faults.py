@@ -30,7 +30,7 @@ from dataset_assets.storage import open_storage
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
-from dataset_assets.storage.manifest import stream_key
+from dataset_assets.storage.keys import stream_key
 from dataset_assets.storage.object_file import WHOLE
 from dataset_assets.testing.storage import at_once, content, file_of, sha256, some_bytes
 

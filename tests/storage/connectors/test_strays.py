@@ -18,7 +18,7 @@ from dataset_assets.errors import StorageError
 from dataset_assets.moving.gc import collect_strays
 from dataset_assets.storage import LeavesStrays, LocalStorage, MemoryStorage, Storage, Stray, open_storage
 from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
-from dataset_assets.storage.manifest import stream_key
+from dataset_assets.storage.keys import stream_key
 from dataset_assets.testing.storage import content, file_of, some_bytes
 
 DATA = some_bytes(20_000_000)
