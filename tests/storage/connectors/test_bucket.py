@@ -22,7 +22,7 @@ from servers import AZURE_KEY, SECRET, Place, Proxy
 from dataset_assets.core import files
 from dataset_assets.errors import StorageError, UsageError
 from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.storage.connectors.bucket import fork_client as beside
+from dataset_assets.storage.connectors.bucket import fork_client
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.object_file import WHOLE, Changed
@@ -492,7 +492,7 @@ def test_what_helps_a_forked_child_ends_with_it(bucket: Storage) -> None:
 
 def helped(storage: Storage, results: Any) -> None:
     content(storage, "a")
-    [helper] = [one.process.pid for (process, _), one in beside._helpers.items() if process == os.getpid()]
+    [helper] = [one.process.pid for (process, _), one in fork_client._helpers.items() if process == os.getpid()]
     results.put(helper)
     time.sleep(60)
 

@@ -26,7 +26,7 @@ from dataset_assets.core import files
 from dataset_assets.core.interruptible import interruptibly
 from dataset_assets.errors import NameNotAllowed, StorageError
 from dataset_assets.storage.connectors.bucket.address import Bucket, Denied, bucket_of, explained, was_retried
-from dataset_assets.storage.connectors.bucket.fork_client import Beside, Reading
+from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket, ForkedReader
 from dataset_assets.storage.connectors.bucket.pages import Listing
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.storage import Stat, Stray, check_key
@@ -86,7 +86,7 @@ class ObjectStorage:
 
     @_forkable
     def get(self, key: str) -> BinaryIO:
-        return opened(key, self.reading(key))
+        return opened(key, self.reader(key))
 
     @_forkable
     def put(self, key: str, source: Path | bytes) -> None:
@@ -161,7 +161,7 @@ class ObjectStorage:
 
             yield from unfinished(self.bucket, older_than)
 
-    def reading(self, key: str, e_tag: str | None = None) -> "_Object":
+    def reader(self, key: str, e_tag: str | None = None) -> "_Object":
         """Find an object, to read it; raises `Changed` if it has another ETag than is given."""
         path = self._path(key)
         try:
@@ -173,11 +173,11 @@ class ObjectStorage:
             raise Changed(key, self.url)
         return _Object(self, key, found)
 
-    def beside(self) -> Beside | None:
+    def beside(self) -> ForkedBucket | None:
         """Return who asks for this process, if it was forked from one that had used a bucket."""
         if _used_by in (None, os.getpid()):
             return None
-        return Beside(self.url, self.retries, hash(self.bucket.environment()))
+        return ForkedBucket(self.url, self.retries, hash(self.bucket.environment()))
 
     def _held(self, key: str) -> tuple[bytes | None, Any]:
         """Return the bytes of an object, and the condition that it is still this one."""
@@ -283,13 +283,13 @@ class _Object:
         self._generation = -1
         self._next, self._left = 0, memoryview(b"")
         self._stream: Iterator[Any] | None = None
-        self._others: dict[int, Reading] = {}
+        self._others: dict[int, ForkedReader] = {}
 
-    def beside(self) -> Reading | None:
+    def beside(self) -> ForkedReader | None:
         """Return who reads it for this process, if it was forked after it was opened."""
         asker, process = self.storage.beside(), os.getpid()
         if asker is not None and process not in self._others:
-            self._others[process] = asker.reading(self.key, self.condition.get("if_match"))
+            self._others[process] = asker.reader(self.key, self.condition.get("if_match"))
         return self._others.get(process)
 
     @_forkable
