@@ -290,7 +290,7 @@ def test_what_is_no_key_or_beside_the_prefix_is_not_listed(s3: Place) -> None:
     one.put("a", b"x")
     other.put("b", b"x")
     assert isinstance(one, ObjectStorage)
-    store = one._store()
+    store = one.clients.current("")
     for name in ("with space", ".hidden", "-dash", "a/.b"):
         obstore.put(store, f"{one.bucket.prefix}/{name}", b"x")
     assert list(one.list("")) == ["a"] and list(other.list("")) == ["b"]

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import errors
 from dataset_assets.errors import StorageError, StoreUnavailable
 from dataset_assets.storage.connectors.bucket.address import Denied
-from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.object_file import Changed
 from dataset_assets.storage.storage import Stat
 
 SERVER = f"{__package__}.fork_server"
@@ -46,39 +45,37 @@ def receive(file: Any) -> tuple[dict[str, Any], bytes] | None:
 
 
 class ForkedBucket:
-    """The verbs of a bucket, each a request to the helper process."""
+    """The requests of `ObjectStorage`, made by the helper process."""
 
     def __init__(self, url: str, retries: int, environment: int) -> None:
         self.url, self.retries, self.environment = url, retries, environment
 
-    def get(self, key: str) -> BinaryIO:
-        return opened(key, self.reader(key))
-
-    def reader(self, key: str, e_tag: str | None = None) -> "ForkedReader":
-        """Open an object. Raises `Changed` if it has another ETag than is given."""
-        answer, _ = self.ask("reader", key, e_tag=e_tag)
-        return ForkedReader(self, key, answer["handle"], answer["size"])
-
-    def put(self, key: str, source: Path | bytes) -> None:
-        if isinstance(source, Path):
-            self.ask("put", key, path=os.fspath(source.absolute()))
-        else:
-            self.ask("put", key, bytes(source))
-
-    def exists(self, key: str) -> bool:
-        return bool(self.ask("exists", key)[0]["result"])
-
     def stat(self, key: str) -> Stat:
         return Stat(*self.ask("stat", key)[0]["result"])
 
+    def reader(self, key: str, e_tag: str | None = None) -> "ForkedReader":
+        answer, _ = self.ask("reader", key, e_tag=e_tag)
+        return ForkedReader(self, key, answer["handle"], answer["size"])
+
+    def content(self, key: str) -> tuple[bytes, Any]:
+        answer, data = self.ask("content", key)
+        return data, answer["result"]
+
+    def upload(self, key: str, source: bytes | BinaryIO) -> None:
+        if isinstance(source, bytes):
+            self.ask("upload", key, source)
+        else:
+            self.ask("upload", key, path=os.path.abspath(source.name))
+
+    def put_if(self, key: str, new: bytes, condition: Any) -> bool | None:
+        was_put: bool | None = self.ask("put_if", key, new, condition=condition)[0]["result"]
+        return was_put
+
+    def remove(self, key: str) -> None:
+        self.ask("remove", key)
+
     def list(self, prefix: str) -> Iterator[str]:
         return iter(self.ask("list", prefix)[0]["result"])
-
-    def delete(self, key: str) -> None:
-        self.ask("delete", key)
-
-    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
-        return bool(self.ask("swap", key, new, expected=expected)[0]["result"])
 
     def ask(self, verb: str, key: str, data: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """Send a request and return the answer. Raises the error that the helper met."""

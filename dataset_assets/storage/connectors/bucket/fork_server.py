@@ -48,13 +48,20 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
         reader, handle = storage.reader(key, header["e_tag"]), max(readers, default=0) + 1
         readers[handle] = reader
         return {"handle": handle, "size": reader.size}, b""
-    if verb == "put":
-        return {"result": storage.put(key, Path(header["path"]) if "path" in header else data)}, b""
-    if verb == "swap":
-        return {"result": storage.swap(key, data, header["expected"])}, b""
+    if verb == "content":
+        content, condition = storage.content(key)
+        return {"result": condition}, content
+    return {"result": _done(storage, verb, key, header, data)}, b""
+
+
+def _done(storage: ObjectStorage, verb: str, key: str, header: dict[str, Any], data: bytes) -> Any:
+    if verb == "upload":
+        return storage.put(key, Path(header["path"]) if "path" in header else data)
+    if verb == "put_if":
+        return storage.put_if(key, data, header["condition"])
     if verb == "list":
-        return {"result": [*storage.list(key)]}, b""
-    return {"result": {"exists": storage.exists, "stat": storage.stat, "delete": storage.delete}[verb](key)}, b""
+        return [*storage.list(key)]
+    return {"stat": storage.stat, "remove": storage.remove}[verb](key)
 
 
 def _read(header: dict[str, Any], readers: dict[int, Any]) -> bytes:
