@@ -25,7 +25,7 @@ from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
 from dataset_assets.storage.connectors.bucket.pages import Listing
 from dataset_assets.storage.connectors.bucket.reader import BucketReader
 from dataset_assets.storage.object_file import Changed, opened
-from dataset_assets.storage.storage import Stat, Stray, check_key
+from dataset_assets.storage.storage import Stat, check_key
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 9_000
@@ -91,13 +91,6 @@ class ObjectStorage:
             return False
         was_set = self.put_if(key, bytes(new), condition)
         return self._digest(key)[0] == hashlib.sha256(new).hexdigest() if was_set is None else was_set
-
-    def strays(self, older_than: float) -> Iterator[Stray]:
-        """Yield the uploads to S3 that nobody ended. Azure forgets such by itself, Google by a rule of the bucket."""
-        if self.bucket.scheme == "s3":
-            from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
-
-            yield from unfinished(self.bucket, older_than)
 
     def _digest(self, key: str) -> tuple[str | None, Any]:
         """Return the sha256 of an object, and the condition for a put that it is still the same."""
