@@ -262,7 +262,8 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     """Remove what no kept version of datasets needs.
 
     Kept are the current version, pinned ones, the newest few (setting keep_versions), and all that is younger than the
-    grace (setting grace_days). Without NAMES also what killed writers left: unfinished uploads, and parts of files.
+    grace (setting grace_days). Without NAMES also what killed writers left, such as parts of files; unfinished
+    uploads to a bucket are removed by a rule that you give the bucket (docs/storages.md).
     """
     from dataset_assets.cli import text as showing
     from dataset_assets.core import scratch

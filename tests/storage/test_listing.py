@@ -2,8 +2,6 @@
 
 import errno
 import os
-import struct
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -19,7 +17,6 @@ from dataset_assets.moving.gc import collect
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verifiable, verify
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.connectors.bucket.fork_client import _received
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
 from dataset_assets.storage.keys import index_key, pin_key, place_of, pointer_key, version_key
 from dataset_assets.storage.pins import pin
@@ -317,11 +314,3 @@ def test_a_database_in_a_folder_that_may_not_be_read_is_not_an_empty_one(fast_pa
         unprivileged(look)
     finally:
         store.path.parent.chmod(0o755)
-
-
-@pytest.mark.parametrize("cut", [8, 16, 20, 25, 30])
-def test_half_an_answer_of_the_process_beside_is_none(cut: int) -> None:
-    header, data = b'{"found": ["a", "b"]}', b"0123456789"
-    whole = struct.pack("<QQ", len(header), len(data)) + header + data
-    assert _received(BytesIO(whole)) == ({"found": ["a", "b"]}, data)
-    assert _received(BytesIO(whole[:cut])) is None
