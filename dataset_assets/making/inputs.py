@@ -8,7 +8,8 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.making.recipe import derived_recipe, split_recipe
 from dataset_assets.making.steps import derive, url_of
-from dataset_assets.reading.load import index_of, passing
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.passing import passing
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import UsedFile
 from dataset_assets.storage.raw_files import RawFile

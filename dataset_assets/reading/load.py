@@ -20,8 +20,8 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Array, Format, format_named
-from dataset_assets.formats.columns import Column, Indices, chained
-from dataset_assets.formats.decoded import DecodedColumn, stored_values
+from dataset_assets.formats.columns import Column
+from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
 from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
@@ -37,8 +37,6 @@ from dataset_assets.storage.manifest import (
 from dataset_assets.storage.stored_dataset import StoredDataset, damaged
 
 LISTED = 10_000
-# What is held of a stream that is read once.
-HELD_BYTES = 16 << 20
 
 Verify = Literal["all", "sample"]
 Fetch = Literal["files", "ranges"]
@@ -165,13 +163,14 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
         parts = [opened(name, k) for k in range(len(stream.files))]
         place = f"{index.dataset}, split {index.split}, stream {name}"
         with at(place):
-            found[name] = column = _format_of(stream).open(parts)
+            found[name] = column = format_of(stream).open(parts)
         if isinstance(column, DecodedColumn):
             column.place = f"{place}, "
     return found
 
 
-def _format_of(stream: StoredStream) -> Format:
+def format_of(stream: StoredStream) -> Format:
+    """Return the format that reads a stream. Raises where this release cannot."""
     found = format_named(stream.format, stream.parameters)
     if found.version < stream.writer:
         raise IntegrityError(
@@ -254,7 +253,7 @@ class StoredFiles(Opener):
     def _opened(self, name: str, part: int, copied: bool) -> Column:
         stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            column = _format_of(stream).open([file])
+            column = format_of(stream).open([file])
         if len(column) != stream.files[part].samples:
             raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
         return column
@@ -266,13 +265,13 @@ class StoredFiles(Opener):
     def _together(self, chosen: Settings, name: str) -> Column | None:
         """Open all files of a stream as one column, if it is read faster than theirs, as arrays are."""
         stream = self.index.streams[name]
-        if len(stream.files) < 2 or not isinstance(_format_of(stream), Array) or self._is_ranged(chosen, name):
+        if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return _format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
-        return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
+        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
@@ -315,77 +314,13 @@ class StoredFiles(Opener):
         return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
 
 
-class Passing:
-    """A file of a stream that is opened anew after some megabytes, so that what was read of it is given back."""
-
-    def __init__(self, files: "PassingFiles", part: int) -> None:
-        self.files, self.part = files, part
-
-    def __len__(self) -> int:
-        return self.files.stream.files[self.part].samples
-
-    def __getitem__(self, i: int) -> Any:
-        return self.files.column(self.part, 1)[i]
-
-    def take(self, indices: Indices, out: Any = None) -> Any:
-        return self.files.column(self.part, len(indices)).take(indices, out)
-
-    def slice(self, lo: int, hi: int) -> Any:
-        return self.files.column(self.part, hi - lo).slice(lo, hi)
-
-
-class PassingFiles:
-    """The files of a stream that are open, until `HELD_BYTES` were read of them; one of many is opened when needed."""
-
-    def __init__(self, opener: StoredFiles, name: str) -> None:
-        self.opener, self.name, self.stream = opener, name, opener.index.streams[name]
-        self.held: dict[int, Column] = {}
-        self.read = self.bytes = 0.0
-
-    def column(self, part: int, rows: int) -> Column:
-        """Return a file's column, of which some rows will be read."""
-        file, found = self.stream.files[part], self.held.get(part)
-        size = rows * file.bytes / max(file.samples, 1)
-        self.read += size
-        if found is not None and self.read <= HELD_BYTES:
-            return found
-        # What is in no file of this machine is held in memory as a whole.
-        if self.read > HELD_BYTES or self.bytes + file.bytes > HELD_BYTES:
-            self.held, self.read, self.bytes = {}, size, 0.0
-        # As stored: equal bytes are equal pictures, and nothing has to be decoded.
-        found = stored_values(_format_of(self.stream).open([self.opener.stream(self.name, part)]))
-        self.held[part] = found
-        self.bytes += file.bytes
-        return found
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process opens them itself.
-        return {**self.__dict__, "held": {}, "read": 0.0, "bytes": 0.0}
-
-
-def passing(view: Stored) -> Stored:
-    """Return a view for reading it once, in little memory, with its values as they are stored; its bytes are hashed."""
-    opener = _opener_of(view)
-    opener.verify()
-    return Stored(view.origin, passing_columns(view), opener)
-
-
-def passing_columns(view: Stored) -> dict[str, Column]:
-    """Return the columns of a view for reading them once, from one end to the other, in little memory."""
-    opener = _opener_of(view)
-    return {
-        name: chained([Passing(files, part) for part in range(len(files.stream.files))])
-        for name in opener.index.streams
-        for files in [PassingFiles(opener, name)]
-    }
-
-
 def index_of(view: Stored) -> SplitIndex:
     """Return the index of a view that was opened from a storage."""
-    return _opener_of(view).index
+    return opener_of(view).index
 
 
-def _opener_of(view: Stored) -> StoredFiles:
+def opener_of(view: Stored) -> StoredFiles:
+    """Return what opens the files of a view that was opened from a storage."""
     assert isinstance(view.opener, StoredFiles)
     return view.opener
 

@@ -38,7 +38,8 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.reading.load import index_of, passing
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.passing import passing
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import Version
@@ -229,7 +230,7 @@ def test_a_file_is_opened_once_however_many_values_are_read_by_their_numbers(hom
 def test_what_was_read_of_a_file_is_given_back_after_some_bytes(
     home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataset_assets.reading.load.HELD_BYTES", 1000)
+    monkeypatch.setattr("dataset_assets.reading.passing.HELD_BYTES", 1000)
     opened = counted(fast_path, part=Split(by_number, whole=SplitOf("whole")))
     assert 4 <= opened["whole/number"] - 4 <= 12  # 500 numbers of 8 bytes
 
