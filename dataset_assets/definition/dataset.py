@@ -4,10 +4,10 @@ import inspect
 import json
 import re
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 from urllib.parse import SplitResult, urlsplit
 
+from dataset_assets.core.frozen import FrozenMapping
 from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
 from dataset_assets.core.permutation import sizes_of
 from dataset_assets.core.redact import redacted
@@ -122,7 +122,7 @@ class _Applied:
             )
         _check_signature(function, arguments)
         object.__setattr__(self, "function", function)
-        object.__setattr__(self, "arguments", MappingProxyType({n: _frozen(n, v) for n, v in arguments.items()}))
+        object.__setattr__(self, "arguments", FrozenMapping({n: _frozen(n, v) for n, v in arguments.items()}))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and vars(other) == vars(self)
@@ -148,6 +148,16 @@ class _Applied:
         """The arguments that are plain values, as copies that a function may change."""
         others = self.files.keys() | self.splits.keys()
         return {name: _copied(value) for name, value in self.arguments.items() if name not in others}
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        _check_picklable(self.function, "A definition")
+        return self.__dict__
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
@@ -179,9 +189,22 @@ class DerivedFile(_Applied):
         object.__setattr__(self, "keep", keep)
 
 
+class Roles(FrozenMapping[str]):
+    """The stream of each role: of the sample, the target and the tag as the fields say, and of further roles."""
+
+    def __init__(self, fields: Mapping[str, str | None], further: Mapping[str, str]) -> None:
+        self.further = {role: stream for role, stream in further.items() if role not in fields}
+        named = {role: stream for role, stream in fields.items() if stream is not None}
+        super().__init__(self.further | named)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset: where its files are, how its splits are made of them, and what its streams hold."""
+    """A dataset: where its files are, how its splits are made of them, and what its streams hold.
+
+    `sample`, `target` and `tag` name the streams of these roles, and `roles` those of further ones; read, `roles` has
+    all of them. A dataset pickles, its functions by reference: `DefinitionError` for one that cannot be imported.
+    """
 
     name: str
     summary: str
@@ -205,12 +228,12 @@ class Dataset:
 
     def __post_init__(self) -> None:
         check_dataset_name(self.name)
-        for name in ("streams", "splits", "roles", "checks"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        for name in ("streams", "splits", "checks"):
+            object.__setattr__(self, name, FrozenMapping(getattr(self, name)))
         for name in ("tags", "tasks", "owners", "aliases"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        object.__setattr__(self, "roles", MappingProxyType(self._roles()))
+        object.__setattr__(self, "roles", self._roles())
         try:
             self._check()
         except (DefinitionError, NameNotAllowed) as error:
@@ -245,9 +268,27 @@ class Dataset:
         chosen = self.checks.get(check, "error")
         return chosen if isinstance(chosen, str) else "error"
 
-    def _roles(self) -> dict[str, str]:
-        named = {"sample": self.sample, "target": self.target, "tag": self.tag}
-        return dict(self.roles) | {role: stream for role, stream in named.items() if stream is not None}
+    def _roles(self) -> Roles:
+        # Those of another dataset, as dataclasses.replace() hands them on, hold what its fields said.
+        further = self.roles.further if isinstance(self.roles, Roles) else dict(self.roles)
+        for role in ("sample", "target", "tag"):
+            if getattr(self, role) is None and role in further:
+                object.__setattr__(self, role, further[role])
+        return Roles({"sample": self.sample, "target": self.target, "tag": self.tag}, further)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        for name, split in self.splits.items():
+            for applied in (split, *(file for file in _in_order(split) if isinstance(file, DerivedFile))):
+                _check_picklable(applied.function, f"{self.name}, split {name},")
+        for name, check in self.checks.items():
+            _check_picklable(check, f"{self.name}, check {name},")
+        return self.__dict__
 
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:
@@ -276,6 +317,20 @@ class Dataset:
             raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
         _check_one_file_each(self)
         _check_sources(self.splits)
+
+
+def _check_picklable(function: Any, what: str) -> None:
+    """Refuse a function that another process could not import."""
+    import pickle
+
+    try:
+        pickle.dumps(function)
+    # Whatever it is that the function, or the object that it is a method of, raises.
+    except Exception as error:
+        raise DefinitionError(
+            f"{what} cannot be pickled: the function {getattr(function, '__qualname__', function)} cannot be imported "
+            f"by its name ({error}). Define it at the top of a module."
+        ) from error
 
 
 def _check_sources(splits: Mapping[str, Split]) -> None:

@@ -7,7 +7,8 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
 from dataset_assets.making import checks as checking
 from dataset_assets.making.recipe import release_recipe
-from dataset_assets.reading.load import index_of, passing_columns
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.passing import passing_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import Finding, SplitIndex, Version
 

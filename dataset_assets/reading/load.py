@@ -20,8 +20,8 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Array, Format, format_named
-from dataset_assets.formats.columns import Column, Indices, chained
-from dataset_assets.formats.decoded import DecodedColumn, stored_values
+from dataset_assets.formats.columns import Column
+from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
 from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
@@ -163,13 +163,14 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
         parts = [opened(name, k) for k in range(len(stream.files))]
         place = f"{index.dataset}, split {index.split}, stream {name}"
         with at(place):
-            found[name] = column = _format_of(stream).open(parts)
+            found[name] = column = format_of(stream).open(parts)
         if isinstance(column, DecodedColumn):
             column.place = f"{place}, "
     return found
 
 
-def _format_of(stream: StoredStream) -> Format:
+def format_of(stream: StoredStream) -> Format:
+    """Return the format that reads a stream. Raises where this release cannot."""
     found = format_named(stream.format, stream.parameters)
     if found.version < stream.writer:
         raise IntegrityError(
@@ -252,7 +253,7 @@ class StoredFiles(Opener):
     def _opened(self, name: str, part: int, copied: bool) -> Column:
         stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            column = _format_of(stream).open([file])
+            column = format_of(stream).open([file])
         if len(column) != stream.files[part].samples:
             raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
         return column
@@ -264,13 +265,13 @@ class StoredFiles(Opener):
     def _together(self, chosen: Settings, name: str) -> Column | None:
         """Open all files of a stream as one column, if it is read faster than theirs, as arrays are."""
         stream = self.index.streams[name]
-        if len(stream.files) < 2 or not isinstance(_format_of(stream), Array) or self._is_ranged(chosen, name):
+        if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return _format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
-        return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
+        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
@@ -313,52 +314,13 @@ class StoredFiles(Opener):
         return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
 
 
-class Passing:
-    """A file of a stream that is mapped anew for each block, so that what was read of it is given back."""
-
-    def __init__(self, opener: StoredFiles, stream: str, part: int) -> None:
-        self.opener, self.name, self.part = opener, stream, part
-        self.stream = opener.index.streams[stream]
-
-    def __len__(self) -> int:
-        return self.stream.files[self.part].samples
-
-    def __getitem__(self, i: int) -> Any:
-        return self._column()[i]
-
-    def take(self, indices: Indices, out: Any = None) -> Any:
-        return self._column().take(indices, out)
-
-    def slice(self, lo: int, hi: int) -> Any:
-        return self._column().slice(lo, hi)
-
-    def _column(self) -> Column:
-        # As stored: equal bytes are equal pictures, and nothing has to be decoded.
-        return stored_values(_format_of(self.stream).open([self.opener.stream(self.name, self.part)]))
-
-
-def passing(view: Stored) -> Stored:
-    """Return a view for reading it once, in little memory, with its values as they are stored; its bytes are hashed."""
-    opener = _opener_of(view)
-    opener.verify()
-    return Stored(view.origin, passing_columns(view), opener)
-
-
-def passing_columns(view: Stored) -> dict[str, Column]:
-    """Return the columns of a view for reading them once, from one end to the other, in little memory."""
-    opener = _opener_of(view)
-    return {
-        name: chained([Passing(opener, name, part) for part in range(len(stream.files))])
-        for name, stream in opener.index.streams.items()
-    }
-
-
 def index_of(view: Stored) -> SplitIndex:
     """Return the index of a view that was opened from a storage."""
-    return _opener_of(view).index
+    return opener_of(view).index
 
 
-def _opener_of(view: Stored) -> StoredFiles:
+def opener_of(view: Stored) -> StoredFiles:
+    """Return what opens the files of a view that was opened from a storage."""
     assert isinstance(view.opener, StoredFiles)
     return view.opener
 

@@ -28,7 +28,8 @@ from dataset_assets.errors import (
     UnknownSplit,
     UsageError,
 )
-from dataset_assets.reading.load import StoredFiles, index_of, open_split, passing_columns
+from dataset_assets.reading.load import StoredFiles, index_of, open_split
+from dataset_assets.reading.passing import passing_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage
 from dataset_assets.storage.keys import index_key, version_key
