@@ -11,7 +11,7 @@ from typing import Any, Iterator, Literal, NamedTuple
 from dataset_assets.core import plugins, project_file, scratch
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.redact import redacted
-from dataset_assets.core.settings import Settings, origins, said, settings
+from dataset_assets.core.settings import Settings, as_variable, origins, settings
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 
@@ -55,7 +55,7 @@ def _error(what: str, error: DatasetAssetsError) -> Examined:
 
 def _settings(storage: str | None) -> Iterator[Examined]:
     for name, (value, place) in origins(storage=storage).items():
-        shown = shown_url(value) if name == "storage" else said(value)
+        shown = shown_url(value) if name == "storage" else as_variable(value)
         yield Examined(f"setting {name}", "ok", f"{shown} ({place})")
     for notice in project_file.notices():
         yield Examined("project file", "warning", notice)

@@ -1,4 +1,4 @@
-"""Reads values out of JSON that anybody may have written, as the types that a dataclass or a signature declares.
+"""Reads untrusted JSON into the types that a dataclass or a signature declares.
 
     @dataclass(frozen=True)
     class Point:
@@ -7,8 +7,8 @@
 
     read_as(Point, {"x": 1}) == Point(1)
 
-Nothing is converted: True is not a number, and 1 is not text. `Annotated[str, check]` passes the value on to `check`,
-which returns it or raises ValueError. A type that JSON cannot hold, such as a function, is not checked.
+No value is converted: True is not a number, and 1 is not text. `Annotated[str, check]` passes the value to `check`,
+which returns it or raises ValueError. Values of a type that JSON cannot hold, such as a function, are not checked.
 """
 
 import functools
@@ -22,10 +22,10 @@ from typing import Annotated, Any, Callable, Literal, Mapping, Sequence, Union, 
 DEEPEST = 100
 LARGEST = (1 << 63) - 1
 MOST_BYTES = 64 << 20
-"""The longest document that is read: the index of about 400,000 files."""
+"""The size limit of a document. An index of about 400,000 files is this long."""
 
 UNFIT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
-"""What code raises that is given values it was not written for."""
+"""The errors that code raises when it gets values that it was not written for."""
 
 Reader = Callable[[Any], Any]
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -33,14 +33,14 @@ _PLAIN: dict[Any, str] = {str: "text", bool: "true or false", int: "a whole numb
 
 
 class Unfit(ValueError):
-    """A value that is not of its type; `place` says where it is."""
+    """A value does not have the declared type; `place` is its path in the document."""
 
     def __init__(self, why: str, place: str = "") -> None:
         super().__init__(why)
         self.why, self.place = why, place
 
     def inside(self, name: object) -> "Unfit":
-        """Return the same, seen from the object or list that the value is in."""
+        """Return this error with the name of the enclosing object or list before its place."""
         return Unfit(self.why, f"{name}.{self.place}" if self.place else str(name))
 
     def __str__(self) -> str:
@@ -48,26 +48,27 @@ class Unfit(ValueError):
 
 
 def parsed(data: "bytes | str", most: int | None = MOST_BYTES) -> Any:
-    """Return a document. Raises ValueError for text that is no JSON, names a field twice, or is too long or deep."""
+    """Parse JSON. Raises ValueError if it is invalid, names a field twice, or is too long or too deeply nested."""
     if most is not None and len(data) > most:
-        raise Unfit(f"has more than the {most} bytes that are read")
+        raise Unfit(f"is longer than the limit of {most} bytes")
     try:
-        return json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(data, object_pairs_hook=_once, parse_constant=_reject_constant)
     except RecursionError as error:
         raise Unfit("is nested too deeply") from error
     except MemoryError as error:
-        raise Unfit("does not fit in the memory") from error
+        raise Unfit("does not fit in memory") from error
 
 
 def read_as(kind: Any, value: Any) -> Any:
-    """Return a value of a document as this type. Raises `Unfit`, or what a `check` of the type raises: ValueError."""
+    """Return a value of a document as this type. Raises `Unfit`, or the ValueError of the type's own `check`."""
     return reader_of(kind)(value)
 
 
 def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, each as the signature declares it.
+    """Return the arguments of a call, each read as the type that the signature declares.
 
-    Those that it does not name are not checked, nor those of a class: a document holds them in a form of their own.
+    Arguments that the signature does not name are not checked, nor are dataclasses: documents store those in their own
+    form.
     """
     hints = {name: kind for name, kind in _hints(function).items() if not is_dataclass(kind)}
     return {name: _inside(name, reader_of(hints.get(name, object)), value) for name, value in arguments.items()}
@@ -75,7 +76,7 @@ def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]
 
 @functools.cache
 def reader_of(kind: Any) -> Reader:
-    """Return a function that returns a value as this type, or raises `Unfit`."""
+    """Return a function that reads a value as this type, or raises `Unfit`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind in (Count, Digest):
         return count if kind is Count else digest
@@ -97,7 +98,7 @@ def reader_of(kind: Any) -> Reader:
 
 
 def count(value: int) -> int:
-    """Return a number of things that there can be: from 0 to 2**63 - 1."""
+    """Return a count: a whole number from 0 to 2**63 - 1."""
     if type(value) is not int or not 0 <= value <= LARGEST:
         raise Unfit(f"is {_shown(value)}, expected a number from 0 to 2**63 - 1")
     return value
@@ -106,7 +107,7 @@ def count(value: int) -> int:
 def digest(value: str) -> str:
     """Return a sha256 in hex."""
     if type(value) is not str or not _HEX.fullmatch(value):
-        raise Unfit(f"is {_shown(value)}, which is not a sha256: 64 of 0-9 and a-f")
+        raise Unfit(f"is {_shown(value)}, which is not a sha256 of 64 hex digits (0-9 and a-f)")
     return value
 
 
@@ -149,38 +150,38 @@ def _check_names(value: dict[str, Any], known: Any, needed: set[str]) -> None:
 
 
 def _each(items: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:
-    # One try for all of them: a document has very many values.
-    found, name = {}, None
+    # One try around the loop: a document may have millions of values.
+    values, name = {}, None
     try:
         for name, item in items:
-            found[name] = readers[name](item)
+            values[name] = readers[name](item)
     except ValueError as error:
         raise _placed(error, name) from error
-    return found
+    return values
 
 
 def _mapping(of_key: Reader, of_value: Reader) -> Reader:
     def read(value: Any) -> dict[Any, Any]:
-        found, name = {}, None
+        values, name = {}, None
         try:
             for name, item in value.items() if isinstance(value, Mapping) else _wrong(value, "an object"):
-                found[of_key(name)] = of_value(item)
+                values[of_key(name)] = of_value(item)
         except ValueError as error:
             raise error if name is None else _placed(error, name) from error
-        return found
+        return values
 
     return read
 
 
 def _items(of_item: Reader) -> Reader:
     def read(value: Any) -> tuple[Any, ...]:
-        found: list[Any] = []
+        items: list[Any] = []
         try:
             for item in value if isinstance(value, (list, tuple)) else ():
-                found.append(of_item(item))
+                items.append(of_item(item))
         except ValueError as error:
-            raise _placed(error, len(found)) from error
-        return tuple(found) if isinstance(value, (list, tuple)) else _wrong(value, "a list")
+            raise _placed(error, len(items)) from error
+        return tuple(items) if isinstance(value, (list, tuple)) else _wrong(value, "a list")
 
     return read
 
@@ -224,9 +225,9 @@ def _then(reader: Reader, check: Reader) -> Reader:
 
 
 def _json(value: Any, left: int) -> Any:
-    """Return any JSON that is not nested too deeply for those who walk it."""
+    """Return any JSON value. Raises `Unfit` if it is nested deeper than `left` levels."""
     if not left:
-        raise Unfit(f"is nested deeper than {DEEPEST} times")
+        raise Unfit(f"is nested more than {DEEPEST} levels deep")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(item, (dict, list)):
             _json(item, left - 1)
@@ -241,30 +242,30 @@ def _inside(name: object, reader: Reader, value: Any) -> Any:
 
 
 def _placed(error: ValueError, name: object) -> Unfit:
-    """Return an error with the place that it is at."""
-    return (error if isinstance(error, Unfit) else Unfit(f"cannot be: {error}")).inside(name)
+    """Return an error with its place in the document."""
+    return (error if isinstance(error, Unfit) else Unfit(f"is not valid: {error}")).inside(name)
 
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    # Of a class that is no dataclass, how it is called.
+    # A class that is not a dataclass is described by its __init__.
     known = vars(kind).get("__init__", kind) if isinstance(kind, type) and not is_dataclass(kind) else kind
     try:
         return get_type_hints(known, include_extras=True)
     except (NameError, TypeError, AttributeError):
-        # Names that only a type checker knows; such a class checks its values itself.
+        # The hints use names that exist only for type checkers; such a class checks its values itself.
         return {}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise Unfit(f"has two of the fields {_shown(sorted(name for name, _ in pairs))}")
-    return found
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise Unfit(f"has a field twice; its fields are {_shown(sorted(name for name, _ in pairs))}")
+    return fields
 
 
-def _no_number(text: str) -> Any:
-    raise Unfit(f"has {text}, which is no number of JSON")
+def _reject_constant(text: str) -> Any:
+    raise Unfit(f"has {text}, which is not a JSON number")
 
 
 def _wrong(value: Any, expected: str) -> Any:

@@ -24,7 +24,7 @@ def in_line(text: str) -> str:
 
 
 def indented(text: str) -> str:
-    r"""Return a message whose later lines cannot be taken for messages of their own.
+    r"""Return a message with its later lines indented, so that none looks like a message of its own.
 
     >>> indented("first\ndataset-assets: done")
     'first\n    dataset-assets: done'

@@ -1,4 +1,4 @@
-"""Packages that only some uses need: imported when they are, with an error that says what to install."""
+"""Imports optional packages when they are first used, with an error that says what to install."""
 
 from importlib import import_module
 from typing import Any
@@ -7,12 +7,12 @@ from dataset_assets.errors import NotInstalled
 
 
 def needed(module: str, extra: str) -> Any:
-    """Return a module; raise `NotInstalled`, which names our extra that brings it, if it is not there."""
+    """Import a module. Raises `NotInstalled`, which names the extra that installs it, if it is missing."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
         raise NotInstalled(
-            f"{module} is not installed, which this needs. Run: pip install 'dataset_assets[{extra}]'"
+            f"{module} is needed here but not installed. Run: pip install 'dataset_assets[{extra}]'"
         ) from error

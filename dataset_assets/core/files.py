@@ -1,7 +1,7 @@
-"""The one place where bytes and names on a local disk change: every call passes a fail point.
+"""All writes to the local disk go through here, and each passes a fail point.
 
-A test installs a `hook` (see `dataset_assets.testing.faults`) that is told of every call and may raise, cut a write
-short or end the process, so that "what if this very call fails" can be asked of each of them in turn.
+A test installs a `hook` (see `dataset_assets.testing.faults`). The hook sees every call and may raise, cut a write
+short or end the process, so a test can make each call fail in turn.
 """
 
 import errno
@@ -15,11 +15,11 @@ from dataset_assets.errors import NoSpace, Refused, StorageError
 CHUNK = 1 << 20
 
 hook: Callable[[str, Path, int], int | None] | None = None
-"""Called with (operation, path, bytes); may raise OSError; a number back cuts a write to so many bytes."""
+"""Called with (operation, path, bytes). It may raise OSError, or return a number of bytes to cut a write to."""
 
 
 class Written:
-    """A file being written in full: `write` takes any buffer, `close` makes it durable."""
+    """A new file: `write` takes any buffer and writes all of it, `close` makes the file durable."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,9 +30,9 @@ class Written:
         self.closed = False
 
     def write(self, data: Any) -> int:
-        """Append the buffer; a short write is continued until all of it is in the file."""
+        """Append the buffer. A short write is continued until the whole buffer is written."""
         view = memoryview(data)
-        # A buffer of several dimensions cannot be cast when one of them is 0.
+        # memoryview cannot cast a buffer with a dimension of 0.
         view = view.cast("B") if view.nbytes else memoryview(b"")
         with reported(self.path):
             self._write_all(view, None)
@@ -40,7 +40,7 @@ class Written:
         return len(view)
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Replace bytes already written, such as a header that counts what came after it."""
+        """Overwrite earlier bytes, such as a header with the count of what follows."""
         with reported(self.path):
             self._write_all(memoryview(data), offset)
 
@@ -49,14 +49,14 @@ class Written:
             limit = _pass("write", self.path, len(view))
             part = view if limit is None else view[:limit]
             if offset is None:
-                done = os.write(self._fd, part)
+                count = os.write(self._fd, part)
             else:
-                done = os.pwrite(self._fd, part, offset)
-                offset += done
-            view = view[done:]
+                count = os.pwrite(self._fd, part, offset)
+                offset += count
+            view = view[count:]
 
     def restart(self) -> None:
-        """Empty the file, to write it anew from the beginning."""
+        """Truncate the file, to write it again from the start."""
         with reported(self.path):
             _pass("truncate", self.path)
             os.ftruncate(self._fd, 0)
@@ -64,14 +64,14 @@ class Written:
         self.bytes = 0
 
     def tell(self) -> int:
-        """Return how many bytes were written."""
+        """Return the number of bytes written."""
         return self.bytes
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+        """Do nothing: writes are not buffered."""
 
     def close(self) -> None:
-        """Force the file to the disk and close it."""
+        """Sync the file to disk and close it."""
         if self.closed:
             return
         self.closed = True
@@ -83,7 +83,7 @@ class Written:
             os.close(self._fd)
 
     def discard(self) -> None:
-        """Close the file without forcing it to the disk; for one that is given up."""
+        """Close the file without syncing it, when it is no longer wanted."""
         if not self.closed:
             self.closed = True
             os.close(self._fd)
@@ -110,24 +110,24 @@ class reported:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
                 error.errno,
-                f"No space left for {self.path}{_free(self.path)}. Free some, or set DATASET_ASSETS_HOME "
-                "to a larger disk; then run the same command again.",
+                f"No space left for {self.path}{_free(self.path)}. Free some space, or set DATASET_ASSETS_HOME "
+                "to a folder on a larger disk; then run the same command again.",
             ) from error
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise StorageError(
                 error.errno,
-                f"{self.path} cannot be opened: this process has as many files open as it may. Allow more with: "
-                "ulimit -n 65536; or prepare with a larger file_bytes.",
+                f"{self.path} cannot be opened: this process has reached its limit of open files. Raise the limit "
+                "with: ulimit -n 65536; or prepare with a larger file_bytes.",
             ) from error
         raise StorageError(
             error.errno,
-            f"{self.path}: {error.strerror or error}. Nothing was published; run the same command again "
-            "when this is mended.",
+            f"{self.path}: {error.strerror or error}. Nothing was published. Fix the cause, then run the same "
+            "command again.",
         ) from error
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, and force them to the disk."""
+    """Make a folder and its parents, and sync them to disk."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -138,10 +138,10 @@ def make_folder(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a finished file a second name, or copy it where the filesystem has no links."""
+    """Hard-link a finished file, or copy it if the filesystem has no hard links."""
     _pass("link", target)
     try:
-        # Linux would link a symbolic link itself, not the file that it names.
+        # Linux would link a symbolic link itself, not the file that it points to.
         os.link(os.path.realpath(source), target)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
@@ -151,14 +151,14 @@ def link(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file and force the copy to the disk."""
+    """Copy a file and sync the copy to disk."""
     with reported(source), open(source, "rb") as read, Written(target) as write:
         while chunk := read.read(CHUNK):
             write.write(chunk)
 
 
 def replace(source: Path, target: Path) -> None:
-    """Move a file over another in one step, and force the folder's new state to the disk."""
+    """Atomically move a file over another, and sync the folder to disk."""
     _pass("replace", target)
     with reported(target):
         os.replace(source, target)
@@ -166,14 +166,14 @@ def replace(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Force a file, or a folder's entries, to the disk."""
+    """Sync a file, or the entries of a folder, to disk."""
     _pass("fsync", path)
     with reported(path):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         except OSError as error:
-            # Some network filesystems know no fsync of a folder.
+            # Some network filesystems cannot fsync a folder.
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
         finally:
@@ -181,14 +181,14 @@ def sync(path: Path) -> None:
 
 
 def renew(path: Path) -> None:
-    """Set a file's times to now, which keeps it from being collected."""
+    """Set a file's times to now, so that garbage collection keeps it."""
     _pass("utime", path)
     with reported(path):
         os.utime(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file; one that is not there is no error."""
+    """Remove a file; do nothing if it does not exist."""
     _pass("unlink", path)
     with reported(path):
         path.unlink(missing_ok=True)
@@ -201,7 +201,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_in(file: BinaryIO) -> str:
-    """Return the sha256 of an open file from its start, in hex."""
+    """Return the sha256 of a whole open file, in hex."""
     file.seek(0)
     digest = hashlib.sha256()
     for chunk in chunks_of(file):
@@ -210,7 +210,7 @@ def sha256_in(file: BinaryIO) -> str:
 
 
 def chunks_of(file: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
-    """Read an open file to its end, a chunk at a time."""
+    """Yield the rest of an open file in chunks."""
     while chunk := file.read(size):
         yield chunk
 
@@ -231,14 +231,14 @@ def _free(path: Path) -> str:
 
 
 class Hashed:
-    """Writes to a file, and hashes what it writes."""
+    """Writes to a file and hashes the bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self._digest = file, hashlib.sha256()
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of what was written until now."""
+        """The SHA-256 of all bytes written so far."""
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Calls of libraries that listen to no signal while they wait, made so that Ctrl-C ends the wait.
+"""Lets Ctrl-C interrupt library calls that block without checking for signals.
 
-Only the main thread is told of signals, so only what it asks for is done by another one. Who is interrupted leaves the
-call where it is: its thread is a daemon, which nobody waits for.
+Python delivers signals to the main thread, so calls from it run in a worker thread. An interrupted call keeps running
+in its thread, which is a daemon and does not delay the end of the process.
 """
 
 import os
@@ -11,17 +11,17 @@ from typing import Any, Callable, TypeVar
 
 T = TypeVar("T")
 
-TURN_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class _Call:
-    """What is to be done, and what came of it once the lock is free. A future would take twice as long."""
+    """A call, and its result once the lock is free. A future would take twice as long."""
 
-    __slots__ = ("act", "done", "error", "found")
+    __slots__ = ("act", "done", "error", "result")
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self.act, self.done = act, threading.Lock()
-        self.found: Any = None
+        self.result: Any = None
         self.error: BaseException | None = None
         self.done.acquire()
 
@@ -30,15 +30,15 @@ _idle: dict[int, "SimpleQueue[_Call | None]"] = {}
 
 
 def interruptibly(act: Callable[[], T]) -> T:
-    """Return what `act` returns, or raise what it raises, or KeyboardInterrupt when that comes."""
+    """Call `act` and return its result; raise its error, or KeyboardInterrupt as soon as it arrives."""
     if threading.current_thread() is not threading.main_thread():
         return act()
-    # By process: a forked child has the queue, and not the thread.
-    todo, call = _idle.pop(os.getpid(), None) or _begun(), _Call(act)
+    # One queue for each process: a forked child inherits the queue, but not its thread.
+    todo, call = _idle.pop(os.getpid(), None) or _start_worker(), _Call(act)
     todo.put(call)
     try:
-        # By turns: a signal that comes on the way into the wait is not noticed before its end.
-        while not call.done.acquire(timeout=TURN_SECONDS):
+        # A short timeout: a signal that arrives just before the wait is only noticed after it.
+        while not call.done.acquire(timeout=POLL_SECONDS):
             pass
     except BaseException:
         todo.put(None)
@@ -48,26 +48,26 @@ def interruptibly(act: Callable[[], T]) -> T:
         try:
             raise call.error
         finally:
-            # Else the error would hold this frame, and this frame the error.
+            # Otherwise the error and this frame would refer to each other.
             del call
-    found: T = call.found
-    return found
+    result: T = call.result
+    return result
 
 
 def within(seconds: float, act: Callable[[], T]) -> T:
-    """Return what `act` returns; raise TimeoutError if it takes longer, and leave it where it is."""
-    todo, call = _begun(), _Call(act)
+    """Call `act` and return its result. Raises TimeoutError if it takes longer; the call then goes on in its thread."""
+    todo, call = _start_worker(), _Call(act)
     todo.put(call)
     todo.put(None)
     if not call.done.acquire(timeout=seconds):
         raise TimeoutError
     if call.error is not None:
         raise call.error
-    found: T = call.found
-    return found
+    result: T = call.result
+    return result
 
 
-def _begun() -> "SimpleQueue[_Call | None]":
+def _start_worker() -> "SimpleQueue[_Call | None]":
     todo: SimpleQueue[_Call | None] = SimpleQueue()
     threading.Thread(target=_work, args=(todo,), name="dataset_assets-calls", daemon=True).start()
     return todo
@@ -76,7 +76,7 @@ def _begun() -> "SimpleQueue[_Call | None]":
 def _work(todo: "SimpleQueue[_Call | None]") -> None:
     while (call := todo.get()) is not None:
         try:
-            call.found = call.act()
+            call.result = call.act()
         except BaseException as error:
             call.error = error
         call.done.release()

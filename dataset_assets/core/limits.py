@@ -1,4 +1,4 @@
-"""The limits of decoding: what one file may take of the memory and the disk, however few bytes it has."""
+"""Limits of decoding: how much memory and disk a single file may use, however small the file is."""
 
 import functools
 import os
@@ -8,13 +8,13 @@ from typing import NamedTuple
 from dataset_assets.core.settings import ENVIRONMENT, settings
 
 SMALL = 1 << 20
-"""No value of so few bytes is too large: the setting `max_value_bytes` cannot be lower."""
+"""The minimum of the setting `max_value_bytes`: smaller values are never refused."""
 FEW = 100
-"""No table of so few columns is too wide: the setting `max_columns` cannot be lower."""
+"""The minimum of the setting `max_columns`: narrower tables are never refused."""
 
 
 class Limits(NamedTuple):
-    """The settings that bound what is decoded, under their names."""
+    """The settings that limit decoding."""
 
     max_line_bytes: int
     max_columns: int
@@ -24,19 +24,19 @@ class Limits(NamedTuple):
 
 
 def limits() -> Limits:
-    """Return the limits that hold now. They are cheap to ask: a settings file that changes is seen within a second."""
+    """Return the current limits. They are cached for a second, so a changed settings file is seen soon."""
     return _limits(tuple(map(os.environ.get, _VARIABLES)), os.getcwd(), int(time.monotonic()))
 
 
 def too_large(size: int) -> str | None:
-    """Return why a value of so many bytes is not decoded, or None if it may be; quick for small ones."""
+    """Return why a value of this many bytes is refused, or None if it is allowed; fast for small values."""
     if size <= SMALL or size <= limits().max_value_bytes:
         return None
     return f"{size} bytes when decoded. {remedy('max_value_bytes')}"
 
 
 def remedy(setting: str) -> str:
-    """Say which setting refused something and how to raise it, as the end of a message.
+    """Return the end of a message: the limit that was exceeded, and how to raise it.
 
     >>> remedy("max_json_depth").partition(". ")[2]
     'If the file is right, raise the limit: export DATASET_ASSETS_MAX_JSON_DEPTH=400'
@@ -52,7 +52,7 @@ def _variable(setting: str) -> str:
     return f"{ENVIRONMENT}{setting.upper()}"
 
 
-# Beside what is decided by, a folder or variable may lead to other files of settings.
+# The limits themselves, and a variable that selects a different settings file.
 _VARIABLES = (*map(_variable, Limits._fields), "XDG_CONFIG_HOME")
 
 

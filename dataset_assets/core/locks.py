@@ -1,7 +1,7 @@
-"""Locks of the kernel on files beside what they guard: a lock dies with its holder, and its file may stay.
+"""File locks of the kernel (flock). The kernel releases a lock when its process ends; the lock file may stay.
 
-Where others can write, a lock's name may hold anything. So no link is followed, and nothing is emptied or overwritten
-but what an earlier holder wrote there. A lock that another user made is as good as one of ours.
+In a folder that other users can write to, anything may lie at the lock's path. So links are never followed, and a file
+is only overwritten if it holds the signature of an earlier holder. A lock file of another user works as well.
 """
 
 import errno
@@ -18,13 +18,13 @@ from dataset_assets.core.processes import this_process
 from dataset_assets.errors import Refused, StorageError
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""What a filesystem says that has no locks."""
+"""The error numbers of a filesystem without locks."""
 _SIGNED = re.compile(rb"process \d+ on [ -~]*\n|\0*")
 _MOST = 400
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open the file of a lock, and make it if it is not there. Raises `Refused` for a link, or what is not a file."""
+    """Open a lock file; create it if it is missing. Raises `Refused` if the path is a link or not a regular file."""
     while True:
         with suppress(FileNotFoundError):
             return existing(path)
@@ -33,12 +33,12 @@ def opened(path: Path) -> BinaryIO:
 
 
 def existing(path: Path) -> BinaryIO:
-    """Open the file of a lock. Raises FileNotFoundError, and `Refused` for a link, or what is not a file."""
+    """Open a lock file. Raises FileNotFoundError, or `Refused` if the path is a link or not a regular file."""
     try:
-        file = open(path, "rb+", buffering=0, opener=_open)  # noqa: SIM115 -- the caller's
+        file = open(path, "rb+", buffering=0, opener=_open)  # noqa: SIM115 -- the caller closes it
     except PermissionError:
-        # Another user's: it can be locked, but not signed.
-        file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115 -- the caller's
+        # The file of another user can be locked, but not signed.
+        file = open(path, "rb", buffering=0, opener=_open)  # noqa: SIM115 -- the caller closes it
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO):
             raise
@@ -50,17 +50,17 @@ def existing(path: Path) -> BinaryIO:
 
 
 def take(file: BinaryIO) -> None:
-    """Wait for a lock and hold it. Raises OSError with one of `NO_LOCKS` where there are none."""
+    """Wait for a lock and take it. Raises OSError with one of `NO_LOCKS` if the filesystem has no locks."""
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def take_now(file: BinaryIO) -> None:
-    """Hold a lock. Raises BlockingIOError if another process does, and OSError where there are no locks."""
+    """Take a lock without waiting. Raises BlockingIOError if it is held, OSError if the filesystem has no locks."""
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def taken(file: BinaryIO) -> bool:
-    """Take a lock if it is free, and say whether it was; where there are no locks it always is."""
+    """Take a lock if it is free; return False if it is held. Without locks on the filesystem, return True."""
     try:
         take_now(file)
     except BlockingIOError:
@@ -72,25 +72,25 @@ def taken(file: BinaryIO) -> bool:
 
 
 def release(file: BinaryIO) -> None:
-    """Give a lock back. Closing is not enough: a child forked meanwhile has the file open too, and would keep it."""
+    """Release a lock. Closing the file is not enough: a forked child has it open too and would keep the lock."""
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def sign(file: BinaryIO) -> None:
-    """Write into a lock that is held who holds it, unless the file holds anything but an earlier holder's name."""
+    """Write our process into a held lock file, unless the file has content that is not such a signature."""
     with suppress(OSError):
         info = os.fstat(file.fileno())
-        # A second name of the file may be that of something else.
+        # A hard link may give an unrelated file this name.
         if info.st_nlink == 1 and info.st_size <= _MOST and _SIGNED.fullmatch(_text(file)):
             os.ftruncate(file.fileno(), 0)
             os.pwrite(file.fileno(), f"{this_process()}\n".encode(), 0)
 
 
 def holder(file: BinaryIO) -> str:
-    """Return who signed a lock."""
-    held = _text(file) if _SIGNED.fullmatch(_text(file)) else b""
-    return held.decode().strip("\n\0") or "another process"
+    """Return the process that signed a lock file, in words."""
+    signature = _text(file) if _SIGNED.fullmatch(_text(file)) else b""
+    return signature.decode().strip("\n\0") or "another process"
 
 
 def _text(file: BinaryIO) -> bytes:
@@ -98,13 +98,13 @@ def _text(file: BinaryIO) -> bytes:
 
 
 def _open(path: str, flags: int) -> int:
-    # A named pipe would wait for its other end.
+    # Without O_NONBLOCK, opening a named pipe waits for a writer.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _make(path: Path) -> None:
     try:
-        # It follows no link, because it makes a new file or none.
+        # It creates a new file or fails, so it never follows a link.
         files.Written(path).discard()
     except StorageError as error:
         if error.errno != errno.EEXIST:
@@ -114,6 +114,6 @@ def _make(path: Path) -> None:
 def _refused(path: Path) -> Refused:
     what = "a link" if path.is_symlink() else "not a plain file"
     return Refused(
-        f"{path} is {what}, and dataset_assets makes a lock of that name. Nothing was written through it. Find out "
+        f"{path} is {what}; dataset_assets needs a lock file of that name. Nothing was written through it. Find out "
         f"who put it there, remove it, and run the same command again."
     )

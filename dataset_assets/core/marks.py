@@ -1,10 +1,11 @@
-"""Remembers in the home what was found out about a local file, so that it is looked at once and not by every process.
+"""Remembers in the home folder that a local file passed a check, so that only one process has to check it.
 
-A mark says: this purpose was met by the file of this device, inode, size and times. It is an HMAC by a random key that
-only this user can read, so nobody else can make one; and any later write changes the times, so the mark fits no more.
+A mark says: the file with this device, inode, size and times passed this check. A mark is an HMAC with a random key
+that only this user can read, so other users cannot forge one. Any later write changes the times, so the mark no longer
+matches.
 
-One file of fixed size holds the key and all marks of a user. A mark that is lost, to a full place or to a writer in the
-same moment, costs a second look and nothing else. Where the home cannot be written, this process alone remembers.
+One file of fixed size holds the key and all marks of a user. If a mark is lost, because its bucket is full or two
+processes write at once, the file is checked again. If the home is not writable, marks last as long as the process.
 """
 
 import hashlib
@@ -28,24 +29,24 @@ _BUCKETS = 1 << 14
 _START = len(_MAGIC) + _KEY
 _BYTES = _START + _BUCKETS * _PLACES * _MARK
 _SETTLES_SECONDS = 0.05
-# Linux stamps files by a clock that goes in steps of milliseconds, which Python does not name.
+# Linux stamps files with CLOCK_REALTIME_COARSE, a clock with steps of milliseconds that Python has no name for.
 _FILE_CLOCK = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
 _HERE_MOST = 1 << 16
 
 _here: set[bytes] = set()
-"""What this process remembers by itself, where there is no file to keep it in."""
+"""Marks of this process alone, for when they cannot be written to a file."""
 _here_key = os.urandom(_KEY)
 
 
 def remembered(purpose: str, file: Path | int, home: Path | None = None) -> bool:
-    """Say whether this file, given by its path or descriptor, is unchanged since it was remembered for a purpose."""
+    """Return True if this file (a path or a descriptor) is unchanged since it was remembered for a purpose."""
     return _fits(purpose, os.stat(file), home or settings().home)
 
 
 def remember(purpose: str, file: Path | int, home: Path | None = None, seen: os.stat_result | None = None) -> None:
-    """Remember that a file meets a purpose; `seen` is its `os.stat` from before somebody looked.
+    """Remember that a file passed the check `purpose`; `seen` is its `os.stat` from before the check.
 
-    Nothing is remembered of a file that changed in the meantime, nor of one that could still change unnoticed.
+    A file that changed during the check is not remembered, nor is one that could still change without new times.
     """
     now = os.stat(file)
     if (seen is None or _state(seen) == _state(now)) and _settles(now):
@@ -53,7 +54,7 @@ def remember(purpose: str, file: Path | int, home: Path | None = None, seen: os.
 
 
 def once(purpose: str, file: Path | int, look: Callable[[], object], home: Path | None = None) -> None:
-    """Call `look` unless it went well before for this very file; remember that it did. What it raises is passed on."""
+    """Call `look` unless it already succeeded for this file; remember its success. Errors of `look` are passed on."""
     home = home or settings().home
     seen = os.stat(file)
     if not _fits(purpose, seen, home):
@@ -68,10 +69,10 @@ def _state(info: os.stat_result) -> tuple[int, ...]:
 
 
 def _settles(info: os.stat_result) -> bool:
-    """Wait until whatever is written from now on gets a later time; say whether that came soon."""
-    until = time.monotonic() + _SETTLES_SECONDS
+    """Wait until later writes are sure to get a later time; return False if that takes too long."""
+    deadline = time.monotonic() + _SETTLES_SECONDS
     while time.clock_gettime_ns(_FILE_CLOCK) <= info.st_ctime_ns:
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return False
         time.sleep(0.001)
     return True
@@ -96,16 +97,16 @@ def _keep(purpose: str, info: os.stat_result, home: Path) -> None:
 
 
 def _mark(key: bytes, purpose: str, info: os.stat_result) -> bytes:
-    said = "\0".join((purpose, *map(str, _state(info))))
-    return hmac.digest(key, said.encode("utf-8", "surrogateescape"), hashlib.sha256)[:_MARK]
+    message = "\0".join((purpose, *map(str, _state(info))))
+    return hmac.digest(key, message.encode("utf-8", "surrogateescape"), hashlib.sha256)[:_MARK]
 
 
 class _Table:
-    """The file of this user's marks, open; raises OSError if there is none that only this user can have written."""
+    """The open file of this user's marks. Raises OSError if it is missing, or if other users could have written it."""
 
     def __init__(self, home: Path, make: bool = False) -> None:
         self.path = home / f".marks-{os.geteuid()}"
-        self.fd = self._opened(make)
+        self.fd = self._open(make)
         self.key = os.pread(self.fd, _KEY, len(_MAGIC))
 
     def __enter__(self) -> "_Table":
@@ -118,16 +119,16 @@ class _Table:
         return mark in self._bucket(mark)
 
     def add(self, mark: bytes) -> None:
-        held = self._bucket(mark)
-        if mark not in held:
-            place = held.index(bytes(_MARK)) if bytes(_MARK) in held else os.urandom(1)[0] % _PLACES
+        marks = self._bucket(mark)
+        if mark not in marks:
+            place = marks.index(bytes(_MARK)) if bytes(_MARK) in marks else os.urandom(1)[0] % _PLACES
             os.pwrite(self.fd, mark, _place(mark) + place * _MARK)
 
     def _bucket(self, mark: bytes) -> list[bytes]:
         data = os.pread(self.fd, _PLACES * _MARK, _place(mark))
         return [data[i : i + _MARK] for i in range(0, len(data), _MARK)]
 
-    def _opened(self, make: bool) -> int:
+    def _open(self, make: bool) -> int:
         for _ in range(3):
             with suppress(FileNotFoundError):
                 fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -136,7 +137,7 @@ class _Table:
                 broken = _is_broken(fd)
                 os.close(fd)
                 if not broken:
-                    raise PermissionError(f"{self.path} is not a file of marks of this user alone.")
+                    raise PermissionError(f"{self.path} is not a mark file that only this user can write.")
             if not make:
                 break
             self._make()
@@ -149,7 +150,7 @@ class _Table:
         try:
             os.write(fd, _MAGIC + os.urandom(_KEY))
             os.ftruncate(fd, _BYTES)
-            # Of two that make it at once the later one is kept.
+            # If two processes create it at once, the later file stays.
             os.rename(part, self.path)
         except OSError:
             os.unlink(part)
@@ -170,7 +171,7 @@ def _is_private(fd: int) -> bool:
 
 
 def _is_broken(fd: int) -> bool:
-    """Say whether it is a file of ours that is of no use: cut by a crash, or one whose key others may have read."""
+    """Return True for a mark file of ours that must be replaced: cut by a crash, or readable by other users."""
     info = os.fstat(fd)
     ours = stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid()
     return ours and (not info.st_size or os.pread(fd, len(_MAGIC), 0) == _MAGIC)

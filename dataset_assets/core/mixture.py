@@ -1,6 +1,6 @@
-"""Orders over several sources: each row is of the sources one after the other, and is computed where it is asked for.
+"""Orders over several sources: repeat, interleave, mix. Rows are numbered through all sources, one after the other.
 
-docs/orders.md specifies them, with vectors to check them by.
+Each row of an order is computed on request. docs/orders.md specifies the orders and has test vectors.
 """
 
 import math
@@ -18,7 +18,7 @@ BLOCK = 1 << 12
 
 
 class Repetition:
-    """The rows 0 to n - 1, so many times over.
+    """The rows 0 to n - 1, repeated `times` times.
 
     >>> Repetition(3, 2).rows(slice(0, 6)).tolist()
     [0, 1, 2, 0, 1, 2]
@@ -31,12 +31,12 @@ class Repetition:
         return self.n * self.times
 
     def rows(self, where: "slice | Rows") -> Rows:
-        """Return which rows stand at some places."""
+        """Return the rows at these places."""
         return _places(where) % max(self.n, 1)
 
 
 class Interleaving:
-    """A row of each source in turn, each row once; a source that has no more is passed over.
+    """One row of each source in turn, each row once; a source without more rows is skipped.
 
     >>> Interleaving([1, 3]).rows(slice(0, 4)).tolist()
     [0, 1, 2, 3]
@@ -49,24 +49,24 @@ class Interleaving:
         return sum(self.sizes)
 
     def rows(self, where: "slice | Rows") -> Rows:
-        """Return which rows stand at some places."""
+        """Return the rows at these places."""
         places = _places(where)
         rounds, starts, sources = self._phases
-        found = np.empty(len(places), np.intp)
+        rows = np.empty(len(places), np.intp)
         phase = np.searchsorted(starts, places, "right") - 1
         for k in np.unique(phase):
             mine = phase == k
             turn, which = np.divmod(places[mine] - starts[k], len(sources[k]))
-            found[mine] = self._offsets[sources[k][which]] + rounds[k] + turn
-        return found
+            rows[mine] = self._offsets[sources[k][which]] + rounds[k] + turn
+        return rows
 
     @cached_property
     def _phases(self) -> tuple[list[int], Rows, list[Rows]]:
-        """Return, for each stretch in which the same sources take turns: its first round and place, and the sources."""
+        """Return the first round, first place and sources of each phase. The same sources take turns within a phase."""
         sizes = np.array(self.sizes)
         rounds = [0, *np.unique(sizes[sizes > 0]).tolist()]
         sources = [np.flatnonzero(sizes > first) for first in rounds[:-1]]
-        lengths = [(to - first) * len(found) for first, to, found in zip(rounds, rounds[1:], sources)]
+        lengths = [(to - first) * len(active) for first, to, active in zip(rounds, rounds[1:], sources)]
         return rounds, np.cumsum([0, *lengths[:-1]]), sources
 
     @cached_property
@@ -75,11 +75,11 @@ class Interleaving:
 
 
 class Mixture:
-    """Rows of several sources, each with its share of every stretch, at random within it.
+    """Rows of several sources in random order, where every stretch holds each source in proportion to its weight.
 
-    The time of row j of source s is (j + u) / w, with its share w and a number u between 0 and 1 that is a keyed hash
-    of j; rows are in the order of their times. So among the first n rows are n * w of each source, give or take one
-    for each, and where a row is can be told without those before it. Raises `UsageError`.
+    The time of row j of a source with share w is (j + u) / w, where u, between 0 and 1, is a keyed hash of j. Rows are
+    sorted by time. So the first n rows hold n * w rows of a source, give or take one for each source, and the place of
+    a row is computed without the rows before it. Raises `UsageError`.
 
     >>> [Mixture([8, 8], (0.25, 0.75), seed=0, stop="first").source(i) for i in range(8)]
     [0, 1, 1, 1, 1, 1, 1, 0]
@@ -89,41 +89,43 @@ class Mixture:
         self, sizes: Sequence[int], weights: Sequence[float], seed: int, stop: str | int, epoch: int = 0
     ) -> None:
         if len(weights) != len(sizes) or not all(0 < weight < math.inf for weight in weights):
-            raise UsageError(f"{len(sizes)} views have the weights {tuple(weights)}. Give a positive one for each.")
+            raise UsageError(f"{len(sizes)} views got the weights {tuple(weights)}. Give each view a positive weight.")
         if 0 in sizes:
-            raise UsageError(f"View {list(sizes).index(0)} of those to mix has no samples. Leave it out.")
+            raise UsageError(f"View {list(sizes).index(0)} of the mixture has no samples. Leave it out.")
         if isinstance(stop, str) and stop not in ("first", "all"):
-            raise UsageError(f"stop={stop!r} is no rule.{nearest(stop, ('first', 'all'))} Or give a number of samples.")
+            raise UsageError(
+                f"stop={stop!r} is not valid.{nearest(stop, ('first', 'all'))} Or give a number of samples."
+            )
         self.sizes, self.stop = tuple(sizes), stop
         self.shares = [weight / math.fsum(weights) for weight in weights]
         self._keys = [keys_of(seed, epoch, f"mix {source}")[:2] for source in range(len(sizes))]
         self._offsets = np.cumsum([0, *sizes])
         self._size = self._length()
         if not 0 <= self._size <= MOST_ROWS:
-            said = self._size if isinstance(stop, int) else "more"
-            raise UsageError(f"A mixture has 0 to {MOST_ROWS} samples, not {said}. Give a number as stop.")
+            size = self._size if isinstance(stop, int) else "more"
+            raise UsageError(f"A mixture has 0 to {MOST_ROWS} samples, not {size}. Give a number as stop.")
 
     def __len__(self) -> int:
         return self._size
 
     def rows(self, where: "slice | Rows") -> Rows:
-        """Return which rows stand at some places."""
+        """Return the rows at these places."""
         if isinstance(where, slice):
             return self._window(where.start, where.stop)[0]
-        found = np.empty(len(where), np.intp)
+        rows = np.empty(len(where), np.intp)
         blocks = where // BLOCK
         for block in np.unique(blocks):
             mine, lo = blocks == block, int(block) * BLOCK
-            found[mine] = self._window(lo, min(lo + BLOCK, self._size))[0][where[mine] - lo]
-        return found
+            rows[mine] = self._window(lo, min(lo + BLOCK, self._size))[0][where[mine] - lo]
+        return rows
 
     def source(self, place: int) -> int:
-        """Return which source the row at a place is of."""
+        """Return the number of the source that the row at a place belongs to."""
         return int(self._window(place, place + 1)[1][0])
 
     def _window(self, lo: int, hi: int) -> tuple[Rows, Rows]:
         """Return the rows at the places from `lo` to `hi`, and their sources."""
-        # At any time as many rows are past as the time says, give or take one for each source.
+        # At time t, t rows are past, give or take one for each source.
         since, until = lo - len(self.sizes) - 1, hi + len(self.sizes) + 1
         times, numbers, sources, before = [], [], [], 0
         for source, share in enumerate(self.shares):
@@ -136,7 +138,7 @@ class Mixture:
             numbers.append(number[past:])
             sources.append(np.full(len(number) - past, source))
         number, source_of = np.concatenate(numbers), np.concatenate(sources)
-        # Stable, so that of equal times the first source's is first.
+        # Stable: of rows with equal times, the row of the first source comes first.
         order = np.argsort(np.concatenate(times), kind="stable")[lo - before : hi - before]
         which = source_of[order]
         return self._offsets[which] + number[order] % np.array(self.sizes)[which], which
@@ -148,19 +150,19 @@ class Mixture:
     def _length(self) -> int:
         if not isinstance(self.stop, str):
             return int(self.stop)
-        # Only about, but far beyond what could be numbered.
+        # An estimate is enough to see that there are too many rows.
         ends = [size / share if share else math.inf for size, share in zip(self.sizes, self.shares)]
         if (min if self.stop == "first" else max)(ends) > 2 * MOST_ROWS:
             return MOST_ROWS + 1
         if self.stop == "first":
-            # The place of one that surely ends later may have more than 64 bits.
+            # Leave out sources that surely end later: their last place may need more than 64 bits.
             latest = min(end * (size + 1) / size for end, size in zip(ends, self.sizes)) + 2 * len(ends) + 2
             early = [source for source, end in enumerate(ends) if end <= latest]
             return min(self._place(source, self.sizes[source]) for source in early)
         return max(self._place(source, size - 1) + 1 for source, size in enumerate(self.sizes))
 
     def _place(self, source: int, number: int) -> int:
-        """Return how many rows stand before row `number` of a source."""
+        """Return the number of rows before row `number` of a source."""
         time = self._times(source, np.array([number]))[0]
         place = 0
         for other, share in enumerate(self.shares):

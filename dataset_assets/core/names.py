@@ -1,7 +1,8 @@
-"""Qualified name <-> asset key <-> storage key: one rule, checked when a thing is defined.
+"""Names of datasets, splits, streams and files, and how they become asset keys and storage keys.
 
-A dataset's name is dotted lower-case words, its splits and streams are identifiers. No part begins or ends with an
-underscore or has two in a row: Dagster joins key parts with two, so the join stays injective.
+The name of a dataset is lower-case words joined by dots; splits and streams are identifiers. No part begins or ends
+with an underscore or has two in a row: Dagster joins the parts of a key with two, and different keys must stay
+different.
 """
 
 import re
@@ -25,7 +26,7 @@ def check_dataset_name(name: str) -> str:
             "joined by dots, as in com.lecun.mnist."
         )
     if name.rsplit(".", 1)[1] in RESERVED:
-        raise NameNotAllowed(f"{name} ends in a reserved word. The last part may not be any of {_reserved()}.")
+        raise NameNotAllowed(f"{name} ends in a reserved word. The last part must not be one of {_reserved()}.")
     return name
 
 
@@ -33,29 +34,29 @@ def check_identifier(name: str, what: str) -> str:
     """Return the name of a split or stream (`what`) if it is allowed; raise `NameNotAllowed` otherwise."""
     if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name) or len(name) > LONGEST:
         raise NameNotAllowed(
-            f"{_shown(name)} cannot be the name of a {what}. Start with a letter and use letters, digits and single "
-            "underscores inside."
+            f"{_shown(name)} cannot be the name of a {what}. Start with a letter, then use letters, digits and single "
+            "underscores between them."
         )
     if name in RESERVED:
-        raise NameNotAllowed(f"{name} is reserved and cannot be the name of a {what}; so are {_reserved()}.")
+        raise NameNotAllowed(f"{name} is reserved and cannot be the name of a {what}. Reserved are {_reserved()}.")
     return name
 
 
 def file_identifier(text: str) -> str:
-    """Make the identifier of a raw file from its name or URL: the last part, other characters as `_`.
+    """Return the identifier of a raw file: the last part of its name or URL, with `_` for all other characters.
 
     >>> file_identifier("https://example.org/mnist/train-images-idx3-ubyte.gz?raw=1")
     'train_images_idx3_ubyte_gz'
     """
     last = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
-    found = "_".join(re.findall(r"[A-Za-z0-9]+", last))
-    if not found or len(found) > LONGEST:
-        raise NameNotAllowed(f"{_shown(text)} gives no identifier. Pass a name of its own for the file.")
-    return found
+    identifier = "_".join(re.findall(r"[A-Za-z0-9]+", last))
+    if not identifier or len(identifier) > LONGEST:
+        raise NameNotAllowed(f"No identifier can be made from {_shown(text)}. Pass identifier= for the file.")
+    return identifier
 
 
 def split_pin(name: str) -> tuple[str, str | None]:
-    """Take `name@digest` apart; the digest is 64 hex digits, with or without `sha256:`.
+    """Split `name@digest` into its parts; the digest is 64 hex digits, with or without `sha256:`.
 
     >>> split_pin("com.lecun.mnist")
     ('com.lecun.mnist', None)
@@ -67,7 +68,7 @@ def split_pin(name: str) -> tuple[str, str | None]:
     digest = digest.removeprefix("sha256:")
     if not _DIGEST.fullmatch(digest):
         raise NameNotAllowed(
-            f"{_shown(digest)} is not a version's digest. Pin with {plain}@ and the 64 hex digits that "
+            f"{_shown(digest)} is not the digest of a version. Write {plain}@ and the 64 hex digits that "
             f"`dataset-assets versions {plain}` shows."
         )
     return plain, digest
@@ -83,7 +84,7 @@ def key_parts(dataset: str, *rest: str) -> tuple[str, ...]:
 
 
 def storage_key(dataset: str, *rest: str) -> str:
-    """Return the storage key of something of a dataset.
+    """Return a storage key below a dataset.
 
     >>> storage_key("com.lecun.mnist", "train", "image")
     'com/lecun/mnist/train/image'
@@ -92,7 +93,7 @@ def storage_key(dataset: str, *rest: str) -> str:
 
 
 def prefix_clash(names: list[str]) -> tuple[str, str] | None:
-    """Return two names of which one is the other's beginning, by parts, or None.
+    """Return two names where one is a prefix of the other, compared part by part, or None.
 
     >>> prefix_clash(["com.lecun.mnist", "com.lecun.mnist.small"])
     ('com.lecun.mnist', 'com.lecun.mnist.small')

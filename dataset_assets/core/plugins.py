@@ -1,8 +1,8 @@
-"""Plugins: what other installed packages add, by entry point.
+"""Plugins: datasets, formats, retrievers, storages and decoders that installed packages offer by entry point.
 
-The groups are `dataset_assets.datasets`, `.formats`, `.retrievers`, `.storages` and `.decoders`; a point's name is the
-beginning of qualified names, the format's name, the URL scheme, or the decoder's name. Nothing is imported before it is
-asked for by its name, and a plugin that is broken costs the others nothing.
+The groups are `dataset_assets.datasets`, `.formats`, `.retrievers`, `.storages` and `.decoders`. The name of an entry
+point is a prefix of dataset names, the name of a format, a URL scheme, or the name of a decoder. A plugin is imported
+only when its name is used, and a broken plugin does not affect the others.
 """
 
 import functools
@@ -14,16 +14,16 @@ from dataset_assets.errors import UsageError
 
 GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
 
-# A module may also end the process when it is imported; that is one way to be broken.
+# A broken module may even call sys.exit() when it is imported.
 BROKEN = (Exception, SystemExit)
-"""What the import of a plugin's module may raise."""
+"""The errors that importing a plugin's module may raise."""
 
 log = logging.getLogger(__name__)
 
 
 @functools.cache
 def points(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group, by name; several packages may use one name among datasets."""
+    """Return the entry points of a group, sorted by name. Several packages may offer datasets under the same name."""
     return tuple(sorted(set(_offered(f"dataset_assets.{group}")), key=lambda point: (point.name, point.value)))
 
 
@@ -33,27 +33,27 @@ def names(group: str) -> list[str]:
 
 
 def provided(group: str, name: str) -> Any:
-    """Return what a plugin provides under this name, or None.
+    """Import and return the object that a plugin offers under this name, or None if no plugin does.
 
-    Raises `UsageError` if two packages offer the name, and, with the cause, if it cannot be imported.
+    Raises `UsageError` if two packages offer the name, or if the import fails.
     """
-    found = [point for point in points(group) if point.name == name]
-    if not found:
+    offers = [point for point in points(group) if point.name == name]
+    if not offers:
         return None
-    if len(found) > 1:
-        both = " and ".join(f"{package_of(point)} ({point.value})" for point in found)
-        raise UsageError(f"{name!r} is offered among {group} by {both}. Uninstall one of them.")
+    if len(offers) > 1:
+        both = " and ".join(f"{package_of(point)} ({point.value})" for point in offers)
+        raise UsageError(f"{both} both offer {name!r} in {group}. Uninstall one of them.")
     try:
-        return found[0].load()
+        return offers[0].load()
     except BROKEN as error:
         raise UsageError(
-            f"The plugin {package_of(found[0])} offers {name!r} among {group}, but {found[0].value} cannot be imported "
-            f"({type(error).__name__}: {error}). Mend or uninstall it."
+            f"The plugin {package_of(offers[0])} offers {name!r} in {group}, but {offers[0].value} cannot be imported "
+            f"({type(error).__name__}: {error}). Fix or uninstall the plugin."
         ) from error
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the name of the package that offers something."""
+    """Return the name of the package that offers an entry point."""
     return point.dist.name if point.dist else point.module.partition(".")[0]
 
 
@@ -61,9 +61,9 @@ def _offered(group: str) -> list[EntryPoint]:
     try:
         return list(entry_points(group=group))
     except Exception:
-        # Some installed package has metadata that cannot be read: it is looked for, and left out.
-        found = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
-        return [point for point in found if point.group == group]
+        # The metadata of some installed package cannot be read: find that package and leave it out.
+        every = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
+        return [point for point in every if point.group == group]
 
 
 def _first_of_each_name() -> Iterator[Distribution]:

@@ -1,4 +1,4 @@
-"""Who holds a lock or a lease: a process of a machine, of which that machine knows whether it is gone."""
+"""Identifies the process that holds a lock or a lease, and tells whether it has ended."""
 
 import os
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Owner(NamedTuple):
-    """A process, its host's name, and what tells this machine, boot and container from all others; empty if unknown."""
+    """A process number, the name of its host, and an id of the machine, boot and container ("" if unknown)."""
 
     process: int
     host: str
@@ -18,17 +18,17 @@ class Owner(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has surely ended: of other machines nothing is sure, nor if another process has its number now."""
+        """True if the process has surely ended. False on other machines, and if a new process has its number."""
         return bool(self.machine) and self.machine == _machine() and not lives(self.process)
 
 
 def this_process() -> Owner:
-    """Return who we are."""
+    """Return the current process."""
     return Owner(os.getpid(), os.uname().nodename, _machine())
 
 
 def lives(process: int) -> bool:
-    """Say whether there is a process of this number here."""
+    """Return True if a process with this number runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -42,7 +42,7 @@ def lives(process: int) -> bool:
 def _machine() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # In containers the same number is another process.
+        # The same number is a different process in each container.
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
         return ""

@@ -1,4 +1,4 @@
-"""Progress: whoever works says how far it is, whoever waits may watch; nothing is passed through in between."""
+"""Progress: work reports it with `report`, a caller watches it with `watched_by`. No code between passes it on."""
 
 import os
 import threading
@@ -10,8 +10,8 @@ from typing import Any, Callable, Iterator, TextIO
 from dataset_assets.core.escape import in_line
 
 Progress = Callable[[str, int, "int | None"], None]
-"""Told what is being worked on, how much is done and how much there is, if it is known: bytes of a file, by its
-identifier, or samples of a split, by its `split_label`. What is done may fall, when a transfer begins anew."""
+"""Called with (what, done, total): bytes of a file, named by its identifier, or samples of a split, named by its
+`split_label`. The total is None if unknown. `done` may fall when a transfer restarts."""
 
 SHOWN_AFTER_SECONDS = 0.3
 DRAWN_EVERY_SECONDS = 0.1
@@ -22,7 +22,7 @@ _watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
 @contextmanager
 def watched_by(progress: Progress | None) -> Iterator[None]:
-    """Have the work inside the block reported to a function.
+    """Report the progress of the block to a function.
 
     >>> with watched_by(lambda what, done, total: print(what, done, total)):
     ...     report("train.gz", 512, 1024)
@@ -36,14 +36,14 @@ def watched_by(progress: Progress | None) -> Iterator[None]:
 
 
 def report(what: str, done: int, total: int | None = None) -> None:
-    """Say how far the work on something is."""
+    """Report progress to the function that watches, if any."""
     watcher = _watcher.get()
     if watcher is not None:
         watcher(what, done, total)
 
 
 def split_label(dataset: str, split: str) -> str:
-    """Return what a split is called in reports.
+    """Return the name of a split in progress reports.
 
     >>> split_label("com.lecun.mnist", "train")
     'com.lecun.mnist train'
@@ -52,25 +52,25 @@ def split_label(dataset: str, split: str) -> str:
 
 
 class Bars:
-    """Draws reports on a terminal: a bar for each thing, with its rate and, if its total is known, the remaining time.
+    """Draws a progress bar for each file and split, with its rate and, if the total is known, the remaining time.
 
-    What is done sooner than one could read it is not drawn. Finished bars stay, as lines; one of which nothing is heard
-    says for how long.
+    Work that finishes at once gets no bar. Finished bars stay on the terminal. A bar without recent reports shows how
+    long it has been silent.
     """
 
     def __init__(self, terminal: TextIO) -> None:
         self.terminal = terminal
         self.open: dict[str, _Bar] = {}
         self.mutex, self.closing = threading.Lock(), threading.Event()
-        # Somebody has to draw while nobody reports.
+        # A thread of its own, so that bars are also drawn between reports.
         self.drawing = threading.Thread(target=self._draw, daemon=True)
         self.drawing.start()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Take one report."""
+        """Receive one report."""
         bar = self.open.get(what)
         if bar is None:
-            # Nobody says when a split is done, but something else is begun after it.
+            # No report says that a split is done; it is when another file or split begins.
             self._end([other for other, bar in self.open.items() if bar.of_split])
             bar = self.open[what] = _Bar(what, self.terminal)
         bar.done, bar.total, bar.heard = done, total, time.monotonic()
@@ -78,7 +78,7 @@ class Bars:
             self._end([what])
 
     def close(self) -> None:
-        """End all bars; the terminal then stands at the beginning of a line."""
+        """Close all bars and leave the cursor at the start of a line."""
         self.closing.set()
         self.drawing.join()
         self._end([*self.open])
@@ -99,7 +99,7 @@ class _Bar:
     def __init__(self, what: str, terminal: TextIO) -> None:
         from tqdm import tqdm
 
-        # Else it starts a thread of its own.
+        # Otherwise tqdm starts a monitor thread.
         tqdm.monitor_interval = 0
         self.of_split = " " in what
         self.done, self.heard = 0, time.monotonic()
@@ -121,10 +121,10 @@ class _Bar:
 
 
 def _columns(terminal: Any) -> int:
-    """Return how wide a bar may be, with room for a ^C that the terminal writes beside it."""
+    """Return the width of a bar, with room for the ^C that a terminal may echo after it."""
     try:
-        found = os.get_terminal_size(terminal.fileno()).columns
+        columns = os.get_terminal_size(terminal.fileno()).columns
     except OSError:
-        found = 0
-    # Those of containers may say that they have none.
-    return (found or 80) - 4
+        columns = 0
+    # Terminals of containers may report 0 columns.
+    return (columns or 80) - 4

@@ -1,7 +1,7 @@
-"""The project file: where it is looked for, whose it must be, and what of it is obeyed before the user trusts it.
+"""The project file: where it is searched, who must own it, and which settings apply before the user trusts it.
 
-The working folder may be a stranger's: a cloned repository, an unpacked archive, /tmp. So a file of another user is
-never read, and of the user's own only `HARMLESS` settings are obeyed, until the user trusts its content.
+The working folder may hold files of strangers: a cloned repository, an unpacked archive, /tmp. So a file that another
+user owns is never read, and until the user trusts the content of a file, only its `HARMLESS` settings apply.
 """
 
 import functools
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProjectFile:
-    """What a project file sets, and the digest of its content."""
+    """The settings of a project file, and the digest of its content."""
 
     path: Path
     values: Mapping[str, Any]
@@ -41,69 +41,69 @@ class ProjectFile:
 
     @property
     def folder(self) -> Path:
-        """Where its relative paths start."""
+        """The folder that its relative paths start from."""
         return self.path.parent
 
     @functools.cached_property
     def trusted(self) -> bool:
-        """True if the user trusted this content."""
+        """True if the user trusts this content."""
         return trust.digests().get(str(self.path)) == self.sha256
 
     def obeyed(self, key: str, value: Any) -> Any:
-        """Return the value of a setting as it is obeyed, or None."""
+        """Return the value of a setting as it applies, or None if it is ignored."""
         harmless = HARMLESS.get(key)
         allowed = harmless(value, self.folder) if harmless and not self.open_to_all else None
         return value if allowed is None and self.trusted else allowed
 
     def say_ignored(self, keys: list[str]) -> None:
-        """Say, once in a process, which settings are ignored and how to have them obeyed."""
+        """Warn, once in a process, which settings are ignored and how to make them apply."""
         why = "changed since you trusted it" if str(self.path) in trust.digests() else "is not trusted"
         ignored = f"{', '.join(keys)} {'is' if len(keys) == 1 else 'are'} ignored"
-        say_once(f"{self.path} {why}: {ignored}. Read the file; then, to obey it, run: {trusting(self.folder)}")
+        say_once(f"{self.path} {why}: {ignored}. Read the file; to apply it, run: {trust_command(self.folder)}")
 
 
 def find(start: Path) -> ProjectFile | None:
-    """Return the nearest project file of the user's own, in a folder or above it, that sets something.
+    """Return the nearest project file in a folder or above it that the user owns and that sets something.
 
-    Raises `UsageError` if it is not TOML.
+    Raises `UsageError` if the file is not TOML.
     """
     _notices.clear()
     for folder in _searched(str(start)):
         for name in NAMES:
             place = os.path.join(folder, name)
-            if os.path.lexists(place) and (found := _read(Path(place))):
-                return found
+            if os.path.lexists(place) and (project := _read(Path(place))):
+                return project
     return None
 
 
-def trusting(folder: Path) -> str:
+def trust_command(folder: Path) -> str:
     """Return the command that trusts the project file of a folder."""
-    # A path with a control character is shown escaped, and would not be that path when it is typed.
+    # A path with control characters is shown escaped, so the printed command would name a different path.
     return f"dataset-assets trust {shlex.quote(str(folder)) if str(folder).isprintable() else '.'}"
 
 
 def say_once(text: str) -> None:
-    """Log a warning, unless this process or the one that spawned it did so."""
+    """Log a warning, unless this process or its parent already did."""
     _notices.append(text)
-    if text in _said:
+    if text in _warned:
         return
-    _said.add(text)
+    _warned.add(text)
     processes = sys.modules.get("multiprocessing.process")
     child = processes is not None and processes.parent_process() is not None
     log.log(logging.DEBUG if child else logging.WARNING, "%s", in_line(text))
 
 
 def notices() -> list[str]:
-    """Return what the last look for a project file had to say, also if it was said before."""
+    """Return the warnings of the last search for a project file, including those logged before."""
     return [*_notices]
 
 
-_said: set[str] = set()
+_warned: set[str] = set()
 _notices: list[str] = []
 
 
 def _searched(folder: str) -> Iterator[str]:
-    """Yield a folder and those above it, to the root of a repository, the home folder or the end of a file system."""
+    """Yield a folder and its parents, up to the root of a repository, the home folder or the root of a filesystem."""
     home = os.path.realpath(os.path.expanduser("~"))
     with suppress(OSError):
         device, below = os.stat(folder).st_dev, ""
@@ -118,15 +118,15 @@ def _read(path: Path) -> ProjectFile | None:
     try:
         link, info = path.lstat(), path.stat()
     except OSError:
-        return None  # it is not there, or lies in a folder that may not be looked into
+        return None  # it is missing, or its folder cannot be entered
     if not stat.S_ISREG(info.st_mode):
         return None
     for owner in (link.st_uid, info.st_uid):
         if owner != os.geteuid():
-            _say_not_read(path, owner)
+            _warn_not_read(path, owner)
             return None
     content = _content(path)
-    # Others' files are not even parsed: what is wrong with them is none of our business.
+    # A pyproject.toml that does not mention us is not parsed, so its faults are not reported.
     if content is None or (path.name != NAMES[0] and APP.encode() not in content):
         return None
     values = _section(path, table(path, content))
@@ -135,15 +135,15 @@ def _read(path: Path) -> ProjectFile | None:
 
 
 def _content(path: Path) -> bytes | None:
-    """Return the bytes of a file; None if it was exchanged for one of another user in this moment."""
+    """Return the bytes of a file; None if it was just replaced by a file of another user."""
     try:
         with path.open("rb") as file:
             return file.read() if os.fstat(file.fileno()).st_uid == os.geteuid() else None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error}. Correct it, or take it away.") from error
+        raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
 
 
-def _say_not_read(path: Path, owner: int) -> None:
+def _warn_not_read(path: Path, owner: int) -> None:
     if path.name != NAMES[0] and not _names_us(path):
         return
     try:
@@ -151,14 +151,14 @@ def _say_not_read(path: Path, owner: int) -> None:
     except KeyError:
         name = str(owner)
     say_once(
-        f"{path} is ignored: it belongs to another user, {name}. To use its settings, write them into the environment "
-        f"or into {trust.user_folder() / 'config.toml'}; or, if the file is yours, run: sudo chown -h "
+        f"{path} is ignored: it belongs to another user, {name}. To use its settings, put them in the environment "
+        f"or in {trust.user_folder() / 'config.toml'}; or, if the file is yours, run: sudo chown -h "
         f"{os.geteuid()} {shlex.quote(str(path))}"
     )
 
 
 def _names_us(path: Path) -> bool:
-    """Look whether a line on the file is of interest; nothing in it is obeyed."""
+    """Return True if the file mentions us, so that a warning is useful. None of its settings apply."""
     try:
         with path.open("rb") as file:
             return f"tool.{APP}".encode() in file.read(PEEKED_BYTES)
@@ -173,48 +173,48 @@ def _section(path: Path, table: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
-    found = table.get(key, {})
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} sets {key} to {found!r}. Make it a table: [tool.{APP}].")
-    return found
+    inner = table.get(key, {})
+    if not isinstance(inner, dict):
+        raise UsageError(f"{path} sets {key} to {inner!r}. Make it a table: [tool.{APP}].")
+    return inner
 
 
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
-    """Return what a TOML file holds; raises `UsageError` if it cannot be read, or is not TOML."""
+    """Parse a TOML file. Raises `UsageError` if it cannot be read or is not TOML."""
     import tomllib
 
     try:
         return tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}. Correct it, or take it away.") from error
+        raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}. Correct it.") from error
+        raise UsageError(f"{path} is not valid TOML: {error}. Fix that line.") from error
 
 
 def _plain_folder_below(url: Any, folder: Path) -> str | None:
-    """Return the file URL of a folder that lies below another when all links are followed, else None."""
+    """Return the file URL of a folder if it lies below another, with all links resolved; else None."""
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         return None
     if not parts.path.startswith("/"):
-        return None  # it would begin at the working folder
+        return None  # it would be relative to the working folder
     try:
         named, above = Path(unquote(parts.path)).resolve(), folder.resolve()
     except (OSError, RuntimeError, ValueError):
-        return None  # links that lead in a circle, or a path that cannot be
+        return None  # links in a circle, or an invalid path
     return named.as_uri() if above in named.parents else None
 
 
 HARMLESS: Mapping[str, Callable[[Any, Path], Any]] = {
     "storage": _plain_folder_below,
-    # A smaller one makes as many files as there are samples.
+    # A smaller value could create one file for each sample.
     "file_bytes": lambda value, folder: value if value >= LEAST_FILE_BYTES else None,
-    # Only on: off would undo what the user chose.
+    # A file may switch it on, but not off: the user may have chosen on.
     "offline": lambda value, folder: value or None,
     "fetch": lambda value, folder: value,
 }
-"""Setting -> what is obeyed of a value (None: nothing) though nobody trusted the file.
+"""Setting -> the value that applies from an untrusted file (None: ignored).
 
-It is a list of what is allowed. `home` decides what is run, `keep_versions`, `grace_days` and `cache_bytes` what is
-deleted, `stall_seconds` how long a process hangs; none of them is on it, and no setting is added without such a reason.
+This is an allow list. `home` decides what code runs, `keep_versions`, `grace_days` and `cache_bytes` what is deleted,
+`stall_seconds` how long a process may hang, so none of them is on it. Think this through before you add a setting.
 """

@@ -1,4 +1,4 @@
-"""URLs as they may be shown: in messages, logs, metadata and indexes."""
+"""Removes secrets from URLs and text, for messages, logs, metadata and manifests."""
 
 import logging
 import os
@@ -25,30 +25,30 @@ _SECRET_VALUE = re.compile(r"eyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/_=-]{40,}")
 
 
 def redacted(url: str) -> str:
-    """Return the URL as it may be shown: without user, password, fragment and values that look like secrets.
+    """Return the URL without user, password, fragment and values that look like secrets.
 
     >>> redacted("https://ada:pw@example.org/train.gz?part=1&X-Amz-Signature=91bd#top")
     'https://example.org/train.gz?part=1&X-Amz-Signature=***'
     """
     try:
         parts = urlsplit(url)
-        # A password with an unescaped '/' ends the host early; then the port is not a number and nothing is shown.
+        # An unescaped '/' in a password ends the host early; then the port is not a number, so nothing is shown.
         _ = parts.port
     except ValueError:
         return f"{printable(url.partition(':')[0])[:20]}://***"
     query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
     if not parts.netloc and parts.scheme not in ("", "file"):
         if url[len(parts.scheme) :].startswith(":///"):
-            # Put together here, because urllib drops the slashes of a scheme that it does not know.
+            # Joined by hand, because urllib drops the slashes of a scheme that it does not know.
             return printable(f"{parts.scheme}://{parts.path}{'?' if query else ''}{query}")
-        # `ada:pw@host/file`, where somebody forgot the scheme, is read as one of scheme `ada`.
+        # `ada:pw@host/file`, a URL without its scheme, is parsed as one with the scheme `ada`.
         return f"{printable(parts.scheme)}:***"
     host = parts.netloc.rpartition("@")[2]
     return printable(parts._replace(netloc=host, query=query, fragment="").geturl())
 
 
 def has_secret(url: str) -> bool:
-    """Say whether whoever reads a URL could act for its user: it has a password, a token or a signature.
+    """Return True if a URL has a password, token or signature that lets any reader act as its user.
 
     >>> has_secret("http://ada:pw@example.org/a"), has_secret("http://example.org/a?key=b")
     (True, False)
@@ -58,7 +58,7 @@ def has_secret(url: str) -> bool:
 
 
 def redacted_text(text: str) -> str:
-    """Return a text, such as a line of a log, without logins, tokens and the secrets of the environment.
+    """Return text, such as a log line, without logins, tokens and secret values of environment variables.
 
     >>> redacted_text('http://h:80 "GET /a?part=1&sig=c0ffee HTTP/1.1" 200')
     'http://h:80 "GET /a?part=1&sig=*** HTTP/1.1" 200'
@@ -72,7 +72,7 @@ def redacted_text(text: str) -> str:
 
 
 class Redacting(logging.Filter):
-    """Takes secrets out of the records of a logger."""
+    """Removes secrets from the records of a logger."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redacted_text(record.getMessage()), None
@@ -80,7 +80,7 @@ class Redacting(logging.Filter):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Takes secrets out of each line of a log, those of tracebacks too."""
+    """Removes secrets from every log line, including tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted_text(super().format(record))
@@ -94,7 +94,7 @@ _FILTER = Redacting()
 
 
 def redact_logs_of_http() -> None:
-    """Have what urllib3 logs of a request, which is all of its URL, written without secrets."""
+    """Remove secrets from the logs of urllib3 and requests, which contain whole URLs."""
     for name in _CHATTY:
         logging.getLogger(name).addFilter(_FILTER)
 
@@ -106,5 +106,5 @@ def _without_secret(pair: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text without what would steer a terminal."""
+    """Return the text with "?" for each unprintable character, so that it cannot control a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)

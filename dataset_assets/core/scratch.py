@@ -1,8 +1,8 @@
-"""A folder to work in, on the storage's filesystem; what a killed process left there is swept away by the next one.
+"""Temporary work folders. A process removes the folders that killed processes left behind.
 
-Only what was made here is removed: a folder has a name of our pattern and a marker inside, and its lock is an empty
-file. The folder that holds them must be the user's own, no link, and hold nothing else when it is first used.
-Removing follows no link: all of it goes by descriptors of folders that were opened as folders.
+Only folders created here are removed: they have a name of our pattern and a marker file inside, and their lock is an
+empty file. The root that holds them must belong to the user, must not be a link, and must hold nothing else when it is
+first used. Removal never follows links: it works on descriptors of folders opened with O_NOFOLLOW.
 """
 
 import logging
@@ -18,28 +18,29 @@ from typing import BinaryIO, Iterator
 
 from dataset_assets.core import files, locks
 from dataset_assets.core.processes import lives
+from dataset_assets.core.redact import printable
 from dataset_assets.errors import Refused
 
 DAY_SECONDS = 86_400.0
 MARKER = ".dataset_assets_scratch"
-"""A file in each folder of ours, and one beside the folder that holds them, which says that folder's inode."""
+"""The name of the marker file in each work folder."""
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_]+-[0-9]+-[0-9a-f]{12}")
-# What filesystems put into a folder themselves.
+# Entries that filesystems create themselves.
 _SYSTEM = re.compile(r"lost\+found|\.nfs[0-9a-f]+")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS: set[str] = set()
-_said: set[Path] = set()
+_warned: set[Path] = set()
 
 
 @contextmanager
 def scratch_folder(root: Path) -> Iterator[Path]:
-    """Make a folder of one's own under `root`, and remove it at the end, whatever happens inside.
+    """Create a private folder under `root`, and remove it at the end of the block in any case.
 
-    It is locked by the kernel as long as the process lives, and named by host and process, in case locks mean nothing
-    on this filesystem. Raises `Refused` if `root` is a link, another user's, or holds what is not ours.
+    The folder is locked while the process lives. Its name holds the host and the process number, for filesystems
+    without locks. Raises `Refused` if `root` is a link, belongs to another user, or holds other files.
     """
     _claim(root)
     sweep(root)
@@ -52,7 +53,7 @@ def scratch_folder(root: Path) -> Iterator[Path]:
             files.Written(folder / MARKER).discard()
             yield folder
         finally:
-            # A child that was forked inside the block, and leaves it by an error, must not take it from its parent.
+            # A child forked inside the block must not remove its parent's folder when it leaves the block.
             if os.getpid() == owner:
                 _empty(folder)
                 lock.unlink(missing_ok=True)
@@ -60,43 +61,45 @@ def scratch_folder(root: Path) -> Iterator[Path]:
 
 
 def root_below(folder: Path) -> Path:
-    """Return the scratch root of a storage's folder; another one where a user who shares the storage has made that."""
+    """Return the scratch root inside a storage's folder; one per user if another user owns the usual one."""
     root = folder / ".scratch"
     theirs = root.is_dir() and not root.is_symlink() and _is_foreign(root)
     return folder / f".scratch-{os.geteuid()}" if theirs else root
 
 
 def leftovers(root: Path) -> list[Path]:
-    """Return the folders of processes that are gone, which `sweep` would remove."""
+    """Return the folders of ended processes, which `sweep` would remove."""
     try:
         if _problem(root):
             return []
-        found = [lock.with_suffix("") for lock in root.iterdir() if _is_lock(lock) and _abandoned(lock)]
-        return sorted(folder for folder in found if _is_ours(folder) or not os.path.lexists(folder))
+        abandoned = [lock.with_suffix("") for lock in root.iterdir() if _is_lock(lock) and _abandoned(lock)]
+        return sorted(folder for folder in abandoned if _is_ours(folder) or not os.path.lexists(folder))
     except OSError:
         return []
 
 
 def problem(root: Path) -> str | None:
-    """Say why `scratch_folder` would refuse a root, and what to do."""
+    """Return why `scratch_folder` would refuse a root, and what to do; None if it would not."""
     with suppress(OSError):
-        if found := _problem(root):
-            return _plain(f"{found}. {_remedy(root)}")
+        if why := _problem(root):
+            return printable(f"{why}. {_remedy(root)}")
     return None
 
 
 def sweep(root: Path) -> None:
-    """Remove the folders of processes that are gone; what may not be removed stays, and what is not ours too."""
+    """Remove the folders of ended processes. Files and folders of others stay."""
     with suppress(OSError):
-        if found := _problem(root):
-            _say(root, f"{found}; nothing there was removed. {_remedy(root)}")
+        if why := _problem(root):
+            _warn(root, f"{why}; nothing there was removed. {_remedy(root)}")
             return
         if strange := [entry for entry in [*root.iterdir()] if not _sweep(entry)]:
-            _say(root, f"dataset_assets did not make {strange[0]}, so it is left there ({len(strange)} such in all).")
+            _warn(
+                root, f"dataset_assets did not make {strange[0]}, so it was not removed ({len(strange)} such in all)."
+            )
 
 
 def _sweep(entry: Path) -> bool:
-    """Remove an entry if it is ours and nobody's any more; say whether it is ours at all."""
+    """Remove an entry if it is ours and its process has ended; return True if it is ours."""
     if _is_lock(entry):
         if _abandoned(entry) and _removed(entry.with_suffix("")):
             entry.unlink(missing_ok=True)
@@ -106,27 +109,27 @@ def _sweep(entry: Path) -> bool:
     alone = not os.path.lexists(entry.with_name(f"{entry.name}.lock"))
     if alone and _age(entry) > DAY_SECONDS:
         _removed(entry)
-    # Of another process it may be that it was not marked yet, or was removed just now.
+    # A young folder may belong to a process that has not marked it yet, or is just removing it.
     return _is_ours(entry) or _age(entry) < DAY_SECONDS
 
 
 def _claim(root: Path) -> None:
-    """Make the folder that holds all others, or raise `Refused` if it is not ours."""
+    """Create the root of the work folders. Raises `Refused` if the root is not ours."""
     if not root.is_symlink():
         files.make_folder(root)
     with files.reported(root):
-        if found := _problem(root):
-            raise Refused(_plain(f"{found}, so nothing is made or removed there. {_remedy(root)}"))
+        if why := _problem(root):
+            raise Refused(printable(f"{why}, so nothing is created or removed there. {_remedy(root)}"))
     _note(root)
 
 
 def _problem(root: Path) -> str | None:
-    """Say why a folder is none in which anything may be removed. Raises FileNotFoundError if it is not there."""
+    """Return why nothing may be removed in a folder, or None. Raises FileNotFoundError if the folder is missing."""
     info = os.lstat(root)
     if stat.S_ISLNK(info.st_mode):
         return f"{root} is a link to {os.path.realpath(root)}"
     if _is_foreign(root):
-        return f"{root} belongs to another user (number {info.st_uid})"
+        return f"{root} belongs to another user (id {info.st_uid})"
     if not _is_noted(root) and (strange := [path for path in root.iterdir() if not _may_be_ours(path)]):
         return f"{root} holds {strange[0].name}, which dataset_assets did not make"
     return None
@@ -134,12 +137,12 @@ def _problem(root: Path) -> str | None:
 
 def _remedy(root: Path) -> str:
     if root.name.startswith("."):
-        return f"Find out who put it into {root.parent}, or set DATASET_ASSETS_STORAGE to another storage."
+        return f"Find out who put it into {root.parent}, or set DATASET_ASSETS_STORAGE to a different storage."
     return "Set DATASET_ASSETS_HOME to a folder that nothing else uses."
 
 
 def _is_foreign(root: Path) -> bool:
-    """Say whether a folder is neither ours, nor the system's, nor of the owner of the folder that it is in."""
+    """Return True if a folder belongs neither to us, nor to root, nor to the owner of its parent folder."""
     return root.lstat().st_uid not in (os.geteuid(), 0, root.parent.stat().st_uid)
 
 
@@ -149,7 +152,7 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _note(root: Path) -> None:
-    """Note beside a folder that it is ours: others may put something into it later, and it stays ours."""
+    """Record, in a file beside a folder, that the folder is ours, even if others put files into it later."""
     if not _is_noted(root):
         part = _note_of(root).with_suffix(f".{secrets.token_hex(6)}.part")
         with suppress(OSError):
@@ -172,20 +175,15 @@ def _note_of(root: Path) -> Path:
     return root.parent / f".dataset_assets_{root.name.replace('.', '_')}"
 
 
-def _say(path: Path, message: str) -> None:
-    """Say it once in a process."""
-    if path not in _said:
-        _said.add(path)
-        logger.warning("%s", _plain(message))
-
-
-def _plain(message: str) -> str:
-    # Names of others may hold what a terminal obeys.
-    return "".join(one if one.isprintable() else "?" for one in message)
+def _warn(path: Path, message: str) -> None:
+    """Log a warning about a path, once in a process."""
+    if path not in _warned:
+        _warned.add(path)
+        logger.warning("%s", printable(message))
 
 
 def _is_lock(path: Path) -> bool:
-    """Say whether a file is a lock of ours: it has our pattern for a name, is no link, and holds nothing."""
+    """Return True for a lock file of ours: its name has our pattern, and it is a regular file without content."""
     if path.suffix != ".lock" or not _NAME.fullmatch(path.stem):
         return False
     with suppress(FileNotFoundError):
@@ -212,16 +210,16 @@ def _is_marked(folder: int) -> bool:
 
 
 def _removed(folder: Path) -> bool:
-    """Remove a folder if it is ours, or empty, and say whether it is gone now."""
+    """Remove a folder if it is ours or empty; return True if it no longer exists."""
     _empty(folder)
-    # A process that was killed between the two makes a folder without a marker.
+    # A process killed between creating the folder and its marker leaves an empty folder.
     with suppress(OSError):
         os.rmdir(folder)
     return not os.path.lexists(folder)
 
 
 def _empty(folder: Path) -> None:
-    """Remove a folder with all that is in it, if it has our marker, which goes last."""
+    """Remove a folder and its content if it has our marker; the marker is removed last."""
     with suppress(OSError):
         fd = os.open(folder, _FOLDER)
         try:
@@ -245,7 +243,7 @@ def _remove_from(folder: int, name: str) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[Path]:
-    """Make a file and lock it."""
+    """Create a file and lock it."""
     with files.reported(path):
         lock = _made_and_locked(path)
     with lock:
@@ -256,7 +254,7 @@ def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
     lock = locks.opened(path)
     try:
         locks.take(lock)
-        # Another process may have swept it in the moment before it was locked.
+        # Another process may have removed it just before it was locked.
         lost = not os.path.samestat(os.fstat(lock.fileno()), path.lstat())
     except FileNotFoundError:
         lost = True
@@ -281,7 +279,7 @@ def _abandoned(lock: Path) -> bool:
     owner = rest.partition("-")[0]
     if host != _host() or not owner.isdecimal():
         return _age(lock) > DAY_SECONDS
-    # A process of the same number as ours may have been killed before: in a container it is always the same.
+    # An earlier process may have had our number: in a container the number is often the same every time.
     return lock.stem not in _OURS if int(owner) == os.getpid() else not lives(int(owner))
 
 

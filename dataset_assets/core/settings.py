@@ -1,9 +1,9 @@
-"""Where things are kept, and the limits: argument > environment > project file > user file > default.
+"""Settings: folders and limits. An argument wins over the environment, project file, user file and default.
 
 The environment is `DATASET_ASSETS_HOME` and so on. The project file is the nearest `dataset_assets.toml`, or
-`pyproject.toml` with a `[tool.dataset_assets]`, in the working folder or above it; `project_file` says what of it is
-obeyed. The user file is `dataset_assets/config.toml` in the platform's folder for configuration. All are read when
-asked, never at import.
+`pyproject.toml` with a `[tool.dataset_assets]`, in the working folder or above it; `project_file` decides which of its
+settings apply. The user file is `dataset_assets/config.toml` in the platform's folder for configuration. They are read
+on each call of `settings`, never at import.
 """
 
 import os
@@ -21,7 +21,7 @@ ENVIRONMENT = "DATASET_ASSETS_"
 
 @dataclass(frozen=True)
 class Settings:
-    """What one call goes by."""
+    """The settings that hold for one call."""
 
     home: Path
     storage: str
@@ -43,17 +43,17 @@ class Settings:
 
     @property
     def scratch(self) -> Path:
-        """Where files are written before they are published."""
+        """The folder for files before they are published."""
         return self.home / "scratch"
 
     @property
     def cache(self) -> Path:
-        """Where copies of remote files are kept."""
+        """The folder for copies of remote files."""
         return self.home / "cache"
 
 
 def settings(**overrides: Any) -> Settings:
-    """Return the settings that hold now; an argument goes before everything else, unless it is None.
+    """Return the current settings; an argument that is not None wins over all other sources.
 
     >>> settings(home="/data/assets", storage=None).scratch.as_posix()
     '/data/assets/scratch'
@@ -62,36 +62,36 @@ def settings(**overrides: Any) -> Settings:
 
 
 def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
-    """Return each setting with its value, and where that came from; and which place was ignored.
+    """Return each setting with its value and its source, and with a note if a project file's value was ignored.
 
     >>> origins(offline=True)["offline"]
     (True, 'argument')
     """
-    found: dict[str, tuple[Any, str]] = {}
+    chosen: dict[str, tuple[Any, str]] = {}
     ignored: dict[str, str] = {}
     for source in _sources(overrides):
         for key, value in source.values.items():
             if key not in _READERS:
                 raise UsageError(f"{source.origin} has an unknown setting {key!r}.{nearest(key, _READERS)}")
-            if key not in found and (obeyed := source.obeyed(key, _read(key, value, source))) is not None:
-                found[key] = (obeyed, source.named(key))
-            elif key not in found:
+            if key not in chosen and (obeyed := source.obeyed(key, _read(key, value, source))) is not None:
+                chosen[key] = (obeyed, source.named(key))
+            elif key not in chosen:
                 ignored[key] = source.origin
         source.say_ignored(ignored)
-    found.setdefault("home", (_default_home(), "default"))
-    found.setdefault("storage", ((found["home"][0] / "storage").absolute().as_uri(), "default"))
-    places = {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
+    chosen.setdefault("home", (_default_home(), "default"))
+    chosen.setdefault("storage", ((chosen["home"][0] / "storage").absolute().as_uri(), "default"))
+    places = {key: chosen.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
     notes = {key: f"; ignored: {origin}" for key, origin in ignored.items()}
     return {key: (value, place + notes.get(key, "")) for key, (value, place) in places.items()}
 
 
-def said(value: Any) -> str:
-    """Return the value of a setting as the environment holds it."""
+def as_variable(value: Any) -> str:
+    """Return the value of a setting as an environment variable holds it."""
     return os.pathsep.join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class _Source(NamedTuple):
-    """Values from one place; relative paths in it start at `folder`."""
+    """Settings from one source; its relative paths start at `folder`."""
 
     origin: str
     values: Mapping[str, Any]
@@ -102,11 +102,11 @@ class _Source(NamedTuple):
         return f"{ENVIRONMENT}{key.upper()}" if self.origin == "the environment" else self.origin
 
     def obeyed(self, key: str, value: Any) -> Any:
-        """Return the value as it counts; None if the place may not set it."""
+        """Return the value as it applies; None if this source must not set it."""
         return self.project.obeyed(key, value) if self.project else value
 
     def say_ignored(self, keys: Collection[str]) -> None:
-        """Say which settings of a project file do not count."""
+        """Warn which settings of a project file are ignored."""
         if self.project and keys:
             self.project.say_ignored([*keys])
 
@@ -114,7 +114,7 @@ class _Source(NamedTuple):
 def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
     """Yield the sources, strongest first."""
     yield _Source("argument", {key: value for key, value in overrides.items() if value is not None})
-    # Only our own: other variables that begin like this belong to plugins and tests. An empty one counts as unset.
+    # Other variables with this prefix belong to plugins and tests. An empty variable counts as unset.
     named = {key: os.environ.get(f"{ENVIRONMENT}{key.upper()}") for key in _READERS}
     yield _Source("the environment", {key: value for key, value in named.items() if value})
     if project := _project_source():
@@ -126,13 +126,13 @@ def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
 
 def _project_source() -> _Source | None:
     try:
-        found = project_file.find(Path.cwd())
+        project = project_file.find(Path.cwd())
     except FileNotFoundError:
-        return None  # somebody removed the folder that this process stands in
-    if found is None:
+        return None  # the working folder was removed
+    if project is None:
         return None
-    section = f" [tool.{APP}]" if found.path.name == "pyproject.toml" else ""
-    return _Source(f"{found.path}{section}", found.values, found.folder, found)
+    section = f" [tool.{APP}]" if project.path.name == "pyproject.toml" else ""
+    return _Source(f"{project.path}{section}", project.values, project.folder, project)
 
 
 def _user_file() -> Path:
@@ -158,7 +158,7 @@ def _folder(value: Any, source: _Source) -> Path:
     try:
         return Path(source.folder or "", Path(value).expanduser()).absolute()
     except RuntimeError:
-        raise TypeError("the path of a folder; no user has the home that it names") from None
+        raise TypeError("the path of a folder; the user after ~ does not exist") from None
 
 
 def _url(value: Any, source: _Source) -> str:
@@ -190,11 +190,14 @@ def _at_least(least: int) -> Callable[[Any, _Source], int]:
 
 def _programs(value: Any, source: _Source) -> tuple[Path, ...]:
     if source.project:
-        raise TypeError("a setting of the environment or the user file; else who steps into a folder would run it")
-    found = value.split(os.pathsep) if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)) or not all(str(path).endswith(".py") for path in found):
-        raise TypeError(f"the paths of Python files; {os.pathsep!r} is between two of them")
-    return tuple(_folder(path, source) for path in found)
+        raise TypeError(
+            "a setting of the environment or the user file; a project file would run its code on every user who works "
+            "in the folder"
+        )
+    paths = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(paths, (list, tuple)) or not all(str(path).endswith(".py") for path in paths):
+        raise TypeError(f"the paths of Python files, separated by {os.pathsep!r}")
+    return tuple(_folder(path, source) for path in paths)
 
 
 def _one_of(*words: str) -> Callable[[Any, _Source], str]:

@@ -1,4 +1,4 @@
-"""Which project files the user trusts: their paths and digests, in the user's own folder of settings."""
+"""The list of project files that the user trusts: their paths and digests, in the user's configuration folder."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from dataset_assets.errors import UsageError
 
 
 def user_folder() -> Path:
-    """Return the platform's folder for the user's settings of this package."""
+    """Return the folder of this package's user settings, as the platform places it."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("dataset_assets", appauthor=False))
@@ -22,41 +22,41 @@ def digests() -> dict[str, str]:
     try:
         if path.stat().st_uid != os.geteuid():
             return {}
-        found = json.loads(path.read_text("utf-8"))
+        trusted = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
-    if not isinstance(found, dict) or not all(isinstance(digest, str) for digest in found.values()):
+    if not isinstance(trusted, dict) or not all(isinstance(digest, str) for digest in trusted.values()):
         raise _unreadable(path, "it is not a JSON object of paths and digests")
-    return found
+    return trusted
 
 
 def add(path: Path, sha256: str) -> None:
-    """Trust this content of a file."""
+    """Trust a file with this content."""
     _write({**digests(), str(path): sha256})
 
 
 def remove(path: Path) -> bool:
-    """Trust a file no longer; return whether it was trusted."""
-    kept = digests()
-    there = kept.pop(str(path), None) is not None
-    if there:
-        _write(kept)
-    return there
+    """Stop trusting a file; return True if it was trusted."""
+    trusted = digests()
+    removed = trusted.pop(str(path), None) is not None
+    if removed:
+        _write(trusted)
+    return removed
 
 
 def _place() -> Path:
     return user_folder() / "trusted.json"
 
 
-def _write(found: dict[str, str]) -> None:
+def _write(trusted: dict[str, str]) -> None:
     path = _place()
     files.make_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with files.Written(part) as file:
-            file.write(json.dumps(found, indent=1, sort_keys=True).encode())
+            file.write(json.dumps(trusted, indent=1, sort_keys=True).encode())
         files.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Definitions of datasets, the registry that knows them, and search."""
+"""Definitions of datasets, the registry that finds them, and search."""

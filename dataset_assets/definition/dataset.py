@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.core.frozen import FrozenMapping
 from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
-from dataset_assets.core.permutation import sizes_of
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.splitting import sizes_of
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 

@@ -1,9 +1,8 @@
-"""Qualified names -> definitions: those that ship with us, those of plugins, and those of files that a setting names.
+"""Finds definitions by name: in this package, in plugins, and in the Python files of the setting `definitions`.
 
-A plugin is an entry point of the group `dataset_assets.datasets`: its name is the beginning of qualified names, its
-value a module whose top-level `Dataset` values count, if their names begin so. Only modules that may hold the asked
-name are imported. What is wrong with one plugin is logged, and costs the others nothing. The files are Python's, and
-belong to no package.
+A plugin is an entry point of the group `dataset_assets.datasets`. Its name is a prefix of dataset names; its value is a
+module, which offers its top-level `Dataset` values with that prefix. Only modules that may define a name are imported.
+A broken plugin is logged and does not affect the others. A file of the setting needs no package.
 """
 
 import functools
@@ -24,19 +23,20 @@ from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
 
 OURS = "dataset_assets.datasets"
 ANY = ""
-"""The beginning of every name."""
+"""The prefix of every name."""
 
 log = logging.getLogger(__name__)
 
 
 def find(name: str) -> Dataset:
-    """Return the definition of this name or alias; `UnknownDataset`, with the nearest, where there is none.
+    """Return the definition with this name or alias.
 
-    Raises `DefinitionError` if two plugins define it, or one defines it and another what its folders would hold.
+    Raises `UnknownDataset`, with the nearest name, if there is none. Raises `DefinitionError` if two plugins define
+    the name, or if one plugin's name is a prefix of another's.
     """
     check_dataset_name(name)
-    if found := _defined(name):
-        return found
+    if dataset := _defined(name):
+        return dataset
     known = {dataset.name: dataset for dataset in definitions()}
     for dataset in known.values():
         if name in dataset.aliases:
@@ -46,52 +46,55 @@ def find(name: str) -> Dataset:
 
 
 def definitions(pattern: str = "*") -> list[Dataset]:
-    """Return the definitions whose names match a pattern (`com.lecun.*`), by name.
+    """Return the definitions whose names match a pattern (`com.lecun.*`), sorted by name.
 
-    Of two that cannot live in one storage, the first counts: ours, then those of plugins by the names of their modules.
+    If two definitions cannot share a storage, the first is used: ours, then those of plugins by module name.
     """
-    found: dict[str, Dataset] = {}
+    defined: dict[str, Dataset] = {}
     where: dict[str, str] = {}
     folders: dict[str, str] = {}
     for prefix, module in _places():
         for name, dataset in _own(prefix, module).items():
-            if found.get(name) is dataset:
+            if defined.get(name) is dataset:
                 continue
             if clash := _clash(name, where, folders):
                 log.warning("%s of %s is left out: %s Rename one of them.", name, module, clash)
                 continue
-            found[name], where[name] = dataset, module
+            defined[name], where[name] = dataset, module
             folders |= dict.fromkeys(_above(name), name)
-    return [found[name] for name in sorted(found) if fnmatchcase(name, pattern)]
+    return [defined[name] for name in sorted(defined) if fnmatchcase(name, pattern)]
 
 
 def _defined(name: str) -> Dataset | None:
-    """Return the definition of a name; only modules that may hold it are imported."""
-    found: dict[Dataset, str] = {}
+    """Return the definition of a name; import only modules that may define it."""
+    candidates: dict[Dataset, str] = {}
     for prefix, module in _places():
         if _begins(name, prefix):
             own = _own(prefix, module).values()
-            found |= {dataset: module for dataset in own if _begins(dataset.name, name) or _begins(name, dataset.name)}
-    exact = [dataset for dataset in found if dataset.name == name]
-    # Ours come first, so that no plugin can take the place of one.
-    if not exact or len(found) == 1 or found[exact[0]].startswith(f"{OURS}."):
+            candidates |= {
+                dataset: module for dataset in own if _begins(dataset.name, name) or _begins(name, dataset.name)
+            }
+    exact = [dataset for dataset in candidates if dataset.name == name]
+    # Our own come first, so that no plugin can replace one.
+    if not exact or len(candidates) == 1 or candidates[exact[0]].startswith(f"{OURS}."):
         return exact[0] if exact else None
-    (one, here), (other, there) = [*found.items()][:2]
-    why = "they have one name" if one.name == other.name else "one would lie in the folders of the other"
+    (one, here), (other, there) = [*candidates.items()][:2]
+    why = "they have the same name" if one.name == other.name else "one would be stored in the folders of the other"
     raise DefinitionError(
-        f"{one.name} of {here} and {other.name} of {there} cannot both be: {why}. Rename one, or uninstall a package."
+        f"{one.name} of {here} and {other.name} of {there} cannot be used together: {why}. Rename one, or uninstall a "
+        "package."
     )
 
 
 def _clash(name: str, where: Mapping[str, str], folders: Mapping[str, str]) -> str:
-    """Say which of the names that were found, and the folders above them, leave no place for another name."""
+    """Return why a name cannot be stored beside the other names, or ""."""
     if name in where:
-        return f"another has that name. It is in {where[name]}."
+        return f"another dataset has that name. It is in {where[name]}."
     other = folders.get(name) or next((above for above in _above(name) if above in where), None)
     if other is None:
         return ""
     first, second = sorted((name, other))
-    return f"{first} is the beginning of {second}, whose files would lie in its folders. {other} is in {where[other]}."
+    return f"{first} is a prefix of {second}, whose files would lie in its folders. {other} is in {where[other]}."
 
 
 def _above(name: str) -> list[str]:
@@ -104,7 +107,7 @@ def _begins(name: str, prefix: str) -> bool:
 
 
 def _places() -> Iterator[tuple[str, str]]:
-    """Yield (beginning of names, module) of every place where definitions are; plugins are looked for if need be."""
+    """Yield (prefix of names, module) for every place with definitions. Plugins are searched only when reached."""
     for prefix, module in import_module(OURS).MODULES.items():
         yield prefix, f"{OURS}.{module}"
     for point in plugins.points("datasets"):
@@ -115,18 +118,18 @@ def _places() -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _own(prefix: str, module: str) -> dict[str, Dataset]:
-    """Return what a place defines of the names that it offers."""
-    found = _datasets_in(module)
-    own = {name: dataset for name, dataset in (found or {}).items() if _begins(name, prefix)}
-    if found is not None and not own:
+    """Return the datasets of a module whose names begin with its prefix."""
+    datasets = _datasets_in(module)
+    own = {name: dataset for name, dataset in (datasets or {}).items() if _begins(name, prefix)}
+    if datasets is not None and not own:
         offered = f"{prefix}.*" if prefix else "definitions"
-        log.warning("%s offers %s, but defines %s.", module, offered, ", ".join(found) or "no dataset")
+        log.warning("%s offers %s, but defines %s.", module, offered, ", ".join(datasets) or "no dataset")
     return own
 
 
 @functools.cache
 def _datasets_in(module: str) -> dict[str, Dataset] | None:
-    """Return the datasets of a module by name; None if it cannot be imported."""
+    """Return the datasets of a module by name, or None if it cannot be imported."""
     try:
         values = [value for value in vars(_imported(module)).values() if isinstance(value, Dataset)]
     except plugins.BROKEN as error:
@@ -141,7 +144,7 @@ def _datasets_in(module: str) -> dict[str, Dataset] | None:
 
 
 def _imported(place: str) -> ModuleType:
-    """Return a module by its name; or that of a file, which its neighbours and other processes find by its name."""
+    """Import a module by its name, or a file. A file's folder joins sys.path, so that other processes find it too."""
     if not place.endswith(".py"):
         return import_module(place)
     path = Path(place)

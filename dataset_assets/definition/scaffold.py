@@ -1,4 +1,4 @@
-"""What `dataset-assets new` writes: a definition that works at once, its data and its test, for their author."""
+"""The files that `dataset-assets new` writes: a working definition, its data and its test."""
 
 import keyword
 import os
@@ -68,20 +68,20 @@ class Test{title}(DatasetTests):
         return {{"{module}_csv": b"text,kind\\na first sample,a\\na second one,b\\n"}}
 
     def test_its_files_can_be_retrieved_and_are_pinned_or_carried(self, dataset):
-        """Take this away when the file is at its publisher's URL: a file of this machine is found by nobody else."""
+        """Remove this method when the file is at its publisher's URL: other machines cannot read a local file."""
 '''
 
 OFFER = '''\
 Make it in Python{inside} with: from {place} import {module}; dataset_assets.prepare({module})
-To have it found by its name: export DATASET_ASSETS_DEFINITIONS={path}
-Or, for others too, offer it in the pyproject.toml of your package, and install that (pip install -e .):
+To find it by its name: export DATASET_ASSETS_DEFINITIONS={path}
+Or, for others too, add it to the pyproject.toml of your package and install the package (pip install -e .):
 
 [project.entry-points."dataset_assets.datasets"]
 "{name}" = "{place}"'''
 
 
 def scaffold(name: str, folder: Path) -> list[Path]:
-    """Write a definition, its data and its test; return their paths, the test last. Nothing is overwritten."""
+    """Write a definition, its data and its test. Return their paths, the test last. Raises `Conflict` if one exists."""
     module = module_name(name)
     values = {"name": name, "module": module, "place": _place(folder, module), "title": module.title().replace("_", "")}
     texts = {
@@ -89,9 +89,10 @@ def scaffold(name: str, folder: Path) -> list[Path]:
         folder / f"{module}.py": DEFINITION.format(**values),
         folder / f"test_{module}.py": TEST.format(**values),
     }
-    # A link that leads nowhere is there too.
+    # lexists, because a dangling link counts too.
     if there := [str(path) for path in texts if os.path.lexists(path)]:
-        raise Conflict(f"{', '.join(there)} is there already. Choose another name or folder.")
+        exist = "exist" if there[1:] else "exists"
+        raise Conflict(f"{', '.join(there)} already {exist}. Choose a different name or folder.")
     files.make_folder(folder)
     for path, text in texts.items():
         with files.Written(path) as file:
@@ -100,7 +101,7 @@ def scaffold(name: str, folder: Path) -> list[Path]:
 
 
 def module_name(name: str) -> str:
-    """Return the last part of a dataset's name as a module that Python can import, and that hides none of its own.
+    """Return the last part of a dataset's name as a module name that hides no other module.
 
     >>> module_name("com.example.birds"), module_name("com.example.json"), module_name("com.example.2021")
     ('birds', 'json_dataset', 'dataset_2021')
@@ -112,19 +113,19 @@ def module_name(name: str) -> str:
 
 
 def entry_point(name: str, folder: Path) -> str:
-    """Say how to make the dataset, and which lines make it known wherever its package is installed."""
+    """Return instructions: how to make the dataset, and how to find it by its name."""
     module = module_name(name)
     path = shlex.quote(str(folder.resolve() / f"{module}.py"))
     place, root = _place(folder, module), folder.resolve()
     for _ in range(place.count(".")):
         root = root.parent
-    # Python finds modules where it is started.
+    # Python imports modules from the folder that it is started in.
     inside = "" if root == Path.cwd() else f", in {root},"
     return OFFER.format(name=name, module=module, place=place, path=path, inside=inside)
 
 
 def _place(folder: Path, module: str) -> str:
-    """Return how Python names a module in a folder, which may be that of a package."""
+    """Return the import name of a module in a folder, with the packages that the folder belongs to."""
     inner = folder.resolve()
     while (inner / "__init__.py").exists():
         module, inner = f"{inner.name}.{module}", inner.parent

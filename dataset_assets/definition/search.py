@@ -1,4 +1,4 @@
-"""Searching the registered definitions: words and fields, all of which must match, best first."""
+"""Searches the registered definitions by words and fields."""
 
 import re
 from typing import Callable, Iterable, Sequence
@@ -7,26 +7,26 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import UsageError, nearest
 
-# How much a word counts for, by where it was found.
+# The weight of a match, by the field that matches.
 WEIGHTS = {"name": 8, "tags": 4, "tasks": 4, "summary": 2, "other": 1}
-# And by how well it fits there.
+# The weight of a match within a word, of a whole word, and of the last part of the name.
 PART, WHOLE, NAMESAKE = 1, 2, 4
 
 Score = Callable[[Dataset], int]
 
 
 def search(terms: Sequence[str], datasets: Iterable[Dataset]) -> list[Dataset]:
-    """Return the datasets that match every term, best first: a whole word counts for more than a part of one.
+    """Return the datasets that match all terms, best match first: whole words count more than parts of words.
 
-    A term is a word, or `tag:`, `task:`, `license:`, `source:` with a value or a part of it, or `id:` with a regular
-    expression; upper and lower case are alike. Raises `UsageError` for an unknown field or a bad expression.
+    A term is a word, or `tag:`, `task:`, `license:` or `source:` with a value or a part of it, or `id:` with a regular
+    expression. Case does not matter. Raises `UsageError` for an unknown field or an invalid expression.
     """
     scores = [_score(term) for term in terms]
     ranked = []
     for dataset in datasets:
-        found = [score(dataset) for score in scores]
-        if all(found):
-            ranked.append((-sum(found), dataset.name, dataset))
+        points = [score(dataset) for score in scores]
+        if all(points):
+            ranked.append((-sum(points), dataset.name, dataset))
     return [dataset for *_, dataset in sorted(ranked, key=lambda item: item[:2])]
 
 
@@ -35,9 +35,9 @@ def _score(term: str) -> Score:
     if not colon:
         return lambda dataset: _word(term.lower(), dataset)
     if name not in _FIELDS:
-        raise UsageError(f"{term!r} asks for the field {name!r}.{nearest(name, _FIELDS)}")
+        raise UsageError(f"{term!r} searches the unknown field {name!r}.{nearest(name, _FIELDS)}")
     if not value:
-        raise UsageError(f"{term!r} says no value. Write it without a space, as in {name}:{_EXAMPLES[name]}.")
+        raise UsageError(f"{term!r} has no value. Write it without a space, as in {name}:{_EXAMPLES[name]}.")
     if name == "id":
         return _by_id(value)
     values = _FIELDS[name]
@@ -48,7 +48,7 @@ def _by_id(expression: str) -> Score:
     try:
         compiled = re.compile(expression, re.IGNORECASE)
     except re.error as error:
-        raise UsageError(f"{expression!r} is not a regular expression: {error}. Correct it.") from error
+        raise UsageError(f"{expression!r} is not a regular expression: {error}. Escape special characters.") from error
     return lambda dataset: WEIGHTS["name"] * bool(compiled.search(dataset.name))
 
 
@@ -60,12 +60,12 @@ def _word(word: str, dataset: Dataset) -> int:
         "summary": [dataset.summary],
         "other": [dataset.license or "", dataset.citation or "", dataset.homepage or "", *dataset.streams],
     }
-    found = sum(WEIGHTS[place] * _fit(word, texts) for place, texts in places.items())
-    return found + NAMESAKE * WEIGHTS["name"] * (dataset.name.rpartition(".")[2] == word)
+    points = sum(WEIGHTS[place] * _fit(word, texts) for place, texts in places.items())
+    return points + NAMESAKE * WEIGHTS["name"] * (dataset.name.rpartition(".")[2] == word)
 
 
 def _fit(word: str, texts: Iterable[str]) -> int:
-    """Say how well a word fits the best of some texts: not at all, as a part, or whole."""
+    """Return how well a word matches the best of some texts: 0, PART or WHOLE."""
     lower = [text.lower() for text in texts]
     if not any(word in text for text in lower):
         return 0

@@ -18,7 +18,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from dataset_assets.core import files, locks
 from dataset_assets.core.progress import Progress, watched_by
-from dataset_assets.core.settings import ENVIRONMENT, said, settings
+from dataset_assets.core.settings import ENVIRONMENT, as_variable, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
@@ -181,7 +181,9 @@ def _neutral(home: Path) -> Path:
 
 def _environment(home: Path, storage: str) -> dict[str, str]:
     """Return the environment in which another process goes by the settings that hold here."""
-    held = {f"{ENVIRONMENT}{key.upper()}": said(value) for key, value in asdict(settings(storage=storage)).items()}
+    held = {
+        f"{ENVIRONMENT}{key.upper()}": as_variable(value) for key, value in asdict(settings(storage=storage)).items()
+    }
     # Its command is superseded by one of a package that need not be installed, and says so at each start.
     quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}

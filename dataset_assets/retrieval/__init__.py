@@ -1,4 +1,4 @@
-"""Retrieval: the bytes of a URL, streamed into a file by the retriever of its scheme; mirrors are tried in order."""
+"""Retrieval: downloads a URL into a file with the retriever of its scheme, and tries mirrors in order."""
 
 from dataset_assets.retrieval.mirrors import fetch_first
 from dataset_assets.retrieval.retriever import RETRIEVERS, Report, Retriever, retriever_for

@@ -1,7 +1,7 @@
-"""Redirects, followed one by one: each server is sent what is meant for it alone.
+"""Follows redirects one by one, and sends each server only the secrets that are meant for it.
 
-Cookies are kept by server, the user and password of a URL go to its own server, and those of `~/.netrc` to the hosts
-that it names; no password goes over plain http to another machine. What a redirect answers besides is not read.
+Cookies are kept per server. The user and password of a URL go only to its own server, and logins of `~/.netrc` only to
+the hosts that it names. No password is sent to another machine over plain http. The body of a redirect is not read.
 """
 
 import re
@@ -17,7 +17,7 @@ from dataset_assets.core.loopback import is_readable_on_the_way
 from dataset_assets.core.redact import has_secret, redacted
 from dataset_assets.errors import Refused
 from dataset_assets.retrieval.wire import Gate, TooNear
-from dataset_assets.retrieval.zones import SAID, Zone, zone_of_host
+from dataset_assets.retrieval.zones import IN_WORDS, Zone, zone_of_host
 
 Login = tuple[str, str] | None
 _PORTS = {"http": 80, "https": 443}
@@ -25,7 +25,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-
 
 
 class Hops:
-    """Asks a URL, and where its redirects lead. Closing it closes all connections."""
+    """Requests a URL and follows its redirects. Closing it closes all connections."""
 
     def __init__(self, url: str, adapter: Callable[[Gate], Any], redirects: int, intranet: bool) -> None:
         self.url, self.adapter, self.redirects, self.intranet = url, adapter, redirects, intranet
@@ -40,22 +40,22 @@ class Hops:
         self._open.close()
 
     def get(self, headers: Mapping[str, str], timeout: tuple[float, float]) -> requests.Response:
-        """Return the answer that is no redirect.
+        """Return the first response that is not a redirect.
 
-        Raises `Refused` for a redirect that must not be followed, and what `requests` raises.
+        Raises `Refused` for a redirect that must not be followed, and the errors of `requests`.
         """
         self.url = _as_asked(self.url)
         _check_encrypted(self.url)
         url, came_from, reached = self.url, "", Zone.MACHINE
         for _ in range(self.redirects + 1):
             self._let_through(url, came_from, reached)
-            answer = self._ask(url, headers, timeout)
-            if isinstance(answer, TooNear):
-                raise _refused(came_from, url, answer.zone, answer.address)
-            target = self._session(url).target_of(answer)
+            response = self._ask(url, headers, timeout)
+            if isinstance(response, TooNear):
+                raise _refused(came_from, url, response.zone, response.address)
+            target = self._session(url).target_of(response)
             if target is None:
-                return answer
-            answer.close()
+                return response
+            response.close()
             url, came_from, reached = target, url, min(reached, self.gate.zone)
         raise requests.TooManyRedirects
 
@@ -67,9 +67,9 @@ class Hops:
             return error
 
     def _let_through(self, url: str, came_from: str, reached: Zone) -> None:
-        """Set how near the next connection may go: no nearer than those before it, of which `reached` is the farthest.
+        """Limit the next connection to hosts that are no nearer than `reached`, the farthest zone so far.
 
-        Where a proxy connects, its host is judged here.
+        If a proxy makes the connection, the host is checked here.
         """
         self.gate.nearest = max(reached, Zone.PRIVATE) if self.intranet else reached
         proxied = select_proxy(url, get_environ_proxies(url))
@@ -101,14 +101,14 @@ class _Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        # Else requests would look for a login by rules of its own.
+        # Otherwise requests would search for a login by its own rules.
         self.auth = _as_it_is
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow nothing: requests would first read the whole body of the redirect, however long it is."""
+        """Return None, so that requests follows no redirect: it would first read the whole body, however long."""
 
     def target_of(self, response: requests.Response) -> str | None:
-        """Return where an answer redirects to."""
+        """Return the URL that a response redirects to, or None."""
         try:
             location = super().get_redirect_target(response)
             target = _as_asked(urljoin(response.url, requote_uri(location))) if location else None
@@ -116,8 +116,8 @@ class _Session(requests.Session):
             raise requests.exceptions.InvalidURL("the redirect's") from error
         if target and response.url.startswith("https:") and not target.lower().startswith("https:"):
             raise Refused(
-                f"{redacted(response.url)} redirects to {redacted(target)}, which is not encrypted. It was not "
-                "followed; add a mirror with https."
+                f"{redacted(response.url)} redirects to {redacted(target)}, which is not encrypted. The redirect was "
+                "not followed. Add a mirror with https."
             )
         return target
 
@@ -132,7 +132,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _upgrades(first: SplitResult, here: SplitResult) -> bool:
-    """Say whether this is the same host by https at its own port, where http at its own port was asked."""
+    """Return True for a change from http to https on the same host, both at their standard ports."""
     ports = (first.port or 80, here.port or 443)
     return first.hostname == here.hostname and (first.scheme, here.scheme, ports) == ("http", "https", (80, 443))
 
@@ -143,14 +143,14 @@ def _login_of(url: str) -> Login:
 
 
 def _netrc(url: str) -> Login:
-    found: Login = get_netrc_auth(url)
-    return found
+    login: Login = get_netrc_auth(url)
+    return login
 
 
 def _named_in_netrc(url: str) -> Login:
-    """Return the login of a host that `~/.netrc` names; its `default` is not for those that a redirect names."""
-    found = _netrc(url)
-    return found if found != _netrc("https://default.invalid/") else None
+    """Return the login of a host that `~/.netrc` names. Its `default` entry is never sent to a redirect's host."""
+    login = _netrc(url)
+    return login if login != _netrc("https://default.invalid/") else None
 
 
 def _without_login(url: str) -> str:
@@ -159,7 +159,7 @@ def _without_login(url: str) -> str:
 
 
 def _as_asked(url: str) -> str:
-    """Return a URL as it will be asked, so that what is judged of it is what is connected to."""
+    """Return a URL as `requests` will send it, so that the checked host is the host that it connects to."""
     asked = requests.Request("GET", url).prepare().url or url
     parts = urlsplit(asked)
     if parts.scheme in _PORTS and not _HOST.fullmatch(parts.hostname or ""):
@@ -170,15 +170,15 @@ def _as_asked(url: str) -> str:
 def _check_encrypted(url: str) -> None:
     if has_secret(url) and is_readable_on_the_way(url):
         raise Refused(
-            f"{redacted(url)} would send a password or token unencrypted, for everyone on the way to read. Write the "
-            "URL with https, or without the secret."
+            f"{redacted(url)} would send a password or token unencrypted, so others could read it. Use https, or "
+            "remove the secret from the URL."
         )
 
 
 def _refused(came_from: str, url: str, zone: Zone, address: str) -> Refused:
-    where = f"{SAID[zone]}{f' ({address})' if address and address not in url else ''}"
-    remedy = "Set DATASET_ASSETS_INTRANET=true if that is your own network" if zone == Zone.PRIVATE else ""
+    where = f"{IN_WORDS[zone]}{f' ({address})' if address and address not in url else ''}"
+    remedy = "If that is your own network, set DATASET_ASSETS_INTRANET=true" if zone == Zone.PRIVATE else ""
     return Refused(
-        f"{redacted(came_from)} redirects to {redacted(url)}, {where}. It was not followed: a server of the internet "
-        f"may not choose what this machine asks near it. {remedy or 'Name that URL itself if you mean it'}."
+        f"{redacted(came_from)} redirects to {redacted(url)}, {where}. The redirect was not followed: an internet "
+        f"server must not make this machine send requests into its own network. {remedy or 'Or use that URL itself'}."
     )

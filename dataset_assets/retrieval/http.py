@@ -1,14 +1,14 @@
-"""`http:` and `https:` URLs: streamed with retries, resumed where they broke, and refused if they are not the file.
+"""Downloads `http:` and `https:` URLs: with retries, resumed after a break, and refused if the body is a web page.
 
-The bytes are the server's entity. The uncoded file is asked for; a server that codes it with gzip all the same has that
-undone, but for a `.gz` file of which the coding is the file itself. What breaks is asked for again: from where it broke
-if the server names its bytes by a strong ETag, else from the beginning.
+The file is requested without a content coding. If a server gzips it anyway, the coding is removed, except for a `.gz`
+file that a server wrongly labels as coded. A broken transfer is retried: from where it broke if the server sent a
+strong ETag, otherwise from the start.
 
-The headers as a whole have to come within the time of one stall. Cut ones are an error, and so are bodies that go on
-past what the file may hold. Where redirects may lead, and what they are sent, `dataset_assets.retrieval.hops` says.
+All headers together must arrive within the idle timeout. Incomplete headers are an error, and so are bodies larger
+than the file may be. `dataset_assets.retrieval.hops` decides which redirects are followed and what they are sent.
 
-A body without Content-Length and without chunks ends when the connection does, so one cut short by an orderly close
-looks whole. Only a digest tells.
+A body without Content-Length and without chunks ends with the connection, so a body cut short by a clean close looks
+complete. Only a digest can tell.
 """
 
 import random
@@ -31,10 +31,10 @@ from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
 from dataset_assets.retrieval.http_status import (
-    PASSING,
+    RETRYABLE,
     coding_of,
+    error_of,
     framing_of,
-    judged,
     length_of,
     remedy,
     retry_after,
@@ -49,23 +49,23 @@ redact_logs_of_http()
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """How long, how often and how slowly a source may be asked; times are in seconds."""
+    """Timeouts, retries and the minimum speed of a download; times are in seconds."""
 
     attempts: int = 5
-    """In a row: an attempt that brings the file a `progress` further than it ever was starts the count again."""
+    """Attempts in a row. An attempt that gets the file `progress` bytes further than before resets the count."""
     progress: int = 1 << 20
     backoff: float = 0.5
-    """Before the second attempt, less up to half of it by chance; doubled for each one after."""
+    """The pause before the second attempt, minus a random part of up to half; doubled for each later attempt."""
     longest_backoff: float = 30.0
     max_retry_after: float = 120.0
     connect_timeout: float = 10.0
     idle_timeout: float = 30.0
-    """Without a byte; also what `minimum_rate` is averaged over."""
+    """The longest time without a byte; also the window over which `minimum_rate` is averaged."""
     minimum_rate: float = 100.0
-    """Bytes a second."""
+    """In bytes per second."""
     redirects: int = 10
     intranet: bool = False
-    """Whether redirects may lead from the internet into private networks."""
+    """True if redirects may lead from the internet into private networks."""
 
     @classmethod
     def of(cls, chosen: Settings) -> "HttpLimits":
@@ -76,7 +76,7 @@ class HttpLimits:
 
 
 class HttpRetriever:
-    """Read http and https URLs."""
+    """Downloads http and https URLs."""
 
     def __init__(self, limits: HttpLimits | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.limits = limits or HttpLimits.of(settings())
@@ -85,7 +85,7 @@ class HttpRetriever:
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: Report | None = None
     ) -> Source | None:
-        """Download the file, unless the server says that it is still that of `known`."""
+        """Download the file. Return None if the server answers that it has not changed since `known`."""
         transfer = _Transfer(url, into, known, report, self.limits)
         outer = sys.exception()
         failed, furthest = 0, 0
@@ -95,8 +95,8 @@ class HttpRetriever:
             except Broken as error:
                 broken: Broken | DatasetAssetsError = error
             except (requests.RequestException, HTTPError) as error:
-                broken = judged(redacted(url), error, outer, self.limits.redirects)
-            # Raised outside of the handlers, else as its context: what they caught quotes the URL with its secrets.
+                broken = error_of(redacted(url), error, outer, self.limits.redirects)
+            # Raised outside the handlers: as a context, the caught error would show the URL with its secrets.
             if not isinstance(broken, Broken):
                 raise broken
             failed = 1 if into.bytes >= furthest + self.limits.progress else failed + 1
@@ -104,11 +104,11 @@ class HttpRetriever:
             self._pause(redacted(url), broken, failed)
 
     def _pause(self, shown: str, broken: Broken, failed: int) -> None:
-        """Sleep before the next attempt, or raise if there is to be none."""
+        """Sleep before the next attempt. Raises `RetrievalError` if there are no attempts left."""
         limits = self.limits
         if broken.wait > limits.max_retry_after:
             raise RetrievalError(
-                f"{shown} {broken.cause} and asks to wait {broken.asked} before asking again, more than the "
+                f"{shown} {broken.cause} and asks to wait {broken.asked} before the next request, longer than the "
                 f"{limits.max_retry_after:g} s allowed. Run the same command again after that time."
             )
         if failed >= limits.attempts:
@@ -119,7 +119,7 @@ class HttpRetriever:
 
 
 class _Transfer:
-    """The attempts to get one file, and what they have learnt."""
+    """The download of one file over several attempts."""
 
     def __init__(self, url: str, into: Written, known: Source | None, report: Report | None, limits: HttpLimits):
         self.url = url
@@ -136,7 +136,7 @@ class _Transfer:
             return self._take(hops.get(self._headers(), timeouts))
 
     def _headers(self) -> dict[str, str]:
-        # The server closes after its answer, so that a body longer than announced is seen.
+        # With "close", the server ends the connection after the body, which shows a body longer than announced.
         headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "dataset-assets"}
         if self.into.bytes and self.strong_etag:
             return headers | {"Range": f"bytes={self.into.bytes}-", "If-Range": self.strong_etag}
@@ -168,12 +168,12 @@ class _Transfer:
         self._restart()
         etag = response.headers.get("ETag")
         self.source = Source(redacted(self.url), etag, response.headers.get("Last-Modified"))
-        # The file's length is an offset into what was sent only if that came uncoded.
+        # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
         if etag and etag.startswith('"') and not coding_of(response):
             self.strong_etag = etag
 
     def _continues(self, response: requests.Response) -> bool:
-        """Say whether the answer is the rest of the file, from where it broke."""
+        """Return True if the response is the rest of the file, from where it broke."""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or not self.strong_etag or coding_of(response):
             return False
         start = re.match(r"bytes ([0-9]+)-", response.headers.get("Content-Range", ""))
@@ -181,18 +181,18 @@ class _Transfer:
         return same and start is not None and int(start[1]) == self.into.bytes
 
     def _unwanted(self, response: requests.Response) -> Broken | RetrievalError:
-        said, shown = status(response.status_code), redacted(self.url)
-        if response.status_code in PASSING:
-            return Broken(f"answered {said}", *retry_after(response.headers.get("Retry-After", "")))
+        phrase, shown = status(response.status_code), redacted(self.url)
+        if response.status_code in RETRYABLE:
+            return Broken(f"answered {phrase}", *retry_after(response.headers.get("Retry-After", "")))
         if self.into.bytes:
-            # It was the range that the server did not give: ask once more, for everything.
+            # The server refused the range: request the whole file next time.
             self._restart()
-            return Broken(f"answered {said} when asked for the rest of the file")
-        return RetrievalError(f"{shown} answered {said}. {remedy(response.status_code)}")
+            return Broken(f"answered {phrase} when asked for the rest of the file")
+        return RetrievalError(f"{shown} answered {phrase}. {remedy(response.status_code)}")
 
     def _receive(self, response: requests.Response) -> None:
         if framing_of(response) not in ("", "chunked"):
-            raise RetrievalError(f"{redacted(self.url)} came in a Transfer-Encoding that is not known. Add a mirror.")
+            raise RetrievalError(f"{redacted(self.url)} was sent in an unknown Transfer-Encoding. Add a mirror.")
         length = length_of(response)
         total = self.into.bytes + length if length is not None and not coding_of(response) else None
         if isinstance(self.into, Bounded):
@@ -203,7 +203,7 @@ class _Transfer:
             pieces = ungzipped(pieces, keep=split_url(self.url).path.lower().endswith((".gz", ".tgz")))
         elif coding:
             raise RetrievalError(
-                f"{redacted(self.url)} came in the coding {coding[:40]!r}, though none was asked for. Add a mirror."
+                f"{redacted(self.url)} was sent in the coding {coding[:40]!r}, though none was requested. Add a mirror."
             )
         try:
             for piece in pieces:
@@ -216,7 +216,7 @@ class _Transfer:
             raise
 
     def _refuse_page(self, response: requests.Response) -> None:
-        """Raise if the file is a web page, such as a login or a quota notice, and its URL did not say so."""
+        """Raise `RetrievalError` if the file is a web page, such as a login, but its URL does not end in .html."""
         if split_url(self.url).path.lower().endswith((".html", ".htm")):
             return
         with open(self.into.path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The body of an HTTP answer: read as it comes, counted, timed, ungzipped, and told from a web page."""
+"""The body of an HTTP response: counts and times its bytes, removes a gzip coding, and detects web pages."""
 
 import html
 import re
@@ -15,14 +15,14 @@ from dataset_assets.core.redact import printable
 from dataset_assets.errors import DecodeError
 
 _PAGE = re.compile(rb"<(!doctype\s+html|html[\s>])", re.IGNORECASE)
-_PAGE_IF_SAID = re.compile(rb"<(\?xml\b|head|body|title|script|meta)", re.IGNORECASE)
-# Each of the empty members that a piece may be full of has the rest of it copied.
+_PAGE_IF_DECLARED = re.compile(rb"<(\?xml\b|head|body|title|script|meta)", re.IGNORECASE)
+# A piece may be full of empty gzip members, and decompressing each copies the rest of the piece; so pieces are small.
 _PART = 1 << 14
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 
 
 class Broken(Exception):
-    """An attempt that failed, and may succeed when it is made again."""
+    """An attempt failed; a new attempt may succeed."""
 
     def __init__(self, cause: str, wait: float = 0.0, asked: str = "", spoilt: bool = False) -> None:
         super().__init__(cause)
@@ -30,11 +30,11 @@ class Broken(Exception):
         self.wait = wait
         self.asked = asked
         self.spoilt = spoilt
-        """The bytes that came are not to be continued."""
+        """True if the received bytes are unusable, so that the transfer cannot be resumed."""
 
 
 class Pace:
-    """Break off what is slower than a rate, averaged over a window."""
+    """Stops transfers slower than a minimum rate, averaged over a time window."""
 
     def __init__(self, window: float, minimum_rate: float) -> None:
         self.window = window
@@ -43,19 +43,19 @@ class Pace:
         self.bytes = 0
 
     def count(self, arrived: int) -> None:
-        """Count bytes; raise `Broken` at the end of a window that had too few."""
+        """Count bytes. Raises `Broken` at the end of a window with too few bytes."""
         self.bytes += arrived
         elapsed = time.monotonic() - self.since
         if elapsed < self.window:
             return
         if self.bytes < self.minimum_rate * elapsed:
             rate = self.bytes / elapsed
-            raise Broken(f"sent {rate:.1f} bytes/s, less than the {self.minimum_rate:g} bytes/s that are waited for")
+            raise Broken(f"sent {rate:.1f} bytes/s, less than the minimum of {self.minimum_rate:g} bytes/s")
         self.since, self.bytes = time.monotonic(), 0
 
 
 def body_of(raw: Any, length: int | None) -> Iterator[bytes]:
-    """Yield the body as it was sent; raise `Broken` if it is shorter or longer than the announced length."""
+    """Yield the body as sent. Raises `Broken` if it is shorter or longer than the announced length."""
     arrived = 0
     _read_on_until_closed(raw)
     while piece := _next(raw, whole=arrived == length):
@@ -68,7 +68,7 @@ def body_of(raw: Any, length: int | None) -> Iterator[bytes]:
 
 
 def _read_on_until_closed(raw: Any) -> None:
-    """Have what a server sends beyond its Content-Length read too, if it said that it closes the connection."""
+    """Also read bytes beyond the Content-Length, if the server announced that it closes the connection."""
     original = raw._original_response
     if original is not None and original.will_close and not original.chunked:
         original.length = None
@@ -77,20 +77,20 @@ def _read_on_until_closed(raw: Any) -> None:
 
 def _next(raw: Any, whole: bool) -> bytes:
     try:
-        # Not `read`, which waits for all of a chunk: an hour of one byte a second would look like a stall of none.
+        # `read` would wait for a whole chunk, so a server could send one byte a second for an hour unnoticed.
         piece: bytes = raw.read1(CHUNK, decode_content=False)
     except HTTPError:
         if not whole:
             raise
-        # Everything came; how the connection ended does not matter.
+        # The body is complete, so it does not matter how the connection ended.
         return b""
     return piece
 
 
 def ungzipped(pieces: Iterable[bytes], keep: bool) -> Iterator[bytes]:
-    """Undo a gzip coding; with `keep`, only if what comes out is itself a gzip file.
+    """Remove a gzip coding; with `keep`, only if the result is itself a gzip file.
 
-    Servers that take a stored `.gz` file for a coded one are common, and its published digest is that of the `.gz`.
+    Many servers label a stored `.gz` file as gzip-coded, and the published digest is that of the `.gz` file.
     """
     pieces = iter(pieces)
     if keep:
@@ -139,33 +139,33 @@ def _ungzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
             if member.eof:
                 member = zlib.decompressobj(wbits=31)
             try:
-                # Bounded: a piece of a megabyte may hold a gigabyte of zeros.
+                # With a limit: a megabyte may decompress to a gigabyte of zeros.
                 out = member.decompress(piece, CHUNK)
             except zlib.error:
                 raise Broken("sent a damaged gzip coding", spoilt=True) from None
             rest = member.unused_data if member.eof else member.unconsumed_tail
-            # Empty blocks and members could follow each other for ever, and no bound on what comes out would see it.
+            # Empty blocks and members could go on forever, and the limit on decompressed bytes would never be reached.
             idle = 0 if out else idle + len(piece) - len(rest)
             if idle > CHUNK:
-                raise Broken("sent a gzip coding of nothing", spoilt=True)
+                raise Broken("sent gzip data that decompresses to nothing", spoilt=True)
             yield out
             piece = rest
     if not member.eof:
-        raise Broken("ended within its gzip coding", spoilt=True)
+        raise Broken("ended in the middle of its gzip coding", spoilt=True)
 
 
 def page_title(head: bytes, content_type: str) -> str | None:
-    """Return the title of a web page from its beginning ("" if it has none), or None if it is no page.
+    """Return the title of a web page from its first bytes ("" without a title), or None if this is not a web page.
 
     >>> page_title(b"<!DOCTYPE html><html><title>Sign in</title>", "text/html")
     'Sign in'
     """
-    said = content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+    declared = content_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
     start = _uncommented(head)
-    if not _PAGE.match(start) and not (said and _PAGE_IF_SAID.match(start)):
+    if not _PAGE.match(start) and not (declared and _PAGE_IF_DECLARED.match(start)):
         return None
-    found = _TITLE.search(head.decode("utf-8", "replace"))
-    return printable(" ".join(html.unescape(found[1]).split()))[:80] if found else ""
+    title = _TITLE.search(head.decode("utf-8", "replace"))
+    return printable(" ".join(html.unescape(title[1]).split()))[:80] if title else ""
 
 
 def _uncommented(head: bytes) -> bytes:

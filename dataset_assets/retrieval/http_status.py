@@ -1,4 +1,4 @@
-"""What an HTTP answer says, and what an error instead of one does."""
+"""Reads the status and headers of HTTP responses, and turns errors of the HTTP libraries into ours."""
 
 import re
 import time
@@ -14,37 +14,37 @@ from dataset_assets.core.redact import printable
 from dataset_assets.errors import RetrievalError
 from dataset_assets.retrieval.http_body import Broken
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses that are worth another attempt."""
+RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which another attempt may succeed."""
 
 
 def coding_of(response: requests.Response) -> str:
-    """Return the Content-Encoding; "" for none."""
+    """Return the Content-Encoding, or "" without one."""
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding
 
 
 def length_of(response: requests.Response) -> int | None:
-    """Return how many bytes are announced; chunks announce themselves, whatever Content-Length says.
+    """Return the announced length of the body, or None. A chunked body has none, whatever Content-Length says.
 
-    Raises `Broken` for a length that is no number: the end of the connection would then pass for that of the body.
+    Raises `Broken` if the length is not a number: without it, a lost connection would look like the end of the body.
     """
-    if framing_of(response) == "chunked" or not (said := response.headers.get("Content-Length", "").strip()):
+    if framing_of(response) == "chunked" or not (stated := response.headers.get("Content-Length", "").strip()):
         return None
-    length, *others = {part.strip() for part in said.split(",")}
+    length, *others = {part.strip() for part in stated.split(",")}
     if others or not re.fullmatch(r"[0-9]{1,18}", length):
-        raise Broken(f"announced {printable(said)[:40]!r} bytes, which is no number")
+        raise Broken(f"announced {printable(stated)[:40]!r} bytes, which is not a number")
     return int(length)
 
 
 def framing_of(response: requests.Response) -> str:
-    """Return the Transfer-Encoding; "" for none."""
+    """Return the Transfer-Encoding, or "" without one."""
     framing = response.headers.get("Transfer-Encoding", "").strip().lower()
     return "" if framing == "identity" else framing
 
 
 def status(code: int) -> str:
-    """Return a status in words of ours, not the server's."""
+    """Return a status with its standard phrase, not the server's."""
     try:
         return f"{code} {HTTPStatus(code).phrase}"
     except ValueError:
@@ -52,16 +52,16 @@ def status(code: int) -> str:
 
 
 def remedy(code: int) -> str:
-    """Return what to do about a status."""
+    """Return advice on what to do about a status."""
     if code in (401, 403, 407):
-        return "Accept the source's terms if it has any, and put user and password for its host in ~/.netrc."
+        return "Accept the terms of the source if it has any, and put user and password for its host in ~/.netrc."
     if code in (404, 410):
-        return "It may have moved: look at the dataset's homepage, and correct the URL or add a mirror."
-    return "Open it in a browser to see why, or add a mirror."
+        return "The file may have moved: check the homepage of the dataset, then correct the URL or add a mirror."
+    return "Open the URL in a browser to see why, or add a mirror."
 
 
 def retry_after(value: str) -> tuple[float, str]:
-    """Return the seconds a server asks to wait, from a number or a date, and its own words; 0 for anything else."""
+    """Return the seconds that a Retry-After header asks for, and the time in words; (0, "") if it is not valid."""
     value = value.strip()
     if re.fullmatch(r"[0-9]+", value):
         return float(value), f"{value[:40]} s"
@@ -73,38 +73,38 @@ def retry_after(value: str) -> tuple[float, str]:
         return 0.0, ""
 
 
-def judged(shown: str, error: Exception, outer: BaseException | None, redirects: int) -> Broken | RetrievalError:
-    """Return what to raise for an error of the libraries, without its text: that holds the URL and its secrets.
+def error_of(shown: str, error: Exception, outer: BaseException | None, redirects: int) -> Broken | RetrievalError:
+    """Return our error for an error of the HTTP libraries, without its text, which holds the URL and its secrets.
 
-    `outer` is what the caller was handling before.
+    `outer` is the error that the caller was already handling.
     """
     if isinstance(error, requests.TooManyRedirects):
         return RetrievalError(f"{shown} was redirected more than {redirects} times. Correct the URL, or add a mirror.")
     if isinstance(error, requests.exceptions.InvalidHeader):
         return Broken("sent headers that contradict each other")
     if isinstance(error, (ValueError, LocationValueError)):
-        return RetrievalError(f"{shown} cannot be asked: it, or what it redirects to, is no http URL. Correct the URL.")
+        return RetrievalError(f"{shown}, or the URL that it redirects to, is not a valid http URL. Correct the URL.")
     cause = _deepest(error, outer)
     if failed := getattr(cause, "verify_message", None):
         return RetrievalError(
-            f"{shown} failed the TLS check: {failed}. Use another mirror, or name your own authority's certificates in "
-            "REQUESTS_CA_BUNDLE; the check is never left out."
+            f"{shown} failed the TLS check: {failed}. Use a different mirror, or set REQUESTS_CA_BUNDLE to the "
+            "certificates of your own authority. The check cannot be switched off."
         )
     return Broken(f"failed: {_words(cause)}")
 
 
 def _deepest(error: BaseException, outer: BaseException | None) -> BaseException:
-    """Return the innermost error of the system or of HTTP; below it are those of parsing what did not come."""
-    found = error
+    """Return the innermost system or HTTP error; errors below it come from parsing missing data."""
+    deepest = error
     while (below := error.__cause__ or error.__context__) is not None and below is not outer:
         error = below
-        found = error if isinstance(error, (OSError, HTTPException)) else found
-    return found
+        deepest = error if isinstance(error, (OSError, HTTPException)) else deepest
+    return deepest
 
 
 def _words(cause: BaseException) -> str:
     if isinstance(cause, TimeoutError):
-        return "no answer, or a stall, until the time limit"
+        return "no data arrived within the time limit"
     if isinstance(cause, RemoteDisconnected):
         return "the connection was closed without an answer"
     if isinstance(cause, IncompleteRead):

@@ -1,4 +1,4 @@
-"""`file:` URLs: a local file, copied; its size and time of change say whether it is still the same."""
+"""Copies files of `file:` URLs. A file with the same size and modification time counts as unchanged."""
 
 import os
 import stat
@@ -14,19 +14,19 @@ from dataset_assets.storage.raw_files import Source
 
 
 class FileRetriever:
-    """Copy the file that a `file:///folder/name` URL names."""
+    """Copies the file of a `file:///folder/name` URL."""
 
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: Report | None = None
     ) -> Source | None:
-        """Copy the file, unless its size and time of change are those of `known`."""
+        """Copy the file. Return None if its size and modification time are those of `known`."""
         path = path_of(url)
         shown = redacted(url)
         source = Source(shown, etag=_validator(regular_file(path, shown)))
         if known and known.etag == source.etag:
             return None
         if copy_into(path, shown, into, report) != source.etag:
-            raise RetrievalError(f"{shown} was changed while it was copied. Copy it again when it is finished.")
+            raise RetrievalError(f"{shown} changed while it was copied. Run the same command again when it is done.")
         return source
 
 
@@ -35,24 +35,24 @@ def path_of(url: str) -> Path:
     parts = split_url(url)
     path = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost") or not path.is_absolute() or "\0" in str(path):
-        raise UsageError(f"{redacted(url)} names no file of this machine. Write it as file:///folder/name.")
+        raise UsageError(f"{redacted(url)} is not a file of this machine. Write it as file:///folder/name.")
     return path
 
 
 def regular_file(path: Path, shown: str) -> os.stat_result:
-    """Return what the system knows of a file; raise `RetrievalError` if it is missing, or a folder, pipe or device."""
+    """Return the stat of a file. Raises `RetrievalError` if it is missing, or is a folder, pipe or device."""
     try:
         info = path.stat()
     except OSError as error:
         raise _unreadable(shown, error) from error
     if not stat.S_ISREG(info.st_mode):
-        raise RetrievalError(f"{shown} is not a plain file. Name a file: a folder must be packed into one first.")
+        raise RetrievalError(f"{shown} is not a regular file. Name a file; pack a folder into an archive first.")
     return info
 
 
 def copy_into(path: Path, shown: str, into: Written, report: Report | None) -> str:
-    """Write a file's bytes into `into`, and return what is its validator after that."""
-    with _opened(path, shown) as file:
+    """Copy a file into `into`, and return its validator after the copy."""
+    with _open(path, shown) as file:
         total = os.fstat(file.fileno()).st_size
         while chunk := _read(file, shown):
             into.write(chunk)
@@ -61,7 +61,7 @@ def copy_into(path: Path, shown: str, into: Written, report: Report | None) -> s
         return _validator(os.fstat(file.fileno()))
 
 
-def _opened(path: Path, shown: str) -> BinaryIO:
+def _open(path: Path, shown: str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
@@ -69,7 +69,7 @@ def _opened(path: Path, shown: str) -> BinaryIO:
 
 
 def _read(file: BinaryIO, shown: str) -> bytes:
-    # Only the reading: what is wrong with the file written to is another error, of another class.
+    # Only errors of reading become a RetrievalError; errors of writing are a StorageError.
     try:
         return file.read(CHUNK)
     except OSError as error:

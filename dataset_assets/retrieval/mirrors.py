@@ -1,4 +1,4 @@
-"""Mirrors: several URLs of one file, tried in order until one gives the bytes that were asked for."""
+"""Mirrors: tries several URLs of one file in order, until one gives the right bytes."""
 
 import logging
 import re
@@ -27,16 +27,16 @@ def fetch_first(
     retrievers: Callable[[str], Retriever] = retriever_for,
     size: int | None = None,
 ) -> Source | None:
-    """Write the file of the first URL that gives it; None, and no file, if its source says it is still that of `known`.
+    """Download the file from the first URL that has it. Return None, and write no file, if `known` is still current.
 
-    A source that sends more than `size`, or more than the setting `max_bytes` allows, is broken off.
+    A download stops when it exceeds `size` or the setting `max_bytes`.
 
-    `verify` raises `DigestMismatch` for a finished file with other bytes; then, as after any other failure of a source,
-    the file is removed and the next URL tried. Each failure is logged as a warning. What is wrong with the disk is
-    raised at once: another mirror would not mend it.
+    `verify` raises `DigestMismatch` for a complete file with the wrong bytes. After this or any other failure of a
+    source, the file is removed and the next URL is tried. Each failure is logged as a warning. Disk errors are raised
+    at once: a different mirror would not help.
     """
     if not urls:
-        raise UsageError(f"No URL was given for {into_path.name}. Give at least one.")
+        raise UsageError(f"No URL was given for {into_path.name}. Give at least one URL.")
     failures: list[tuple[str, DatasetAssetsError]] = []
     for url in urls:
         try:
@@ -44,7 +44,7 @@ def fetch_first(
         except _FAILURES as error:
             failures.append((redacted(url), error))
             log.warning("%s", _line(redacted(url), error))
-    raise _told(failures)
+    raise _combined(failures)
 
 
 def _fetch(
@@ -57,7 +57,7 @@ def _fetch(
     size: int | None,
 ) -> Source | None:
     retriever = retrievers(url)
-    # Another mirror's ETag or time says nothing here: an older copy would pass for an unchanged one.
+    # The ETag or time of one mirror means nothing at another: an older copy could look unchanged.
     own = known if known and known.url == redacted(url) else None
     into = Bounded(path, redacted(url), size, settings().max_bytes)
     try:
@@ -76,8 +76,8 @@ def _fetch(
         raise
 
 
-def _told(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
-    """Return one error for all: the only one itself, else of the class that all or the last have."""
+def _combined(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
+    """Return one error for all failures, of their common class if they have one."""
     last = failures[-1][1]
     if len(failures) == 1:
         return last
@@ -86,8 +86,8 @@ def _told(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
     if isinstance(last, DigestMismatch):
         kind = DigestMismatch
         remedy = (
-            "Add a mirror that has the old bytes. If the publisher has replaced the file, state its new digest; where "
-            "none is stated, take what comes with: dataset-assets prepare --refresh."
+            "Add a mirror that has the old bytes. If the publisher has replaced the file, state its new digest in the "
+            "definition; if the definition states none, accept the new file with: dataset-assets prepare --refresh."
         )
     elif len({type(error) for _, error in failures}) == 1:
         kind = type(last)
@@ -96,7 +96,7 @@ def _told(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:
 
 
 def _line(url: str, error: DatasetAssetsError) -> str:
-    """Return what is, without what to do: the first sentence of a message."""
+    """Return the first sentence of a message, without its advice."""
     text = " ".join(str(error).split())
     first = re.split(r"(?<=[^.])\. (?=[A-Z])", text, maxsplit=1)[0].rstrip(".")
     return first if url in first else f"{url}: {first}"

@@ -1,4 +1,4 @@
-"""`package:` URLs: a file that an installed Python package carries, found without importing the package."""
+"""Copies files of `package:` URLs from installed Python packages, without importing the packages."""
 
 import os
 import re
@@ -18,18 +18,18 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 class PackageRetriever:
-    """Copy the file that `package://<package>/<path in its folder>[?pip=<distribution>]` names.
+    """Copies the file of `package://<package>/<path in its folder>[?pip=<distribution>]`.
 
-    `pip` is for a package whose distribution is called otherwise: `package://sklearn/...?pip=scikit-learn`.
+    `pip` names the distribution if it differs from the package: `package://sklearn/...?pip=scikit-learn`.
     """
 
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: Report | None = None
     ) -> Source | None:
-        """Copy the file, unless the distribution's version and the file's size are those of `known`."""
+        """Copy the file. Return None if the version of the distribution and the file size are those of `known`."""
         shown = redacted(url)
-        package, parts, distribution = _taken_apart(url)
-        path = _located(shown, package, parts, distribution)
+        package, parts, distribution = _parse(url)
+        path = _find_file(shown, package, parts, distribution)
         size = regular_file(path, shown).st_size
         source = Source(shown, etag=f'"{distribution}-{_version(distribution, package)}-{size}"')
         if known and known.etag == source.etag:
@@ -38,48 +38,48 @@ class PackageRetriever:
         return source
 
 
-def _taken_apart(url: str) -> tuple[str, list[str], str]:
-    """Return the package, the parts of the path in its folder, and the distribution that carries it."""
+def _parse(url: str) -> tuple[str, list[str], str]:
+    """Return the package, the parts of the path in its folder, and the distribution that installs it."""
     url_parts = split_url(url)
     package = url_parts.netloc
     distribution = parse_qs(url_parts.query).get("pip", [package])[0]
     if not package.isidentifier() or not _DISTRIBUTION.fullmatch(distribution):
-        raise UsageError(f"{redacted(url)} names no package. Write it as package://<package>/<folder>/<file>.")
+        raise UsageError(f"{redacted(url)} does not name a package. Write it as package://<package>/<folder>/<file>.")
     parts = unquote(url_parts.path).removeprefix("/").split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise Refused(f"{redacted(url)} does not name a file inside its package. Write the path without '.' and '..'.")
     return package, parts, distribution
 
 
-def _located(shown: str, package: str, parts: list[str], distribution: str) -> Path:
+def _find_file(shown: str, package: str, parts: list[str], distribution: str) -> Path:
     for folder in _folders(package, distribution):
         path = folder.joinpath(*parts)
         if os.path.exists(path):
             return _inside(shown, folder, path)
     raise RetrievalError(
-        f"{shown} is not there: {distribution} {_version(distribution, package)} carries no such file. "
-        f"Install a version that does: pip install '{distribution}==...'"
+        f"{shown} does not exist: {distribution} {_version(distribution, package)} has no such file. "
+        f"Install a version that has it: pip install '{distribution}==...'"
     )
 
 
 def _folders(package: str, distribution: str) -> list[Path]:
-    """Return the folders of a package; a namespace has several."""
+    """Return the folders of a package; a namespace package has several."""
     try:
-        # The name has no dot: a name with one would import what is before it.
+        # The name has no dot; with one, find_spec would import the parent package.
         spec = find_spec(package)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
         raise RetrievalError(f"Package {package} is not installed. Install it with: pip install {distribution}")
     if not spec.submodule_search_locations:
-        raise RetrievalError(f"{package} is a single module and carries no files. Name the package that does.")
+        raise RetrievalError(f"{package} is a single module without files. Name the package that has the file.")
     return [Path(folder) for folder in spec.submodule_search_locations]
 
 
 def _inside(shown: str, folder: Path, path: Path) -> Path:
     real = path.resolve()
     if not real.is_relative_to(folder.resolve()):
-        raise Refused(f"{shown} is a link out of its package, and is not followed. Name the file that it points to.")
+        raise Refused(f"{shown} is a link to a file outside its package and is not followed. Name that file itself.")
     return real
 
 

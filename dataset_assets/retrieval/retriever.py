@@ -1,4 +1,4 @@
-"""The seam to every source: a `Retriever` streams a URL's bytes into a file, and is chosen by the URL's scheme."""
+"""The interface of retrievers: a `Retriever` downloads a URL into a file. The scheme of the URL selects it."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -12,7 +12,7 @@ from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.raw_files import Source
 
 Report = Callable[[int, int | None], None]
-"""Told of the bytes that are there and of the total, if it is known; the first may fall when a transfer begins anew."""
+"""Called with the bytes received and the total, if known. The first number may fall when a transfer restarts."""
 
 RETRIEVERS: dict[str, str] = {
     "http": "dataset_assets.retrieval.http:HttpRetriever",
@@ -20,47 +20,46 @@ RETRIEVERS: dict[str, str] = {
     "file": "dataset_assets.retrieval.local:FileRetriever",
     "package": "dataset_assets.retrieval.package:PackageRetriever",
 }
-"""Where the retriever of each scheme is, as `module:callable`; imported when a URL of the scheme is read. A plugin adds
-its own by an entry point of the group `dataset_assets.retrievers`."""
+"""The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add
+theirs with entry points of the group `dataset_assets.retrievers`."""
 
 
 class Retriever(Protocol):
-    """Reads the URLs of a scheme."""
+    """Downloads URLs of a scheme."""
 
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: Report | None = None
     ) -> Source | None:
-        """Write the URL's bytes into `into`; None, and nothing written, if the source says that `known` has them.
+        """Write the bytes of the URL into `into`. Return None, and write nothing, if `known` is still current.
 
-        `known` was recorded of this same URL: another's validators would say nothing about its bytes. A transfer that
-        breaks is begun anew with `into.restart()`, or continued. Raises `RetrievalError` or `Refused`, in whose
-        messages URLs are `redacted`; what `into` raises passes through.
+        `known` was recorded from this same URL. A broken transfer is resumed, or restarted with `into.restart()`.
+        Raises `RetrievalError` or `Refused`, with `redacted` URLs in the message; errors of `into` pass through.
         """
         ...
 
 
 def retriever_for(url: str) -> Retriever:
-    """Return a retriever of the URL's scheme."""
+    """Return a retriever for the scheme of a URL. Raises `UsageError` for an unknown scheme."""
     scheme, colon, _ = url.partition(":")
     place = RETRIEVERS.get(scheme.lower()) if colon else None
     if place is not None:
         module, _, name = place.partition(":")
-        found: Any = getattr(import_module(module), name)
-    elif (found := plugins.provided("retrievers", scheme.lower()) if colon else None) is None:
+        make: Any = getattr(import_module(module), name)
+    elif (make := plugins.provided("retrievers", scheme.lower()) if colon else None) is None:
         known = nearest(scheme, [*RETRIEVERS, *plugins.names("retrievers")])
         raise UsageError(
-            f"{redacted(url)} has no scheme that can be retrieved."
+            f"{redacted(url)} has {'an unknown' if colon else 'no'} scheme."
             f"{known if colon else ' Write a local file as file:///folder/name.'}"
         )
-    retriever: Retriever = found()
+    retriever: Retriever = make()
     return retriever
 
 
 def split_url(url: str) -> SplitResult:
-    """Take a URL apart; raise `UsageError` for one that cannot be."""
+    """Split a URL into its parts. Raises `UsageError` if it is not valid."""
     try:
         return urlsplit(url)
     except ValueError:
         pass
-    # Outside of the handler: the caught error quotes the URL, and would be shown as this one's context.
-    raise UsageError(f"{redacted(url)} is not a URL. Correct its host.")
+    # Raised outside the handler: as a context, the caught error would show the URL with its secrets.
+    raise UsageError(f"{redacted(url)} is not a valid URL. Correct its host.")

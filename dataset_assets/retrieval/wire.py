@@ -1,7 +1,7 @@
-"""The connections of a download: which addresses they go to, and how long, how fast and how much a server may send.
+"""The connections of a download: limits on their addresses, and on the time, rate and size of what a server sends.
 
-`http.client` takes the end of a connection for the end of the headers, counts nothing but single lines, and waits for
-each byte anew; so headers are read here through a `Wire` that bounds them as a whole.
+`http.client` treats a lost connection as the end of the headers, limits only single lines, and restarts its timeout
+with each byte. So headers are read through a `Wire`, which limits all of them together.
 """
 
 import io
@@ -17,13 +17,13 @@ from dataset_assets.retrieval.http_body import Broken, Pace
 from dataset_assets.retrieval.zones import Zone, addresses_of, zone_of
 
 HEAD_BYTES = 256 << 10
-"""Of a status, its headers, and the answers 100 before it."""
+"""The size limit of a status line and its headers, including any responses 100 before it."""
 TRAILERS = 100
 _LINE = 65537
 
 
-class Patience(Protocol):
-    """How long and how slowly a server may send."""
+class SpeedLimits(Protocol):
+    """The longest pause and the lowest rate of a server."""
 
     @property
     def idle_timeout(self) -> float: ...
@@ -33,7 +33,7 @@ class Patience(Protocol):
 
 
 class TooNear(Exception):
-    """An address that a redirect may not lead to; no OSError, which urllib3 would take for a lost connection."""
+    """A redirect leads to an address that is too near. Not an OSError: urllib3 would see a lost connection."""
 
     def __init__(self, address: str, zone: Zone) -> None:
         super().__init__(address)
@@ -41,26 +41,26 @@ class TooNear(Exception):
 
 
 class Gate:
-    """The zones that the next connection may go to, and the zone that the last one went to."""
+    """The nearest zone that the next connection may go to, and the zone of the last connection."""
 
     def __init__(self) -> None:
         self.nearest = Zone.MACHINE
         self.zone = Zone.PUBLIC
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a host that may be connected to. Raises `TooNear` if none may."""
-        found = addresses_of(host, port)
-        allowed = [address for address in found if zone_of(address) <= self.nearest]
+        """Return the allowed addresses of a host. Raises `TooNear` if none is allowed."""
+        addresses = addresses_of(host, port)
+        allowed = [address for address in addresses if zone_of(address) <= self.nearest]
         if not allowed:
-            raise TooNear(found[0], zone_of(found[0]))
+            raise TooNear(addresses[0], zone_of(addresses[0]))
         return allowed
 
 
 class Wire(io.RawIOBase):
-    """The bytes of one answer as they arrive: the headers within a time and a size, the body at a rate."""
+    """The bytes of one response as they arrive. It limits the time and size of headers, and the rate of the body."""
 
-    def __init__(self, raw: Any, patience: Patience) -> None:
-        self.raw, self.patience = raw, patience
+    def __init__(self, raw: Any, limits: SpeedLimits) -> None:
+        self.raw, self.limits = raw, limits
         self.pace: Pace | None = None
         self.bytes, self.since = 0, 0.0
 
@@ -80,8 +80,8 @@ class Wire(io.RawIOBase):
         self.bytes += count
         if self.bytes > HEAD_BYTES:
             raise Broken(f"sent more than {HEAD_BYTES} bytes of headers")
-        if time.monotonic() - self.since > self.patience.idle_timeout:
-            raise Broken(f"did not end its headers within {self.patience.idle_timeout:g} s")
+        if time.monotonic() - self.since > self.limits.idle_timeout:
+            raise Broken(f"did not finish its headers within {self.limits.idle_timeout:g} s")
 
     def close(self) -> None:
         self.raw.close()
@@ -89,7 +89,7 @@ class Wire(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """What an answer is read from; a line that ends with the connection is an error."""
+    """The buffer that a response is read from. A line cut by the end of the connection is an error."""
 
     in_head = True
     begun = False
@@ -97,7 +97,7 @@ class _Lines(io.BufferedReader):
     def readline(self, size: int | None = -1, /) -> bytes:
         line = super().readline(size)
         cut = not line.endswith(b"\n") and len(line) != size
-        # Without a first line http.client says more of it; past the headers, an end without a line is its affair.
+        # Without a first line, http.client has a better message; after the headers, it checks for a missing line.
         if cut and (line or self.begun and self.in_head):
             raise Broken(f"closed the connection in the middle of its {'headers' if self.in_head else 'chunks'}")
         self.begun = True
@@ -107,9 +107,9 @@ class _Lines(io.BufferedReader):
 class _Response(HTTPResponse):
     fp: Any
 
-    def __init__(self, sock: Any, *args: Any, patience: Patience, **kwargs: Any) -> None:
+    def __init__(self, sock: Any, *args: Any, limits: SpeedLimits, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.wire = Wire(self.fp.detach(), patience)
+        self.wire = Wire(self.fp.detach(), limits)
         self.fp = _Lines(self.wire)
 
     def begin(self) -> None:
@@ -117,7 +117,7 @@ class _Response(HTTPResponse):
         if self.msg.get_payload():
             raise Broken("sent headers that cannot be read")
         self.fp.in_head = False
-        self.wire.pace = Pace(self.wire.patience.idle_timeout, self.wire.patience.minimum_rate)
+        self.wire.pace = Pace(self.wire.limits.idle_timeout, self.wire.limits.minimum_rate)
 
     def _read_and_discard_trailer(self) -> None:
         for _ in range(TRAILERS):
@@ -127,7 +127,7 @@ class _Response(HTTPResponse):
 
 
 class _Connection:
-    """Mixed into urllib3's connections: connects to what its gate lets through."""
+    """A mixin for the connections of urllib3: connects only to addresses that its gate allows."""
 
     gate: Gate | None
     _dns_host: str
@@ -147,7 +147,7 @@ class _Connection:
             raise NewConnectionError(self, "no address") from error  # type: ignore[arg-type]
 
     def _first_of(self, addresses: list[str]) -> Any:
-        """Connect to the first address that answers: to these very ones, since a name may soon have others."""
+        """Connect to the first of these addresses that answers. The name is not resolved again: it could change."""
         name, failed = self._dns_host, None
         for address in addresses:
             self._dns_host = address
@@ -162,10 +162,10 @@ class _Connection:
 
 
 class Adapter(HTTPAdapter):
-    """Makes connections that are watched. Those to a proxy pass no gate: the proxy connects to the host."""
+    """Makes connections with these limits. Connections to a proxy have no gate: the proxy connects to the host."""
 
-    def __init__(self, patience: Patience, gate: Gate) -> None:
-        self.patience, self.gate = patience, gate
+    def __init__(self, limits: SpeedLimits, gate: Gate) -> None:
+        self.limits, self.gate = limits, gate
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -180,7 +180,7 @@ class Adapter(HTTPAdapter):
         return manager
 
     def _watch(self, manager: Any, gate: Gate | None) -> None:
-        own = {"gate": gate, "response_class": partial(_Response, patience=self.patience)}
+        own = {"gate": gate, "response_class": partial(_Response, limits=self.limits)}
         manager.pool_classes_by_scheme = {
             scheme: type("Pool", (pool,), {"ConnectionCls": type("Connection", (_Connection, pool.ConnectionCls), own)})
             for scheme, pool in manager.pool_classes_by_scheme.items()

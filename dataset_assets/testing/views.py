@@ -18,10 +18,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dataset_assets.core.mixture import Mixture
-from dataset_assets.core.permutation import (
-    Permutation,
+from dataset_assets.core.permutation import Permutation, generator
+from dataset_assets.core.splitting import (
     folds_of,
-    generator,
     group_parts,
     hashed_parts,
     random_parts,

@@ -304,7 +304,7 @@ def test_9_splits_are_seeded_disjoint_covering_and_the_same_in_a_fresh_process()
     assert sorted(row for fold in indices[4:8] for row in fold) == list(range(90))
     assert np.bincount(np.array(indices[2]) % 3).tolist() == [21, 21, 21]
     for ratios in ((0.5, 0.2), (0.7, 0.7), (1.5, -0.5), ()):
-        with pytest.raises(UsageError, match="Give positive ones that sum to 1"):
+        with pytest.raises(UsageError, match="Give positive ratios that sum to 1"):
             view.random_split(ratios)
 
 

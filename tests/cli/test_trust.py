@@ -65,7 +65,7 @@ def test_what_is_ignored_is_one_line_and_doctor_says_it_of_each_setting(line: Co
 
     found = run("ls")
     assert found.returncode == 0 and len(found.stderr.splitlines()) == 2
-    assert f"home, storage are ignored. Read the file; then, to obey it, run: dataset-assets trust {repository}\n" in (
+    assert f"home, storage are ignored. Read the file; to apply it, run: dataset-assets trust {repository}\n" in (
         found.stderr
     )
     assert run("ls", "--quiet").stderr == ""

@@ -102,11 +102,11 @@ def test_seeds_and_epochs_give_other_mixtures_and_neighbours_are_independent() -
 
 def test_impossible_mixtures_are_refused() -> None:
     for weights in ((1,), (1, 0), (1, -1), (1, float("nan")), (1, float("inf"))):
-        with pytest.raises(UsageError, match="Give a positive one for each"):
+        with pytest.raises(UsageError, match="Give each view a positive weight"):
             Mixture([1, 1], weights, 0, "all")
-    with pytest.raises(UsageError, match="stop='al' is no rule. Did you mean 'all'"):
+    with pytest.raises(UsageError, match="stop='al' is not valid. Did you mean 'all'"):
         Mixture([1, 1], (1, 1), 0, "al")
-    with pytest.raises(UsageError, match="View 1 of those to mix has no samples"):
+    with pytest.raises(UsageError, match="View 1 of the mixture has no samples"):
         Mixture([1, 0], (1, 1), 0, "all")
     with pytest.raises(UsageError, match="A mixture has 0 to .* samples, not -1"):
         Mixture([1, 1], (1, 1), 0, -1)

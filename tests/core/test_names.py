@@ -136,7 +136,7 @@ def test_a_file_identifier_is_the_last_part_of_the_url(text, identifier):
 
 @pytest.mark.parametrize("text", ["", "/", "///", "...", "é", "a" * (LONGEST + 1)])
 def test_a_url_without_a_usable_last_part_needs_a_name(text):
-    with pytest.raises(NameNotAllowed, match="Pass a name of its own"):
+    with pytest.raises(NameNotAllowed, match="Pass identifier="):
         file_identifier(text)
 
 

@@ -179,7 +179,7 @@ def test_a_name_that_two_plugins_define_is_an_error_that_names_both(line: Comman
         line.install(package, {module: fine("org.shared.words")}, datasets={"org.shared": module})
     for verb in (["info", "org.shared.words"], ["prepare", "org.shared.words", "--direct"]):
         said = line.run(*verb, code=2).stderr
-        assert "org.shared.words of first_module and org.shared.words of second_module cannot both be" in said
+        assert "org.shared.words of first_module and org.shared.words of second_module cannot be used together" in said
     # Who looks for something else is told, and served.
     listed = line.run("search", "digits").stderr
     assert "org.shared.words of second_module is left out" in listed and "It is in first_module." in listed
@@ -191,7 +191,7 @@ def test_a_name_that_is_the_beginning_of_another_is_an_error_that_names_both(lin
     line.install("second", {"second_module": fine("org.shared.words.long")}, datasets={"org.shared": "second_module"})
     for name in ("org.shared.words", "org.shared.words.long"):
         said = line.run("info", name, code=2).stderr
-        assert "org.shared.words of first_module and org.shared.words.long of second_module cannot both be" in said
+        assert "org.shared.words of first_module and org.shared.words.long of second_module cannot be used together" in said
     assert "org.shared.words.long of second_module is left out" in line.run("search", "digits").stderr
 
 
@@ -246,7 +246,7 @@ def test_finding_one_of_5000_definitions_imports_one_module(many: CommandLine) -
 
 def test_info_of_one_of_5000_definitions_imports_one_module(many: CommandLine) -> None:
     code = (
-        "import sys\nfrom dataset_assets.cli import main\n"
+        "import sys\nfrom dataset_assets.cli.main import main\n"
         "try: main()\nfinally: print([m for m in sys.modules if m.startswith(('many_', 'dataset_assets.datasets.'))])"
     )
     run = [sys.executable, "-c", code, "info", "org.many7.words_123"]

@@ -24,7 +24,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     for name, folder in (("HOME", "person"), ("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data")):
         monkeypatch.setenv(name, str(tmp_path / folder))
-    monkeypatch.setattr(project_file, "_said", set())
+    monkeypatch.setattr(project_file, "_warned", set())
     repository = tmp_path / "repository"
     repository.mkdir()
     monkeypatch.chdir(repository)

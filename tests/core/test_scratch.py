@@ -234,7 +234,7 @@ def test_a_root_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
 def test_a_root_of_another_user_is_refused(root: Path) -> None:
     root.mkdir(parents=True)
     os.chown(root, 65534, 65534)
-    with pytest.raises(Refused, match="belongs to another user .number 65534.*DATASET_ASSETS_HOME"):
+    with pytest.raises(Refused, match="belongs to another user .id 65534.*DATASET_ASSETS_HOME"):
         scratch_folder(root).__enter__()
     assert names(root) == []
     os.chown(root.parent, 65534, 65534)

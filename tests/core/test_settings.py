@@ -189,7 +189,7 @@ def test_a_bad_value_that_a_stronger_source_covers_does_no_harm(folders):
 @pytest.mark.parametrize("content", [b"[[[", b"a = 1\na = 2", b"\xff\xfe"])
 def test_a_file_that_is_no_toml_is_an_error_with_its_name(content, folders):
     (folders / "project" / "dataset_assets.toml").write_bytes(content)
-    with pytest.raises(UsageError, match="dataset_assets.toml (is not TOML|cannot be read)"):
+    with pytest.raises(UsageError, match="dataset_assets.toml (is not valid TOML|cannot be read)"):
         settings()
 
 

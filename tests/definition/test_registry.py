@@ -116,9 +116,9 @@ def test_ours_come_before_a_plugins_of_the_same_name(installed: Plugins, caplog:
         names = [dataset.name for dataset in registry.definitions("com.lecun.*")]
     assert names == ["com.lecun.mnist", "com.lecun.other"]
     said = " ".join(record.getMessage() for record in caplog.records)
-    assert "com.lecun.mnist of hijack is left out: another has that name." in said
+    assert "com.lecun.mnist of hijack is left out: another dataset has that name." in said
     assert (
-        "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is the beginning of com.lecun.mnist.small" in said
+        "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is a prefix of com.lecun.mnist.small" in said
     )
 
 

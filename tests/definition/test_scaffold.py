@@ -76,7 +76,7 @@ def test_a_name_that_python_uses_itself_gets_another_module(last: str, tmp_path:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "birds.py").write_text("mine")
-    with pytest.raises(Conflict, match="birds.py is there already"):
+    with pytest.raises(Conflict, match="birds.py already exists"):
         scaffold("com.example.birds", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["birds.py"]
     assert (tmp_path / "birds.py").read_text() == "mine"

@@ -87,7 +87,7 @@ def test_secrets_of_a_source_are_not_searched():
         ("tags:image", "Did you mean 'tag'?"),
         ("tag:", "tag:image"),
         ("id:(", "not a regular expression"),
-        ("https://x", "the field 'https'"),
+        ("https://x", "the unknown field 'https'"),
     ],
 )
 def test_what_cannot_be_asked_is_said(term: str, said: str):

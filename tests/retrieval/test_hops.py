@@ -142,7 +142,7 @@ def test_a_redirect_to_a_host_that_is_none_is_not_followed_by_a_proxy_either(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", first.url)
     first.script("/start", [Redirect(f"http://{host}/x")])
-    with pytest.raises(RetrievalError, match="no http URL"):
+    with pytest.raises(RetrievalError, match="not a valid http URL"):
         download("http://93.184.215.14/start", tmp_path)
     assert len(first.requests) == 1
 
@@ -150,7 +150,7 @@ def test_a_redirect_to_a_host_that_is_none_is_not_followed_by_a_proxy_either(
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "data:,x"])
 def test_a_redirect_out_of_http_is_not_followed(first: FaultyServer, tmp_path: Path, target: str) -> None:
     first.script("/x", [Redirect(target)])
-    with pytest.raises(RetrievalError, match="no http URL"):
+    with pytest.raises(RetrievalError, match="not a valid http URL"):
         download(f"{first.url}/x", tmp_path)
 
 

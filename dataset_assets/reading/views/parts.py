@@ -3,8 +3,8 @@
 from abc import abstractmethod
 from typing import Any, Mapping, Sequence
 
-from dataset_assets.core.permutation import (
-    Rows,
+from dataset_assets.core.permutation import Rows
+from dataset_assets.core.splitting import (
     folds_of,
     group_parts,
     hashed_parts,

@@ -336,15 +336,15 @@ class TestASplit:
 
     def test_that_cannot_be_says_so(self) -> None:
         view = view_of(number=np.arange(6), label=np.array([0, 0, 0, 0, 0, 1]), image=np.zeros((6, 2)))
-        with pytest.raises(UsageError, match="sum to 0.7. Give positive ones that sum to 1"):
+        with pytest.raises(UsageError, match="sum to 0.7. Give positive ratios that sum to 1"):
             view.random_split((0.5, 0.2))
         with pytest.raises(UsageError, match="Class 1 has 1 sample, too few for 2 stratified parts"):
             view.stratified_split((0.5, 0.5), by="label")
-        with pytest.raises(UsageError, match="Group 0 has 5 samples, and the largest part is to have 3"):
+        with pytest.raises(UsageError, match="Group 0 has 5 samples, but the largest part gets only 3"):
             view.group_split((0.5, 0.5), by="label")
         with pytest.raises(UsageError, match="No group is left for part 2"):
             view[::5].group_split((0.4, 0.3, 0.3), by="label")
-        with pytest.raises(UsageError, match="6 samples cannot be put into 7 folds"):
+        with pytest.raises(UsageError, match="6 samples cannot be split into 7 folds"):
             view.kfold(7)
         with pytest.raises(UsageError, match="names no target"):
             view.stratified_split((0.5, 0.5))

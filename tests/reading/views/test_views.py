@@ -522,7 +522,7 @@ class TestWithoutSamples:
         assert view.report().length == 0 and len(view.to_pandas()) == 0 and view.to_arrow().num_rows == 0
 
     def test_mixing_it_says_so(self) -> None:
-        with pytest.raises(UsageError, match="View 0 of those to mix has no samples"):
+        with pytest.raises(UsageError, match="View 0 of the mixture has no samples"):
             self.FULL[:0].mix(self.FULL, weights=(1, 1), seed=0, stop="all")
 
 
