@@ -117,9 +117,7 @@ def test_ours_come_before_a_plugins_of_the_same_name(installed: Plugins, caplog:
     assert names == ["com.lecun.mnist", "com.lecun.other"]
     said = " ".join(record.getMessage() for record in caplog.records)
     assert "com.lecun.mnist of hijack is left out: another dataset has that name." in said
-    assert (
-        "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is a prefix of com.lecun.mnist.small" in said
-    )
+    assert "com.lecun.mnist.small of hijack is left out: com.lecun.mnist is a prefix of com.lecun.mnist.small" in said
 
 
 def test_only_names_that_begin_as_the_plugin_said_count(installed: Plugins) -> None:
