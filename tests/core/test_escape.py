@@ -166,7 +166,7 @@ def test_usage_errors_of_click_are_escaped(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_nothing_is_printed_elsewhere() -> None:
-    folder = Path(shell.__file__).parent
+    folder = Path(shell.__file__).parent.parent
     printing = {
         path.name
         for path in folder.rglob("*.py")
