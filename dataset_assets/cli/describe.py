@@ -1,40 +1,31 @@
 """Describes a dataset: its definition, what is in a storage, and the paths of its files."""
 
-import functools
 from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
-from dataset_assets.core.names import check_dataset_name, storage_key
+from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
+from dataset_assets.making.existing import usable_raw
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
-from dataset_assets.storage.keys import contents
+from dataset_assets.storage.keys import contents, index_key, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
-from dataset_assets.storage.manifest import (
-    SplitIndex,
-    index_key,
-    pointer_key,
-    raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    stream_key,
-    version_key,
-)
-from dataset_assets.storage.releases import raw_record, usable_raw
+from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 Document = dict[str, Any]
 
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
     """Return the full description of a dataset as JSON values; `problem` says how its current version is damaged."""
-    released = stored(dataset.name, storage) or {}
-    files = {name: _file(dataset, file, storage) for name, file in dataset.remote_files.items()}
+    stored = StoredDataset(storage, dataset.name)
+    released = current_document(stored) or {}
+    files = {name: _file(stored, file) for name, file in dataset.remote_files.items()}
     return {
         "id": released.get("id", dataset.name),
         "name": dataset.name,
@@ -60,29 +51,29 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
     }
 
 
-def stored(name: str, storage: Storage) -> Document | None:
-    """Return what is in the storage of a dataset: its current version, or its `problem`; None if there is nothing.
+def current_document(stored: StoredDataset) -> Document | None:
+    """Return the current version of a dataset, or its `problem` if it is damaged; None if no version is stored.
 
     Raises `StorageError` if the storage refuses or fails: that is no problem of the dataset.
     """
     try:
-        return released_version(name, storage)
+        return released_version(stored)
     except StorageError:
         raise
     except DatasetAssetsError as error:
-        return {"id": name, "name": name, "version": None, "problem": str(error)}
+        return {"id": stored.name, "name": stored.name, "version": None, "problem": str(error)}
 
 
-def released_version(name: str, storage: Storage) -> Document | None:
-    """Return the current version of a dataset and its splits, or None if it is not in the storage."""
-    digest, _ = read_pointer(storage, name)
-    return version_document(name, digest, storage) if digest else None
+def released_version(stored: StoredDataset) -> Document | None:
+    """Return the current version of a dataset and its splits, or None if no version is stored."""
+    digest = stored.pointer().version
+    return version_document(stored, digest) if digest else None
 
 
-def version_document(name: str, digest: str, storage: Storage) -> Document:
-    """Return one version and its splits; what is not where its index says has no path."""
-    version = read_version(storage, name, digest)
-    indexes = {split: read_split_index(storage, name, split, at) for split, at in version.splits.items()}
+def version_document(stored: StoredDataset, digest: str) -> Document:
+    """Return one version and its splits; a file that is gone has no path."""
+    name, storage, version = stored.name, stored.storage, stored.version(digest)
+    indexes = {split: stored.index(split, at) for split, at in version.splits.items()}
     return {
         "id": f"{name}@{digest}",
         "name": name,
@@ -101,19 +92,19 @@ def stored_names(storage: Storage) -> Iterator[str]:
     """Yield the names of the datasets that are released in a storage. Raises `ListingCut`."""
     for name, there in sorted(contents(storage.list(""))[0].items()):
         # A listing may omit an object that exists.
-        there = relisted(storage, there, [pointer_key(name)]) or there
+        there = relisted(StoredDataset(storage, name), there, [pointer_key(name)]) or there
         if there.of("pointer"):
             yield name
 
 
-def versions_of(name: str, storage: Storage) -> list[Document]:
+def versions_of(stored: StoredDataset) -> list[Document]:
     """Return every stored version of a dataset, the current one first."""
-    current, _ = read_pointer(storage, check_dataset_name(name))
-    there = known_versions(storage, whole(storage, name)) | ({current} if current else set())
+    name, current = stored.name, stored.pointer().version
+    there = known_versions(stored, whole(stored)) | ({current} if current else set())
     found = []
     for digest in sorted(there):
         try:
-            document = version_document(name, digest, storage)
+            document = version_document(stored, digest)
         except StorageError:
             raise
         except DatasetAssetsError as error:
@@ -147,9 +138,9 @@ def path_of(storage: Storage, key: str) -> str | None:
     return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
 
 
-def _file(dataset: Dataset, file: RemoteFile, storage: Storage) -> Document:
-    record, usable = raw_record(storage, dataset.name, file.identifier), usable_raw(storage, dataset, file)
-    some = record or any(storage.list(storage_key(dataset.name, "raw", file.identifier)))
+def _file(stored: StoredDataset, file: RemoteFile) -> Document:
+    record, usable = stored.raw(file.identifier), usable_raw(stored, file)
+    some = record or any(stored.storage.list(storage_key(stored.name, "raw", file.identifier)))
     return {
         "urls": [redacted(url) for url in file.urls],
         "digest": file.digest,
@@ -157,7 +148,7 @@ def _file(dataset: Dataset, file: RemoteFile, storage: Storage) -> Document:
         "state": "complete" if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(storage, raw_key(dataset.name, file.identifier, usable.sha256)) if usable else None,
+        "path": path_of(stored.storage, stored.raw_key(usable)) if usable else None,
     }
 
 
@@ -170,7 +161,6 @@ def _is_ours(name: str) -> bool:
 
 
 def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
-    key = functools.partial(stream_key, index.dataset, index.split)
     return {
         "samples": index.samples,
         "bytes": index.bytes,
@@ -183,7 +173,7 @@ def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
                 "classes": stream.parameters.get("classes"),
                 "files": [
                     {
-                        "path": path_of(storage, key(name, file.sha256, stream.suffix)),
+                        "path": path_of(storage, index.key_of(name, file)),
                         "sha256": file.sha256,
                         "bytes": file.bytes,
                         "samples": file.samples,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Iterator, Literal, NamedTuple
 
 from dataset_assets.core import plugins, project_file, scratch
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import Settings, as_variable, origins, settings
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.storage import LocalStorage, Storage, open_storage
-from dataset_assets.storage.manifest import sha256_hex
 
 State = Literal["ok", "warning", "error"]
 

@@ -103,12 +103,13 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe
     from dataset_assets.errors import UnknownDataset
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     try:
         return describe.describe(_dataset(name), store)
     except UnknownDataset:
         # A copied dataset can be read without the plugin that defined it.
-        if found := describe.stored(name, store):
+        if found := describe.current_document(StoredDataset(store, name)):
             return found
         raise
 
@@ -127,12 +128,13 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
     the history, which the command ui shows.
     """
     from dataset_assets.cli import describe, text
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     dataset, store = _dataset(name), opened(storage)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
-    document = {**(describe.released_version(dataset.name, store) or {}), "engine": engine, "run": run}
+    document = {**(describe.released_version(StoredDataset(store, dataset.name)) or {}), "engine": engine, "run": run}
     if as_json:
         state.show_json(document)
         return
@@ -148,9 +150,11 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
     from dataset_assets.cli import describe, text
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    found = [document for name in describe.stored_names(store) if (document := describe.stored(name, store))]
+    every = [describe.current_document(StoredDataset(store, name)) for name in describe.stored_names(store)]
+    found = [document for document in every if document]
     if as_json:
         state.show_json(found)
     elif found:
@@ -169,9 +173,10 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     go_light()
     from dataset_assets.cli import describe, text
     from dataset_assets.errors import NotPrepared
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    if not (found := describe.versions_of(name, store)):
+    if not (found := describe.versions_of(StoredDataset(store, name))):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
         state.show_json(found)
@@ -195,10 +200,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.cli import describe
     from dataset_assets.core.names import split_pin
     from dataset_assets.reading.load import open_version
+    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
-    document = describe.version_document(plain, digest, store)
+    document = describe.version_document(StoredDataset(store, plain), digest)
     found = describe.paths_of(document, split, stream)
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})

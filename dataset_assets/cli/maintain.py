@@ -262,8 +262,8 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     """Remove files that no kept version of a dataset needs.
 
     It keeps the current version, pinned versions, the newest few (setting keep_versions), and everything younger than
-    the grace period (setting grace_days). Without NAMES it also removes what killed writers left: unfinished uploads
-    and parts of files.
+    the grace period (setting grace_days). Without NAMES it also removes what killed writers left, such as parts of
+    files. A rule of your bucket removes unfinished uploads (docs/storages.md).
     """
     from dataset_assets.cli import text
     from dataset_assets.core import scratch

@@ -1,7 +1,8 @@
-"""Arguments of the functions in a definition: checked against the signature, and stored as copies of JSON values."""
+"""Checks of the functions in a definition, and copies of their arguments."""
 
 import inspect
 import json
+import pickle
 from typing import Any, Callable, Mapping
 
 from dataset_assets.errors import DefinitionError
@@ -21,6 +22,18 @@ def check_signature(function: Callable[..., Any], arguments: Mapping[str, Any]) 
             f"The function {function.__qualname__}{wanted} cannot be called with {given}: {error}. Use the argument "
             "names of the function."
         ) from None
+
+
+def check_picklable(function: Any, what: str) -> None:
+    """Raise `DefinitionError` if another process cannot import a function by its name."""
+    try:
+        pickle.dumps(function)
+    # Pickling a bound method may run code of its object, which may raise anything.
+    except Exception as error:
+        raise DefinitionError(
+            f"{what} cannot be pickled: the function {getattr(function, '__qualname__', function)} cannot be imported "
+            f"by its name ({error}). Define it at the top of a module."
+        ) from error
 
 
 def plain_copy(name: str, value: Any) -> Any:

@@ -1,14 +1,14 @@
 """Definitions: a dataset, its files, streams and splits, as frozen values that are checked when they are created."""
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 from urllib.parse import urlsplit
 
+from dataset_assets.core.frozen import FrozenMapping
 from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
-from dataset_assets.definition.arguments import check_signature, fresh_copy, plain_copy
+from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
 from dataset_assets.definition.file_checks import check_digest, check_file_identifier, check_url, without_secrets
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
@@ -120,7 +120,7 @@ class _Applied:
             )
         check_signature(function, arguments)
         object.__setattr__(self, "function", function)
-        object.__setattr__(self, "arguments", MappingProxyType({n: _frozen(n, v) for n, v in arguments.items()}))
+        object.__setattr__(self, "arguments", FrozenMapping({n: _frozen(n, v) for n, v in arguments.items()}))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and vars(other) == vars(self)
@@ -146,6 +146,16 @@ class _Applied:
         """The arguments that are plain values, copied, so that the function may change them."""
         others = self.files.keys() | self.splits.keys()
         return {name: fresh_copy(value) for name, value in self.arguments.items() if name not in others}
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        check_picklable(self.function, "A definition")
+        return self.__dict__
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.function.__name__}, {', '.join(self.arguments)})"
@@ -178,9 +188,22 @@ class DerivedFile(_Applied):
         object.__setattr__(self, "keep", keep)
 
 
+class Roles(FrozenMapping[str]):
+    """The stream of each role: the fields set those of sample, target and tag; `further` holds all others."""
+
+    def __init__(self, fields: Mapping[str, str | None], further: Mapping[str, str]) -> None:
+        self.further = {role: stream for role, stream in further.items() if role not in fields}
+        named = {role: stream for role, stream in fields.items() if stream is not None}
+        super().__init__(self.further | named)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset: where its files are, how its splits are made of them, and what its streams hold."""
+    """A dataset: where its files are, how its splits are made of them, and what its streams hold.
+
+    `sample`, `target` and `tag` name the streams of these roles; pass further roles as `roles`. The attribute `roles`
+    has all of them. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
+    """
 
     name: str
     summary: str
@@ -204,12 +227,12 @@ class Dataset:
 
     def __post_init__(self) -> None:
         check_dataset_name(self.name)
-        for name in ("streams", "splits", "roles", "checks"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        for name in ("streams", "splits", "checks"):
+            object.__setattr__(self, name, FrozenMapping(getattr(self, name)))
         for name in ("tags", "tasks", "owners", "aliases"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        object.__setattr__(self, "roles", MappingProxyType(self._roles()))
+        object.__setattr__(self, "roles", self._roles())
         try:
             self._check()
         except (DefinitionError, NameNotAllowed) as error:
@@ -244,9 +267,27 @@ class Dataset:
         chosen = self.checks.get(check, "error")
         return chosen if isinstance(chosen, str) else "error"
 
-    def _roles(self) -> dict[str, str]:
-        named = {"sample": self.sample, "target": self.target, "tag": self.tag}
-        return dict(self.roles) | {role: stream for role, stream in named.items() if stream is not None}
+    def _roles(self) -> Roles:
+        # dataclasses.replace() passes the Roles of the old dataset, which repeat its fields.
+        further = self.roles.further if isinstance(self.roles, Roles) else dict(self.roles)
+        for role in ("sample", "target", "tag"):
+            if getattr(self, role) is None and role in further:
+                object.__setattr__(self, role, further[role])
+        return Roles({"sample": self.sample, "target": self.target, "tag": self.tag}, further)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        for name, split in self.splits.items():
+            for applied in (split, *(file for file in _in_order(split) if isinstance(file, DerivedFile))):
+                check_picklable(applied.function, f"{self.name}, split {name},")
+        for name, check in self.checks.items():
+            check_picklable(check, f"{self.name}, check {name},")
+        return self.__dict__
 
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:

@@ -1,7 +1,7 @@
 """The loader: what is asked of it, where it is, and its state."""
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Callable, Iterator, Mapping
 
@@ -22,6 +22,7 @@ from dataset_assets.loader.reader import Reader, frozen, lengths_of
 from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
 from dataset_assets.loader.steps import Budget, Last
 from dataset_assets.reading.views import View
+from dataset_assets.reading.views.document import fingerprint_by_name
 from dataset_assets.reading.views.rows import Where
 
 Batch = Any
@@ -179,12 +180,15 @@ class Loader:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a state was taken; `Conflict` names the field in which it is not of this loader."""
-        check_state(state, self.state_dict())
+        check_state(state, self.state_dict(), partial(fingerprint_by_name, self.view))
         check_place(state, len(self._of(state["epoch"]).view))
         self.position = (state["epoch"], state["consumed"])
 
     def fingerprint(self) -> str:
-        """Return a digest of what decides the samples: the stored bytes, and each view on them."""
+        """Return a digest of what decides the samples: the stored bytes, and each view on them.
+
+        Raises `UsageError` for a function that has none, as `view.fingerprint()` does.
+        """
         return self._identity[0]
 
     def order(self, epoch: int, where: Where) -> Where:

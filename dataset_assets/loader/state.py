@@ -2,12 +2,12 @@
 
 import difflib
 import reprlib
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.errors import Conflict
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.document import document_of
-from dataset_assets.storage.manifest import canonical, sha256_hex
 
 FORMAT = 1
 # Of the library: raised when an order changes, so that no state goes on with other samples.
@@ -22,11 +22,20 @@ THEN = {
 MOST_LINES, LINE = 20, 140
 
 
-def check_state(state: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    """Raise `Conflict` for a state that is not of this loader: it names the field that differs."""
+def check_state(state: Mapping[str, Any], mine: Mapping[str, Any], by_name: Callable[[], str]) -> None:
+    """Raise `Conflict` for a state that is not of this loader: it names the field that differs.
+
+    `by_name` returns the stack's digest as it was when functions counted by their names.
+    """
     if not isinstance(state, Mapping):
         raise Conflict(
             f"The state is {reprlib.repr(state)}, which no loader said. Give what state_dict() returned, or begin anew."
+        )
+    if state.get("stack") != mine["stack"] and state.get("stack") == by_name():
+        raise Conflict(
+            "The state was written before functions, and sequences in memory, counted by their content. So it does not "
+            f"say whether those of this loader are the same: {'; '.join(mine['view'])}. Go on with the release of "
+            "dataset_assets that wrote it, or begin anew."
         )
     for field in SAME:
         if field in state or field in mine:
@@ -65,7 +74,7 @@ def _changed(before: Any, now: list[str]) -> str:
 
 def drawn(view: View) -> list[str]:
     """Return a stack as a few lines, to say what changed: of texts and rows their digests, so no secrets."""
-    nodes = document_of(view, exact=False)["views"][::-1]
+    nodes = document_of(view, "code")["views"][::-1]
     lines = [f"{node['op']}({_shown(node['arguments'])})"[:LINE] for node in nodes[:MOST_LINES]]
     return lines + ([f"... and {len(nodes) - MOST_LINES} more"] if len(nodes) > MOST_LINES else [])
 
@@ -79,8 +88,8 @@ def _value(name: str, value: Any) -> str:
         return str(value)
     if name in ("index", "version"):  # which are digests
         return str(value)[:12]
-    if isinstance(value, Mapping) and value.keys() == {"$function"}:
-        return str(value["$function"])
+    if isinstance(value, Mapping) and "$function" in value:
+        return "#".join([str(value["$function"]), *([value["code"][:12]] if "code" in value else [])])
     if isinstance(value, Mapping) and value.keys() == {"$range"}:
         return ":".join(map(str, value["$range"]))
     return sha256_hex(canonical({name: value}))[:12]

@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from dataset_assets.loader.loader import Loader
 from dataset_assets.loader.state import check_state
+from dataset_assets.reading.views.document import fingerprint_by_name
 
 MOST_WORKERS = 1024
 
@@ -97,7 +98,7 @@ class Batches(IterableDataset[Any]):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a state was taken. Raises `Conflict` as the loader does, and for a state of another worker."""
-        check_state(state, self.state_dict())
+        check_state(state, self.state_dict(), partial(fingerprint_by_name, self.loader.view))
         position = (state["epoch"], state["consumed"])
         if get_worker_info() is None:
             self._at[:] = torch.tensor(position)

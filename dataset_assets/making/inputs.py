@@ -7,10 +7,12 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.making.recipe import derived_recipe, split_recipe
-from dataset_assets.making.steps import RawFile, derive, url_of
-from dataset_assets.reading.load import index_of, passing
+from dataset_assets.making.steps import derive, url_of
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.passing import passing
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import UsedFile
+from dataset_assets.storage.raw_files import RawFile
 
 File = RemoteFile | DerivedFile
 
@@ -32,6 +34,7 @@ class Inputs:
         self.dataset, self.raws, self.open_raw, self.scratch = dataset, dict(raws), open_raw, scratch
         self.transient: dict[str, Path] = {}
         self.splits: dict[str, Stored] = {}
+        self._passing: dict[str, Stored] = {}
 
     def recipe(self, split: str) -> str:
         """Return the split's recipe; nothing is opened or derived for it."""
@@ -69,7 +72,14 @@ class Inputs:
     def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, Any]:
         """Open the arguments of a split or derived file that are files or splits, until the stack is closed."""
         files = {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
-        return {**files, **{name: passing(self.splits[source.split]) for name, source in applied.splits.items()}}
+        return {**files, **{name: self._hashed(source) for name, source in applied.splits.items()}}
+
+    def _hashed(self, source: SplitOf) -> Stored:
+        """Return the view of a split, whose files are hashed once, however many splits are made of it."""
+        index = self._index(source)
+        if index not in self._passing:
+            self._passing[index] = passing(self.splits[source.split])
+        return self._passing[index]
 
     def open(self, file: File) -> BinaryIO:
         """Open one file."""

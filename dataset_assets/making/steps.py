@@ -8,7 +8,6 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from dataset_assets.core import files
-from dataset_assets.core.documents import Count, Digest
 from dataset_assets.core.limits import limits, remedy
 from dataset_assets.core.progress import Progress as Progress
 from dataset_assets.core.progress import report, split_label
@@ -30,23 +29,11 @@ from dataset_assets.making.checks import check_split
 from dataset_assets.making.sample_writer import HELD_BYTES, Gathered
 from dataset_assets.reading.load import open_columns
 from dataset_assets.reading.views import View
-from dataset_assets.retrieval import Source, fetch_first
-from dataset_assets.storage.manifest import FileName, SplitIndex, StoredFile, StoredStream, UsedFile
+from dataset_assets.retrieval import fetch_first
+from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile
+from dataset_assets.storage.raw_files import RawFile, Source
 
 ON_THIS_MACHINE = ("file", "package")
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """A raw file that is in the storage: its content, and what is known of where it came from."""
-
-    name: FileName
-    sha256: Digest
-    bytes: Count
-    url: str
-    digest: str | None
-    source: Source
-    retrieved: str = ""
 
 
 @dataclass(frozen=True)

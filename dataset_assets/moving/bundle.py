@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 
 from dataset_assets.core import files
+from dataset_assets.core.canonical import canonical
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import (
@@ -42,7 +43,7 @@ from dataset_assets.moving.copy import (
 )
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
 from dataset_assets.storage.keys import place_of
-from dataset_assets.storage.manifest import canonical
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 FORMAT = 1
 SUMS, MANIFEST = "SHA256SUMS", "bundle.json"
@@ -263,7 +264,7 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
         done += member.size
         report("bundle", done, total)
     reader.end()
-    parcels = [gathered(staged, raw=raw, **dataset) for dataset in datasets]
+    parcels = [gathered(StoredDataset(staged, dataset.pop("dataset")), raw=raw, **dataset) for dataset in datasets]
     named = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
     if named != {member.key for member in members} or any(missing(one, staged) for one in parcels):
         raise IntegrityError("The bundle does not hold just what its versions name. Nothing was stored.")

@@ -25,24 +25,22 @@ from dataset_assets.errors import (
     StoredFileDamaged,
     UsageError,
 )
-from dataset_assets.moving.pointer import Knows, has_version, may_move, pointer_in, settle
+from dataset_assets.moving.pointer import Knows, may_move, settle
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
 from dataset_assets.storage.gc_lease import wait_for_collector
-from dataset_assets.storage.keys import Contents, contents, place_of
-from dataset_assets.storage.listing import known_versions, whole
-from dataset_assets.storage.manifest import (
-    SplitIndex,
+from dataset_assets.storage.keys import (
+    Contents,
+    contents,
     index_key,
+    place_of,
     raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
     source_key,
-    stream_key,
     version_key,
 )
+from dataset_assets.storage.listing import known_versions, whole
+from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.releases import raw_record
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
 ATTEMPTS = 3
@@ -137,14 +135,15 @@ def copy(
 
 
 def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool) -> Copied:
-    fetch, knows = partial(fetched, source, folder=folder), partial(has_version, source, wanted.dataset)
+    fetch, knows = partial(fetched, source, folder=folder), StoredDataset(source, wanted.dataset).has_version
     return deliver(wanted, target, fetch, knows, make_current)
 
 
 def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage, or say so. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
-    return [name for name, there in found.items() if known_versions(storage, whole(storage, name, there))]
+    every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
+    return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
 
 
 def parcel(
@@ -161,8 +160,9 @@ def parcel(
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
     dataset, digest = split_pin(name)
-    current = None if digest else read_pointer(storage, dataset)[0]
-    there = Contents(dataset) if digest or which == "current" else whole(storage, dataset)
+    stored = StoredDataset(storage, dataset)
+    current = None if digest else stored.pointer().version
+    there = Contents(dataset) if digest or which == "current" else whole(stored)
     pinned = sorted(place.digest for place in there.of("pin"))
     chosen = {one for one in (digest, current) if one} | {*pinned}
     if which == "all":
@@ -172,7 +172,7 @@ def parcel(
     # The oldest first: a collector there keeps those that were stored last.
     ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
     ordered = sorted(chosen, key=lambda one: (ages[one], one))
-    return gathered(storage, dataset, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
+    return gathered(stored, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
 
 
 def _modified(storage: Storage, key: str) -> float:
@@ -183,8 +183,7 @@ def _modified(storage: Storage, key: str) -> float:
 
 
 def gathered(
-    storage: Storage,
-    dataset: str,
+    stored: StoredDataset,
     versions: Iterable[str],
     current: str | None,
     pinned: Iterable[str],
@@ -192,10 +191,10 @@ def gathered(
     broken: list[DatasetAssetsError] | None = None,
 ) -> Parcel:
     """Return a parcel of these versions; without those that are broken, if a list for their errors is given."""
-    found = Parcel(dataset, (), current, ())
+    found = Parcel(stored.name, (), current, ())
     for one in versions:
         try:
-            _add_version(found, storage, one, raw)
+            _add_version(found, stored, one, raw)
         except (IntegrityError, NotFound) as error:
             if broken is None:
                 raise
@@ -205,26 +204,27 @@ def gathered(
     return found
 
 
-def _add_version(wanted: Parcel, storage: Storage, digest: str, raw: bool) -> None:
+def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) -> None:
     one = Parcel(wanted.dataset, (), None, ())
-    version = read_version(storage, wanted.dataset, digest)
+    version = stored.version(digest)
     for split, at in version.splits.items():
         key = index_key(wanted.dataset, split, at)
         if key not in wanted.indexes:
-            index = read_split_index(storage, wanted.dataset, split, at)
-            one.indexes[key] = _document(storage, key, at)
+            index = stored.index(split, at)
+            one.indexes[key] = _document(stored.storage, key, at)
             one.pieces |= {piece.key: piece for piece in pieces_of(index)}
             if raw:
-                _add_raw(one, storage, index)
+                _add_raw(one, stored, index)
     key = version_key(wanted.dataset, digest)
-    wanted.documents[key] = _document(storage, key, digest)
+    wanted.documents[key] = _document(stored.storage, key, digest)
     wanted.versions += (digest,)
     wanted.pieces |= one.pieces
     wanted.indexes |= one.indexes
     wanted.sources |= one.sources
 
 
-def _add_raw(wanted: Parcel, storage: Storage, index: SplitIndex) -> None:
+def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
+    storage = stored.storage
     for used in index.sources:
         key = raw_key(index.dataset, used.name, used.sha256)
         # One that is derived again for each use is not stored.
@@ -233,20 +233,17 @@ def _add_raw(wanted: Parcel, storage: Storage, index: SplitIndex) -> None:
     places = map(place_of, storage.list(storage_key(index.dataset, "raw")))
     listed = {place.name for place in places if place and place.kind == "source"}
     for name in sorted(listed | {used.name for used in index.sources}):
-        if record := raw_record(storage, index.dataset, name):
-            held = raw_key(index.dataset, name, record.sha256)
-            if size_of(storage, held) == record.bytes:
-                key = source_key(index.dataset, name)
-                wanted.sources[key] = _read(storage, key)
-                wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
+        if (record := stored.raw(name)) and stored.has_raw(record):
+            key, held = source_key(index.dataset, name), stored.raw_key(record)
+            wanted.sources[key] = _read(storage, key)
+            wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
 
 
 def pieces_of(index: SplitIndex) -> Iterator[Piece]:
     """Yield the files of a split's streams."""
     for name, stream in index.streams.items():
         for file in stream.files:
-            key = stream_key(index.dataset, index.split, name, file.sha256, stream.suffix)
-            yield Piece(key, file.bytes, file.sha256)
+            yield Piece(index.key_of(name, file), file.bytes, file.sha256)
 
 
 def _document(storage: Storage, key: str, digest: str) -> bytes:
@@ -298,8 +295,9 @@ def deliver(
 
     `knows` says which versions the source has; without it only a target without a pointer gets one.
     """
-    before = pointer_in(target, wanted.dataset)
-    agreed = make_current or may_move(target, wanted.dataset, before, wanted.current, knows)
+    there = StoredDataset(target, wanted.dataset)
+    before = there.pointer(damage_is_absence=True)
+    agreed = make_current or may_move(there, before, wanted.current, knows)
     stored: set[str] = set()
     for _ in range(ATTEMPTS):
         lacking = missing(wanted, target)
@@ -307,7 +305,7 @@ def deliver(
         stored |= {piece.key for piece in lacking}
         _put_documents(target, wanted)
         # A collector may have taken what it saw no version of; from here on it sees these.
-        wait_for_collector(target, wanted.dataset)
+        wait_for_collector(there)
         if not missing(wanted, target) and all(map(target.exists, wanted.indexes)):
             break
     else:
@@ -316,7 +314,7 @@ def deliver(
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    current, offered = settle(target, wanted.dataset, wanted.current, before[1], agreed)
+    current, offered = settle(there, wanted.current, before.digest, agreed)
     if agreed:
         _put_sources(target, wanted)
     done = sum(wanted.pieces[key].bytes for key in stored)

@@ -13,26 +13,25 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Iterable
 
-from dataset_assets.core.names import check_dataset_name
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
 from dataset_assets.storage import LeavesStrays, Storage
 from dataset_assets.storage.gc_lease import SECONDS, collecting
-from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, place_of
-from dataset_assets.storage.listing import relisted, whole
-from dataset_assets.storage.manifest import (
-    SplitIndex,
-    Version,
+from dataset_assets.storage.keys import (
+    Contents,
+    Kind,
+    Place,
+    collector_key,
+    contents,
     index_key,
+    place_of,
     raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
     source_key,
-    stream_key,
     version_key,
 )
-from dataset_assets.storage.releases import raw_record
+from dataset_assets.storage.listing import relisted, whole
+from dataset_assets.storage.manifest import SplitIndex, Version
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
 logger = logging.getLogger(__name__)
@@ -73,13 +72,13 @@ def collect(
     what may belong to it stays. Raises `Conflict` if another collector is at work, and `ListingCut`, before anything is
     removed, if a storage does not list all that it holds.
     """
-    rule = _Rule(storage, keep_versions, grace_seconds)
     report_ = []
     for dataset, there in contents_of(storage, names).items():
+        rule = _Rule(StoredDataset(storage, dataset), keep_versions, grace_seconds)
         planned, places = rule.plan(there, time())
-        # A collector that was killed may have left nothing but its note, for which those who release wait.
+        # A collector that was killed may have left nothing but its lease, for whose end releases wait.
         if (places or there.of("collector")) and not dry_run:
-            planned = _removed(rule, dataset, lease_seconds)
+            planned = _removed(rule, lease_seconds)
         report_.append(planned)
     return report_
 
@@ -111,25 +110,26 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
     """Return what is stored of some datasets, or of all, by their names, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
     for name in (chosen := sorted(names)):
-        found[name] = whole(storage, check_dataset_name(name))
+        found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
     if chosen:
         return found
-    return {name: whole(storage, name, there) for name, there in sorted(contents(storage.list(""))[0].items())}
+    listed = sorted(contents(storage.list(""))[0].items())
+    return {name: whole(StoredDataset(storage, name), there) for name, there in listed}
 
 
-def _removed(rule: "_Rule", dataset: str, lease_seconds: float) -> Collected:
-    """Look again, now that writers know of it, and remove."""
-    storage = rule.storage
-    with collecting(storage, dataset, lease_seconds) as hold:
-        # The note was just written: its time is what the clock of the store says now.
-        now = storage.stat(collector_key(dataset)).modified
-        planned, places = rule.plan(whole(storage, dataset), now)
+def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
+    """Plan again under a lease, which writers see, and remove."""
+    stored, storage = rule.stored, rule.storage
+    with collecting(stored, lease_seconds) as renew:
+        # The lease was just written: its time is what the clock of the store says now.
+        now = storage.stat(collector_key(stored.name)).modified
+        planned, places = rule.plan(whole(stored), now)
         for i, place in enumerate(places):
-            hold()
+            renew()
             storage.delete(place.key)
-            report(dataset, i + 1, len(places))
+            report(stored.name, i + 1, len(places))
     return planned
 
 
@@ -155,10 +155,11 @@ def _stays(dataset: str) -> str:
 
 
 class _Rule:
-    """What is kept, and what is not."""
+    """Decides what of a dataset is kept."""
 
-    def __init__(self, storage: Storage, keep_versions: int, grace_seconds: float) -> None:
-        self.storage, self.keep_versions, self.grace_seconds = storage, keep_versions, grace_seconds
+    def __init__(self, stored: StoredDataset, keep_versions: int, grace_seconds: float) -> None:
+        self.stored, self.storage = stored, stored.storage
+        self.keep_versions, self.grace_seconds = keep_versions, grace_seconds
 
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
         """Say what of a dataset is not kept, in the order in which it may be removed."""
@@ -186,7 +187,7 @@ class _Rule:
         """Return what is kept, with what is there; it is listed anew until all that is kept and there is listed."""
         while True:
             kept = self._kept(there, now)
-            anew = relisted(self.storage, there, kept.keys)
+            anew = relisted(self.stored, there, kept.keys)
             if anew is None:
                 break
             there = anew
@@ -212,7 +213,7 @@ class _Rule:
             key = index_key(there.dataset, split, digest)
             kept.keys.add(key)
             try:
-                kept.keys |= files_of(read_split_index(self.storage, there.dataset, split, digest))
+                kept.keys |= files_of(self.stored.index(split, digest))
             except NotPrepared:
                 kept.gone.append(f"{key} is gone.")
         if kept.versions:
@@ -221,41 +222,39 @@ class _Rule:
 
     def _versions(self, there: Contents, now: float) -> dict[str, Version | None]:
         """Return the versions that are kept; None for one that is surely gone."""
-        current, _ = read_pointer(self.storage, there.dataset)
+        current = self.stored.pointer().version
         placed = {place.digest: place for place in there.of("version")}
         sure = ({current} if current else set()) | {pin.digest for pin in there.of("pin")}
         sure |= {digest for digest, place in placed.items() if self._old(place, now) is None}
-        kept = {digest: self._still(there.dataset, digest) for digest in sure}
+        kept = {digest: self._still(digest) for digest in sure}
         # Also where an older one was stored after it, by a copy for instance.
         newest = sorted(placed, key=lambda d: (d == current, self._modified(placed[d]), d), reverse=True)
-        passed = [
-            digest for digest in newest if (version := self._readable(there.dataset, digest)) and not version.refused
-        ]
+        passed = [digest for digest in newest if (version := self._readable(digest)) and not version.refused]
         for digest in passed[: self.keep_versions]:
-            kept[digest] = self._still(there.dataset, digest)
+            kept[digest] = self._still(digest)
         return kept
 
     def _surely_of_others(self, there: Contents, kept: "_Kept") -> set[str]:
         """Return the keys of versions that are not kept: of all else it may be what is gone that named it."""
         found = set()
         for digest in {place.digest for place in there.of("version")} - {*kept.versions}:
-            version = self._readable(there.dataset, digest)
+            version = self._readable(digest)
             found |= {version_key(there.dataset, digest)} if version else set()
             for split, at in version.splits.items() if version else ():
                 found.add(index_key(there.dataset, split, at))
                 with suppress(IntegrityError, NotPrepared):
-                    found |= files_of(read_split_index(self.storage, there.dataset, split, at))
+                    found |= files_of(self.stored.index(split, at))
         return {key for key in found if (place := place_of(key)) and place.kind != "raw"}
 
-    def _still(self, dataset: str, digest: str) -> Version | None:
+    def _still(self, digest: str) -> Version | None:
         try:
-            return read_version(self.storage, dataset, digest)
+            return self.stored.version(digest)
         except NotPrepared:
             return None
 
-    def _readable(self, dataset: str, digest: str) -> Version | None:
+    def _readable(self, digest: str) -> Version | None:
         try:
-            return read_version(self.storage, dataset, digest)
+            return self.stored.version(digest)
         except NewerFormat:
             raise
         except (DigestMismatch, IntegrityError, NotPrepared):
@@ -265,8 +264,8 @@ class _Rule:
         """Return the keys of raw files as they were last retrieved: the next refresh asks whether they changed."""
         keys = set()
         for place in there.of("source"):
-            if record := raw_record(self.storage, there.dataset, place.name):
-                keys |= {source_key(there.dataset, place.name), raw_key(there.dataset, place.name, record.sha256)}
+            if record := self.stored.raw(place.name):
+                keys |= {source_key(there.dataset, place.name), self.stored.raw_key(record)}
         return keys
 
     def _is_known(self, there: Contents) -> bool:
@@ -275,7 +274,7 @@ class _Rule:
     def _is_ours(self, place: Place) -> bool:
         """Say whether the content, too, says that we made it, where others may have a file of this name."""
         try:
-            return place.kind != "source" or raw_record(self.storage, place.dataset, place.name) is not None
+            return place.kind != "source" or self.stored.raw(place.name) is not None
         except NewerFormat:
             return False
 
@@ -296,9 +295,5 @@ class _Rule:
 
 def files_of(index: SplitIndex) -> set[str]:
     """Return the keys of a split's streams, and of the raw files that it was made of."""
-    streams = {
-        stream_key(index.dataset, index.split, name, file.sha256, stream.suffix)
-        for name, stream in index.streams.items()
-        for file in stream.files
-    }
+    streams = {index.key_of(name, file) for name, stream in index.streams.items() for file in stream.files}
     return streams | {raw_key(index.dataset, source.name, source.sha256) for source in index.sources}

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Iterable
 
-from dataset_assets.errors import IntegrityError, NotFound
+from dataset_assets.errors import IntegrityError
 from dataset_assets.moving.copy import pieces_of
 from dataset_assets.moving.gc import collect, contents_of
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.keys import Contents
 from dataset_assets.storage.listing import known_versions, relisted
-from dataset_assets.storage.manifest import read_pointer, read_split_index, read_version
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
 @dataclass
@@ -47,15 +47,15 @@ def usage(storage: Storage, names: Iterable[str] = (), *, keep_versions: int, gr
     found = contents_of(storage, chosen)
     plans = collect(storage, chosen, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
     free = {plan.dataset: plan.bytes for plan in plans}
-    return [_of_dataset(there, storage, free.get(name, 0)) for name, there in found.items()]
+    return [_usage(StoredDataset(storage, name), there, free.get(name, 0)) for name, there in found.items()]
 
 
-def _of_dataset(there: Contents, storage: Storage, free: int) -> Usage:
-    versions, named = _versions(there, storage)
+def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
+    versions, named = _versions(stored, there)
     # The indexes say the sizes of what they name: only of the rest each has to be asked for.
     known = {key: size for files in named.values() for key, size in files.items()}
-    there = relisted(storage, there, known) or there
-    sizes = {place.key: known.get(place.key) or size_of(storage, place.key) or 0 for place in there.places}
+    there = relisted(stored, there, known) or there
+    sizes = {place.key: known.get(place.key) or size_of(stored.storage, place.key) or 0 for place in there.places}
     found = Usage(there.dataset, bytes=sum(sizes.values()), free=free, versions=versions)
     found.streams = sum(sizes[place.key] for place in there.of("stream"))
     found.raw = sum(sizes[place.key] for place in there.of("raw"))
@@ -68,22 +68,22 @@ def _of_dataset(there: Contents, storage: Storage, free: int) -> Usage:
     return found
 
 
-def _versions(there: Contents, storage: Storage) -> tuple[list[VersionUsage], dict[str, dict[str, int]]]:
+def _versions(stored: StoredDataset, there: Contents) -> tuple[list[VersionUsage], dict[str, dict[str, int]]]:
+    # A pointer of a newer release is no reason to hide the versions.
     try:
-        current, _ = read_pointer(storage, there.dataset)
+        current = stored.pointer().version
     except IntegrityError:
         current = None
     versions: list[VersionUsage] = []
     named: dict[str, dict[str, int]] = {}
     # Also those that a pointer or a pin names, and that are gone: they are broken.
-    for version in sorted(known_versions(storage, there)):
+    for version in sorted(known_versions(stored, there)):
         one = VersionUsage(version, version == current)
         named[version] = {}
         try:
-            for split, digest in read_version(storage, there.dataset, version).splits.items():
-                index = read_split_index(storage, there.dataset, split, digest)
-                named[version] |= {piece.key: piece.bytes for piece in pieces_of(index)}
-        except (IntegrityError, NotFound) as error:
+            for split, digest in stored.version(version).splits.items():
+                named[version] |= {piece.key: piece.bytes for piece in pieces_of(stored.index(split, digest))}
+        except UNUSABLE as error:
             one.problem = str(error)
         one.bytes = sum(named[version].values())
         versions.append(one)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable, TypeVar
 
 from dataset_assets.core import files
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.definition import registry
@@ -15,7 +16,6 @@ from dataset_assets.errors import (
     IntegrityError,
     NewerFormat,
     NotFound,
-    NotPrepared,
     StorageError,
 )
 from dataset_assets.making.prepare import prepare, restore_raw
@@ -23,18 +23,10 @@ from dataset_assets.moving.copy import Piece, fetched, pieces_of, workplace
 from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
-from dataset_assets.storage.keys import Contents, contents, place_of
+from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
-from dataset_assets.storage.manifest import (
-    index_key,
-    pointer_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    sha256_hex,
-    unsealed,
-    version_key,
-)
+from dataset_assets.storage.manifest import unsealed
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 T = TypeVar("T")
 
@@ -75,7 +67,7 @@ class Verified:
 def verifiable(storage: Storage) -> list[str]:
     """Return the names of the datasets of which a version is stored, released or pinned. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
-    every = {name: whole(storage, name, there) for name, there in found.items()}
+    every = {name: whole(StoredDataset(storage, name), there) for name, there in found.items()}
     return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 
@@ -147,7 +139,7 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
         definition = registry.find(plain)
         # First, so that a stream goes only when there is what it is made of.
         restore_raw(definition, {place.name for place in places if place.kind == "raw"}, storage=storage)
-        for key in {place.key for place in places} & _current_keys(plain, storage):
+        for key in {place.key for place in places} & _current_keys(StoredDataset(storage, plain)):
             storage.delete(key)
         prepare(definition, storage=storage)
     except StorageError:
@@ -157,13 +149,13 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
     return f"It is not of what {plain} is defined as now. Fetch it from another storage with --from URL."
 
 
-def _current_keys(name: str, storage: Storage) -> set[str]:
+def _current_keys(stored: StoredDataset) -> set[str]:
     """Return the keys of the current version's files, which prepare makes again if they are not there."""
     keys: set[str] = set()
     with suppress(*DAMAGED):
-        version, _ = open_version(storage, name)
+        version, _ = open_version(stored.storage, stored.name)
         for split, digest in version.splits.items():
-            keys |= {piece.key for piece in pieces_of(read_split_index(storage, name, split, digest))}
+            keys |= {piece.key for piece in pieces_of(stored.index(split, digest))}
     return keys
 
 
@@ -177,40 +169,38 @@ class _Look:
 
     def __init__(self, name: str, storage: Storage) -> None:
         self.dataset, self.pin = split_pin(name)
-        self.storage = storage
+        self.storage, self.stored = storage, StoredDataset(storage, self.dataset)
         self.found = Verified(name)
         self.pieces: dict[str, Piece] = {}
 
     def verified(self) -> Verified:
-        there = Contents(self.dataset) if self.pin else whole(self.storage, self.dataset)
+        there = Contents(self.dataset) if self.pin else whole(self.stored)
         for digest in [self.pin] if self.pin else self._versions(there):
             self.found.versions.append(digest)
             self._version(digest)
         if not self.found.versions and not self.found.damaged:
-            raise NotPrepared(
-                f"{self.dataset} is not in {self.storage.url}. Make it with: dataset-assets prepare {self.dataset}"
-            )
+            raise self.stored.absent()
         if not self.pin:
             self._raw(there)
             # What is there and was not listed says that the list was cut, and may lack raw files.
-            while (anew := relisted(self.storage, there, self.pieces)) is not None:
+            while (anew := relisted(self.stored, there, self.pieces)) is not None:
                 there = anew
                 self._raw(there)
         self._hash()
         return self.found
 
     def _versions(self, there: Contents) -> list[str]:
-        current = self._seen(pointer_key(self.dataset), lambda: read_pointer(self.storage, self.dataset)[0])
+        current = self._seen(pointer_key(self.dataset), lambda: self.stored.pointer().version)
         self.found.released = current
         # Also those that a pin names, and that are gone: they are broken.
-        return sorted(known_versions(self.storage, there) | ({current} if current else set()))
+        return sorted(known_versions(self.stored, there) | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:
         key = version_key(self.dataset, digest)
-        version = self._seen(key, lambda: read_version(self.storage, self.dataset, digest))
+        version = self._seen(key, lambda: self.stored.version(digest))
         for split, at in version.splits.items() if version else ():
             key = index_key(self.dataset, split, at)
-            index = self._seen(key, partial(read_split_index, self.storage, self.dataset, split, at))
+            index = self._seen(key, partial(self.stored.index, split, at))
             if index:
                 self.pieces |= {piece.key: piece for piece in pieces_of(index)}
 

@@ -1,28 +1,38 @@
 """The assets of a dataset: raw files -> streams -> splits -> the dataset, which releases a version.
 
-Bodies make, the IO manager publishes. A body whose work is already stored says so and does nothing.
+A `Maker` decides what is stored already and makes the rest; the IO manager publishes it.
 """
 
-from contextlib import ExitStack
-from typing import Any, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Iterable, Iterator, Mapping
 
 import dagster as dg
 
-from dataset_assets.core.settings import settings
+from dataset_assets.core.canonical import digest_of
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
 from dataset_assets.making.checks import SPLIT_CHECKS
+from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
-from dataset_assets.making.prepare import check_version, refuse_or_pass, split_findings, version_checks
-from dataset_assets.making.recipe import release_recipe
-from dataset_assets.making.steps import RawFile, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.maker import Maker
+from dataset_assets.making.steps import StagedRaw, StagedSplit
+from dataset_assets.making.version_checks import refuse_or_pass, split_findings, version_checks
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.handover import Handed, Made, OpenedRaw, Release, StagedFile, StagedStream, Upstream
+from dataset_assets.orchestration.handover import (
+    AlreadyStored,
+    OpenedRaw,
+    Release,
+    StagedFile,
+    StagedStream,
+    StepOutput,
+    Upstream,
+)
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
-from dataset_assets.orchestration.workbench import Workbench
-from dataset_assets.storage.manifest import Finding, SplitIndex, Version, digest_of
+from dataset_assets.storage.manifest import Finding, SplitIndex
+from dataset_assets.storage.releases import publish_version
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
@@ -49,32 +59,19 @@ def _raw_files(dataset: Dataset) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        with no_vain_retries(), Workbench(dataset, _connector(context), {}) as bench:
-            began, refresh = bench.began, is_refresh(context)
+        with no_vain_retries(), _maker(context, dataset, {}, refresh=is_refresh(context)) as maker:
+            began = _began(maker.stored, ())
             for key in sorted(context.selected_asset_keys):
-                yield _retrieved(bench, files[key], key, refresh, began)
+                yield _raw_output(maker, files[key].identifier, key, began)
 
     return retrieve
 
 
-def _retrieved(bench: Workbench, file: RemoteFile, key: dg.AssetKey, refresh: bool, began: str) -> dg.Output[Any]:
-    """Retrieve a file, unless it is stored and this is no refresh, or its source has nothing new."""
-    dataset, connector = bench.dataset, bench.connector
-    usable = connector.usable_raw(dataset, file)
-    if usable is not None and not refresh:
-        return _output(key, Handed(Made(dataset.name, usable), began), usable.sha256)
-    # A refresh takes what comes; else what comes must be what was recorded.
-    known = usable if refresh else connector.recorded_raw(dataset, file)
-    staged = stage_raw(dataset, file, bench.folder(), known=known, refresh=refresh)
-    if staged is None or _same(staged.raw, usable):
-        assert usable is not None  # a source is asked whether it changed only when its file is there
-        return _output(key, Handed(Made(dataset.name, usable), began), usable.sha256)
-    return _output(key, Handed(StagedFile(dataset, staged), began), staged.raw.sha256)
-
-
-def _same(raw: RawFile, other: RawFile | None) -> bool:
-    """Say whether two have the same bytes, and their sources tell the same of themselves."""
-    return other is not None and (raw.sha256, raw.source) == (other.sha256, other.source)
+def _raw_output(maker: Maker, name: str, key: dg.AssetKey, began: str) -> dg.Output[Any]:
+    made, dataset = maker.raw(name), maker.dataset.name
+    if isinstance(made, StagedRaw):
+        return _output(key, StepOutput(StagedFile(dataset, made), began), made.raw.sha256)
+    return _output(key, StepOutput(AlreadyStored(dataset, made), began), made.sha256)
 
 
 def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
@@ -88,16 +85,8 @@ def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
         required_resource_keys={keys.IO},
     )
     def derived(context: dg.AssetExecutionContext, **opened: OpenedRaw) -> Iterator[Any]:
-        connector = _connector(context)
-        with no_vain_retries(), ExitStack() as stack:
-            bench = stack.enter_context(Workbench(dataset, connector, opened))
-            recipe, began = bench.inputs.identity(file), bench.began
-            known = connector.made_raw(dataset, file.identifier, recipe)
-            if known is not None:
-                yield _output(key, Handed(Made(dataset.name, known), began), known.sha256)
-                return
-            staged = derive(dataset, file, bench.folder(), bench.inputs.opened(file, stack), recipe)
-            yield _output(key, Handed(StagedFile(dataset, staged), began), staged.raw.sha256)
+        with no_vain_retries(), _maker(context, dataset, opened) as maker:
+            yield _raw_output(maker, file.identifier, key, _began(maker.stored, opened.values()))
 
     return derived
 
@@ -118,34 +107,27 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
         op_tags={keys.OURS: ""},
     )
     def make(context: dg.AssetExecutionContext, **opened: OpenedRaw | Upstream) -> Iterator[Any]:
-        connector = _connector(context)
-        with no_vain_retries(), Workbench(dataset, connector, opened) as bench:
-            began, made = bench.began, _made(bench, split)
-            index = made.index if isinstance(made, StagedSplit) else _index(made)
+        with no_vain_retries(), _maker(context, dataset, opened) as maker:
+            began, made = _began(maker.stored, opened.values()), maker.split(split)
+            index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
+            what = made if isinstance(made, StagedSplit) else AlreadyStored(dataset.name, index)
             for stream, stored in index.streams.items():
                 stream_key = keys.key(dataset.name, split, stream)
-                yield _output(stream_key, StagedStream(made, stream), keys.stream_version(stored))
+                yield _output(stream_key, StagedStream(what, stream), keys.stream_version(stored))
             findings = split_findings(dataset, index)
             yield from _check_results(findings, key, {f"{split}.{check}": check for check in active})
             if any(not finding.passed and finding.severity == "error" for finding in findings):
                 if isinstance(made, StagedSplit):
-                    connector.keep(made)
+                    publish_split(maker.stored, made)
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings)
-            yield _output(key, Handed(made, began), digest_of(index))
+            yield _output(key, StepOutput(what, began), digest_of(index))
 
     return make
 
 
-def _made(bench: Workbench, split: str) -> StagedSplit | Made:
-    """Make a split in scratch, unless it is stored already."""
-    dataset, inputs = bench.dataset, bench.inputs
-    recipe = inputs.recipe(split)
-    if index := bench.connector.made_split(dataset, split, recipe):
-        return Made(dataset.name, index)
-    with ExitStack() as stack:
-        files = inputs.opened(dataset.splits[split], stack)
-        folder, used = bench.folder() / split, inputs.used(split)
-        return make_split(dataset, split, recipe, used, files, folder, settings().file_bytes)
+def _in_order(index: SplitIndex, dataset: Dataset) -> SplitIndex:
+    """Return an index with its streams in the order of the definition, in which they are shown."""
+    return replace(index, streams={name: index.streams[name] for name in dataset.streams})
 
 
 def _release(dataset: Dataset) -> dg.AssetsDefinition:
@@ -162,33 +144,45 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
         op_tags={keys.OURS: ""},
     )
     def release(context: dg.AssetExecutionContext, **given: Upstream) -> Iterator[Any]:
-        connector = _connector(context)
-        with no_vain_retries():
-            expected = _expected(given.values(), connector.pointer(dataset))
-            version = _checked(dataset, {upstream.view.split: upstream for upstream in given.values()}, connector)
+        with no_vain_retries(), _maker(context, dataset, given) as maker:
+            current = maker.stored.current()
+            version = maker.version(current.version)
             yield from _check_results(version.findings, key, {check: check for check in active})
             if version.refused:
-                refuse_or_pass(version, connector.keep(version))
-            yield _output(key, Release(version, expected), digest_of(version))
+                refuse_or_pass(version, publish_version(maker.stored, version))
+            yield _output(key, Release(version, _expected(given.values(), current.pointer)), digest_of(version))
 
     return release
 
 
-def _checked(dataset: Dataset, given: dict[str, Upstream], connector: StorageIOManager) -> Version:
-    """Run the checks across splits, unless the released version is of these splits and passed these checks."""
-    recipe = release_recipe(dataset, {split: upstream.view.origin.index for split, upstream in given.items()})
-    found = connector.released(dataset, recipe)
-    return found or check_version(dataset, {split: upstream.view for split, upstream in given.items()})
+def _maker(
+    context: dg.AssetExecutionContext, dataset: Dataset, opened: Mapping[str, OpenedRaw | Upstream], **options: Any
+) -> Maker:
+    """Return a maker that uses the inputs of a step."""
+    connector: StorageIOManager = getattr(context.resources, keys.IO)
+    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), **options)
+    for given in opened.values():
+        if isinstance(given, OpenedRaw):
+            maker.add_raw(given.raw, undamaged=given.hashed)
+        else:
+            maker.add_split(given.view.split, given.view.origin.index, given.view)
+    return maker
+
+
+def _began(stored: StoredDataset, opened: Iterable[OpenedRaw | Upstream]) -> str:
+    """Return the dataset's pointer when this run began with it, as far as its steps know; empty: there was none."""
+    seen = [given.began for given in opened if given.began is not None]
+    return seen[0] if seen else stored.current().pointer or ""
 
 
 def _expected(given: Iterable[Upstream], now: str | None) -> str | None:
-    """Return the pointer that may be moved: the one with which this run began, be it moved since or not."""
+    """Return the pointer that may be moved: the one with which this run began, even if it was moved since."""
     seen = [upstream.began or None for upstream in given if upstream.began is not None]
     return next((pointer for pointer in seen if pointer != now), now)
 
 
 def _at_hand(files: Iterable[File]) -> list[str]:
-    """Return the identifiers of the stored files that these need: they themselves, or what they are derived of."""
+    """Return the identifiers of the stored files that these need: themselves, or the files they are derived of."""
     found: dict[str, None] = {}
     for file in files:
         if isinstance(file, RemoteFile) or file.keep:
@@ -211,16 +205,6 @@ def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.Asset
     return {f"split_{split}": dg.AssetIn(keys.key(dataset.name, split)) for split in splits}
 
 
-def _connector(context: dg.AssetExecutionContext) -> StorageIOManager:
-    found: StorageIOManager = getattr(context.resources, keys.IO)
-    return found
-
-
-def _index(made: Made) -> SplitIndex:
-    assert isinstance(made.what, SplitIndex)
-    return made.what
-
-
 def _output(key: dg.AssetKey, value: object, version: str) -> dg.Output[Any]:
     return dg.Output(value, output_name=key.to_python_identifier(), data_version=dg.DataVersion(version))
 
@@ -228,7 +212,7 @@ def _output(key: dg.AssetKey, value: object, version: str) -> dg.Output[Any]:
 def _check_results(
     findings: Iterable[Finding], key: dg.AssetKey, names: dict[str, str]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield what was found by the checks of these names; other releases may have had others."""
+    """Yield the findings of the checks of these names; another release may have had other checks."""
     for finding in findings:
         if finding.check in names:
             yield dg.AssetCheckResult(

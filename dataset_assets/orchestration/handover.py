@@ -1,18 +1,18 @@
-"""What bodies and the IO manager hand each other: staged work, the word that it is there already, opened inputs."""
+"""Values passed between asset functions and the IO manager."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dataset_assets.definition.dataset import Dataset
-from dataset_assets.making.steps import RawFile, StagedRaw, StagedSplit
+from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
-from dataset_assets.storage import Storage
-from dataset_assets.storage.manifest import SplitIndex, Version, raw_key
+from dataset_assets.storage.manifest import SplitIndex, Version
+from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 @dataclass(frozen=True)
-class Made:
-    """Something of a dataset that is stored already, and is left as it is."""
+class AlreadyStored:
+    """A file or split of a dataset that is stored already, and is left as it is."""
 
     dataset: str
     what: RawFile | SplitIndex
@@ -20,17 +20,17 @@ class Made:
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A raw file of a dataset, in scratch."""
+    """A raw file of a dataset, in the scratch folder."""
 
-    dataset: Dataset
+    dataset: str
     staged: StagedRaw
 
 
 @dataclass(frozen=True)
 class StagedStream:
-    """One stream of a staged split."""
+    """One stream of a split."""
 
-    staged: StagedSplit | Made
+    split: StagedSplit | AlreadyStored
     stream: str
 
 
@@ -43,19 +43,18 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Handed:
-    """What a body hands the IO manager, and the dataset's pointer when its run began; empty: there was none."""
+class StepOutput:
+    """What an asset function returns, and the dataset's pointer when its run began; empty: there was none."""
 
-    what: "StagedFile | StagedSplit | Made"
+    what: StagedFile | StagedSplit | AlreadyStored
     began: str
 
 
 @dataclass(frozen=True)
 class OpenedRaw:
-    """A raw file as an input: what is known of it, and `open()`."""
+    """A raw file as an input: its record, and `open()`."""
 
-    storage: Storage
-    dataset: str
+    stored: StoredDataset
     raw: RawFile
     hashed: bool = False
     """Whether this run hashed its bytes and stored them."""
@@ -64,12 +63,12 @@ class OpenedRaw:
 
     def open(self) -> BinaryIO:
         """Open the file: seekable, read-only, read when asked."""
-        return self.storage.get(raw_key(self.dataset, self.raw.name, self.raw.sha256))
+        return self.stored.open_raw(self.raw)
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """A split as our own steps take it; `began` is as that of `OpenedRaw`."""
+    """A split as an input of our own assets; `began` is as that of `OpenedRaw`."""
 
     view: Stored
     began: str | None

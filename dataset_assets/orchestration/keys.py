@@ -2,8 +2,9 @@
 
 import dagster as dg
 
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import key_parts
-from dataset_assets.storage.manifest import StoredStream, sha256_hex
+from dataset_assets.storage.manifest import StoredStream
 
 IO = "dataset_io"
 """The resource key of the storage connector."""

@@ -10,15 +10,17 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.making.checks import class_counts, described
-from dataset_assets.making.steps import RawFile
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import Storage
-from dataset_assets.storage.manifest import SplitIndex, StoredStream, Version, digest_of, raw_key, stream_key
+from dataset_assets.storage.manifest import SplitIndex, StoredStream, Version
+from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 # The event log holds metadata twice, and the UI loads it whole.
 LONGEST = 28_000
@@ -33,10 +35,10 @@ SCHEMA = 200
 Metadata = dict[str, Any]
 
 
-def of_raw(storage: Storage, dataset: str, raw: RawFile) -> Metadata:
+def of_raw(stored: StoredDataset, raw: RawFile) -> Metadata:
     """Describe a raw file."""
     found: Metadata = {
-        "dagster/uri": f"{redacted(storage.url)}/{raw_key(dataset, raw.name, raw.sha256)}",
+        "dagster/uri": f"{redacted(stored.storage.url)}/{stored.raw_key(raw)}",
         "source": _link(raw.url),
         "bytes": raw.bytes,
         "sha256": raw.sha256,
@@ -49,9 +51,8 @@ def of_raw(storage: Storage, dataset: str, raw: RawFile) -> Metadata:
 def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
     """Describe a stream."""
     found = index.streams[stream]
-    first = stream_key(index.dataset, index.split, stream, found.files[0].sha256, found.suffix)
     return {
-        "dagster/uri": f"{redacted(storage.url)}/{first}",
+        "dagster/uri": f"{redacted(storage.url)}/{index.key_of(stream, found.files[0])}",
         "dagster/row_count": index.samples,
         "type": described(found),
         "bytes": found.bytes,

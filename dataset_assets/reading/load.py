@@ -20,25 +20,21 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Array, Format, format_named
-from dataset_assets.formats.columns import Column, Indices, chained
-from dataset_assets.formats.decoded import DecodedColumn, stored_values
+from dataset_assets.formats.columns import Column
+from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
 from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
 from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
-from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.storage.keys import place_of
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.keys import place_of, raw_key
 from dataset_assets.storage.manifest import (
     SplitIndex,
     StoredStream,
     UsedFile,
     Version,
     check_hex,
-    raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    stream_key,
 )
+from dataset_assets.storage.stored_dataset import StoredDataset, damaged
 
 LISTED = 10_000
 
@@ -120,11 +116,11 @@ def view_from_json(
 
 def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
     """Read the pinned version of a dataset, or the current one; return it with its digest."""
-    digest = pin or read_pointer(storage, name)[0]
+    stored = StoredDataset(storage, name)
+    digest = pin or stored.pointer().version
     if digest is None:
-        near = nearest(name, _stored_names(storage) - {name}, listed=False)
-        raise NotPrepared(f"{name} is not in {storage.url}.{near} Make it with: dataset-assets prepare {name}")
-    return read_version(storage, name, digest), digest
+        raise stored.absent(nearest(name, _stored_names(storage) - {name}, listed=False))
+    return stored.version(digest), digest
 
 
 def _stored_names(storage: Storage) -> set[str]:
@@ -149,7 +145,7 @@ def open_split(
     fetch: Fetch | None = None,
 ) -> Stored:
     """Open a split by the digest of its index."""
-    index = read_split_index(storage, name, split, digest)
+    index = StoredDataset(storage, name).index(split, digest)
     opener = StoredFiles(storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
@@ -167,13 +163,14 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
         parts = [opened(name, k) for k in range(len(stream.files))]
         place = f"{index.dataset}, split {index.split}, stream {name}"
         with at(place):
-            found[name] = column = _format_of(stream).open(parts)
+            found[name] = column = format_of(stream).open(parts)
         if isinstance(column, DecodedColumn):
             column.place = f"{place}, "
     return found
 
 
-def _format_of(stream: StoredStream) -> Format:
+def format_of(stream: StoredStream) -> Format:
+    """Return the format that reads a stream. Raises where this release cannot."""
     found = format_named(stream.format, stream.parameters)
     if found.version < stream.writer:
         raise IntegrityError(
@@ -256,7 +253,7 @@ class StoredFiles(Opener):
     def _opened(self, name: str, part: int, copied: bool) -> Column:
         stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            column = _format_of(stream).open([file])
+            column = format_of(stream).open([file])
         if len(column) != stream.files[part].samples:
             raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
         return column
@@ -268,23 +265,13 @@ class StoredFiles(Opener):
     def _together(self, chosen: Settings, name: str) -> Column | None:
         """Open all files of a stream as one column, if it is read faster than theirs, as arrays are."""
         stream = self.index.streams[name]
-        if len(stream.files) < 2 or not isinstance(_format_of(stream), Array) or self._is_ranged(chosen, name):
+        if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return _format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
-        return chosen.fetch == "ranges" and bool(getattr(_format_of(self.index.streams[name]), "by_ranges", False))
-
-    def check_sizes(self) -> None:
-        """Raise `StoredFileDamaged` for a file that is gone or has another size than the index says."""
-        for name, stream in self.index.streams.items():
-            for part, file in enumerate(stream.files):
-                found = size_of(self.storage, self._key(name, part))
-                if found is None:
-                    raise self._gone(name, part, "is gone")
-                if found != file.bytes:
-                    raise self._of_other_size(name, part, found)
+        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
@@ -314,8 +301,7 @@ class StoredFiles(Opener):
         return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
 
     def _key(self, stream: str, part: int) -> str:
-        found = self.index.streams[stream]
-        return stream_key(self.index.dataset, self.index.split, stream, found.files[part].sha256, found.suffix)
+        return self.index.key_of(stream, self.index.streams[stream].files[part])
 
     def _place(self, stream: str) -> str:
         return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
@@ -325,58 +311,16 @@ class StoredFiles(Opener):
         return self._gone(stream, part, f"has {found} bytes, not the {expected} it was written with")
 
     def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
-        return StoredFileDamaged(
-            f"{self._place(stream)} file {self._key(stream, part)} in {self.storage.url} {what}. "
-            f"Mend it with: dataset-assets prepare {self.index.dataset}"
-        )
-
-
-class Passing:
-    """A file of a stream that is mapped anew for each block, so that what was read of it is given back."""
-
-    def __init__(self, opener: StoredFiles, stream: str, part: int) -> None:
-        self.opener, self.name, self.part = opener, stream, part
-        self.stream = opener.index.streams[stream]
-
-    def __len__(self) -> int:
-        return self.stream.files[self.part].samples
-
-    def __getitem__(self, i: int) -> Any:
-        return self._column()[i]
-
-    def take(self, indices: Indices, out: Any = None) -> Any:
-        return self._column().take(indices, out)
-
-    def slice(self, lo: int, hi: int) -> Any:
-        return self._column().slice(lo, hi)
-
-    def _column(self) -> Column:
-        # As stored: equal bytes are equal pictures, and nothing has to be decoded.
-        return stored_values(_format_of(self.stream).open([self.opener.stream(self.name, self.part)]))
-
-
-def passing(view: Stored) -> Stored:
-    """Return a view for reading it once, in little memory, with its values as they are stored; its bytes are hashed."""
-    opener = _opener_of(view)
-    opener.verify()
-    return Stored(view.origin, passing_columns(view), opener)
-
-
-def passing_columns(view: Stored) -> dict[str, Column]:
-    """Return the columns of a view for reading them once, from one end to the other, in little memory."""
-    opener = _opener_of(view)
-    return {
-        name: chained([Passing(opener, name, part) for part in range(len(stream.files))])
-        for name, stream in opener.index.streams.items()
-    }
+        return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
 
 
 def index_of(view: Stored) -> SplitIndex:
     """Return the index of a view that was opened from a storage."""
-    return _opener_of(view).index
+    return opener_of(view).index
 
 
-def _opener_of(view: Stored) -> StoredFiles:
+def opener_of(view: Stored) -> StoredFiles:
+    """Return what opens the files of a view that was opened from a storage."""
     assert isinstance(view.opener, StoredFiles)
     return view.opener
 

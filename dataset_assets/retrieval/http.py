@@ -40,8 +40,9 @@ from dataset_assets.retrieval.http_status import (
     retry_after,
     status,
 )
-from dataset_assets.retrieval.retriever import Report, Source, split_url
+from dataset_assets.retrieval.retriever import Report, split_url
 from dataset_assets.retrieval.wire import Adapter
+from dataset_assets.storage.raw_files import Source
 
 redact_logs_of_http()
 

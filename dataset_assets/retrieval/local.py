@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.retrieval.retriever import Report, Source, split_url
+from dataset_assets.retrieval.retriever import Report, split_url
+from dataset_assets.storage.raw_files import Source
 
 
 class FileRetriever:

@@ -10,7 +10,8 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.bounds import Bounded
-from dataset_assets.retrieval.retriever import Report, Retriever, Source, retriever_for
+from dataset_assets.retrieval.retriever import Report, Retriever, retriever_for
+from dataset_assets.storage.raw_files import Source
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """The interface of retrievers: a `Retriever` downloads a URL into a file. The scheme of the URL selects it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +9,7 @@ from dataset_assets.core import plugins
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError, nearest
+from dataset_assets.storage.raw_files import Source
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes received and the total, if known. The first number may fall when a transfer restarts."""
@@ -22,16 +22,6 @@ RETRIEVERS: dict[str, str] = {
 }
 """The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add
 theirs with entry points of the group `dataset_assets.retrievers`."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is known of a source that was read once; all fields are JSON values."""
-
-    url: str
-    """The URL that was asked, through `redacted`."""
-    etag: str | None = None
-    last_modified: str | None = None
 
 
 class Retriever(Protocol):

@@ -3,13 +3,15 @@
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataset_assets.core import plugins
 from dataset_assets.errors import UsageError, nearest
-from dataset_assets.storage.connectors.local import LocalStorage
-from dataset_assets.storage.connectors.memory import MemoryStorage
 from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
+
+if TYPE_CHECKING:
+    from dataset_assets.storage.connectors.local import LocalStorage as LocalStorage
+    from dataset_assets.storage.connectors.memory import MemoryStorage as MemoryStorage
 
 __all__ = [
     "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
@@ -37,11 +39,29 @@ def open_storage(url: str | Path | Storage) -> Storage:
     >>> open_storage("/data/assets").url
     'file:///data/assets'
     """
-    if isinstance(url, Path):
-        return LocalStorage(url)
-    if not isinstance(url, str):
+    if not isinstance(url, (str, Path)):
         return url
-    return LocalStorage(url) if url.startswith(("/", "~")) else _connected(url)
+    if isinstance(url, str) and not url.startswith(("/", "~")):
+        return _connected(url)
+    from dataset_assets.storage.connectors.local import LocalStorage
+
+    return LocalStorage(url)
+
+
+# Connectors are imported when they are first used: reading a manifest needs none.
+_CONNECTOR_CLASSES = {"LocalStorage": "local", "MemoryStorage": "memory"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CONNECTOR_CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.connectors.{_CONNECTOR_CLASSES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_CONNECTOR_CLASSES]
 
 
 _EXTRAS = {"store": "object-store", "postgres": "sql", "mongodb": "mongodb"}

@@ -1,8 +1,8 @@
-"""A collector and those who publish, kept apart without a lock that could be left behind.
+"""A renewable lease that keeps garbage collection and releases apart.
 
-A collector notes beside a dataset that it is at work, again and again, and only then looks at what is there. Who
-releases a version stores it first, and then looks for such a note. So either the collector sees the version, and leaves
-what it names; or the other sees the note, waits until it is gone, and looks whether its files are still there.
+A collector writes its lease beside a dataset, renews it, and only then looks at what is stored. A release stores its
+version first, and then looks for a lease. So either the collector sees the version and keeps what it names, or the
+release sees the lease, waits for its end, and checks that its files are still stored.
 """
 
 import logging
@@ -11,72 +11,77 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, NamedTuple
 
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import checked_arguments
 from dataset_assets.core.processes import Owner, this_process
 from dataset_assets.errors import Conflict, IntegrityError
-from dataset_assets.storage import Storage
 from dataset_assets.storage.keys import collector_key
-from dataset_assets.storage.manifest import bounded, sealed, sha256_hex, unsealed
+from dataset_assets.storage.manifest import bounded, sealed, unsealed
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 SECONDS = 120
-"""How long a note is believed that nobody renews: longer than one call of a storage takes with all its retries.
+"""A lease that is not renewed for this long is considered abandoned. Longer than the slowest storage call.
 
-That of a process which this machine knows to be gone is not believed at all.
+The lease of a process of this machine that ended is abandoned at once.
 """
 
 LONGEST_SECONDS = 3600
-"""What a note may ask for; one that asks for more is believed as long as any other."""
+"""The longest time that a lease may ask for; one that asks for more gets `SECONDS`."""
 
 logger = logging.getLogger(__name__)
 
 
-class _Note(NamedTuple):
+class _Lease(NamedTuple):
+    """A lease as it is stored."""
+
     data: bytes
     seconds: float
     owner: Owner | None
 
 
 @contextmanager
-def collecting(storage: Storage, dataset: str, seconds: float = SECONDS) -> Iterator[Callable[[], None]]:
-    """Be the one collector of a dataset. Call what is given before each removal; it raises `Conflict` if that is lost.
+def collecting(stored: StoredDataset, seconds: float = SECONDS) -> Iterator[Callable[[], None]]:
+    """Be the only collector of a dataset. Call the function before each removal: it raises `Conflict` without a lease.
 
-    Waits for another one that was killed; raises `Conflict` if it lives.
+    Waits for a collector that was killed; raises `Conflict` if another one is running.
     """
-    lease = _Lease(storage, collector_key(dataset), seconds)
-    lease.take(_wait(storage, dataset, seconds, alive_is_a_conflict=True))
+    lease = _Holder(stored, seconds)
+    lease.take(_wait(stored, seconds, alive_is_a_conflict=True))
     try:
-        yield lease.hold
+        yield lease.renew
     finally:
         lease.give_up()
 
 
-def wait_for_collector(storage: Storage, dataset: str) -> None:
-    """Return when no collector is at work on a dataset that saw it as it was before this call."""
-    _wait(storage, dataset)
+def wait_for_collector(stored: StoredDataset) -> None:
+    """Return when no running collector looked at a dataset before this call."""
+    _wait(stored)
 
 
-class _Lease:
-    def __init__(self, storage: Storage, key: str, seconds: float) -> None:
-        self.storage, self.key, self.seconds = storage, key, seconds
+class _Holder:
+    """Writes and renews the lease of this process."""
+
+    def __init__(self, stored: StoredDataset, seconds: float) -> None:
+        self.storage, self.key, self.seconds = stored.storage, collector_key(stored.name), seconds
         self.token, self.beat, self.since = os.urandom(8).hex(), 0, 0.0
         self.digest: str | None = None
 
-    def take(self, dead: bytes | None) -> None:
-        self._note(None if dead is None else sha256_hex(dead))
+    def take(self, abandoned: bytes | None) -> None:
+        self._write(None if abandoned is None else sha256_hex(abandoned))
 
-    def hold(self) -> None:
+    def renew(self) -> None:
         # Half of the time is left for the removal itself.
         if time.monotonic() - self.since > self.seconds / 4:
-            self._note(self.digest)
+            self._write(self.digest)
 
     def give_up(self) -> None:
         if self.digest is not None:
             self.storage.delete(self.key)
 
-    def _note(self, expected: str | None) -> None:
+    def _write(self, expected: str | None) -> None:
         began, self.beat = time.monotonic(), self.beat + 1
-        said = {"collector": self.token, "beat": self.beat, "milliseconds": int(1000 * self.seconds)}
-        data = sealed({**said, "owner": this_process()._asdict()})
+        lease = {"collector": self.token, "beat": self.beat, "milliseconds": int(1000 * self.seconds)}
+        data = sealed({**lease, "owner": this_process()._asdict()})
         if not self.storage.swap(self.key, data, expected) or time.monotonic() - began > self.seconds / 4:
             self.digest = None
             raise Conflict(
@@ -86,42 +91,44 @@ class _Lease:
         self.since, self.digest = began, sha256_hex(data)
 
 
-def _wait(storage: Storage, dataset: str, seconds: float = SECONDS, alive_is_a_conflict: bool = False) -> bytes | None:
-    """Wait for the end of a collector; return the note of one that was killed, after `seconds` if it cannot be read."""
-    seen = note = _read(storage, dataset, seconds)
+def _wait(stored: StoredDataset, seconds: float = SECONDS, alive_is_a_conflict: bool = False) -> bytes | None:
+    """Wait for the end of a lease; return an abandoned one, after `seconds` if it cannot be read."""
+    seen = lease = _read(stored, seconds)
     since = time.monotonic()
-    if note:
-        logger.warning("%s is collecting %s; waiting for its end", note.owner or "somebody", dataset)
-    while note and seen:
-        if note.data != seen.data:
+    if lease:
+        logger.warning("%s is collecting %s; waiting for its end", lease.owner or "somebody", stored.name)
+    while lease and seen:
+        if lease.data != seen.data:
             if alive_is_a_conflict:
-                who = note.owner or seen.owner or "it does not say who"
-                raise Conflict(f"Another collector is at work on {dataset} in {storage.url}: {who}. Run it later.")
-            seen, since = note, time.monotonic()
-        elif note.owner and note.owner.is_gone or time.monotonic() - since > note.seconds:
-            logger.warning("%s did not end what it was collecting of %s; going on", note.owner or "somebody", dataset)
-            return note.data
+                who = lease.owner or seen.owner or "it does not say who"
+                raise Conflict(
+                    f"Another collector is at work on {stored.name} in {stored.storage.url}: {who}. Run it later."
+                )
+            seen, since = lease, time.monotonic()
+        elif lease.owner and lease.owner.is_gone or time.monotonic() - since > lease.seconds:
+            logger.warning("%s did not finish collecting %s; going on", lease.owner or "somebody", stored.name)
+            return lease.data
         time.sleep(0.05)
-        note = _read(storage, dataset, seconds)
+        lease = _read(stored, seconds)
     return None
 
 
-def _read(storage: Storage, dataset: str, seconds: float) -> _Note | None:
-    key, found = collector_key(dataset), dict[str, Any]()
+def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
+    key, found = collector_key(stored.name), dict[str, Any]()
     try:
-        with storage.get(key) as file:
+        with stored.storage.get(key) as file:
             data = bounded(file)
     except FileNotFoundError:
         return None
     with suppress(IntegrityError):
-        found = unsealed(data, key, dataset)
-    told: Any = found.get("milliseconds")
-    believed = type(told) is int and 0 <= told <= 1000 * LONGEST_SECONDS
-    return _Note(data, told / 1000 if believed else seconds, _owner_of(found.get("owner")))
+        found = unsealed(data, key, stored.name)
+    asked: Any = found.get("milliseconds")
+    valid = type(asked) is int and 0 <= asked <= 1000 * LONGEST_SECONDS
+    return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")))
 
 
-def _owner_of(told: Any) -> Owner | None:
+def _owner_of(written: Any) -> Owner | None:
     try:
-        return Owner(**checked_arguments(Owner, told)) if 0 < told["process"] < 1 << 31 else None
+        return Owner(**checked_arguments(Owner, written)) if 0 < written["process"] < 1 << 31 else None
     except (TypeError, KeyError, ValueError, AttributeError):
         return None

@@ -82,6 +82,36 @@ def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
     return found, strange
 
 
+def raw_key(dataset: str, file: str, sha256: str) -> str:
+    """Return where a raw file's bytes are."""
+    return storage_key(dataset, "raw", file, sha256)
+
+
+def source_key(dataset: str, file: str) -> str:
+    """Return where is written what is known of a raw file's source."""
+    return storage_key(dataset, "raw", file, "source.json")
+
+
+def stream_key(dataset: str, split: str, stream: str, sha256: str, suffix: str) -> str:
+    """Return where a file of a stream is."""
+    return storage_key(dataset, split, stream, sha256 + suffix)
+
+
+def index_key(dataset: str, split: str, digest: str) -> str:
+    """Return where a split's index is."""
+    return storage_key(dataset, split, "index", f"{digest}.json")
+
+
+def version_key(dataset: str, digest: str) -> str:
+    """Return where a version is."""
+    return storage_key(dataset, "versions", f"{digest}.json")
+
+
+def pointer_key(dataset: str) -> str:
+    """Return where the pointer to the current version is."""
+    return storage_key(dataset, "current.json")
+
+
 def pin_key(dataset: str, digest: str) -> str:
     """Return where it is noted that a version is pinned."""
     return storage_key(dataset, "meta", "pins", f"{digest}.json")

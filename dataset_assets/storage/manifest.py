@@ -4,37 +4,21 @@ Written after the data and never changed. No time, host, mirror or library versi
 prepare the same bytes get the same digest.
 """
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any, BinaryIO, Mapping
 
+from dataset_assets.core.canonical import canonical, digest_of, restored
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
-from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, storage_key
-from dataset_assets.errors import DecodeError, DigestMismatch, NewerFormat, NotPrepared
-from dataset_assets.storage import Storage
+from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier
+from dataset_assets.errors import DecodeError, NewerFormat
+from dataset_assets.storage.keys import stream_key
 
 FORMAT = 1
 SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
-
-
-def _restored(value: Any) -> Any:
-    """Undo `_plain`."""
-    if isinstance(value, dict):
-        return _float_in(value) if value.keys() == {"float"} else {key: _restored(item) for key, item in value.items()}
-    return [_restored(item) for item in value] if isinstance(value, list) else value
-
-
-def _float_in(value: dict[str, Any]) -> Any:
-    try:
-        found = float(value["float"])
-    except (TypeError, ValueError):
-        return value
-    return found if repr(found) == value["float"] else value
 
 
 def _suffix(value: str) -> str:
@@ -55,7 +39,7 @@ DatasetName = Annotated[str, check_dataset_name]
 SplitName = Annotated[str, partial(check_identifier, what="split")]
 StreamName = Annotated[str, partial(check_identifier, what="stream")]
 FileName = Annotated[str, _file_name]
-Written = Annotated[Mapping[str, Any], _restored]
+Written = Annotated[Mapping[str, Any], restored]
 """Anything of JSON, in which floats were written as text."""
 
 
@@ -127,6 +111,10 @@ class SplitIndex:
         """The bytes of all its streams."""
         return sum(stream.bytes for stream in self.streams.values())
 
+    def key_of(self, stream: str, file: StoredFile) -> str:
+        """Return the key of a file of a stream."""
+        return stream_key(self.dataset, self.split, stream, file.sha256, self.streams[stream].suffix)
+
 
 @dataclass(frozen=True)
 class Version:
@@ -144,67 +132,13 @@ class Version:
         return any(not finding.passed and finding.severity == "error" for finding in self.findings)
 
 
-def canonical(document: Any) -> bytes:
-    """Return an index or a version as the bytes that are stored: sorted keys, UTF-8, no floats."""
-    plain = _plain(document if isinstance(document, Mapping) else _fields(document))
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    # What UTF-8 cannot hold, such as half of a surrogate pair, is an escape that JSON reads too.
-    return text.encode("utf-8", "backslashreplace")
-
-
-def digest_of(document: Any) -> str:
-    """Return the sha256 of the canonical bytes, which is the document's name."""
-    return sha256_hex(canonical(document))
-
-
-def sha256_hex(data: bytes) -> str:
-    """Return the sha256 of bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def raw_key(dataset: str, file: str, sha256: str) -> str:
-    """Return where a raw file's bytes are."""
-    return storage_key(dataset, "raw", file, sha256)
-
-
-def source_key(dataset: str, file: str) -> str:
-    """Return where is written what is known of a raw file's source."""
-    return storage_key(dataset, "raw", file, "source.json")
-
-
-def stream_key(dataset: str, split: str, stream: str, sha256: str, suffix: str) -> str:
-    """Return where a file of a stream is."""
-    return storage_key(dataset, split, stream, sha256 + suffix)
-
-
-def index_key(dataset: str, split: str, digest: str) -> str:
-    """Return where a split's index is."""
-    return storage_key(dataset, split, "index", f"{digest}.json")
-
-
-def version_key(dataset: str, digest: str) -> str:
-    """Return where a version is."""
-    return storage_key(dataset, "versions", f"{digest}.json")
-
-
-def pointer_key(dataset: str) -> str:
-    """Return where the pointer to the current version is."""
-    return storage_key(dataset, "current.json")
-
-
-def read_pointer(storage: Storage, dataset: str) -> tuple[str | None, str | None]:
-    """Return the digest of the current version, and the pointer's own, for `swap`; None where there is none."""
-    key = pointer_key(dataset)
-    try:
-        with storage.get(key) as file:
-            data = bounded(file)
-    except FileNotFoundError:
-        return None, None
+def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
+    """Return the digest of the version that a pointer names. Raises `DecodeError` and `NewerFormat`."""
     version = unsealed(data, key, dataset).get("version")
     try:
-        return check_hex(version), sha256_hex(data)
+        return check_hex(version)
     except TypeError as error:
-        raise DecodeError(f"{key} in {storage.url} points nowhere: {data[:80]!r}. {_mend(dataset)}") from error
+        raise DecodeError(f"{key} in {url} points nowhere: {data[:80]!r}. {how_to_repair(dataset)}") from error
 
 
 def pointer_to(version: str) -> bytes:
@@ -232,10 +166,9 @@ def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
     return found
 
 
-def read_split_index(storage: Storage, dataset: str, split: str, digest: str) -> SplitIndex:
-    """Read a split's index and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    what, key = f"index {digest} of split {split}", index_key(dataset, split, digest)
-    found: SplitIndex = _parsed(SplitIndex, _read(storage, key, digest, dataset, what), key, dataset)
+def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str) -> SplitIndex:
+    """Return a split's index from its bytes. Raises `DecodeError` if it is damaged, or is of another split."""
+    found: SplitIndex = _parsed(SplitIndex, data, key, dataset)
     if (found.dataset, found.split) != (dataset, split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     for name, stream in found.streams.items():
@@ -244,11 +177,10 @@ def read_split_index(storage: Storage, dataset: str, split: str, digest: str) ->
     return found
 
 
-def read_version(storage: Storage, dataset: str, digest: str) -> Version:
-    """Read a version and hold it against its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
-    key = version_key(dataset, digest)
-    found: Version = _parsed(Version, _read(storage, key, digest, dataset, f"version {digest}"), key, dataset)
-    if found.dataset != check_dataset_name(dataset):
+def parse_version(data: bytes, key: str, dataset: str, digest: str) -> Version:
+    """Return a version from its bytes. Raises `DecodeError` if it is damaged, or is of another dataset."""
+    found: Version = _parsed(Version, data, key, dataset)
+    if found.dataset != dataset:
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
 
@@ -264,21 +196,6 @@ def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
         return read_as(kind, raw)
     except ValueError as error:
         raise _malformed(key, dataset, error) from error
-
-
-def _read(storage: Storage, key: str, digest: str, dataset: str, what: str) -> bytes:
-    try:
-        with storage.get(key) as file:
-            data = bounded(file)
-    except FileNotFoundError as error:
-        raise NotPrepared(
-            f"There is no {what} of {dataset} in {storage.url}: it was collected, or never made there. "
-            f"{_mend(dataset) if '/index/' in key else _instead(dataset)}"
-        ) from error
-    # Of a longer one only the beginning was read, which `_object` refuses.
-    if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
-        raise DigestMismatch(f"{key} in {storage.url} has sha256 {found}, not that of its name. {_mend(dataset)}")
-    return data
 
 
 def bounded(file: BinaryIO) -> bytes:
@@ -316,30 +233,17 @@ def check_hex(text: Any) -> str:
 
 
 def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
-    return DecodeError(f"{key} is damaged, or not what this release reads ({error}). {_mend(dataset)}")
+    return DecodeError(f"{key} is damaged, or not what this release reads ({error}). {how_to_repair(dataset)}")
 
 
-def _mend(dataset: str) -> str:
+def how_to_repair(dataset: str) -> str:
+    """Return the sentence that says how a damaged dataset is repaired."""
     return f"Mend it with: dataset-assets prepare {dataset}"
 
 
-def _instead(dataset: str) -> str:
+def how_to_open_another(dataset: str) -> str:
+    """Return the sentence that says what to do about a version that is not stored."""
     return (
         f"See what is there with: dataset-assets versions {dataset}. Or make it again: prepare {dataset} as it was "
         "defined then, from the same raw files."
     )
-
-
-def _fields(document: Any) -> dict[str, Any]:
-    return {name: getattr(document, name) for name in document.__dataclass_fields__}
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with only objects, arrays, strings, integers, booleans and null; floats as their text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return {"float": repr(value)}
-    return _plain(_fields(value)) if hasattr(value, "__dataclass_fields__") else value

@@ -2,37 +2,41 @@
 
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.errors import NotPrepared
-from dataset_assets.storage import Storage
-from dataset_assets.storage.keys import pin_key, place_of
-from dataset_assets.storage.manifest import read_pointer, read_version, sealed
+from dataset_assets.storage.keys import pin_key, place_of, version_key
+from dataset_assets.storage.manifest import sealed
+from dataset_assets.storage.storage import Storage
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 def pin(pinned: str, storage: Storage) -> None:
-    """Keep a version, `name@digest`, or the current one, whatever its age. Raises `NotPrepared` if it is not there."""
-    name, digest = _taken_apart(pinned, storage)
-    read_version(storage, name, digest)
-    storage.put(pin_key(name, digest), sealed({"pinned": digest}))
-    # A collector may have taken it in between; then the pin is no promise.
-    if not storage.exists(storage_key(name, "versions", f"{digest}.json")):
-        storage.delete(pin_key(name, digest))
-        raise NotPrepared(f"{pinned} was collected while it was pinned. Make it again: dataset-assets prepare {name}")
+    """Keep a version, `name@digest` or the current one, for ever. Raises `NotPrepared` if it is not stored."""
+    stored, digest = _version_named(pinned, storage)
+    stored.version(digest)
+    storage.put(pin_key(stored.name, digest), sealed({"pinned": digest}))
+    # A collector may have removed it in between; then the pin would keep nothing.
+    if not storage.exists(version_key(stored.name, digest)):
+        storage.delete(pin_key(stored.name, digest))
+        raise NotPrepared(
+            f"{pinned} was collected while it was pinned. Make it again: dataset-assets prepare {stored.name}"
+        )
 
 
 def unpin(pinned: str, storage: Storage) -> None:
-    """Let a version, or the current one, be collected when it is old enough; one that is not pinned is no error."""
-    name, digest = _taken_apart(pinned, storage)
-    storage.delete(pin_key(name, digest))
+    """Remove the pin of a version, `name@digest` or the current one; a version without a pin is no error."""
+    stored, digest = _version_named(pinned, storage)
+    storage.delete(pin_key(stored.name, digest))
 
 
-def pins(name: str, storage: Storage) -> list[str]:
-    """Return the digests of a dataset's pinned versions."""
-    places = map(place_of, storage.list(storage_key(name, "meta", "pins")))
+def pins(stored: StoredDataset) -> list[str]:
+    """Return the digests of the pinned versions."""
+    places = map(place_of, stored.storage.list(storage_key(stored.name, "meta", "pins")))
     return sorted(place.digest for place in places if place and place.kind == "pin")
 
 
-def _taken_apart(pinned: str, storage: Storage) -> tuple[str, str]:
+def _version_named(pinned: str, storage: Storage) -> tuple[StoredDataset, str]:
     name, digest = split_pin(pinned)
-    digest = digest or read_pointer(storage, name)[0]
+    stored = StoredDataset(storage, name)
+    digest = digest or stored.pointer().version
     if digest is None:
-        raise NotPrepared(f"{name} is not in {storage.url}. Make it with: dataset-assets prepare {name}")
-    return name, digest
+        raise stored.absent()
+    return stored, digest

@@ -9,10 +9,11 @@ import tiny
 
 from dataset_assets import Array, Dataset, Split, prepare
 from dataset_assets.cli import text
-from dataset_assets.cli.describe import describe, path_of, released_version, stored, stored_names, versions_of
+from dataset_assets.cli.describe import current_document, describe, path_of, released_version, stored_names, versions_of
 from dataset_assets.errors import CheckFailed, DatasetAssetsError
 from dataset_assets.storage import LocalStorage, MemoryStorage
-from dataset_assets.storage.manifest import pointer_key, raw_key, source_key
+from dataset_assets.storage.keys import pointer_key, raw_key, source_key
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 @pytest.fixture
@@ -80,10 +81,11 @@ def test_a_damaged_version_is_told_as_a_problem(dataset: Dataset, storage: Local
     (storage.root / pointer_key(tiny.NAME)).write_text("nonsense")
     document = describe(dataset, storage)
     assert document["version"] is None and "damaged" in document["problem"]
-    assert stored(tiny.NAME, storage)["problem"] == document["problem"]
+    assert current_document(StoredDataset(storage, tiny.NAME))["problem"] == document["problem"]
     with pytest.raises(DatasetAssetsError):
-        released_version(tiny.NAME, storage)
-    assert "damaged" in text.info(document) and "damaged" in text.stored(stored(tiny.NAME, storage))
+        released_version(StoredDataset(storage, tiny.NAME))
+    found = current_document(StoredDataset(storage, tiny.NAME))
+    assert found and "damaged" in text.info(document) and "damaged" in text.stored(found)
 
 
 def test_stored_names_are_those_that_are_released(dataset: Dataset, storage: LocalStorage, folder: Path):
@@ -101,12 +103,12 @@ def test_versions_say_which_is_current_and_why_one_was_refused(dataset: Dataset,
     prepare(dataset)
     with pytest.raises(CheckFailed):
         prepare(tiny.tiny(folder.as_uri() + "/", checks={"good": nothing_good}))
-    first, second = versions_of(tiny.NAME, storage)
+    first, second = versions_of(StoredDataset(storage, tiny.NAME))
     assert first["current"] and not second["current"]
     assert " current" in text.version(first)
     assert " refused  it is not good" in text.version(second)
     (Path(second["path"])).write_text("{}")
-    assert " damaged " in text.version(versions_of(tiny.NAME, storage)[1])
+    assert " damaged " in text.version(versions_of(StoredDataset(storage, tiny.NAME))[1])
 
 
 def test_a_place_in_another_storage_is_a_url():

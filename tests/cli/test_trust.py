@@ -124,8 +124,8 @@ def test_a_worker_that_a_definition_spawns_imports_nothing_of_the_working_folder
 def test_the_process_beside_a_forked_reader_looks_where_its_parent_looks(repository: Path) -> None:
     made = repository / "made"
     (repository / "obstore.py").write_text(HOSTILE.format(made=str(made)))
-    code = "from dataset_assets.storage.connectors.bucket import fork_client as c; c._Helper().process.communicate()"
-    (repository / "struct.py").write_text(HOSTILE.format(made=str(made)))
+    code = "from dataset_assets.storage.connectors.bucket import fork_client as c; c.Helper().process.communicate()"
+    (repository / "json.py").write_text(HOSTILE.format(made=str(made)))
     subprocess.run([sys.executable, "-P", "-c", code], cwd=repository, check=True, timeout=60)
     assert not made.exists()
 

@@ -154,9 +154,7 @@ def test_rows_of_usage_and_versions_are_escaped() -> None:
     made = {"version": BAD, "current": False, "problem": f"{BAD}\nforged", "findings": []}
     document = {"dataset": BAD, "versions": [{**made, "bytes": 1, "own": 1}]}
     numbers = dict.fromkeys(("bytes", "streams", "raw", "documents", "shared", "free"), 1)
-    assert is_plain(text.usage([{**document, **numbers}])) and "\nforged" not in text.usage(
-        [{**document, **numbers}]
-    )
+    assert is_plain(text.usage([{**document, **numbers}])) and "\nforged" not in text.usage([{**document, **numbers}])
 
 
 def test_usage_errors_of_click_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +164,7 @@ def test_usage_errors_of_click_are_escaped(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_nothing_is_printed_elsewhere() -> None:
-    folder = Path(shell.__file__).parent
+    folder = Path(shell.__file__).parent.parent
     printing = {
         path.name
         for path in folder.rglob("*.py")

@@ -191,7 +191,10 @@ def test_a_name_that_is_the_beginning_of_another_is_an_error_that_names_both(lin
     line.install("second", {"second_module": fine("org.shared.words.long")}, datasets={"org.shared": "second_module"})
     for name in ("org.shared.words", "org.shared.words.long"):
         said = line.run("info", name, code=2).stderr
-        assert "org.shared.words of first_module and org.shared.words.long of second_module cannot be used together" in said
+        assert (
+            "org.shared.words of first_module and org.shared.words.long of second_module cannot be used together"
+            in said
+        )
     assert "org.shared.words.long of second_module is left out" in line.run("search", "digits").stderr
 
 

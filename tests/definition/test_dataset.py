@@ -1,11 +1,17 @@
 """Definitions: frozen values, complete and checked when they are written. What is refused is in `test_errors_said`."""
 
-from dataclasses import FrozenInstanceError, replace
+import copy
+import multiprocessing
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
 
-from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, Text
+from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, SplitOf, Text
+from dataset_assets.definition import registry
+from dataset_assets.errors import DefinitionError
+from dataset_assets.making.recipe import split_code
 
 A, B = RemoteFile("https://a.example/a.csv"), RemoteFile("https://b.example/b.csv", identifier="bee")
 
@@ -88,6 +94,70 @@ def test_roles_are_written_short_or_long() -> None:
     short = dataset(streams={"x": Array(), "y": Text()}, sample="x", target="y", roles={"weight": "x"})
     assert dict(short.roles) == {"sample": "x", "target": "y", "weight": "x"}
     assert dict(replace(short, summary="T.").roles) == dict(short.roles)
+
+
+def test_a_role_is_forgotten_with_its_field_and_further_ones_stay() -> None:
+    streams = {"x": Array(), "y": Text()}
+    named = dataset(streams=streams, sample="x", target="y", tag="y", roles={"weight": "x"})
+    mapped = dataset(streams=streams, roles={"sample": "x", "target": "y", "tag": "y", "weight": "x"})
+    assert (mapped.sample, mapped.target, mapped.tag) == ("x", "y", "y")
+    for whole in (named, mapped, replace(mapped, summary="T."), pickle.loads(pickle.dumps(named))):
+        assert dict(replace(whole, target=None).roles) == {"sample": "x", "tag": "y", "weight": "x"}
+        assert dict(replace(whole, sample=None, tag=None, target="x").roles) == {"target": "x", "weight": "x"}
+        assert dict(replace(whole, roles={}).roles) == {"sample": "x", "target": "y", "tag": "y"}
+
+
+def test_the_recipe_of_roles_is_the_same_however_they_are_written() -> None:
+    streams = {"x": Array(), "y": Text()}
+    ways = (
+        {"sample": "x", "target": "y"},
+        {"roles": {"target": "y", "sample": "x"}},
+        {"sample": "x", "roles": {"target": "y"}},
+    )
+    assert len({split_code(dataset(streams=streams, **way), "all") for way in ways}) == 1
+
+
+def test_a_definition_pickles_and_is_copied_with_equal_fields() -> None:
+    derived = DerivedFile("x.csv", function, keep=True, a=A)
+    whole = dataset(
+        splits={"all": Split(function, a=derived, options={"sizes": [1]}), "part": Split(function, a=SplitOf("all"))},
+        sample="x",
+        checks={"leakage": "warn", "mine": function},
+    )
+    for again in (pickle.loads(pickle.dumps(whole)), copy.copy(whole), copy.deepcopy(whole)):
+        assert all(getattr(again, each.name) == getattr(whole, each.name) for each in fields(whole))
+        assert split_code(again, "all") == split_code(whole, "all")
+    with pytest.raises((AttributeError, TypeError)):
+        pickle.loads(pickle.dumps(whole)).splits["new"] = Split(function, a=A)
+
+
+def test_a_definition_goes_to_another_process() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(split_code, (dataset(), "all")) == split_code(dataset(), "all")
+
+
+def test_every_definition_that_ships_pickles() -> None:
+    for whole in registry.definitions():
+        again = pickle.loads(pickle.dumps(whole))
+        assert all(split_code(again, split) == split_code(whole, split) for split in whole.splits), whole.name
+
+
+def test_a_function_that_cannot_be_imported_is_named_when_a_definition_is_pickled() -> None:
+    def local(a: Any) -> Any:
+        yield {"x": a}
+
+    wrong = {
+        "org.example.defined, split all,.*local": dataset(splits={"all": Split(local, a=A)}),
+        "org.example.defined, split all,.* <lambda>|.*lambda": dataset(splits={"all": Split(lambda a: a, a=A)}),
+        "org.example.defined, check mine,.*local": dataset(checks={"mine": local}),
+        "split one,.*local": dataset(splits={"one": Split(function, a=DerivedFile("x", local, a=A))}),
+    }
+    for said, whole in wrong.items():
+        with pytest.raises(DefinitionError, match=f"{said}.*Define it at the top of a module"):
+            pickle.dumps(whole)
+        assert copy.deepcopy(whole).splits == whole.splits
+    with pytest.raises(DefinitionError, match="Define it at the top of a module"):
+        pickle.dumps(Split(local, a=A))
 
 
 def test_one_of_many_may_be_written_without_a_tuple() -> None:

@@ -17,7 +17,8 @@ from dataset_assets.formats.columns import Column
 from dataset_assets.making.checks import check_leakage, check_split, class_counts, described, run_own
 from dataset_assets.making.duplicates import blocks, content, sample_hashes, shared
 from dataset_assets.storage import LocalStorage
-from dataset_assets.storage.manifest import Finding, StoredFile, StoredStream, read_pointer, read_version
+from dataset_assets.storage.manifest import Finding, StoredFile, StoredStream
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 class Held:
@@ -315,7 +316,7 @@ def test_how_bad_a_leak_is_stands_in_the_definition(home: Path, severity: str) -
         return
     prepare(dataset)
     storage = LocalStorage(home / "storage")
-    version = read_version(storage, dataset.name, str(read_pointer(storage, dataset.name)[0]))
+    version = StoredDataset(storage, dataset.name).version(str(StoredDataset(storage, dataset.name).pointer()[0]))
     found = [(finding.passed, finding.severity) for finding in version.findings if finding.check == "leakage"]
     assert found == ([(False, "warn")] if severity == "warn" else [])
     assert not version.refused

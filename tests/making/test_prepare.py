@@ -18,6 +18,7 @@ from conftest import looked_at, url
 from places import SUPPORT
 
 from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, Text, load, prepare
+from dataset_assets.core.canonical import canonical, digest_of
 from dataset_assets.errors import (
     CheckFailed,
     Conflict,
@@ -30,30 +31,19 @@ from dataset_assets.errors import (
     UsageError,
 )
 from dataset_assets.storage import LocalStorage, MemoryStorage
-from dataset_assets.storage.manifest import (
-    Version,
-    canonical,
-    digest_of,
-    index_key,
-    pointer_key,
-    pointer_to,
-    raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    source_key,
-    version_key,
-)
-from dataset_assets.storage.releases import publish_version, raw_record, release
+from dataset_assets.storage.keys import index_key, pointer_key, raw_key, source_key, version_key
+from dataset_assets.storage.manifest import Version, pointer_to
+from dataset_assets.storage.releases import publish_version, release
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import counting, installed
 from dataset_assets.testing.server import FaultyServer
 
 
 def versions_of(storage: LocalStorage) -> dict[str, str]:
     """Return the digest of the released version, and of the index of each split."""
-    digest, _ = read_pointer(storage, tiny.NAME)
+    digest, _ = StoredDataset(storage, tiny.NAME).pointer()
     assert digest is not None
-    return {"version": digest, **read_version(storage, tiny.NAME, digest).splits}
+    return {"version": digest, **StoredDataset(storage, tiny.NAME).version(digest).splits}
 
 
 @pytest.fixture
@@ -276,7 +266,7 @@ def test_the_index_names_the_first_declared_url_whichever_mirror_answered(
     home: Path, dataset: Dataset, storage: LocalStorage
 ) -> None:
     prepare(dataset)
-    index = read_split_index(storage, tiny.NAME, "train", versions_of(storage)["train"])
+    index = StoredDataset(storage, tiny.NAME).index("train", versions_of(storage)["train"])
     assert {source.argument: source.url for source in index.sources} == {
         "numbers": tiny.NOWHERE + "numbers.csv",
         "loud": "derived:shouted",
@@ -350,11 +340,11 @@ def test_files_named_by_their_content_are_never_overwritten(home: Path, dataset:
 
 def test_a_late_publisher_does_not_move_the_pointer_back(home: Path, dataset: Dataset, storage: LocalStorage) -> None:
     prepare(dataset)
-    _, pointer = read_pointer(storage, tiny.NAME)
-    mine = read_version(storage, tiny.NAME, versions_of(storage)["version"])
+    _, pointer = StoredDataset(storage, tiny.NAME).pointer()
+    mine = StoredDataset(storage, tiny.NAME).version(versions_of(storage)["version"])
     newer = prepare(replace(dataset, version="2"))
     with pytest.raises(Conflict, match="released by somebody else") as caught:
-        release(storage, replace(mine, recipe="another"), pointer)
+        release(StoredDataset(storage, tiny.NAME), replace(mine, recipe="another"), pointer)
     assert caught.value.exit_code == 7
     assert versions_of(storage)["version"] == newer["train"].version
     refused = digest_of(replace(mine, recipe="another"))
@@ -363,27 +353,31 @@ def test_a_late_publisher_does_not_move_the_pointer_back(home: Path, dataset: Da
 
 def test_two_who_release_the_same_do_not_conflict(home: Path, dataset: Dataset, storage: LocalStorage) -> None:
     digest = prepare(dataset)["train"].version
-    version = read_version(storage, tiny.NAME, str(digest))
-    assert release(storage, version, "0" * 64) == digest
+    version = StoredDataset(storage, tiny.NAME).version(str(digest))
+    assert release(StoredDataset(storage, tiny.NAME), version, "0" * 64) == digest
 
 
 def test_a_version_whose_files_were_collected_is_not_released(
     home: Path, dataset: Dataset, storage: LocalStorage
 ) -> None:
     views = prepare(dataset)
-    version = read_version(storage, tiny.NAME, str(views["train"].version))
+    version = StoredDataset(storage, tiny.NAME).version(str(views["train"].version))
     next((home / "storage").rglob("test/image/*.npy")).unlink()
     with pytest.raises(DatasetAssetsError):
-        release(storage, replace(version, recipe="another"), read_pointer(storage, tiny.NAME)[1])
-    assert read_pointer(storage, tiny.NAME)[0] == views["train"].version
+        release(
+            StoredDataset(storage, tiny.NAME),
+            replace(version, recipe="another"),
+            StoredDataset(storage, tiny.NAME).pointer()[1],
+        )
+    assert StoredDataset(storage, tiny.NAME).pointer()[0] == views["train"].version
 
 
 def test_a_newer_release_of_the_library_is_not_taken_for_damage(
     home: Path, dataset: Dataset, storage: LocalStorage
 ) -> None:
     digest = str(prepare(dataset)["train"].version)
-    newer = canonical(replace(read_version(storage, tiny.NAME, digest), format=2))
-    from dataset_assets.storage.manifest import sha256_hex
+    newer = canonical(replace(StoredDataset(storage, tiny.NAME).version(digest), format=2))
+    from dataset_assets.core.canonical import sha256_hex
 
     storage.put(version_key(tiny.NAME, sha256_hex(newer)), newer)
     for pointer in (pointer_to(sha256_hex(newer)), _sealed({"format": 2, "version": {"anything": "else"}})):
@@ -407,7 +401,7 @@ def test_a_source_that_changed_behind_its_url_is_refused(
 ) -> None:
     prepare(dataset)
     (folder / "numbers.csv").write_bytes(tiny.CHANGED)
-    raw = raw_record(storage, tiny.NAME, "numbers_csv")
+    raw = StoredDataset(storage, tiny.NAME).raw("numbers_csv")
     assert raw is not None
     storage.delete(raw_key(tiny.NAME, "numbers_csv", raw.sha256))
     with pytest.raises(DigestMismatch, match="(?s)recorded when it was first .* prepare --refresh"):
@@ -431,7 +425,7 @@ def test_a_lost_record_does_not_let_other_bytes_in(
     before = versions_of(storage)
     prepare(dataset)
     assert versions_of(storage) == before
-    assert raw_record(storage, tiny.NAME, "numbers_csv") is not None
+    assert StoredDataset(storage, tiny.NAME).raw("numbers_csv") is not None
 
 
 @pytest.mark.parametrize("file", ["numbers_csv", "backwards_csv"])
@@ -551,7 +545,7 @@ def test_a_refused_version_can_be_looked_at_and_the_released_one_stays(
     assert len(load(tiny.NAME)["test"]) == 4
     accepted = prepare(replace(leaking, checks={"leakage": "warn"}))
     assert len(accepted["test"]) == 5
-    findings = read_version(storage, tiny.NAME, versions_of(storage)["version"]).findings
+    findings = StoredDataset(storage, tiny.NAME).version(versions_of(storage)["version"]).findings
     assert [(f.check, f.passed, f.severity) for f in findings if f.check == "leakage"] == [("leakage", False, "warn")]
 
 
@@ -600,8 +594,8 @@ def test_a_version_without_release_is_opened_by_its_digest_only(
     home: Path, dataset: Dataset, storage: LocalStorage
 ) -> None:
     views = prepare(dataset, storage=storage)
-    version = read_version(storage, tiny.NAME, str(views["train"].version))
-    digest = publish_version(storage, replace(version, recipe="unreleased"))
+    version = StoredDataset(storage, tiny.NAME).version(str(views["train"].version))
+    digest = publish_version(StoredDataset(storage, tiny.NAME), replace(version, recipe="unreleased"))
     assert load(f"{tiny.NAME}@{digest}")["train"].version == digest
     assert load(tiny.NAME)["train"].version == views["train"].version
     assert isinstance(version, Version)

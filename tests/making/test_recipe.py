@@ -15,9 +15,9 @@ import tiny
 from places import SUPPORT
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, Text
+from dataset_assets.core.source_code import tokens_of
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.recipe import (
-    _tokens,
     code_of,
     derived_recipe,
     release_code,
@@ -25,8 +25,7 @@ from dataset_assets.making.recipe import (
     split_code,
     split_recipe,
 )
-from dataset_assets.making.steps import RawFile
-from dataset_assets.retrieval import Source
+from dataset_assets.storage.raw_files import RawFile, Source
 
 numbers = itertools.count()
 
@@ -179,7 +178,7 @@ def f(x, *, y: int = 3) -> int:
 
 
 def test_tokens_are_those_of_every_version_of_python() -> None:
-    assert _tokens(SOURCE) == (
+    assert tokens_of(SOURCE) == (
         'def f ( x , * , y : int = 3 ) -> int : ; { s = f"{x}{{}} {y!r:>{x}}" f\'{f"{x}"}\' ; t = f"""{x}\n'
         '     {y} """ ; if x : return 1 ; return [ i for i in s ] + list ( t ) if x is not None else 0x1F + 1_000 ; }'
     )

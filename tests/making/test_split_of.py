@@ -1,7 +1,9 @@
 """Splits that are made of another split: declared, and then stored, versioned and checked like any other."""
 
+import pickle
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -36,10 +38,12 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.reading.load import index_of, passing
+from dataset_assets.reading.load import index_of
+from dataset_assets.reading.passing import passing
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.manifest import Version, read_pointer, read_split_index, read_version
+from dataset_assets.storage.manifest import Version
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.server import FaultyServer
 
@@ -93,9 +97,9 @@ def numbers(view: View) -> list[int]:
 
 
 def released(storage: Storage) -> Version:
-    digest, _ = read_pointer(storage, NAME)
+    digest, _ = StoredDataset(storage, NAME).pointer()
     assert digest is not None
-    return read_version(storage, NAME, digest)
+    return StoredDataset(storage, NAME).version(digest)
 
 
 # --- what is made
@@ -182,6 +186,69 @@ def stored(view: View) -> Stored:
     return view
 
 
+# --- how it is read
+
+
+class Counting(LocalStorage):
+    """A folder that knows how often each stream's files were opened."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.opened: Counter[str] = Counter()
+
+    def get(self, key: str) -> Any:
+        self.opened["/".join(key.split("/")[-3:-1])] += 1
+        return super().get(key)
+
+
+def by_number(whole: View) -> Iterator[Any]:
+    for i in range(len(whole)):
+        yield whole[i]
+
+
+def many() -> Iterator[Any]:
+    for i in range(500):
+        yield {"number": i, "kind": i % 4, "text": f"text {i}"}
+
+
+def counted(folder: Path, **splits: Split) -> Counter[str]:
+    storage = Counting(folder)
+    streams = {"number": Array(), "kind": Array("uint8"), "text": Text()}
+    checks = {"leakage": "off"}
+    prepare(
+        Dataset(NAME, "Many.", streams, {"whole": Split(many), **splits}, target="kind", checks=checks), storage=storage
+    )
+    return storage.opened
+
+
+def test_a_file_is_opened_once_however_many_values_are_read_by_their_numbers(home: Path, fast_path: Path) -> None:
+    opened = counted(fast_path, part=Split(by_number, whole=SplitOf("whole")))
+    # To be hashed, to be read once, and where a view is opened.
+    assert opened["whole/number"] <= 5 and opened["whole/text"] <= 5
+
+
+def test_what_was_read_of_a_file_is_given_back_after_some_bytes(
+    home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataset_assets.reading.passing.HELD_BYTES", 1000)
+    opened = counted(fast_path, part=Split(by_number, whole=SplitOf("whole")))
+    assert 4 <= opened["whole/number"] - 4 <= 12  # 500 numbers of 8 bytes
+
+
+def test_a_split_is_hashed_once_for_all_its_parts(home: Path, fast_path: Path) -> None:
+    def hashed(parts: int) -> int:
+        shares = {f"part{k}": 1 / parts for k in range(parts)}
+        return counted(fast_path / str(parts), **SplitOf("whole").stratified_split(shares))["whole/text"]
+
+    assert hashed(2) == hashed(8)
+
+
+def test_a_view_that_is_read_once_goes_to_another_process(home: Path, server: FaultyServer) -> None:
+    view = passing(stored(prepare(divided(server.url))["whole"]))
+    first = view[3]
+    assert pickle.loads(pickle.dumps(view))[3] == first == view[3]
+
+
 # --- versions
 
 
@@ -215,8 +282,8 @@ def test_the_index_says_what_a_part_is_made_of(home: Path, server: FaultyServer)
     prepare(divided(server.url, seed=2))
     storage = LocalStorage(home / "storage")
     splits = released(storage).splits
-    index = read_split_index(storage, NAME, "validation", splits["validation"])
-    whole = read_split_index(storage, NAME, "whole", splits["whole"])
+    index = StoredDataset(storage, NAME).index("validation", splits["validation"])
+    whole = StoredDataset(storage, NAME).index("whole", splits["whole"])
     assert index.arguments == {
         "whole": {"split": "whole", "index": splits["whole"]},
         "operation": "stratified_split",

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from released import STEPS, Released, everything
 
 from dataset_assets import load
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NoSpace, NotPrepared, StorageError
 from dataset_assets.moving.bundle import MANIFEST, SUMS, bundle, unbundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.manifest import canonical, sha256_hex
 from dataset_assets.testing.faults import failing
 
 

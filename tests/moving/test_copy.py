@@ -17,6 +17,7 @@ from dataset_assets.errors import Conflict, DigestMismatch, NotPrepared, Storage
 from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.pins import pin, pins
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import failing
 
 
@@ -64,7 +65,7 @@ def test_a_pinned_name_copies_that_version_and_moves_no_pointer(source: Storage,
 def test_pinned_versions_come_with_their_pins(source: Storage, another: Storage, released: Released):
     pin(f"{tiny.NAME}@{released.old}", source)
     copy(tiny.NAME, source, another, versions="pinned")
-    assert pins(tiny.NAME, another) == [released.old]
+    assert pins(StoredDataset(another, tiny.NAME)) == [released.old]
     assert load(f"{tiny.NAME}@{released.old}", storage=another, verify="all")
 
 

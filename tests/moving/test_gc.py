@@ -20,9 +20,10 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.storage import LocalStorage, Stat, Storage
 from dataset_assets.storage.gc_lease import collecting, wait_for_collector
-from dataset_assets.storage.keys import collector_key, contents
-from dataset_assets.storage.manifest import pointer_key, sealed, unsealed
+from dataset_assets.storage.keys import collector_key, contents, pointer_key
+from dataset_assets.storage.manifest import sealed, unsealed
 from dataset_assets.storage.pins import pin, pins, unpin
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import failing
 
 NOW = {"grace_seconds": 0, "lease_seconds": 0.8}
@@ -94,7 +95,7 @@ def test_pinned_versions_stay_until_they_are_unpinned(copied: Storage, released:
     assert tiny.plain(load(pinned, storage=copied, verify="all")) == released.samples[released.old]
     unpin(pinned, copied)
     unpin(pinned, copied)
-    assert pins(tiny.NAME, copied) == []
+    assert pins(StoredDataset(copied, tiny.NAME)) == []
     collect(copied, keep_versions=1, **NOW)
     assert versions(copied) == {released.new}
     with pytest.raises(NotPrepared):
@@ -233,7 +234,7 @@ def test_who_releases_what_a_collector_is_removing_waits_and_does_not_release_it
 
 
 def test_a_second_collector_is_told_that_there_is_one(copied: Storage):
-    with collecting(copied, tiny.NAME, 60) as hold:
+    with collecting(StoredDataset(copied, tiny.NAME), 60) as hold:
         hold()
         began = time.monotonic()
 
@@ -248,7 +249,7 @@ def test_a_second_collector_is_told_that_there_is_one(copied: Storage):
 
 
 def test_a_collector_that_lost_its_note_stops(copied: Storage):
-    with pytest.raises(Conflict), collecting(copied, tiny.NAME, 0.8) as hold:
+    with pytest.raises(Conflict), collecting(StoredDataset(copied, tiny.NAME), 0.8) as hold:
         copied.put(collector_key(tiny.NAME), b"another's")
         time.sleep(0.3)
         hold()
@@ -257,7 +258,7 @@ def test_a_collector_that_lost_its_note_stops(copied: Storage):
 
 def kill_a_collector(store: Storage, seconds: float) -> None:
     def act() -> None:
-        with collecting(store, tiny.NAME, seconds):
+        with collecting(StoredDataset(store, tiny.NAME), seconds):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(act) == -signal.SIGKILL
@@ -269,9 +270,9 @@ def test_C4_the_note_of_a_collector_that_was_killed_on_this_machine_holds_nobody
 ):
     kill_a_collector(store, 600)
     began = time.monotonic()
-    wait_for_collector(store, tiny.NAME)
+    wait_for_collector(StoredDataset(store, tiny.NAME))
     assert time.monotonic() - began < 60
-    assert re.search(r"process \d+ on \S+ did not end what it was collecting of org.example.tiny", caplog.text)
+    assert re.search(r"process \d+ on \S+ did not finish collecting org.example.tiny", caplog.text)
     collect(store, keep_versions=1, grace_seconds=0)
     assert not store.exists(collector_key(tiny.NAME))
 
@@ -293,7 +294,7 @@ def test_C4_the_note_of_a_collector_of_which_nothing_is_known_is_believed_for_a_
     note["owner"] |= UNKNOWN[owner]
     store.put(key, sealed(note))
     began = time.monotonic()
-    wait_for_collector(store, tiny.NAME)
+    wait_for_collector(StoredDataset(store, tiny.NAME))
     assert 0.4 < time.monotonic() - began < 60
     assert f"process {note['owner']['process']} on {note['owner']['host']} is collecting" in caplog.text
     collect(store, keep_versions=1, **NOW)

@@ -12,12 +12,15 @@ from command_line import COMMAND, CommandLine
 from released import Released, everything
 
 from dataset_assets import load, prepare
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.errors import Conflict, DigestMismatch, NewerFormat, UsageError
 from dataset_assets.moving.bundle import bundle, unbundle
 from dataset_assets.moving.copy import Copied, copy
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.manifest import pointer_key, read_pointer, sealed, sha256_hex, source_key, version_key
+from dataset_assets.storage.keys import pointer_key, source_key, version_key
+from dataset_assets.storage.manifest import sealed
 from dataset_assets.storage.pins import pin, pins
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 POINTER = pointer_key(tiny.NAME)
 
@@ -83,7 +86,7 @@ def bundled(source: Storage) -> bytes:
 
 def current(target: Storage) -> str | None:
     try:
-        return read_pointer(target, tiny.NAME)[0]
+        return StoredDataset(target, tiny.NAME).pointer()[0]
     except ValueError:
         return None
 
@@ -173,7 +176,7 @@ def test_what_is_pinned_elsewhere_is_pinned_here_and_still_not_current(stores: d
     pin(f"{tiny.NAME}@{stores['old']}", source)
     copy(tiny.NAME, stores["stranger"], target)
     copy(tiny.NAME, source, target, versions="pinned")
-    assert (pins(tiny.NAME, target), current(target)) == ([stores["old"]], stores["own"])
+    assert (pins(StoredDataset(target, tiny.NAME)), current(target)) == ([stores["old"]], stores["own"])
 
 
 # --expect.

@@ -25,7 +25,7 @@ from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, loa
 from dataset_assets.errors import NotPrepared
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.manifest import read_pointer
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NUMBERED_KEY = NUMBERED.replace(".", "/")
 THRICE = dg.RetryPolicy(max_retries=3)
@@ -66,7 +66,8 @@ def test_a_leak_leaves_what_is_released_and_shows_as_a_failed_check(home: Path, 
     result = run_retrying(numbered(first_test=17), instance, [model])
     assert not result.success and not retries(result) and not ran.count
     # Nothing that was there is touched.
-    assert load(NUMBERED)["train"].version == read_pointer(open_storage(home / "storage"), NUMBERED)[0] == released
+    current, _ = StoredDataset(open_storage(home / "storage"), NUMBERED).pointer()
+    assert load(NUMBERED)["train"].version == current == released
     assert {path: seen for path, seen in files_in(home / "storage").items() if path in before} == before
     # It is seen: the check in the instance, no materialisation of the dataset, a message that says what to do.
     leakage = recorded(instance, NUMBERED_KEY, "leakage")

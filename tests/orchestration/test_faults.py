@@ -32,7 +32,7 @@ from dataset_assets import Dataset, load
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.manifest import read_pointer
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.server import FaultyServer
 
 FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
@@ -166,7 +166,8 @@ def test_B6_a_refresh_that_a_check_refuses_leaves_the_last_good_version_to_reade
     result = run(dataset, instance, tags={REFRESH: "true"})
     assert not result.success and checks(result)["falls"].description == "[9, 8] falls"
     # Training code keeps the last good version, and the refused one can be looked at by its digest.
-    assert read_pointer(open_storage(home / "storage"), dataset.name)[0] == load(dataset.name)["a"].version == good
+    current, _ = StoredDataset(open_storage(home / "storage"), dataset.name).pointer()
+    assert current == load(dataset.name)["a"].version == good
     assert [sample["n"] for sample in load(dataset.name)["a"]] == [1, 2]
     [told] = failures(result).values()
     refused = told.split(f"{dataset.name}@")[1][:64]

@@ -14,7 +14,7 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.storage import LocalStorage, MemoryStorage, open_storage
-from dataset_assets.storage.manifest import read_pointer, read_version
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.server import FaultyServer
 
 PACKAGED = ["io.github.allisonhorst.penguins", "io.github.rasbt.mnist_5k", "au.edu.adelaide.lee_documents"]
@@ -37,10 +37,10 @@ def same_with_and_without_dagster(dataset: Dataset, instance: dg.DagsterInstance
     assert result.success
     prepare(dataset, storage=other)
     ours, theirs = LocalStorage(home / "storage"), LocalStorage(other)
-    digest, _ = read_pointer(ours, dataset.name)
-    assert digest is not None and digest == read_pointer(theirs, dataset.name)[0]
-    splits = read_version(ours, dataset.name, digest).splits
-    assert splits == read_version(theirs, dataset.name, digest).splits
+    digest, _ = StoredDataset(ours, dataset.name).pointer()
+    assert digest is not None and digest == StoredDataset(theirs, dataset.name).pointer()[0]
+    splits = StoredDataset(ours, dataset.name).version(digest).splits
+    assert splits == StoredDataset(theirs, dataset.name).version(digest).splits
     # The data versions are those digests, and all else is the same but for the time in what is said of sources.
     folder, said = dataset.name.replace(".", "/"), versions(result)
     assert said[folder] == digest

@@ -15,6 +15,7 @@ import tiny
 from conftest import looked_at
 
 from dataset_assets import Dataset, load, prepare
+from dataset_assets.core.canonical import canonical, digest_of
 from dataset_assets.errors import (
     DatasetAssetsError,
     DecodeError,
@@ -27,18 +28,13 @@ from dataset_assets.errors import (
     UnknownSplit,
     UsageError,
 )
-from dataset_assets.reading.load import StoredFiles, index_of, open_split, passing_columns
+from dataset_assets.reading.load import StoredFiles, index_of, open_split
+from dataset_assets.reading.passing import passing_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage
-from dataset_assets.storage.manifest import (
-    StoredFile,
-    canonical,
-    digest_of,
-    index_key,
-    read_split_index,
-    read_version,
-    version_key,
-)
+from dataset_assets.storage.keys import index_key, version_key
+from dataset_assets.storage.manifest import StoredFile
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import counting
 
 PLACE = Path("storage", "org", "example", "tiny")
@@ -323,9 +319,9 @@ def rewritten(storage: LocalStorage, prepared: Path, change: Callable[[dict[str,
     digest = digest_of(index)
     storage.put(index_key(tiny.NAME, "train", digest), canonical(index))
     current = load(tiny.NAME)["train"].version
-    version = read_version(storage, tiny.NAME, str(current))
+    version = StoredDataset(storage, tiny.NAME).version(str(current))
     document = canonical({**json.loads(canonical(version)), "splits": {"train": digest}})
-    from dataset_assets.storage.manifest import sha256_hex
+    from dataset_assets.core.canonical import sha256_hex
 
     storage.put(version_key(tiny.NAME, sha256_hex(document)), document)
     return f"{tiny.NAME}@{sha256_hex(document)}"
@@ -379,10 +375,10 @@ def test_a_split_is_opened_by_its_index_alone(prepared: Path, home: Path) -> Non
     view = open_split(storage, tiny.NAME, "train", digest)
     assert view.version is None
     assert len(view) == 6
-    index = read_split_index(storage, tiny.NAME, "train", digest)
+    index = StoredDataset(storage, tiny.NAME).index("train", digest)
     assert StoredFiles(storage, index).index == index
     assert all(isinstance(file, StoredFile) for file in index.streams["text"].files)
     with pytest.raises(DecodeError):
         MemoryStorage("damage").put(index_key(tiny.NAME, "train", digest), b"x")
         storage.put(index_key(tiny.NAME, "test", digest), canonical(index))
-        read_split_index(storage, tiny.NAME, "test", digest)
+        StoredDataset(storage, tiny.NAME).index("test", digest)

@@ -23,7 +23,7 @@ from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.reading.load import index_of
 from dataset_assets.storage import Storage, open_storage
-from dataset_assets.storage.manifest import stream_key
+from dataset_assets.storage.keys import stream_key
 from dataset_assets.testing.storage import content, some_bytes
 
 CONNECTORS = ("s3", "az", "sqlite", "postgresql", "mongodb")

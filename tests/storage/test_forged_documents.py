@@ -149,6 +149,16 @@ def test_several_changes_at_once_are_refused_or_harmless(child: Child, data: st.
     assert child.open(kind, document) in ("fine", "refused")
 
 
+def test_values_of_any_depth_are_refused_or_harmless(child: Child) -> None:
+    for kind, document in child.documents.items():
+        for depth in (50, 99, 101, 400, 900):
+            deep: Any = 1
+            for _ in range(depth):
+                deep = [deep]
+            for name in document:
+                assert child.open(kind, {**document, name: deep}) in ("fine", "refused"), (kind, name, depth)
+
+
 # --- documents that ask for much
 
 

@@ -5,8 +5,18 @@ import tiny
 from released import Released
 
 from dataset_assets.storage import LocalStorage
-from dataset_assets.storage.keys import collector_key, contents, pin_key, place_of
-from dataset_assets.storage.manifest import index_key, pointer_key, raw_key, source_key, stream_key, version_key
+from dataset_assets.storage.keys import (
+    collector_key,
+    contents,
+    index_key,
+    pin_key,
+    place_of,
+    pointer_key,
+    raw_key,
+    source_key,
+    stream_key,
+    version_key,
+)
 
 NAME, DIGEST = "com.lecun.mnist", "0123456789abcdef" * 4
 

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import struct
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -19,11 +17,10 @@ from dataset_assets.moving.gc import collect
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verifiable, verify
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.storage.connectors.bucket.fork_client import _received
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
-from dataset_assets.storage.keys import pin_key, place_of
-from dataset_assets.storage.manifest import index_key, pointer_key, read_version, version_key
+from dataset_assets.storage.keys import index_key, pin_key, place_of, pointer_key, version_key
 from dataset_assets.storage.pins import pin
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.counted"
 NOW: dict[str, Any] = {"grace_seconds": 0, "lease_seconds": 0.8, "keep_versions": 2}
@@ -113,7 +110,7 @@ def filled(storage: Storage, source: Storage) -> Storage:
 
 def keys_of(storage: Storage, digest: str) -> set[str]:
     """Return the keys that a version needs."""
-    version = read_version(storage, NAME, digest)
+    version = StoredDataset(storage, NAME).version(digest)
     files = {key for key in storage.list("") if (place := place_of(key)) and place.kind == "stream"}
     found = {version_key(NAME, digest)}
     for split, at in version.splits.items():
@@ -180,8 +177,8 @@ def test_the_names_and_the_versions_are_all_listed_or_none(store: Storage, versi
         list(stored_names(Cut(store, without("pointer"))))
     for hidden in ("version", "pin"):
         with pytest.raises(ListingCut):
-            versions_of(NAME, Cut(store, without(hidden)))
-    assert len(versions_of(NAME, store)) == 4
+            versions_of(StoredDataset(Cut(store, without(hidden)), NAME))
+    assert len(versions_of(StoredDataset(store, NAME))) == 4
 
 
 def test_a_refusal_stops_and_removes_nothing(store: Storage, versions: list[str]) -> None:
@@ -192,7 +189,7 @@ def test_a_refusal_stops_and_removes_nothing(store: Storage, versions: list[str]
             lambda: collect(cut, **NOW),  # noqa: B023 -- called in this round
             lambda: usage(cut, keep_versions=1, grace_seconds=0),  # noqa: B023
             lambda: copy(None, cut, MemoryStorage(), versions="all"),  # noqa: B023
-            lambda: versions_of(NAME, cut),  # noqa: B023
+            lambda: versions_of(StoredDataset(cut, NAME)),  # noqa: B023
         ):
             with pytest.raises(StorageError):
                 act()
@@ -216,7 +213,7 @@ def test_a_version_that_is_released_after_the_list_was_taken_is_seen(store: Stor
 def test_beside_a_pinned_version_whose_index_is_gone_the_work_goes_on(
     store: Storage, versions: list[str], split: str
 ) -> None:
-    gone = index_key(NAME, split, read_version(store, NAME, versions[0]).splits[split])
+    gone = index_key(NAME, split, StoredDataset(store, NAME).version(versions[0]).splits[split])
     needed = keys_of(store, versions[0])
     store.delete(gone)
     [done] = collect(store, **NOW)
@@ -258,7 +255,7 @@ def test_copying_goes_on_beside_what_is_broken_and_ends_with_its_error(store: St
     target = MemoryStorage()
     with pytest.raises(DatasetAssetsError):
         copy(None, store, target, versions="all")
-    assert {document["version"] for document in versions_of(NAME, target)} == {*versions[1:]}
+    assert {document["version"] for document in versions_of(StoredDataset(target, NAME))} == {*versions[1:]}
     errors: list[DatasetAssetsError] = []
     [done] = copy(None, store, MemoryStorage(), versions="pinned", broken=errors)
     assert done.versions == (versions[3],) and [type(error) for error in errors] == [NotPrepared]
@@ -317,11 +314,3 @@ def test_a_database_in_a_folder_that_may_not_be_read_is_not_an_empty_one(fast_pa
         unprivileged(look)
     finally:
         store.path.parent.chmod(0o755)
-
-
-@pytest.mark.parametrize("cut", [8, 16, 20, 25, 30])
-def test_half_an_answer_of_the_process_beside_is_none(cut: int) -> None:
-    header, data = b'{"found": ["a", "b"]}', b"0123456789"
-    whole = struct.pack("<QQ", len(header), len(data)) + header + data
-    assert _received(BytesIO(whole)) == ({"found": ["a", "b"]}, data)
-    assert _received(BytesIO(whole[:cut])) is None

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from places import TESTS
 
 from dataset_assets import Dataset, load, prepare
+from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.errors import DecodeError, NewerFormat, NotPrepared
 from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.keys import index_key, pointer_key, raw_key, source_key, stream_key, version_key
 from dataset_assets.storage.manifest import (
     Finding,
     SplitIndex,
@@ -27,22 +29,11 @@ from dataset_assets.storage.manifest import (
     StoredStream,
     UsedFile,
     Version,
-    canonical,
-    digest_of,
-    index_key,
-    pointer_key,
     pointer_to,
-    raw_key,
-    read_pointer,
-    read_split_index,
-    read_version,
     sealed,
-    sha256_hex,
-    source_key,
-    stream_key,
     unsealed,
-    version_key,
 )
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 GOLDEN = TESTS / "data" / "golden"
 VERSION = "e945f98d70fcc344cbb8ed84a267b5f0eaedb3a3da9b17c889ac1d5783e7d8eb"
@@ -97,7 +88,7 @@ def test_an_index_comes_back_as_it_was_with_its_floats() -> None:
     storage = MemoryStorage()
     digest = digest_of(INDEX)
     storage.put(index_key(INDEX.dataset, "train", digest), canonical(INDEX))
-    found = read_split_index(storage, INDEX.dataset, "train", digest)
+    found = StoredDataset(storage, INDEX.dataset).index("train", digest)
     assert found == INDEX
     assert digest_of(found) == digest
     assert (found.bytes, found.streams["x"].bytes) == (5, 5)
@@ -108,7 +99,7 @@ def test_what_looks_like_a_written_float_keeps_its_digest(argument: Any) -> None
     storage, index = MemoryStorage(), replace(INDEX, arguments={"a": argument})
     digest = digest_of(index)
     storage.put(index_key(INDEX.dataset, "train", digest), canonical(index))
-    assert digest_of(read_split_index(storage, INDEX.dataset, "train", digest)) == digest
+    assert digest_of(StoredDataset(storage, INDEX.dataset).index("train", digest)) == digest
 
 
 def test_a_version_comes_back_and_knows_whether_it_was_refused() -> None:
@@ -116,7 +107,7 @@ def test_a_version_comes_back_and_knows_whether_it_was_refused() -> None:
     version = Version("org.example.tiny", {"train": "a" * 64}, (Finding("leakage", False, "x", "warn"),), "r")
     digest = digest_of(version)
     storage.put(version_key(version.dataset, digest), canonical(version))
-    assert read_version(storage, version.dataset, digest) == version
+    assert StoredDataset(storage, version.dataset).version(digest) == version
     assert not version.refused
     assert replace(version, findings=(Finding("leakage", False, "x", "error"),)).refused
     assert not replace(version, findings=(Finding("leakage", True, "x", "error"),)).refused
@@ -131,14 +122,14 @@ def test_a_version_that_is_none_is_refused(change: dict[str, Any]) -> None:
     document = {**json.loads(canonical(Version("org.example.tiny", {"train": "a" * 64}))), **change}
     storage.put(version_key("org.example.tiny", digest_of(document)), canonical(document))
     with pytest.raises(ValueError, match="org.example.tiny|a.b|split"):
-        read_version(storage, "org.example.tiny", digest_of(document))
+        StoredDataset(storage, "org.example.tiny").version(digest_of(document))
 
 
 def test_a_pointer_is_read_with_its_own_digest() -> None:
     storage = MemoryStorage()
-    assert read_pointer(storage, "a.b") == (None, None)
+    assert StoredDataset(storage, "a.b").pointer() == (None, None)
     storage.put(pointer_key("a.b"), pointer_to("d" * 64))
-    assert read_pointer(storage, "a.b") == ("d" * 64, sha256_hex(pointer_to("d" * 64)))
+    assert StoredDataset(storage, "a.b").pointer() == ("d" * 64, sha256_hex(pointer_to("d" * 64)))
 
 
 def test_a_seal_covers_all_and_comes_before_the_format() -> None:
@@ -157,7 +148,7 @@ def test_a_seal_covers_all_and_comes_before_the_format() -> None:
 
 def test_what_is_gone_is_said() -> None:
     with pytest.raises(NotPrepared, match="no index 0000.* of split train of a.b in memory://"):
-        read_split_index(MemoryStorage(), "a.b", "train", "0" * 64)
+        StoredDataset(MemoryStorage(), "a.b").index("train", "0" * 64)
 
 
 # --- golden

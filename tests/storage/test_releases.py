@@ -7,31 +7,24 @@ import pytest
 import tiny
 
 from dataset_assets import Dataset, RemoteFile, load, prepare
+from dataset_assets.core.canonical import digest_of
 from dataset_assets.errors import DigestMismatch, NotPrepared
-from dataset_assets.making.steps import RawFile, StagedSplit
-from dataset_assets.reading.load import index_of
-from dataset_assets.storage import MemoryStorage
-from dataset_assets.storage.manifest import (
-    digest_of,
-    index_key,
-    read_pointer,
-    read_split_index,
-    read_version,
-    source_key,
-    stream_key,
-)
-from dataset_assets.storage.releases import (
+from dataset_assets.making.existing import (
+    FoundSplit,
     check_raw,
-    current_version,
-    has_raw,
     made_raw,
     made_split,
     publish_split,
-    raw_record,
     recorded_raw,
-    release,
     usable_raw,
 )
+from dataset_assets.making.steps import StagedSplit
+from dataset_assets.reading.load import index_of
+from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.keys import index_key, source_key, stream_key
+from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.releases import release
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 class Logged(MemoryStorage):
@@ -77,10 +70,10 @@ def test_a_stream_that_was_collected_before_its_index_was_there_is_put_again(hom
 def test_a_release_that_is_current_already_writes_nothing(home: Path, dataset: Dataset) -> None:
     storage = Logged()
     views = prepare(dataset, storage=storage)
-    version, digest, pointer = current_version(storage, tiny.NAME)
+    version, digest, pointer = StoredDataset(storage, tiny.NAME).current()
     assert version is not None
     puts = len(storage.puts)
-    assert release(storage, version, pointer) == digest == views["train"].version
+    assert release(StoredDataset(storage, tiny.NAME), version, pointer) == digest == views["train"].version
     assert len(storage.puts) == puts
 
 
@@ -89,10 +82,10 @@ def test_what_was_made_is_found_by_its_recipe_also_when_it_is_not_released(home:
     first = prepare(dataset, storage=storage)
     index = index_of(first["train"])  # type: ignore[arg-type]
     prepare(replace(dataset, version="2"), storage=storage)
-    found = made_split(storage, dataset, "train", index.recipe)
-    assert found == (index, first["train"].origin.index)
-    assert made_split(storage, dataset, "train", "0" * 64) is None
-    assert made_split(storage, dataset, "test", index.recipe) is None
+    found = made_split(StoredDataset(storage, dataset.name), "train", index.recipe)
+    assert found == FoundSplit(index, first["train"].origin.index)
+    assert made_split(StoredDataset(storage, dataset.name), "train", "0" * 64) is None
+    assert made_split(StoredDataset(storage, dataset.name), "test", index.recipe) is None
 
 
 def test_a_split_that_lost_a_file_counts_as_not_made(home: Path, dataset: Dataset) -> None:
@@ -100,7 +93,7 @@ def test_a_split_that_lost_a_file_counts_as_not_made(home: Path, dataset: Datase
     index = index_of(prepare(dataset, storage=storage)["train"])  # type: ignore[arg-type]
     stream = index.streams["text"]
     storage.delete(stream_key(tiny.NAME, "train", "text", stream.files[0].sha256, stream.suffix))
-    assert made_split(storage, dataset, "train", index.recipe) is None
+    assert made_split(StoredDataset(storage, dataset.name), "train", index.recipe) is None
 
 
 def test_an_index_is_named_by_its_digest(home: Path, dataset: Dataset) -> None:
@@ -109,15 +102,15 @@ def test_an_index_is_named_by_its_digest(home: Path, dataset: Dataset) -> None:
     index = index_of(view)  # type: ignore[arg-type]
     assert digest_of(index) == view.origin.index
     assert storage.exists(index_key(tiny.NAME, "train", digest_of(index)))
-    other = publish_split(storage, StagedSplit(replace(index, streams={}), {}))
-    assert read_split_index(storage, tiny.NAME, "train", other).streams == {}
+    other = publish_split(StoredDataset(storage, tiny.NAME), StagedSplit(replace(index, streams={}), {}))
+    assert StoredDataset(storage, tiny.NAME).index("train", other).streams == {}
 
 
 def test_raw_files_are_known_by_record_bytes_and_definition(home: Path, dataset: Dataset) -> None:
     storage = MemoryStorage()
     prepare(dataset, storage=storage)
     file = dataset.remote_files["numbers_csv"]
-    raw = usable_raw(storage, dataset, file)
+    raw = usable_raw(StoredDataset(storage, dataset.name), file)
     assert raw is not None
     assert (raw.name, raw.bytes, raw.url, raw.digest) == (
         "numbers_csv",
@@ -127,49 +120,49 @@ def test_raw_files_are_known_by_record_bytes_and_definition(home: Path, dataset:
     )
     assert raw.source.url.endswith("/published/numbers.csv")
     assert raw.retrieved
-    assert has_raw(storage, dataset, raw)
-    check_raw(storage, dataset, raw)
-    assert usable_raw(storage, dataset, replace(file, digest=f"sha256:{raw.sha256}")) == raw
-    assert usable_raw(storage, dataset, replace(file, digest="md5:" + "0" * 32)) is None
+    assert StoredDataset(storage, dataset.name).has_raw(raw)
+    check_raw(StoredDataset(storage, dataset.name), raw)
+    assert usable_raw(StoredDataset(storage, dataset.name), replace(file, digest=f"sha256:{raw.sha256}")) == raw
+    assert usable_raw(StoredDataset(storage, dataset.name), replace(file, digest="md5:" + "0" * 32)) is None
     moved = RemoteFile("https://example.org/numbers.csv")
-    assert usable_raw(storage, dataset, moved) is None
-    assert recorded_raw(storage, dataset, moved) is None
-    assert made_raw(storage, dataset, "backwards_csv", "0" * 64) is None
+    assert usable_raw(StoredDataset(storage, dataset.name), moved) is None
+    assert recorded_raw(StoredDataset(storage, dataset.name), moved) is None
+    assert made_raw(StoredDataset(storage, dataset.name), "backwards_csv", "0" * 64) is None
 
 
 def test_raw_files_that_are_gone_or_damaged_are_said(home: Path, dataset: Dataset) -> None:
     storage = MemoryStorage()
     prepare(dataset, storage=storage)
-    raw = raw_record(storage, tiny.NAME, "numbers_csv")
+    raw = StoredDataset(storage, tiny.NAME).raw("numbers_csv")
     assert isinstance(raw, RawFile)
     key = f"org/example/tiny/raw/numbers_csv/{raw.sha256}"
     storage.put(key, tiny.CHANGED)
     with pytest.raises(DigestMismatch, match=f"raw file {key}"):
-        check_raw(storage, dataset, raw)
+        check_raw(StoredDataset(storage, dataset.name), raw)
     storage.delete(key)
     with pytest.raises(NotPrepared, match=f"raw file {key} is gone"):
-        check_raw(storage, dataset, raw)
-    assert usable_raw(storage, dataset, dataset.remote_files["numbers_csv"]) is None
-    assert recorded_raw(storage, dataset, dataset.remote_files["numbers_csv"]) == raw
+        check_raw(StoredDataset(storage, dataset.name), raw)
+    assert usable_raw(StoredDataset(storage, dataset.name), dataset.remote_files["numbers_csv"]) is None
+    assert recorded_raw(StoredDataset(storage, dataset.name), dataset.remote_files["numbers_csv"]) == raw
 
 
 def test_a_lost_record_is_replaced_by_what_the_release_says(home: Path, dataset: Dataset) -> None:
     storage = MemoryStorage()
     prepare(dataset, storage=storage)
-    raw = raw_record(storage, tiny.NAME, "numbers_csv")
+    raw = StoredDataset(storage, tiny.NAME).raw("numbers_csv")
     assert raw is not None
     storage.delete(source_key(tiny.NAME, "numbers_csv"))
-    found = recorded_raw(storage, dataset, dataset.remote_files["numbers_csv"])
+    found = recorded_raw(StoredDataset(storage, dataset.name), dataset.remote_files["numbers_csv"])
     assert found is not None
     assert (found.sha256, found.bytes, found.url) == (raw.sha256, raw.bytes, raw.url)
-    assert recorded_raw(storage, dataset, RemoteFile("https://example.org/numbers.csv")) is None
+    assert recorded_raw(StoredDataset(storage, dataset.name), RemoteFile("https://example.org/numbers.csv")) is None
 
 
 def test_a_version_names_its_splits_and_findings(home: Path, dataset: Dataset) -> None:
     storage = MemoryStorage()
     views = prepare(dataset, storage=storage)
-    digest, _ = read_pointer(storage, tiny.NAME)
-    version = read_version(storage, tiny.NAME, str(digest))
+    digest, _ = StoredDataset(storage, tiny.NAME).pointer()
+    version = StoredDataset(storage, tiny.NAME).version(str(digest))
     assert dict(version.splits) == {split: view.origin.index for split, view in views.items()}
     assert [finding.check for finding in version.findings] == [
         "train.counts",

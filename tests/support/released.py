@@ -8,10 +8,10 @@ import pytest
 import tiny
 
 from dataset_assets import Dataset, load, prepare
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.errors import NotPrepared, StorageError
 from dataset_assets.storage import Stat, Storage
 from dataset_assets.storage.keys import place_of
-from dataset_assets.storage.manifest import sha256_hex
 
 STEPS = [7, pytest.param(1, marks=pytest.mark.soak)]
 """Which calls fail, one after the other: one in seven, and as a soak test each."""

@@ -139,9 +139,9 @@ def _listed(value: Any) -> Any:
     return value
 
 
-def of_table(table: Any) -> View:
+def of_table(table: Any, version: str | None = None) -> View:
     """Return a view over a table or a batch of Arrow: each column is a stream."""
-    return held({name: ArrowValues(table.column(name)) for name in table.schema.names})
+    return held({name: ArrowValues(table.column(name)) for name in table.schema.names}, version)
 
 
 class ArrowValues:

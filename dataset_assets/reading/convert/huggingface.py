@@ -29,12 +29,13 @@ def to_hf(view: View) -> Any:
     return datasets.Dataset(held, info=datasets.DatasetInfo(features=features), split=view.split)
 
 
-def of_hf(dataset: Any) -> View:
+def of_hf(dataset: Any, version: str | None = None) -> View:
     """Return a view over a Dataset of Hugging Face: each column is a stream."""
     columns = {name: HFValues(dataset, name) for name in dataset.column_names}
     classes = {name: tuple(kind.names) for name, kind in dataset.features.items() if hasattr(kind, "int2str")}
     split = str(dataset.split or "all").partition("[")[0]
-    return Stored(Origin(f"hf.{dataset.info.dataset_name or 'dataset'}", split, "", None, {}, classes), columns)
+    origin = Origin(f"hf.{dataset.info.dataset_name or 'dataset'}", split, "", None, {}, classes)
+    return Stored(origin, columns, held=version)
 
 
 class HFValues:

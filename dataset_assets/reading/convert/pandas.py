@@ -41,7 +41,7 @@ def _column(block: Any) -> Any:
     return objects(list(block)) if block.dtype.kind == "V" or unknown_time else owned(block)
 
 
-def of_frame(frame: Any) -> View:
+def of_frame(frame: Any, version: str | None = None) -> View:
     """Return a view over a DataFrame: each column is a stream. Raises `SchemaError` for two of one name."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
@@ -52,7 +52,8 @@ def of_frame(frame: Any) -> View:
         # Of numpy's own types pandas keeps an array; text and categories are Arrow's in any case.
         plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
         columns[name] = series.to_numpy() if plain else _of_objects(series)
-    return held({name: v if isinstance(v, ArrowValues) else column_in_memory(v) for name, v in columns.items()})
+    ready = {name: v if isinstance(v, ArrowValues) else column_in_memory(v) for name, v in columns.items()}
+    return held(ready, version)
 
 
 def _of_objects(series: Any) -> Any:

@@ -10,6 +10,7 @@ from dataset_assets.core.permutation import Permutation, shard_of
 from dataset_assets.errors import UsageError
 from dataset_assets.reading.views.columns_whole import column_of, sorted_rows, truths
 from dataset_assets.reading.views.joined import Concatenated, countable
+from dataset_assets.reading.views.node import checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.view import View
@@ -21,7 +22,8 @@ class Arranged(Selected):
     shown: ClassVar[tuple[str, ...]] = ()
 
     def arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.shown}
+        found = {name: getattr(self, name) for name in self.shown}
+        return found if self.code_version is None else {**found, "version": self.code_version}
 
     def _line(self) -> str:
         return f"{type(self).__name__}({len(self)}, {_said(self.arguments())})"
@@ -70,8 +72,10 @@ class Sorted(Arranged):
     shown = ("by", "reverse")
     _whole = True
 
-    def __init__(self, parent: View, by: str | Callable[[Any], Any], reverse: bool = False) -> None:
-        self.by, self.reverse = by, bool(reverse)
+    def __init__(
+        self, parent: View, by: str | Callable[[Any], Any], reverse: bool = False, version: str | None = None
+    ) -> None:
+        self.by, self.reverse, self.code_version = by, bool(reverse), checked_version(version)
         values = column_of(parent, by) if isinstance(by, str) else [by(sample) for sample in parent]
         super().__init__(parent, sorted_rows(values, self.reverse))
 
@@ -83,8 +87,15 @@ class Filtered(Arranged):
     shown = ("where", "column")
     _whole = True
 
-    def __init__(self, parent: View, where: Callable[[Any], Any] | Sequence[Any], column: str | None = None) -> None:
+    def __init__(
+        self,
+        parent: View,
+        where: Callable[[Any], Any] | Sequence[Any],
+        column: str | None = None,
+        version: str | None = None,
+    ) -> None:
         self.where, self.column = where if callable(where) else tuple(where), column
+        self.code_version = checked_version(version)
         super().__init__(parent, np.flatnonzero(truths(parent, self.where, column)))
 
 

@@ -16,19 +16,24 @@ import importlib
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar, cast
+from typing import Any, Callable, Iterable, Iterator, Literal, Mapping, Sequence, TypeVar, cast
 
 import numpy as np
 
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.documents import UNFIT, Count, checked_arguments, parsed, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views.bounds import Budget
 from dataset_assets.reading.views.node import Node
 from dataset_assets.reading.views.operations import OPERATIONS
-from dataset_assets.storage.manifest import canonical, sha256_hex
 
 FORMAT = 1
+# How functions and values in memory count: "json" by what another process reads back, "code" by their content, and
+# "name" as releases counted them that wrote loader states without the digests of functions.
+By = Literal["json", "code", "name"]
+# Attributes of our views that reading fills.
+FOUND_LATER = ("_row_bytes", "_first")
 _AGAIN = "Write it again with view.to_json()."
 Stack = TypeVar("Stack", bound=Node)
 Document = dict[str, Any]
@@ -43,17 +48,19 @@ class Entry:
     parents: tuple[Count, ...]
 
 
-def document_of(view: Node, exact: bool = True) -> Document:
+def document_of(view: Node, by: By = "json") -> Document:
     """Return a stack as plain JSON: its views, each once, after those it stands on; parents are their numbers.
 
-    With `exact`, a function that no other process could import is refused by `UsageError`; else it is described.
+    By "json", a function that no other process could import is refused by `UsageError`; by "code", one that has no
+    digest is.
     """
     numbers: dict[int, int] = {}
     written: dict[bytes, int] = {}
     nodes: list[Document] = []
     for each in stack_of(view):
-        name, arguments = _named(each, exact)
-        plain = {key: _plain(value, exact) for key, value in arguments.items()}
+        name, arguments = _named(each, by)
+        counted: By = "name" if by == "code" and getattr(each, "code_version", None) is not None else by
+        plain = {key: _plain(value, counted, each) for key, value in arguments.items()}
         node = {"op": name, "arguments": plain, "parents": [numbers[id(parent)] for parent in each.parents]}
         # Two views that are equal are one, so that a document does not depend on who shares what in memory.
         numbers[id(each)] = written.setdefault(canonical(node), len(nodes))
@@ -68,8 +75,16 @@ def to_json(view: Node) -> str:
 
 
 def fingerprint(view: Node) -> str:
-    """Return the sha256 of a stack's canonical JSON; functions without a name of their own are described in it."""
-    return sha256_hex(canonical(document_of(view, exact=False)))
+    """Return the sha256 of a stack's canonical JSON, in which functions count by their code.
+
+    Raises `UsageError` for a function, or a value in memory, that has no digest.
+    """
+    return sha256_hex(canonical(document_of(view, "code")))
+
+
+def fingerprint_by_name(view: Node) -> str:
+    """Return the fingerprint as it was when functions counted by their names alone."""
+    return sha256_hex(canonical(document_of(view, "name")))
 
 
 def restored(
@@ -184,19 +199,28 @@ def unpacked(found: Mapping[str, Any], budget: Budget | None = None) -> Indices:
     return values.astype(np.intp)
 
 
-def _named(view: Node, exact: bool) -> tuple[str, dict[str, Any]]:
+def _named(view: Node, by: By) -> tuple[str, dict[str, Any]]:
     """Return the operation that a view is, and its arguments."""
     if OPERATIONS.get(view.op) is type(view):
-        return view.op, view.arguments()
-    if exact:
+        return view.op, view.arguments() if by != "code" else {**view.arguments(), **view._contents(), **_code(view)}
+    if by == "json":
         raise UsageError(
             f"{type(view).__qualname__} has no name of its own among the operations. Give it one with @operation(...), "
-            "from dataset_assets.reading.views.document."
+            "from dataset_assets.reading.views."
         )
-    return described(type(view)), {"samples": len(view)}
+    counted: Document = {"samples": len(view)}
+    return described(type(view)), counted if by == "name" else counted | {"code": _digest_of_view(view)}
 
 
-def _plain(value: Any, exact: bool) -> Any:
+def _code(view: Node) -> Document:
+    """Return the digests of classes of others that make the samples: what is ours the version of the library says."""
+    kinds = [kind for kind in (type(view), *view._kinds()) if not kind.__module__.startswith("dataset_assets.")]
+    if view.code_version is not None:
+        return {"$code": f"version {view.code_version}"} if kinds else {}
+    return {"$code": [_digest_of(kind, view) for kind in kinds]} if kinds else {}
+
+
+def _plain(value: Any, by: By, view: Node) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -205,14 +229,65 @@ def _plain(value: Any, exact: bool) -> Any:
         return {"$range": [value.start, value.stop, value.step]}
     if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
         # What a library compresses rows to may change; their digest does not, and takes no time.
-        return {"$rows": packed(value) if exact else {"count": len(value), "sha256": digest_of(value)}}
+        return {"$rows": packed(value) if by == "json" else {"count": len(value), "sha256": digest_of(value)}}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, exact) for item in value]
+        return [_plain(item, by, view) for item in value]
     if isinstance(value, Mapping) and not any(str(key).startswith("$") for key in value):
-        return {str(key): _plain(item, exact) for key, item in value.items()}
+        return {str(key): _plain(item, by, view) for key, item in value.items()}
     if callable(value):
-        return {"$function": reference_of(value) if exact else described(value)}
-    raise UsageError(f"A {type(value).__qualname__} cannot be an argument of an operation that is written as JSON.")
+        return _plain_function(value, by, view)
+    raise UsageError(f"A {type(value).__name__} cannot be an argument of an operation that is written as JSON.")
+
+
+def _plain_function(function: Callable[..., Any], by: By, view: Node) -> Document:
+    if by == "json":
+        return {"$function": reference_of(function)}
+    return {"$function": described(function)} | ({"code": _digest_of(function, view)} if by == "code" else {})
+
+
+def _digest_of(function: Callable[..., Any], view: Node) -> str:
+    # Reading samples needs no digests: they are imported when one is asked for.
+    from dataset_assets.core.callables import identity_of
+    from dataset_assets.core.value_digest import NoDigest
+
+    try:
+        return identity_of(function, counted_in(view))
+    except NoDigest as error:
+        raise UsageError(
+            f"{described(function)} cannot be told from other functions: it uses {error}, whose content has no digest. "
+            f"Say which it is, and another version when it changes: {_way_out(function, view)}."
+        ) from error
+
+
+def _way_out(function: Callable[..., Any], view: Node) -> str:
+    if isinstance(function, type) and function in (type(view), *view._kinds()):
+        return f'code_version = "1" in the class {type(view).__qualname__}'
+    return f'{view.op or "map"}(..., version="1")'
+
+
+def _digest_of_view(view: Node) -> str:
+    from dataset_assets.core.callables import state_digest
+    from dataset_assets.core.value_digest import NoDigest
+
+    if view.code_version is not None:
+        return f"version {view.code_version}"
+    try:
+        return state_digest(view, counted_in(view), FOUND_LATER)
+    except NoDigest as error:
+        raise UsageError(
+            f"A {type(view).__qualname__} cannot be told from other views: it holds {error}, whose content has no "
+            "digest. Give it @operation(...) and arguments(), from dataset_assets.reading.views."
+        ) from error
+
+
+def counted_in(view: Node) -> dict[type, Callable[[Any], Any]]:
+    """Return what stands for views among the values of a view: of its own stack their numbers, else a fingerprint."""
+
+    def how(found: Node) -> int | str:
+        numbers = {id(below): number for number, below in enumerate(stack_of(view))}
+        return numbers[id(found)] if id(found) in numbers else fingerprint(found)
+
+    return {Node: how}
 
 
 def _valued(value: Any, known: Mapping[str, Callable[..., Any]], trust: frozenset[str], budget: Budget) -> Any:

@@ -93,6 +93,9 @@ class Encoded(View):
     def arguments(self) -> dict[str, Any]:
         return {"fitted": self.fitted.document(), "any_version": self.any_version, "keep": self.keep}
 
+    def _kinds(self) -> tuple[type, ...]:
+        return tuple(type(each) for each in self.fitted.encoders.values())
+
     @classmethod
     def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> "Encoded":
         fitted = Fitted.from_json(arguments["fitted"])

@@ -1,6 +1,8 @@
 """Values in memory, as stored columns are; and sequences of samples, each asked for when it is read."""
 
+import hashlib
 import sys
+from functools import cached_property
 from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,17 +10,17 @@ import numpy as np
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Column, Columns
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, stacked
-from dataset_assets.reading.views.document import described
-from dataset_assets.reading.views.node import Origin
+from dataset_assets.reading.views.document import counted_in, described
+from dataset_assets.reading.views.node import Origin, checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
-from dataset_assets.reading.views.stored import Stored
+from dataset_assets.reading.views.stored import Stored, no_contents
 from dataset_assets.reading.views.view import View
 
 
-def held(columns: Mapping[str, Column]) -> Stored:
-    """Return a view over columns in memory."""
-    return Stored(Origin("memory", "all", ""), columns)
+def held(columns: Mapping[str, Column], version: str | None = None) -> Stored:
+    """Return a view over columns in memory; a `version` that is stated of them counts instead of what they hold."""
+    return Stored(Origin("memory", "all", ""), columns, held=version)
 
 
 class ListColumn:
@@ -71,13 +73,34 @@ def _read_only(value: Any) -> Any:
 class Sourced(View):
     """The samples of any sequence, each asked for when it is read."""
 
-    def __init__(self, source: Any, names: Sequence[str] | None = None) -> None:
+    def __init__(self, source: Any, names: Sequence[str] | None = None, version: str | None = None) -> None:
         self.source, self.names = source, None if names is None else tuple(names)
+        self._held = checked_version(version)
         self._first: tuple[str, ...] | None = self.names
 
     def arguments(self) -> dict[str, Any]:
         # Enough to tell stacks apart by, not to make the view again.
         return {"source": described(self.source), "samples": len(self), "names": self.names}
+
+    def _contents(self) -> dict[str, Any]:
+        return {"contents": self._digest if self._held is None else f"version {self._held}"}
+
+    @cached_property
+    def _digest(self) -> str:
+        """Return a digest of the samples, all of which are read for it."""
+        from dataset_assets.core.callables import by_reference
+        from dataset_assets.core.value_digest import NoDigest, add, digest_of_value
+
+        counted, found, first = counted_in(self), hashlib.sha256(), ""
+        try:
+            for sample in self.each(slice(0, len(self))):
+                first = first or digest_of_value(sample, by_reference(counted))
+                add(found, sample, by_reference(counted))
+            if first and digest_of_value(self.sample(0), by_reference(counted)) != first:
+                raise NoDigest("samples that change each time they are read")
+        except (NoDigest, RecursionError) as error:
+            raise no_contents(f"The {type(self.source).__name__}", error) from error
+        return found.hexdigest()
 
     @classmethod
     def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> "Sourced":

@@ -9,6 +9,7 @@ from dataset_assets.core.permutation import generator
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, owned, some_of
+from dataset_assets.reading.views.node import checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
@@ -18,12 +19,20 @@ from dataset_assets.reading.views.view import View
 class Mapped(View):
     """The parent's samples, each changed by a function."""
 
-    def __init__(self, parent: View, change: Callable[..., Any], seed: int | None = None, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        parent: View,
+        change: Callable[..., Any],
+        seed: int | None = None,
+        epoch: int = 0,
+        version: str | None = None,
+    ) -> None:
         self.parents = (parent,)
         self.parent, self.change, self.seed, self.epoch = parent, change, seed, epoch
+        self.code_version = checked_version(version)
 
     def arguments(self) -> dict[str, Any]:
-        return _arguments(self.change, self.seed, self.epoch)
+        return _arguments(self)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -84,12 +93,20 @@ class MappedBlocks(View):
     How many there are in a block is not said, and may be one: the function treats each by itself.
     """
 
-    def __init__(self, parent: View, change: Callable[..., Any], seed: int | None = None, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        parent: View,
+        change: Callable[..., Any],
+        seed: int | None = None,
+        epoch: int = 0,
+        version: str | None = None,
+    ) -> None:
         self.parents = (parent,)
         self.parent, self.change, self.seed, self.epoch = parent, change, seed, epoch
+        self.code_version = checked_version(version)
 
     def arguments(self) -> dict[str, Any]:
-        return _arguments(self.change, self.seed, self.epoch)
+        return _arguments(self)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -165,8 +182,9 @@ def _left(view: Mapped | MappedBlocks) -> dict[str, str]:
     return {role: stream for role, stream in view.parent.roles.items() if stream in known or not known}
 
 
-def _arguments(change: Callable[..., Any], seed: int | None, epoch: int) -> dict[str, Any]:
-    return {"change": change} if seed is None else {"change": change, "seed": seed, "epoch": epoch}
+def _arguments(view: Mapped | MappedBlocks) -> dict[str, Any]:
+    random = {} if view.seed is None else {"seed": view.seed, "epoch": view.epoch}
+    return {"change": view.change, **random, **({} if view.code_version is None else {"version": view.code_version})}
 
 
 def _told(error: Exception, view: View, change: Callable[..., Any], what: str) -> Exception:

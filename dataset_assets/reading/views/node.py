@@ -49,6 +49,8 @@ class Node(ABC):
     # Whether all of the parent is read to make the view, or its first sample.
     _whole: ClassVar[bool] = False
     parents: tuple["Node", ...] = ()
+    code_version: str | None = None
+    """The version of the function in `arguments()`, or of the class. If it is there, it counts instead of the code."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -105,6 +107,14 @@ class Node(ABC):
 
     def arguments(self) -> dict[str, Any]:
         """Return what `build` makes this view of, beside its parents."""
+        return {}
+
+    def _kinds(self) -> tuple[type, ...]:
+        """Return the classes beside its own whose code makes the samples, such as those of encoders."""
+        return ()
+
+    def _contents(self) -> dict[str, Any]:
+        """Return what tells the view from others in a fingerprint, beside its arguments: what values it holds."""
         return {}
 
     @classmethod
@@ -183,3 +193,10 @@ class Traceable(Node):
     @abstractmethod
     def lineage_of(self, row: int) -> Lineage:
         """Return where a row comes from."""
+
+
+def checked_version(version: str | None) -> str | None:
+    """Return the version that is stated of a function. Raises `UsageError` for one that is no text, or empty."""
+    if version is not None and (not isinstance(version, str) or not version):
+        raise UsageError(f'The version of a function is {version!r}. State it as text, such as version="1".')
+    return version

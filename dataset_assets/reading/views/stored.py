@@ -3,6 +3,7 @@
 import hashlib
 import io
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, BinaryIO, Mapping, Sequence, TextIO
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Column, Columns
 from dataset_assets.reading.views.blocks import bytes_of
-from dataset_assets.reading.views.node import Lineage, Origin, Traceable
+from dataset_assets.reading.views.document import counted_in
+from dataset_assets.reading.views.node import Lineage, Node, Origin, Traceable, checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
@@ -29,12 +31,14 @@ class Stored(View, Traceable):
         columns: Mapping[str, Column],
         opener: "Opener | None" = None,
         reopen: tuple[Any, ...] | None = None,
+        held: str | None = None,
     ) -> None:
         self._origin, self.columns, self.opener, self._reopen = origin, dict(columns), opener, reopen
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
             found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
             raise SchemaError(f"The streams of a view have different lengths: {found}.")
+        self._held = checked_version(held)
         self._samples = next(iter(lengths.values()), 0)
         self._row_bytes: dict[str, float] = {}
 
@@ -60,7 +64,11 @@ class Stored(View, Traceable):
     def arguments(self) -> dict[str, Any]:
         found = {name: getattr(self._origin, name) for name in ("dataset", "split", "index", "version")}
         # Values in memory have no digest of an index to go by.
-        return found if self._origin.index else found | {"contents": contents_of(self.columns)}
+        return found if self._origin.index else found | {"contents": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return contents_of(self.columns, self) if self._held is None else f"version {self._held}"
 
     def traced(self, i: int) -> list[tuple[Traceable, int]]:
         return [(self, i)]
@@ -119,7 +127,7 @@ class Stored(View, Traceable):
 
     def __reduce__(self) -> Any:
         # Never handles: another process opens the same bytes again, by their digest.
-        return self._reopen or (Stored, (self._origin, self.columns))
+        return self._reopen or (Stored, (self._origin, self.columns, None, None, self._held))
 
     def _line(self) -> str:
         at = f"@{self._origin.version[:12]}" if self._origin.version else ""
@@ -143,32 +151,32 @@ class Opener(ABC):
         """Open the raw file that the split's function had as this argument."""
 
 
-def contents_of(columns: Mapping[str, Any]) -> str:
-    """Return a digest of values in memory."""
-    found = hashlib.sha256()
+def contents_of(columns: Mapping[str, Any], view: Node) -> str:
+    """Return a digest of values in memory. Raises `UsageError` for values that have none."""
+    # Reading samples needs no digests: they are imported when one is asked for.
+    from dataset_assets.core.callables import by_reference
+    from dataset_assets.core.value_digest import NoDigest, add, add_all
+
+    found, other = hashlib.sha256(), by_reference(counted_in(view))
     for name, column in sorted(columns.items()):
         found.update(f"{name}:{len(column)};".encode())
-        _add(found, column.slice(0, len(column)))
+        whole = column.slice(0, len(column))
+        try:
+            if isinstance(whole, np.ndarray) and not whole.dtype.hasobject:
+                add(found, whole, other)
+            else:
+                add_all(found, "[", whole.to_pylist() if hasattr(whole, "to_pylist") else whole, other)
+        except (NoDigest, RecursionError) as error:
+            raise no_contents(f"Stream {name}", error) from error
     return found.hexdigest()
 
 
-def _add(found: Any, value: Any) -> None:
-    """Add a value to a digest, with its kind and length, so that no two values are the same bytes."""
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        found.update(f"{value.dtype.str}{value.shape}".encode())
-        # As bytes: dates have no form of their own in a buffer.
-        found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
-    elif isinstance(value, (list, tuple, np.ndarray)):
-        found.update(f"[{len(value)}".encode())
-        for item in value:
-            _add(found, item)
-    elif isinstance(value, Mapping):
-        _add(found, [[key, item] for key, item in value.items()])
-    elif hasattr(value, "to_pylist"):
-        _add(found, value.to_pylist())
-    else:
-        text = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
-        found.update(f"{type(value).__name__}{len(text)}:".encode() + text)
+def no_contents(what: str, error: Exception) -> UsageError:
+    """Return the error for values in memory that have no digest."""
+    return UsageError(
+        f"{what} of this view holds {error}, whose content has no digest, so the view cannot be told from others. Say "
+        'which it is, and another version when it changes: view_of(source, version="1").'
+    )
 
 
 def _as_asked(file: BinaryIO, encoding: str | None) -> BinaryIO | TextIO:

@@ -75,7 +75,11 @@ class View(Node, Sequence[Any]):
         return document.to_json(self)
 
     def fingerprint(self) -> str:
-        """Return a digest of what decides the samples and their order: the stored bytes, and each view on them."""
+        """Return a digest of what decides the samples and their order: the stored bytes, and each view on them.
+
+        A function counts by its code, and values in memory by their content. Raises `UsageError` for what has neither,
+        such as a tokenizer: state its `version` where it is given.
+        """
         return document.fingerprint(self)
 
     def report(self, *, speed: bool = False) -> Report:
@@ -112,17 +116,23 @@ class View(Node, Sequence[Any]):
         """Return the samples in an order that only their number, `seed` and `epoch` decide (docs/orders.md)."""
         return _made("shuffle", self, seed, epoch)
 
-    def sort_by(self, by: "str | Callable[[Any], Any]", *, reverse: bool = False) -> "View":
+    def sort_by(self, by: "str | Callable[[Any], Any]", *, reverse: bool = False, version: str | None = None) -> "View":
         """Return the samples in the order of a stream, or of what a function makes of each; equal ones keep theirs."""
-        return _made("sort_by", self, by, reverse)
+        return _made("sort_by", self, by, reverse, version)
 
-    def filter(self, where: "Callable[[Any], Any] | tuple[str, Any]", *, column: str | None = None) -> "View":
+    def filter(
+        self,
+        where: "Callable[[Any], Any] | tuple[str, Any]",
+        *,
+        column: str | None = None,
+        version: str | None = None,
+    ) -> "View":
         """Return the samples for which a function is true. The function, and what it looks at, is read once, at once.
 
         With `column`, the function is given all values of that stream, or of a table's field as "stream.field", and
         returns a boolean for each; or there is a comparison: `filter(("in", [3, 8]), column="label")`.
         """
-        return _made("filter", self, where, column)
+        return _made("filter", self, where, column, version)
 
     def repeat(self, times: int) -> "View":
         """Return the samples so many times over, in the same order each time."""
@@ -160,13 +170,25 @@ class View(Node, Sequence[Any]):
         """Return each sample as a tuple of these streams' values."""
         return _made("tuples", self.only(*dict.fromkeys(streams)), streams)
 
-    def map(self, change: Callable[..., Any], *, batched: bool = False, random: bool = False, seed: int = 0) -> "View":
+    def map(
+        self,
+        change: Callable[..., Any],
+        *,
+        batched: bool = False,
+        random: bool = False,
+        seed: int = 0,
+        version: str | None = None,
+    ) -> "View":
         """Return each sample changed by a function, which is called when a sample is read.
 
         `batched`: it is given a mapping of stream to the values of some samples, and returns one of as many. `random`:
         it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
+
+        A fingerprint has the function's code, and all that the function uses. Where that cannot be read, as in a
+        tokenizer or a module of torch, `version` stands for it: state another one when it changes.
         """
-        return _made("map_blocks" if batched else "map", self, change, seed if random else None)
+        kind = "map_blocks" if batched else "map"
+        return _made(kind, self, change, seed if random else None, version=version)
 
     def batch(self, n: int, *, drop_last: bool = False) -> "View":
         """Return blocks of `n` samples: mappings of stream to values, whose arrays are the caller's own to write in."""
@@ -331,8 +353,8 @@ class NestedFold(NamedTuple):
     inner: list[Fold]
 
 
-def _made(operation: str, *arguments: Any) -> View:
-    made: View = OPERATIONS[operation](*arguments)
+def _made(operation: str, *arguments: Any, **named: Any) -> View:
+    made: View = OPERATIONS[operation](*arguments, **named)
     return made
 
 

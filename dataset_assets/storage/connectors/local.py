@@ -135,6 +135,11 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        # A link that leads to itself leads to no file.
+        if error.errno == errno.ELOOP:
+            return False
+        raise
 
 
 def _unread(error: OSError) -> None:

@@ -29,7 +29,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyEr
 from dataset_assets.core import files
 from dataset_assets.core.loopback import is_loopback
 from dataset_assets.errors import Refused, StorageError, StoreUnavailable, UsageError
-from dataset_assets.storage.connectors.bucket.hidden import Hidden
+from dataset_assets.storage.connectors.bucket.address import Hidden
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.storage import Stat, Stray, check_key, listing_cut
 

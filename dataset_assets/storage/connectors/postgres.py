@@ -19,7 +19,7 @@ from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
 
 from dataset_assets.core.interruptible import interruptibly
 from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
-from dataset_assets.storage.connectors.bucket.hidden import Hidden
+from dataset_assets.storage.connectors.bucket.address import Hidden
 from dataset_assets.storage.connectors.sql_base import SqlStorage
 
 T = TypeVar("T")

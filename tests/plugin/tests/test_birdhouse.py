@@ -21,10 +21,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from dataset_assets import Dataset, RemoteFile, Split, Text, prepare
 from dataset_assets.decoding import csv_rows, decoder
 from dataset_assets.errors import RetrievalError, SchemaError, StorageError, UsageError
+from dataset_assets.making.existing import publish_raw
 from dataset_assets.making.steps import stage_raw
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.storage import MemoryStorage, open_storage
-from dataset_assets.storage.releases import publish_raw
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.datasets import DatasetTests
 from dataset_assets.testing.formats import FormatTests
 from dataset_assets.testing.storage import StorageTests, sha256, storage_state_machine
@@ -148,7 +149,7 @@ def test_a_refresh_asks_the_database_whether_anything_changed(database: Path, tm
     file = RemoteFile(url_of(database), identifier="birds_csv")
     dataset = Dataset("org.example.birdhouse.others", "Birds.", {"name": Text()}, {"all": Split(names, table=file)})
     storage = MemoryStorage()
-    known = publish_raw(storage, dataset, stage_raw(dataset, file, tmp_path / "one"))
+    known = publish_raw(StoredDataset(storage, dataset.name), stage_raw(dataset, file, tmp_path / "one"))
     assert stage_raw(dataset, file, tmp_path / "two", known=known, refresh=True) is None
     changed(database)
     staged = stage_raw(dataset, file, tmp_path / "three", known=known, refresh=True)

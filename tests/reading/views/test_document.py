@@ -35,14 +35,14 @@ PUBLISHED = {
     "shuffle": ("4a9fbe5e52e66d3e", "bd3dc11ce047e5e7"),
     "sort_by": ("744572c9aabda851", "09a8240f9b092954"),
     "filter": ("6c07b7f7ca4d3423", "b7a61631f2564adc"),
-    "filter by function": ("431a73931af8fe89", "b7a61631f2564adc"),
+    "filter by function": ("d1ce4da896820a3b", "b7a61631f2564adc"),
     "repeat": ("9fcc3fac5bd5771b", "dc31db77891c2319"),
     "shard": ("d5be330bd960d21d", "ed3249e27a88746a"),
     "interleave": ("d33b0a4db4e32286", "7f57daddb79bdb36"),
     "mix": ("2c9fe3c6bde5eee2", "a8b4eb8ae9b2492d"),
-    "map": ("e6f8fd53eae0cae5", "de25171f236d577c"),
-    "random map": ("c649ea121b4103d1", "ab06f829c58d65be"),
-    "random blocks": ("82889cba70276ac0", "ab06f829c58d65be"),
+    "map": ("0ee8078578772203", "de25171f236d577c"),
+    "random map": ("b4578021c25ae70b", "ab06f829c58d65be"),
+    "random blocks": ("73d7cdd9bf41a76e", "ab06f829c58d65be"),
     "only": ("67c67664ede82e9c", "6347bbe46f1892fe"),
     "tuples": ("a825580a1a4a42da", "d192d6b9a829076a"),
     "rename": ("86ed68bbd9090a98", "2b6b2120ce25dbe1"),
@@ -56,7 +56,7 @@ PUBLISHED = {
     "hash_split": ("c38879b371193078", "fc20dbe8ef66af3f"),
     "kfold": ("c49bccf4ded462f8", "58a1502042779a42"),
     "nested_kfold": ("97b4383748a575f1", "fc20dbe8ef66af3f"),
-    "five": ("938b35363a8353d1", "1f60cd79ae2a4c40"),
+    "five": ("ee1f1001151fdd5f", "1f60cd79ae2a4c40"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Listings of databases, whose connections break at any byte or whose policies hide rows, and of unfinished uploads."""
+"""Listings of databases whose connections break at any byte or whose policies hide rows."""
 
 import os
 import socket
@@ -10,13 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from bson import ObjectId
-from listing_server import listing
 from servers import SECRET, Place
 
 from dataset_assets.errors import ListingCut, StorageError
 from dataset_assets.storage import open_storage
-from dataset_assets.storage.connectors.bucket.address import bucket_of
-from dataset_assets.storage.connectors.bucket.unfinished_uploads import unfinished
 
 KEYS = sorted(f"a/{i}" for i in range(300))
 
@@ -128,15 +125,3 @@ def test_a_stray_of_mongodb_is_no_file_that_an_object_names(secantus: Place, mon
     store._unnamed = lambda db, older_than: [named]
     with pytest.raises(ListingCut):
         list(store.strays(-60))
-
-
-def test_a_list_of_uploads_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("botocore")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    with listing([]) as lists:
-        for marker in ("", "<NextKeyMarker>a</NextKeyMarker>"):
-            body = f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>{marker}</ListMultipartUploadsResult>"
-            lists.fault = lambda number, asked, body=body: (200, body.encode())  # type: ignore[misc]
-            with pytest.raises(StorageError, match="comes to no end"):
-                list(unfinished(bucket_of(lists.url), 0))

@@ -113,7 +113,7 @@ def test_pages_that_come_again_and_again_are_an_error(s3: Lists) -> None:
 def test_empty_pages_without_an_end_are_an_error(s3: Lists) -> None:
     s3.fault = lambda page, asked: (200, s3_page([], str(PAGE)))
     with pytest.raises(ListingCut, match="gave no key in 0 seconds"):
-        list(Listing(opened(s3), "", seconds=0.3))
+        list(Listing(opened(s3).clients, "", seconds=0.3))
 
 
 def test_each_key_is_listed_once_and_in_any_order(lists: Lists) -> None:

@@ -30,7 +30,7 @@ from dataset_assets.storage import open_storage
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
-from dataset_assets.storage.manifest import stream_key
+from dataset_assets.storage.keys import stream_key
 from dataset_assets.storage.object_file import WHOLE
 from dataset_assets.testing.storage import at_once, content, file_of, sha256, some_bytes
 
@@ -230,10 +230,10 @@ def test_O5_another_etag_of_the_same_bytes_is_not_another_version(
     stream = index_of(made).streams["image"]  # type: ignore[arg-type]
     key = stream_key(tiny.NAME, "train", "image", stream.files[0].sha256, stream.suffix)
     path, data = f"{storage.bucket.prefix}/{key}", content(storage, key)
-    before = obstore.head(storage._store(), path)["e_tag"]
+    before = obstore.head(storage.clients.current(""), path)["e_tag"]
     # As a replica, or another client, would store it: in parts, whose ETag is of another kind.
-    obstore.put(storage._store(), path, data, use_multipart=True, chunk_size=1 << 20)
-    assert obstore.head(storage._store(), path)["e_tag"] != before
+    obstore.put(storage.clients.current(""), path, data, use_multipart=True, chunk_size=1 << 20)
+    assert obstore.head(storage.clients.current(""), path)["e_tag"] != before
     proxy.requests.clear()
     assert prepare(dataset, storage=storage)["train"].version == made.version  # type: ignore[arg-type]
     assert not proxy.count("PUT")
@@ -260,7 +260,7 @@ def test_O6_where_conditions_are_ignored_the_last_of_two_publishers_leaves_a_who
         key = path.partition("?")[0].partition(f"/{BUCKET}/")[2]
         return (lambda body: {"ETag": obstore.put(direct, key, body)["e_tag"]}) if method == "PUT" else None
 
-    direct, proxy.fault = open_storage(storage.url.partition("?")[0])._store(), store  # type: ignore[attr-defined]
+    direct, proxy.fault = open_storage(storage.url.partition("?")[0]).clients.current(""), store  # type: ignore[attr-defined]
     made = two_of_one_name(fast_path)
     found = at_once(2, lambda i: tried(made[i], storage))
     # Who looks when the other is done is told that it lost.

@@ -64,8 +64,17 @@ _EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|SAS|PASSWORD|CREDENTIAL")
 
 
+class Hidden(str):
+    """A string that is not shown by its repr: for a password in something that may be printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class Denied(StorageError):
-    """Credentials that are wrong, do not suffice, or have expired."""
+    """The credentials are wrong, have expired, or do not allow the request."""
 
 
 @dataclass(frozen=True)

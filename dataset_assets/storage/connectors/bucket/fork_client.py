@@ -1,224 +1,165 @@
-"""A bucket for a forked child: its parent's client does not live on there, so a process beside the child asks instead.
+"""A bucket for a forked child. The threads of obstore do not survive a fork, so a helper process asks for the child.
 
-The process is a fresh Python, started when the child first needs it. They speak over its standard input and output:
-frames of a JSON header and bytes. It ends when the child does, as nothing comes any more.
+The helper is a fresh Python, started when a child first needs it (`fork_server`). Requests go to its standard input and
+answers come from its standard output. It ends with the child.
+
+A frame is one line of JSON and then bytes; the line says how many: `{"verb": "get", "key": "a/b", "bytes": 0}`.
 """
 
 import errno
 import json
 import os
-import signal
-import struct
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import errors
-from dataset_assets.errors import StoreUnavailable
+from dataset_assets.errors import StorageError, StoreUnavailable
 from dataset_assets.storage.connectors.bucket.address import Denied
-from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.object_file import Changed
 from dataset_assets.storage.storage import Stat
 
-_LENGTHS = struct.Struct("<QQ")
-_helpers: dict[tuple[int, int], "_Helper"] = {}
+SERVER = f"{__package__}.fork_server"
+"""By its name: it imports the store, which imports this module."""
+
+_helpers: dict[tuple[int, int], "Helper"] = {}
 
 
-class Beside:
-    """The verbs of a bucket, and reading, by the process beside this one."""
+def send(file: Any, header: dict[str, Any], data: bytes) -> None:
+    """Write a frame."""
+    file.write(json.dumps({**header, "bytes": len(data)}).encode() + b"\n")
+    file.write(data)
+    file.flush()
+
+
+def receive(file: Any) -> tuple[dict[str, Any], bytes] | None:
+    """Read a frame. Return None at the end of the file, and for a frame that is cut: its sender was killed."""
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        return None
+    header: dict[str, Any] = json.loads(line)
+    data = file.read(header["bytes"])
+    return (header, data) if len(data) == header["bytes"] else None
+
+
+class ForkedBucket:
+    """The requests of `ObjectStorage`, made by the helper process."""
 
     def __init__(self, url: str, retries: int, environment: int) -> None:
         self.url, self.retries, self.environment = url, retries, environment
 
-    def get(self, key: str) -> BinaryIO:
-        return opened(key, self.reading(key))
-
-    def reading(self, key: str, e_tag: str | None = None) -> "Reading":
-        """Open an object; raises `Changed` if it has another ETag than is given."""
-        found, _ = self.ask("open", key, e_tag=e_tag)
-        return Reading(self, key, found["handle"], found["size"])
-
-    def put(self, key: str, source: Path | bytes) -> None:
-        if isinstance(source, Path):
-            self.ask("put", key, path=os.fspath(source.absolute()))
-        else:
-            self.ask("put", key, bytes(source))
-
-    def exists(self, key: str) -> bool:
-        return bool(self.ask("exists", key)[0]["found"])
-
     def stat(self, key: str) -> Stat:
-        found, _ = self.ask("stat", key)
-        return Stat(found["bytes"], found["modified"])
+        return Stat(*self.ask("stat", key)[0]["result"])
+
+    def reader(self, key: str, e_tag: str | None = None) -> "ForkedReader":
+        answer, _ = self.ask("reader", key, e_tag=e_tag)
+        return ForkedReader(self, key, answer["handle"], answer["size"])
+
+    def content(self, key: str) -> tuple[bytes, Any]:
+        answer, data = self.ask("content", key)
+        return data, answer["result"]
+
+    def upload(self, key: str, source: bytes | BinaryIO) -> None:
+        if isinstance(source, bytes):
+            self.ask("upload", key, source)
+        else:
+            self.ask("upload", key, path=os.path.abspath(source.name))
+
+    def put_if(self, key: str, new: bytes, condition: Any) -> bool | None:
+        was_put: bool | None = self.ask("put_if", key, new, condition=condition)[0]["result"]
+        return was_put
+
+    def remove(self, key: str) -> None:
+        self.ask("remove", key)
 
     def list(self, prefix: str) -> Iterator[str]:
-        return iter(self.ask("list", prefix)[0]["found"])
+        return iter(self.ask("list", prefix)[0]["result"])
 
-    def delete(self, key: str) -> None:
-        self.ask("delete", key)
-
-    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
-        return bool(self.ask("swap", key, new, expected=expected)[0]["found"])
-
-    def ask(self, verb: str, key: str, data: bytes = b"", **more: Any) -> tuple[dict[str, Any], bytes]:
-        """Ask, and return the answer; raises the error that the other process met."""
-        header = {"verb": verb, "key": key, "url": self.url, "retries": self.retries, **more}
-        found, payload = _helper(self.environment).ask(header, data)
-        if "error" in found:
-            raise Changed(key, self.url) if found["error"] == "Changed" else _error(found["error"], found["args"])
-        return found, payload
+    def ask(self, verb: str, key: str, data: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
+        """Send a request and return the answer. Raises the error that the helper met."""
+        header = {"verb": verb, "key": key, "url": self.url, "retries": self.retries, **arguments}
+        answer, payload = _helper(self.environment).ask(header, data)
+        if "error" in answer:
+            raise _error(answer["error"], answer["args"], key, self.url)
+        return answer, payload
 
 
-class Reading:
-    """An object being read."""
+class ForkedReader:
+    """An object that the helper process has open."""
 
-    def __init__(self, beside: Beside, key: str, handle: int, size: int) -> None:
-        self.beside, self.key, self.handle, self.size = beside, key, handle, size
+    def __init__(self, bucket: ForkedBucket, key: str, handle: int, size: int) -> None:
+        self.bucket, self.key, self.handle, self.size = bucket, key, handle, size
 
     def whole(self) -> bytes:
-        return self.beside.ask("whole", self.key, handle=self.handle)[1]
+        return self._ask("whole")
 
     def part(self, start: int, stop: int) -> bytes:
-        return self.beside.ask("part", self.key, handle=self.handle, start=start, stop=stop)[1]
+        return self._ask("part", start=start, stop=stop)
 
     def ranges(self, starts: list[int], stops: list[int]) -> list[memoryview]:
-        data = memoryview(self.beside.ask("ranges", self.key, handle=self.handle, starts=starts, stops=stops)[1])
-        sizes, at, found = [stop - start for start, stop in zip(starts, stops)], 0, []
-        for size in sizes:
-            found.append(data[at : at + size])
-            at += size
-        return found
+        data, ranges, end = memoryview(self._ask("ranges", starts=starts, stops=stops)), [], 0
+        for start, stop in zip(starts, stops):
+            begin, end = end, end + stop - start
+            ranges.append(data[begin:end])
+        return ranges
 
     def close(self) -> None:
-        with suppress(errors.StorageError):
-            self.beside.ask("close", self.key, handle=self.handle)
+        with suppress(StorageError):
+            self._ask("close")
+
+    def _ask(self, verb: str, **arguments: Any) -> bytes:
+        return self.bucket.ask(verb, self.key, handle=self.handle, **arguments)[1]
 
 
-class _Helper:
-    """The process beside this one; one thread asks at a time."""
+class Helper:
+    """The process that asks for this one. One thread asks at a time."""
 
     def __init__(self) -> None:
-        # With this process's places for modules: by itself Python would look into the working folder first.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+        # With the module path of this process, and -P: else Python would look into the working folder first.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {SERVER} import serve; serve()"
         command = [sys.executable, "-P", "-c", code]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.lock = threading.Lock()
 
     def ask(self, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        """Return the answer to a request. Raises `StoreUnavailable` if the process has ended."""
+        answer = None
         with self.lock:
             try:
-                _send(self.process.stdin, header, data)
-                found = _received(self.process.stdout)
-            except BrokenPipeError:
-                found = None
-        if found is None:
-            _helpers.clear()
-            raise StoreUnavailable(errno.EPIPE, f"The process that asks {header['url']} for this one ended. Try again.")
-        return found
+                with suppress(BrokenPipeError):
+                    send(self.process.stdin, header, data)
+                    answer = receive(self.process.stdout)
+            finally:
+                # Interrupted in the middle of a frame, the next answer would not be that of the next request.
+                if answer is None:
+                    self._end()
+        if answer is None:
+            message = f"The helper process that reads {header['url']} for this forked process ended. Try again."
+            raise StoreUnavailable(errno.EPIPE, message)
+        return answer
+
+    def _end(self) -> None:
+        for key in [key for key, helper in _helpers.items() if helper is self]:
+            del _helpers[key]
+        self.process.kill()
+        self.process.wait()
 
 
-def _helper(environment: int) -> _Helper:
-    # By process: a child of this one has to have its own. By what the environment says: it was started with that.
+def _helper(environment: int) -> Helper:
+    # By process: a child of this one needs its own. By environment: the helper was started with that.
     key = (os.getpid(), environment)
-    found = _helpers.get(key)
-    if found is None:
-        found = _helpers[key] = _Helper()
-    return found
+    if (helper := _helpers.get(key)) is None:
+        helper = _helpers[key] = Helper()
+    return helper
 
 
-def serve() -> None:
-    """Answer until nobody asks any more."""
-    # Ctrl-C is for who asks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    asked, answers = sys.stdin.buffer, sys.stdout.buffer
-    # What somebody else prints must not come among the answers.
-    sys.stdout = sys.stderr
-    handles: dict[int, Any] = {}
-    while (request := _received(asked)) is not None:
-        try:
-            header, data = _answer(*request, handles)
-        except Exception as error:
-            header, data = {"error": type(error).__name__, "args": _plain(error)}, b""
-        _send(answers, header, data)
-
-
-def _end_with(parent: int) -> None:
-    """End with who asked, also in the middle of an answer that does not come."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(0)
-
-
-def _answer(header: dict[str, Any], data: bytes, handles: dict[int, Any]) -> tuple[dict[str, Any], bytes]:
-    from dataset_assets.storage.connectors.bucket.address import bucket_of
-    from dataset_assets.storage.connectors.bucket.store import ObjectStorage
-
-    verb, key = header["verb"], header["key"]
-    if "handle" in header:
-        reading = handles[header["handle"]]
-        if verb == "whole":
-            return {}, reading.whole()
-        if verb == "part":
-            return {}, bytes(memoryview(reading.part(header["start"], header["stop"])))
-        if verb == "ranges":
-            return {}, b"".join(bytes(part) for part in reading.ranges(header["starts"], header["stops"]))
-        handles.pop(header["handle"]).close()
-        return {}, b""
-    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"])
-    if verb == "open":
-        reading, handle = storage.reading(key, header["e_tag"]), max(handles, default=0) + 1
-        handles[handle] = reading
-        return {"handle": handle, "size": reading.size}, b""
-    if verb == "put":
-        storage.put(key, Path(header["path"]) if "path" in header else data)
-        return {}, b""
-    if verb == "swap":
-        return {"found": storage.swap(key, data, header["expected"])}, b""
-    if verb == "list":
-        return {"found": [*storage.list(key)]}, b""
-    if verb == "exists":
-        return {"found": storage.exists(key)}, b""
-    if verb == "stat":
-        return storage.stat(key)._asdict(), b""
-    storage.delete(key)
-    return {}, b""
-
-
-def _send(file: Any, header: dict[str, Any], data: bytes) -> None:
-    text = json.dumps(header).encode()
-    file.write(_LENGTHS.pack(len(text), len(data)) + text)
-    file.write(data)
-    file.flush()
-
-
-def _received(file: Any) -> tuple[dict[str, Any], bytes] | None:
-    lengths = file.read(_LENGTHS.size)
-    if len(lengths) < _LENGTHS.size:
-        return None
-    sizes = _LENGTHS.unpack(lengths)
-    text, data = (file.read(size) for size in sizes)
-    # Who was killed in the middle of an answer has said nothing: half a list is no list.
-    if (len(text), len(data)) != sizes:
-        return None
-    header: dict[str, Any] = json.loads(text)
-    return header, data
-
-
-def _plain(error: Exception) -> list[Any]:
-    """Return what makes the error again."""
-    args = [error.errno, error.strerror, error.filename] if isinstance(error, OSError) else [str(error)]
-    return [arg for arg in args if arg is not None]
-
-
-def _error(name: str, args: list[Any]) -> Exception:
+def _error(name: str, args: list[Any], key: str, url: str) -> Exception:
+    """Return an error like the one that the helper met."""
+    if name == "Changed":
+        return Changed(key, url)
     known: dict[str, Any] = {"FileNotFoundError": FileNotFoundError, "Denied": Denied}
     kind = known.get(name) or getattr(errors, name, None)
-    if kind is None:
-        return errors.StorageError(errno.EIO, f"{name}: {' '.join(map(str, args))}")
-    found: Exception = kind(*args)
-    return found
+    error: Exception = kind(*args) if kind else StorageError(errno.EIO, f"{name}: {' '.join(map(str, args))}")
+    return error

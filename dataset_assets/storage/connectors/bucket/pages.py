@@ -5,13 +5,14 @@ again from the last key on, and what a server answers that lists nothing is look
 """
 
 import errno
-from typing import Any, Callable, Generator, Iterator, Protocol
+from typing import Any, Callable, Generator, Iterator
 
 import obstore
 
 from dataset_assets.core.interruptible import within
 from dataset_assets.errors import ListingCut
-from dataset_assets.storage.connectors.bucket.address import Bucket, Denied
+from dataset_assets.storage.connectors.bucket.address import Denied
+from dataset_assets.storage.connectors.bucket.client import Clients
 
 PAGE = 1000
 REPEATS = 10
@@ -22,31 +23,19 @@ PAGE_SECONDS = 180.0
 Pass = Generator[str, None, Exception | None]
 
 
-class Asks(Protocol):
-    """What a listing needs of a storage: a client, a call of it whose error is returned, and the next client."""
-
-    bucket: Bucket
-
-    def client(self, key: str) -> Any: ...
-
-    def asked(self, key: str, act: Callable[[Any], Any], store: Any) -> Any: ...
-
-    def renewed(self, store: Any) -> Any: ...
-
-
 class Listing:
     """The paths below a folder of a bucket. Credentials that expire on the way are renewed; it goes on from the last.
 
     An error ends a listing of obstore, and what is asked of it afterwards says only that it ended: so it is begun anew.
     """
 
-    def __init__(self, storage: Asks, folder: str, seconds: float = PAGE_SECONDS) -> None:
-        self.storage, self.bucket, self.folder, self.seconds = storage, storage.bucket, folder, seconds
+    def __init__(self, clients: Clients, folder: str, seconds: float = PAGE_SECONDS) -> None:
+        self.clients, self.bucket, self.folder, self.seconds = clients, clients.bucket, folder, seconds
         self.seen: set[str] = set()
         self.last, self.ordered, self.ignored = "", True, False
 
     def __iter__(self) -> Iterator[str]:
-        store, ended = self.storage.client(self.folder), False
+        store, ended = self.clients.current(self.folder), False
         while not ended:
             before = len(self.seen)
             error = yield from self._pass(store)
@@ -93,7 +82,7 @@ class Listing:
 
     def _renewed(self, error: Exception, store: Any, before: int) -> Any:
         """Return another client to go on with; raises the error if there is none."""
-        other = self.storage.renewed(store) if isinstance(error, Denied) and self.ordered else None
+        other = self.clients.renewed(store) if isinstance(error, Denied) and self.ordered else None
         # A bucket that is not there is no object that is not there.
         if isinstance(error, FileNotFoundError):
             error = self.bucket.missing()
@@ -112,7 +101,7 @@ class Listing:
 
     def _ask(self, store: Any, act: Callable[[Any], Any]) -> Any:
         try:
-            return self.storage.asked(self.folder, lambda s: within(self.seconds, lambda: act(s)), store)
+            return self.clients.attempt(self.folder, lambda s: within(self.seconds, lambda: act(s)), store)
         except TimeoutError:
             return self._broken(f"it gave no key in {self.seconds:.0f} seconds")
 

@@ -1,0 +1,266 @@
+"""What decides what a callable returns, as data that a digest is made of.
+
+Of a function that is its source, defaults, closure, and what of its own module it names; of a partial its arguments;
+of a bound method or a callable object its class and its state. Code of Python and of this library counts by its name.
+"""
+
+import dis
+import functools
+import logging
+import operator
+import re
+import sys
+import sysconfig
+import threading
+import types
+from types import MappingProxyType
+from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
+
+import numpy as np
+
+from dataset_assets.core.source_code import codes_of, text_of
+from dataset_assets.core.value_digest import NoDigest, digest_of_value
+
+
+class _Pair(NamedTuple):
+    one: int
+
+
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_BUILTIN = (types.BuiltinFunctionType, types.MethodWrapperType)
+# They belong to a class, and not to an object.
+_DESCRIPTOR = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
+_SLOT = (types.MemberDescriptorType, types.GetSetDescriptorType, type(_Pair.one))
+# They decide no sample.
+_INERT = (
+    logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition,
+    threading.Semaphore, threading.local,
+)  # fmt: skip
+_GETTER = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
+Counted = Mapping[type, Callable[[Any], Any]]
+"""What stands for values of some kinds."""
+
+
+def identity_of(function: Callable[..., Any], counted: Counted = MappingProxyType({})) -> str:
+    """Return a digest of all that decides what a callable returns. Raises `NoDigest` where that cannot be read."""
+    return digest_of_value(function, _Parts(counted))
+
+
+def state_digest(value: Any, counted: Counted, without: Collection[str] = ()) -> str:
+    """Return a digest of an object: its class, and its attributes but some. Raises `NoDigest`."""
+    kept = {name: item for name, item in vars(value).items() if name not in without}
+    return digest_of_value([type(value), _attributes(kept, type(value))], _Parts(counted))
+
+
+def by_reference(counted: Counted) -> Callable[[Any], Any]:
+    """Return what says what stands for objects among values: the names of their classes, and their state."""
+    return _Parts(counted, code=False)
+
+
+class _Named:
+    """A value and what it is called. If it is `loose` and has no digest, its kind stands for it."""
+
+    def __init__(self, name: str, value: Any, loose: bool = False) -> None:
+        self.name, self.value, self.loose = name, value, loose
+
+
+class _Parts:
+    """Returns what stands for a function, a class or an object in a digest; of those that use each other, each once."""
+
+    def __init__(self, counted: Counted, code: bool = True) -> None:
+        self.counted, self.code = counted, code
+        self.done: dict[int, str] = {}
+        self.path: list[int] = []
+        self.kept: list[Any] = []
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, _Named):
+            return self._named(value)
+        key = id(value)
+        if key in self.done:
+            return self.done[key]
+        if key in self.path:
+            return ["again", self.path.index(key)]
+        self.path.append(key)
+        # Kept, so that no other value gets its id.
+        self.kept.append(value)
+        try:
+            self.done[key] = digest_of_value(self._parts(value), self)
+        finally:
+            self.path.pop()
+        return self.done[key]
+
+    def _named(self, named: _Named) -> Any:
+        try:
+            return [named.name, digest_of_value(named.value, self)]
+        except NoDigest as error:
+            if named.loose:
+                return [named.name, _reference(type(named.value))]
+            raise NoDigest(f"{error} in {named.name}" if " in " not in str(error) else str(error)) from error
+
+    def _parts(self, value: Any) -> Any:
+        kind = type(value)
+        for each, how in self.counted.items():
+            if isinstance(value, each):
+                return ["counted", how(value)]
+        if isinstance(value, types.FunctionType):
+            return _reference(value) if _home(value.__module__) == "python" else list(self._function(value))
+        if isinstance(value, functools.partial):
+            return ["partial", value.func, value.args, sorted(value.keywords.items(), key=_by_name)]
+        if isinstance(value, types.MethodType):
+            own = _home(value.__module__) != "python"
+            return ["method", value.__func__, value.__self__] if own or not _is_global(value) else _reference(value)
+        if isinstance(value, _BUILTIN):
+            return self._builtin(value)
+        if isinstance(value, _DESCRIPTOR):
+            return ["descriptor", value.__objclass__, value.__name__]
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.ModuleType):
+            return ["module", value.__name__]
+        return self._special(value, kind)
+
+    def _special(self, value: Any, kind: type) -> Any:
+        if isinstance(value, (staticmethod, classmethod)):
+            return [kind.__name__, value.__func__]
+        if isinstance(value, property):
+            return ["property", value.fget, value.fset]
+        if isinstance(value, functools.cached_property):
+            return ["property", value.func]
+        if isinstance(value, re.Pattern):
+            return ["pattern", value.pattern, value.flags]
+        if isinstance(value, _GETTER):
+            return [kind.__name__, *value.__reduce__()[1]]
+        if isinstance(value, _INERT):
+            return ["inert", _reference(kind), str(getattr(value, "name", ""))]
+        if isinstance(value, np.ufunc) and getattr(np, getattr(value, "__name__", ""), None) is value:
+            return ["numpy", getattr(value, "__name__", "")]
+        if hasattr(value, "cache_info") and hasattr(value, "__wrapped__"):
+            return ["cached", value.__wrapped__]
+        if kind.__name__ == "cython_function_or_method":
+            return _reference(value)
+        if kind.__module__ in ("typing", "types"):
+            return ["type", repr(value)]
+        return self._object(value, kind)
+
+    def _builtin(self, value: Any) -> Any:
+        owner = getattr(value, "__self__", None)
+        if owner is None or isinstance(owner, types.ModuleType) or _is_global(value):
+            return _reference(value)
+        return ["method", value.__name__, owner]
+
+    def _function(self, function: types.FunctionType) -> Iterator[Any]:
+        # pytest compiles the modules of tests with asserts of its own.
+        yield text_of(function.__code__, "@pytest_ar" in function.__globals__)
+        names = {name for code in codes_of(function.__code__) for name in code.co_names}
+        # What a default says is in the source; what it was when the function was made is not.
+        yield [_Named("a default", value) for value in function.__defaults__ or ()]
+        yield [_Named(name, value) for name, value in sorted((function.__kwdefaults__ or {}).items())]
+        yield [_Named(name, value) for name, value in sorted(vars(function).items()) if name in names]
+        cells = zip(function.__code__.co_freevars, function.__closure__ or ())
+        yield [_Named(name, cell.cell_contents) for name, cell in cells if cell != types.CellType()]
+        loose = _home(function.__module__) != "own"
+        for name in sorted(_globals_of(function.__code__) & function.__globals__.keys()):
+            yield _Named(name, self._global(function.__globals__[name], function), loose)
+
+    def _global(self, value: Any, function: types.FunctionType) -> Any:
+        """Return what a global counts by: a function or class of another module by its name."""
+        if isinstance(value, (types.FunctionType, type)) and value.__module__ != function.__module__:
+            return _reference(value)
+        return value
+
+    def _class(self, kind: type) -> Any:
+        home = _home(kind.__module__) if self.code else "python"
+        if home == "python":
+            return _reference(kind)
+        if home == "own":
+            return [kind.__qualname__, list(kind.__bases__), *self._members(kind)]
+        # Of a library's class the text is enough: what its methods name may be half of that library.
+        methods = [(name, value) for name, value in sorted(vars(kind).items()) if isinstance(value, types.FunctionType)]
+        return [_reference(kind), list(kind.__bases__), [[name, text_of(value.__code__)] for name, value in methods]]
+
+    def _members(self, kind: type) -> Iterator[Any]:
+        for name, value in sorted(vars(kind).items()):
+            special = name.startswith("__") and name.endswith("__") or name.startswith("_abc_")
+            code = isinstance(value, (types.FunctionType, staticmethod, classmethod, property))
+            if code or not special and not isinstance(value, _SLOT):
+                yield _Named(f"{kind.__qualname__}.{name}", value)
+
+    def _object(self, value: Any, kind: type) -> Any:
+        if not _is_readable(value, kind):
+            raise NoDigest(f"a {kind.__module__}.{kind.__qualname__}")
+        try:
+            reduced = value.__reduce_ex__(2)
+        # What is held in C, such as a lock or a generator, cannot be read.
+        except TypeError as error:
+            raise NoDigest(f"a {kind.__module__}.{kind.__qualname__}") from error
+        if isinstance(reduced, str):
+            return _reference(kind), reduced
+        made, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        items, pairs = (None if given is None else list(given) for given in (items, pairs))
+        return ["object", kind, _reference(made), arguments, _attributes(state, kind), items, pairs]
+
+
+def _attributes(state: Any, kind: type) -> Any:
+    """Return a state without what the class computes when it is asked for; of a class's own form, as it is."""
+    if not isinstance(state, dict):
+        return state
+    kept = {name: value for name, value in state.items() if not _is_computed(kind, name)}
+    return [_Named(f"{kind.__qualname__}.{name}", value) for name, value in sorted(kept.items(), key=_by_name)]
+
+
+def _by_name(pair: tuple[Any, Any]) -> str:
+    return str(pair[0])
+
+
+def _is_computed(kind: type, name: Any) -> bool:
+    found = (vars(base)[name] for base in kind.__mro__ if name in vars(base))
+    return isinstance(next(found, None), functools.cached_property)
+
+
+def _is_readable(value: Any, kind: type) -> bool:
+    """Say whether all of an object's state can be read as plain values: nothing of it is kept in C, or on a device."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.nn.Module):
+        return False
+    own = (kind.__reduce_ex__, kind.__reduce__, getattr(kind, "__getstate__", None))
+    plain = (object.__reduce_ex__, object.__reduce__, object.__getstate__)
+    return all(isinstance(mine, types.FunctionType) or mine is known for mine, known in zip(own, plain))
+
+
+def _globals_of(code: types.CodeType) -> set[str]:
+    return {name for part in codes_of(code) for name in _named(part)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _named(code: types.CodeType) -> frozenset[str]:
+    found = (each for each in dis.get_instructions(code) if each.opname in _GLOBAL)
+    return frozenset(each.argval for each in found if not each.argval.startswith(("__", "@")))
+
+
+def _reference(value: Any) -> str:
+    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', repr(type(value)))}"
+
+
+def _is_global(value: Any) -> bool:
+    """Say whether a module of Python or of a library has this very value under its name."""
+    module = getattr(value, "__module__", None)
+    found = getattr(sys.modules.get(str(module)), value.__name__, None)
+    return found == value and _home(str(module)) != "own"
+
+
+@functools.lru_cache(maxsize=4096)
+def _home(module: str | None) -> str:
+    """Say whose a module is: "python" for its library, "library" for what is installed, or "own"."""
+    if module == "__main__":
+        return "own"
+    # This library's own code is what its version says, which the state of a loader has.
+    if module is None or module in sys.builtin_module_names or module.startswith("dataset_assets."):
+        return "python"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return "python" if module.partition(".")[0] in sys.stdlib_module_names else "own"
+    places = sysconfig.get_paths()
+    if any(file.startswith(places[name]) for name in ("purelib", "platlib")) or "site-packages" in file:
+        return "library"
+    return "python" if file.startswith((places["stdlib"], places["platstdlib"])) else "own"

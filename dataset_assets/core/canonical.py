@@ -1,0 +1,56 @@
+"""Canonical JSON: the one text of a document, so that equal documents have equal digests on every machine.
+
+Keys are sorted and text is UTF-8. A float is stored as its text, because programs print the same float differently.
+"""
+
+import hashlib
+import json
+from typing import Any, Mapping
+
+
+def canonical(document: Any) -> bytes:
+    """Return a mapping or a dataclass as canonical JSON."""
+    plain = _plain(document if isinstance(document, Mapping) else _fields(document))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # What UTF-8 cannot hold, such as half of a surrogate pair, is an escape that JSON reads too.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def digest_of(document: Any) -> str:
+    """Return the sha256 of a document's canonical JSON, which is its name in a storage."""
+    return sha256_hex(canonical(document))
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the sha256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def restored(value: Any) -> Any:
+    """Return a value that was read from canonical JSON, with its floats as floats."""
+    if isinstance(value, dict):
+        return _float_in(value) if value.keys() == {"float"} else {key: restored(item) for key, item in value.items()}
+    return [restored(item) for item in value] if isinstance(value, list) else value
+
+
+def _float_in(value: dict[str, Any]) -> Any:
+    try:
+        found = float(value["float"])
+    except (TypeError, ValueError):
+        return value
+    return found if repr(found) == value["float"] else value
+
+
+def _fields(document: Any) -> dict[str, Any]:
+    return {name: getattr(document, name) for name in document.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with only objects, arrays, strings, integers, booleans and null; floats as their text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return {"float": repr(value)}
+    return _plain(_fields(value)) if hasattr(value, "__dataclass_fields__") else value

@@ -1,0 +1,143 @@
+"""A digest of values by content: numbers, text, arrays, tables, pictures, and collections of them.
+
+No two values of different kinds are the same bytes, so that a list is no tuple and "1" is no 1.
+"""
+
+import array
+import collections
+import datetime
+import decimal
+import fractions
+import hashlib
+import pathlib
+import sys
+import uuid
+import zoneinfo
+from collections.abc import Mapping
+from types import EllipsisType, NoneType
+from typing import Any, Callable
+
+import numpy as np
+
+# The text that Python writes of such a value says all of it.
+_WRITTEN = frozenset((
+    NoneType, EllipsisType, bool, int, float, complex, str, bytes, range, slice, decimal.Decimal, fractions.Fraction,
+    uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
+    zoneinfo.ZoneInfo, pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
+))  # fmt: skip
+_PANDAS = ("Timestamp", "Timedelta", "Period", "Interval", "NaTType", "NAType")
+_COLLECTIONS = ("builtins", "collections", "types")
+
+Other = Callable[[Any], Any]
+
+
+class NoDigest(Exception):
+    """A value has no digest: what it holds cannot be read."""
+
+
+def no_other(value: Any) -> Any:
+    """Refuse a value that is no data."""
+    raise NoDigest(f"a {type(value).__module__}.{type(value).__qualname__}")
+
+
+def digest_of_value(value: Any, other: Other = no_other) -> str:
+    """Return the sha256 of a value; `other` returns data for what is none. Raises `NoDigest`."""
+    found = hashlib.sha256()
+    try:
+        add(found, value, other)
+    except RecursionError:
+        raise NoDigest(f"a {type(value).__qualname__} that holds itself, or is nested too deeply") from None
+    except (NoDigest, MemoryError):
+        raise
+    # Whatever it is that the methods of somebody's class raise.
+    except Exception as error:
+        raise NoDigest(f"a value that raises {type(error).__name__} when it is read") from error
+    return found.hexdigest()
+
+
+def add(found: Any, value: Any, other: Other = no_other) -> None:
+    """Add a value to a digest, with its kind and length."""
+    kind = type(value)
+    if kind in _WRITTEN or isinstance(value, np.generic):
+        text = value if kind is bytes else repr(value).encode("utf-8", "surrogatepass")
+        found.update(f"{kind.__name__}{len(text)}:".encode() + text)
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        _add_array(found, value)
+    elif kind is tuple:
+        add_all(found, "(", value, other)
+    elif kind is list or isinstance(value, np.ndarray):
+        # A mapping is a list of its pairs.
+        pairs = len(value) > 0 and all(type(item) is list and len(item) == 2 for item in value)
+        add_all(found, "pairs[" if pairs else "[", value, other)
+    elif kind in (set, frozenset):
+        add_all(found, "{", sorted(digest_of_value(item, other) for item in value), other)
+    elif isinstance(value, Mapping) and kind.__module__ in _COLLECTIONS:
+        add_all(found, "[" if value else "{}", [[key, item] for key, item in value.items()], other)
+    elif kind.__module__.startswith("pyarrow") and hasattr(value, "to_pylist"):
+        add(found, value.to_pylist(), other)
+    else:
+        found.update(b"<")
+        known = _known(value)
+        add(found, other(value) if known is None else known, other)
+
+
+def add_all(found: Any, opening: str, items: Any, other: Other) -> None:
+    """Add a collection to a digest: what it begins with, its length, its items."""
+    found.update(f"{opening}{len(items)}".encode())
+    for item in items:
+        add(found, item, other)
+
+
+def _add_array(found: Any, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        found.update(b"masked")
+        _add_array(found, np.ma.getmaskarray(value))
+        value = value.filled(0) if value.dtype.kind in "biufc" else value.filled()
+    fields = f"{value.dtype.descr}" if value.dtype.names else ""
+    found.update(f"{value.dtype.str}{fields}{value.shape}".encode())
+    # As bytes: dates have no form of their own in a buffer.
+    found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data if value.size else b"")
+
+
+def _known(value: Any) -> Any:
+    """Return what stands for a value of another library; None for one that is not known here."""
+    kind = type(value)
+    if isinstance(value, (bytearray, memoryview)):
+        return [kind.__name__, bytes(value)]
+    if kind in (collections.deque, array.array):
+        return [kind.__name__, getattr(value, "maxlen", None) or getattr(value, "typecode", None), list(value)]
+    if isinstance(value, np.dtype):
+        return ["dtype", str(value.descr if value.names else value.str)]
+    # A library that nobody imported has made no value.
+    if (torch := sys.modules.get("torch")) and isinstance(value, torch.Tensor):
+        return _tensor(value, torch)
+    if (pillow := sys.modules.get("PIL.Image")) and isinstance(value, pillow.Image):
+        return ["picture", value.mode, value.size, value.tobytes(), value.getpalette()]
+    if (pandas := sys.modules.get("pandas")) and kind.__module__.startswith("pandas"):
+        return _of_pandas(value, pandas)
+    if kind.__module__.startswith("pyarrow") and hasattr(value, "as_py"):
+        return ["scalar", str(value.type), value.as_py()]
+    return None
+
+
+def _tensor(value: Any, torch: Any) -> Any:
+    if value.is_sparse or value.is_quantized or value.device.type == "meta":
+        return None
+    # As bytes: numpy has no bfloat16.
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return ["tensor", str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy() if flat.numel() else None]
+
+
+def _of_pandas(value: Any, pandas: Any) -> Any:
+    if isinstance(value, pandas.DataFrame):
+        return ["frame", list(value.columns), value.index, [value.iloc[:, k] for k in range(value.shape[1])]]
+    if isinstance(value, pandas.Series):
+        return ["series", value.name, str(value.dtype), value.index, _values(value)]
+    if isinstance(value, pandas.Index):
+        return ["index", list(value.names), str(value.dtype), _values(value)]
+    return [type(value).__name__, repr(value)] if type(value).__name__ in _PANDAS else None
+
+
+def _values(series: Any) -> Any:
+    plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufcmM"
+    return series.to_numpy() if plain else list(series)

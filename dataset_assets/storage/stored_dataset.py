@@ -1,0 +1,193 @@
+"""A dataset in a storage, as one value that answers what is stored of it."""
+
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.documents import MOST_BYTES
+from dataset_assets.core.files import sha256_in
+from dataset_assets.core.names import check_dataset_name, storage_key
+from dataset_assets.errors import (
+    DigestMismatch,
+    IntegrityError,
+    NewerFormat,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+)
+from dataset_assets.storage.keys import (
+    Contents,
+    contents,
+    index_key,
+    place_of,
+    pointer_key,
+    raw_key,
+    source_key,
+    version_key,
+)
+from dataset_assets.storage.manifest import (
+    SplitIndex,
+    Version,
+    bounded,
+    how_to_open_another,
+    how_to_repair,
+    parse_index,
+    parse_pointer,
+    parse_version,
+)
+from dataset_assets.storage.raw_files import RawFile, record_of
+from dataset_assets.storage.storage import Storage, size_of
+
+UNUSABLE = (IntegrityError, NotFound)
+"""What a damaged or missing document raises: it can be made again. A storage that fails raises something else."""
+
+
+class Pointer(NamedTuple):
+    """The digest of the current version, and the digest of the pointer itself, which `swap` expects."""
+
+    version: str | None
+    digest: str | None
+
+
+class Current(NamedTuple):
+    """The current version, its digest, and the digest of the pointer; None for what is absent or damaged."""
+
+    version: Version | None
+    digest: str | None
+    pointer: str | None
+
+
+@dataclass(frozen=True)
+class StoredDataset:
+    """A dataset in a storage; nothing of it need be stored yet. Raises `NameNotAllowed` for a name that is not valid.
+
+    >>> StoredDataset(open_storage("/data/assets"), "com.lecun.mnist").current().digest
+    """
+
+    storage: Storage
+    name: str
+
+    def __post_init__(self) -> None:
+        check_dataset_name(self.name)
+
+    def pointer(self, damage_is_absence: bool = False) -> Pointer:
+        """Read the pointer; both digests are None if there is none. Raises `NewerFormat`.
+
+        A damaged one raises `DecodeError`, or names no version if that is asked for.
+        """
+        key = pointer_key(self.name)
+        data = self._read(key)
+        if data is None:
+            return Pointer(None, None)
+        try:
+            return Pointer(parse_pointer(data, key, self.name, self.storage.url), sha256_hex(data))
+        except IntegrityError as error:
+            if isinstance(error, NewerFormat) or not damage_is_absence:
+                raise
+            return Pointer(None, self._sha256(key))
+
+    def version(self, digest: str) -> Version:
+        """Read a version and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
+        key = version_key(self.name, digest)
+        return parse_version(self._document(key, digest, f"version {digest}"), key, self.name, digest)
+
+    def index(self, split: str, digest: str) -> SplitIndex:
+        """Read a split's index and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
+        key = index_key(self.name, split, digest)
+        data = self._document(key, digest, f"index {digest} of split {split}")
+        return parse_index(data, key, self.name, split, digest)
+
+    def current(self) -> Current:
+        """Read the pointer and the version that it names; what is damaged counts as absent. Raises `NewerFormat`."""
+        digest, pointer = self.pointer(damage_is_absence=True)
+        try:
+            return Current(self.version(digest) if digest else None, digest, pointer)
+        except NewerFormat:
+            raise
+        except UNUSABLE:
+            return Current(None, None, pointer)
+
+    def raw(self, file: str) -> RawFile | None:
+        """Return the record of a raw file, whether or not its bytes are stored; None if it is absent or damaged."""
+        key = source_key(self.name, file)
+        data = self._read(key)
+        return None if data is None else record_of(data, key, self.name)
+
+    def has_raw(self, raw: RawFile) -> bool:
+        """Say whether the bytes of a raw file are stored; only their number is compared."""
+        return size_of(self.storage, self.raw_key(raw)) == raw.bytes
+
+    def open_raw(self, raw: RawFile) -> BinaryIO:
+        """Open a raw file for reading: seekable, read when asked. Raises FileNotFoundError."""
+        return self.storage.get(self.raw_key(raw))
+
+    def raw_key(self, raw: RawFile) -> str:
+        """Return the key of a raw file's bytes."""
+        return raw_key(self.name, raw.name, raw.sha256)
+
+    def listed(self) -> Contents:
+        """Return what one listing shows."""
+        return contents(self.storage.list(storage_key(self.name)))[0].get(self.name, Contents(self.name))
+
+    def versions(self) -> set[str]:
+        """Return the digests of the versions that are listed."""
+        places = map(place_of, self.storage.list(storage_key(self.name, "versions")))
+        return {place.digest for place in places if place and place.kind == "version"}
+
+    def has_version(self, digest: str) -> bool:
+        """Say whether a version is stored and undamaged."""
+        data = self._read(version_key(self.name, digest))
+        return data is not None and sha256_hex(data) == digest
+
+    def check_sizes(self, index: SplitIndex) -> None:
+        """Raise `StoredFileDamaged` for a file of a split that is gone, or whose size is not that of the index."""
+        for name, stream in index.streams.items():
+            for file in stream.files:
+                size = size_of(self.storage, index.key_of(name, file))
+                if size is None:
+                    raise damaged(index, name, index.key_of(name, file), self.storage.url, "is gone")
+                if size != file.bytes:
+                    what = f"has {size} bytes, not the {file.bytes} it was written with"
+                    raise damaged(index, name, index.key_of(name, file), self.storage.url, what)
+
+    def absent(self, hint: str = "") -> NotPrepared:
+        """Return the error for a dataset of which no version is stored."""
+        return NotPrepared(
+            f"{self.name} is not in {self.storage.url}.{hint} Make it with: dataset-assets prepare {self.name}"
+        )
+
+    def _document(self, key: str, digest: str, what: str) -> bytes:
+        data = self._read(key)
+        if data is None:
+            raise NotPrepared(
+                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, or never made there. "
+                f"{how_to_repair(self.name) if '/index/' in key else how_to_open_another(self.name)}"
+            )
+        # A longer document is read in part; parsing refuses it.
+        if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
+            raise DigestMismatch(
+                f"{key} in {self.storage.url} has sha256 {found}, not that of its name. {how_to_repair(self.name)}"
+            )
+        return data
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            with self.storage.get(key) as file:
+                return bounded(file)
+        except FileNotFoundError:
+            return None
+
+    def _sha256(self, key: str) -> str | None:
+        try:
+            with self.storage.get(key) as file:
+                return sha256_in(file)
+        except FileNotFoundError:
+            return None
+
+
+def damaged(index: SplitIndex, stream: str, key: str, url: str, what: str) -> StoredFileDamaged:
+    """Return the error for a file of a stream that is not as its index says."""
+    return StoredFileDamaged(
+        f"Stream {stream} of {index.dataset}, split {index.split}, file {key} in {url} {what}. "
+        f"Mend it with: dataset-assets prepare {index.dataset}"
+    )
