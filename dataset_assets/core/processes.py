@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Owner(NamedTuple):
+class Process(NamedTuple):
     """A process number, the name of its host, and an id of the machine, boot and container ("" if unknown)."""
 
     process: int
@@ -22,9 +22,9 @@ class Owner(NamedTuple):
         return bool(self.machine) and self.machine == _machine() and not lives(self.process)
 
 
-def this_process() -> Owner:
+def this_process() -> Process:
     """Return the current process."""
-    return Owner(os.getpid(), os.uname().nodename, _machine())
+    return Process(os.getpid(), os.uname().nodename, _machine())
 
 
 def lives(process: int) -> bool:

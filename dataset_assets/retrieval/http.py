@@ -40,7 +40,7 @@ from dataset_assets.retrieval.http_status import (
     retry_after,
     status,
 )
-from dataset_assets.retrieval.retriever import Report, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
 
@@ -83,7 +83,7 @@ class HttpRetriever:
         self.sleep = sleep
 
     def retrieve(
-        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Download the file. Return None if the server answers that it has not changed since `known`."""
         transfer = _Transfer(url, into, known, report, self.limits)
@@ -121,7 +121,7 @@ class HttpRetriever:
 class _Transfer:
     """The download of one file over several attempts."""
 
-    def __init__(self, url: str, into: Written, known: Source | None, report: Report | None, limits: HttpLimits):
+    def __init__(self, url: str, into: Written, known: Source | None, report: ByteProgress | None, limits: HttpLimits):
         self.url = url
         self.into = into
         self.known = known

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.retrieval.retriever import Report, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.storage.raw_files import Source
 
 
@@ -17,7 +17,7 @@ class FileRetriever:
     """Copies the file of a `file:///folder/name` URL."""
 
     def retrieve(
-        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Copy the file. Return None if its size and modification time are those of `known`."""
         path = path_of(url)
@@ -50,7 +50,7 @@ def regular_file(path: Path, shown: str) -> os.stat_result:
     return info
 
 
-def copy_into(path: Path, shown: str, into: Written, report: Report | None) -> str:
+def copy_into(path: Path, shown: str, into: Written, report: ByteProgress | None) -> str:
     """Copy a file into `into`, and return its validator after the copy."""
     with _open(path, shown) as file:
         total = os.fstat(file.fileno()).st_size

@@ -10,7 +10,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.bounds import Bounded
-from dataset_assets.retrieval.retriever import Report, Retriever, retriever_for
+from dataset_assets.retrieval.retriever import ByteProgress, Retriever, retriever_for
 from dataset_assets.storage.raw_files import Source
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def fetch_first(
     into_path: Path,
     known: Source | None = None,
     verify: Callable[[Path], None] | None = None,
-    report: Report | None = None,
+    report: ByteProgress | None = None,
     retrievers: Callable[[str], Retriever] = retriever_for,
     size: int | None = None,
 ) -> Source | None:
@@ -52,7 +52,7 @@ def _fetch(
     path: Path,
     known: Source | None,
     verify: Callable[[Path], None] | None,
-    report: Report | None,
+    report: ByteProgress | None,
     retrievers: Callable[[str], Retriever],
     size: int | None,
 ) -> Source | None:

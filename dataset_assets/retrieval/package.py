@@ -11,7 +11,7 @@ from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.local import copy_into, regular_file
-from dataset_assets.retrieval.retriever import Report, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.storage.raw_files import Source
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -24,7 +24,7 @@ class PackageRetriever:
     """
 
     def retrieve(
-        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Copy the file. Return None if the version of the distribution and the file size are those of `known`."""
         shown = redacted(url)

@@ -11,7 +11,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.storage.raw_files import Source
 
-Report = Callable[[int, int | None], None]
+ByteProgress = Callable[[int, int | None], None]
 """Called with the bytes received and the total, if known. The first number may fall when a transfer restarts."""
 
 RETRIEVERS: dict[str, str] = {
@@ -28,7 +28,7 @@ class Retriever(Protocol):
     """Downloads URLs of a scheme."""
 
     def retrieve(
-        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Write the bytes of the URL into `into`. Return None, and write nothing, if `known` is still current.
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import checked_arguments
-from dataset_assets.core.processes import Owner, this_process
+from dataset_assets.core.processes import Process, this_process
 from dataset_assets.errors import Conflict, IntegrityError
 from dataset_assets.storage.keys import collector_key
 from dataset_assets.storage.manifest import bounded, sealed, unsealed
@@ -36,7 +36,7 @@ class _Lease(NamedTuple):
 
     data: bytes
     seconds: float
-    owner: Owner | None
+    owner: Process | None
 
 
 @contextmanager
@@ -127,8 +127,8 @@ def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
     return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")))
 
 
-def _owner_of(written: Any) -> Owner | None:
+def _owner_of(written: Any) -> Process | None:
     try:
-        return Owner(**checked_arguments(Owner, written)) if 0 < written["process"] < 1 << 31 else None
+        return Process(**checked_arguments(Process, written)) if 0 < written["process"] < 1 << 31 else None
     except (TypeError, KeyError, ValueError, AttributeError):
         return None

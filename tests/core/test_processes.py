@@ -1,4 +1,4 @@
-"""Owners: a machine knows of its own processes whether they are gone, and of no others."""
+"""A machine knows which of its own processes have ended, and nothing about those of others."""
 
 import os
 import subprocess

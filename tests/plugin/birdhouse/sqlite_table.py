@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.retrieval import Report, Source
+from dataset_assets.retrieval import ByteProgress, Source
 
 ROWS = 1000
 
@@ -21,7 +21,7 @@ class TableRetriever:
     """Reads `sqlitetable:///folder/name.db?table=birds`: a header, then the rows in the order of their ids."""
 
     def retrieve(
-        self, url: str, into: Written, known: Source | None = None, report: Report | None = None
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Write the table, unless it is still what `known` was made of."""
         path, table = _taken_apart(url)
