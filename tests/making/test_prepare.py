@@ -604,5 +604,5 @@ def test_a_version_without_release_is_opened_by_its_digest_only(
 
 @pytest.mark.parametrize("wrong", [5, None, os])
 def test_what_is_no_dataset_is_refused(wrong: Any) -> None:
-    with pytest.raises(UsageError, match="is no dataset"):
+    with pytest.raises(UsageError, match="is not a dataset"):
         prepare(wrong)
