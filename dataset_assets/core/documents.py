@@ -150,37 +150,37 @@ def _check_names(value: dict[str, Any], known: Any, needed: set[str]) -> None:
 
 def _each(items: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:
     # One try for all of them: a document has very many values.
-    found, name = {}, None
+    values, name = {}, None
     try:
         for name, item in items:
-            found[name] = readers[name](item)
+            values[name] = readers[name](item)
     except ValueError as error:
         raise _placed(error, name) from error
-    return found
+    return values
 
 
 def _mapping(of_key: Reader, of_value: Reader) -> Reader:
     def read(value: Any) -> dict[Any, Any]:
-        found, name = {}, None
+        result, name = {}, None
         try:
             for name, item in value.items() if isinstance(value, Mapping) else _wrong(value, "an object"):
-                found[of_key(name)] = of_value(item)
+                result[of_key(name)] = of_value(item)
         except ValueError as error:
             raise error if name is None else _placed(error, name) from error
-        return found
+        return result
 
     return read
 
 
 def _items(of_item: Reader) -> Reader:
     def read(value: Any) -> tuple[Any, ...]:
-        found: list[Any] = []
+        items: list[Any] = []
         try:
             for item in value if isinstance(value, (list, tuple)) else ():
-                found.append(of_item(item))
+                items.append(of_item(item))
         except ValueError as error:
-            raise _placed(error, len(found)) from error
-        return tuple(found) if isinstance(value, (list, tuple)) else _wrong(value, "a list")
+            raise _placed(error, len(items)) from error
+        return tuple(items) if isinstance(value, (list, tuple)) else _wrong(value, "a list")
 
     return read
 
@@ -257,10 +257,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise Unfit(f"has two of the fields {_shown(sorted(name for name, _ in pairs))}")
-    return found
+    return fields
 
 
 def _no_number(text: str) -> Any:

@@ -17,11 +17,11 @@ TURN_SECONDS = 0.5
 class _Call:
     """What is to be done, and what came of it once the lock is free. A future would take twice as long."""
 
-    __slots__ = ("act", "done", "error", "found")
+    __slots__ = ("act", "done", "error", "result")
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self.act, self.done = act, threading.Lock()
-        self.found: Any = None
+        self.result: Any = None
         self.error: BaseException | None = None
         self.done.acquire()
 
@@ -50,8 +50,8 @@ def interruptibly(act: Callable[[], T]) -> T:
         finally:
             # Else the error would hold this frame, and this frame the error.
             del call
-    found: T = call.found
-    return found
+    result: T = call.result
+    return result
 
 
 def within(seconds: float, act: Callable[[], T]) -> T:
@@ -63,8 +63,8 @@ def within(seconds: float, act: Callable[[], T]) -> T:
         raise TimeoutError
     if call.error is not None:
         raise call.error
-    found: T = call.found
-    return found
+    result: T = call.result
+    return result
 
 
 def _begun() -> "SimpleQueue[_Call | None]":
@@ -76,7 +76,7 @@ def _begun() -> "SimpleQueue[_Call | None]":
 def _work(todo: "SimpleQueue[_Call | None]") -> None:
     while (call := todo.get()) is not None:
         try:
-            call.found = call.act()
+            call.result = call.act()
         except BaseException as error:
             call.error = error
         call.done.release()

@@ -12,11 +12,11 @@ def is_loopback(host: str) -> bool:
     """
     name = host.lower().strip("[]").rstrip(".")
     try:
-        found = ip_address(name)
+        address = ip_address(name)
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return (mapped or found).is_loopback
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def is_readable_on_the_way(url: str) -> bool:

@@ -52,13 +52,13 @@ class Interleaving:
         """Return which rows stand at some places."""
         places = _places(where)
         rounds, starts, sources = self._phases
-        found = np.empty(len(places), np.intp)
+        rows = np.empty(len(places), np.intp)
         phase = np.searchsorted(starts, places, "right") - 1
         for k in np.unique(phase):
             mine = phase == k
             turn, which = np.divmod(places[mine] - starts[k], len(sources[k]))
-            found[mine] = self._offsets[sources[k][which]] + rounds[k] + turn
-        return found
+            rows[mine] = self._offsets[sources[k][which]] + rounds[k] + turn
+        return rows
 
     @cached_property
     def _phases(self) -> tuple[list[int], Rows, list[Rows]]:
@@ -66,7 +66,7 @@ class Interleaving:
         sizes = np.array(self.sizes)
         rounds = [0, *np.unique(sizes[sizes > 0]).tolist()]
         sources = [np.flatnonzero(sizes > first) for first in rounds[:-1]]
-        lengths = [(to - first) * len(found) for first, to, found in zip(rounds, rounds[1:], sources)]
+        lengths = [(to - first) * len(playing) for first, to, playing in zip(rounds, rounds[1:], sources)]
         return rounds, np.cumsum([0, *lengths[:-1]]), sources
 
     @cached_property
@@ -110,12 +110,12 @@ class Mixture:
         """Return which rows stand at some places."""
         if isinstance(where, slice):
             return self._window(where.start, where.stop)[0]
-        found = np.empty(len(where), np.intp)
+        rows = np.empty(len(where), np.intp)
         blocks = where // BLOCK
         for block in np.unique(blocks):
             mine, lo = blocks == block, int(block) * BLOCK
-            found[mine] = self._window(lo, min(lo + BLOCK, self._size))[0][where[mine] - lo]
-        return found
+            rows[mine] = self._window(lo, min(lo + BLOCK, self._size))[0][where[mine] - lo]
+        return rows
 
     def source(self, place: int) -> int:
         """Return which source the row at a place is of."""

@@ -48,10 +48,10 @@ def file_identifier(text: str) -> str:
     'train_images_idx3_ubyte_gz'
     """
     last = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
-    found = "_".join(re.findall(r"[A-Za-z0-9]+", last))
-    if not found or len(found) > LONGEST:
+    identifier = "_".join(re.findall(r"[A-Za-z0-9]+", last))
+    if not identifier or len(identifier) > LONGEST:
         raise NameNotAllowed(f"{_shown(text)} gives no identifier. Pass a name of its own for the file.")
-    return found
+    return identifier
 
 
 def split_pin(name: str) -> tuple[str, str | None]:

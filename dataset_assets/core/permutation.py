@@ -56,16 +56,16 @@ class Permutation:
         if self._network is None:
             return self._few[where]
         count = where.stop - where.start if isinstance(where, slice) else len(where)
-        found = np.empty(count, np.intp)
+        rows = np.empty(count, np.intp)
         # In pieces that stay in the cache: a round is a dozen passes over its piece.
         for lo in range(0, count, BLOCK):
             if isinstance(where, slice):
                 places = np.arange(where.start + lo, where.start + min(lo + BLOCK, count), dtype=np.uint32)
             else:
                 places = where[lo : lo + BLOCK].astype(np.uint32)
-            found[lo : lo + BLOCK] = self._network.crossed(places)
-        self._network.walk(found)
-        return found
+            rows[lo : lo + BLOCK] = self._network.crossed(places)
+        self._network.walk(rows)
+        return rows
 
     @cached_property
     def _few(self) -> Rows:
@@ -140,12 +140,12 @@ class _Network:
         high = math.isqrt(n - 1) + 1
         self.high, self.low = np.uint32(high), np.uint32(-(-n // high))
 
-    def walk(self, found: Rows) -> None:
+    def walk(self, rows: Rows) -> None:
         """Send those that came out beyond n through again, until each is below it."""
-        beyond = np.flatnonzero(found >= self.n)
+        beyond = np.flatnonzero(rows >= self.n)
         while len(beyond):
-            again = self.crossed(found[beyond].astype(np.uint32))
-            found[beyond] = again
+            again = self.crossed(rows[beyond].astype(np.uint32))
+            rows[beyond] = again
             beyond = beyond[again >= self.n]
 
     def crossed(self, numbers: Words) -> Words:
@@ -310,13 +310,13 @@ def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int)
         part = max(range(len(sizes)), key=lambda p: (lacking[p], -p))
         lacking[part] -= len(rows)
         parts[part].append(rows)
-    for part, found in enumerate(parts):
-        if len(labels) and len(found) == 1:
+    for part, chunks in enumerate(parts):
+        if len(labels) and len(chunks) == 1:
             raise UsageError(
                 f"No group is left for part {part}, which is to have {sizes[part]} samples: there are {len(groups)} "
                 f"groups, the smallest of {min(len(rows) for _, rows in groups)}. Use fewer parts, or other ratios."
             )
-    return [np.sort(np.concatenate(found)) for found in parts]
+    return [np.sort(np.concatenate(chunks)) for chunks in parts]
 
 
 def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:

@@ -37,18 +37,18 @@ def provided(group: str, name: str) -> Any:
 
     Raises `UsageError` if two packages offer the name, and, with the cause, if it cannot be imported.
     """
-    found = [point for point in points(group) if point.name == name]
-    if not found:
+    offers = [point for point in points(group) if point.name == name]
+    if not offers:
         return None
-    if len(found) > 1:
-        both = " and ".join(f"{package_of(point)} ({point.value})" for point in found)
+    if len(offers) > 1:
+        both = " and ".join(f"{package_of(point)} ({point.value})" for point in offers)
         raise UsageError(f"{name!r} is offered among {group} by {both}. Uninstall one of them.")
     try:
-        return found[0].load()
+        return offers[0].load()
     except BROKEN as error:
         raise UsageError(
-            f"The plugin {package_of(found[0])} offers {name!r} among {group}, but {found[0].value} cannot be imported "
-            f"({type(error).__name__}: {error}). Mend or uninstall it."
+            f"The plugin {package_of(offers[0])} offers {name!r} among {group}, but {offers[0].value} cannot be "
+            f"imported ({type(error).__name__}: {error}). Repair or uninstall it."
         ) from error
 
 
@@ -62,8 +62,8 @@ def _offered(group: str) -> list[EntryPoint]:
         return list(entry_points(group=group))
     except Exception:
         # Some installed package has metadata that cannot be read: it is looked for, and left out.
-        found = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
-        return [point for point in found if point.group == group]
+        readable = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
+        return [point for point in readable if point.group == group]
 
 
 def _first_of_each_name() -> Iterator[Distribution]:

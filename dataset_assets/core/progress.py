@@ -123,8 +123,8 @@ class _Bar:
 def _columns(terminal: Any) -> int:
     """Return how wide a bar may be, with room for a ^C that the terminal writes beside it."""
     try:
-        found = os.get_terminal_size(terminal.fileno()).columns
+        columns = os.get_terminal_size(terminal.fileno()).columns
     except OSError:
-        found = 0
+        columns = 0
     # Those of containers may say that they have none.
-    return (found or 80) - 4
+    return (columns or 80) - 4

@@ -71,8 +71,8 @@ def find(start: Path) -> ProjectFile | None:
     for folder in _searched(str(start)):
         for name in NAMES:
             place = os.path.join(folder, name)
-            if os.path.lexists(place) and (found := _read(Path(place))):
-                return found
+            if os.path.lexists(place) and (project := _read(Path(place))):
+                return project
     return None
 
 
@@ -173,10 +173,10 @@ def _section(path: Path, table: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
-    found = table.get(key, {})
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} sets {key} to {found!r}. Make it a table: [tool.{APP}].")
-    return found
+    section = table.get(key, {})
+    if not isinstance(section, dict):
+        raise UsageError(f"{path} sets {key} to {section!r}. Make it a table: [tool.{APP}].")
+    return section
 
 
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def leftovers(root: Path) -> list[Path]:
     try:
         if _problem(root):
             return []
-        found = [lock.with_suffix("") for lock in root.iterdir() if _is_lock(lock) and _abandoned(lock)]
-        return sorted(folder for folder in found if _is_ours(folder) or not os.path.lexists(folder))
+        folders = [lock.with_suffix("") for lock in root.iterdir() if _is_lock(lock) and _abandoned(lock)]
+        return sorted(folder for folder in folders if _is_ours(folder) or not os.path.lexists(folder))
     except OSError:
         return []
 
@@ -80,16 +80,16 @@ def leftovers(root: Path) -> list[Path]:
 def problem(root: Path) -> str | None:
     """Say why `scratch_folder` would refuse a root, and what to do."""
     with suppress(OSError):
-        if found := _problem(root):
-            return _plain(f"{found}. {_remedy(root)}")
+        if issue := _problem(root):
+            return _printable(f"{issue}. {_remedy(root)}")
     return None
 
 
 def sweep(root: Path) -> None:
     """Remove the folders of processes that are gone; what may not be removed stays, and what is not ours too."""
     with suppress(OSError):
-        if found := _problem(root):
-            _say(root, f"{found}; nothing there was removed. {_remedy(root)}")
+        if issue := _problem(root):
+            _say(root, f"{issue}; nothing there was removed. {_remedy(root)}")
             return
         if strange := [entry for entry in [*root.iterdir()] if not _sweep(entry)]:
             _say(root, f"dataset_assets did not make {strange[0]}, so it is left there ({len(strange)} such in all).")
@@ -115,8 +115,8 @@ def _claim(root: Path) -> None:
     if not root.is_symlink():
         files.make_folder(root)
     with files.reported(root):
-        if found := _problem(root):
-            raise Refused(_plain(f"{found}, so nothing is made or removed there. {_remedy(root)}"))
+        if issue := _problem(root):
+            raise Refused(_printable(f"{issue}, so nothing is made or removed there. {_remedy(root)}"))
     _note(root)
 
 
@@ -176,10 +176,10 @@ def _say(path: Path, message: str) -> None:
     """Say it once in a process."""
     if path not in _said:
         _said.add(path)
-        logger.warning("%s", _plain(message))
+        logger.warning("%s", _printable(message))
 
 
-def _plain(message: str) -> str:
+def _printable(message: str) -> str:
     # Names of others may hold what a terminal obeys.
     return "".join(one if one.isprintable() else "?" for one in message)
 

@@ -67,20 +67,20 @@ def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
     >>> origins(offline=True)["offline"]
     (True, 'argument')
     """
-    found: dict[str, tuple[Any, str]] = {}
+    chosen: dict[str, tuple[Any, str]] = {}
     ignored: dict[str, str] = {}
     for source in _sources(overrides):
         for key, value in source.values.items():
             if key not in _READERS:
                 raise UsageError(f"{source.origin} has an unknown setting {key!r}.{nearest(key, _READERS)}")
-            if key not in found and (obeyed := source.obeyed(key, _read(key, value, source))) is not None:
-                found[key] = (obeyed, source.named(key))
-            elif key not in found:
+            if key not in chosen and (obeyed := source.obeyed(key, _read(key, value, source))) is not None:
+                chosen[key] = (obeyed, source.named(key))
+            elif key not in chosen:
                 ignored[key] = source.origin
         source.say_ignored(ignored)
-    found.setdefault("home", (_default_home(), "default"))
-    found.setdefault("storage", ((found["home"][0] / "storage").absolute().as_uri(), "default"))
-    places = {key: found.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
+    chosen.setdefault("home", (_default_home(), "default"))
+    chosen.setdefault("storage", ((chosen["home"][0] / "storage").absolute().as_uri(), "default"))
+    places = {key: chosen.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
     notes = {key: f"; ignored: {origin}" for key, origin in ignored.items()}
     return {key: (value, place + notes.get(key, "")) for key, (value, place) in places.items()}
 
@@ -126,13 +126,13 @@ def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
 
 def _project_source() -> _Source | None:
     try:
-        found = project_file.find(Path.cwd())
+        project = project_file.find(Path.cwd())
     except FileNotFoundError:
         return None  # somebody removed the folder that this process stands in
-    if found is None:
+    if project is None:
         return None
-    section = f" [tool.{APP}]" if found.path.name == "pyproject.toml" else ""
-    return _Source(f"{found.path}{section}", found.values, found.folder, found)
+    section = f" [tool.{APP}]" if project.path.name == "pyproject.toml" else ""
+    return _Source(f"{project.path}{section}", project.values, project.folder, project)
 
 
 def _user_file() -> Path:
@@ -191,10 +191,10 @@ def _at_least(least: int) -> Callable[[Any, _Source], int]:
 def _programs(value: Any, source: _Source) -> tuple[Path, ...]:
     if source.project:
         raise TypeError("a setting of the environment or the user file; else who steps into a folder would run it")
-    found = value.split(os.pathsep) if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)) or not all(str(path).endswith(".py") for path in found):
+    paths = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(paths, (list, tuple)) or not all(str(path).endswith(".py") for path in paths):
         raise TypeError(f"the paths of Python files; {os.pathsep!r} is between two of them")
-    return tuple(_folder(path, source) for path in found)
+    return tuple(_folder(path, source) for path in paths)
 
 
 def _one_of(*words: str) -> Callable[[Any, _Source], str]:

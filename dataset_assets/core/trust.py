@@ -22,14 +22,14 @@ def digests() -> dict[str, str]:
     try:
         if path.stat().st_uid != os.geteuid():
             return {}
-        found = json.loads(path.read_text("utf-8"))
+        trusted = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
-    if not isinstance(found, dict) or not all(isinstance(digest, str) for digest in found.values()):
+    if not isinstance(trusted, dict) or not all(isinstance(digest, str) for digest in trusted.values()):
         raise _unreadable(path, "it is not a JSON object of paths and digests")
-    return found
+    return trusted
 
 
 def add(path: Path, sha256: str) -> None:
@@ -50,13 +50,13 @@ def _place() -> Path:
     return user_folder() / "trusted.json"
 
 
-def _write(found: dict[str, str]) -> None:
+def _write(trusted: dict[str, str]) -> None:
     path = _place()
     files.make_folder(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with files.Written(part) as file:
-            file.write(json.dumps(found, indent=1, sort_keys=True).encode())
+            file.write(json.dumps(trusted, indent=1, sort_keys=True).encode())
         files.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
