@@ -467,8 +467,8 @@ def test_folders_open_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("fiel:///data", "No storage connector opens 'fiel' URLs. Did you mean 'file'?"),
         ("data/assets", "'data/assets' is neither a URL nor an absolute path."),
         ("", "'' is neither"),
-        ("file://host/data", "names no folder of this machine"),
-        ("file:data", "names no folder of this machine"),
+        ("file://host/data", "does not name a folder of this machine"),
+        ("file:data", "does not name a folder of this machine"),
         ("file:///a%00b", "without a NUL"),
     ],
 )

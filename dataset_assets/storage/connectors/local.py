@@ -1,4 +1,4 @@
-"""Storage in a folder: a key is a file, moved to its place in one step once all of it is on the disk."""
+"""Storage in a folder: a key is a file, renamed to its place when all of it is on the disk."""
 
 import errno
 import io
@@ -22,9 +22,9 @@ _PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")
 
 
 class LocalStorage:
-    """Objects as plain files below a folder, which the first `put` makes.
+    """Objects as plain files below a folder, which the first `put` creates.
 
-    Other names beside them begin with a dot and are no keys: `.*.part` is being written, `.NAME.lock` guards a swap.
+    Names that begin with a dot are no keys: `.*.part` is being written, `.NAME.lock` guards a swap.
 
     >>> LocalStorage("/data/my assets").url
     'file:///data/my%20assets'
@@ -33,7 +33,7 @@ class LocalStorage:
     def __init__(self, root: Path | str, *, lock_seconds: float = 60.0) -> None:
         self.root = Path(root).expanduser().absolute()
         if "\0" in str(self.root):
-            raise UsageError(f"{str(root)[:80]!r} cannot be a folder. Name one without a NUL in it.")
+            raise UsageError(f"{str(root)[:80]!r} cannot be a folder: it contains a NUL character. Use another name.")
         self.url = self.root.as_uri()
         self._root = os.fspath(self.root)
         self.lock_seconds = lock_seconds
@@ -42,7 +42,7 @@ class LocalStorage:
     def get(self, key: str) -> BinaryIO:
         path = self._path(key)
         with files.reported(path):
-            # What is no plain file is no object; and opening a named pipe would wait for ever.
+            # Only plain files are objects; opening a named pipe would wait for ever.
             if not _is_file(path):
                 raise self._absent(key)
             return open(path, "rb")
@@ -65,8 +65,8 @@ class LocalStorage:
         with files.reported(path):
             if not _is_file(path):
                 raise self._absent(key)
-            found = path.stat()
-            return Stat(found.st_size, found.st_mtime)
+            status = path.stat()
+            return Stat(status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
@@ -79,8 +79,8 @@ class LocalStorage:
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set.
 
-        Swaps of one key exclude each other by a lock of the kernel, not a `put` or `delete` of it. On a filesystem
-        without locks of two simultaneous swaps both may say True; the object is then the last one's, and whole.
+        A kernel lock excludes other swaps of the key, but not a `put` or `delete`. On a filesystem without locks two
+        simultaneous swaps may both return True; the object is then whole, and that of the last one.
         """
         path = self._path(key)
         files.make_folder(path.parent)
@@ -91,7 +91,7 @@ class LocalStorage:
             return True
 
     def strays(self, older_than: float) -> Iterator[Stray]:
-        """Yield the parts of files that killed writers have left."""
+        """Yield the partial files that killed writers left."""
         for folder, folders, names in os.walk(self.root, onerror=_unread):
             folders[:] = [name for name in folders if _is_key(name)]
             for path in (Path(folder, name) for name in names):
@@ -110,9 +110,10 @@ class LocalStorage:
 
     def _check_inside(self, path: Path, key: str) -> None:
         real = Path(os.path.realpath(path))
-        # By components: /data/assets-old is not below /data/assets.
+        # By path components: /data/assets-old is not below /data/assets.
         if not real.is_relative_to(os.path.realpath(self.root)):
-            raise Refused(f"{key} in {self.url} is linked to {real}, outside of it. Remove the link, or open {real}.")
+            where = f"{key} in {self.url} is a link to {real}, outside of the storage."
+            raise Refused(f"{where} Remove the link, or open {real}.")
 
     def _store(self, path: Path, source: Path | bytes) -> None:
         files.make_folder(path.parent)
@@ -130,7 +131,7 @@ class LocalStorage:
 
 
 def _is_file(path: Path) -> bool:
-    """Say whether a file is there; raises OSError if that cannot be seen, for which `Path.is_file` may say False."""
+    """Say whether a file exists. Raises OSError if that cannot be seen, where `Path.is_file` may return False."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -143,14 +144,14 @@ def _is_file(path: Path) -> bool:
 
 
 def _unread(error: OSError) -> None:
-    """Raise for a folder that cannot be listed; one that was removed meanwhile is no error."""
+    """Raise the error of a folder that cannot be listed, unless it was removed meanwhile."""
     with files.reported(Path(error.filename)):
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise error
 
 
 def _has_link(root: str, key: str) -> bool:
-    """Say whether a part of a key is a link, from the first one on; what is not there yet has none below it."""
+    """Say whether a folder or the file of a key is a link; below a folder that does not exist there is none."""
     path = root
     for part in key.split("/"):
         path = f"{path}/{part}"
@@ -160,7 +161,7 @@ def _has_link(root: str, key: str) -> bool:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            # Such as a name that is too long: who uses the path says so.
+            # Such as a name that is too long: using the path then raises a clear error.
             return True
     return False
 
@@ -169,12 +170,12 @@ def open_local(url: str) -> LocalStorage:
     """Open the folder of a `file:///folder` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
     if host not in ("", "localhost") or not slash:
-        raise UsageError(f"{url[:80]!r} names no folder of this machine. Write it as file:///folder.")
+        raise UsageError(f"{url[:80]!r} does not name a folder of this machine. Write it as file:///folder.")
     return LocalStorage(os.fsdecode(unquote_to_bytes(slash + path)))
 
 
 def sweep(folder: Path, older_than: float = DAY_SECONDS) -> None:
-    """Remove what killed writers left in a folder."""
+    """Remove the partial files that killed writers left in a folder."""
     with suppress(OSError):
         for path in [*folder.iterdir()]:
             with suppress(OSError):
@@ -183,21 +184,21 @@ def sweep(folder: Path, older_than: float = DAY_SECONDS) -> None:
 
 
 def _is_part(path: Path) -> bool:
-    """Say whether a file is one that a writer began: it has a name such as only `_store` gives, and is no link."""
+    """Say whether a file is a partial one: a plain file with a name that only `_store` gives."""
     return bool(_PART.fullmatch(path.name)) and stat.S_ISREG(path.lstat().st_mode)
 
 
 def _age(part: Path) -> float:
-    # Not the time of change: a fresh link has its source's, but linking renews the time of the inode.
+    # Not mtime: a new hard link has that of its source, but linking updates the ctime.
     return time.time() - part.lstat().st_ctime
 
 
 def _renewed(path: Path, source: Path | bytes) -> bool:
-    # Somebody may collect the object while it is compared; then it is stored anew.
+    # The object may be collected while it is compared; then it is stored anew.
     with suppress(FileNotFoundError):
         if _holds(path, source):
             files.renew(path)
-            # Its writer may have been stopped just before this.
+            # Its writer may have been killed just before it synced the folder.
             files.sync(path.parent)
             return True
     return False
@@ -221,7 +222,7 @@ def _fill(part: Path, source: Path | bytes) -> None:
             file.write(source)
         return
     files.link(source, part)
-    # A link has its source's age, and perhaps bytes that nobody has forced to the disk yet.
+    # A link has the age of its source, whose bytes may not be on the disk yet.
     files.renew(part)
     files.sync(part)
 
@@ -231,7 +232,7 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
         key = prefix + entry.name
         if not _is_key(key):
             continue
-        # Some filesystems tell the kind of an entry only when they are asked for it, and may then refuse.
+        # Some filesystems look up the kind of an entry only now, and may refuse.
         with files.reported(Path(entry.path)):
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
         if is_file:
@@ -265,7 +266,7 @@ def _digest(path: Path) -> str | None:
 
 @contextmanager
 def _locked(lock: Path, seconds: float) -> Iterator[None]:
-    """Hold the kernel's lock on a file."""
+    """Hold the kernel lock on a file."""
     with locks.opened(lock) as file:
         _take(file, time.monotonic() + seconds)
         locks.sign(file)
@@ -280,6 +281,6 @@ def _take(file: BinaryIO, until: float) -> None:
         if time.monotonic() > until:
             raise StorageError(
                 errno.EAGAIN,
-                f"{file.name} is locked by {locks.holder(file)}. If that does not go on, end it; run this again.",
+                f"{file.name} is locked by {locks.holder(file)}. If that is stopped, end it. Then run this again.",
             )
         time.sleep(0.002)

@@ -1,4 +1,4 @@
-"""Storage in this process's memory, for tests and for what need not last."""
+"""Storage in the memory of this process, for tests and for data that need not last."""
 
 import errno
 import hashlib
@@ -15,19 +15,19 @@ from dataset_assets.storage.storage import Stat, check_key
 
 
 class _Objects(dict[str, tuple[bytes, float]]):
-    """Each object's bytes and when it was put, in a dict to which weak references can be made."""
+    """Bytes and time of each object, in a dict that can be weakly referenced."""
 
 
 _STORES: WeakValueDictionary[str, _Objects] = WeakValueDictionary()
-# Who opens a name again expects what was put there, also if nobody held it meanwhile.
+# Named storages live as long as the process, even if nobody holds them.
 _NAMED: dict[str, _Objects] = {}
-# Only writers take it. A single step of a dict is whole anyway, and a forked reader must not wait for a lock that some
+# Only writers take it: a single operation of a dict is atomic, and a forked reader must not wait for a lock that a
 # thread of its parent held.
 _WRITING = threading.Lock()
 
 
 class MemoryStorage:
-    """Objects in a dict. Those of one name are the same throughout the process; without a name they are one's own.
+    """Objects in a dict. One name is one dict throughout the process; without a name the dict is private.
 
     >>> MemoryStorage("example").put("com/lecun/mnist/current.json", b"{}")
     >>> MemoryStorage("example").get("com/lecun/mnist/current.json").read()
@@ -40,7 +40,7 @@ class MemoryStorage:
         self._objects = _objects_of(self.name, keep=bool(name))
 
     def get(self, key: str) -> BinaryIO:
-        return io.BytesIO(self._found(key)[0])
+        return io.BytesIO(self._stored(key)[0])
 
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
@@ -52,7 +52,7 @@ class MemoryStorage:
         return check_key(key) in self._objects
 
     def stat(self, key: str) -> Stat:
-        data, modified = self._found(key)
+        data, modified = self._stored(key)
         return Stat(len(data), modified)
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -73,11 +73,11 @@ class MemoryStorage:
             self._objects[key] = bytes(new), time.time()
             return True
 
-    def _found(self, key: str) -> tuple[bytes, float]:
-        found = self._objects.get(check_key(key))
-        if found is None:
+    def _stored(self, key: str) -> tuple[bytes, float]:
+        stored = self._objects.get(check_key(key))
+        if stored is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return found
+        return stored
 
 
 def open_memory(url: str) -> MemoryStorage:
@@ -87,12 +87,12 @@ def open_memory(url: str) -> MemoryStorage:
 
 def _objects_of(name: str, keep: bool) -> _Objects:
     with _WRITING:
-        found = _STORES.get(name)
-        if found is None:
-            found = _STORES[name] = _Objects()
+        objects = _STORES.get(name)
+        if objects is None:
+            objects = _STORES[name] = _Objects()
             if keep:
-                _NAMED[name] = found
-        return found
+                _NAMED[name] = objects
+        return objects
 
 
 def _read(source: Path | bytes) -> bytes:

@@ -1,9 +1,8 @@
 """Storage in a MongoDB database, as files of GridFS: `mongodb://user@host:port/database`, or several hosts with commas.
 
-A document for each object names its file; it changes in one step, when all of the file is there. The collections begin
-with `dataset_assets`, or with what `?bucket=name` says. The password may be in a URL that is opened, but is never in
-the `url` of what was opened: what opens that again, such as another process, takes MONGODB_USERNAME and
-MONGODB_PASSWORD.
+A document for each object names its file; it is replaced in one step when all of the file is there. The collections
+begin with `dataset_assets`, or with the name in `?bucket=name`. A password in the URL is used, but is not in the `url`
+of the storage: a process that opens that uses MONGODB_USERNAME and MONGODB_PASSWORD.
 
 It is tested against secantus, an implementation of MongoDB's protocol that is not mongod.
 """
@@ -43,22 +42,24 @@ _OPTIONS = {
     "retryWrites", "serverSelectionTimeoutMS", "socketTimeoutMS", "tls", "tlsCAFile", "tlsCertificateKeyFile", "w",
 }  # fmt: skip
 _REVEALING = {"PLAIN": "the password", "MONGODB-AWS": "a session token", "MONGODB-OIDC": "a token"}
-"""The ways to log in that send what they are named for as it is."""
+"""Login mechanisms that send a secret in plain text, and which one."""
 _LOGIN = "Set MONGODB_USERNAME and MONGODB_PASSWORD, or write mongodb://user@host/database and set MONGODB_PASSWORD."
 
 Document = dict[str, Any]
 
 
 class MongoStorage:
-    """Objects in a database. What a writer that was killed had uploaded stays there, unseen, until it is collected.
-    Files are read through the cache."""
+    """Objects in a database. Uploads of killed writers stay there, unseen, until `gc` removes them.
+
+    Files are read through the cache of this machine.
+    """
 
     cached = True
 
     def __init__(self, url: str, hosts: str, database: str, options: dict[str, str], login: dict[str, str]) -> None:
         self.url, self.database = url, database
         self.bucket = options.pop("bucket", _BUCKET)
-        # Tuples, so that they can be keys.
+        # Tuples, because they are keys of a cache.
         self._place = (hosts, tuple(sorted(options.items())))
         self._login = tuple(sorted(login.items()))
 
@@ -66,10 +67,10 @@ class MongoStorage:
         return open_mongodb, (self.url,)
 
     def get(self, key: str) -> BinaryIO:
-        found = self._document(check_key(key))
-        if found is None:
+        document = self._document(check_key(key))
+        if document is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return opened(key, _Object(self, key, found), CHUNK)
+        return opened(key, GridReader(self, key, document), CHUNK)
 
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
@@ -83,15 +84,15 @@ class MongoStorage:
         return self._document(check_key(key)) is not None
 
     def stat(self, key: str) -> Stat:
-        found = self._document(check_key(key))
-        if found is None:
+        document = self._document(check_key(key))
+        if document is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return Stat(found["bytes"], found["stored"].replace(tzinfo=UTC).timestamp())
+        return Stat(document["bytes"], document["stored"].replace(tzinfo=UTC).timestamp())
 
     def list(self, prefix: str) -> Iterator[str]:
-        # '0' comes after '/': these are the keys that begin with the folder's name and '/'.
+        # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         below = {"_id": {"$gte": f"{check_key(prefix)}/", "$lt": f"{prefix}0"}} if prefix else {}
-        return iter(self._call(lambda db: [found["_id"] for found in self._objects(db).find(below, {"_id": 1})]))
+        return iter(self._call(lambda db: [one["_id"] for one in self._objects(db).find(below, {"_id": 1})]))
 
     def delete(self, key: str) -> None:
         check_key(key)
@@ -100,8 +101,8 @@ class MongoStorage:
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
         held = self._held(key)
-        found = hashlib.sha256(held[1]).hexdigest() if held else None
-        if found != expected:
+        digest = hashlib.sha256(held[1]).hexdigest() if held else None
+        if digest != expected:
             return False
         document = self._uploaded(key, io.BytesIO(new))
         if held:
@@ -113,9 +114,9 @@ class MongoStorage:
         return was is not None
 
     def strays(self, older_than: float) -> Iterator[Stray]:
-        """Yield the files of GridFS, and pieces of such, that no object names."""
+        """Yield the files and pieces in GridFS that no object names."""
         for file in self._call(lambda db: self._unnamed(db, older_than)):
-            # Asked for each: a listing of objects that was cut must not make strays of their files.
+            # Asked for each: if the listing of objects was cut, their files must not be taken for strays.
             if self._call(lambda db: self._objects(db).find_one({"file": file})):  # noqa: B023
                 raise listing_cut(f"An object with the file {file}", self.url)
             count = self._call(lambda db: db[self.bucket].chunks.count_documents({"files_id": file}))  # noqa: B023
@@ -126,21 +127,21 @@ class MongoStorage:
             yield Stray(named and named["filename"], size, partial(self._drop, {"file": file}))
 
     def _is_ours(self, file: Any, named: Document | None) -> bool:
-        """Say whether we began a file: another program that uses the bucket has pieces of another size, or no name."""
+        """Say whether a file is ours. Other programs that use the bucket have pieces of another size, or no name."""
         if named:
             return named.get("chunkSize") == CHUNK and isinstance(named.get("filename"), str)
         piece = self._call(lambda db: db[self.bucket].chunks.find_one({"files_id": file}, {"data": 1}))
         return piece is not None and len(piece["data"]) == CHUNK
 
     def _unnamed(self, db: Any, older_than: float) -> Any:
-        # The number of a file begins with the time, by the clock of its writer, when it was begun to be uploaded.
+        # The id of a file begins with the time when its upload began, by the clock of its writer.
         begun = ObjectId.from_datetime(_now(db) - timedelta(seconds=older_than))
-        # Of an upload that was cut short there are pieces, and no file yet.
+        # An upload that was cut short has pieces and no file.
         steps: Any = [{"$match": {"files_id": {"$lt": begun}}}, {"$group": {"_id": "$files_id"}}]
-        left = {found["_id"] for found in db[self.bucket].chunks.aggregate(steps)}
-        left |= {found["_id"] for found in db[self.bucket].files.find({"_id": {"$lt": begun}}, {"_id": 1})}
-        # Looked at last: a file that an object does not name by now is never named, because each put uploads its own.
-        return sorted(left - {found["file"] for found in self._objects(db).find({}, {"file": 1})})
+        left = {piece["_id"] for piece in db[self.bucket].chunks.aggregate(steps)}
+        left |= {file["_id"] for file in db[self.bucket].files.find({"_id": {"$lt": begun}}, {"_id": 1})}
+        # Objects are listed last: a file that none names by now is never named, because each put uploads its own.
+        return sorted(left - {one["file"] for one in self._objects(db).find({}, {"file": 1})})
 
     def _put(self, key: str, file: BinaryIO) -> None:
         document = self._uploaded(key, file)
@@ -151,10 +152,10 @@ class MongoStorage:
             raise
 
     def _uploaded(self, key: str, file: BinaryIO) -> Document:
-        """Store a file that nobody sees yet; return the document that shows it."""
+        """Upload a file that is not visible yet; return the document that makes it visible."""
         source = _Hashed(file)
         uploaded = self._call(lambda db: self._files(db).upload_from_stream(key, source))
-        # By the server's clock: GridFS notes the time of this machine.
+        # By the clock of the server: GridFS records the time of this machine.
         now = self._call(_now)
         sizes = {"bytes": source.bytes, "sha256": source.digest.hexdigest()}
         return {"_id": key, "file": uploaded, "stored": now, **sizes}
@@ -165,18 +166,18 @@ class MongoStorage:
         file = document["file"]
 
         def drop(db: Any) -> None:
-            # Which removes pieces also where there is no file.
+            # Removes pieces even if there is no file.
             with suppress(NoFile):
                 self._files(db).delete(file)
 
         self._call(drop)
 
     def _document(self, key: str) -> Document | None:
-        found: Document | None = self._call(lambda db: self._objects(db).find_one({"_id": key}))
-        return found
+        document: Document | None = self._call(lambda db: self._objects(db).find_one({"_id": key}))
+        return document
 
     def _held(self, key: str) -> tuple[Document, bytes] | None:
-        """Return an object's document and its bytes; None if it is not there."""
+        """Return the document and the bytes of an object, or None if there is none."""
         for _ in range(ATTEMPTS):
             document = self._document(key)
             if document is None:
@@ -196,9 +197,9 @@ class MongoStorage:
     def _part(self, key: str, document: Document, start: int, stop: int) -> bytes:
         number, skipped = divmod(start, CHUNK)
         where = {"files_id": document["file"], "n": number}
-        found = self._call(lambda db: db[self.bucket].chunks.find_one(where, {"data": 1}))
-        if found is not None:
-            return bytes(found["data"][skipped : skipped + stop - start])
+        piece = self._call(lambda db: db[self.bucket].chunks.find_one(where, {"data": 1}))
+        if piece is not None:
+            return bytes(piece["data"][skipped : skipped + stop - start])
         now = self._document(key)
         if now is None or now["file"] != document["file"]:
             raise Changed(key, self.url)
@@ -212,29 +213,29 @@ class MongoStorage:
         return gridfs.GridFSBucket(db, self.bucket, chunk_size_bytes=CHUNK)
 
     def _call(self, act: Callable[[Any], T]) -> T:
-        """Act on the database; raise errors of ours, outside of the handler, so that they carry no other."""
+        """Act on the database. Our errors are raised outside of the handler, so as not to carry those of pymongo."""
         try:
             return act(_client(*self._place, self._login, os.getpid())[self.database])
         except PyMongoError as error:
-            found = self._failed(error)
-        raise found
+            ours = self._explained(error)
+        raise ours
 
-    def _failed(self, error: PyMongoError) -> StorageError:
-        said = str(error).partition(", full error")[0].partition(", Timeout")[0][:300]
-        # 13 and 18 are MongoDB's codes; who asks while another one is refused is told by the text alone.
-        refused = isinstance(error, OperationFailure) and error.code in (13, 18) or "uthentication failed" in said
+    def _explained(self, error: PyMongoError) -> StorageError:
+        message = str(error).partition(", full error")[0].partition(", Timeout")[0][:300]
+        # 13 and 18 are MongoDB's codes. A thread that waits while another one is refused gets only the text.
+        refused = isinstance(error, OperationFailure) and error.code in (13, 18) or "uthentication failed" in message
         if refused or isinstance(error, ConfigurationError):
-            return StorageError(errno.EACCES, f"{self.url} refused: {said}. {_LOGIN}")
-        # Lost connections, and servers that could not be chosen.
+            return StorageError(errno.EACCES, f"{self.url} refused: {message}. {_LOGIN}")
+        # Lost connections, and servers that do not answer.
         kind = StoreUnavailable if isinstance(error, ConnectionFailure) else StorageError
         return kind(
             errno.EIO,
-            f"{self.url} failed: {said}. Nothing was published; run the same command again when this is mended.",
+            f"{self.url} failed: {message}. Nothing was published. Run the same command again when the server works.",
         )
 
 
-class _Object:
-    """An object being read. One that was stored again with the same content is still the same."""
+class GridReader:
+    """Reads an object. One that was stored again with the same content counts as the same."""
 
     def __init__(self, storage: MongoStorage, key: str, document: Document) -> None:
         self.storage, self.key, self.document = storage, key, document
@@ -263,8 +264,8 @@ class _Object:
 
 def _now(db: Any) -> datetime:
     """Return the time of the server."""
-    found: datetime = db.command("hello")["localTime"]
-    return found.replace(tzinfo=UTC)
+    now: datetime = db.command("hello")["localTime"]
+    return now.replace(tzinfo=UTC)
 
 
 class _Hashed:
@@ -281,7 +282,7 @@ class _Hashed:
 
 
 def _inserted(objects: Any, document: Document) -> Document | None:
-    """Insert a document and return an empty one; None if there is one of that name."""
+    """Insert a document and return an empty one, or None if the key has a document."""
     try:
         objects.insert_one(document)
         return {}
@@ -290,13 +291,13 @@ def _inserted(objects: Any, document: Document) -> Document | None:
 
 
 def _replaced(objects: Any, document: Document) -> Document | None:
-    """Set a document, and return what was there before."""
+    """Set a document, and return the one before it, or None."""
     for left in reversed(range(ATTEMPTS)):
         try:
-            found: Document | None = objects.find_one_and_replace({"_id": document["_id"]}, document, upsert=True)
-            return found
+            before: Document | None = objects.find_one_and_replace({"_id": document["_id"]}, document, upsert=True)
+            return before
         except DuplicateKeyError:
-            # Of two that set the same for the first time one fails, and finds the other's now.
+            # If two set a key for the first time, one fails; asked again, it replaces the document of the other.
             if not left:
                 raise
     return None
@@ -306,7 +307,7 @@ def _replaced(objects: Any, document: Document) -> Document | None:
 def _client(
     hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], process: int
 ) -> "pymongo.MongoClient[Document]":
-    """Return the connections of one process; a forked child makes its own."""
+    """Return the client of one process; a forked child has its own."""
     place = f"mongodb://{hosts}/?{urlencode({'serverSelectionTimeoutMS': '10000', **dict(options)})}"
     return pymongo.MongoClient(place, **dict(login), connect=False)  # type: ignore[arg-type]
 
@@ -316,7 +317,8 @@ def open_mongodb(url: str) -> MongoStorage:
     whole = re.fullmatch(r"mongodb://(?:([^/?#]*)@)?([A-Za-z0-9._:,\[\]-]+)/([A-Za-z0-9_-]+)(?:\?([^#]*))?", url)
     if whole is None:
         raise UsageError(
-            "A mongodb URL is like mongodb://user@host:27017/database. Mend it; escape '/', '@' and ':' in a password."
+            "This mongodb URL is not valid. Write it like mongodb://user@host:27017/database; escape '/', '@' and ':' "
+            "in a password."
         )
     user, _, password = (whole[1] or "").partition(":")
     options = _options(whole[4] or "")
@@ -329,14 +331,14 @@ def open_mongodb(url: str) -> MongoStorage:
 def _options(query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options.keys() - _OPTIONS:
-        raise UsageError(f"A mongodb URL says nothing of {name[:40]!r} here. It may say {', '.join(sorted(_OPTIONS))}.")
+        raise UsageError(f"{name[:40]!r} is not an option of a mongodb URL here. Use {', '.join(sorted(_OPTIONS))}.")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", options.get("bucket", _BUCKET)):
-        raise UsageError("The bucket of a mongodb URL is a name of letters, digits and '_'. Mend it.")
+        raise UsageError("The bucket of this mongodb URL is not valid. Use letters, digits and '_'.")
     return options
 
 
 def _check_encrypted(hosts: str, options: dict[str, str]) -> None:
-    """Raise `Refused` if a password or token would go to another machine as it is."""
+    """Raise `Refused` if a password or token would go to another machine in plain text."""
     how = options.get("authMechanism", "").upper()
     encrypted = options.get("tls", "").lower() == "true" or "tls" not in options and "tlsCertificateKeyFile" in options
     far = [host for host in hosts.split(",") if not is_loopback(_PORT.sub("", host))]
@@ -351,6 +353,6 @@ _PORT = re.compile(r":\d*$")
 
 
 def _login(user: str, password: str) -> dict[str, str]:
-    found = {"username": unquote(user) or os.environ.get("MONGODB_USERNAME", "")}
-    found["password"] = Hidden(unquote(password) or os.environ.get("MONGODB_PASSWORD", ""))
-    return found if found["username"] and found["password"] else {}
+    login = {"username": unquote(user) or os.environ.get("MONGODB_USERNAME", "")}
+    login["password"] = Hidden(unquote(password) or os.environ.get("MONGODB_PASSWORD", ""))
+    return login if login["username"] and login["password"] else {}

@@ -1,8 +1,8 @@
 """Storage in a PostgreSQL database, as large objects: `postgresql+psycopg2://user@host:port/database`.
 
-Its tables are in the schema `dataset_assets`, or in that of `?schema=name`. The password may be in a URL that is
-opened, but is never in the `url` of what was opened: what opens that again, such as another process, takes it from
-PGPASSWORD, from ~/.pgpass, or from where else libpq looks.
+The tables are in the schema `dataset_assets`, or in that of `?schema=name`. A password in the URL is used, but is not
+in the `url` of the storage: a process that opens that takes the password from PGPASSWORD, ~/.pgpass, or wherever else
+libpq looks.
 """
 
 import errno
@@ -34,7 +34,7 @@ _OPTIONS = {
 
 
 class PostgresStorage(SqlStorage):
-    """Objects in a database, whose schema and table the first `put` makes."""
+    """Objects in a database. The first `put` creates the schema and the table."""
 
     mark = "%s"
     epoch = "extract(epoch FROM stored)"
@@ -42,7 +42,7 @@ class PostgresStorage(SqlStorage):
     def __init__(self, url: str, schema: str, login: dict[str, str]) -> None:
         self.url, self.schema = url, schema
         self.table = f'"{schema}".objects'
-        # A tuple, so that it can be a key.
+        # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -67,13 +67,13 @@ class PostgresStorage(SqlStorage):
             try:
                 self._in_transaction(_MAKE.format(schema=self.schema), (), lambda cursor: None)
             except StorageError:
-                # Of several that make it at once all but one fail, when that one is done.
+                # Of several processes that create it at once, all but one fail.
                 if not self._has_table():
                     raise
 
     def _has_table(self) -> bool:
-        found = self._in_transaction("SELECT to_regclass(%s)", (self.table,), lambda cursor: cursor.fetchone())
-        return found[0] is not None
+        row = self._in_transaction("SELECT to_regclass(%s)", (self.table,), lambda cursor: cursor.fetchone())
+        return row[0] is not None
 
     def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
         def acted() -> T:
@@ -85,7 +85,7 @@ class PostgresStorage(SqlStorage):
                 connection.commit()
                 return done
             finally:
-                # Which also rolls back what was not committed.
+                # This also rolls back what was not committed.
                 connection.close()
 
         try:
@@ -93,8 +93,8 @@ class PostgresStorage(SqlStorage):
         except (UndefinedTable, InvalidSchemaName):
             raise
         except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-            found = self._failed(getattr(error, "orig", None) or error)
-        raise found
+            ours = self._explained(getattr(error, "orig", None) or error)
+        raise ours
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
         large = cursor.connection.lobject(0, "wb")
@@ -113,32 +113,34 @@ class PostgresStorage(SqlStorage):
     def _drop_blob(self, cursor: Any, blob: int) -> None:
         self._do(cursor, "SELECT lo_unlink(?)", blob)
 
-    def _failed(self, error: BaseException) -> StorageError:
-        said = " ".join(str(error).split())
+    def _explained(self, error: BaseException) -> StorageError:
+        message = " ".join(str(error).split())
         if isinstance(error, DiskFull):
-            return NoSpace(errno.ENOSPC, f"No space left at {self.url}: {said}. Free some, then run it again.")
-        if any(sign in said for sign in _REFUSALS):
+            return NoSpace(
+                errno.ENOSPC, f"No space left at {self.url}: {message}. Free some and run the same command again."
+            )
+        if any(sign in message for sign in _REFUSALS):
             return StorageError(
                 errno.EACCES,
-                f"{self.url} refused: {said}. Set PGPASSWORD, or put the password into ~/.pgpass.",
+                f"{self.url} refused: {message}. Set PGPASSWORD, or put the password into ~/.pgpass.",
             )
-        if "authentication method requirement" in said:
+        if "authentication method requirement" in message:
             return StorageError(
                 errno.EACCES,
-                f"{self.url} was not logged in to: {said}. Have the server ask by scram-sha-256, or write what it does "
-                "into the URL, such as ?require_auth=none for a server that asks for no password.",
+                f"{self.url} asks for the password in a way that is not allowed: {message}. Let the server use "
+                "scram-sha-256, or write its method into the URL: ?require_auth=none if it asks for no password.",
             )
-        # Lost connections, refused ones, and those to a server that starts or stops.
-        passing = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
-        kind = StoreUnavailable if passing else StorageError
+        # Lost and refused connections, and those to a server that starts or stops.
+        may_pass = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+        kind = StoreUnavailable if may_pass else StorageError
         return kind(
             errno.EIO,
-            f"{self.url} failed: {said}. Nothing was published; run the same command again when this is mended.",
+            f"{self.url} failed: {message}. Nothing was published. Run the same command again when the server works.",
         )
 
 
 _REFUSALS = ("authentication failed", "no password supplied", "permission denied", "row-level security")
-# One state of the database for all that is read, large objects too; and an error where a policy would hide rows.
+# Reads see one state of the database, large objects included. A policy that would hide rows is an error.
 _READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
 _MAKE = """
     CREATE SCHEMA IF NOT EXISTS "{schema}";
@@ -148,13 +150,13 @@ _MAKE = """
 
 
 def _environment() -> int:
-    """Return a number for the variables that libpq reads, such as PGPASSWORD; new ones make new connections."""
+    """Return a hash of the variables that libpq reads, such as PGPASSWORD. When it changes, so do the connections."""
     return hash(frozenset(pair for pair in os.environ.items() if pair[0].startswith("PG")))
 
 
 @lru_cache(maxsize=8)
 def _engine(login: tuple[tuple[str, str], ...], environment: int, process: int) -> sqlalchemy.Engine:
-    """Return the connections of one process; a forked child makes its own."""
+    """Return the connection pool of one process; a forked child has its own."""
     options: dict[str, Any] = {"connect_timeout": "10", "application_name": "dataset_assets", **dict(login)}
     return sqlalchemy.create_engine(
         "postgresql+psycopg2://",
@@ -172,10 +174,14 @@ def open_postgres(url: str) -> PostgresStorage:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise UsageError("The port of a postgresql URL is no number. Escape '/', '@' and ':' in a password.") from None
+        raise UsageError(
+            "The port of this postgresql URL is not a number. Escape '/', '@' and ':' in a password."
+        ) from None
     database = unquote(parts.path.strip("/"))
     if not parts.hostname or not database or "/" in database or parts.fragment:
-        raise UsageError("A postgresql URL is like postgresql+psycopg2://user@host:5432/database. Mend it.")
+        raise UsageError(
+            "This postgresql URL is not valid. Write it like postgresql+psycopg2://user@host:5432/database."
+        )
     options = _options(parts.query)
     schema = options.pop("schema", _SCHEMA)
     login = {"host": parts.hostname, "port": str(port or 5432), "dbname": database, **_required(options), **options}
@@ -189,14 +195,14 @@ def open_postgres(url: str) -> PostgresStorage:
 
 
 def _required(options: dict[str, str]) -> dict[str, str]:
-    """Return how the server has to ask for the password: so that it is not sent to whoever asks for it as it is.
+    """Return how the server must ask for the password, so that it is never sent in plain text.
 
-    With a client's certificate the server may ask for none.
+    With a client certificate the server may also ask for no password.
     """
     if psycopg2.extensions.libpq_version() < 160000:
         raise NotInstalled(
-            "PostgreSQL's library libpq is older than 16, and would send the password to a server that asks for it "
-            "unencrypted. Install a newer one with: pip install --upgrade psycopg2-binary"
+            "PostgreSQL's library libpq is older than 16, and would send the password in plain text to a server that "
+            "asks for it. Install a newer one with: pip install --upgrade psycopg2-binary"
         )
     if os.environ.get("PGREQUIREAUTH"):
         return {}
@@ -216,9 +222,9 @@ def _options(query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options.keys() - _OPTIONS - {"schema"}:
         raise UsageError(
-            f"A postgresql URL says nothing of {name[:40]!r} here. It may say schema, {', '.join(sorted(_OPTIONS))}; "
-            "passwords are in PGPASSWORD or ~/.pgpass."
+            f"{name[:40]!r} is not an option of a postgresql URL here. Use schema, {', '.join(sorted(_OPTIONS))}; put "
+            "passwords into PGPASSWORD or ~/.pgpass."
         )
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", options.get("schema", _SCHEMA)):
-        raise UsageError("A schema is a name of small letters, digits and '_'. Mend the postgresql URL.")
+        raise UsageError("The schema of this postgresql URL is not valid. Use small letters, digits and '_'.")
     return options

@@ -1,6 +1,6 @@
-"""Storage in a database, as SQLite and PostgreSQL share it: a row for each object, which names a blob.
+"""Storage in a SQL database, shared by SQLite and PostgreSQL: a row for each object, which names a blob.
 
-Row and blob change in one transaction, so an object is seen when all of it is there.
+Row and blob change in one transaction, so an object is visible when all of it is there.
 """
 
 import errno
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 
 class Row(NamedTuple):
-    """What is known of an object: its blob, and what is in that."""
+    """The row of an object: its blob, and the size and digest of that."""
 
     blob: int
     bytes: int
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class SqlStorage(ABC):
-    """Objects in a database, all of whose verbs are short transactions. Its files are read through the cache."""
+    """Objects in a database. Each verb is a short transaction. Files are read through the cache of this machine."""
 
     cached = True
     url: str
@@ -43,7 +43,7 @@ class SqlStorage(ABC):
         row = self._read(lambda cursor: self._row(cursor, key), None)
         if row is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return opened(key, _Object(self, key, row), CHUNK)
+        return opened(key, RowReader(self, key, row), CHUNK)
 
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
@@ -56,16 +56,16 @@ class SqlStorage(ABC):
 
     def stat(self, key: str) -> Stat:
         check_key(key)
-        found: Any = self._read(lambda cursor: self._all(cursor, _STAT, key), ())
-        if not found:
+        rows: Any = self._read(lambda cursor: self._all(cursor, _STAT, key), ())
+        if not rows:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return Stat(found[0][0], float(found[0][1]))
+        return Stat(rows[0][0], float(rows[0][1]))
 
     def list(self, prefix: str) -> Iterator[str]:
-        # '0' comes after '/': these are the keys that begin with the folder's name and '/'.
+        # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         bounds = (f"{check_key(prefix)}/", f"{prefix}0") if prefix else ("", "~")
-        found: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
-        return (key for (key,) in found)
+        rows: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
+        return (key for (key,) in rows)
 
     def delete(self, key: str) -> None:
         if self.exists(key):
@@ -77,9 +77,9 @@ class SqlStorage(ABC):
 
     def _swapped(self, cursor: Any, key: str, new: bytes, expected: str | None) -> bool:
         row = self._row(cursor, key)
-        # Not the digest of the row: of what was damaged since it was written, only the bytes tell.
-        found = hashlib.sha256(self._content(cursor, row)).hexdigest() if row else None
-        if found != expected:
+        # Not the digest in the row: only the bytes show damage.
+        digest = hashlib.sha256(self._content(cursor, row)).hexdigest() if row else None
+        if digest != expected:
             return False
         self._replace(cursor, key, io.BytesIO(new))
         return True
@@ -106,8 +106,8 @@ class SqlStorage(ABC):
             self._drop_blob(cursor, row.blob)
 
     def _row(self, cursor: Any, key: str) -> Row | None:
-        found = self._all(cursor, _SELECT, key)
-        return Row(*found[0]) if found else None
+        rows = self._all(cursor, _SELECT, key)
+        return Row(*rows[0]) if rows else None
 
     def _content(self, cursor: Any, row: Row) -> bytes:
         data = bytearray()
@@ -122,15 +122,15 @@ class SqlStorage(ABC):
         self._do(cursor, statement, *values)
         return cursor.fetchall()
 
-    # What is peculiar to a database.
+    # What differs between databases.
 
     @abstractmethod
     def _read(self, act: Callable[[Any], T], empty: T) -> T:
-        """Act on a cursor that sees one state of the database; return `empty` if nothing was ever stored."""
+        """Read by a cursor that sees one state of the database. Return `empty` if nothing was ever stored."""
 
     @abstractmethod
     def _write(self, key: str, act: Callable[[Any], T]) -> T:
-        """Act on a cursor in a transaction that excludes others for this key."""
+        """Write by a cursor, in a transaction that excludes other writers of the key."""
 
     @abstractmethod
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
@@ -138,7 +138,7 @@ class SqlStorage(ABC):
 
     @abstractmethod
     def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
-        """Return bytes from `start` on, at most up to `stop`; none if the blob is shorter or gone."""
+        """Return bytes from `start` on, at most up to `stop`; b"" if the blob is shorter or gone."""
 
     @abstractmethod
     def _drop_blob(self, cursor: Any, blob: int) -> None:
@@ -152,8 +152,8 @@ _INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
 _DELETE = "DELETE FROM {table} WHERE key = ?"
 
 
-class _Object:
-    """An object being read. One that was stored again with the same content is still the same."""
+class RowReader:
+    """Reads an object. One that was stored again with the same content counts as the same."""
 
     def __init__(self, storage: SqlStorage, key: str, row: Row) -> None:
         self.storage, self.key, self.row = storage, key, row

@@ -1,7 +1,7 @@
-"""Storage in one SQLite file: `sqlite:///path.db`, a path from the working folder, or `sqlite:////whole/path.db`.
+"""Storage in one SQLite file: `sqlite:///path.db`, relative to the working folder, or `sqlite:////absolute/path.db`.
 
-It needs nothing but Python, and is for one machine: SQLite's locks do not hold on network filesystems. Readers and a
-writer do not wait for each other; writers take turns.
+It needs only Python, and is for one machine: SQLite's locks do not hold on network filesystems. Readers and a writer do
+not wait for each other; writers take turns.
 """
 
 import errno
@@ -29,7 +29,7 @@ _COLUMNS = {"objects": {"key", "blob", "bytes", "sha256", "stored"}, "chunks": {
 
 
 class SqliteStorage(SqlStorage):
-    """Objects in a file, which the first `put` makes. A connection is opened for each verb, and by each thread its own.
+    """Objects in a file, which the first `put` creates. Each verb opens a connection of its own.
 
     >>> SqliteStorage("/data/assets.db").url
     'sqlite:////data/assets.db'
@@ -47,12 +47,12 @@ class SqliteStorage(SqlStorage):
             return empty
         try:
             with closing(self._connected("rw")) as connection:
-                # Not opened for reading only: who closes such a file last leaves its journal beside it.
+                # Not opened read-only: then closing it last would leave its journal file behind.
                 connection.execute("PRAGMA query_only = ON")
                 connection.execute("BEGIN")
                 return act(connection.cursor())
         except sqlite3.OperationalError as error:
-            # Of the other table the objects' bytes are missing: that is damage.
+            # Without the other table the bytes are missing: that is damage.
             if str(error) == "no such table: objects":
                 return empty
             raise self._failed(error) from error
@@ -60,7 +60,7 @@ class SqliteStorage(SqlStorage):
             raise self._failed(error) from error
 
     def _is_there(self) -> bool:
-        # Not `Path.exists`, which may say False of a folder that must not be looked into.
+        # Not `Path.exists`, which may return False for a folder that may not be read.
         with files.reported(self.path):
             try:
                 os.stat(self.path)
@@ -85,25 +85,25 @@ class SqliteStorage(SqlStorage):
             raise self._failed(error) from error
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Raise `Refused` if the file has tables of these names that are another program's."""
+        """Raise `Refused` if the file has tables of these names that another program made."""
         for table, columns in _COLUMNS.items():
             held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
             if held and held != columns:
                 raise Refused(
-                    f"{self.path} has a table {table!r} that dataset_assets did not make. Nothing was changed; name "
+                    f"{self.path} has a table {table!r} that dataset_assets did not make. Nothing was changed. Use "
                     "another file."
                 )
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
-        # Never a number that another blob had: somebody may be reading that one.
+        # At random, so that no number is used twice: somebody may still be reading the older blob.
         blob = int.from_bytes(os.urandom(7))
         cursor.executemany("INSERT INTO chunks VALUES (?, ?, ?)", ((blob, i, chunk) for i, chunk in enumerate(chunks)))
         return blob
 
     def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
         number, skipped = divmod(start, CHUNK)
-        found = self._all(cursor, "SELECT data FROM chunks WHERE blob = ? AND number = ?", blob, number)
-        return found[0][0][skipped : skipped + stop - start] if found else b""
+        rows = self._all(cursor, "SELECT data FROM chunks WHERE blob = ? AND number = ?", blob, number)
+        return rows[0][0][skipped : skipped + stop - start] if rows else b""
 
     def _drop_blob(self, cursor: Any, blob: int) -> None:
         self._do(cursor, "DELETE FROM chunks WHERE blob = ?", blob)
@@ -115,14 +115,15 @@ class SqliteStorage(SqlStorage):
     def _failed(self, error: sqlite3.Error) -> StorageError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            return NoSpace(errno.ENOSPC, f"No space left for {self.path}. Free some, then run the same command again.")
+            return NoSpace(errno.ENOSPC, f"No space left for {self.path}. Free some and run the same command again.")
         if code == sqlite3.SQLITE_BUSY:
             return StorageError(
-                errno.EBUSY, f"{self.path} is locked by another process. Look for one that is stopped, and end it."
+                errno.EBUSY,
+                f"{self.path} is locked by another process. If that is stopped, end it. Then run this again.",
             )
         return StorageError(
             errno.EIO,
-            f"{self.path}: {error}. Nothing was published; run the same command again when this is mended.",
+            f"{self.path}: {error}. Nothing was published. Correct this and run the same command again.",
         )
 
 
@@ -130,5 +131,7 @@ def open_sqlite(url: str) -> SqliteStorage:
     """Open the file of a `sqlite:///path.db` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
     if host or not slash or not path or "?" in path or "#" in path or "\0" in unquote(path):
-        raise UsageError(f"{url[:80]!r} names no file. Write it as sqlite:///path.db or sqlite:////whole/path.db.")
+        raise UsageError(
+            f"{url[:80]!r} does not name a file. Write it as sqlite:///path.db or sqlite:////absolute/path.db."
+        )
     return SqliteStorage(os.fsdecode(unquote(path, errors="surrogateescape")))

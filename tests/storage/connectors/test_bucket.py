@@ -328,17 +328,23 @@ def test_the_url_says_what_is_needed_and_opens_it_again(url: str, again: str) ->
 @pytest.mark.parametrize(
     "url, says",
     [
-        ("s3://key:pa55word@bucket/a", "no user, password"),
-        ("s3://bucket/a#pa55word", "no user, password"),
-        ("s3://bucket/a?secret_access_key=pa55word", "nothing of 'secret_access_key', only of endpoint and region"),
-        ("az://container?sas_key=pa55word", "nothing of 'sas_key', only of endpoint and account"),
-        ("s3://bucket?endpoint=https://me:pa55word@host", "endpoint of a storage URL is not like https://host:port"),
-        ("s3://bucket?endpoint=https://host?token=pa55word", "endpoint of a storage URL is not like"),
-        ("s3://bucket?region=eu%20pa55word", "region of a storage URL is not like eu-west-1"),
-        ("s3://", "is no bucket"),
-        ("az:///a", "is no container"),
-        ("s3://bucket/../a", "is no key"),
-        ("s3://bucket/a b", "is no key"),
+        ("s3://key:pa55word@bucket/a", "takes no user, password"),
+        ("s3://bucket/a#pa55word", "takes no user, password"),
+        (
+            "s3://bucket/a?secret_access_key=pa55word",
+            "'secret_access_key' is not an option of this storage URL. Use endpoint or region",
+        ),
+        ("az://container?sas_key=pa55word", "'sas_key' is not an option of this storage URL. Use endpoint or account"),
+        (
+            "s3://bucket?endpoint=https://me:pa55word@host",
+            "endpoint of this storage URL is not valid. Write it like https://host:port",
+        ),
+        ("s3://bucket?endpoint=https://host?token=pa55word", "endpoint of this storage URL is not valid"),
+        ("s3://bucket?region=eu%20pa55word", "region of this storage URL is not valid. Write it like eu-west-1"),
+        ("s3://", "is not the name of a bucket"),
+        ("az:///a", "is not the name of a container"),
+        ("s3://bucket/../a", "is not valid. Use names of letters"),
+        ("s3://bucket/a b", "is not valid. Use names of letters"),
     ],
 )
 def test_what_is_no_bucket_is_said_without_what_may_be_secret(url: str, says: str) -> None:

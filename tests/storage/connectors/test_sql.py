@@ -243,15 +243,15 @@ def test_a_path_may_start_at_the_working_folder(fast_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     "url, says",
     [
-        ("sqlite://host/a.db", "names no file"),
-        ("sqlite:///", "names no file"),
-        ("sqlite:///a.db?mode=ro", "names no file"),
-        ("postgresql://me:pa55word@host", "is like postgresql"),
-        ("postgresql://me:pa55/word@host/database", "port of a postgresql URL is no number"),
-        ("postgresql://me@host/database?password=pa55word", "nothing of 'password'"),
-        ("postgresql://me@host/database?schema=a-pa55word", "A schema is a name"),
-        ("mongodb://me:pa55word@host", "is like mongodb"),
-        ("mongodb://me@host/database?authMechanismProperties=pa55word", "nothing of 'authMechanismProperties'"),
+        ("sqlite://host/a.db", "does not name a file"),
+        ("sqlite:///", "does not name a file"),
+        ("sqlite:///a.db?mode=ro", "does not name a file"),
+        ("postgresql://me:pa55word@host", "Write it like postgresql"),
+        ("postgresql://me:pa55/word@host/database", "port of this postgresql URL is not a number"),
+        ("postgresql://me@host/database?password=pa55word", "'password' is not an option"),
+        ("postgresql://me@host/database?schema=a-pa55word", "The schema of this postgresql URL is not valid"),
+        ("mongodb://me:pa55word@host", "Write it like mongodb"),
+        ("mongodb://me@host/database?authMechanismProperties=pa55word", "'authMechanismProperties' is not an option"),
     ],
 )
 def test_what_cannot_be_opened_is_said_without_what_may_be_secret(url: str, says: str) -> None:

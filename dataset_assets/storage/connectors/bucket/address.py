@@ -1,4 +1,4 @@
-"""Where a bucket is, by its URL and the environment, and what its errors mean; nothing secret is in either."""
+"""The address of a bucket, from its URL and the environment, and its errors as ours. Neither shows a secret."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from dataset_assets.storage.storage import check_key
 
 @dataclass(frozen=True)
 class _Service:
-    """What is peculiar to a service: what a URL may say, by which variables it is found, and how it is logged in to."""
+    """How one service differs: the options of its URL, its environment variables, and its login."""
 
     bucket: str
     queries: dict[str, str]
@@ -21,11 +21,11 @@ class _Service:
     variables: tuple[str, ...]
     login: str
     signing: tuple[tuple[str, ...], ...]
-    """Sets of variables by which requests are signed, so that whoever reads a request cannot make another one."""
+    """Sets of variables that sign requests. Who reads a signed request cannot make another one."""
     revealed: tuple[str, ...]
-    """Variables whose values are sent as they are."""
+    """Variables whose values are sent in plain text."""
     anonymous: str
-    """The variable by which no credentials are sent."""
+    """The variable that turns credentials off."""
 
 
 _SERVICES = {
@@ -79,7 +79,7 @@ class Denied(StorageError):
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, or the part of it below a prefix, as a URL names it."""
+    """A bucket, or the part of it below a prefix."""
 
     scheme: str
     name: str
@@ -88,29 +88,29 @@ class Bucket:
 
     @property
     def url(self) -> str:
-        """The URL, without anything that is not needed."""
+        """The URL in its shortest form."""
         place = f"{self.scheme}://{self.name}/{self.prefix}".rstrip("/")
         return f"{place}?{urlencode(self.options, safe='/:')}" if self.options else place
 
     @property
     def endpoint(self) -> str:
-        """The endpoint of the URL, else of the environment, else an empty one."""
-        found = [os.environ.get(name) for name in self._service.endpoints]
-        return dict(self.options).get("endpoint") or next(filter(None, found), None) or ""
+        """The endpoint: that of the URL, else of the environment, else ""."""
+        variables = [os.environ.get(name) for name in self._service.endpoints]
+        return dict(self.options).get("endpoint") or next(filter(None, variables), None) or ""
 
     def config(self) -> dict[str, str]:
-        """Return what obstore is told beyond the environment."""
-        told = {**dict(self.options), **({"endpoint": self.endpoint} if self.endpoint else {})}
-        return {self._service.queries[name]: value for name, value in told.items()}
+        """Return the configuration for obstore beyond the environment."""
+        options = {**dict(self.options), **({"endpoint": self.endpoint} if self.endpoint else {})}
+        return {self._service.queries[name]: value for name, value in options.items()}
 
     def environment(self) -> frozenset[tuple[str, str]]:
-        """Return the variables that a client depends on."""
-        # For each call: so the values of all others are not looked at.
+        """Return the environment variables that a client depends on."""
+        # Called for each request, so it does not read the values of the other variables.
         names = [name for name in os.environ if name.startswith(self._service.variables)]
         return frozenset((name, os.environ.get(name, "")) for name in names)
 
     def check_encrypted(self) -> None:
-        """Raise `Refused` if a token would go to another machine by plain http; a signature may."""
+        """Raise `Refused` if a token would go to another machine by plain http. Signed requests may."""
         if not any(map(is_readable_on_the_way, self._endpoints())):
             return
         service, held = self._service, {name for name in os.environ if os.environ[name]}
@@ -122,19 +122,19 @@ class Bucket:
         what = f"the value of {revealed[0]}" if revealed else "a token"
         keys = " or ".join(" and ".join(names) for names in service.signing)
         raise Refused(
-            f"{self.url}{self._where()} has an endpoint of plain http, to which {what} would be sent unencrypted. Use "
+            f"{self.url}{self._where()} uses plain http, so {what} would be sent unencrypted. Use "
             f"an https endpoint{f', or sign requests by {keys} alone' if keys else ''}."
         )
 
     def missing(self) -> StorageError:
-        """Return the error for a bucket that is not there."""
+        """Return the error for a bucket that does not exist."""
         what = self._service.bucket
         return StorageError(
-            errno.ENODEV, f"There is no {what} {self.name!r}{self._where()}. Make it, or mend the URL {self.url}."
+            errno.ENODEV, f"There is no {what} {self.name!r}{self._where()}. Create it, or correct the URL {self.url}."
         )
 
     def refused(self, key: str, what: str) -> StorageError:
-        """Return the error for credentials that are wrong or do not suffice."""
+        """Return the error for a request that was refused."""
         return Denied(
             errno.EACCES,
             f"{self.url}{self._where()} refused the request for {key!r} ({what}). The credentials are wrong or have "
@@ -142,15 +142,15 @@ class Bucket:
         )
 
     def no_credentials(self) -> StorageError:
-        """Return the error for credentials that are nowhere."""
+        """Return the error for missing credentials."""
         return StorageError(errno.EACCES, f"There are no credentials for {self.url}. Set {self._service.login}.")
 
     def failed(self, key: str, what: str, kind: type[StorageError] = StorageError) -> StorageError:
         """Return the error for a server that fails or does not answer."""
         return kind(
             errno.EIO,
-            f"{self.url}{self._where()} failed at {key!r}: {what}. Nothing was published; run the same command again "
-            "when this is mended.",
+            f"{self.url}{self._where()} failed at {key!r}: {what}. Nothing was published. Run the same command "
+            "again when the server works.",
         )
 
     def _where(self) -> str:
@@ -167,63 +167,65 @@ class Bucket:
 
 
 def bucket_of(url: str) -> Bucket:
-    """Read the URL of a bucket. Raises `UsageError`, which shows no more of it than the bucket's name."""
+    """Parse the URL of a bucket. Raises `UsageError`, which shows no part of the URL that may be secret."""
     parts = urlsplit(url)
     scheme, service = parts.scheme, _SERVICES[parts.scheme]
     if "@" in parts.netloc or parts.fragment:
         raise UsageError(
-            f"A {scheme} URL has no user, password or '#' in it. Write {scheme}://{service.bucket}/prefix, and give "
-            f"the credentials by {service.login}."
+            f"A {scheme} URL takes no user, password or '#'. Write {scheme}://{service.bucket}/prefix, and give the "
+            f"credentials by {service.login}."
         )
     if not re.fullmatch(r"[A-Za-z0-9$][A-Za-z0-9._-]+", parts.netloc):
-        raise UsageError(f"{parts.netloc[:80]!r} is no {service.bucket}. Write {scheme}://{service.bucket}/prefix.")
+        raise UsageError(
+            f"{parts.netloc[:80]!r} is not the name of a {service.bucket}. Write {scheme}://{service.bucket}/prefix."
+        )
     prefix = parts.path.strip("/")
     try:
         return Bucket(scheme, parts.netloc, check_key(prefix) if prefix else "", _options(service, parts.query))
     except NameNotAllowed:
         raise UsageError(
-            f"The prefix {prefix[:80]!r} of {scheme}://{parts.netloc} is no key. Make it of letters, digits, '_', '-' "
-            "and '.', joined by '/'."
+            f"The prefix {prefix[:80]!r} of {scheme}://{parts.netloc} is not valid. Use names of letters, digits, '_', "
+            "'-' and '.', joined by '/'."
         ) from None
 
 
 def _options(service: _Service, query: str) -> tuple[tuple[str, str], ...]:
-    found = parse_qsl(query, keep_blank_values=True)
-    for name, value in found:
+    options = parse_qsl(query, keep_blank_values=True)
+    for name, value in options:
         if name not in service.queries:
             raise UsageError(
-                f"A storage URL says nothing of {name[:40]!r}, only of {' and '.join(service.queries)}. Credentials "
+                f"{name[:40]!r} is not an option of this storage URL. Use {' or '.join(service.queries)}; credentials "
                 f"come from {service.login}."
             )
         # The value is not shown: it may hold a password.
         pattern = r"https?://[^/@?#\s]+(/[^@?#\s]*)?" if name == "endpoint" else r"[A-Za-z0-9_-]+"
         if not re.fullmatch(pattern, value):
-            raise UsageError(f"The {name} of a storage URL is not like {_LIKE[name]}. Mend it.")
-    return tuple(sorted((name, value.rstrip("/")) for name, value in dict(found).items()))
+            raise UsageError(f"The {name} of this storage URL is not valid. Write it like {_LIKE[name]}.")
+    return tuple(sorted((name, value.rstrip("/")) for name, value in dict(options).items()))
 
 
 _LIKE = {"endpoint": "https://host:port", "region": "eu-west-1", "account": "myaccount"}
 
 
 def explained(error: Exception, bucket: Bucket, key: str) -> Exception:
-    """Return our own error for one of obstore, whose text may hold signatures and addresses."""
+    """Return our error for an error of obstore, whose text may hold signatures and addresses."""
     text = str(error)
     status = re.search(r"status code: (\d{3})", text)
     code = re.search(r"<Code>(\w+)</Code>", text)
-    what = " ".join(found[1] for found in (status, code) if found)
+    what = " ".join(match[1] for match in (status, code) if match)
     if code and code[1] in ("NoSuchBucket", "ContainerNotFound"):
         return bucket.missing()
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
-    # The places where a machine is asked who it is: it was asked because nothing else said so.
+    # Addresses that give a machine its credentials: obstore asks them last, when it found no others.
     if any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing")):
         return bucket.no_credentials()
-    # Where an answer has no body, S3 says that a token has expired by the status 400 alone.
+    # S3 answers an expired token with 400; without a body there is no code that says why.
     refusing = ("401", "403") if code else ("400", "401", "403")
     if code and code[1] in _EXPIRED or status and status[1] in refusing:
         return bucket.refused(key, what)
-    passing = status is None or status[1] in ("408", "429") or status[1][0] == "5" and status[1] != "501"
-    kind = StoreUnavailable if passing else StorageError
+    may_pass = status is None or status[1] in ("408", "429") or status[1][0] == "5" and status[1] != "501"
+    kind = StoreUnavailable if may_pass else StorageError
     return bucket.failed(key, f"{what or _reason(text)}{_tries(text)}", kind)
 
 
@@ -233,16 +235,16 @@ def was_retried(error: Exception) -> bool:
 
 
 def _tries(text: str) -> str:
-    found = re.search(r"after (\d+) retries", text)
-    return f", after {found[1]} retries" if found and found[1] != "0" else ""
+    match = re.search(r"after (\d+) retries", text)
+    return f", after {match[1]} retries" if match and match[1] != "0" else ""
 
 
 def _reason(text: str) -> str:
-    """Return the beginning of a text, without queries, which hold signatures, and without what is secret here."""
+    """Return the beginning of a text, without queries (they hold signatures) and secrets of the environment."""
     kind = re.search(r"kind: (\w+),", text)
-    said = re.search(r'message: "([^"]{1,80})"', text)
+    message = re.search(r'message: "([^"]{1,80})"', text)
     line = re.sub(r"\?\S*", "", text.partition("\n")[0])[:300]
     for name, value in os.environ.items():
         if len(value) > 5 and _SECRET.search(name):
             line = line.replace(value, "***")
-    return f"no answer ({kind[1]}{f', {said[1]}' if said else ''})" if kind and said else line
+    return f"no answer ({kind[1]}, {message[1]})" if kind and message else line

@@ -1,7 +1,7 @@
-"""A bucket's listing, put together from its pages: all of it, each key once, or an error; never a part of it.
+"""The listing of a bucket, from its pages: each key once, or an error; never a part without an error.
 
-obstore ends a listing where a page names no next one, and where an answer is not a page at all. So the end is asked for
-again from the last key on, and what a server answers that lists nothing is looked at.
+obstore ends a listing when a page names no next page, and when an answer is not a page at all. So the end is checked by
+a request from the last key on, and an empty listing by reading the raw answer.
 """
 
 import errno
@@ -16,17 +16,17 @@ from dataset_assets.storage.connectors.bucket.client import Clients
 
 PAGE = 1000
 REPEATS = 10
-"""How many pages in a row without anything new are taken for a circle."""
+"""After so many pages in a row without a new key, the server repeats its pages."""
 PAGE_SECONDS = 180.0
-"""How long is waited for a thousand keys: longer than all retries of a page take."""
+"""How long to wait for a page: longer than all its retries take."""
 
 Pass = Generator[str, None, Exception | None]
 
 
 class Listing:
-    """The paths below a folder of a bucket. Credentials that expire on the way are renewed; it goes on from the last.
+    """The paths below a folder of a bucket. Expired credentials are renewed; the listing goes on from the last path.
 
-    An error ends a listing of obstore, and what is asked of it afterwards says only that it ended: so it is begun anew.
+    After an error an iterator of obstore only says that it has ended, so a new one is begun.
     """
 
     def __init__(self, clients: Clients, folder: str, seconds: float = PAGE_SECONDS) -> None:
@@ -47,14 +47,14 @@ class Listing:
             self._check_speaks(store)
 
     def _pass(self, store: Any) -> Pass:
-        """Yield what is behind the last path and was not seen; return the error that ended the listing early."""
+        """Yield the new paths after the last one; return the error that ended the listing early, or None."""
         after, passed, again = self.last or None, set[str](), 0
         pages = self._ask(store, lambda s: obstore.list(s, self.folder or None, offset=after, chunk_size=PAGE))
         while not isinstance(pages, Exception):
             page = self._ask(store, lambda _: next(pages, None))
             if not page or isinstance(page, Exception):
                 return page or None
-            paths = [found["path"] for found in page]
+            paths = [meta["path"] for meta in page]
             again = again + 1 if passed.issuperset(paths) else 0
             if again == REPEATS:
                 return self._broken("it repeats its pages and comes to no end")
@@ -72,18 +72,18 @@ class Listing:
                 yield path
 
     def _ended(self, before: int) -> bool:
-        """Say whether nothing is left behind the last path; S3 is asked for that once more."""
+        """Say whether the listing is complete. S3 is asked once more from the last path on."""
         if self.bucket.scheme != "s3" or not self.seen or not self.ordered:
             return True
-        # A server that takes no beginning cannot say; then a last page that is full may be a cut one.
+        # A server that ignores `start-after` cannot say. Then a full last page may be cut.
         if self.ignored and len(self.seen) == before and before % PAGE == 0:
             raise self._broken(f"it does not say whether there are more than {before} keys")
         return len(self.seen) == before
 
     def _renewed(self, error: Exception, store: Any, before: int) -> Any:
-        """Return another client to go on with; raises the error if there is none."""
+        """Return a new client to go on with. Raises the error if there is none."""
         other = self.clients.renewed(store) if isinstance(error, Denied) and self.ordered else None
-        # A bucket that is not there is no object that is not there.
+        # A listing is answered by 404 only if the bucket is missing.
         if isinstance(error, FileNotFoundError):
             error = self.bucket.missing()
         if other is None:
@@ -91,12 +91,12 @@ class Listing:
         return other
 
     def _check_speaks(self, store: Any) -> None:
-        """Raise if what a server answered is no listing, such as the page of a proxy that wants a login."""
+        """Raise if the answer was no listing, such as the login page of a proxy."""
         if self.bucket.scheme != "s3":
             return
         # The bucket itself, read as an object, is the one raw answer that obstore gives.
-        found = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
-        if isinstance(found, bytes) and b"<ListBucketResult" not in found[:2000]:
+        answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
+        if isinstance(answer, bytes) and b"<ListBucketResult" not in answer[:2000]:
             raise self._broken("it does not answer as S3 does, and listed nothing")
 
     def _ask(self, store: Any, act: Callable[[Any], Any]) -> Any:
@@ -108,6 +108,6 @@ class Listing:
     def _broken(self, why: str) -> ListingCut:
         return ListingCut(
             errno.EIO,
-            f"The listing of {self.folder!r} in {self.bucket.url} is cut: {why}. Look at the endpoint, and what stands "
+            f"The listing of {self.folder!r} in {self.bucket.url} is cut: {why}. Check the endpoint, and any proxy "
             "before it; then run the same command again.",
         )
