@@ -25,7 +25,7 @@ from dataset_assets.errors import UsageError
 APP = "dataset_assets"
 NAMES = ("dataset_assets.toml", "pyproject.toml")
 LEAST_FILE_BYTES = 1 << 20
-PEEKED_BYTES = 1 << 20
+MOST_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,8 @@ def _read(path: Path) -> ProjectFile | None:
     # Others' files are not even parsed: what is wrong with them is none of our business.
     if content is None or (path.name != NAMES[0] and APP.encode() not in content):
         return None
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path} has more than {MOST_BYTES} bytes. Make it shorter, or take it away.")
     values = _section(path, table(path, content))
     digest = hashlib.sha256(content).hexdigest()
     return ProjectFile(path, values, digest, bool(info.st_mode & stat.S_IWOTH)) if values is not None else None
@@ -138,7 +140,7 @@ def _content(path: Path) -> bytes | None:
     """Return the bytes of a file; None if it was exchanged for one of another user in this moment."""
     try:
         with path.open("rb") as file:
-            return file.read() if os.fstat(file.fileno()).st_uid == os.geteuid() else None
+            return file.read(MOST_BYTES + 1) if os.fstat(file.fileno()).st_uid == os.geteuid() else None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}. Correct it, or take it away.") from error
 
@@ -161,7 +163,7 @@ def _names_us(path: Path) -> bool:
     """Look whether a line on the file is of interest; nothing in it is obeyed."""
     try:
         with path.open("rb") as file:
-            return f"tool.{APP}".encode() in file.read(PEEKED_BYTES)
+            return f"tool.{APP}".encode() in file.read(MOST_BYTES)
     except OSError:
         return False
 
@@ -187,13 +189,16 @@ def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
         return tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Correct it, or take it away.") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads
         raise UsageError(f"{path} is not TOML: {error}. Correct it.") from error
 
 
 def _plain_folder_below(url: Any, folder: Path) -> str | None:
     """Return the file URL of a folder that lies below another when all links are followed, else None."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None  # such as a bracket that is never closed
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         return None
     if not parts.path.startswith("/"):
