@@ -112,7 +112,7 @@ def _sweep(entry: Path) -> bool:
 
 def _claim(root: Path) -> None:
     """Make the folder that holds all others, or raise `Refused` if it is not ours."""
-    if not root.is_symlink():
+    if not os.path.lexists(root):
         files.make_folder(root)
     with files.reported(root):
         if found := _problem(root):
@@ -125,6 +125,8 @@ def _problem(root: Path) -> str | None:
     info = os.lstat(root)
     if stat.S_ISLNK(info.st_mode):
         return f"{root} is a link to {os.path.realpath(root)}"
+    if not stat.S_ISDIR(info.st_mode):
+        return f"{root} is not a folder"
     if _is_foreign(root):
         return f"{root} belongs to another user (number {info.st_uid})"
     if not _is_noted(root) and (strange := [path for path in root.iterdir() if not _may_be_ours(path)]):
