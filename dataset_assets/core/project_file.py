@@ -25,7 +25,7 @@ from dataset_assets.errors import UsageError
 APP = "dataset_assets"
 NAMES = ("dataset_assets.toml", "pyproject.toml")
 LEAST_FILE_BYTES = 1 << 20
-PEEKED_BYTES = 1 << 20
+MOST_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,8 @@ def _read(path: Path) -> ProjectFile | None:
     # A pyproject.toml that does not mention us is not parsed, so its faults are not reported.
     if content is None or (path.name != NAMES[0] and APP.encode() not in content):
         return None
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path} has more than {MOST_BYTES} bytes. Make it shorter, or take it away.")
     values = _section(path, table(path, content))
     digest = hashlib.sha256(content).hexdigest()
     return ProjectFile(path, values, digest, bool(info.st_mode & stat.S_IWOTH)) if values is not None else None
@@ -138,7 +140,7 @@ def _content(path: Path) -> bytes | None:
     """Return the bytes of a file; None if it was just replaced by a file of another user."""
     try:
         with path.open("rb") as file:
-            return file.read() if os.fstat(file.fileno()).st_uid == os.geteuid() else None
+            return file.read(MOST_BYTES + 1) if os.fstat(file.fileno()).st_uid == os.geteuid() else None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
 
@@ -161,7 +163,7 @@ def _names_us(path: Path) -> bool:
     """Return True if the file mentions us, so that a warning is useful. None of its settings apply."""
     try:
         with path.open("rb") as file:
-            return f"tool.{APP}".encode() in file.read(PEEKED_BYTES)
+            return f"tool.{APP}".encode() in file.read(MOST_BYTES)
     except OSError:
         return False
 
@@ -187,13 +189,16 @@ def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
         return tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {error}. Fix that line.") from error
 
 
 def _plain_folder_below(url: Any, folder: Path) -> str | None:
     """Return the file URL of a folder if it lies below another, with all links resolved; else None."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None  # such as a bracket that is never closed
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         return None
     if not parts.path.startswith("/"):

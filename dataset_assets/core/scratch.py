@@ -115,7 +115,7 @@ def _sweep(entry: Path) -> bool:
 
 def _claim(root: Path) -> None:
     """Create the root of the work folders. Raises `Refused` if the root is not ours."""
-    if not root.is_symlink():
+    if not os.path.lexists(root):
         files.make_folder(root)
     with files.reported(root):
         if why := _problem(root):
@@ -128,6 +128,8 @@ def _problem(root: Path) -> str | None:
     info = os.lstat(root)
     if stat.S_ISLNK(info.st_mode):
         return f"{root} is a link to {os.path.realpath(root)}"
+    if not stat.S_ISDIR(info.st_mode):
+        return f"{root} is not a folder"
     if _is_foreign(root):
         return f"{root} belongs to another user (id {info.st_uid})"
     if not _is_noted(root) and (strange := [path for path in root.iterdir() if not _may_be_ours(path)]):

@@ -58,7 +58,9 @@ def zip_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) 
     """
     wanted = _Wanted(file, pattern, most)
     with _told(file), zipfile.ZipFile(_Directory(file)) as archive:
-        members = [info for info in archive.infolist() if not info.is_dir() and wanted.takes(info.orig_filename)]
+        # Not `info.is_dir()`, which fails for a member without a name.
+        files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+        members = [info for info in files if wanted.takes(info.orig_filename)]
         for info in members:
             # Of the bits of a Unix mode; other systems write none.
             kind = stat.S_IFMT(info.external_attr >> 16)

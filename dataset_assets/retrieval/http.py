@@ -46,6 +46,8 @@ from dataset_assets.storage.raw_files import Source
 
 redact_logs_of_http()
 
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
+
 
 @dataclass(frozen=True)
 class HttpLimits:
@@ -129,6 +131,8 @@ class _Transfer:
         self.limits = limits
         self.source = Source(redacted(url))
         self.strong_etag: str | None = None
+        self.size: int | None = None
+        """Of the whole file, as the server announced it."""
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
@@ -171,14 +175,19 @@ class _Transfer:
         # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
         if etag and etag.startswith('"') and not coding_of(response):
             self.strong_etag = etag
+        self.size = None if coding_of(response) else length_of(response)
 
     def _continues(self, response: requests.Response) -> bool:
         """Return True if the response is the rest of the file, from where it broke."""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or not self.strong_etag or coding_of(response):
             return False
-        start = re.match(r"bytes ([0-9]+)-", response.headers.get("Content-Range", ""))
-        same = response.headers.get("ETag", self.strong_etag) == self.strong_etag
-        return same and start is not None and int(start[1]) == self.into.bytes
+        said = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        if not said or response.headers.get("ETag", self.strong_etag) != self.strong_etag:
+            return False
+        size = self.size if said[2] == "*" else int(said[2])
+        fits = int(said[1]) == self.into.bytes and self.size in (None, size)
+        self.size = size if fits else self.size
+        return fits
 
     def _unwanted(self, response: requests.Response) -> Broken | RetrievalError:
         phrase, shown = status(response.status_code), redacted(self.url)
@@ -214,6 +223,15 @@ class _Transfer:
             if broken.spoilt:
                 self._restart()
             raise
+        self._check_size()
+
+    def _check_size(self) -> None:
+        """Raise `Broken` unless the parts that came make up the file: the rest may be too short, or too long."""
+        size, came = self.size, self.into.bytes
+        if size is not None and came > size:
+            self._restart()
+        if size not in (None, came):
+            raise Broken(f"sent {came} bytes of a file that it said has {size}")
 
     def _refuse_page(self, response: requests.Response) -> None:
         """Raise `RetrievalError` if the file is a web page, such as a login, but its URL does not end in .html."""

@@ -39,7 +39,8 @@ def length_of(response: requests.Response) -> int | None:
 
 def framing_of(response: requests.Response) -> str:
     """Return the Transfer-Encoding, or "" without one."""
-    framing = response.headers.get("Transfer-Encoding", "").strip().lower()
+    # Not stripped: http.client takes "chunked" with a blank after it for no chunks, and gives their frames as the body.
+    framing = response.headers.get("Transfer-Encoding", "").lower()
     return "" if framing == "identity" else framing
 
 

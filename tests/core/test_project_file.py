@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,8 @@ def test_a_plain_folder_below_may_be_the_storage(storage: str, repository: Path)
     + ["file://{here}/%2e%2e/other"]
     + ["file://evil.example.org{here}/data", "file:{here}/data?x=1", "file:{here}/data#x", "link", "link/b", "loop/x"]
     + ["s3://bucket", "S3://bucket", "az://c?endpoint=http://x", "sqlite:///{here}/x.db", "memory://x", "postgresql://h/x"]
-    + ["mongodb://h/x", "FILE:///etc", "odd+file:{here}/data", "data\\u0000"],
+    + ["mongodb://h/x", "FILE:///etc", "odd+file:{here}/data", "data\\u0000"]
+    + ["file://[::1/data", "http://[::1"],
 )  # fmt: skip
 def test_any_other_storage_waits_for_trust(storage: str, repository: Path, tmp_path: Path) -> None:
     (repository / "link").symlink_to(tmp_path)
@@ -201,6 +203,26 @@ def test_trust_is_for_one_content_at_one_place(repository: Path, tmp_path: Path,
     assert settings().home == tmp_path / "data" / "dataset_assets"
     [said] = caplog.messages
     assert "changed since you trusted it: home, keep_versions are ignored." in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"grace_days = {'9' * 5000}", id="more digits than Python reads"),
+        pytest.param("# tool.dataset_assets\n" * 100_000, id="longer than is read"),
+    ],
+)
+@pytest.mark.parametrize("name", project_file.NAMES)
+def test_a_file_that_cannot_be_read_is_named(text: str, name: str, repository: Path) -> None:
+    (repository / name).write_text(f"# dataset_assets\n{text}")
+    with pytest.raises(UsageError, match=re.escape(f"{repository / name} ")):
+        settings()
+
+
+def test_a_file_of_others_takes_no_memory_however_long_it_is(repository: Path) -> None:
+    with open(repository / "pyproject.toml", "wb") as file:
+        file.truncate(1 << 40)
+    settings()
 
 
 def test_a_trusted_file_still_names_no_programs(repository: Path) -> None:

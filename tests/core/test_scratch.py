@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
-from dataset_assets.core.scratch import DAY_SECONDS, MARKER, leftovers, root_below, scratch_folder, sweep
+from dataset_assets.core.scratch import DAY_SECONDS, MARKER, leftovers, problem, root_below, scratch_folder, sweep
 from dataset_assets.errors import Refused, StorageError
 
 HOLD = """
@@ -346,3 +346,12 @@ def test_a_root_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_sweeping_nothing_is_no_error(tmp_path: Path) -> None:
     sweep(tmp_path / "nowhere")
     sweep(tmp_path)
+
+
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo])
+def test_a_root_that_is_no_folder_is_refused_and_doctor_says_so(root: Path, make: Callable[[Path], None]) -> None:
+    root.parent.mkdir()
+    make(root)
+    with pytest.raises(Refused, match="is not a folder.* DATASET_ASSETS_HOME"), scratch_folder(root):
+        pass
+    assert "is not a folder" in (problem(root) or "")

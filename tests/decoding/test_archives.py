@@ -56,6 +56,13 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return member
 
 
+def test_a_zip_member_without_a_name_is_refused() -> None:
+    archive = zipped({"a": b"1"})
+    directory = archive.index(b"PK\1\2")
+    with pytest.raises((Refused, DecodeError)):
+        read(zip_members, archive[: directory + 46] + b"\0" + archive[directory + 47 :])
+
+
 def read(reader: Callable[..., Any], data: bytes, *arguments: Any, **more: Any) -> Files:
     return {member.name: member.read() for member in reader(io.BytesIO(data), *arguments, **more)}
 

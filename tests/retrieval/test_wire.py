@@ -140,6 +140,49 @@ def test_a_body_whose_end_cannot_be_known_is_no_file(
 # --- bodies
 
 
+@pytest.mark.parametrize("said", ["chunked\t", "chunked ", "Chunked \t"])
+def test_a_framing_that_the_library_does_not_see_is_no_file(server: FaultyServer, tmp_path: Path, said: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {said}\r\n\r\n"
+    server.script("/train.bin", [Only(head.encode() + b"5\r\nhello\r\n0\r\n\r\n")])
+    with pytest.raises(RetrievalError, match="Transfer-Encoding"):
+        download(server, tmp_path / "x")
+
+
+def answered(*ranges: tuple[str, bytes]) -> list[Fault]:
+    """Answer half of a file of ten bytes, and then these parts of it."""
+    first = b'HTTP/1.1 200 OK\r\nETag: "a"\r\nContent-Length: 10\r\n\r\nhello'
+    head = 'HTTP/1.1 206 Partial Content\r\nETag: "a"\r\nContent-Range: {}\r\nContent-Length: {}\r\n\r\n'
+    return [Only(first), *(Only(head.format(said, len(body)).encode() + body) for said, body in ranges)]
+
+
+TWICE = HttpLimits(attempts=2, idle_timeout=0.4, connect_timeout=0.4, backoff=0.001)
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ("bytes 5-6/10", b"wo"),
+        ("bytes 5-6/7", b"wo"),
+        ("bytes 5-14/15", b"worldworld"),
+        ("bytes 5-14/10", b"worldworld"),
+        ("bytes 5-14/*", b"worldworld"),
+        (f"bytes {'5' * 5000}-9/10", b"world"),
+    ],
+)
+def test_a_rest_that_does_not_make_up_the_file_is_no_file(
+    server: FaultyServer, tmp_path: Path, said: str, body: bytes
+) -> None:
+    server.script("/train.bin", answered((said, body)))
+    with pytest.raises(RetrievalError):
+        download(server, tmp_path / "x", TWICE)
+
+
+def test_a_rest_that_comes_in_two_parts_makes_up_the_file(server: FaultyServer, tmp_path: Path) -> None:
+    server.script("/train.bin", answered(("bytes 5-6/10", b"wo"), ("bytes 7-9/*", b"rld")))
+    limits = HttpLimits(attempts=3, idle_timeout=0.4, connect_timeout=0.4, backoff=0.001)
+    assert download(server, tmp_path / "x", limits) == b"helloworld"
+
+
 @pytest.mark.parametrize("framing", ["chunked", "none"])
 @pytest.mark.parametrize("piece", [bytes(1 << 16), b"x"])
 def test_a_body_without_end_ends_at_max_bytes(

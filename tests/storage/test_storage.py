@@ -126,6 +126,23 @@ def test_a_pipe_is_no_object_and_no_source(local: LocalStorage) -> None:
         local.put("a", local.root / "pipe")
 
 
+def test_a_swap_does_not_wait_for_a_pipe_of_another_user(local: LocalStorage) -> None:
+    local.root.mkdir()
+    os.mkfifo(local.root / "pointer")
+    code = "import sys; from dataset_assets.storage.connectors.local import LocalStorage as S; S(sys.argv[1]).swap"
+    subprocess.run([sys.executable, "-c", f"{code}('pointer', b'x', None)", str(local.root)], check=True, timeout=10)
+    assert content(local, "pointer") == b"x"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.touch, lambda path: path.symlink_to("gone")])
+def test_a_storage_that_is_no_folder_is_an_error_and_not_empty(
+    local: LocalStorage, make: Callable[[Path], None]
+) -> None:
+    make(local.root)
+    with pytest.raises(StorageError, match="is not a folder"):
+        list(local.list(""))
+
+
 @pytest.mark.parametrize("key", ["a", "a/b/c"])
 def test_an_object_and_a_folder_cannot_have_one_name(local: LocalStorage, key: str) -> None:
     local.put("a/b", OLD)

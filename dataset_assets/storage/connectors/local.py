@@ -70,6 +70,8 @@ class LocalStorage:
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
+        if os.path.lexists(self.root) and not self.root.is_dir():
+            raise StorageError(errno.ENOTDIR, f"{self.root} is not a folder, or a link to none. Name another storage.")
         return _below(folder, f"{prefix}/" if prefix else "")
 
     def delete(self, key: str) -> None:
@@ -259,7 +261,8 @@ def _is_key(key: str) -> bool:
 
 def _digest(path: Path) -> str | None:
     try:
-        return files.sha256_of(path)
+        # Opening a named pipe would wait for ever.
+        return files.sha256_of(path) if _is_file(path) else None
     except FileNotFoundError:
         return None
 
