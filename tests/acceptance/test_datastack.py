@@ -30,9 +30,8 @@ from dataset_assets.reading.views import Origin, Stored, View
 from dataset_assets.retrieval import RETRIEVERS
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.storage import LocalStorage
+from dataset_assets.testing import Drop, Fault, FaultyServer, Html, NoLength, Status, failing
 from dataset_assets.testing.datasets import idx_bytes
-from dataset_assets.testing.faults import failing
-from dataset_assets.testing.server import Drop, Fault, FaultyServer, Html, NoLength, Status
 
 h5py = pytest.importorskip("h5py")
 

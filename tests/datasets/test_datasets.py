@@ -15,7 +15,8 @@ from dataset_assets.datasets.penguins import penguins
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import definitions
 from dataset_assets.errors import SplitFailed
-from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
+from dataset_assets.testing import DatasetTests
+from dataset_assets.testing.datasets import gzipped, idx_bytes
 
 SHIPPED = {dataset.name for dataset in (fashion_mnist, lee_documents, mnist, mnist_5k, penguins)}
 

@@ -49,7 +49,8 @@ from dataset_assets.definition.registry import definitions, find
 from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.reading.views.undecoded import encoded
 from dataset_assets.storage import MemoryStorage
-from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
+from dataset_assets.testing import DatasetTests
+from dataset_assets.testing.datasets import gzipped, idx_bytes
 
 Made = dict[str, bytes]
 

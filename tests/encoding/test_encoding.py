@@ -31,10 +31,10 @@ from dataset_assets.encoding import (
     scaled,
 )
 from dataset_assets.errors import Conflict, DecodeError, SchemaError, UnknownStream, UsageError
-from dataset_assets.formats.columns import values_of
+from dataset_assets.formats import values_of
 from dataset_assets.reading.views import Origin, Stored
+from dataset_assets.testing import Stack, check_view, stacks
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import Stack, check_view, stacks
 
 BIRDS = {
     "sex": ["male", "female", None, "male", "female", "male"],

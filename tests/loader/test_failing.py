@@ -189,7 +189,7 @@ def served(loader: Loader, epoch: int, kind: str) -> Any:
         return loader.epoch(epoch)
     from torch.utils.data import DataLoader
 
-    from dataset_assets.loader.torch_datasets import Batches
+    from dataset_assets.loader import Batches
 
     batches = Batches(loader)
     batches.set_epoch(epoch)

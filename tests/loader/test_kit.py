@@ -8,7 +8,7 @@ import pytest
 from dataset_assets import view_of
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
 from dataset_assets.reading.views import View
-from dataset_assets.testing.loaders import LoaderTests, failures
+from dataset_assets.testing import LoaderTests, failures
 
 SEED = 5
 

@@ -15,7 +15,7 @@ from dataset_assets import Array, Columns, Dataset, Image, Ragged, Split, SplitO
 from dataset_assets.loader import Loader
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.undecoded import lenient, present, skipped
-from dataset_assets.testing.loaders import LoaderTests
+from dataset_assets.testing import LoaderTests
 
 NAME = "org.example.kit"
 # Of 23 pictures, 40 in a hundred.

@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from dataset_assets.loader.torch_datasets import Batches  # noqa: E402
+from dataset_assets.loader import Batches  # noqa: E402
 
 # Three processes on two cores are what is tested here, and torchdata calls what torch has since deprecated.
 pytestmark = [

@@ -45,8 +45,8 @@ from dataset_assets.storage.manifest import (
     version_key,
 )
 from dataset_assets.storage.releases import publish_version, raw_record, release
-from dataset_assets.testing.faults import counting, installed
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer, counting
+from dataset_assets.testing.faults import installed
 
 
 def versions_of(storage: LocalStorage) -> dict[str, str]:

@@ -35,13 +35,12 @@ from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, 
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.reading.load import index_of, passing
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import Version, read_pointer, read_split_index, read_version
-from dataset_assets.testing.datasets import DatasetTests
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import DatasetTests, FaultyServer
 
 NAME = "org.example.divided"
 SHARES = {"train": 0.75, "validation": 0.25}

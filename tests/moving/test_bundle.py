@@ -25,7 +25,7 @@ from dataset_assets.moving.bundle import MANIFEST, SUMS, bundle, unbundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import canonical, sha256_hex
-from dataset_assets.testing.faults import failing
+from dataset_assets.testing import failing
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dataset_assets.errors import Conflict, DigestMismatch, NotPrepared, Storage
 from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.pins import pin, pins
-from dataset_assets.testing.faults import failing
+from dataset_assets.testing import failing
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from dataset_assets.storage.gc_lease import collecting, wait_for_collector
 from dataset_assets.storage.keys import collector_key, contents
 from dataset_assets.storage.manifest import pointer_key, sealed, unsealed
 from dataset_assets.storage.pins import pin, pins, unpin
-from dataset_assets.testing.faults import failing
+from dataset_assets.testing import failing
 
 NOW = {"grace_seconds": 0, "lease_seconds": 0.8}
 OLD = 1_000_000.0

@@ -11,11 +11,10 @@ from orchestrated import assets_in, files_in, made, run, versions
 from dataset_assets import load, prepare
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration import StorageIOManager, definitions
 from dataset_assets.storage import LocalStorage, MemoryStorage, open_storage
 from dataset_assets.storage.manifest import read_pointer, read_version
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 PACKAGED = ["io.github.allisonhorst.penguins", "io.github.rasbt.mnist_5k", "au.edu.adelaide.lee_documents"]
 

@@ -21,7 +21,7 @@ from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Ta
 from dataset_assets.orchestration import markdown, previews
 from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
 from dataset_assets.reading.views import View
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 LIMIT = 28_000
 HOSTILE = [

@@ -39,7 +39,7 @@ from dataset_assets.storage.manifest import (
     read_version,
     version_key,
 )
-from dataset_assets.testing.faults import counting
+from dataset_assets.testing import counting
 
 PLACE = Path("storage", "org", "example", "tiny")
 SMALL_FILES = ["current.json", "versions/*.json", "train/index/*.json", "raw/numbers_csv/source.json"]

@@ -178,7 +178,7 @@ class TestAnOrder:
                 return 10**9
 
             def rows(self, where: Any) -> Any:
-                from dataset_assets.formats.columns import Columns
+                from dataset_assets.formats import Columns
 
                 return Columns(number=np.arange(where.start, where.stop) if isinstance(where, slice) else where)
 

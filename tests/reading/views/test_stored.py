@@ -20,8 +20,8 @@ from dataset_assets import Array, Columns, Dataset, Files, RemoteFile, Split, Ta
 from dataset_assets.errors import NotFound, UnknownStream, UsageError
 from dataset_assets.reading.views import View
 from dataset_assets.storage import LocalStorage
+from dataset_assets.testing import check_view
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import check_view
 
 h5py = pytest.importorskip("h5py")
 
