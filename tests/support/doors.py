@@ -1,14 +1,12 @@
-"""The public doors, in the order of their reference."""
+"""The public doors and the script that writes their reference, which lies with the documentation."""
 
-DOORS = [
-    "dataset_assets",
-    "dataset_assets.decoding",
-    "dataset_assets.encoding",
-    "dataset_assets.formats",
-    "dataset_assets.loader",
-    "dataset_assets.storage",
-    "dataset_assets.retrieval",
-    "dataset_assets.testing",
-    "dataset_assets.orchestration",
-    "dataset_assets.errors",
-]
+import importlib.util
+from typing import Any
+
+from places import ROOT
+
+_SPEC: Any = importlib.util.spec_from_file_location("api_pages", ROOT / "docs" / "api_pages.py")
+api_pages: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(api_pages)
+
+DOORS: tuple[str, ...] = api_pages.DOORS
