@@ -118,7 +118,7 @@ from importlib import util
 found = util.find_spec
 util.find_spec = lambda name, package=None: None if name.startswith("dagster") else found(name, package)
 sys.argv = ["dataset-assets", "prepare", "io.github.allisonhorst.penguins", "--storage", sys.argv[1]]
-from dataset_assets.cli import main
+from dataset_assets.cli.main import main
 main()
 """
     command = ["python", "-c", code, tmp_path.as_uri()]

@@ -391,7 +391,7 @@ def test_bash_takes_the_script(line: CommandLine, tmp_path: Path) -> None:
 
 IMPORTED = """
 import sys
-from dataset_assets.cli import main
+from dataset_assets.cli.main import main
 try:
     main()
 finally:

@@ -304,7 +304,7 @@ def test_without_dagster_the_ui_says_what_to_install_and_prepare_works_directly(
     hide = (
         "import sys, importlib.util as u; found = u.find_spec; "
         "u.find_spec = lambda name, *a: None if name.startswith('dagster') else found(name, *a); "
-        "sys.argv[0] = 'dataset-assets'; from dataset_assets.cli import main; main()"
+        "sys.argv[0] = 'dataset-assets'; from dataset_assets.cli.main import main; main()"
     )
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -17,7 +17,7 @@ import dagster as dg
 import tiny
 
 from dataset_assets import load, prepare
-from dataset_assets.cli import main
+from dataset_assets.cli.main import main
 from dataset_assets.core.settings import origins
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
