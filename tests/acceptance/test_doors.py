@@ -1,11 +1,13 @@
 """The public doors: the packages that users and plugins import from, each with the names that it lists."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 from doors import DOORS
+from places import ROOT
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -40,3 +42,20 @@ def test_opening_the_door_of_the_tests_imports_no_test_library() -> None:
     code = "import sys, dataset_assets.testing; print({'pytest', 'hypothesis', 'pyarrow'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+IMPORT = re.compile(r"^[\s\"]*from (dataset_assets[\w.]*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
+SHOWN = ["README.md", "docs/*.md", "examples/*.py", "examples/*.ipynb", "tests/plugin/*/*.py", "tests/adopting/*/*.py"]
+
+
+def test_what_users_read_imports_from_the_doors() -> None:
+    homes = {name: door for door in reversed(DOORS) for name in import_module(door).__all__}
+    imported = [
+        (path.name, module, name)
+        for pattern in SHOWN
+        for path in sorted(ROOT.glob(pattern))
+        for module, names in IMPORT.findall(path.read_text())
+        for name in re.findall(r"\w+", names)
+    ]
+    assert len(imported) > 100
+    assert [(*found, homes[found[2]]) for found in imported if found[2] in homes and found[1] not in DOORS] == []

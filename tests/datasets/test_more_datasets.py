@@ -16,7 +16,7 @@ import pytest
 from doc_tables import table
 from test_datasets import SHIPPED
 
-from dataset_assets import prepare
+from dataset_assets import Dataset, prepare
 from dataset_assets.cli.describe import describe
 from dataset_assets.core.names import prefix_clash
 from dataset_assets.datasets import MODULES, TRIED
@@ -44,7 +44,6 @@ from dataset_assets.datasets.sunspots import months as sunspot_months
 from dataset_assets.datasets.tiny_shakespeare import pieces
 from dataset_assets.datasets.wine_quality import COLUMNS, wines
 from dataset_assets.datasets.wordsim353 import pairs
-from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import definitions, find
 from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.reading.views.undecoded import encoded

@@ -15,8 +15,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import View, load, prepare, view_from_json, view_of
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import (
     Encoder,
     Fitted,

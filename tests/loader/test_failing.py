@@ -17,10 +17,9 @@ import psutil
 import pytest
 from places import SUPPORT
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import TimedOut, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import View
 
 STUCK = threading.Event()
 

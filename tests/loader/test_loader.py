@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.loader import Budget, Loader, joined, padded
 from dataset_assets.loader.buffer_pool import Pool
 from dataset_assets.loader.steps import Last
-from dataset_assets.reading.views import View
 from dataset_assets.testing.loaders import elsewhere
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from doc_tables import table
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.encoding import OneHot
 from dataset_assets.loader import Buckets, Budget, Loader
-from dataset_assets.reading.views import OPERATIONS, View
+from dataset_assets.reading.views import OPERATIONS
 from dataset_assets.reading.views.document import stack_of
 from dataset_assets.testing import LoaderTests
 from dataset_assets.testing.loaders import copied

@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 from places import SUPPORT
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import Conflict, TimedOut
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
-from dataset_assets.reading.views import View
 
 torch = pytest.importorskip("torch")
 

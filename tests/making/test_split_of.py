@@ -25,6 +25,7 @@ from dataset_assets import (
     SplitOf,
     Table,
     Text,
+    View,
     load,
     prepare,
 )
@@ -37,7 +38,7 @@ from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration import definitions
 from dataset_assets.reading.load import index_of, passing
-from dataset_assets.reading.views import Stored, View
+from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import Version, read_pointer, read_split_index, read_version
 from dataset_assets.testing import DatasetTests, FaultyServer

@@ -8,9 +8,8 @@ import pytest
 import tiny
 from orchestrated import assets_in, files_in, made, run, versions
 
-from dataset_assets import load, prepare
+from dataset_assets import Dataset, load, prepare
 from dataset_assets.definition import registry
-from dataset_assets.definition.dataset import Dataset
 from dataset_assets.orchestration import StorageIOManager, definitions
 from dataset_assets.storage import LocalStorage, MemoryStorage, open_storage
 from dataset_assets.storage.manifest import read_pointer, read_version

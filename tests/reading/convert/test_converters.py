@@ -16,8 +16,7 @@ import sklearn.linear_model
 import sklearn.model_selection
 import torch
 
-from dataset_assets import View, load, prepare, view_from_json, view_of
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import OneHot, Scaled
 from dataset_assets.errors import NotInstalled, SchemaError, UsageError
 from dataset_assets.reading.views import Origin, Stored

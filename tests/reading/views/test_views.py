@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
 from dataset_assets.formats import Columns, Member
@@ -25,7 +25,6 @@ from dataset_assets.reading.views import (
     Narrowed,
     Origin,
     Stored,
-    View,
     blocks,
     node,
 )
