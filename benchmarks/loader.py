@@ -17,9 +17,10 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
+from dataset_assets import View
 from dataset_assets.formats import Array
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import Origin, Stored, View
+from dataset_assets.reading.views import Origin, Stored
 
 BATCH = 256
 WORKLOADS = {"W1": (60_000, (28, 28), np.uint8), "W3": (2_000_000, (32,), np.float32)}

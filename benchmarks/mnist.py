@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    from dataset_assets.testing.server import FaultyServer
+    from dataset_assets.testing import FaultyServer
 
     prepared, opened, bare = [], [], []
     with FaultyServer(files()) as server:

@@ -17,8 +17,9 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
+from dataset_assets import View
 from dataset_assets.formats import Array
-from dataset_assets.reading.views import Origin, Stored, View
+from dataset_assets.reading.views import Origin, Stored
 from dataset_assets.testing.formats import written
 
 

@@ -36,6 +36,35 @@ from typing import ClassVar, Iterable, Iterator
 
 from dataset_assets.core.escape import visible
 
+__all__ = [
+    "CheckFailed",
+    "Conflict",
+    "DatasetAssetsError",
+    "DecodeError",
+    "DefinitionError",
+    "DigestMismatch",
+    "IntegrityError",
+    "ListingCut",
+    "NameNotAllowed",
+    "NewerFormat",
+    "NoSpace",
+    "NotFound",
+    "NotInstalled",
+    "NotPrepared",
+    "Refused",
+    "RetrievalError",
+    "SchemaError",
+    "SplitFailed",
+    "StorageError",
+    "StoreUnavailable",
+    "StoredFileDamaged",
+    "TimedOut",
+    "UnknownDataset",
+    "UnknownSplit",
+    "UnknownStream",
+    "UsageError",
+]
+
 
 class DatasetAssetsError(Exception):
     """The base of all errors of this package; `exit_code` is the exit code of the command line."""

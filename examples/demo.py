@@ -26,7 +26,7 @@ def materialize() -> bool:
     """Materialize all assets of the three datasets, with a line for each."""
     import dagster as dg
 
-    from dataset_assets.orchestration.definitions import definitions
+    from dataset_assets.orchestration import definitions
 
     defined = definitions(*NAMES)
     with dg.DagsterInstance.get() as instance:

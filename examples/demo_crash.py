@@ -136,7 +136,7 @@ class Demo:
 
 def main(folder: Path) -> int:
     """Run the demo in a folder; return the exit code."""
-    from dataset_assets.testing.server import FaultyServer
+    from dataset_assets.testing import FaultyServer
 
     os.environ["DATASET_ASSETS_HOME"], os.environ["NO_PROXY"] = str(folder / "home"), "127.0.0.1"
     demo, checkpoint = Demo(folder), folder / "checkpoint.npz"

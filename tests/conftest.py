@@ -14,7 +14,7 @@ from google_interface import GoogleStorage, entered_google
 from places import SUPPORT
 from servers import azurite, postgres, proxy, seaweed, secantus
 
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
 __all__ = ["azurite", "google", "postgres", "proxy", "seaweed", "secantus"]

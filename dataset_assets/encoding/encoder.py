@@ -13,6 +13,7 @@ Values = Any
 Kind = TypeVar("Kind", bound=type[Any])
 
 ENCODERS: "dict[str, type[Encoder]]" = {}
+"""The encoder classes by their names, as they stand in JSON; `encoder` adds a class of your own."""
 
 
 class Encoder(Protocol):

@@ -8,7 +8,8 @@ from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import IntegrityError, nearest
 from dataset_assets.formats.array import Array
 from dataset_assets.formats.audio import Audio
-from dataset_assets.formats.format import FILE_BYTES, Format, Part, Writer
+from dataset_assets.formats.columns import Column, Columns, chained, check_rows, values_of
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Part, Parts, Writer, mapped
 from dataset_assets.formats.image import Image
 from dataset_assets.formats.members import Files, Member
 from dataset_assets.formats.ragged import Ragged
@@ -20,16 +21,24 @@ __all__ = [
     "Array",
     "Audio",
     "Bytes",
+    "Column",
+    "Columns",
     "Files",
     "Format",
     "Image",
     "Member",
+    "Misfit",
     "Part",
+    "Parts",
     "Ragged",
     "Table",
     "Text",
     "Writer",
+    "chained",
+    "check_rows",
     "format_named",
+    "mapped",
+    "values_of",
 ]
 
 FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files, Image, Audio)}

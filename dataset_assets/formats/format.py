@@ -14,6 +14,7 @@ from dataset_assets.errors import SchemaError, StorageError
 from dataset_assets.formats.columns import Column
 
 FILE_BYTES = 1 << 30
+"""A stream's file is finished when it has so many bytes, and the next one is begun."""
 WORTH_A_THREAD = 8 << 20
 
 

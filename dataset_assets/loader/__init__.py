@@ -1,9 +1,18 @@
 """Loading: a view, epoch by epoch, in batches, with a state that says exactly where it is."""
 
+from typing import TYPE_CHECKING
+
+from dataset_assets.core.lazy import lazily
 from dataset_assets.loader.collate import joined, padded
 from dataset_assets.loader.epoch_order import Buckets
 from dataset_assets.loader.loader import Loader
 from dataset_assets.loader.ranks import ranks
 from dataset_assets.loader.steps import Budget
 
-__all__ = ["Buckets", "Budget", "Loader", "joined", "padded", "ranks"]
+__all__ = ["Batches", "Buckets", "Budget", "Loader", "joined", "padded", "ranks"]
+
+if TYPE_CHECKING:
+    from dataset_assets.loader.torch_datasets import Batches as Batches
+
+# `Batches` is a class of torch's; the others do without.
+__getattr__, __dir__ = lazily(globals(), {"Batches": "torch_datasets"})

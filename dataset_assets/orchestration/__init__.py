@@ -1,8 +1,22 @@
-"""Datasets in Dagster: every raw file, stream, split and dataset is an asset. The only room that imports dagster."""
+"""Datasets in Dagster: every raw file, stream, split and dataset is an asset. Only this package imports Dagster."""
 
 import warnings
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dataset_assets.core.lazy import lazily
+
 # `Output(data_version=...)` is marked beta and is the public way to say what was stored; said once a step it is noise.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dataset_assets\.orchestration")
+
+__all__ = ["DatasetComponent", "StorageIOManager", "definitions"]
+
+if TYPE_CHECKING:
+    from dataset_assets.orchestration.component import DatasetComponent as DatasetComponent
+    from dataset_assets.orchestration.io_manager import StorageIOManager as StorageIOManager
+    from dataset_assets.orchestration.location import definitions as definitions
+
+__getattr__, __dir__ = lazily(
+    globals(), {"DatasetComponent": "component", "StorageIOManager": "io_manager", "definitions": "location"}
+)

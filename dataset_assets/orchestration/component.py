@@ -1,7 +1,7 @@
 """Datasets in a Dagster project by YAML: a component that adopts registered definitions.
 
 ```yaml
-type: dataset_assets.orchestration.component.DatasetComponent
+type: dataset_assets.orchestration.DatasetComponent
 attributes:
   datasets: ["com.lecun.*", "io.github.rasbt.mnist_5k"]
   storage: file:///data/assets
@@ -12,7 +12,7 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.errors import NotFound, nearest
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration.location import definitions
 
 
 class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):

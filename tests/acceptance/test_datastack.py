@@ -22,17 +22,16 @@ import stacked
 from command_line import CommandLine
 from places import TESTS
 
-from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, load, prepare, view_of
+from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, load, prepare, view_of
 from dataset_assets.decoding import idx
 from dataset_assets.encoding import OneHot, Scaled, encoder
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NameNotAllowed, NoSpace, NotPrepared, UsageError
-from dataset_assets.reading.views import Origin, Stored, View
+from dataset_assets.reading.views import Origin, Stored
 from dataset_assets.retrieval import RETRIEVERS
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.storage import LocalStorage
+from dataset_assets.testing import Drop, Fault, FaultyServer, Html, NoLength, Status, failing
 from dataset_assets.testing.datasets import idx_bytes
-from dataset_assets.testing.faults import failing
-from dataset_assets.testing.server import Drop, Fault, FaultyServer, Html, NoLength, Status
 
 h5py = pytest.importorskip("h5py")
 

@@ -10,13 +10,16 @@ import sys
 import tomllib
 from dataclasses import fields
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 import pytest
 from doc_tables import table
+from doors import DOORS, api_pages
 from places import ROOT, SUPPORT
+from properdocs.exceptions import PluginError
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -120,8 +123,10 @@ class References(HTMLParser):
 
 
 def test_links_lead_to_what_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
-    pages = {path: References(path.read_text()) for path in site.glob("*.html")}
-    assert {path.stem for path in pages} == {*(page.stem for page in PAGES), "404"}
+    pages = {path: References(path.read_text()) for path in site.rglob("*.html")}
+    written = {f"api/{door.rpartition('.')[2]}" for door in DOORS}
+    found = {str(path.relative_to(site).with_suffix("")) for path in pages}
+    assert found == {*(page.stem for page in PAGES), *written, "404"}
     for path, found in pages.items():
         if path.stem == "404":
             continue
@@ -140,6 +145,49 @@ def test_make_builds_the_same_site() -> None:
     assert re.search(r"^docs: .*\n\t\.venv/bin/properdocs build", rules, re.MULTILINE)
     config = (ROOT / "properdocs.yml").read_text()
     assert "site_dir: build/docs" in config and "strict: true" in config
+
+
+# The reference
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_name_of_a_door_has_an_entry_that_says_what_it_is(door: str, site: Path) -> None:
+    page = (site / "api" / f"{door.rpartition('.')[2]}.html").read_text()
+    for name in import_module(door).__all__:
+        entry = re.search(
+            rf'<h2 id="{re.escape(f"{door}.{name}")}">.*?</h2>(.*?)(?=<h[123] |</main|\Z)', page, re.DOTALL
+        )
+        assert entry, f"{door}.{name} has no entry"
+        signature, _, said = entry[1].partition("</pre>")
+        assert name in re.sub("<[^>]*>", "", signature)
+        assert re.search(r"<p>.{10}", said), f"{door}.{name} is not described"
+
+
+def test_methods_examples_and_links_are_part_of_an_entry(site: Path) -> None:
+    page = (site / "api" / "dataset_assets.html").read_text()
+    assert {"dataset_assets.View.map", "dataset_assets.View.dataset", "dataset_assets.Loader.state_dict"} <= References(
+        page
+    ).identifiers
+    assert ">&gt;&gt;&gt; </span>" in page and "&gt;&gt;&gt;" not in re.sub("<pre.*?</pre>", "", page, flags=re.DOTALL)
+    assert "errors.html#dataset_assets.errors.UsageError" in References(page).linked
+
+
+def test_a_public_name_without_a_docstring_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bare.py").write_text('"""A package."""\n__all__ = ["told", "silent"]\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with (tmp_path / "bare.py").open("a") as file:
+        file.write('def told(a: int, *, b=3) -> int:\n    """Return it."""\n\n\ndef silent():\n    pass\n')
+    with pytest.raises(PluginError, match="^bare.silent has no docstring"):
+        api_pages.page("bare")
+    monkeypatch.setattr(import_module("bare"), "__all__", ["told"])
+    assert "## told {#bare.told}\n\n```python\ntold(a: int, *, b=3) -> int\n```\n\nReturn it." in api_pages.page("bare")
+
+
+def test_the_doors_are_listed_and_are_those_of_the_menu() -> None:
+    listed = [re.findall(r"`([\w.]+)`", row["package"])[0] for row in table("api.md", "package")]
+    assert listed == list(DOORS)
+    menu = re.findall(r"- (dataset_assets[\w.]*): api/(\w+)\.md", (ROOT / "properdocs.yml").read_text())
+    assert menu == [(door, door.rpartition(".")[2]) for door in DOORS]
 
 
 # The tables

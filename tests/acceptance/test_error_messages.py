@@ -44,9 +44,8 @@ from dataset_assets.errors import (
     UnknownDataset,
     UnknownSplit,
 )
+from dataset_assets.testing import FaultyServer, Html, Status, failing
 from dataset_assets.testing.datasets import gzipped, idx_bytes
-from dataset_assets.testing.faults import failing
-from dataset_assets.testing.server import FaultyServer, Html, Status
 
 NAME = "org.example.said"
 SHA256 = "sha256:" + "0" * 64

@@ -28,8 +28,8 @@ from children import ended, in_child
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import Conflict, NoSpace, NotPrepared, StorageError
 from dataset_assets.storage import LocalStorage
-from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, failing, installed
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import DiskFault, FaultyServer, failing
+from dataset_assets.testing.faults import DISK_FAULTS, installed
 
 Samples = dict[str, list[dict[str, Any]]]
 

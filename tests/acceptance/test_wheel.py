@@ -169,7 +169,7 @@ print(len(load("io.github.allisonhorst.penguins", "all", storage=Path("birds dat
 """
 
 YAML = """
-type: dataset_assets.orchestration.component.DatasetComponent
+type: dataset_assets.orchestration.DatasetComponent
 attributes:
   datasets: ["io.github.allisonhorst.*"]
   storage: {storage}

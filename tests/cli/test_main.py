@@ -15,7 +15,7 @@ import pytest
 from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine, in_terminal
 
 from dataset_assets.cli.main import commands
-from dataset_assets.testing.server import FaultyServer, Slow, Stall
+from dataset_assets.testing import FaultyServer, Slow, Stall
 
 DIGITS = "io.github.rasbt.mnist_5k"
 PENGUINS = "io.github.allisonhorst.penguins"

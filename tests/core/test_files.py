@@ -12,7 +12,8 @@ import pytest
 from dataset_assets.core import files
 from dataset_assets.core.files import Written
 from dataset_assets.errors import NoSpace, StorageError
-from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, counting, failing, installed
+from dataset_assets.testing import DiskFault, counting, failing
+from dataset_assets.testing.faults import DISK_FAULTS, installed
 from dataset_assets.testing.storage import at_once
 
 

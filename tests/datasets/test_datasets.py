@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_assets import prepare
+from dataset_assets import Dataset, prepare
 from dataset_assets.datasets import MODULES
 from dataset_assets.datasets.fashion_mnist import fashion_mnist
 from dataset_assets.datasets.lee_documents import lee_documents
 from dataset_assets.datasets.mnist import mnist
 from dataset_assets.datasets.mnist_5k import mnist_5k
 from dataset_assets.datasets.penguins import penguins
-from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import definitions
 from dataset_assets.errors import SplitFailed
-from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
+from dataset_assets.testing import DatasetTests
+from dataset_assets.testing.datasets import gzipped, idx_bytes
 
 SHIPPED = {dataset.name for dataset in (fashion_mnist, lee_documents, mnist, mnist_5k, penguins)}
 

@@ -16,7 +16,7 @@ import pytest
 from doc_tables import table
 from test_datasets import SHIPPED
 
-from dataset_assets import prepare
+from dataset_assets import Dataset, prepare
 from dataset_assets.cli.describe import describe
 from dataset_assets.core.names import prefix_clash
 from dataset_assets.datasets import MODULES, TRIED
@@ -44,12 +44,12 @@ from dataset_assets.datasets.sunspots import months as sunspot_months
 from dataset_assets.datasets.tiny_shakespeare import pieces
 from dataset_assets.datasets.wine_quality import COLUMNS, wines
 from dataset_assets.datasets.wordsim353 import pairs
-from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import definitions, find
 from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.reading.views.undecoded import encoded
 from dataset_assets.storage import MemoryStorage
-from dataset_assets.testing.datasets import DatasetTests, gzipped, idx_bytes
+from dataset_assets.testing import DatasetTests
+from dataset_assets.testing.datasets import gzipped, idx_bytes
 
 Made = dict[str, bytes]
 

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from media import bomb, picture, sound
 
+from dataset_assets import Dataset, DerivedFile, Split
 from dataset_assets.core import limits as limits_module
 from dataset_assets.core.limits import limits
 from dataset_assets.decoding import (
@@ -34,7 +35,6 @@ from dataset_assets.decoding import (
     tar_members,
     zip_members,
 )
-from dataset_assets.definition.dataset import Dataset, DerivedFile, Split
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DefinitionError, Refused
 from dataset_assets.formats import Array, Audio, Image
 from dataset_assets.formats.decoded import Undecodable

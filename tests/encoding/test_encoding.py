@@ -15,8 +15,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import View, load, prepare, view_from_json, view_of
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import (
     Encoder,
     Fitted,
@@ -31,10 +30,10 @@ from dataset_assets.encoding import (
     scaled,
 )
 from dataset_assets.errors import Conflict, DecodeError, SchemaError, UnknownStream, UsageError
-from dataset_assets.formats.columns import values_of
+from dataset_assets.formats import values_of
 from dataset_assets.reading.views import Origin, Stored
+from dataset_assets.testing import Stack, check_view, stacks
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import Stack, check_view, stacks
 
 BIRDS = {
     "sex": ["male", "female", None, "male", "female", "male"],

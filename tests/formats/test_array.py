@@ -18,11 +18,9 @@ from hypothesis.extra import numpy as arrays
 
 from dataset_assets.core import files
 from dataset_assets.errors import DecodeError, DefinitionError, NoSpace, SchemaError
-from dataset_assets.formats import Array
+from dataset_assets.formats import Array, Misfit, values_of
 from dataset_assets.formats import npy as npy_module
 from dataset_assets.formats.array import ArrayColumn
-from dataset_assets.formats.columns import values_of
-from dataset_assets.formats.format import Misfit
 from dataset_assets.formats.npy import header
 from dataset_assets.formats.rows import as_rows
 from dataset_assets.testing.formats import written, written_and_opened

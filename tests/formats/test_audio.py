@@ -19,7 +19,8 @@ from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats import Audio, Format
 from dataset_assets.formats.audio import _facts_of_wave, _values_of_wave
 from dataset_assets.formats.decoded import Undecodable
-from dataset_assets.testing.formats import FormatTests, equal, written, written_and_opened
+from dataset_assets.testing import FormatTests
+from dataset_assets.testing.formats import equal, written, written_and_opened
 
 
 def encoded(kind: str, frames: int = 900, rate: int = 8000, channels: int = 1, seed: int = 0) -> bytes:

@@ -11,22 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.errors import SchemaError
+from dataset_assets.formats import Column, Columns, chained, check_rows, values_of
 from dataset_assets.formats import columns as samples
 from dataset_assets.formats.array import ArrayColumn
-from dataset_assets.formats.columns import (
-    Chained,
-    Column,
-    Columns,
-    as_block,
-    chained,
-    check_rows,
-    grouped,
-    join,
-    pick,
-    put_back,
-    spans,
-    values_of,
-)
+from dataset_assets.formats.columns import Chained, as_block, grouped, join, pick, put_back, spans
 from dataset_assets.reading.views import ListColumn
 from dataset_assets.testing.formats import equal
 

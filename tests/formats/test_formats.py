@@ -10,7 +10,8 @@ import pytest
 
 from dataset_assets.errors import DecodeError, IntegrityError
 from dataset_assets.formats import Array, Bytes, Files, Format, Ragged, Table, Text, format_named
-from dataset_assets.testing.formats import FormatTests, digests, written
+from dataset_assets.testing import FormatTests
+from dataset_assets.testing.formats import digests, written
 
 
 def arrow_table(path: Path) -> Any:

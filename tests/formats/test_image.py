@@ -19,7 +19,8 @@ from places import TESTS
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats import Format, Image
 from dataset_assets.formats.decoded import Undecodable, in_threads
-from dataset_assets.testing.formats import FormatTests, written, written_and_opened
+from dataset_assets.testing import FormatTests
+from dataset_assets.testing.formats import written, written_and_opened
 
 RAMP = TESTS / "data" / "ramp.jpg"
 OF_ALL_KINDS = [("PNG", 3), ("JPEG", 3), ("PNG", 1), ("JPEG", 1), ("PNG", 4), ("GIF", 3), ("WEBP", 3), ("BMP", 3)]

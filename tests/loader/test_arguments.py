@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import Conflict, NotInstalled, UnknownStream, UsageError
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded, ranks
-from dataset_assets.reading.views import View
 
 MISSING = "import sys; sys.modules['torch'] = None\n"
 

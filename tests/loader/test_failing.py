@@ -17,10 +17,9 @@ import psutil
 import pytest
 from places import SUPPORT
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import TimedOut, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import View
 
 STUCK = threading.Event()
 
@@ -189,7 +188,7 @@ def served(loader: Loader, epoch: int, kind: str) -> Any:
         return loader.epoch(epoch)
     from torch.utils.data import DataLoader
 
-    from dataset_assets.loader.torch_datasets import Batches
+    from dataset_assets.loader import Batches
 
     batches = Batches(loader)
     batches.set_epoch(epoch)

@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
-from dataset_assets.reading.views import View
-from dataset_assets.testing.loaders import LoaderTests, failures
+from dataset_assets.testing import LoaderTests, failures
 
 SEED = 5
 

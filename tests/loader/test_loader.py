@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.loader import Budget, Loader, joined, padded
 from dataset_assets.loader.buffer_pool import Pool
 from dataset_assets.loader.steps import Last
-from dataset_assets.reading.views import View
 from dataset_assets.testing.loaders import elsewhere
 
 
@@ -145,8 +144,8 @@ def test_samples_that_are_tuples_or_plain_values_make_batches_too() -> None:
 
 
 def test_several_files_of_a_stream_are_gathered_into_one_batch() -> None:
+    from dataset_assets.formats import chained
     from dataset_assets.formats.array import ArrayColumn
-    from dataset_assets.formats.columns import chained
     from dataset_assets.reading.views import Origin, Stored
 
     parts = [ArrayColumn(np.arange(lo, lo + 20)) for lo in (0, 20, 40)]

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import Array, Columns, Dataset, Split, load, prepare, view_of
+from dataset_assets import Array, Columns, Dataset, Split, View, load, prepare, view_of
 from dataset_assets.errors import Conflict, UsageError
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.loader.steps import Last
-from dataset_assets.reading.views import View
 from dataset_assets.testing.loaders import copied, elsewhere
 
 Steps = list[tuple[Any, ...]]

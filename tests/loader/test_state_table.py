@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from doc_tables import table
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.encoding import OneHot
 from dataset_assets.loader import Buckets, Budget, Loader
-from dataset_assets.reading.views import OPERATIONS, View
+from dataset_assets.reading.views import OPERATIONS
 from dataset_assets.reading.views.document import stack_of
-from dataset_assets.testing.loaders import LoaderTests, copied
+from dataset_assets.testing import LoaderTests
+from dataset_assets.testing.loaders import copied
 
 SEED = 11
 
@@ -159,7 +160,7 @@ def test_a_cell_is_true(row: str, change: str, cell: str) -> None:
 
 def it_goes_on_with_other_workers(tests: Row) -> None:
     torch = pytest.importorskip("torch")
-    from dataset_assets.loader.torch_datasets import Batches
+    from dataset_assets.loader import Batches
 
     for steps, workers in ((2, 2), (1, 0)):
         state = copied(tests.made().state_at(0, steps))

@@ -11,11 +11,10 @@ import pytest
 from media import picture
 from servers import Place
 
-from dataset_assets import Array, Columns, Dataset, Image, Ragged, Split, SplitOf, load, prepare
+from dataset_assets import Array, Columns, Dataset, Image, Ragged, Split, SplitOf, View, load, prepare
 from dataset_assets.loader import Loader
-from dataset_assets.reading.views import View
 from dataset_assets.reading.views.undecoded import lenient, present, skipped
-from dataset_assets.testing.loaders import LoaderTests
+from dataset_assets.testing import LoaderTests
 
 NAME = "org.example.kit"
 # Of 23 pictures, 40 in a hundred.

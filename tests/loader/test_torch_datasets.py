@@ -17,16 +17,15 @@ import numpy as np
 import pytest
 from places import SUPPORT
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.errors import Conflict, TimedOut
 from dataset_assets.loader import Buckets, Budget, Loader, joined, padded
-from dataset_assets.reading.views import View
 
 torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from dataset_assets.loader.torch_datasets import Batches  # noqa: E402
+from dataset_assets.loader import Batches  # noqa: E402
 
 # Three processes on two cores are what is tested here, and torchdata calls what torch has since deprecated.
 pytestmark = [

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from dataset_assets import Array, Bytes, Columns, Dataset, Files, Ragged, Split, Table, Text, load, prepare
 from dataset_assets.errors import CheckFailed
-from dataset_assets.formats import Format
-from dataset_assets.formats.columns import Column
+from dataset_assets.formats import Column, Format
 from dataset_assets.making.checks import check_leakage, check_split, class_counts, described, run_own
 from dataset_assets.making.duplicates import blocks, content, sample_hashes, shared
 from dataset_assets.storage import LocalStorage

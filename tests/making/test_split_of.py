@@ -27,6 +27,7 @@ from dataset_assets import (
     SplitOf,
     Table,
     Text,
+    View,
     load,
     prepare,
 )

@@ -30,8 +30,8 @@ from dataset_assets import (
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats import Format, Part
 from dataset_assets.making.sample_writer import HELD_BYTES, HELD_SAMPLES, Gathered
+from dataset_assets.testing import FaultyServer
 from dataset_assets.testing.datasets import idx_bytes
-from dataset_assets.testing.server import FaultyServer
 
 
 class Kept:

@@ -23,7 +23,7 @@ from orchestrated import (
 
 from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, load
 from dataset_assets.errors import NotPrepared
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 

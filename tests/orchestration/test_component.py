@@ -12,7 +12,7 @@ from dataset_assets.errors import NotFound
 
 PENGUINS = "io.github.allisonhorst.penguins"
 YAML = """\
-type: dataset_assets.orchestration.component.DatasetComponent
+type: dataset_assets.orchestration.DatasetComponent
 attributes:
   datasets: [{datasets}]
 """

@@ -29,7 +29,7 @@ from orchestrated import (
 from places import SUPPORT
 
 from dataset_assets import Dataset, load
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -128,7 +128,7 @@ def numbers():
 one = Dataset("org.sound.new", "One.", {"n": Array()}, {"all": Split(numbers)}, aliases=("org.sound.old",))
 """
 LOADED = """
-from dataset_assets.orchestration.definitions import defs
+from dataset_assets.orchestration.location import defs
 keys = defs().resolve_asset_graph().get_all_asset_keys()
 print(sorted(key.to_user_string() for key in keys if key.path[1] == "sound"))
 """

@@ -25,7 +25,7 @@ from dataset_assets.core.progress import Progress
 from dataset_assets.errors import Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.instance import history, materialize, serve
 from dataset_assets.storage import MemoryStorage, open_storage
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 PROC = Path("/proc/self/stat")
 

@@ -27,10 +27,10 @@ from orchestrated import (
 from places import TESTS
 
 from dataset_assets import View, load, prepare
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import LocalStorage
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 ADOPTING = TESTS / "adopting"
 NUMBERED_KEY = NUMBERED.replace(".", "/")

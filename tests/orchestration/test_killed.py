@@ -11,8 +11,7 @@ import pytest
 import tiny
 from orchestrated import run
 
-from dataset_assets import load, prepare
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import NotPrepared
 
 LEAST, KILLS = 10, 24

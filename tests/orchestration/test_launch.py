@@ -10,8 +10,7 @@ from orchestrated import QUIET, assets_in, run
 
 from dataset_assets import Dataset, load
 from dataset_assets.errors import UsageError
-from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration import StorageIOManager, definitions
 
 VARIABLE = "STORAGE_OF_THE_TESTS"
 

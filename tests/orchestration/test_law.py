@@ -8,11 +8,9 @@ import pytest
 import tiny
 from orchestrated import assets_in, files_in, made, run, versions
 
-from dataset_assets import load, prepare
+from dataset_assets import Dataset, load, prepare
 from dataset_assets.definition import registry
-from dataset_assets.definition.dataset import Dataset
-from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration import StorageIOManager, definitions
 from dataset_assets.storage import LocalStorage, MemoryStorage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.server import FaultyServer

@@ -17,11 +17,10 @@ from markdown_it.token import Token
 from orchestrated import facts, made, run
 from PIL import Image
 
-from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, load, view_of
+from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, View, load, view_of
 from dataset_assets.orchestration import markdown, previews
 from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
-from dataset_assets.reading.views import View
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 LIMIT = 28_000
 HOSTILE = [

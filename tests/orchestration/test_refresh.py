@@ -17,10 +17,9 @@ from places import SUPPORT
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DefinitionError
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.refresh import DUE, JOB, REFRESH, SCHEDULE, last_due, unasked
-from dataset_assets.testing.http_faults import Reply
-from dataset_assets.testing.server import ChangeEtag, Fault, FaultyServer
+from dataset_assets.testing import ChangeEtag, Fault, FaultyServer, Reply
 
 DAILY = "0 3 * * *"
 MONDAY = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
@@ -268,7 +267,7 @@ DEFINED = """
 from orchestrated import lines
 import dagster as dg
 from dataset_assets import Array, Dataset, RemoteFile, Split
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 splits = {{
     "a": Split(lines, table=RemoteFile("{url}/a.csv")),
     "b": Split(lines, table=RemoteFile("{url}/b.csv", digest="{digest}")),

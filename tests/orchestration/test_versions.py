@@ -25,9 +25,9 @@ from orchestrated import (
 )
 
 from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, load, prepare
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.refresh import REFRESH
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 TWO = "org/example/two"
 

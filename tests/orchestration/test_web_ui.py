@@ -17,7 +17,7 @@ from web_ui.graphql import ENDED
 from web_ui.server import Served, served
 from websockets.typing import Origin
 
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 DIGITS = "io/github/rasbt/mnist_5k"
 LEAKY = "org/example/web/leaky"

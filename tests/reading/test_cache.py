@@ -19,11 +19,11 @@ import pytest
 from servers import Place, Proxy
 
 from dataset_assets.errors import DigestMismatch, NoSpace, Refused, StorageError
-from dataset_assets.formats.format import mapped
+from dataset_assets.formats import mapped
 from dataset_assets.reading.cache import PATIENCE_SECONDS, Cache, open_cached
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.storage.object_file import Changed
-from dataset_assets.testing.faults import failing
+from dataset_assets.testing import failing
 from dataset_assets.testing.storage import at_once, sha256, some_bytes
 
 DATA = some_bytes(3_000_000)

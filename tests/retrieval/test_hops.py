@@ -14,7 +14,7 @@ from dataset_assets.errors import DatasetAssetsError, Refused, RetrievalError
 from dataset_assets.retrieval import Source, fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.retrieval.zones import Zone, zone_of, zone_of_host
-from dataset_assets.testing.server import FaultyServer, Redirect, Request, Status
+from dataset_assets.testing import FaultyServer, Redirect, Request, Status
 
 BODY = b"0123456789" * 100
 SECRET = "c0ffee-91bd"

@@ -28,7 +28,7 @@ from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NoSpace, R
 from dataset_assets.retrieval import RETRIEVERS, Source, fetch_first, retriever_for
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.retrieval.http_body import page_title, ungzipped
-from dataset_assets.testing.server import (
+from dataset_assets.testing import (
     ChangeEtag,
     Chunked,
     ChunkedCut,

@@ -12,8 +12,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
-from dataset_assets.testing.http_faults import Ending, Line, Reply
-from dataset_assets.testing.server import (
+from dataset_assets.testing import (
     Chunked,
     CutHeaders,
     EndlessBody,
@@ -22,12 +21,15 @@ from dataset_assets.testing.server import (
     Fault,
     FaultyServer,
     Gzip,
+    Line,
     NoLength,
     Redirect,
+    Reply,
     SlowHeaders,
     Stall,
     Status,
 )
+from dataset_assets.testing.http_faults import Ending
 
 BODY = b"0123456789" * 2000
 ONCE = HttpLimits(attempts=1, idle_timeout=0.4, connect_timeout=0.4, backoff=0.001)

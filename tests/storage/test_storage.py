@@ -25,8 +25,9 @@ from places import SUPPORT
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
 from dataset_assets.storage.connectors.local import DAY_SECONDS, sweep
-from dataset_assets.testing.faults import DISK_FAULTS, DiskFault, counting, failing, installed
-from dataset_assets.testing.storage import VERBS, StorageTests, content, file_of, sha256, storage_state_machine
+from dataset_assets.testing import DiskFault, StorageTests, counting, failing, storage_state_machine
+from dataset_assets.testing.faults import DISK_FAULTS, installed
+from dataset_assets.testing.storage import VERBS, content, file_of, sha256
 
 SETTINGS = settings(max_examples=25, stateful_step_count=25, deadline=None)
 KEY = "com/lecun/mnist/current.json"
@@ -302,7 +303,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_storage import STEPS
 from dataset_assets.storage import LocalStorage
-from dataset_assets.testing.faults import failing
+from dataset_assets.testing import failing
 with failing({n}, "kill"):
     STEPS[{name!r}](LocalStorage({root!r}), Path({source!r}))
 """

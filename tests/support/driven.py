@@ -24,7 +24,7 @@ from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.gc import collect, collect_strays
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verify
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.storage import open_storage
 
 DEBUG = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}

@@ -15,7 +15,7 @@ from typing import Any
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
-from dataset_assets.testing.server import FaultyServer, Redirect
+from dataset_assets.testing import FaultyServer, Redirect
 
 ADDRESSES = (
     "93.184.215.14", "2606:2800:220::1", "10.1.2.3", "100.64.0.9", "172.16.0.9", "192.168.3.4", "fd12::1",

@@ -21,7 +21,7 @@ def main() -> None:
     if sys.argv[1] == "workers":
         from torch.utils.data import DataLoader
 
-        from dataset_assets.loader.torch_datasets import Batches
+        from dataset_assets.loader import Batches
 
         batches = DataLoader(Batches(Loader(view, 4, threads=1, output="torch")), batch_size=None, num_workers=2)
     for step, _ in enumerate(batches):

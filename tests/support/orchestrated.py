@@ -7,7 +7,7 @@ import dagster as dg
 import numpy as np
 
 from dataset_assets import Array, Columns, Dataset, RemoteFile, Split
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 NUMBERED = "org.example.numbered"

@@ -6,7 +6,7 @@ import dagster as dg
 from orchestrated import lines
 
 from dataset_assets import Array, Dataset, RemoteFile, Split
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 
 URL = "TEST_FILES_URL"
 NAMES = ("a", "b", "c")

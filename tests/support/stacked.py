@@ -10,8 +10,7 @@ import numpy as np
 import tiny
 from places import TESTS
 
-from dataset_assets import load
-from dataset_assets.reading.views import View
+from dataset_assets import View, load
 
 GOLDEN = str(TESTS / "data" / "golden")
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from digit_models import assets
 
 DATA = dg.EnvVar("DIGIT_MODELS_DATA")

@@ -12,9 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 import numpy as np
 
 from dataset_assets.errors import DecodeError
-from dataset_assets.formats import FILE_BYTES, Part
-from dataset_assets.formats.columns import Column, chained, check_rows, values_of
-from dataset_assets.formats.format import Misfit, Parts, mapped
+from dataset_assets.formats import FILE_BYTES, Column, Misfit, Part, Parts, chained, check_rows, mapped, values_of
 
 EVERY = 64
 HELD_BYTES = 1 << 20

@@ -16,13 +16,13 @@ import sklearn.linear_model
 import sklearn.model_selection
 import torch
 
-from dataset_assets import View, load, prepare, view_from_json, view_of
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import OneHot, Scaled
 from dataset_assets.errors import NotInstalled, SchemaError, UsageError
 from dataset_assets.reading.views import Origin, Stored
+from dataset_assets.testing import check_view
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import LAWS, check_view, it_is_read_back_from_json, stored_stack
+from dataset_assets.testing.views import LAWS, it_is_read_back_from_json, stored_stack
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dataset_assets import View, load, prepare, view_of
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets import Dataset, View, load, prepare, view_of
 from dataset_assets.encoding import OneHot, Scaled
 
 

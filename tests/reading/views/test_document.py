@@ -14,7 +14,7 @@ import stacked
 import tiny
 from stacked import GOLDEN, STACKS, digest_of, train, with_noise, with_noises, with_number
 
-from dataset_assets import Array, Dataset, RemoteFile, Split, load, prepare, view_from_json, view_of
+from dataset_assets import Array, Dataset, RemoteFile, Split, View, load, prepare, view_from_json, view_of
 from dataset_assets.errors import (
     DecodeError,
     DigestMismatch,
@@ -24,7 +24,7 @@ from dataset_assets.errors import (
     UnknownStream,
     UsageError,
 )
-from dataset_assets.reading.views import Selected, View, operation
+from dataset_assets.reading.views import Selected, operation
 from dataset_assets.reading.views.document import OPERATIONS, document_of, packed, unpacked
 from dataset_assets.reading.views.rows import Chain
 
@@ -178,7 +178,7 @@ class TestAnOrder:
                 return 10**9
 
             def rows(self, where: Any) -> Any:
-                from dataset_assets.formats.columns import Columns
+                from dataset_assets.formats import Columns
 
                 return Columns(number=np.arange(where.start, where.stop) if isinstance(where, slice) else where)
 

@@ -16,12 +16,11 @@ import pandas
 import pyarrow
 import pytest
 
-from dataset_assets import Array, Columns, Dataset, Files, RemoteFile, Split, Table, Text, prepare
+from dataset_assets import Array, Columns, Dataset, Files, RemoteFile, Split, Table, Text, View, prepare
 from dataset_assets.errors import NotFound, UnknownStream, UsageError
-from dataset_assets.reading.views import View
 from dataset_assets.storage import LocalStorage
+from dataset_assets.testing import check_view
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import check_view
 
 h5py = pytest.importorskip("h5py")
 

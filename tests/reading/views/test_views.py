@@ -13,11 +13,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dataset_assets import view_of
+from dataset_assets import View, view_of
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
-from dataset_assets.formats.columns import Columns
-from dataset_assets.formats.members import Member
+from dataset_assets.formats import Columns, Member
 from dataset_assets.reading.views import (
     OPERATIONS,
     Concatenated,
@@ -26,26 +25,15 @@ from dataset_assets.reading.views import (
     Narrowed,
     Origin,
     Stored,
-    View,
     blocks,
     node,
 )
 from dataset_assets.reading.views import rows as ordering
 from dataset_assets.reading.views import view as view_module
 from dataset_assets.reading.views.document import stack_of
+from dataset_assets.testing import Stack, check_view, stacks
 from dataset_assets.testing.formats import equal
-from dataset_assets.testing.views import (
-    FEW,
-    LAWS,
-    SIZES,
-    Stack,
-    check_view,
-    it_is_read_back_from_json,
-    media_stack,
-    stacks,
-    stored_stack,
-    views,
-)
+from dataset_assets.testing.views import FEW, LAWS, SIZES, it_is_read_back_from_json, media_stack, stored_stack, views
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)

@@ -26,16 +26,8 @@ from dataset_assets.storage.connectors.bucket import fork_client
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.object_file import WHOLE, Changed
-from dataset_assets.testing.storage import (
-    VERBS,
-    StorageTests,
-    at_once,
-    content,
-    file_of,
-    sha256,
-    some_bytes,
-    storage_state_machine,
-)
+from dataset_assets.testing import StorageTests, storage_state_machine
+from dataset_assets.testing.storage import VERBS, at_once, content, file_of, sha256, some_bytes
 
 SETTINGS = settings(max_examples=8, stateful_step_count=20, deadline=None)
 KEY = "com/lecun/mnist/current.json"

@@ -18,7 +18,7 @@ from servers import Place
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.connectors.bucket.address import bucket_of
-from dataset_assets.testing.server import FaultyServer
+from dataset_assets.testing import FaultyServer
 
 SECRET = "pa55-w0rd-c0ffee"
 AWAY = "http://192.0.2.1:9"

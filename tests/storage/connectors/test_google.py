@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from dataset_assets.storage import Storage, open_storage
-from dataset_assets.testing.storage import StorageTests, content, some_bytes, storage_state_machine
+from dataset_assets.testing import StorageTests, storage_state_machine
+from dataset_assets.testing.storage import content, some_bytes
 
 numbers = itertools.count()
 

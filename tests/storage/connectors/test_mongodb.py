@@ -15,7 +15,8 @@ from servers import MONGO_USER, SECRET, Place
 from dataset_assets.errors import StorageError
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.object_file import WHOLE, Changed
-from dataset_assets.testing.storage import VERBS, StorageTests, content, sha256, some_bytes, storage_state_machine
+from dataset_assets.testing import StorageTests, storage_state_machine
+from dataset_assets.testing.storage import VERBS, content, sha256, some_bytes
 
 SETTINGS = settings(max_examples=6, stateful_step_count=20, deadline=None)
 LARGE = some_bytes(3 * WHOLE + 5)

@@ -1,4 +1,4 @@
-"""The Dagster definitions of datasets: ours for `workspace.yaml`, or those that another project adopts."""
+"""The Dagster definitions of datasets: those that `workspace.yaml` loads, or those that another project adopts."""
 
 import functools
 from typing import Any, Sequence
