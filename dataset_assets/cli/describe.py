@@ -41,7 +41,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
         "roles": dict(dataset.roles),
         "files": files,
-        "made_of": {split: found for split in dataset.splits if (found := list(dataset.sources_of(split)))},
+        "made_of": {split: sources for split in dataset.splits if (sources := list(dataset.sources_of(split)))},
         "splits": {split: released.get("splits", {}).get(split) for split in dataset.splits},
         "state": _together([*(file["state"] for file in files.values()), "complete" if released else "none"]),
         "version": released.get("version"),
@@ -101,7 +101,7 @@ def versions_of(stored: StoredDataset) -> list[Document]:
     """Return every stored version of a dataset, the current one first."""
     name, current = stored.name, stored.pointer().version
     there = known_versions(stored, whole(stored)) | ({current} if current else set())
-    found = []
+    documents = []
     for digest in sorted(there):
         try:
             document = version_document(stored, digest)
@@ -109,8 +109,8 @@ def versions_of(stored: StoredDataset) -> list[Document]:
             raise
         except DatasetAssetsError as error:
             document = {"id": f"{name}@{digest}", "name": name, "version": digest, "problem": str(error)}
-        found.append({**document, "current": digest == current})
-    return sorted(found, key=lambda document: not document["current"])
+        documents.append({**document, "current": digest == current})
+    return sorted(documents, key=lambda document: not document["current"])
 
 
 def paths_of(version: Document, split: str | None = None, stream: str | None = None) -> list[str]:
@@ -121,13 +121,13 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     streams = version["splits"][split]["streams"]
     if stream is not None and stream not in streams:
         raise UnknownStream(f"{version['name']} {split} has no stream {stream!r}.{nearest(stream, streams)}")
-    found = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
-    if None in found:
+    paths = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
+    if None in paths:
         raise StoredFileDamaged(
             f"A file of {version['name']}, split {split}, is missing in {version['storage']}. "
             f"Mend it with: dataset-assets prepare {version['name']}"
         )
-    return found
+    return paths
 
 
 def path_of(storage: Storage, key: str) -> str | None:

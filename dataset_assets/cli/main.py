@@ -69,14 +69,14 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     go_light()
     from dataset_assets.definition import registry, search
 
-    found = search.search(terms, registry.definitions())
+    matches = search.search(terms, registry.definitions())
     if as_json:
         fields = ("name", "summary", "tags", "tasks", "license")
-        state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in found])
-    elif found:
-        width = max(34, *(len(dataset.name) for dataset in found))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in found)
-    if not found:
+        state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in matches])
+    elif matches:
+        width = max(34, *(len(dataset.name) for dataset in matches))
+        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
+    if not matches:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
 
@@ -109,8 +109,8 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
         return describe.describe(_dataset(name), store)
     except UnknownDataset:
         # A copied dataset can be read without the plugin that defined it.
-        if found := describe.current_document(StoredDataset(store, name)):
-            return found
+        if document := describe.current_document(StoredDataset(store, name)):
+            return document
         raise
 
 
@@ -154,11 +154,11 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
 
     store = opened(storage)
     every = [describe.current_document(StoredDataset(store, name)) for name in describe.stored_names(store)]
-    found = [document for document in every if document]
+    documents = [document for document in every if document]
     if as_json:
-        state.show_json(found)
-    elif found:
-        state.show_lines(map(text.stored, found))
+        state.show_json(documents)
+    elif documents:
+        state.show_lines(map(text.stored, documents))
     else:
         state.say(f"No dataset is stored in {store.url}.")
 
@@ -176,12 +176,12 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    if not (found := describe.versions_of(StoredDataset(store, name))):
+    if not (documents := describe.versions_of(StoredDataset(store, name))):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
-        state.show_json(found)
+        state.show_json(documents)
     else:
-        state.show_lines(map(text.version, found))
+        state.show_lines(map(text.version, documents))
 
 
 @commands.command()
@@ -205,11 +205,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     store, (plain, pin) = opened(storage), split_pin(name)
     _, digest = open_version(store, plain, pin)
     document = describe.version_document(StoredDataset(store, plain), digest)
-    found = describe.paths_of(document, split, stream)
+    paths = describe.paths_of(document, split, stream)
     if as_json:
-        state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": found})
+        state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": paths})
     else:
-        state.show_paths(found)
+        state.show_paths(paths)
 
 
 @commands.command()

@@ -84,19 +84,19 @@ def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[st
     from dataset_assets.moving import verify
 
     try:
-        found = verify.verify(name, store)
-        if repair and found.damaged:
-            found = verify.repair(found, store, source)
+        result = verify.verify(name, store)
+        if repair and result.damaged:
+            result = verify.repair(result, store, source)
     except DatasetAssetsError as error:
         return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
-    return _row(found), IntegrityError.exit_code if found.left else 0
+    return _row(result), IntegrityError.exit_code if result.left else 0
 
 
-def _row(found: "Verified") -> dict[str, Any]:
-    problem = " ".join(damage.problem for damage in found.left) or None
-    hint = "" if problem is None or "dataset-assets" in problem else f" Mend it with: {_mend(found.name)}"
-    damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in found.damaged]
-    row = {field: getattr(found, field) for field in ("name", "versions", "released", "files", "bytes")}
+def _row(result: "Verified") -> dict[str, Any]:
+    problem = " ".join(damage.problem for damage in result.left) or None
+    hint = "" if problem is None or "dataset-assets" in problem else f" Mend it with: {_mend(result.name)}"
+    damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in result.damaged]
+    row = {field: getattr(result, field) for field in ("name", "versions", "released", "files", "bytes")}
     return {**row, "problem": problem and problem + hint, "damaged": damaged}
 
 
@@ -275,23 +275,23 @@ def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None,
     chosen = settings(storage=storage)
     store, grace = open_storage(chosen.storage), chosen.grace_days * SECONDS_A_DAY
     with _watched(state):
-        found = gc.collect(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run)
+        results = gc.collect(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run)
         if not names and (left := gc.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
-            found.append(left)
+            results.append(left)
     if not dry_run:
         scratch.sweep(chosen.scratch)
     if as_json:
-        state.show_json([{**asdict(one), "dry_run": dry_run} for one in found])
-    for one in found if not as_json else []:
+        state.show_json([{**asdict(one), "dry_run": dry_run} for one in results])
+    for one in results if not as_json else []:
         does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {text.size(one.bytes)}"
         kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
         # A damaged dataset may be collected in part; if nothing was removed, only the problem is shown.
         done = [does + kept] if one.removed or not one.problem else []
         message = " ".join([*done, *([one.problem] if one.problem else [])])
         state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {message}"])
-    freed = sum(one.bytes for one in found)
+    freed = sum(one.bytes for one in results)
     state.say(f"{text.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
-    sys.exit(IntegrityError.exit_code if any(one.problem for one in found) else 0)
+    sys.exit(IntegrityError.exit_code if any(one.problem for one in results) else 0)
 
 
 @click.command()
@@ -342,11 +342,11 @@ def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool)
     chosen = settings(storage=storage)
     store = open_storage(chosen.storage)
     grace = chosen.grace_days * SECONDS_A_DAY
-    found = usage.usage(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace)
+    usages = usage.usage(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace)
     if as_json:
-        state.show_json([one.document() for one in found])
-    elif found:
-        state.show(text.usage([one.document() for one in found]))
+        state.show_json([one.document() for one in usages])
+    elif usages:
+        state.show(text.usage([one.document() for one in usages]))
     else:
         state.say(f"No dataset is stored in {store.url}.")
 
@@ -362,14 +362,14 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
     """
     from dataset_assets.cli import doctor
 
-    found = doctor.examine(storage)
+    checks = doctor.examine(storage)
     if as_json:
-        state.show_json(doctor.document(found))
+        state.show_json(doctor.document(checks))
     else:
-        state.show_lines(f"{one.state:<8} {one.what:<26} {one.says}" for one in found)
-    failed = [one for one in found if one.state != "ok"]
-    state.say(f"{len(failed)} of {len(found)} checks failed" if failed else "all checks passed")
-    sys.exit(doctor.exit_code(found))
+        state.show_lines(f"{one.state:<8} {one.what:<26} {one.says}" for one in checks)
+    failed = [one for one in checks if one.state != "ok"]
+    state.say(f"{len(failed)} of {len(checks)} checks failed" if failed else "all checks passed")
+    sys.exit(doctor.exit_code(checks))
 
 
 @contextmanager
