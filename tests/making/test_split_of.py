@@ -41,7 +41,7 @@ from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.reading.load import index_of
 from dataset_assets.reading.passing import passing
-from dataset_assets.reading.views import Stored, View
+from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.stored_dataset import StoredDataset
