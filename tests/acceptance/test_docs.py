@@ -318,17 +318,17 @@ def test_the_library_computes_what_is_specified(
 
 @pytest.mark.parametrize("n, seed", [(60, 0), (97, 7), (3000, 3), (5000, 1)])
 def test_the_library_divides_as_is_specified(plain: dict[str, Any], n: int, seed: int) -> None:
-    from dataset_assets.core import permutation as orders
+    from dataset_assets.core import permutation
 
     classes, groups = [i * i % 5 for i in range(n)], [str(i * 7 % (n // 3)) for i in range(n)]
     for ratios in ((0.5, 0.5), (0.7, 0.1, 0.2), (1 / 3, 1 / 3, 1 / 3)):
         parts = [
-            (orders.random_parts(n, ratios, seed), plain["random"](n, ratios, seed)),
-            (orders.group_parts(np.array(groups), ratios, seed), plain["grouped"](groups, ratios, seed)),
-            (orders.hashed_parts(groups, ratios, seed), plain["by_hash"](groups, ratios, seed)),
-            (orders.stratified_parts(np.array(classes), ratios, seed), plain["stratified"](classes, ratios, seed)),
-            (orders.folds_of(n, 3, seed, np.array(classes)), plain["folds"](n, 3, seed, classes)),
-            (orders.folds_of(n, 4, seed), plain["folds"](n, 4, seed)),
+            (permutation.random_parts(n, ratios, seed), plain["random"](n, ratios, seed)),
+            (permutation.group_parts(np.array(groups), ratios, seed), plain["grouped"](groups, ratios, seed)),
+            (permutation.hashed_parts(groups, ratios, seed), plain["by_hash"](groups, ratios, seed)),
+            (permutation.stratified_parts(np.array(classes), ratios, seed), plain["stratified"](classes, ratios, seed)),
+            (permutation.folds_of(n, 3, seed, np.array(classes)), plain["folds"](n, 3, seed, classes)),
+            (permutation.folds_of(n, 4, seed), plain["folds"](n, 4, seed)),
         ]
         for found, specified in parts:
             assert [part.tolist() for part in found] == specified

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_assets.core import permutation as orders
+from dataset_assets.core import permutation
 from dataset_assets.core.permutation import Permutation
 from dataset_assets.errors import UsageError
 
@@ -95,7 +95,7 @@ def test_neighbours_and_places_are_independent(n: int) -> None:
 @given(st.integers(0, 5000), st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 2**30))
 def test_random_parts_are_disjoint_and_cover(n: int, weights: list[int], seed: int) -> None:
     ratios = [weight / sum(weights) for weight in weights]
-    parts = orders.random_parts(n, ratios, seed)
+    parts = permutation.random_parts(n, ratios, seed)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(n))
     assert all(abs(len(part) - ratio * n) <= 1 for part, ratio in zip(parts, ratios, strict=True))
 
@@ -103,12 +103,12 @@ def test_random_parts_are_disjoint_and_cover(n: int, weights: list[int], seed: i
 @pytest.mark.parametrize("ratios", [(0.5, 0.2), (0.7, 0.7), (-0.5, 1.5), (), (1.0, 0.0), (float("nan"),)])
 def test_ratios_that_do_not_sum_to_one_are_refused(ratios: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="sum to"):
-        orders.sizes_of(100, ratios)
+        permutation.sizes_of(100, ratios)
 
 
 def test_stratified_parts_keep_each_class_within_one_sample() -> None:
     labels = np.repeat(np.arange(7), [10, 20, 30, 41, 53, 67, 101])
-    parts = orders.stratified_parts(labels, (0.6, 0.3, 0.1), seed=1)
+    parts = permutation.stratified_parts(labels, (0.6, 0.3, 0.1), seed=1)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(labels)))
     for part, ratio in zip(parts, (0.6, 0.3, 0.1), strict=True):
         counts = np.bincount(labels[part], minlength=7)
@@ -117,7 +117,7 @@ def test_stratified_parts_keep_each_class_within_one_sample() -> None:
 
 def test_a_class_too_small_to_stratify_is_named() -> None:
     with pytest.raises(UsageError, match="Class 'rare' has 1 sample,"):
-        orders.stratified_parts(np.array(["common"] * 9 + ["rare"]), (0.5, 0.5), seed=0)
+        permutation.stratified_parts(np.array(["common"] * 9 + ["rare"]), (0.5, 0.5), seed=0)
 
 
 @given(st.integers(2, 400), st.integers(2, 9), st.integers(0, 99), st.booleans())
@@ -125,19 +125,19 @@ def test_folds_are_disjoint_cover_and_are_of_one_size(n: int, folds: int, seed: 
     labels = np.arange(n) % 3 if stratified else None
     if n < folds or (stratified and n // 3 < folds):
         with pytest.raises(UsageError):
-            orders.folds_of(n, folds, seed, labels)
+            permutation.folds_of(n, folds, seed, labels)
         return
-    found = orders.folds_of(n, folds, seed, labels)
+    found = permutation.folds_of(n, folds, seed, labels)
     assert np.array_equal(np.sort(np.concatenate(found)), np.arange(n))
     assert max(map(len, found)) - min(map(len, found)) <= 1
-    assert np.array_equal(np.sort(np.concatenate([found[0], orders.rest_of(n, found[0])])), np.arange(n))
+    assert np.array_equal(np.sort(np.concatenate([found[0], permutation.rest_of(n, found[0])])), np.arange(n))
 
 
 def test_a_row_keeps_its_hashed_part_when_others_come_and_go() -> None:
     keys = [f"patient-{k}" for k in range(500)]
 
     def part_of(names: list[str]) -> dict[str, int]:
-        parts = orders.hashed_parts(names, (0.8, 0.2), 3)
+        parts = permutation.hashed_parts(names, (0.8, 0.2), 3)
         return {names[i]: k for k, rows in enumerate(parts) for i in rows}
 
     all_, fewer = part_of(keys), part_of(keys[::3])
@@ -148,22 +148,22 @@ def test_a_row_keeps_its_hashed_part_when_others_come_and_go() -> None:
 def test_no_rows_are_divided_into_parts_without_rows() -> None:
     labels = np.empty(0, np.int64)
     for parts in (
-        orders.random_parts(0, (0.5, 0.5), 0),
-        orders.stratified_parts(labels, (0.5, 0.5), 0),
-        orders.group_parts(labels, (0.5, 0.5), 0),
-        orders.hashed_parts([], (0.5, 0.5), 0),
+        permutation.random_parts(0, (0.5, 0.5), 0),
+        permutation.stratified_parts(labels, (0.5, 0.5), 0),
+        permutation.group_parts(labels, (0.5, 0.5), 0),
+        permutation.hashed_parts([], (0.5, 0.5), 0),
     ):
         assert [part.tolist() for part in parts] == [[], []]
 
 
 def test_shards_are_disjoint_cover_and_differ_by_one() -> None:
-    shards = [list(orders.shard_of(17, 4, rank)) for rank in range(4)]
+    shards = [list(permutation.shard_of(17, 4, rank)) for rank in range(4)]
     assert sorted(itertools.chain(*shards)) == list(range(17))
     assert {len(shard) for shard in shards} == {4, 5}
     with pytest.raises(UsageError, match="no shard 4 of 4"):
-        orders.shard_of(17, 4, 4)
+        permutation.shard_of(17, 4, 4)
 
 
 def test_a_generator_gives_the_same_numbers_for_the_same_purpose_only() -> None:
-    first, again, other = (orders.generator(1, 2, p, 3).integers(0, 1 << 60) for p in ("flip", "flip", "crop"))
+    first, again, other = (permutation.generator(1, 2, p, 3).integers(0, 1 << 60) for p in ("flip", "flip", "crop"))
     assert first == again != other

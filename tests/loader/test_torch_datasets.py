@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader  # noqa: E402
 
-from dataset_assets.loader.torch_datasets import Batches  # noqa: E402
+from dataset_assets.loader import Batches  # noqa: E402
 
 # Three processes on two cores are what is tested here, and torchdata calls what torch has since deprecated.
 pytestmark = [
@@ -118,7 +118,7 @@ def test_a_worker_refuses_the_state_of_another_one(refused_soon_end: None) -> No
     workers["worker_0"], workers["worker_1"] = workers["worker_1"], workers["worker_0"]
     second = stateful(Batches(loader()), batch_size=None, num_workers=2)
     second.load_state_dict(state)
-    with pytest.raises(Conflict, match=r"The state has worker \[(1|0), 2\], this loader \[(0|1), 2\]"):
+    with pytest.raises(Conflict, match=r"The state has worker \[(1|0), 2\], this loader has \[(0|1), 2\]"):
         list(second)
 
 
