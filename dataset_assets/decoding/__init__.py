@@ -1,7 +1,7 @@
-"""Help for split functions: an open file -> arrays, rows, blocks or members, whatever it was compressed with.
+"""Decoders for split functions: an open file, compressed or not -> arrays, rows, blocks or members.
 
-Each function reads its file from where it stands to the end and leaves it open. When the bytes are not what they were
-taken for it raises `DecodeError`; it never gives a shorter result.
+Each function reads its file from the current position to the end and leaves it open. It raises `DecodeError` for bytes
+that it cannot decode; it never returns a shorter result.
 """
 
 from typing import Any, Callable, Iterable
@@ -27,12 +27,12 @@ DECODERS: dict[str, Callable[..., Iterable[Any]]] = {
 
 
 def decoder(name: str) -> Callable[..., Iterable[Any]]:
-    """Return the decoder of this name: one of ours, or one that a plugin offers in the group `dataset_assets.decoders`.
+    """Return the decoder of this name: ours, or a plugin's from the entry points `dataset_assets.decoders`.
 
     >>> decoder("csv_rows") is csv_rows
     True
     """
-    found = DECODERS.get(name) or plugins.provided("decoders", name)
-    if found is None:
+    function = DECODERS.get(name) or plugins.provided("decoders", name)
+    if function is None:
         raise UsageError(f"No decoder is named {name!r}.{nearest(name, [*DECODERS, *plugins.names('decoders')])}")
-    return found
+    return function

@@ -1,4 +1,4 @@
-"""The members of zip and tar archives, read one at a time into memory; nothing is unpacked to the disk."""
+"""Reads the members of zip and tar archives one at a time into memory; writes nothing to the disk."""
 
 import bz2
 import io
@@ -19,16 +19,16 @@ from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, decompressed, exa
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
 
 RATIO = 1_100
-"""Deflate makes no file smaller than by this."""
+"""The largest factor by which Deflate compresses a file."""
 
 _OUTSIDE = re.compile(r"^/|^[A-Za-z]:|\\|\x00")
 _HEADER_BYTES = 1 << 20
-# About what is held of a member beside its path.
+# About how much memory a member takes beside its path.
 _ENTRY_BYTES = 100
 _HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
-# What the standard library raises when the bytes are not an archive, or a damaged one.
+# The standard library raises these for bytes that are not an archive, or a damaged one.
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError,
     OSError, RecursionError, struct.error,
@@ -46,9 +46,9 @@ class Member(io.BytesIO):
 def zip_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) -> Iterator[Member]:
     """Read the members of a zip archive whose paths match a pattern (`*/train/*.txt`), in the order of its directory.
 
-    Raises `DecodeError` if none matches, two have one path, or one is encrypted or damaged; `Refused` for a path that
-    leads out of the archive, a link, or a member of more than `most` bytes, by default the setting `max_value_bytes`.
-    Folders are passed over.
+    Raises `DecodeError` if no member matches, two have the same path, or one is encrypted or damaged. Raises `Refused`
+    for a path that leads out of the archive, a link, or a member of more than `most` bytes (by default the setting
+    `max_value_bytes`). Skips folders.
 
     >>> archive = io.BytesIO()
     >>> with zipfile.ZipFile(archive, "w") as made:
@@ -56,13 +56,13 @@ def zip_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) 
     >>> [(member.name, member.read()) for member in zip_members(archive, "*.txt")]
     [('words/a.txt', b'one')]
     """
-    wanted = _Wanted(file, pattern, most)
-    with _told(file), zipfile.ZipFile(_Directory(file)) as archive:
+    wanted = _Selection(file, pattern, most)
+    with _errors_of(file), zipfile.ZipFile(_Directory(file)) as archive:
         # Not `info.is_dir()`, which fails for a member without a name.
         files = [info for info in archive.infolist() if not info.filename.endswith("/")]
-        members = [info for info in files if wanted.takes(info.orig_filename)]
+        members = [info for info in files if wanted.matches(info.orig_filename)]
         for info in members:
-            # Of the bits of a Unix mode; other systems write none.
+            # The file type in the bits of a Unix mode; archives of other systems have 0.
             kind = stat.S_IFMT(info.external_attr >> 16)
             wanted.check(info.orig_filename, info.file_size, kind in (0, stat.S_IFREG))
             if info.flag_bits & 1:
@@ -73,17 +73,17 @@ def zip_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) 
 
 
 def tar_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) -> Iterator[Member]:
-    """Read the members of a tar archive, compressed or not, whose paths match a pattern, in the order they lie there.
+    """Read the members of a tar archive, compressed or not, whose paths match a pattern, in the order of the archive.
 
-    The archive is read once, to its end. Raises as `zip_members` does.
+    Reads the archive once, to its end. Raises the same errors as `zip_members`.
     """
-    wanted, stream = _Wanted(file, pattern, most), decompressed(file)
-    with _told(file), tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
+    wanted, stream = _Selection(file, pattern, most), decompressed(file)
+    with _errors_of(file), tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
         while (info := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all that it has met
+            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all members in memory
             if sum(map(len, itertools.chain(*archive.pax_headers.items()))) > _HEADER_BYTES:
                 raise DecodeError(f"{name_of(file)} has more than {_HEADER_BYTES} bytes of headers. {RETRIEVE_AGAIN}")
-            if info.isdir() or not wanted.takes(info.name):
+            if info.isdir() or not wanted.matches(info.name):
                 continue
             wanted.check(info.name, info.size, info.isreg() and not info.issparse())
             content = archive.extractfile(info)
@@ -92,8 +92,8 @@ def tar_members(file: BinaryIO, pattern: str = "*", *, most: int | None = None) 
         _read_to_the_end(file, archive.fileobj)
 
 
-class _Wanted:
-    """Which members of an archive are given, and what they must be."""
+class _Selection:
+    """Selects the members of an archive by a pattern, and checks them."""
 
     def __init__(self, file: BinaryIO, pattern: str, most: int | None) -> None:
         self.archive, self.pattern, self.size = name_of(file), pattern, _size(file)
@@ -102,11 +102,11 @@ class _Wanted:
         self.remedy = f" {remedy('max_value_bytes')}" if most is None else ""
         self.paths: set[str] = set()
 
-    def takes(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         return fnmatchcase(_path(name), self.pattern)
 
     def check(self, name: str, size: int, plain: bool) -> None:
-        """See that a member is a file of its own, inside the archive, and not too large."""
+        """Raise an error for a member that is not a plain file, has an unsafe or repeated path, or is too large."""
         path = _path(name)
         if path in self.paths:
             raise DecodeError(f"{self.archive} has two members named {path!r}. {RETRIEVE_AGAIN}")
@@ -114,13 +114,13 @@ class _Wanted:
         self.held += len(path) + _ENTRY_BYTES
         if self.held > self.most_held:
             raise DecodeError(
-                f"{self.archive} has more than {len(self.paths) - 1} members, whose paths are more than can be held. "
+                f"{self.archive} has more than {len(self.paths) - 1} members, and their paths take too much memory. "
                 f"{remedy('max_value_bytes')}"
             )
         if not plain:
             raise Refused(
-                f"{path!r} in {self.archive} is a link, a device or a file with holes, no plain file. Leave it out by "
-                "the pattern."
+                f"{path!r} in {self.archive} is not a plain file, but a link, a device or a sparse file. Use a pattern "
+                "that excludes it."
             )
         if _OUTSIDE.search(path) or any(part in ("", ".", "..") for part in path.split("/")):
             raise Refused(
@@ -128,23 +128,23 @@ class _Wanted:
             )
         if not 0 <= size <= self.most:
             raise Refused(
-                f"{path!r} in {self.archive} says that it has {size} bytes; {self.most} are allowed. If that is what "
-                f"its publisher says as well, pass the members' `most`.{self.remedy}"
+                f"{path!r} in {self.archive} declares a size of {size} bytes; {self.most} are allowed. If its "
+                f"publisher states that size, pass a larger `most`.{self.remedy}"
             )
 
     def check_all(self, total: int = 0) -> None:
-        """See that there was a member, and that all of them can have come from so small a file."""
+        """Raise an error if no member matches, or if their total size is impossible for the size of the archive."""
         if not self.paths:
             raise DecodeError(f"{self.archive} has no member that matches {self.pattern!r}. Check the pattern.")
         if total > max(self.most, RATIO * self.size):
             raise Refused(
-                f"The members of {self.archive} say that they have {total} bytes, of {self.size}: more than can be "
-                "packed. Do not use this archive."
+                f"The members of {self.archive} declare {total} bytes in an archive of {self.size} bytes, more than "
+                "compression can achieve. Do not use this archive."
             )
 
 
 class _Strict(tarfile.TarInfo):
-    """A header of a tar archive. The standard library takes a damaged one for the end of the archive."""
+    """A header of a tar archive. Raises an error if it is damaged; the standard library would end the archive there."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
@@ -157,14 +157,14 @@ class _Strict(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        found = super().frombuf(buf, encoding, errors)
-        if found.size < 0 or (found.type in _HEADERS and found.size > _HEADER_BYTES):
-            raise tarfile.ReadError(f"a header of {found.size} bytes")
-        return found
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type in _HEADERS and header.size > _HEADER_BYTES):
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
 
 
 class _Directory:
-    """A zip archive of which the directory is read, at once; it takes several times as much in memory."""
+    """A zip archive while its directory is read, which takes several times its size in memory. Limits that size."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.seek, self.tell = file, file.seek, file.tell
@@ -175,14 +175,14 @@ class _Directory:
 
     def read(self, size: int = -1) -> bytes:
         if size > SMALL and 4 * size > limits().max_value_bytes:
-            raise DecodeError(f"{self.name} says that its directory has {size} bytes. {remedy('max_value_bytes')}")
+            raise DecodeError(f"{self.name} declares a directory of {size} bytes. {remedy('max_value_bytes')}")
         return self.file.read(size)
 
 
 def _content(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a member, of which no more is unpacked than its entry says.
+    """Return the content of a member, and decompress at most the size in its entry.
 
-    The standard library unpacks all that comes out of a member, and cuts it afterwards.
+    The standard library decompresses everything and cuts it afterwards.
     """
     with archive.open(info):  # compares the entry with the member's own header
         pass
@@ -192,7 +192,7 @@ def _content(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo) ->
     file.seek(sum(struct.unpack("<2H", exactly(file, 4))), io.SEEK_CUR)
     content = _unpacked(exactly(file, info.compress_size), info)
     if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-        raise zipfile.BadZipFile(f"{info.filename!r} is not what its size and checksum say")
+        raise zipfile.BadZipFile(f"the size or checksum of {info.filename!r} does not match its content")
     return content
 
 
@@ -203,7 +203,7 @@ def _unpacked(packed: bytes, info: zipfile.ZipInfo) -> bytes:
     if info.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor().decompress(packed, most)
     if info.compress_type == zipfile.ZIP_LZMA:
-        # Two numbers before the properties are its version and their length; a flag says that it marks its end.
+        # Before the properties are a version and their length. A flag tells that the stream has an end marker.
         size = -1 if info.flag_bits & 2 else info.file_size
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=limits().max_value_bytes)
         return unpacker.decompress(packed[4:9] + struct.pack("<q", size) + packed[9:], most)
@@ -222,22 +222,25 @@ def _size(file: BinaryIO) -> int:
 
 
 def _read_to_the_end(file: BinaryIO, rest: Any) -> None:
-    """Read what is after the last member: zeros, or the archive is one of several; a checksum is at the very end."""
+    """Read the rest of the file, which must be zeros. For a compressed file this also checks the checksum."""
     while data := rest.read(1 << 16):
         if data.strip(b"\0"):
-            raise DecodeError(f"{name_of(file)} goes on after the end of its archive. Take it apart first.")
+            raise DecodeError(
+                f"{name_of(file)} has further data after the end of its archive. Split it into single archives first."
+            )
 
 
 @contextmanager
-def _told(file: BinaryIO) -> Iterator[None]:
-    """Turn what the standard library raises of a bad archive into an error of ours."""
+def _errors_of(file: BinaryIO) -> Iterator[None]:
+    """Convert the standard library's errors about a damaged archive to `DecodeError`."""
     try:
         yield
     except DatasetAssetsError:
         raise
     except _DAMAGE as error:
-        if getattr(error, "errno", None) is not None:  # the file could not be read; bzip2 says its damage without
+        if getattr(error, "errno", None) is not None:  # reading the file failed; bzip2 reports damage without errno
             raise
         raise DecodeError(
-            f"{name_of(file)} is no whole archive ({str(error).rstrip('.') or type(error).__name__}). {RETRIEVE_AGAIN}"
+            f"{name_of(file)} is not a complete archive ({str(error).rstrip('.') or type(error).__name__}). "
+            f"{RETRIEVE_AGAIN}"
         ) from error

@@ -1,4 +1,4 @@
-"""The content of a compressed file, as it is read: told by its first bytes, whole or a `DecodeError`."""
+"""Decompresses a file while it is read. Detects the compression by the first bytes; damage raises `DecodeError`."""
 
 import functools
 import io
@@ -9,17 +9,18 @@ from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 from dataset_assets.core.limits import SMALL, Limits, limits, remedy
 from dataset_assets.errors import DecodeError, UsageError
 
-RETRIEVE_AGAIN = "Retrieve it again; if it stays so, its source is damaged."
+RETRIEVE_AGAIN = "Retrieve it again; if the error remains, its source is damaged."
 
 _CHUNK = 1 << 17
 _PIECE = 1 << 18
 
 
 def decompressed(file: BinaryIO) -> BinaryIO:
-    """Return a stream of the content of a gzip, bzip2 or xz file; any other file is returned as it is.
+    """Return a stream of the content of a gzip, bzip2 or xz file, and any other file as it is.
 
-    It is told by its first bytes, not by its name. Closing the stream leaves the file open. Content of more than
-    `max_decoded_bytes`, or of more than `max_value_bytes` if it is read at once, is a `DecodeError`; both are settings.
+    Detects the compression by the first bytes, not by the name. Closing the stream leaves the file open. Raises
+    `DecodeError` for content of more than `max_decoded_bytes`, or more than `max_value_bytes` if it is read at once;
+    both are settings.
 
     >>> import gzip
     >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
@@ -37,7 +38,7 @@ def decompressed(file: BinaryIO) -> BinaryIO:
 
 
 def exactly(stream: BinaryIO, size: int) -> bytes:
-    """Read so many bytes; fewer only where the stream ends."""
+    """Read `size` bytes; return fewer only at the end of the stream."""
     data = b""
     while len(data) < size and (more := stream.read(size - len(data))):
         data += more
@@ -45,15 +46,15 @@ def exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def at_most(stream: BinaryIO) -> tuple[int, bool]:
-    """Return how many bytes can still come from a stream of `decompressed`, and whether it is just as many."""
+    """Return how many bytes a stream of `decompressed` can still yield, and whether that number is exact."""
     raw = _expanding(stream)
     return (raw.most, False) if raw else (_remaining(stream), True)
 
 
 def check_rows(rows: int | None) -> None:
-    """See that blocks of so many rows can be made."""
+    """Raise `UsageError` if `rows`, the size of a block, is less than 1."""
     if rows is not None and rows < 1:
-        raise UsageError(f"There are no blocks of {rows} rows. Ask for 1 or more.")
+        raise UsageError(f"rows is {rows}, which is too small. Give 1 or more, or None.")
 
 
 def name_of(file: Any) -> str:
@@ -63,7 +64,7 @@ def name_of(file: Any) -> str:
 
 
 class _Decoder(Protocol):
-    """What bz2, lzma and isal have in common."""
+    """The common interface of the decompressors of bz2, lzma and isal."""
 
     @property
     def eof(self) -> bool: ...
@@ -75,7 +76,7 @@ class _Decoder(Protocol):
 
 
 class _Inflater:
-    """The standard library's gunzip, in the shape of the others."""
+    """The standard library's decompressor of gzip, with the interface of the others."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=31)
@@ -111,7 +112,7 @@ def _bunzip() -> _Decoder:
 
 
 def _unxz() -> _Decoder:
-    # A few bytes may ask for a dictionary of 4 GiB.
+    # A few bytes of xz may request a dictionary of 4 GiB.
     return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
 
 
@@ -120,7 +121,7 @@ class _Compression(NamedTuple):
     magic: bytes
     decoder: Callable[[], _Decoder]
     ratio: int
-    """No file of this kind has more than so many times its size in it."""
+    """The largest factor by which this compression shrinks a file."""
 
 
 _COMPRESSIONS = (
@@ -131,9 +132,9 @@ _COMPRESSIONS = (
 
 
 class _Expanding(io.RawIOBase):
-    """The content of a compressed file of one or more members.
+    """The content of a compressed file with one or more members.
 
-    The standard library's own readers take damage in a later member of bz2 or xz for padding, and end there in silence.
+    The standard library's readers take damage in a later member of bz2 or xz for padding, and end there without error.
     """
 
     def __init__(self, file: BinaryIO, compression: _Compression) -> None:
@@ -156,7 +157,7 @@ class _Expanding(io.RawIOBase):
         return 0
 
     def readall(self) -> bytes:
-        """Read all that is left, if it is not too much to hold."""
+        """Read the rest. Raises `DecodeError` if it is more than `max_value_bytes`."""
         held = bytearray()
         while data := self.read(_PIECE):
             held += data
@@ -170,12 +171,13 @@ class _Expanding(io.RawIOBase):
     def _check_size(self, size: int, setting: str) -> None:
         if size > SMALL and size > getattr(self.limits, setting):
             raise DecodeError(
-                f"{self.name} holds more than {size - 1} bytes in {self.taken} or more of {self.compression.name}. "
+                f"{self.name} holds more than {size - 1} bytes in {self.taken} or more bytes of "
+                f"{self.compression.name}. "
                 f"{remedy(setting)}"
             )
 
     def _next_member(self) -> bytes | None:
-        """Return the beginning of the next member; zeros may stand before it, as tapes and disks leave them."""
+        """Return the beginning of the next member, or None. Skips zeros before it, which are padding."""
         rest = self.decoder.unused_data.lstrip(b"\0")
         while not rest:
             if not (data := self._read()):
@@ -190,7 +192,7 @@ class _Expanding(io.RawIOBase):
         if data := self._read():
             return data
         raise DecodeError(
-            f"{self.name} is truncated: its {self.compression.name} stream breaks off at byte {self.taken}, after "
+            f"{self.name} is truncated: its {self.compression.name} stream ends at byte {self.taken}, after "
             f"{self.given} bytes of content. {RETRIEVE_AGAIN}"
         )
 
@@ -208,14 +210,14 @@ class _Expanding(io.RawIOBase):
             if "Memory usage limit" not in str(error):
                 raise self._damaged(error) from error
             raise DecodeError(
-                f"{self.name} asks for more memory than xz may have. {remedy('max_value_bytes')}"
+                f"{self.name} requires more memory than xz may use. {remedy('max_value_bytes')}"
             ) from error
-        except Exception as error:  # each library has an error of its own; the file is not read here
+        except Exception as error:  # each library raises its own type of error
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> DecodeError:
         return DecodeError(
-            f"{self.name} is damaged: its {self.compression.name} stream cannot be read on ({error}) at or before "
+            f"{self.name} is damaged: its {self.compression.name} stream is not valid ({error}) at or before "
             f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
         )
 

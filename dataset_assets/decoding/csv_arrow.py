@@ -1,4 +1,4 @@
-"""CSV in blocks of whole columns, which pyarrow reads; imported when used."""
+"""Reads CSV in blocks of columns with pyarrow, which is imported on use."""
 
 from typing import Any, BinaryIO, Iterator, Mapping, NoReturn, Sequence
 
@@ -24,13 +24,13 @@ def csv_blocks(
 ) -> Iterator[Any]:
     """Read a UTF-8 CSV file as pyarrow RecordBatches, each of about 8 MB of text, or of `rows` rows except the last.
 
-    `types` is a pyarrow type or the name of a numpy type for all columns, or a mapping of column to such. A column
-    without one has its type **inferred from the first 8 MB**; a later value that does not fit is a `DecodeError`.
-    Empty cells and words such as `NA` are null, except in columns of text. A row of more than `max_line_bytes`, or a
-    file of more than `max_columns` columns, is a `DecodeError`; both are settings.
+    `types` is a pyarrow type or the name of a numpy type for all columns, or a mapping of column to type. The type of
+    any other column is **inferred from the first 8 MB**; a later value that does not fit raises `DecodeError`. Empty
+    cells and words such as `NA` are null, except in columns of text. A row of more than `max_line_bytes`, or a file of
+    more than `max_columns` columns, raises `DecodeError`; both are settings.
 
-    With `columns` only these are given, in this order; without a header they are the names of the fields, which else
-    are `f0`, `f1`, ....
+    `columns` selects columns and their order. Without a header, `columns` are the names of the fields; the default
+    names are `f0`, `f1`, ....
 
     >>> import io
     >>> [batch.to_pydict() for batch in csv_blocks(io.BytesIO(b"a,b\\n1,2\\n"), types={"b": "float32"})]
@@ -45,25 +45,25 @@ def csv_blocks(
         batches = _batches(file, list(columns or names), typed, delimiter, None if header else names, block)
         yield from (batch for batch in batches if batch.num_rows) if rows is None else _regrouped(batches, rows)
     except pyarrow.ArrowNotImplementedError as error:
-        raise UsageError(f"{error}. Ask for a type that pyarrow reads from CSV, such as float32, and cast.") from error
+        raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
     except pyarrow.ArrowInvalid as error:
         if "straddling object" in str(error):
             raise _too_long(file, block) from error
         raise DecodeError(
-            f"{name_of(file)} is not the CSV it was taken for: {error}. Mend the row, or pass `types` where a type "
-            "that was inferred from the first 8 MB does not hold."
+            f"{name_of(file)} is not valid CSV, or a value does not fit its column: {error}. Correct the row, or pass "
+            "`types` if the type inferred from the first 8 MB is wrong."
         ) from error
 
 
 def _block_bytes(width: int) -> int:
-    """Return how much pyarrow reads at once: some rows as wide as the first; a row must lie in two blocks."""
+    """Return the size of a block for pyarrow. It must hold a few rows, as a row may span at most two blocks."""
     return min(max(BLOCK, 4 * width), limits().max_line_bytes)
 
 
 def _too_long(file: BinaryIO, block: int) -> DecodeError:
     what = f"{name_of(file)} has a row of more than {block} bytes."
     if block < limits().max_line_bytes:
-        return DecodeError(f"{what} csv_blocks reads that much at once. Read the file by csv_rows.")
+        return DecodeError(f"{what} csv_blocks cannot read longer ones. Read the file with csv_rows.")
     return DecodeError(f"{what} {remedy('max_line_bytes')}")
 
 
@@ -73,7 +73,7 @@ def _batches(
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    source = pyarrow.PythonFile(_Watched(decompressed(file), delimiter), mode="r")
+    source = pyarrow.PythonFile(_StrictSource(decompressed(file), delimiter), mode="r")
     reader = arrow_csv.open_csv(
         source,
         arrow_csv.ReadOptions(block_size=block, column_names=names),
@@ -81,17 +81,17 @@ def _batches(
         arrow_csv.ConvertOptions(column_types=typed, include_columns=wanted),
     )
     for field in reader.schema:
-        # What pyarrow infers of text that is not UTF-8.
+        # pyarrow infers the type binary for text that is not UTF-8.
         if pyarrow.types.is_binary(field.type) and field.name not in typed:
             raise DecodeError(
-                f"{name_of(file)} has bytes in column {field.name!r} that are not UTF-8. Mend them, or use csv_rows, "
-                "which takes an encoding."
+                f"{name_of(file)} has bytes in column {field.name!r} that are not UTF-8. Correct them, or use "
+                "csv_rows, which has an `encoding`."
             )
     return reader
 
 
 def _regrouped(batches: Any, rows: int) -> Iterator[Any]:
-    """Yield batches of so many rows; only the last may have fewer."""
+    """Yield batches of `rows` rows; only the last may have fewer."""
     import pyarrow
 
     held: list[Any] = []
@@ -113,7 +113,7 @@ def _arrow_types(types: Any, names: list[str]) -> dict[str, Any]:
     known = set(names)
     for name in types:
         if name not in known:
-            raise UsageError(f"`types` has a column {name!r} that the file has not.{nearest(name, names)}")
+            raise UsageError(f"`types` has a column {name!r} that the file does not have.{nearest(name, names)}")
     return {name: _arrow_type(kind) for name, kind in types.items()}
 
 
@@ -123,21 +123,23 @@ def _arrow_type(kind: Any) -> Any:
     if isinstance(kind, pyarrow.DataType):
         return kind
     try:
-        # numpy first: to it "float" has 64 bits, as in Python; to pyarrow 32.
+        # numpy first: "float" has 64 bits there, as in Python, but 32 in pyarrow.
         return pyarrow.string() if kind in (str, "str") else pyarrow.from_numpy_dtype(np.dtype(kind))
     except (TypeError, pyarrow.ArrowNotImplementedError):
         pass
     try:
         return pyarrow.type_for_alias(str(kind))
     except ValueError:
-        raise UsageError(f"{kind!r} is no type of a column. Pass a pyarrow type or the name of a numpy type.") from None
+        raise UsageError(
+            f"{kind!r} is not the type of a column. Pass a pyarrow type or the name of a numpy type."
+        ) from None
 
 
-class _Watched:
-    """What pyarrow reads from. Refuses NULs, and quotes of which pyarrow would make fewer rows without a word.
+class _StrictSource:
+    """The file that pyarrow reads. Refuses NULs, and misplaced quotes, for which pyarrow would silently drop rows.
 
-    Quotes open and close a field in turn; one that is written twice closes it and opens it again. So what is before
-    each first of two, and after each second, is a delimiter, an end of line or a quote.
+    Quotes open and close a field in turn; a doubled quote closes the field and opens it again. So before each opening
+    quote, and after each closing one, there must be a delimiter, an end of line or a quote.
     """
 
     closed = False
@@ -155,7 +157,7 @@ class _Watched:
         """Leave the stream open; it is the caller's."""
 
     def read(self, size: int = -1) -> bytes:
-        """Read on, and look at what was read."""
+        """Read a chunk and check it."""
         data = self.stream.read(size)
         if not data and self.open:
             self._refuse("ends inside a quoted field", self.bytes)
@@ -171,7 +173,7 @@ class _Watched:
     def _check_quotes(self, data: NDArray[np.uint8], start: int) -> None:
         window = np.concatenate([np.array([self.last], np.uint8), data])
         quotes = np.flatnonzero(window == ord('"'))
-        # A quote that ended the chunk before was counted with it; what follows it is seen only now.
+        # A quote at the end of the previous chunk was counted there; the byte after it is checked here.
         old = int(self.last == ord('"'))
         opens = (np.arange(len(quotes)) - old) % 2 == int(self.open)
         before, after = quotes[old:][opens[old:]] - 1, quotes[~opens] + 1
@@ -182,4 +184,6 @@ class _Watched:
         self.open ^= bool((len(quotes) - old) % 2)
 
     def _refuse(self, what: str, place: int) -> NoReturn:
-        raise DecodeError(f"{name_of(self.stream)} {what}, near byte {place} of its content. Mend the row or the file.")
+        raise DecodeError(
+            f"{name_of(self.stream)} {what}, near byte {place} of its content. Correct the row or the file."
+        )

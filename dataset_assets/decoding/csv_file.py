@@ -1,4 +1,4 @@
-"""CSV, row by row: strict, in any encoding, whatever was quoted."""
+"""Reads CSV row by row, in any encoding, with strict quotes."""
 
 import csv
 import functools
@@ -25,15 +25,15 @@ def csv_rows(
 ) -> Iterator[dict[str, str]]:
     """Read a CSV file row by row, each as a mapping of column to text.
 
-    With `columns` only these are given, in this order; without a header they are the names of the fields. Quotes are
-    read strictly. Blank lines are no rows. A row of more than `max_line_bytes`, or a file of more than `max_columns`
-    columns, is a `DecodeError`; both are settings.
+    `columns` selects columns and their order; without a header, `columns` are the names of the fields. Misplaced quotes
+    raise `DecodeError`. Blank lines are skipped. A row of more than `max_line_bytes`, or a file of more than
+    `max_columns` columns, raises `DecodeError`; both are settings.
 
     >>> list(csv_rows(io.BytesIO(b"name,age\\nAda,36\\n"), columns=["age"]))
     [{'age': '36'}]
     """
     if columns is None and not header:
-        raise UsageError("A CSV file without a header has fields without names. Pass them as `columns`.")
+        raise UsageError("header=False needs the names of the fields. Pass them as `columns`.")
     records = _records(decompressed(file), delimiter, encoding)
     names, first = _names(file, records, columns, header)
     wanted, places = list(columns or names), {name: place for place, name in enumerate(names)}
@@ -42,7 +42,7 @@ def csv_rows(
         if len(record) != len(names):
             raise DecodeError(
                 f"{name_of(file)} has {len(record)} fields in the row that ends on line {line}; expected {len(names)}. "
-                "Mend the row, or check the delimiter and the quotes."
+                "Correct the row, or check the delimiter and the quotes."
             )
         yield dict(zip(wanted, choose(record) if choose else record))
 
@@ -50,12 +50,12 @@ def csv_rows(
 def _names(
     file: BinaryIO, records: Iterator[Record], columns: Sequence[str] | None, header: bool
 ) -> tuple[list[str], list[Record]]:
-    """Return the names of the fields, and the first row where it was read for them."""
+    """Return the names of the fields, and the first row if it is not the header."""
     if columns is not None and not 0 < len(columns) == len(set(columns)):
         raise UsageError(f"`columns` is {list(columns)!r}. Name one column or more, each once.")
     first = next(records, None)
     if first is None:
-        raise DecodeError(f"{name_of(file)} is empty: it has no row, not even a header. Check what its URL answers.")
+        raise DecodeError(f"{name_of(file)} is empty: it has no row, not even a header. Check what its URL returns.")
     line, names = first
     if len(names) > FEW and len(names) > limits().max_columns:
         raise DecodeError(f"{name_of(file)} has {len(names)} columns on line {line}. {remedy('max_columns')}")
@@ -73,7 +73,7 @@ def _names(
 
 
 def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[str]] | None:
-    """Return what picks these places of a row; None if they are all of it."""
+    """Return a function that selects these places of a row, or None if they are the whole row."""
     if places == list(range(count)):
         return None
     if len(places) == 1:
@@ -82,7 +82,7 @@ def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[st
 
 
 def _records(stream: BinaryIO, delimiter: str, encoding: str) -> Iterator[Record]:
-    """Yield the number of its last line, and the fields, of each row."""
+    """Yield each row: the number of its last line, and its fields."""
     counted = _Counted(stream, delimiter)
     reader = csv.reader(_lines(counted, encoding), delimiter=delimiter, strict=True)
     try:
@@ -102,7 +102,7 @@ def _lines(counted: "_Counted", encoding: str) -> Iterator[str]:
 
 
 def _explained(error: Exception, lines: int, counted: "_Counted", encoding: str) -> str:
-    """Say what is wrong with a file of which so many lines were read."""
+    """Return what is wrong with a file, after `lines` lines of it."""
     if isinstance(error, _TooLong):
         return f"has a row of more than {error} on line {lines + 1}. {remedy(error.setting)}"
     if isinstance(error, _Nul):
@@ -115,10 +115,10 @@ def _explained(error: Exception, lines: int, counted: "_Counted", encoding: str)
         return (
             f"is not {_plain(encoding)} text: {error.object[error.start : error.end]!r} at byte "
             f"{counted.bytes - len(error.object) + error.start} of its content, on line "
-            f"{lines + len(before.splitlines())}. Mend it, or pass csv_rows its encoding, such as latin-1."
+            f"{lines + len(before.splitlines())}. Correct it, or pass csv_rows its encoding, such as latin-1."
         )
-    then = "Raise csv.field_size_limit" if "field limit" in str(error) else "Mend the quotes of the row there"
-    return f"is not CSV on line {lines}: {error}. {then}."
+    fix = "Raise csv.field_size_limit" if "field limit" in str(error) else "Correct the quotes in that row"
+    return f"is not CSV on line {lines}: {error}. {fix}."
 
 
 def _plain(encoding: str) -> str:
@@ -126,11 +126,11 @@ def _plain(encoding: str) -> str:
 
 
 class _Nul(Exception):
-    """A line that is no text."""
+    """A line contains a NUL character."""
 
 
 class _TooLong(Exception):
-    """A row that passes a setting."""
+    """A row exceeds a setting."""
 
     def __init__(self, passed: str, setting: str) -> None:
         super().__init__(passed)
@@ -138,9 +138,9 @@ class _TooLong(Exception):
 
 
 class _Counted(io.BufferedIOBase):
-    """Counts what a text reader takes; closing it leaves the stream open, which is the caller's.
+    """Counts the bytes that a text reader reads. Closing it leaves the stream open, because the caller owns it.
 
-    `row` is set to 0 at the end of each row. So what it counts up to the next call belongs to a row that is not whole.
+    The reader of rows resets `row` to 0 after each row, so `row` counts the bytes of a row that is not complete.
     """
 
     def __init__(self, stream: BinaryIO, delimiter: str) -> None:
@@ -162,8 +162,8 @@ class _Counted(io.BufferedIOBase):
 
     def _check_row(self) -> None:
         line, columns = self.limits.max_line_bytes, self.limits.max_columns
-        # A row has fewer columns than bytes, so they are counted only in one that is long; and not where one field
-        # may hold as many delimiters.
+        # A row has fewer columns than bytes, so they are counted only in a long row; and not if a single field may be
+        # long enough to hold as many delimiters.
         count = self.row > columns >= csv.field_size_limit()
         self.columns = self.columns + self.block.count(self.delimiter) if count else 0
         if self.row > line:
@@ -177,7 +177,7 @@ class _Counted(io.BufferedIOBase):
 
 
 def peeked_names(file: BinaryIO, columns: Sequence[str] | None, delimiter: str, header: bool) -> tuple[list[str], int]:
-    """Return the names of the fields and about how many bytes their row has, and leave the file where it was."""
+    """Return the names of the fields and the approximate bytes of their row; keeps the position of the file."""
     start = file.tell()
     names, _ = _names(file, _records(decompressed(file), delimiter, "utf-8-sig"), columns, header)
     file.seek(start)

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: a big-endian array behind a header of its type and shape."""
+"""Reads IDX, the format of MNIST: a header with type and shape, then a big-endian array."""
 
 import math
 from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, NoReturn
@@ -16,9 +16,9 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 
 
 def idx(file: BinaryIO) -> NDArray[Any]:
-    """Read a whole IDX file, the format of MNIST, into an array of this machine's byte order.
+    """Read a whole IDX file, the format of MNIST, into an array in this machine's byte order.
 
-    An array of more than `max_value_bytes`, which is a setting, is a `DecodeError`; read it by `idx_blocks`.
+    An array of more than the setting `max_value_bytes` raises `DecodeError`; read it with `idx_blocks`.
 
     >>> import io
     >>> idx(io.BytesIO(b"\\0\\0\\x08\\1" b"\\0\\0\\0\\3" b"abc"))
@@ -26,26 +26,26 @@ def idx(file: BinaryIO) -> NDArray[Any]:
     """
     stream = decompressed(file)
     header = _read_header(stream)
-    _check_held(stream, header, header.shape[0], "Read it by idx_blocks. ")
+    _check_memory(stream, header, header.shape[0], "Read it with idx_blocks. ")
     array = _read_array(stream, header, 0, header.shape[0])
     _refuse_more(stream, header)
     return array
 
 
 def idx_blocks(file: BinaryIO, rows: int | None = None) -> Iterator[NDArray[Any]]:
-    """Read an IDX file in blocks of so many rows, by default as many as make about 8 MB."""
+    """Read an IDX file in blocks of `rows` rows, by default of about 8 MB."""
     check_rows(rows)
     stream = decompressed(file)
     header = _read_header(stream)
     step = rows or max(1, BLOCK // max(1, header.row_bytes))
-    _check_held(stream, header, min(step, header.shape[0]), "Ask for fewer rows. " if step > 1 else "")
+    _check_memory(stream, header, min(step, header.shape[0]), "Use a smaller `rows`. " if step > 1 else "")
     for lo in range(0, header.shape[0], step):
         yield _read_array(stream, header, lo, min(lo + step, header.shape[0]))
     _refuse_more(stream, header)
 
 
 class _Header(NamedTuple):
-    """What an IDX file says of itself."""
+    """The header of an IDX file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -63,41 +63,39 @@ def _read_header(stream: BinaryIO) -> _Header:
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DecodeError(
             f"{name_of(stream)} begins with the {len(magic)} bytes {magic!r}, not with the two zeros, type and "
-            "number of dimensions of an IDX file. Check what its URL answers."
+            "number of dimensions of an IDX file. Check what its URL returns."
         )
     if magic[2] not in _TYPES or not 1 <= magic[3] <= 32:
         raise DecodeError(
             f"{name_of(stream)} begins with the 4 bytes {magic!r}: type {magic[2]:#04x}, {magic[3]} dimensions. IDX "
-            f"has the types {', '.join(f'{code:#04x}' for code in _TYPES)} and 1 to 32 dimensions; check the file."
+            f"has the types {', '.join(f'{code:#04x}' for code in _TYPES)} and 1 to 32 dimensions. Check the file."
         )
     sizes = exactly(stream, 4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise DecodeError(f"{name_of(stream)} ends inside its IDX header, at byte {4 + len(sizes)}. {RETRIEVE_AGAIN}")
     header = _Header(np.dtype(_TYPES[magic[2]]), tuple(np.frombuffer(sizes, ">u4").tolist()))
-    # No array has such a shape, though it may hold nothing: 0 x 2**32 x 2**32.
+    # numpy has no array of such a shape, even an empty one: 0 x 2**32 x 2**32.
     if header.dtype.itemsize * math.prod(max(1, size) for size in header.shape) >= 1 << 63 and 0 in header.shape:
-        raise DecodeError(
-            f"{name_of(stream)} announces {header}: no array has so many dimensions of such sizes. {RETRIEVE_AGAIN}"
-        )
-    # Before memory is asked for: a damaged header may announce 2**60 bytes.
+        raise DecodeError(f"{name_of(stream)} announces {header}, which is too large for an array. {RETRIEVE_AGAIN}")
+    # Before memory is allocated: a damaged header may announce 2**60 bytes.
     most, exact = at_most(stream)
     if header.shape[0] * header.row_bytes > most:
         _too_few(stream, header, f"there are {most}" if exact else f"there can be at most {most}")
     return header
 
 
-def _check_held(stream: BinaryIO, header: _Header, rows: int, instead: str) -> None:
+def _check_memory(stream: BinaryIO, header: _Header, rows: int, instead: str) -> None:
     size = rows * header.row_bytes
     if size > SMALL and size > limits().max_value_bytes:
-        what = f"{name_of(stream)} announces {header}; {size} of them would be read at once."
+        what = f"{name_of(stream)} announces {header}; {size} bytes would be read at once."
         raise DecodeError(f"{what} {instead}{remedy('max_value_bytes')}")
 
 
 def _read_array(stream: BinaryIO, header: _Header, lo: int, hi: int) -> NDArray[Any]:
     array = np.empty((hi - lo, *header.shape[1:]), header.dtype)
-    found = _fill(stream, array)
-    if found < array.nbytes:
-        _too_few(stream, header, f"there are {lo * header.row_bytes + found}")
+    count = _fill(stream, array)
+    if count < array.nbytes:
+        _too_few(stream, header, f"there are {lo * header.row_bytes + count}")
     return array if array.dtype.isnative else array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
 
 
@@ -116,15 +114,15 @@ def _read_into(stream: BinaryIO, part: memoryview) -> int:
     return len(data)
 
 
-def _too_few(stream: BinaryIO, header: _Header, found: str) -> NoReturn:
-    raise DecodeError(f"{name_of(stream)} ends early: its header announces {header}; {found}. {RETRIEVE_AGAIN}")
+def _too_few(stream: BinaryIO, header: _Header, actual: str) -> NoReturn:
+    raise DecodeError(f"{name_of(stream)} ends early: its header announces {header}; {actual}. {RETRIEVE_AGAIN}")
 
 
 def _refuse_more(stream: BinaryIO, header: _Header) -> None:
-    """See that the file ends here; reading to the end also checks the checksum of a compressed one."""
+    """Raise `DecodeError` unless the file ends here. Reading to the end also checks a compressed file's checksum."""
     if left := exactly(stream, 1 << 16):
         count = f"{len(left)}{' or more' if len(left) == 1 << 16 else ''}"
         raise DecodeError(
-            f"{name_of(stream)} goes on after its end: its header announces {header}; {count} bytes are left over. "
-            "Check that it is the right file."
+            f"{name_of(stream)} is too long: its header announces {header}, and {count} bytes follow. Check that it is "
+            "the right file."
         )

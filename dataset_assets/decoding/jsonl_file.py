@@ -1,4 +1,4 @@
-"""JSON lines: an object on each line."""
+"""Reads JSON lines: an object on each line."""
 
 import functools
 import json
@@ -11,22 +11,22 @@ from dataset_assets.errors import DecodeError
 
 _PIECE = 1 << 16
 _SHALLOW = 50
-"""The setting `max_json_depth` cannot be lower."""
+"""The smallest value of the setting `max_json_depth`."""
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
-    """Read a file of JSON lines, compressed or not, object by object. Blank lines are none.
+    """Read a file of JSON lines, compressed or not, object by object. Blank lines are skipped.
 
-    A line of more than `max_line_bytes`, or one nested deeper than `max_json_depth`, is a `DecodeError`; both are
+    A line of more than `max_line_bytes`, or one nested deeper than `max_json_depth`, raises `DecodeError`; both are
     settings.
 
     >>> import io
     >>> list(json_lines(io.BytesIO(b'{"text": "one"}\\n')))
     [{'text': 'one'}]
     """
-    # What json.loads calls in the end; there is no space around a line that is stripped.
+    # json.loads calls this too, after it skips white space, which is stripped here.
     read = json.JSONDecoder().raw_decode
     for number, line in enumerate(bounded_lines(decompressed(file)), 1):
         data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
@@ -34,38 +34,38 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
             continue
         try:
             text = data.decode()
-            found, end = read(text)
+            value, end = read(text)
             if end < len(text):
                 raise json.JSONDecodeError("Extra data", text, end)
         except RecursionError as error:
             raise _too_deep(file, f"nested too deep, or not JSON on line {number}") from error
         except ValueError as error:
-            raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {error}. Mend the line.") from error
-        # Two bytes a level at least.
+            raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {error}. Correct the line.") from error
+        # Each level takes at least two bytes.
         if len(data) > 2 * _SHALLOW and _opens_many(data) and _deeper(data, limits().max_json_depth):
             raise _too_deep(file, f"nested too deep on line {number}")
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             raise DecodeError(
-                f"{name_of(file)} has a {type(found).__name__} on line {number}, not an object. Mend the line, or read "
-                "the file with the module json."
+                f"{name_of(file)} has a {type(value).__name__} on line {number}, not an object. Correct the line, or "
+                "read the file with the module json."
             )
-        yield found
+        yield value
 
 
 def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a file, none of which may have more than `max_line_bytes`.
+    """Yield the lines of a file. Raises `DecodeError` for a line of more than `max_line_bytes`.
 
     >>> import io
     >>> list(bounded_lines(io.BytesIO(b"a\\nb")))
     [b'a\\n', b'b']
     """
     for number, line in enumerate(iter(functools.partial(stream.readline, _PIECE), b""), 1):
-        # Only lines as long as a piece are looked at.
+        # Only a line as long as a piece may continue.
         yield line if len(line) < _PIECE or line.endswith(b"\n") else _whole(stream, line, number)
 
 
 def _whole(stream: BinaryIO, begin: bytes, number: int) -> bytes:
-    """Return a line that goes on after its beginning."""
+    """Return a whole line, given its beginning."""
     most = limits().max_line_bytes
     line = begin + stream.readline(most + 1 - len(begin))
     if len(line) > most:
@@ -74,17 +74,17 @@ def _whole(stream: BinaryIO, begin: bytes, number: int) -> bytes:
 
 
 def _opens_many(text: bytes) -> bool:
-    """Say quickly whether a line has enough brackets to be nested deep; those in its strings count as well."""
-    # `count` looks at each byte, `replace` is quick about those between.
+    """Return whether a line has many brackets, also inside strings: a fast test before the exact one."""
+    # `replace` is faster than `count`, which visits each byte.
     return 2 * len(text) - len(text.replace(b"[", b"", _SHALLOW)) - len(text.replace(b"{", b"", _SHALLOW)) > _SHALLOW
 
 
 def _deeper(text: bytes, most: int) -> bool:
-    """Say whether lists and objects are nested deeper in a line that is JSON."""
+    """Return whether a line of valid JSON is nested deeper than `most`."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = b"".join(text.split(b'"')[::2]).translate(_ONE_KIND, _OTHERS)
-    # Each turn takes away the innermost level.
+    # Each round removes the innermost level.
     for left in range(most, 0, -1):
         if len(brackets) <= 2 * left:
             return False

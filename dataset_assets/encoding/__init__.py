@@ -1,4 +1,4 @@
-"""Encoders: fitted on one view, applied to any; what was learnt is plain JSON."""
+"""Encoders: fitted on one view, applied to any view, saved as plain JSON."""
 
 from dataset_assets.encoding.categories import OneHot, Ordinal
 from dataset_assets.encoding.encoder import ENCODERS, Encoder, encoder, fitted_to

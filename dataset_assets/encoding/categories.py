@@ -1,4 +1,4 @@
-"""Categories: as their numbers, or as vectors with a single 1."""
+"""Encoders of categories: as integers, or as one-hot vectors."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,16 +13,16 @@ from dataset_assets.errors import SchemaError, UsageError, nearest
 
 Unseen = Literal["error", "ignore"]
 Missing = Literal["error", "ignore", "category"]
-MISSING = "A value is missing. Take missing='ignore' or 'category', or drop the sample."
+MISSING = "A value is missing. Use missing='ignore' or 'category', or drop the sample."
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """What Ordinal and OneHot share.
+    """The base of Ordinal and OneHot.
 
-    `categories` are learnt, in ascending order, where they are not given. A value that is none of them is an error, or
-    is ignored. A missing one (None, NaN) is an error, is ignored, or is a category of its own, the last. More than
-    `most` categories are an error: then it is hardly a category.
+    Without `categories` they are learnt, in ascending order. `unseen` decides about a value that is not a category:
+    raise an error, or ignore it. `missing` decides about None and NaN: raise an error, ignore it, or make it a category
+    of its own, the last one. More than `most` categories raise an error, since the feature is probably not categorical.
     """
 
     categories: tuple[Any, ...] | None = None
@@ -38,39 +38,41 @@ class Categorical:
         if self.categories is not None:
             object.__setattr__(self, "categories", tuple(self.categories))
             if len(set(self.categories)) < len(self.categories):
-                raise UsageError(f"A category is twice among {self.categories}. Name each once.")
+                raise UsageError(f"categories={self.categories} names one twice. Name each category once.")
 
     def learn(self, known: "set[Any] | None", values: Values) -> set[Any]:
         """Add the categories of a block."""
-        found = set() if known is None else known
+        categories = set() if known is None else known
         if self.categories is None:
-            found.update(distinct(values)[0])
-            if None in found and self.missing == "error":
+            categories.update(distinct(values)[0])
+            if None in categories and self.missing == "error":
                 raise SchemaError(MISSING)
-            if len(found) > self.most:
-                raise SchemaError(f"There are more than {self.most} categories. Encode it otherwise, or raise `most`.")
-        return found
+            if len(categories) > self.most:
+                raise SchemaError(
+                    f"The feature has more than {self.most} categories. Use a different encoder, or raise `most`."
+                )
+        return categories
 
     def learnt(self, known: "set[Any] | None") -> Self:
         """Return an encoder with these categories, in ascending order."""
         if self.categories is not None:
             return self
         if not known:
-            raise UsageError("There are no values to fit on. Fit on a view that has some.")
+            raise UsageError("There are no values to fit on. Fit on a view with samples.")
         try:
             ordered = sorted(known - {None})
         except TypeError as error:
             raise SchemaError(
-                f"Categories of several types have no order ({error}). Give them: categories=(...)."
+                f"Categories of different types cannot be sorted ({error}). Name them: categories=(...)."
             ) from error
-        found = (*ordered, None) if self.missing == "category" and None in known else tuple(ordered)
-        return replace(self, categories=found)
+        categories = (*ordered, None) if self.missing == "category" and None in known else tuple(ordered)
+        return replace(self, categories=categories)
 
     def numbers(self, values: Values) -> NDArray[np.int64]:
-        """Return the number of each value's category; -1 for what is ignored."""
+        """Return the number of each value's category, or -1 for an ignored value."""
         known = self._known
-        found, codes = distinct(values)
-        table = np.array([self._number(value, known) for value in found], np.int64)
+        different, codes = distinct(values)
+        table = np.array([self._number(value, known) for value in different], np.int64)
         return table[codes]
 
     @cached_property
@@ -88,14 +90,14 @@ class Categorical:
             return -1
         raise SchemaError(
             f"{value!r} is not among the {len(known)} categories.{nearest(str(value), map(str, known))} "
-            "Fit on a view that has it, or take unseen='ignore'."
+            "Fit on a view that has it, or use unseen='ignore'."
         )
 
 
 @encoder("ordinal")
 @dataclass(frozen=True)
 class Ordinal(Categorical):
-    """A category as its number, from 0 up in the order of `categories`; what is ignored is -1."""
+    """Encodes a category as an integer, from 0 in the order of `categories`; an ignored value becomes -1."""
 
     def apply(self, values: Values) -> NDArray[np.int64]:
         """Return the numbers of the categories.
@@ -109,21 +111,21 @@ class Ordinal(Categorical):
 @encoder("one_hot")
 @dataclass(frozen=True)
 class OneHot(Categorical):
-    """A category as a vector with a single 1; what is ignored is all zeros."""
+    """Encodes a category as a vector with a single 1; an ignored value becomes all zeros."""
 
     def apply(self, values: Values) -> NDArray[np.float32]:
-        """Return a row of a number for each category.
+        """Return a row for each value, with a number for each category.
 
         >>> OneHot(("a", "b"), unseen="ignore").apply(["b", "c"])
         array([[0., 1.],
                [0., 0.]], dtype=float32)
         """
         numbers = self.numbers(values)
-        found = np.zeros((len(numbers), len(known_by(self, self.categories))), np.float32)
+        rows = np.zeros((len(numbers), len(known_by(self, self.categories))), np.float32)
         seen = np.flatnonzero(numbers >= 0)
-        found[seen, numbers[seen]] = 1
-        return found
+        rows[seen, numbers[seen]] = 1
+        return rows
 
     def columns(self, feature: str) -> tuple[str, ...]:
-        """Return what each number of a row is called."""
+        """Return the name of each column of the result."""
         return tuple(f"{feature}={category}" for category in known_by(self, self.categories))

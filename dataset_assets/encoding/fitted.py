@@ -1,4 +1,4 @@
-"""Fitted: encoders by feature, with what they were fitted on, as plain JSON."""
+"""Fitted encoders by feature, with the splits that they were fitted on, as plain JSON."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, order=True)
 class FittedOn:
-    """A split that encoders were fitted on, by the digests it was opened at."""
+    """A split that encoders were fitted on, with the digests of its index and its version."""
 
     dataset: str
     split: str
@@ -46,8 +46,8 @@ class _Document:
 class Fitted:
     """Encoders by feature: a stream's name, or "stream.field" for a field of a table.
 
-    Features of one stream stand side by side in its place, in their order; with `into`, those of all streams, in a new
-    one of that name.
+    The features of one stream are concatenated, in order, and replace it. With `into`, the features of all streams are
+    concatenated into a new stream of that name.
     """
 
     encoders: Mapping[str, Encoder]
@@ -56,11 +56,11 @@ class Fitted:
     samples: int = 0
 
     def to_json(self) -> str:
-        """Return all of it as JSON text, always in the same order."""
+        """Return the encoders as JSON text, always in the same order."""
         return json.dumps(self.document(), sort_keys=True, allow_nan=False)
 
     def document(self) -> dict[str, Any]:
-        """Return all of it as plain JSON."""
+        """Return the encoders as plain JSON."""
         features = [{"feature": name, **document_of(each)} for name, each in self.encoders.items()]
         splits = [vars(each) for each in self.on]
         on = {"samples": self.samples, "splits": splits}
@@ -68,27 +68,30 @@ class Fitted:
 
     @classmethod
     def from_json(cls, document: "str | bytes | Mapping[str, Any]") -> "Fitted":
-        """Return what `to_json` wrote. Raises `DecodeError` for anything else, or an encoder that is not known here."""
+        """Return the encoders that `to_json` wrote. Raises `DecodeError` for anything else, or an unknown encoder."""
         try:
-            found = parsed(document) if isinstance(document, (str, bytes)) else document
-            if found["format"] != FORMAT:
-                raise DecodeError(f"Encoders in format {found['format']!r}; this release reads {FORMAT}. Upgrade it.")
-            told: _Document = read_as(_Document, found)
-            encoders = {each.feature: encoder_of(each.encoder, each.state) for each in told.features}
-            return cls(encoders, told.into, told.fitted_on.splits, told.fitted_on.samples)
+            content = parsed(document) if isinstance(document, (str, bytes)) else document
+            if content["format"] != FORMAT:
+                raise DecodeError(
+                    f"The encoders are in format {content['format']!r}; this release reads {FORMAT}. Upgrade "
+                    "dataset_assets."
+                )
+            read: _Document = read_as(_Document, content)
+            encoders = {each.feature: encoder_of(each.encoder, each.state) for each in read.features}
+            return cls(encoders, read.into, read.fitted_on.splits, read.fitted_on.samples)
         except DecodeError:
             raise
         except UNFIT as error:
-            raise DecodeError(f"These are no fitted encoders ({error!r}). Write them with to_json().") from error
+            raise DecodeError(f"This is not a document of encoders ({error!r}). Write one with to_json().") from error
 
     def check(self, splits: Iterable[FittedOn]) -> None:
-        """Raise `Conflict` if one of these splits is of another version of a dataset that was fitted on."""
+        """Raise `Conflict` if a split is from a different version of a dataset that the encoders were fitted on."""
         for each in splits:
             for on in self.on:
                 if each.dataset == on.dataset and _differ(each, on):
                     raise Conflict(
-                        f"The encoders were fitted on {on.dataset}@{on.version or on.index} {on.split}, and this is "
-                        f"{each.dataset}@{each.version or each.index} {each.split}. Fit again, or take "
+                        f"The encoders were fitted on {on.dataset}@{on.version or on.index} {on.split}, but this is "
+                        f"{each.dataset}@{each.version or each.index} {each.split}. Fit again, or use "
                         "any_version=True."
                     )
 

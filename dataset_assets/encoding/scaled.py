@@ -1,4 +1,4 @@
-"""Numbers on a common scale: minus a centre, divided by a scale, both learnt for each feature in one pass."""
+"""Scales numbers: subtracts a centre and divides by a scale, both learnt for each feature in one pass."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from dataset_assets.errors import SchemaError, UsageError
 
 Floats = NDArray[np.float64]
 HOW = ("standard", "min-max", "robust")
-# Quantiles are exact up to so many rows; of more they are those of a uniform sample of so many.
+# Quantiles are exact up to this many rows. For more rows they are those of a uniform sample of this size.
 SAMPLE = 1 << 17
 
 
 class Moments(NamedTuple):
-    """How many values there were of each feature, their mean, and the sum of squares around it."""
+    """The number of values of each feature, their mean, and the sum of squared differences from it."""
 
     seen: Floats
     mean: Floats
@@ -26,7 +26,7 @@ class Moments(NamedTuple):
 
 
 class Extremes(NamedTuple):
-    """The least and the greatest value of each feature, and its moments."""
+    """The smallest and the largest value of each feature, and its moments."""
 
     low: Floats
     high: Floats
@@ -34,7 +34,7 @@ class Extremes(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """The rows with the least hashes of their numbers, and how many rows there were."""
+    """A sample of the rows: those whose numbers have the smallest hashes; and how many rows there were."""
 
     rows: Floats
     hashes: NDArray[np.uint64]
@@ -44,12 +44,12 @@ class Drawn(NamedTuple):
 @encoder("scaled")
 @dataclass(frozen=True)
 class Scaled:
-    """Numbers minus a centre, divided by a scale; values of any shape, each element of which is a feature.
+    """Subtracts a centre and divides by a scale. Values may have any shape; each element of it is a feature.
 
-    "standard" takes mean and standard deviation, "min-max" the least value and the range, "robust" the median and the
-    range of the middle half (exact up to 131,072 samples, then of a uniform sample of so many). A feature that never
-    varies becomes 0. What is missing (None, NaN) is an error; with "keep" it stays NaN, with "fill" it is taken for
-    the mean, of "robust" the median; nothing is learnt from it.
+    "standard" uses the mean and the standard deviation, "min-max" the minimum and the range, "robust" the median and
+    the interquartile range (exact up to 131,072 samples, then from a uniform sample of that size). A constant feature
+    becomes 0. A missing value (None, NaN) raises an error; with "keep" it stays NaN; with "fill" it is replaced by the
+    mean, or by the median for "robust". Missing values do not count when fitting.
     """
 
     how: Literal["standard", "min-max", "robust"] = "standard"
@@ -68,33 +68,35 @@ class Scaled:
         for name in ("centre", "scale", "fill"):
             if (known := getattr(self, name)) is not None and len(known) != features:
                 raise UsageError(
-                    f"{name} has {len(known)} numbers, for values of shape {self.shape}. Give one for each."
+                    f"{name} has {len(known)} numbers, but values have shape {self.shape}. Give {features} numbers."
                 )
 
     def learn(self, known: Any, values: Values) -> Any:
         """Add the values of a block."""
         rows = self._rows(values)
-        shape, found = known or (rows.shape[1:], None)
+        shape, statistics = known or (rows.shape[1:], None)
         if rows.shape[1:] != shape:
-            raise SchemaError(f"Values of shape {rows.shape[1:]} follow those of shape {shape}. Make them of one.")
+            raise SchemaError(
+                f"Values of shape {rows.shape[1:]} follow values of shape {shape}. Give all values the same shape."
+            )
         flat = rows.reshape(len(rows), -1)
         kinds: dict[str, Any] = {"standard": _with_moments, "min-max": _with_extremes, "robust": _with_drawn}
-        return shape, kinds[self.how](found, flat) if len(flat) else found
+        return shape, kinds[self.how](statistics, flat) if len(flat) else statistics
 
     def learnt(self, known: Any) -> "Scaled":
         """Return an encoder with the centre and the scale."""
         if known is None or known[1] is None:
-            raise UsageError("There are no values to fit on. Fit on a view that has some.")
+            raise UsageError("There are no values to fit on. Fit on a view with samples.")
         centre, scale, fill = _of(known[1])
         if not np.isfinite([centre, scale, fill]).all():
-            raise SchemaError("A feature has no values but missing or infinite ones. Leave it out.")
-        # A feature that never varies stays at zero instead of becoming infinite.
+            raise SchemaError("A feature has only missing or infinite values, so it cannot be scaled. Leave it out.")
+        # A constant feature becomes zero, not infinite.
         scale = np.where(scale > 0, scale, 1.0)
         centre, scale, fill = (tuple(each.tolist()) for each in (centre, scale, fill))
         return replace(self, centre=centre, scale=scale, fill=fill, shape=known[0])
 
     def apply(self, values: Values) -> NDArray[np.float32]:
-        """Return the scaled values, in the shape they have.
+        """Return the scaled values, in the same shape.
 
         >>> Scaled(centre=(2.0,), scale=(1.0,), fill=(2.0,)).apply([3, 2])
         array([1., 0.], dtype=float32)
@@ -104,7 +106,9 @@ class Scaled:
         if not len(rows):
             return np.empty((0, *self.shape), np.float32)
         if rows.shape[1:] != self.shape:
-            raise SchemaError(f"A value has shape {rows.shape[1:]}, those that were fitted {self.shape}. Fit again.")
+            raise SchemaError(
+                f"A value has shape {rows.shape[1:]}, but this Scaled was fitted on shape {self.shape}. Fit again."
+            )
         flat = rows.reshape(len(rows), -1)
         if self.missing == "fill" and self.fill is not None:
             flat = np.where(np.isnan(flat), self.fill, flat)
@@ -114,12 +118,12 @@ class Scaled:
     def _rows(self, values: Values) -> Floats:
         rows = as_numbers(values)
         if self.missing == "error" and np.isnan(rows).any():
-            raise SchemaError("A value is missing. Take missing='keep' or 'fill', or drop the sample.")
+            raise SchemaError("A value is missing. Use missing='keep' or 'fill', or drop the sample.")
         return rows
 
 
 def _with_moments(known: "Moments | None", rows: Floats) -> Moments:
-    """Merge the moments of a block, as Chan, Golub and LeVeque do: no difference of large sums is taken."""
+    """Add the moments of a block by the method of Chan, Golub and LeVeque, which subtracts no large sums."""
     there = ~np.isnan(rows)
     count = there.sum(0).astype(np.float64)
     mean = np.where(there, rows, 0).sum(0) / np.maximum(count, 1)
@@ -153,13 +157,13 @@ def _with_drawn(known: "Drawn | None", rows: Floats) -> Drawn:
 
 
 def _of(known: "Moments | Extremes | Drawn") -> tuple[Any, Any, Any]:
-    """Return centre, scale, and what a missing value is taken for."""
+    """Return the centre, the scale, and the value that replaces a missing one."""
     if isinstance(known, Moments):
         mean = np.where(known.seen > 0, known.mean, np.nan)
         return mean, np.sqrt(known.squares / np.maximum(known.seen, 1)), mean
     if isinstance(known, Extremes):
         return known.low, known.high - known.low, _of(known.moments)[0]
-    # Of a feature with nothing in it numpy would warn; `learnt` says it by an error.
+    # numpy would warn about a feature without values; `learnt` raises an error instead.
     rows = np.where(np.isnan(known.rows).all(0), np.inf, known.rows)
     with np.errstate(invalid="ignore"):
         low, middle, high = np.nanquantile(rows, (0.25, 0.5, 0.75), axis=0)
@@ -167,8 +171,8 @@ def _of(known: "Moments | Extremes | Drawn") -> tuple[Any, Any, Any]:
 
 
 def _hashes(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return a hash of each number (the finalizer of splitmix64), so that the least ones are drawn uniformly."""
-    found = numbers * np.uint64(0x9E3779B97F4A7C15)
+    """Return a hash of each number (the finalizer of splitmix64): the smallest hashes are a uniform sample."""
+    hashes = numbers * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
-    return found ^ (found >> np.uint64(31))
+        hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
+    return hashes ^ (hashes >> np.uint64(31))

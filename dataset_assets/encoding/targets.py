@@ -1,4 +1,4 @@
-"""Targets as other targets."""
+"""Maps values, such as targets, to different values."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +17,10 @@ Unmapped = Literal["error", "keep"]
 @encoder("mapping")
 @dataclass(frozen=True)
 class Remapped:
-    """Values as other values, all at once: what a value is mapped to is not mapped again. Nothing is learnt.
+    """Maps old values to new ones, all at once: a new value is not mapped again. It learns nothing.
 
-    `pairs` is a mapping of old to new; several old ones may become one. A value that is not in it is an error, or is
-    kept.
+    `pairs` is a mapping of old to new; several old values may become the same one. `unmapped` decides about a value
+    that is not in it: raise an error, or keep it.
     """
 
     pairs: Any
@@ -33,36 +33,39 @@ class Remapped:
         pairs = self.pairs.items() if isinstance(self.pairs, Mapping) else self.pairs
         object.__setattr__(self, "pairs", tuple((plain(old), plain(new)) for old, new in pairs))
         if not self.pairs or len(dict(self.pairs)) < len(self.pairs):
-            raise UsageError(f"The mapping {self.pairs} is empty, or names a value twice. Name each once.")
+            problem = "names a value twice. Name each once." if self.pairs else "is empty. Give at least one pair."
+            raise UsageError(f"The mapping {self.pairs} {problem}")
         kinds = {str if isinstance(new, str) else float for _, new in self.pairs}
         if len(kinds) > 1:
-            raise UsageError(f"The mapping {dict(self.pairs)} has both numbers and text. Map to values of one kind.")
+            raise UsageError(
+                f"The mapping {dict(self.pairs)} maps to both numbers and text. Map to only numbers or only text."
+            )
 
     def learn(self, known: Any, values: Values) -> Any:
-        """Learn nothing."""
+        """Return `known`: there is nothing to learn."""
         return known
 
     def learnt(self, known: Any) -> "Remapped":
-        """Return the same."""
+        """Return this encoder."""
         return self
 
     def apply(self, values: Values) -> "NDArray[Any] | list[Any]":
-        """Return the mapped values; text as a list.
+        """Return the mapped values: an array of numbers, or a list with text.
 
         >>> Remapped({1: 0, 0: 5}).apply([1, 0])
         array([0, 5])
         """
         table = self._table
-        found, codes = distinct(values)
-        if self.unmapped == "error" and (unknown := [value for value in found if value not in table]):
+        different, codes = distinct(values)
+        if self.unmapped == "error" and (unknown := [value for value in different if value not in table]):
             raise SchemaError(
                 f"{unknown[0]!r} is not mapped.{nearest(str(unknown[0]), map(str, table))} "
-                "Map it, or take unmapped='keep' or 'drop'."
+                "Map it, or use unmapped='keep' or 'drop'."
             )
-        new = [table.get(value, value) for value in found]
+        new = [table.get(value, value) for value in different]
         if any(isinstance(value, str) or value is None for value in new):
             return [new[code] for code in codes.tolist()]
-        # The type does not depend on which values are in this block.
+        # The dtype must not depend on the values in this block.
         return np.array(new, self._dtype(values))[codes]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Text as the numbers of its words."""
+"""Encodes text as the numbers of its words."""
 
 import re
 from collections import Counter
@@ -26,13 +26,13 @@ TOKENIZERS: dict[str, Callable[[str], Iterable[str]]] = {
 @encoder("vocabulary")
 @dataclass(frozen=True)
 class Vocabulary:
-    """Text as the numbers of its words, the most frequent first; of equally frequent ones the first in the alphabet.
+    """Encodes text as the numbers of its words. Frequent words come first; equally frequent ones are alphabetical.
 
-    The tokenizer "words" takes runs of letters and digits, and each other sign, in lower case; "whitespace" what stands
-    between white space, as it is; "characters" each character. Words that occur less than `min_count` times are left
-    out, and so are those that do not fit in `size`, which counts the special ones. The first of `special` pads, the
-    second is any unknown word; what else is in it has a number and stands for itself. With `length`, a text is cut or
-    padded to so many numbers, and a block is one array. Fitting holds every different word once.
+    The tokenizer "words" lowers the case and yields runs of letters and digits, and each other sign; "whitespace"
+    splits at white space; "characters" yields each character. Words with fewer than `min_count` occurrences are left
+    out, and so are those that do not fit in `size`, which includes the special words. The first of `special` is the
+    padding and the second any unknown word; further ones are ordinary words with a fixed number. With `length`, a text
+    is cut or padded to that many numbers, and a block is one array. Fitting keeps every distinct word in memory.
     """
 
     tokenizer: str = "words"
@@ -48,23 +48,27 @@ class Vocabulary:
         check_choice("tokenizer", self.tokenizer, TOKENIZERS)
         object.__setattr__(self, "special", tuple(self.special))
         if len(set(self.special)) < max(2, len(self.special)):
-            raise UsageError(f"special={self.special} has to be at least two different words: padding, unknown.")
-        if self.size < len(self.special) or self.length is not None and self.length < 1:
-            raise UsageError(f"A vocabulary of {self.size} words, or texts of {self.length}, cannot be. Give more.")
+            raise UsageError(
+                f"special={self.special} is not valid. Give at least two words, each once: padding, unknown."
+            )
+        if self.size < len(self.special):
+            raise UsageError(f"size={self.size} does not hold the {len(self.special)} special words. Raise it.")
+        if self.length is not None and self.length < 1:
+            raise UsageError(f"length={self.length} is too small. Give 1 or more, or None for texts of any length.")
         if self.length is not None and self.length > LONGEST:
-            raise UsageError(f"length={self.length} is more than {LONGEST}: a text would not fit in memory. Give less.")
+            raise UsageError(f"length={self.length} is more than {LONGEST}, too long for memory. Give less.")
 
     def learn(self, known: "Counter[str] | None", values: Values) -> "Counter[str]":
         """Count the words of a block."""
-        found = Counter() if known is None else known
+        counts = Counter() if known is None else known
         for tokens in self._tokens(values):
-            found.update(tokens)
-        return found
+            counts.update(tokens)
+        return counts
 
     def learnt(self, known: "Counter[str] | None") -> "Vocabulary":
         """Return an encoder with the most frequent words."""
         if not known:
-            raise UsageError("There are no words to fit on. Fit on a view that has some.")
+            raise UsageError("There are no words to fit on. Fit on a view with texts.")
         often = [word for word, count in known.items() if count >= self.min_count and word not in self.special]
         ranked = sorted(often, key=lambda word: (-known[word], word))
         return replace(self, words=(*self.special, *ranked[: self.size - len(self.special)]))
@@ -80,10 +84,10 @@ class Vocabulary:
         rows = [np.array([known.get(word, 1) for word in tokens], np.int64) for tokens in self._tokens(values)]
         if self.length is None:
             return rows
-        found = np.zeros((len(rows), self.length), np.int64)
+        padded = np.zeros((len(rows), self.length), np.int64)
         for k, row in enumerate(rows):
-            found[k, : len(row)] = row[: self.length]
-        return found
+            padded[k, : len(row)] = row[: self.length]
+        return padded
 
     @cached_property
     def _known(self) -> dict[str, int]:
@@ -93,5 +97,7 @@ class Vocabulary:
         tokens = TOKENIZERS[self.tokenizer]
         for text in values.to_pylist() if is_arrow(values) else values:
             if not isinstance(text, str):
-                raise SchemaError(f"A text is a {type(text).__name__}. Fill or drop it, or encode it otherwise.")
+                raise SchemaError(
+                    f"A value is a {type(text).__name__}, not text. Fill or drop it, or use a different encoder."
+                )
             yield tokens(text)

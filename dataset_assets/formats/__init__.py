@@ -1,4 +1,4 @@
-"""Formats: how a stream is written to files and read from them."""
+"""Formats: write a stream to files, and read it back."""
 
 from dataclasses import is_dataclass
 from typing import Any, Mapping
@@ -45,16 +45,18 @@ FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:
-    """Return the format that an index names, ours or a plugin's; `IntegrityError` if none is as it says."""
+    """Return the format that an index names, ours or a plugin's. Raises `IntegrityError` if it is not available."""
     kind = FORMATS.get(name) or plugins.provided("formats", name) if isinstance(name, str) else None
     if kind is None:
         raise IntegrityError(
             f"No format {name!r} is installed.{nearest(str(name), FORMATS)} Install the package that provides it, or "
-            "upgrade."
+            "upgrade dataset_assets."
         )
     try:
-        made: Format = read_as(kind, parameters) if is_dataclass(kind) else kind(**parameters)
+        stream_format: Format = read_as(kind, parameters) if is_dataclass(kind) else kind(**parameters)
     except UNFIT as error:
-        said = f"{parameters!r:.200}"
-        raise IntegrityError(f"The format {name!r} cannot be made of {said} ({error}). Upgrade.") from error
-    return made
+        raise IntegrityError(
+            f"The format {name!r} does not accept the parameters {parameters!r:.200} ({error}). Upgrade the package "
+            "that provides it."
+        ) from error
+    return stream_format

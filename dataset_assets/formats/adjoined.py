@@ -1,7 +1,7 @@
-"""The files of one stream as one array, so that numpy gathers rows of all of them in one call.
+"""Maps the files of one stream as one array, so that numpy gathers rows from all of them in one call.
 
-A gather knows one address and the size of a row. So the files are mapped into one range of addresses, each a number of
-whole rows behind the first; what lies between them is no memory, and no row that is asked for.
+A gather needs one address and the size of a row. So the files are mapped into one range of addresses, each at a whole
+number of rows after the first. The gaps between them are not backed by memory and are never read.
 """
 
 import ctypes
@@ -21,15 +21,15 @@ from dataset_assets.formats.columns import Chained, Column, Indices, check_rows
 from dataset_assets.formats.dtypes import AnyArray
 from dataset_assets.formats.npy import layout_of
 
-MAP_FIXED = 0x10  # of Linux's <asm-generic/mman-common.h>, the same on every processor
+MAP_FIXED = 0x10  # from Linux's <asm-generic/mman-common.h>, the same on every processor
 MOST_BYTES = 1 << 42
-"""Of the 2**47 addresses of a process, which several streams share."""
+"""A process has 2**47 addresses, which several streams share."""
 MOST_FILES = 1000
-"""Each takes two of the 65,530 maps that Linux allows a process, itself and the gap behind it, instead of one."""
+"""Linux allows a process 65,530 maps. A file takes two of them, for itself and for the gap after it, not one."""
 
 
 class Adjoined(Chained):
-    """Arrays that lie in `whole`, each from the row on that `firsts` says, as one column."""
+    """Several arrays inside `whole` as one column; `firsts` holds the first row of each in `whole`."""
 
     def __init__(self, whole: AnyArray, firsts: Sequence[int], parts: Sequence[Column]) -> None:
         super().__init__(parts)
@@ -39,20 +39,20 @@ class Adjoined(Chained):
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
         check_rows(indices, len(self))
         part = np.searchsorted(self.starts, indices, "right") - 1
-        # "clip" because "raise" with a buffer gathers into a second one first.
-        found: AnyArray = np.take(self._whole, indices + self._ahead[part], 0, out=out, mode="clip")
-        return found
+        # "clip", because with "raise" numpy gathers into a second buffer first.
+        rows: AnyArray = np.take(self._whole, indices + self._ahead[part], 0, out=out, mode="clip")
+        return rows
 
 
 def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]]] | None:
-    """Return one array for `.npy` files, and the first row and the count of each; None where they cannot be one.
+    """Return one array over all `.npy` files, with the first row and the row count of each; it closes the files.
 
-    The files are closed then. None too for what is wrong with them, which who reads them one by one finds.
+    Returns None if that is not possible, or if a file is damaged: opening the files one by one then raises the error.
     """
     if not 1 < len(opened) <= MOST_FILES or sys.platform != "linux":
         return None
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-        # The gaps would be taken from what others may have.
+        # The gaps would count against the limit on addresses.
         return None
     if not all(isinstance(getattr(file, "raw", file), io.FileIO) for file in opened):
         return None
@@ -67,9 +67,9 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
     alike = all((layout[0], layout[1][1:], layout[2]) == (dtype, (*shape,), start) for layout in layouts)
     if not alike or not row_bytes or sizes != expected:
         return None
-    if (found := _side_by_side([file.fileno() for file in opened], sizes, row_bytes)) is None:
+    if (one_range := _side_by_side([file.fileno() for file in opened], sizes, row_bytes)) is None:
         return None
-    data, places = found
+    data, places = one_range
     for file in opened:
         file.close()
     rows = (len(data) - start) // row_bytes
@@ -80,7 +80,7 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
 def _side_by_side(
     descriptors: Sequence[int], sizes: Sequence[int], row_bytes: int
 ) -> tuple[memoryview, list[int]] | None:
-    """Map files into one range, and return it and where each begins: after a number of whole pages and whole rows."""
+    """Map files into one range; return it, and where each begins: at a multiple of both a page and a row."""
     unit = math.lcm(mmap.PAGESIZE, row_bytes)
     places, end = list[int](), 0
     for size in sizes:
@@ -93,19 +93,19 @@ def _side_by_side(
 
     def mapped(address: int | None, size: int, access: int, flags: int, descriptor: int) -> int | None:
         where, length = ctypes.c_void_p(address), ctypes.c_size_t(size)
-        found: int = libc.mmap(where, length, access, flags, descriptor, ctypes.c_long(0))
-        return None if found == ctypes.c_void_p(-1).value else found
+        start: int = libc.mmap(where, length, access, flags, descriptor, ctypes.c_long(0))
+        return None if start == ctypes.c_void_p(-1).value else start
 
-    # Addresses alone, of which the kernel counts no memory.
+    # Reserves addresses only; the kernel counts no memory for them.
     if (base := mapped(None, end, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)) is None:
         return None
     whole = (ctypes.c_char * end).from_address(base)
     ending = weakref.finalize(whole, libc.munmap, ctypes.c_void_p(base), ctypes.c_size_t(end))
-    # Not at exit: a thread may be reading then.
+    # Not at exit, because a thread may still be reading.
     ending.atexit = False
     for descriptor, place, size in zip(descriptors, places, sizes):
         if mapped(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, descriptor) is None:
-            # What is left of the range nobody knows: a part of it may be another's by now.
+            # The state of the range is unknown: another thread may have mapped a part of it, so it is not unmapped.
             ending.detach()
             return None
     return memoryview(whole).cast("B").toreadonly(), places

@@ -1,4 +1,4 @@
-"""Arrays of one shape and dtype, as plain `.npy` files, which are read on a map."""
+"""Stores arrays of one shape and dtype as plain `.npy` files, which are memory-mapped to read them."""
 
 import operator
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
 from dataset_assets.formats.rows import ADVICE, as_rows
 
-WIDER = "Declare a wider one, or cast in the split function."
+WIDER = "Declare a wider dtype, or cast in the split function."
 
 
 @dataclass(frozen=True)
 class Array:
-    """A value is an array (or a scalar); all have one dtype and shape, taken from the first where not declared.
+    """A value is an array or a scalar. All values have the same dtype and shape: as declared, or as the first value.
 
-    `classes` names the integers 0, 1, ... of a label. A declared `dtype` casts what fits without loss, and rounds
-    floats to it; whatever does not fit is a `SchemaError`.
+    `classes` names the integers 0, 1, ... of a label. Values are cast to a declared `dtype` if that loses nothing;
+    floats are rounded. A value that does not fit raises `SchemaError`.
     """
 
     dtype: str | None = None
@@ -48,8 +48,8 @@ class Array:
     def parameters(self) -> dict[str, Any]:
         """Return the declared fields as JSON."""
         fields = {"dtype": self.dtype, "shape": self.shape, "classes": self.classes}
-        found = {name: value for name, value in fields.items() if value is not None}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        declared = {name: value for name, value in fields.items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in declared.items()}
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> "ArrayWriter":
         """Begin a stream."""
@@ -61,20 +61,23 @@ class Array:
             raise DecodeError("A stream has no files. Verify the dataset, then prepare it again.")
         if (one := adjoined(opened)) is not None:
             whole, spans = one
-            found: list[Any] = [whole[first : first + count] for first, count in spans]
+            files: list[Any] = [whole[first : first + count] for first, count in spans]
         else:
-            found = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
-        dtype = parsed(self.dtype) if self.dtype else found[0].dtype
-        shape = self.shape if self.shape is not None else found[0].shape[1:]
-        for rows in found:
+            files = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
+        dtype = parsed(self.dtype) if self.dtype else files[0].dtype
+        shape = self.shape if self.shape is not None else files[0].shape[1:]
+        for rows in files:
             if (rows.dtype, rows.shape[1:]) != (dtype, shape):
-                raise DecodeError(f"A file holds {rows.dtype} of shape {rows.shape[1:]}, expected {dtype} of {shape}.")
-        columns = [ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in found]
+                raise DecodeError(
+                    f"A file holds {rows.dtype} of shape {rows.shape[1:]}, expected {dtype} of shape {shape}. Verify "
+                    "the dataset, then prepare it again."
+                )
+        columns = [ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in files]
         return chained(columns) if one is None else Adjoined(whole, [first for first, _ in spans], columns)
 
 
 class ArrayWriter:
-    """Appends rows to `.npy` files whose header is written again, with the count, at the end."""
+    """Appends rows to `.npy` files; at the end it rewrites the header with the row count."""
 
     def __init__(self, declared: Array, parts: Parts) -> None:
         self.declared, self.parts = declared, parts
@@ -99,7 +102,7 @@ class ArrayWriter:
             rows = rows[len(part) :]
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
-        """Finish; an empty stream is one file of no rows, and needs a declared dtype."""
+        """Finish. An empty stream becomes one file without rows; it needs a declared dtype."""
         if self.total == 0:
             if self.dtype is None:
                 raise SchemaError("There are no values to take a dtype from. Declare it: Array(dtype=...).")
@@ -115,7 +118,7 @@ class ArrayWriter:
         self.parts.discard()
 
     def _fitted(self, values: Any) -> AnyArray:
-        """Return a block as rows of the stream's shape and dtype: the declared ones, or those of the first block."""
+        """Return a block as rows of the stream's shape and dtype: as declared, or as in the first block."""
         if self.declared.dtype is not None and isinstance(values, (list, tuple)):
             rows = self._each_cast(values)
         else:
@@ -129,7 +132,7 @@ class ArrayWriter:
         return self._cast(rows)
 
     def _each_cast(self, values: Sequence[Any]) -> AnyArray:
-        """Return values as rows; those of several types are cast one by one: their common type may hold neither."""
+        """Return values as rows. Values of different types are cast one by one, as their common type may lose some."""
         try:
             return as_rows(values)
         except Misfit:
@@ -144,12 +147,12 @@ class ArrayWriter:
     def _cast(self, rows: AnyArray) -> AnyArray:
         if self.declared.dtype is None:
             try:
-                found = stored(rows.dtype)
+                dtype = stored(rows.dtype)
             except DefinitionError as error:
                 raise Misfit(0, str(error)) from error
-            self.dtype = self.dtype or found
-            # A shorter string is in place in a longer one; anything else has to be asked for.
-            if found != self.dtype and not found.kind == self.dtype.kind in "SU":
+            self.dtype = self.dtype or dtype
+            # A shorter string fits a longer dtype. All other casts need a declared dtype.
+            if dtype != self.dtype and not dtype.kind == self.dtype.kind in "SU":
                 raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
         assert self.dtype is not None
         if (result := cast(rows, self.dtype)) is None:
@@ -204,7 +207,7 @@ class ArrayColumn:
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
         if out is None:
             return self.rows.take(indices, 0)
-        # "clip" because "raise" with a buffer gathers into a second one first.
+        # "clip", because with "raise" numpy gathers into a second buffer first.
         check_rows(indices, len(self.rows))
         return np.take(self.rows, indices, 0, out=out, mode="clip") if len(self.rows) else out
 
@@ -213,20 +216,20 @@ class ArrayColumn:
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
-    """Return a shape as numpy takes one: a number, or several. Raises `DefinitionError`."""
+    """Return a shape as a tuple, from one number or several. Raises `DefinitionError` for anything else."""
     try:
-        found = tuple(operator.index(size) for size in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+        sizes = tuple(operator.index(size) for size in (shape if isinstance(shape, (tuple, list)) else (shape,)))
     except TypeError as error:
         raise DefinitionError(f"{shape!r} is not a shape. Write one such as (28, 28).") from error
-    if any(size < 0 for size in found):
-        raise DefinitionError(f"{shape!r} is not a shape: a length is negative. Use Ragged for one that varies.")
-    return found
+    if any(size < 0 for size in sizes):
+        raise DefinitionError(f"{shape!r} is not a shape: a length is negative. Use Ragged if the length varies.")
+    return sizes
 
 
 def _checked_classes(classes: Any) -> tuple[str, ...]:
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise DefinitionError(f"The classes {classes!r} are not a list of names. Write one string for each class.")
-    found = tuple(classes)
-    if len(set(found)) < len(found):
-        raise DefinitionError(f"Two classes have one name in {found}. Give each its own.")
-    return found
+    names = tuple(classes)
+    if len(set(names)) < len(names):
+        raise DefinitionError(f"Two classes have the same name in {names}. Give each class its own name.")
+    return names

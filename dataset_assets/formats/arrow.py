@@ -1,4 +1,4 @@
-"""What the formats that store Arrow share: plain `.arrow` files (Arrow IPC, uncompressed), written in one pass.
+"""Writes and opens plain `.arrow` files (Arrow IPC, uncompressed) for all formats that store Arrow.
 
 Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. pyarrow is imported when such a stream is
 written or opened, not before.
@@ -24,11 +24,11 @@ SMALL_ROWS = 64
 
 
 class ArrowWriter:
-    """Collects blocks into record batches of about `BATCH_BYTES` and writes them.
+    """Collects blocks into record batches of about `BATCH_BYTES` and writes them in one pass.
 
-    `convert(values, schema or None)` makes an arrow table of a block; the schema of the first stands for all.
-    `describe(schema)` gives the parameters that the format turned out to have. Where a batch ends depends on the values
-    before it and not on the blocks they came in.
+    `convert(values, schema or None)` turns a block into an Arrow table; the schema of the first block applies to all.
+    `describe(schema)` returns the parameters of the format. Where a batch ends depends only on the values, not on the
+    blocks in which they arrive.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ArrowWriter:
             self._write_held()
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
-        """Finish; an empty stream is one file without rows."""
+        """Finish. An empty stream becomes one file without rows."""
         if self.schema is None:
             self.schema = self._converted([]).schema
         parameters = self.describe(self.schema)
@@ -86,11 +86,11 @@ class ArrowWriter:
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             expected = _described(self.schema) if self.schema else "this format"
             raise Misfit(
-                None, f"values do not fit {expected} ({error}). Make them of one kind in the split function."
+                None, f"values do not fit {expected} ({error}). Give them one type in the split function."
             ).as_error(self.total) from error
 
     def _hold(self, table: Any) -> None:
-        """Keep a table until its batch is full; many small ones as one, for each costs as much as a thousand rows."""
+        """Keep a table until its batch is full. Small ones are merged: each costs as much time as a thousand rows."""
         if table.num_rows < SMALL_ROWS:
             self.small.append(table)
         if table.num_rows >= SMALL_ROWS or len(self.small) >= SMALL_ROWS:
@@ -106,7 +106,7 @@ class ArrowWriter:
             self.small = []
 
     def _write_held(self, to_the_end: bool = False) -> None:
-        """Write the batches that are full; a batch ends with the row that fills it."""
+        """Write all full batches; a batch ends with the row that fills it."""
         import pyarrow
 
         if not self.sizes:
@@ -150,10 +150,10 @@ class ArrowWriter:
 
 
 def opened_tables(opened: Sequence[BinaryIO], schema: Any = None, text: bool = False) -> "tuple[Any, Checked]":
-    """Return all files of a stream as one table, on their maps, and what has to be called before a batch is read.
+    """Return the memory-mapped files of a stream as one table, and a check to call before a batch is read.
 
-    With `text`, that holds text to be UTF-8, too. The table has the batches of the files, but for empty ones. Raises
-    `DecodeError` if the files have not this schema.
+    With `text`, the check includes that text is UTF-8. The table leaves out empty batches. Raises `DecodeError` if the
+    files do not have this schema.
     """
     import pyarrow
 
@@ -170,7 +170,7 @@ def opened_tables(opened: Sequence[BinaryIO], schema: Any = None, text: bool = F
 
 
 class _File:
-    """A file of a stream: its batches, of which only the heads and the borders were looked at."""
+    """A file of a stream. Opening it checks only the metadata and the borders of its batches."""
 
     def __init__(self, file: BinaryIO, text: bool) -> None:
         import pyarrow
@@ -178,26 +178,26 @@ class _File:
         self.name, self.seen, self.text = name_of(file), _state_of(file), text
         data = mapped(file)
         try:
-            # Before Arrow, which believes what a head says of sizes.
+            # Before Arrow opens it, because Arrow trusts the sizes in the metadata.
             check_heads(data)
             reader = pyarrow.ipc.open_file(pyarrow.py_buffer(data))
             self.schema = reader.schema
-            # Names are decoded when they are asked for, and may be no text.
+            # Decodes the names, which raises an error for one that is not text.
             self.names = [field.name for field in self.schema]
             batches = [reader.get_batch(k) for k in range(reader.num_record_batches)]
             self.batches = [batch for batch in batches if batch.num_rows]
             for batch in self.batches:
-                # Reads the borders of each batch only, but keeps Arrow from following one that leads out of the file.
+                # Reads only the borders of each batch, so that Arrow follows none out of the file.
                 batch.validate()
         except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
             raise self.malformed(error) from error
         self.left: set[int] | None = None
 
     def malformed(self, error: Exception) -> DecodeError:
-        return DecodeError(f"{self.name} is not an Arrow file: {error}. Verify the dataset; then prepare again.")
+        return DecodeError(f"{self.name} is not an Arrow file: {error}. Verify the dataset, then prepare it again.")
 
     def check(self, k: int) -> None:
-        """Hold a batch against its own offsets, text and indices, unless it was; remember a file of which all were."""
+        """Validate the offsets, text and indices of a batch once. Remember a file when all its batches are valid."""
         import pyarrow
 
         if self.left is None:
@@ -214,7 +214,7 @@ class _File:
                     marks.remember(self._purpose, Path(self.name), seen=self.seen)
 
     def _is_remembered(self) -> bool:
-        """Say whether this file was checked before: the one that is mapped, which has its name still."""
+        """Return whether this file was checked before, and the file of this name is still the mapped one."""
         if self.seen is None:
             return False
         with suppress(OSError):
@@ -224,33 +224,33 @@ class _File:
 
     @property
     def _purpose(self) -> str:
-        """What a mark says of the file. A later Arrow may look closer."""
+        """The purpose of the mark on the file. It names the version of Arrow, since a later one may check more."""
         import pyarrow
 
         return f"arrow {pyarrow.__version__} {'text' if self.text else 'borders'}"
 
 
 class Checked:
-    """Looks once at each batch of a stream, before it is read: the files may be anybody's."""
+    """Validates each batch of a stream once, before it is read: the files may come from anybody."""
 
     def __init__(self, files: Sequence[_File]) -> None:
         self._places = [(file, k) for file in files for k in range(len(file.batches))]
 
     def __call__(self, batch: int) -> None:
-        """Raise `DecodeError` unless all that a batch leads to is in it."""
+        """Raise `DecodeError` if a batch is not valid."""
         file, k = self._places[batch]
         file.check(k)
 
 
 def _as_bytes(column: Any) -> Any:
-    """Return a column of which no text is read: that is decoded value by value."""
+    """Return a column of text as bytes, to skip the check of UTF-8: each value is decoded when it is read."""
     import pyarrow
 
     return column.view(pyarrow.large_binary()) if column.type == pyarrow.large_string() else column
 
 
 def _state_of(file: BinaryIO) -> os.stat_result | None:
-    """Return the state of a plain file, by which it is remembered."""
+    """Return the `stat` of a plain file, to recognise it later, or None."""
     if not isinstance(getattr(file, "raw", file), io.FileIO) or not isinstance(
         getattr(file, "name", None), (str, Path)
     ):
@@ -263,42 +263,45 @@ def _described(schema: Any) -> str:
 
 
 def values_in(values: Any, kind: Any, types: type | tuple[type, ...]) -> Any:
-    """Return a block of text or bytes as an arrow array of this type; raise `Misfit` for a null or another type."""
+    """Return a block of text or bytes as an Arrow array of type `kind`. Raises `Misfit` for a null or another type."""
     import pyarrow
 
     if hasattr(values, "iloc"):  # a pandas Series
         values = pyarrow.Array.from_pandas(values)
     if not isinstance(values, (pyarrow.Array, pyarrow.ChunkedArray)):
-        found = _checked(values, types)
+        checked = _checked(values, types)
         try:
-            return pyarrow.array(found, kind)
+            return pyarrow.array(checked, kind)
         except UnicodeEncodeError as error:
-            raise Misfit(found.index(error.object), f"text that UTF-8 cannot hold ({error.reason}).") from error
+            raise Misfit(
+                checked.index(error.object),
+                f"the text cannot be encoded as UTF-8 ({error.reason}). Remove such characters in the split function.",
+            ) from error
     if pyarrow.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if values.null_count:
         at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
         raise Misfit(at, NULL)
-    # Arrow would make text of numbers, and of bytes.
+    # Arrow would cast numbers and bytes to text.
     if len(values) and not _is(values.type, kind):
-        raise Misfit(0, f"a value is arrow's {values.type}, expected {kind}. Cast it in the split function.")
+        raise Misfit(0, f"a value is Arrow's {values.type}, expected {kind}. Cast it in the split function.")
     return values.cast(kind)
 
 
-NULL = "there is a null (None or NaN), which only a Table holds. Fill it, or drop the sample."
+NULL = "a value is null (None or NaN), which only a Table can hold. Fill it, or drop the sample."
 
 
 def _checked(values: Any, types: type | tuple[type, ...]) -> list[Any]:
-    found = list(values)
-    if all(issubclass(kind, types) for kind in set(map(type, found))):
-        return found
-    at, wrong = next((at, value) for at, value in enumerate(found) if not isinstance(value, types))
+    checked = list(values)
+    if all(issubclass(kind, types) for kind in set(map(type, checked))):
+        return checked
+    at, wrong = next((at, value) for at, value in enumerate(checked) if not isinstance(value, types))
     if wrong is None:
         raise Misfit(at, NULL)
     expected = types.__name__ if isinstance(types, type) else types[0].__name__
     raise Misfit(at, f"a value is a {type(wrong).__name__}, expected {expected}. Convert it in the split function.")
 
 
-def _is(found: Any, kind: Any) -> bool:
+def _is(own: Any, kind: Any) -> bool:
     word = "string" if "string" in str(kind) else "binary"
-    return str(found) in (word, f"large_{word}", f"{word}_view") or str(found).startswith(f"fixed_size_{word}")
+    return str(own) in (word, f"large_{word}", f"{word}_view") or str(own).startswith(f"fixed_size_{word}")

@@ -1,6 +1,6 @@
-"""Sounds, stored as the files they came in and decoded when they are read.
+"""Stores sounds as the files that they came in, and decodes them on reading.
 
-They are decoded by soundfile (libsndfile); plain WAV files also without it, by the standard library.
+soundfile (libsndfile) decodes them. Without it, the standard library decodes plain WAV files.
 """
 
 import functools
@@ -32,7 +32,7 @@ MOST_VALUES = 1 << 27
 
 
 class Sound(NamedTuple):
-    """What the head of a sound's file says: its kind, its rate in Hz, its channels and its length in frames."""
+    """The header of a sound's file: its kind, its rate in Hz, its channels and its length in frames."""
 
     kind: str
     rate: int
@@ -41,7 +41,7 @@ class Sound(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """The duration in seconds."""
         return self.frames / self.rate
 
     def __str__(self) -> str:
@@ -53,13 +53,13 @@ class Sound(NamedTuple):
 class Audio:
     """A value is the bytes of a sound's file when written, a float32 array (frames, channels) when read.
 
-    Values are from -1 to 1, whatever the file's own type. All sounds of a stream have one `rate` (frames a second, Hz)
-    and one number of `channels`, those of the first where they are not declared; they are kept with the stream, and
-    `column.kind.rate` is the rate. Nothing is resampled: do it in the split function.
+    Values are from -1 to 1, for every type of file. All sounds of a stream have one `rate` (frames a second, Hz) and
+    one number of `channels`: as declared, or as the first sound. They are stored with the stream; `column.kind.rate`
+    is the rate. Sounds are not resampled: do it in the split function.
 
-    A value that is no sound, or has another rate, is a `SchemaError` when it is written. `check="header"` looks at the
-    head only, "nothing" keeps whatever comes. More values than `most_values`, or more bytes of them than the setting
-    `max_value_bytes`, are never decoded.
+    Writing a value that is not a sound, or has a different rate, raises `SchemaError`. `check="header"` checks the
+    header only, "nothing" skips the check. A sound with more values than `most_values`, or more decoded bytes than the
+    setting `max_value_bytes`, is never decoded.
     """
 
     rate: int | None = None
@@ -81,31 +81,31 @@ class Audio:
     def parameters(self) -> dict[str, Any]:
         """Return the declared fields as JSON."""
         fields = {"rate": self.rate, "channels": self.channels}
-        found: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        declared: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
         if self.check != "decode":
-            found["check"] = self.check
+            declared["check"] = self.check
         if self.most_values != MOST_VALUES:
-            found["most_values"] = self.most_values
-        return found
+            declared["most_values"] = self.most_values
+        return declared
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
         """Begin a stream."""
         return encoded_writer(self, Parts(folder, self.suffix, file_bytes))
 
     def open(self, opened: Sequence[BinaryIO]) -> DecodedColumn:
-        """Open the files; a sound is decoded when it is asked for."""
+        """Open the files; each sound is decoded on access."""
         return encoded_column(self, opened)
 
-    def resolved(self, found: set[Sound]) -> dict[str, Any]:
+    def resolved(self, facts: set[Sound]) -> dict[str, Any]:
         """Return the parameters, with the rate and the channels of all sounds."""
-        return (self.like(next(iter(found))) if found else self).parameters()
+        return (self.like(next(iter(facts))) if facts else self).parameters()
 
     def like(self, first: Sound) -> "Audio":
         """Return the format of a stream that begins with this sound."""
         return Audio(self.rate or first.rate, self.channels or first.channels, self.check, self.most_values)
 
     def facts(self, data: Any) -> Sound:
-        """Return what the head of a sound says."""
+        """Return the facts in the header of a sound."""
         soundfile = _soundfile()
         if soundfile is None:
             return self._checked(_facts_of_wave(data))
@@ -116,40 +116,40 @@ class Audio:
         """Return the sound's values."""
         soundfile = _soundfile()
         if soundfile is None:
-            found = self._checked(_facts_of_wave(data))
+            sound = self._checked(_facts_of_wave(data))
             values = _values_of_wave(data)
         else:
             with _opened(soundfile, data) as file:
-                found = self._checked(_facts(file))
+                sound = self._checked(_facts(file))
                 values = _values(file)
-        if len(values) != found.frames:
-            raise Undecodable(f"a sound that ends after {len(values)} of {found.frames} frames")
+        if len(values) != sound.frames:
+            raise Undecodable(f"a sound that ends after {len(values)} of {sound.frames} frames")
         if into is None:
             return values
         into[...] = values
         return into
 
-    def _checked(self, found: Sound) -> Sound:
-        if found.frames * found.channels > self.most_values:
+    def _checked(self, sound: Sound) -> Sound:
+        if sound.frames * sound.channels > self.most_values:
             raise Undecodable(
-                f"a sound of {found.frames} frames of {found.channels} values, more than the {self.most_values} that "
-                "are allowed by most_values"
+                f"a sound of {sound.frames} frames of {sound.channels} values, more than most_values="
+                f"{self.most_values} allows"
             )
-        if why := too_large(4 * found.frames * found.channels):
-            raise Undecodable(f"a sound of {found.frames} frames of {found.channels} values, {why}")
-        for what, declared, own in (("rate", self.rate, found.rate), ("channels", self.channels, found.channels)):
+        if why := too_large(4 * sound.frames * sound.channels):
+            raise Undecodable(f"a sound of {sound.frames} frames of {sound.channels} values, {why}")
+        for what, declared, own in (("rate", self.rate, sound.rate), ("channels", self.channels, sound.channels)):
             if declared is not None and declared != own:
                 raise Undecodable(f"a sound of {what} {own}, expected {declared}")
-        return found
+        return sound
 
 
 class _Readable(io.BytesIO):
-    """Bytes as a file; a place before their beginning, to which damaged ones lead, is where it was."""
+    """Bytes as a file. It ignores a seek to before the beginning, which damaged files cause."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         try:
             return super().seek(offset, whence)
-        except ValueError:  # would be printed by C, which cannot raise it
+        except ValueError:  # C code cannot raise it, and would print it
             return self.tell()
 
 
@@ -169,7 +169,7 @@ def _facts(file: Any) -> Sound:
 def _values(file: Any) -> Decoded:
     try:
         values: Decoded = file.read(dtype="float32", always_2d=True)
-    except Exception as error:  # a decoder may say anything of bytes that may be anything
+    except Exception as error:  # a decoder may raise anything for damaged bytes
         raise _damaged(error) from error
     return values
 
@@ -181,28 +181,28 @@ def _opened(soundfile: Any, data: Any) -> Any:
         raise _damaged(error) from error
     if file.format not in KINDS:
         file.close()
-        raise Undecodable(f"a sound of kind {file.format}, which is none of {', '.join(KINDS)}")
+        raise Undecodable(f"a sound of kind {file.format}, expected one of {', '.join(KINDS)}")
     return file
 
 
 def _facts_of_wave(data: Any) -> Sound:
     try:
         with _wave(data) as file:
-            found = Sound("WAV", file.getframerate(), file.getnchannels(), file.getnframes())
-            if file.getsampwidth() > 4 or min(found.rate, found.channels) < 1:
-                raise ValueError("its rate, its channels or the bytes of its values cannot be")
+            sound = Sound("WAV", file.getframerate(), file.getnchannels(), file.getnframes())
+            if file.getsampwidth() > 4 or min(sound.rate, sound.channels) < 1:
+                raise ValueError("its rate, its channels or the size of its values is not valid")
     except (wave.Error, EOFError, ValueError, RuntimeError) as error:
         raise _damaged(error) from error
-    return found
+    return sound
 
 
 def _values_of_wave(data: Any) -> Decoded:
-    """Return the values of a file whose facts were looked at."""
+    """Return the values of a WAV file whose header is valid."""
     with _wave(data) as file:
         width, channels = file.getsampwidth(), file.getnchannels()
         read = file.readframes(file.getnframes())
     whole = read[: len(read) // (width * channels) * width * channels]
-    if width == 1:  # the only one without a sign
+    if width == 1:  # the only width that is unsigned
         values = np.frombuffer(whole, np.uint8).astype(np.float32) - np.float32(128)
     elif width == 3:
         wide = np.zeros((len(whole) // 3, 4), np.uint8)
@@ -220,10 +220,10 @@ def _wave(data: Any) -> Any:
         if bytes(data[:4]) == b"RIFF" and "unknown format" not in str(error):
             raise
         raise UsageError(
-            "Sounds that are no plain WAV are decoded by soundfile, which is not installed. Run: "
+            "Only plain WAV files can be decoded without soundfile, which is not installed. Run: "
             "pip install 'dataset_assets[audio]'"
         ) from error
 
 
 def _damaged(error: object) -> Undecodable:
-    return Undecodable(f"a sound that is damaged, or none ({' '.join(str(error).split()) or type(error).__name__})")
+    return Undecodable(f"a damaged sound, or not a sound ({' '.join(str(error).split()) or type(error).__name__})")

@@ -1,6 +1,6 @@
-"""Arrow data with one form for one content: what Arrow leaves open is set, so that equal values give equal bytes.
+"""Gives Arrow data one form: fixes everything that Arrow leaves undefined, so that equal values give equal bytes.
 
-Open are: the bits behind the last of a bitmap, the values under nulls, and where record batches end.
+Arrow leaves undefined: the bits after the last one of a bitmap, the values under nulls, and where record batches end.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ NOMINAL_BYTES = 32
 
 
 def canonical(table: Any) -> Any:
-    """Return the table as one record batch in which nothing depends on where its values came from."""
+    """Return the table as one record batch whose bytes depend only on its values."""
     import pyarrow
 
     columns = [_one_array(column) for column in table.columns]
@@ -21,7 +21,7 @@ def canonical(table: Any) -> Any:
 
 
 def row_bytes(table: Any) -> NDArray[np.int64]:
-    """Return about how many bytes each row takes, from its values alone."""
+    """Return the approximate size of each row in bytes; it depends only on the values."""
     sizes = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
         sizes += _sizes(column)
@@ -61,7 +61,7 @@ def _width(kind: Any) -> int:
 
 
 def _cleaned(array: Any) -> Any:
-    """Return an array whose buffers hold its values and nothing else; without nulls they are parts of the old ones."""
+    """Return an array whose buffers hold only its values. Without nulls they are slices of the old buffers."""
     import pyarrow
     from pyarrow import types
 
@@ -101,7 +101,7 @@ def _fixed_buffer(array: Any, valid: Any) -> Any:
 
 
 def _emptied(array: Any) -> Any:
-    """Return text or bytes with nothing under the nulls."""
+    """Return text or bytes with empty values under the nulls."""
     import pyarrow
 
     return _rebuilt(array.fill_null(pyarrow.scalar("", pyarrow.string()).cast(array.type)))
@@ -117,7 +117,7 @@ def _borders(array: Any) -> NDArray[Any]:
 
 
 def _rebuilt(array: Any) -> Any:
-    """Return a copy that begins at the beginning of its buffers."""
+    """Return a copy whose buffers start at its first value."""
     import pyarrow
 
     return array.take(pyarrow.array(np.arange(len(array))))

@@ -1,4 +1,4 @@
-"""What passes between split functions, formats and views: blocks of equally long columns, and single samples."""
+"""Blocks of columns of equal length, and columns: what split functions, formats and views exchange."""
 
 import sys
 from bisect import bisect_right
@@ -15,7 +15,7 @@ Sample = Mapping[str, Any]
 
 @runtime_checkable
 class Column(Protocol):
-    """A stored stream, opened: random access to values, and to many at once."""
+    """An opened stream: random access to single values and to blocks of them."""
 
     def __len__(self) -> int: ...
 
@@ -24,16 +24,16 @@ class Column(Protocol):
         ...
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        """Return the values at these rows as one block, in `out` where the format can fill one. Raises IndexError."""
+        """Return the values at these rows as one block, in `out` if the format supports that. Raises IndexError."""
         ...
 
     def slice(self, lo: int, hi: int) -> Any:
-        """Return the values of rows lo to hi as one block, without a copy where the format can."""
+        """Return the values of rows lo to hi as one block, without a copy if the format supports that."""
         ...
 
 
 class Columns(Mapping[str, Any]):
-    """A block of samples: one array, list or table per stream, all of one length.
+    """A block of samples: an array, list or table for each stream, all of the same length.
 
     >>> block = Columns(image=np.zeros((3, 2, 2)), label=[0, 1, 0])
     >>> len(block), block.samples
@@ -44,8 +44,10 @@ class Columns(Mapping[str, Any]):
         self._columns = {**(columns or {}), **more}
         lengths = {name: _length(name, column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
-            found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-            raise SchemaError(f"The columns of a block have different lengths: {found}. Yield as many of each.")
+            counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+            raise SchemaError(
+                f"The columns of a block have different lengths: {counts}. Yield the same number of values for each."
+            )
         self.samples = next(iter(lengths.values()), 0)
 
     def __getitem__(self, name: str) -> Any:
@@ -62,13 +64,13 @@ class Columns(Mapping[str, Any]):
 
 
 def as_block(yielded: Any) -> Columns | None:
-    """Return a block as `Columns`; None for a single sample, which is any other mapping.
+    """Return a block as `Columns`, or None for a single sample, which is any other mapping.
 
-    A block is `Columns`, a pandas DataFrame, or a pyarrow RecordBatch or Table. Anything else is a `SchemaError`.
+    A block is `Columns`, a pandas DataFrame, or a pyarrow RecordBatch or Table. Anything else raises `SchemaError`.
     """
     if isinstance(yielded, Columns):
         return yielded
-    # A block of a library that nobody imported cannot have been yielded; so neither is imported to find out.
+    # Without pandas or pyarrow imported, the value cannot be one of theirs; so neither has to be imported here.
     if (pandas := sys.modules.get("pandas")) and isinstance(yielded, pandas.DataFrame):
         return _columns([str(name) for name in yielded.columns], lambda k: yielded.iloc[:, k])
     if (arrow := sys.modules.get("pyarrow")) and isinstance(yielded, (arrow.RecordBatch, arrow.Table)):
@@ -82,7 +84,7 @@ def as_block(yielded: Any) -> Columns | None:
 
 
 class Chained:
-    """Several columns read as one; the rows of the second follow those of the first."""
+    """Several columns, one after the other, as one column."""
 
     def __init__(self, parts: Sequence[Column]) -> None:
         self.parts = list(parts)
@@ -99,7 +101,7 @@ class Chained:
         return self.parts[part][i - self._starts[part]]
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        """Gather from each part what lies in it, back in the order that was asked for."""
+        """Gather the rows from each part, and return them in the order of `indices`."""
         check_rows(indices, len(self))
         if len(self.parts) == 1:
             return self.parts[0].take(indices, out)
@@ -115,30 +117,30 @@ class Chained:
 
 
 def chained(parts: Sequence[Column]) -> Column:
-    """Return the columns as one; a single one as it is."""
+    """Return several columns as one, and a single column as it is."""
     return parts[0] if len(parts) == 1 else Chained(parts)
 
 
 def spans(starts: Sequence[int], lo: int, hi: int) -> list[tuple[int, tuple[int, int]]]:
-    """Return which rows of which part lie between `lo` and `hi`; part k is what is from starts[k] to starts[k + 1].
+    """Return the parts, with rows in them, between `lo` and `hi`; part k is from starts[k] to starts[k + 1].
 
     >>> spans([0, 3, 3, 5], 2, 5)
     [(0, (2, 3)), (2, (0, 2))]
     """
-    found = []
+    parts = []
     part = bisect_right(starts, lo) - 1
     while part < len(starts) - 1 and starts[part] < hi:
         rows = max(lo - starts[part], 0), min(hi, starts[part + 1]) - starts[part]
         if rows[0] < rows[1]:
-            found.append((part, rows))
+            parts.append((part, rows))
         part += 1
-    return found
+    return parts
 
 
 def grouped(starts: NDArray[np.intp], rows: Indices) -> tuple[list[tuple[int, Indices]], Indices | None]:
-    """Return which rows of which part are asked for, part by part, and the place of each in what was asked for.
+    """Return the rows grouped by part, and the place of each in `rows`.
 
-    The places are None where the rows are in the order of the parts already.
+    The places are None if the rows are already in the order of the parts.
     """
     if not len(rows):
         return [], None
@@ -153,7 +155,7 @@ def grouped(starts: NDArray[np.intp], rows: Indices) -> tuple[list[tuple[int, In
 
 
 def put_back(pieces: Sequence[Any], order: Indices | None, out: Any = None) -> Any:
-    """Return the pieces as one block, each value at the place that `order` gives it; in `out` if that is an array."""
+    """Return the pieces as one block, with each value at its place in `order`; fills `out` if it is an array."""
     if order is None and out is None:
         return join(pieces)
     if not _of_one_kind(pieces):
@@ -171,7 +173,7 @@ def put_back(pieces: Sequence[Any], order: Indices | None, out: Any = None) -> A
 
 
 def join(blocks: Sequence[Any]) -> Any:
-    """Return blocks of values as one block: of the kind of all of them, or else a list of their values.
+    """Return blocks of values as one block: of their common kind if they have one, otherwise a list of values.
 
     >>> join([np.array([1, 2]), np.array([3])])
     array([1, 2, 3])
@@ -201,7 +203,7 @@ def pick(block: Any, rows: Indices, out: Any = None) -> Any:
     if isinstance(block, np.ndarray):
         if out is None:
             return block.take(rows, 0)
-        # "clip" because "raise" with a buffer gathers into a second one first.
+        # "clip", because with "raise" numpy gathers into a second buffer first.
         check_rows(rows, len(block))
         return np.take(block, rows, 0, out=out, mode="clip") if len(block) else out
     if isinstance(block, list):
@@ -210,7 +212,7 @@ def pick(block: Any, rows: Indices, out: Any = None) -> Any:
 
 
 def values_of(block: Any) -> list[Any]:
-    """Return a block as single values: numbers as Python's, the rows of arrays and tables as arrays and mappings."""
+    """Return a block as a list of values: Python numbers, arrays for rows of arrays, mappings for rows of tables."""
     if isinstance(block, np.ndarray):
         return block.tolist() if block.ndim == 1 and block.dtype.kind in "biuf" else list(block)
     if isinstance(block, list):
@@ -218,14 +220,16 @@ def values_of(block: Any) -> list[Any]:
     try:
         values: list[Any] = block.to_pylist()
     except (ValueError, ArithmeticError, LookupError) as error:
-        # A time may lie outside of those that Python has, or in a zone that nobody knows.
-        raise SchemaError(f"A block has values that Python has not ({error}). Read it as a table of Arrow.") from error
+        # For example a time outside Python's range, or in an unknown time zone.
+        raise SchemaError(
+            f"A block has values that Python cannot represent ({error}). Read it as an Arrow table."
+        ) from error
     return values
 
 
 def check_rows(rows: Indices, size: int) -> None:
-    """Raise IndexError for a row that is not between 0 and `size`."""
-    # Read as an unsigned number, a negative one is larger than any size.
+    """Raise IndexError for a row that is negative, or not less than `size`."""
+    # As unsigned, a negative number is larger than any size.
     if len(rows) and int(rows.astype(np.intp, copy=False).view(np.uintp).max()) >= size:
         wrong = rows[(rows < 0) | (rows >= size)]
         raise IndexError(f"value {wrong[0]} of a stream of {size}")
@@ -238,7 +242,7 @@ def _inverse(order: Indices) -> Indices:
 
 
 def _of_one_kind(blocks: Sequence[Any]) -> bool:
-    """Say whether these are arrays that numpy joins without changing a value: 1 and 0.5 would become 1.0 and 0.5."""
+    """Return whether numpy joins these arrays without changing a value; joining 1 and 0.5 would give 1.0 and 0.5."""
     if not all(isinstance(block, np.ndarray) for block in blocks):
         return False
     first = blocks[0]
@@ -263,5 +267,5 @@ def _length(name: str, column: Any) -> int:
 
 def _columns(names: Sequence[str], column: Callable[[int], Any]) -> Columns:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SchemaError(f"A block has two columns named {', '.join(twice)}. Rename or drop one.")
+        raise SchemaError(f"A block has several columns named {', '.join(twice)}. Rename or drop all but one.")
     return Columns({name: column(k) for k, name in enumerate(names)})

@@ -1,4 +1,4 @@
-"""What the formats share whose values are stored as somebody encoded them, and decoded when they are read."""
+"""The base of formats that store encoded values (pictures, sounds) as they came, and decode them on reading."""
 
 import copy
 import os
@@ -16,7 +16,7 @@ from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
 
 BYTES = (bytes, bytearray, memoryview)
 CHECKS = ("decode", "header", "nothing")
-# Fewer bytes are decoded sooner than a thread is woken.
+# Decoding fewer bytes takes less time than waking a thread.
 WORTH_THREADS = 32 << 10
 RUNS_PER_THREAD = 4
 
@@ -25,48 +25,48 @@ Decoded = NDArray[Any]
 
 
 class Undecodable(Exception):
-    """A value that cannot be decoded, and why."""
+    """The reason why a value cannot be decoded."""
 
 
 class Encoding(Protocol):
-    """A format whose values are encoded."""
+    """A format that stores encoded values."""
 
     name: ClassVar[str]
 
     @property
     def check(self) -> Check:
-        """How a value is looked at when it is written."""
+        """How values are checked when they are written."""
         ...
 
     def decode(self, data: Any, into: Decoded | None = None) -> Decoded:
-        """Return the array that this memory encodes, in `into` if that is one. Raises `Undecodable`."""
+        """Return the decoded array, in `into` if that is an array. Raises `Undecodable`."""
         ...
 
     def facts(self, data: Any) -> Any:
-        """Return what the head of the data says of it, a named tuple. Raises `Undecodable`."""
+        """Return the facts in the header of the data, as a named tuple. Raises `Undecodable`."""
         ...
 
     def like(self, first: Any) -> Self:
-        """Return the format of a stream that begins with a value of these facts."""
+        """Return the format of a stream whose first value has these facts."""
         ...
 
-    def resolved(self, found: set[Any]) -> dict[str, Any]:
-        """Return the parameters of a stream of values with these facts."""
+    def resolved(self, facts: set[Any]) -> dict[str, Any]:
+        """Return the parameters of a stream whose values have these facts."""
         ...
 
 
 def encoded_writer(kind: Encoding, parts: Parts) -> ArrowWriter:
-    """Begin a stream whose values are kept as they are, after they were looked at."""
-    look = _Look(kind)
-    return ArrowWriter(parts, look.convert, look.describe)
+    """Begin a stream whose values are checked and stored as they are."""
+    checks = _Checks(kind)
+    return ArrowWriter(parts, checks.convert, checks.describe)
 
 
-class _Look:
-    """Looks at the values of a stream that is written; the first that is not what it should be is a `Misfit`."""
+class _Checks:
+    """Checks the values of a stream while it is written; raises `Misfit` for the first wrong one."""
 
     def __init__(self, kind: Encoding) -> None:
         self.declared = self.kind = kind
-        self.found: set[Any] = set()
+        self.facts: set[Any] = set()
 
     def convert(self, values: Any, schema: Any) -> Any:
         import pyarrow
@@ -74,13 +74,13 @@ class _Look:
         table = pyarrow.table({"value": values_in(values, pyarrow.large_binary(), BYTES)})
         if self.kind.check != "nothing" and table.num_rows:
             spans = SpansColumn(table.column("value"), AsIs()).slice(0, table.num_rows)
-            if not self.found:
+            if not self.facts:
                 self.kind = self.kind.like(self._facts(0, spans[0]))
-            self.found.update(in_threads(lambda k: self._facts(k, spans[k]), len(spans), sum(map(len, spans))))
+            self.facts.update(in_threads(lambda k: self._facts(k, spans[k]), len(spans), sum(map(len, spans))))
         return table
 
     def describe(self, schema: Any) -> dict[str, Any]:
-        return self.declared.resolved(self.found)
+        return self.declared.resolved(self.facts)
 
     def _facts(self, at: int, data: Any) -> Any:
         try:
@@ -91,13 +91,13 @@ class _Look:
         except Undecodable as error:
             raise Misfit(
                 at,
-                f"{error}. Drop it in the split function, or keep it unseen: "
+                f"{error}. Drop it in the split function, or store it unchecked: "
                 f"{type(self.kind).__name__}(check='nothing').",
             ) from error.__cause__
 
 
 def encoded_column(kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...] | None = None) -> "DecodedColumn":
-    """Open the files of a stream of encoded values; `shape` is that of all of them, if they have one."""
+    """Open the files of a stream of encoded values; `shape` is the common shape of all values, if they have one."""
     import pyarrow
 
     table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
@@ -105,9 +105,9 @@ def encoded_column(kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...]
 
 
 class DecodedColumn:
-    """A stream of encoded values, decoded when they are asked for; of a block, in threads.
+    """A stream of encoded values that are decoded on access; threads decode the values of a block.
 
-    `encoded` is the column of their bytes. `place` says in errors which stream this is.
+    `encoded` is the column of the encoded bytes. `place` names the stream in errors.
     """
 
     def __init__(
@@ -137,17 +137,20 @@ class DecodedColumn:
         return self._block(range(lo, max(lo, hi)), self.spans.slice(lo, hi), None)
 
     def facts(self, i: int) -> Any:
-        """Return what the head of a value says of it, without decoding it."""
+        """Return the facts in the header of a value, without decoding it."""
         try:
             return self.kind.facts(self.spans[i])
         except Undecodable as error:
             raise self._error(i, str(error)) from error.__cause__
 
     def lenient(self, limit: int | None) -> Self:
-        """Return the column with None for what cannot be decoded, kept in `skipped`; an error past the limit."""
-        found = copy.copy(self)
-        found.limit, found.skipped = limit, {}
-        return found
+        """Return a column with None for each value that cannot be decoded, listed in `skipped`.
+
+        Raises `DecodeError` on reading when there are more than `limit`.
+        """
+        lenient = copy.copy(self)
+        lenient.limit, lenient.skipped = limit, {}
+        return lenient
 
     def _block(self, rows: Sequence[int], spans: Sequence[Any], out: Any) -> Any:
         if out is None and self.shape is not None:
@@ -166,7 +169,9 @@ class DecodedColumn:
         try:
             return np.empty((rows, *self.shape), np.uint8)
         except (ValueError, MemoryError) as error:
-            raise DecodeError(f"{self.place}{rows} values of shape {self.shape} do not fit in the memory.") from error
+            raise DecodeError(
+                f"{self.place}{rows} values of shape {self.shape} do not fit in memory. Read fewer at once."
+            ) from error
 
     def _one(self, row: int, data: Any, into: Any) -> Any:
         try:
@@ -174,44 +179,44 @@ class DecodedColumn:
         except Undecodable as error:
             if self.limit == 0:
                 raise self._error(row, str(error)) from error.__cause__
-            # Setting an item is atomic; that two threads find the same row changes nothing.
+            # Setting an item is atomic, and two threads may set the same one.
             self.skipped[row] = str(error)
             if self.limit is not None and (count := len(self.skipped)) > self.limit:
-                # It was not skipped; what was stays so, also when it is read again.
+                # This row is not skipped. The rows before it stay skipped, even if they are read again.
                 self.skipped.pop(row, None)
                 raise DecodeError(
-                    f"{self.place}{count} values cannot be decoded, more than the {self.limit} that may be "
-                    f"skipped; the last is row {row}: {error}. Mend the dataset, or raise the limit."
+                    f"{self.place}{count} values cannot be decoded, more than the limit of {self.limit}; the last is "
+                    f"row {row}: {error}. Repair the dataset, or raise the limit."
                 ) from error.__cause__
             return None
 
     def _error(self, row: int, why: str) -> DecodeError:
         return DecodeError(
-            f"{self.place}row {row}: {why}. Verify the dataset; or read on without it: "
+            f"{self.place}row {row}: {why}. Verify the dataset, or skip such rows: "
             "dataset_assets.reading.views.undecoded.lenient(view)."
         )
 
 
 def stored_values(column: Column) -> Column:
-    """Return the column of what is stored: that of the bytes, of one that decodes them."""
-    found: Column = getattr(column, "encoded", column)
-    return found
+    """Return the column of the stored values: for a column that decodes, that of the encoded bytes."""
+    stored: Column = getattr(column, "encoded", column)
+    return stored
 
 
 def checked_check(check: Any) -> None:
-    """Raise `DefinitionError` for a check that is none."""
+    """Raise `DefinitionError` for an unknown check."""
     if check not in CHECKS:
         raise DefinitionError(f"check={check!r} is not known. Write one of: {', '.join(CHECKS)}.")
 
 
 def checked_most(field: str, value: Any) -> None:
-    """Raise `DefinitionError` for a largest size that is none."""
+    """Raise `DefinitionError` for a limit that is not a positive whole number."""
     if type(value) is not int or value < 1:
         raise DefinitionError(f"{field}={value!r} is not a whole number of at least 1.")
 
 
 def in_threads(job: Callable[[int], Any], count: int, size: int) -> list[Any]:
-    """Return the job's results for 0, 1, ..., count - 1; in the threads of this process if the bytes are worth it."""
+    """Return the results of the job for 0 to count - 1; uses threads if `size` bytes are enough to gain from them."""
     workers = cores()
     if count < 2 or workers < 2 or size < WORTH_THREADS:
         return [job(k) for k in range(count)]
@@ -220,18 +225,18 @@ def in_threads(job: Callable[[int], Any], count: int, size: int) -> list[Any]:
     def several(first: int) -> list[Any]:
         return [job(k) for k in range(first, min(first + run, count))]
 
-    return [found for some in _pool(workers).map(several, range(0, count, run)) for found in some]
+    return [result for results in _pool(workers).map(several, range(0, count, run)) for result in results]
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# One for each process: a forked child has its parent's pool, but none of its threads.
+# One pool for each process: a forked child inherits the parent's pool, but not its threads.
 _POOLS: dict[int, ThreadPoolExecutor] = {}
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
-    found = _POOLS.get(os.getpid())
-    return found or _POOLS.setdefault(os.getpid(), ThreadPoolExecutor(workers, "dataset_assets-decoding"))
+    pool = _POOLS.get(os.getpid())
+    return pool or _POOLS.setdefault(os.getpid(), ThreadPoolExecutor(workers, "dataset_assets-decoding"))

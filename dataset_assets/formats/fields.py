@@ -1,6 +1,6 @@
-"""The fields of a table: which of Arrow's types they have, and casts between them that lose nothing.
+"""The fields of a table: their Arrow types, and casts between types that lose nothing.
 
-Arrow itself would store 2.5 among integers as 2, a time as its date, and numbers as text.
+Arrow's own casts would store 2.5 in a column of integers as 2, a time as its date, and numbers as text.
 """
 
 import datetime
@@ -23,9 +23,9 @@ NUMPY_KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U":
 
 
 def type_named(name: str) -> Any:
-    """Return the arrow type that a definition names, or that an index does, which has it from `str(type)`.
+    """Return the Arrow type for a name in a definition or in an index (which writes `str(type)`).
 
-    Raises `DefinitionError`.
+    Raises `DefinitionError` for an unknown name.
 
     >>> str(type_named("list<item: struct<x: double, y: timestamp[us, tz=UTC]>>"))
     'list<item: struct<x: double, y: timestamp[us, tz=UTC]>>'
@@ -33,7 +33,10 @@ def type_named(name: str) -> Any:
     try:
         return _parsed(name.strip())
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise DefinitionError(f"{error}. Write types as arrow does: 'double', 'int64', 'string', 'bool'.") from error
+        raise DefinitionError(
+            f"{name!r:.200} is not an Arrow type ({error}). Write types as Arrow does: 'double', 'int64', 'string', "
+            "'bool'."
+        ) from error
 
 
 def _parsed(name: str) -> Any:
@@ -54,21 +57,21 @@ def _parsed(name: str) -> Any:
 
 
 def _parts(text: str) -> list[str]:
-    """Return what stands between the commas that are in no brackets."""
-    found, depth = [""], 0
+    """Split a text at the commas outside of brackets."""
+    parts, depth = [""], 0
     for character in text:
         depth += (character in "<[(") - (character in ">])")
         if character == "," and not depth:
-            found.append("")
+            parts.append("")
         else:
-            found[-1] += character
-    return [part.strip() for part in found]
+            parts[-1] += character
+    return [part.strip() for part in parts]
 
 
 def plain(kind: Any) -> Any:
-    """Return the type in which values of a type are stored: the same whatever library made them.
+    """Return the type in which values of a type are stored, the same for every library that produced them.
 
-    Pandas' strings, for example, are large or not, depending on its version.
+    For example, pandas' strings are "large" or not, depending on its version.
     """
     import pyarrow
     from pyarrow import types
@@ -91,24 +94,28 @@ def plain(kind: Any) -> Any:
 
 
 def column_of(values: Sequence[Any], expected: Any = None) -> Any:
-    """Return Python values as an arrow array of the type they have by themselves; `Misfit` if they have several."""
+    """Return Python values as an Arrow array of their own type. Raises `Misfit` if they have different types."""
     import pyarrow
 
-    found = {kind: _kind(kind) for kind in set(map(type, values)) - {type(None)}}
-    if len(set(found.values())) > 1:
-        first = next(found[type(value)] for value in values if value is not None)
-        at, wrong = next((at, v) for at, v in enumerate(values) if v is not None and found[type(v)] != first)
-        raise Misfit(at, f"a {type(wrong).__name__} ({wrong!r:.40}), expected {first} as in the samples before it.")
-    if "timestamp" in found.values() and len({getattr(v, "tzinfo", None) is None for v in values if v is not None}) > 1:
-        raise Misfit(None, "times with and without a time zone. Give all of them one, or none.")
-    if expected == pyarrow.uint64() and set(found) <= {int}:
-        # By themselves whole numbers are int64, which does not hold the upper half of these.
+    kinds = {kind: _kind(kind) for kind in set(map(type, values)) - {type(None)}}
+    if len(set(kinds.values())) > 1:
+        first = next(kinds[type(value)] for value in values if value is not None)
+        at, wrong = next((at, v) for at, v in enumerate(values) if v is not None and kinds[type(v)] != first)
+        raise Misfit(
+            at,
+            f"a {type(wrong).__name__} ({wrong!r:.40}), expected {first} as in the samples before it. "
+            "Convert it in the split function.",
+        )
+    if "timestamp" in kinds.values() and len({getattr(v, "tzinfo", None) is None for v in values if v is not None}) > 1:
+        raise Misfit(None, "some times have a time zone and some have none. Give all of them one, or none of them.")
+    if expected == pyarrow.uint64() and set(kinds) <= {int}:
+        # By default Arrow uses int64, which does not hold the upper half of uint64.
         return pyarrow.array(values, expected)
     return pyarrow.array(values)
 
 
 def cast_column(column: Any, kind: Any) -> Any:
-    """Return a column in another type of the same family; `Misfit` or ArrowInvalid if that changes it."""
+    """Return a column in a different type of the same family. Raises `Misfit` or ArrowInvalid if a value changes."""
     import pyarrow
     import pyarrow.compute as compute
     from pyarrow import types
@@ -118,7 +125,9 @@ def cast_column(column: Any, kind: Any) -> Any:
     if column.type == kind:
         return column
     if not types.is_null(column.type) and _family(plain(column.type)) != _family(kind):
-        raise Misfit(None, f"values are arrow's {column.type}, expected {kind}. Cast them, or declare the field so.")
+        raise Misfit(
+            None, f"values are Arrow's {column.type}, expected {kind}. Cast them, or declare the field with this type."
+        )
     cast = column.cast(kind)
     floats = types.is_floating(kind) and types.is_floating(column.type)
     if floats and compute.sum(compute.is_inf(cast)) != compute.sum(compute.is_inf(column)):
@@ -142,5 +151,5 @@ def _family(kind: Any) -> str:
     for check, name in ((types.is_date, "date"), (types.is_time, "time"), (types.is_duration, "duration")):
         if check(kind):
             return name
-    # Nested types have their fields within: which may be cast is left to arrow.
+    # A nested type has further types inside; Arrow decides which of these it can cast.
     return re.split(r"[<\[(]", str(kind))[0]

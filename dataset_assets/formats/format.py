@@ -1,4 +1,4 @@
-"""The seam to every format: how a stream's values become finished files, and those files a column again."""
+"""The protocol of formats: a writer turns values into finished files, and `open` turns files into a column."""
 
 import errno
 import io
@@ -29,62 +29,62 @@ class Part:
 
 
 class Writer(Protocol):
-    """Writes one stream of one split into a folder of its own.
+    """Writes one stream of one split into its own folder.
 
-    The same values give the same files, in whatever blocks they come.
+    The files depend only on the values, not on the blocks in which they arrive.
     """
 
     def append(self, values: Any) -> None:
-        """Add a block of values: a list, or an array as its format takes them. Raises `SchemaError`."""
+        """Add a block of values: a list, or an array that the format accepts. Raises `SchemaError`."""
         ...
 
     def close(self) -> tuple[list[Part], dict[str, Any]]:
-        """Finish; return the files, at least one, and the parameters that the values turned out to have."""
+        """Finish. Return the files, at least one, and the parameters of the format, completed from the values."""
         ...
 
     def discard(self) -> None:
-        """Give up; leaves descriptors closed and files as they are."""
+        """Stop writing: close the descriptors and leave the files as they are."""
         ...
 
 
 class Format(Protocol):
-    """How a stream is written and read; a frozen value whose parameters are plain JSON."""
+    """Writes and reads a stream. A frozen value whose parameters are plain JSON."""
 
     name: ClassVar[str]
     suffix: ClassVar[str]
     version: ClassVar[int]
 
     def parameters(self) -> dict[str, Any]:
-        """Return what `format_named` makes an equal format of."""
+        """Return the parameters from which `format_named` makes an equal format."""
         ...
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> Writer:
-        """Begin a stream in an empty folder; a file that has grown past `file_bytes` is followed by another."""
+        """Begin a stream in an empty folder. A file that reaches `file_bytes` is closed and a new one started."""
         ...
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open a stream's files as one column, lazily; the files are the column's from then on, which may close them.
+        """Open a stream's files lazily as one column. The column owns the files from then on, and may close them.
 
-        Raises `DecodeError` for a file that is not what was written.
+        Raises `DecodeError` for a file that the format did not write.
         """
         ...
 
 
 class Misfit(Exception):
-    """A value that does not fit its stream: the `at`-th of a block (None: one of them), and why."""
+    """The reason why a value does not fit its stream: value `at` of a block, or None if it is not known which."""
 
     def __init__(self, at: int | None, why: str) -> None:
         super().__init__(why)
         self.at, self.why = at, why
 
     def as_error(self, before: int) -> SchemaError:
-        """Return the error for a block that comes after so many samples."""
+        """Return the error for a block after `before` samples."""
         place = f"sample {before} or one soon after" if self.at is None else f"sample {before + self.at}"
         return SchemaError(f"{place}: {self.why}")
 
 
 class Parts:
-    """The files of a stream being written: each is forced to the disk and hashed when it is finished."""
+    """The files of a stream that is being written. Each finished file is synced to the disk and hashed."""
 
     def __init__(self, folder: Path, suffix: str, file_bytes: int) -> None:
         self.folder, self.suffix, self.file_bytes = folder, suffix, file_bytes
@@ -98,7 +98,7 @@ class Parts:
         return self.current
 
     def full(self) -> bool:
-        """Say whether the current file has grown past its limit."""
+        """Return whether the current file has reached its limit."""
         return self.current is not None and self.current.bytes >= self.file_bytes
 
     def finish(self, samples: int) -> None:
@@ -109,13 +109,13 @@ class Parts:
         self.current = None
 
     def discard(self) -> None:
-        """Give up the current file."""
+        """Discard the current file."""
         if self.current is not None:
             self.current.discard()
 
 
 def _closed_and_hashed(file: files.Written) -> str:
-    """Force a file to the disk while it is hashed: one waits for the disk, the other for a core."""
+    """Sync a file to the disk and hash it at the same time: one needs the disk, the other a core."""
     if file.bytes < WORTH_A_THREAD:
         file.close()
         return files.sha256_of(file.path)
@@ -126,14 +126,14 @@ def _closed_and_hashed(file: files.Written) -> str:
 
 
 def mapped(file: BinaryIO) -> memoryview:
-    """Return the bytes of an open file without reading them: mapped if it is a file on a disk, else its buffer.
+    """Return the bytes of an open file: memory-mapped for a plain file, else as a buffer.
 
-    A file that was mapped is closed, which spares its descriptor.
+    Closes a file that it maps, to free the descriptor.
     """
     if isinstance(file, io.BytesIO):
-        # Not getbuffer(), which copies bytes that the file shares with others.
+        # Not getbuffer(), which copies bytes that are shared.
         return memoryview(file.getvalue())
-    # Only a plain file: the descriptor of one that decompresses leads to the compressed bytes.
+    # Only plain files are mapped: the descriptor of a decompressing file gives the compressed bytes.
     if not isinstance(getattr(file, "raw", file), io.FileIO):
         file.seek(0)
         return memoryview(file.read())
@@ -152,11 +152,11 @@ def _map(file: BinaryIO) -> mmap.mmap:
             raise
         raise StorageError(
             error.errno,
-            f"{name_of(file)} cannot be mapped: this process has as many maps as it may (vm.max_map_count), or no "
-            "addresses left (ulimit -v). Open fewer datasets at a time, or prepare them with a larger file_bytes.",
+            f"{name_of(file)} cannot be mapped: this process has reached the limit on maps (vm.max_map_count) or on "
+            "addresses (ulimit -v). Open fewer datasets at a time, or prepare them with a larger file_bytes.",
         ) from error
 
 
 def name_of(file: BinaryIO) -> str:
-    """Return what an open file is called in a message."""
+    """Return the name of an open file, for a message."""
     return str(getattr(file, "name", "the stream"))

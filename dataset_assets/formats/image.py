@@ -1,6 +1,6 @@
-"""Pictures, stored as the files they came in and decoded when they are read.
+"""Stores pictures as the files that they came in, and decodes them on reading.
 
-JPEG is decoded by simplejpeg (libjpeg-turbo) where it is installed; the rest, and all without it, by Pillow.
+simplejpeg (libjpeg-turbo) decodes JPEG if it is installed. Pillow decodes all other pictures.
 """
 
 import functools
@@ -33,14 +33,14 @@ KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MOST_PIXELS = 1 << 26
 
 _JPEG = b"\xff\xd8\xff"
-# What libjpeg turns into grey or RGB by itself.
+# The colour spaces that libjpeg converts to grey or RGB.
 _PLAIN = ("Gray", "YCbCr", "RGB")
 _OWN_MODE = {"1": "L", "L": "L", "RGB": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "P": "RGB",
              "LA": "RGBA", "PA": "RGBA", "RGBA": "RGBA"}  # fmt: skip
 
 
 class Picture(NamedTuple):
-    """What the head of a picture's file says: its kind, its own mode, and its size in pixels."""
+    """The header of a picture's file: its kind, its own mode, and its size in pixels."""
 
     kind: str
     mode: str
@@ -55,14 +55,14 @@ class Picture(NamedTuple):
 class Image:
     """A value is the bytes of a picture's file when written, a uint8 array (height, width, channels) when read.
 
-    `mode` is "L" (one channel), "RGB" or "RGBA", into which every picture is converted; None gives each its own: "RGBA"
-    if it is transparent, "L" if it is grey, else "RGB". `shape` (height, width) is that of all pictures. Both are taken
-    from the pictures where these agree. Pixels are as they are encoded: an EXIF orientation is not applied. Of an
-    animation, it is the first picture.
+    Every picture is converted to `mode`: "L" (one channel), "RGB" or "RGBA". None keeps each picture's own: "RGBA" if
+    it is transparent, "L" if it is grey, else "RGB". `shape` (height, width) is that of all pictures. A mode or shape
+    that is not declared is taken from the pictures if all agree. An EXIF orientation is not applied. An animation is
+    read as its first picture.
 
-    A value that is no picture, or has another shape, is a `SchemaError` when it is written. `check="header"` looks at
-    the head only, "nothing" keeps whatever comes. More pixels than `most_pixels`, or more bytes of them than the
-    setting `max_value_bytes`, are never decoded.
+    Writing a value that is not a picture, or has a different shape, raises `SchemaError`. `check="header"` checks the
+    header only, "nothing" skips the check. A picture with more pixels than `most_pixels`, or more decoded bytes than
+    the setting `max_value_bytes`, is never decoded.
     """
 
     mode: str | None = None
@@ -84,58 +84,58 @@ class Image:
         checked_most("most_pixels", self.most_pixels)
         if self.shape is not None and math.prod(self.shape) > self.most_pixels:
             raise DefinitionError(
-                f"Pictures of {self.shape} have more than most_pixels={self.most_pixels}. Raise most_pixels."
+                f"Pictures of shape {self.shape} have more than most_pixels={self.most_pixels}. Raise most_pixels."
             )
         checked_check(self.check)
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared fields as JSON."""
-        found: dict[str, Any] = {"mode": self.mode, "shape": self.shape and list(self.shape)}
-        found = {name: value for name, value in found.items() if value is not None}
+        fields: dict[str, Any] = {"mode": self.mode, "shape": self.shape and list(self.shape)}
+        declared = {name: value for name, value in fields.items() if value is not None}
         if self.check != "decode":
-            found["check"] = self.check
+            declared["check"] = self.check
         if self.most_pixels != MOST_PIXELS:
-            found["most_pixels"] = self.most_pixels
-        return found
+            declared["most_pixels"] = self.most_pixels
+        return declared
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
         """Begin a stream."""
         return encoded_writer(self, Parts(folder, self.suffix, file_bytes))
 
     def open(self, opened: Sequence[BinaryIO]) -> DecodedColumn:
-        """Open the files; a picture is decoded when it is asked for."""
+        """Open the files; each picture is decoded on access."""
         whole = None if self.mode is None or self.shape is None else (*self.shape, MODES[self.mode])
         return encoded_column(self, opened, whole)
 
-    def resolved(self, found: set[Picture]) -> dict[str, Any]:
-        """Return the parameters, with the mode and the shape that all pictures have."""
-        modes, shapes = {one.mode for one in found}, {(one.height, one.width) for one in found}
+    def resolved(self, facts: set[Picture]) -> dict[str, Any]:
+        """Return the parameters, with the mode and the shape if all pictures have the same."""
+        modes, shapes = {one.mode for one in facts}, {(one.height, one.width) for one in facts}
         mode = self.mode or (modes.pop() if len(modes) == 1 else None)
         shape = self.shape or (shapes.pop() if len(shapes) == 1 else None)
         return Image(mode, shape, self.check, self.most_pixels).parameters()
 
     def like(self, first: Picture) -> "Image":
-        """Return the format as it is: pictures of several modes and sizes may follow each other."""
+        """Return this format: pictures of different modes and sizes may follow each other."""
         return self
 
     def facts(self, data: Any) -> Picture:
-        """Return what the head of a picture says."""
+        """Return the facts in the header of a picture."""
         turbo = _simplejpeg() if data[:3] == _JPEG else None
-        found = _jpeg_facts(turbo, data) if turbo else None
-        if found is None:
+        picture = _jpeg_facts(turbo, data) if turbo else None
+        if picture is None:
             with _opened(data) as image:
-                found = _facts(image)
-        self._check(found)
-        return found
+                picture = _facts(image)
+        self._check(picture)
+        return picture
 
     def decode(self, data: Any, into: Decoded | None = None) -> Decoded:
         """Return the picture's pixels, in `into` if that is an array."""
         turbo = _simplejpeg() if data[:3] == _JPEG else None
-        found = _jpeg_facts(turbo, data) if turbo else None
-        mode = self.mode or (found.mode if found else None)
-        if turbo is None or found is None or mode == "RGBA":
+        picture = _jpeg_facts(turbo, data) if turbo else None
+        mode = self.mode or (picture.mode if picture else None)
+        if turbo is None or picture is None or mode == "RGBA":
             return self._by_pillow(data, into)
-        self._check(found)
+        self._check(picture)
         try:
             pixels: Decoded = turbo.decode_jpeg(data, "GRAY" if mode == "L" else "RGB", buffer=into)
         except ValueError as error:
@@ -144,32 +144,32 @@ class Image:
 
     def _by_pillow(self, data: Any, into: Decoded | None) -> Decoded:
         with _opened(data) as image:
-            found = _facts(image)
-            self._check(found)
-            mode = self.mode or found.mode
+            picture = _facts(image)
+            self._check(picture)
+            mode = self.mode or picture.mode
             try:
-                # Lets libjpeg make grey of colours, as simplejpeg does.
+                # Lets libjpeg convert colours to grey, as simplejpeg does.
                 image.draft(mode, image.size)
                 pixels = np.array(image if image.mode == mode else image.convert(mode))
-            except Exception as error:  # a decoder may say anything of bytes that may be anything
+            except Exception as error:  # a decoder may raise anything for damaged bytes
                 raise _damaged(error) from error
-        pixels = pixels.reshape(found.height, found.width, MODES[mode])
+        pixels = pixels.reshape(picture.height, picture.width, MODES[mode])
         if into is None:
             return pixels
         into[...] = pixels
         return into
 
-    def _check(self, found: Picture) -> None:
-        pixels = found.height * found.width
+    def _check(self, picture: Picture) -> None:
+        pixels = picture.height * picture.width
         if pixels > self.most_pixels:
             raise Undecodable(
-                f"a picture of {found.width} x {found.height} pixels, more than the {self.most_pixels} that are "
-                "allowed by most_pixels"
+                f"a picture of {picture.width} x {picture.height} pixels, more than most_pixels={self.most_pixels} "
+                "allows"
             )
-        if why := too_large(pixels * MODES[self.mode or found.mode]):
-            raise Undecodable(f"a picture of {found.width} x {found.height} pixels, {why}")
-        if self.shape is not None and (found.height, found.width) != self.shape:
-            raise Undecodable(f"a picture of height and width {(found.height, found.width)}, expected {self.shape}")
+        if why := too_large(pixels * MODES[self.mode or picture.mode]):
+            raise Undecodable(f"a picture of {picture.width} x {picture.height} pixels, {why}")
+        if self.shape is not None and (own := (picture.height, picture.width)) != self.shape:
+            raise Undecodable(f"a picture of height and width {own}, expected {self.shape}")
 
 
 @functools.cache
@@ -182,7 +182,7 @@ def _simplejpeg() -> Any:
 
 
 def _jpeg_facts(turbo: Any, data: Any) -> Picture | None:
-    """Return the facts of a JPEG; None for one in colours that libjpeg does not turn into RGB."""
+    """Return the facts of a JPEG, or None if libjpeg does not convert its colours to RGB."""
     try:
         height, width, colours, _ = turbo.decode_jpeg_header(data)
     except ValueError as error:
@@ -196,14 +196,14 @@ def _opened(data: Any) -> Any:
         import PIL.Image as pillow
     except ImportError as error:
         raise UsageError(
-            "Pictures are decoded by Pillow, which is not installed. Run: pip install 'dataset_assets[image]'"
+            "Decoding pictures needs Pillow, which is not installed. Run: pip install 'dataset_assets[image]'"
         ) from error
     try:
         return pillow.open(io.BytesIO(data), formats=KINDS)
     except PIL.UnidentifiedImageError as error:
-        raise Undecodable(f"{len(data)} bytes that are no picture ({', '.join(KINDS)})") from error
+        raise Undecodable(f"{len(data)} bytes that are not a picture ({', '.join(KINDS)})") from error
     except pillow.DecompressionBombError as error:
-        raise Undecodable(f"a picture that Pillow does not open ({error}); see PIL.Image.MAX_IMAGE_PIXELS") from error
+        raise Undecodable(f"a picture that Pillow refuses ({error}); see PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:
         raise _damaged(error) from error
 
@@ -211,10 +211,10 @@ def _opened(data: Any) -> Any:
 def _facts(image: Any) -> Picture:
     own = _OWN_MODE.get(image.mode)
     if own is None:
-        raise Undecodable(f"a picture of mode {image.mode}, whose values are not of 8 bits")
+        raise Undecodable(f"a picture of mode {image.mode}, whose values do not have 8 bits")
     transparent = own == "RGBA" or "transparency" in image.info
     return Picture(image.format, "RGBA" if transparent else own, image.height, image.width)
 
 
 def _damaged(error: Exception) -> Undecodable:
-    return Undecodable(f"a picture that is damaged ({' '.join(str(error).split()) or type(error).__name__})")
+    return Undecodable(f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})")

@@ -1,8 +1,8 @@
-"""Looks at an Arrow file before Arrow does: each part that its heads name is in the file, once, and not larger than it.
+"""Checks the metadata of an Arrow file before Arrow opens it: all buffers are inside the file and do not overlap.
 
-Arrow holds heads against their own layout and values against their buffers, but believes what a head says of sizes: a
-few bytes may name the same buffers again and again, or announce terabytes. What is checked here is what bounds memory
-and time; the rest is left to Arrow's own validation, after this.
+Arrow validates the layout of metadata, and values against their buffers. But it trusts the sizes in the metadata: a few
+bytes may refer to the same buffers many times, or announce terabytes. The checks here bound memory and time; Arrow's
+own validation does the rest, later.
 
 Layout: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format, and the tables of format/File.fbs and
 format/Message.fbs, which are FlatBuffers (https://flatbuffers.dev/internals).
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = b"ARROW1"
-VERSIONS = (3, 4)  # V4 and V5, the ones since 2017
+VERSIONS = (3, 4)  # V4 and V5, in use since 2017
 DICTIONARY, BATCH = 2, 3
 FREE_ROWS = 1 << 24
-"""Values without bytes of their own, such as nulls, that a batch may have beside eight for each of its bytes."""
+"""How many values without bytes of their own, such as nulls, a batch may have beside eight for each byte."""
 FREE_BYTES, RATIO = 16 << 20, 100
-"""What compressed buffers may hold uncompressed: so much, and so many times the bytes of the file."""
+"""Compressed buffers may hold up to FREE_BYTES + RATIO * the size of the file, uncompressed."""
 
 Pairs = NDArray[np.int64]
 _BLOCK = np.dtype([("offset", "<i8"), ("head", "<i4"), ("", "<i4"), ("body", "<i8")])
@@ -29,11 +29,11 @@ _PAIR = np.dtype("<i8")
 
 
 class Malformed(ValueError):
-    """A file that is not an Arrow file, and why."""
+    """The reason why a file is not an Arrow file."""
 
 
 def check_heads(data: memoryview) -> None:
-    """Raise `Malformed` unless all that the heads of an Arrow file name is in it, once, and in bounds."""
+    """Raise `Malformed` if the metadata of an Arrow file refers to anything outside of it, or to a part twice."""
     try:
         for kind, offset, head, body in _batches(data):
             _check_block(data[offset : offset + head + body], kind, head, body, len(data))
@@ -42,16 +42,16 @@ def check_heads(data: memoryview) -> None:
 
 
 def _batches(data: memoryview) -> list[tuple[int, int, int, int]]:
-    """Return kind, offset, and the lengths of head and body of each batch, as the footer names them."""
+    """Return kind, offset, and the lengths of metadata and body of each batch, as in the footer."""
     size = len(data)
-    _see(size >= 18 and data[:6] == MAGIC and data[-6:] == MAGIC, "it does not begin and end as one")
+    _require(size >= 18 and data[:6] == MAGIC and data[-6:] == MAGIC, "it does not begin and end with ARROW1")
     (length,) = struct.unpack_from("<i", data, size - 10)
-    _see(0 < length <= size - 18, f"its footer has {length} bytes")
+    _require(0 < length <= size - 18, f"its footer has {length} bytes")
     end = size - 10 - length
-    footer = _Table.root(data[end : size - 10])
-    _see(footer.number(0, "<h") in VERSIONS, "it is of a version that is not read")
-    _see(footer.table(1).number(0, "<h") == 0, "it is big-endian")
-    _see(b"ARROW:extension:" not in bytes(footer.data), "it has extension types, which are never written")
+    footer = _FlatTable.root(data[end : size - 10])
+    _require(footer.number(0, "<h") in VERSIONS, "its format version is not supported")
+    _require(footer.table(1).number(0, "<h") == 0, "it is big-endian")
+    _require(b"ARROW:extension:" not in bytes(footer.data), "it has extension types, which are never written")
     blocks = [
         (kind, int(block["offset"]), int(block["head"]), int(block["body"]))
         for kind, field in ((DICTIONARY, 2), (BATCH, 3))
@@ -59,24 +59,24 @@ def _batches(data: memoryview) -> list[tuple[int, int, int, int]]:
     ]
     ordered = sorted(blocks, key=lambda block: block[1])
     for (_, offset, head, body), after in pairwise([*ordered, (0, end, 0, 0)]):
-        _see(offset >= 8 and not offset % 8 and head > 8 and body >= 0, "a batch is in no place that can be")
-        _see(offset + head + body <= after[1], "its batches lie in each other, or outside of it")
+        _require(offset >= 8 and not offset % 8 and head > 8 and body >= 0, "the place of a batch is not valid")
+        _require(offset + head + body <= after[1], "its batches overlap, or are outside of the file")
     return blocks
 
 
 def _check_block(block: memoryview, kind: int, head: int, body: int, size: int) -> None:
     mark, length = struct.unpack_from("<Ii", block, 0)
-    _see(mark == 0xFFFFFFFF and 0 < length <= head - 8, "the head of a batch has a length that cannot be")
-    message = _Table.root(block[8 : 8 + length])
-    _see(message.number(1, "<B") == kind, "a batch is of another kind than the footer says")
-    _see(message.number(3, "<q") == body, "a batch has another length than the footer says")
+    _require(mark == 0xFFFFFFFF and 0 < length <= head - 8, "the length of a batch's metadata is not valid")
+    message = _FlatTable.root(block[8 : 8 + length])
+    _require(message.number(1, "<B") == kind, "the kind of a batch differs from the footer")
+    _require(message.number(3, "<q") == body, "the length of a batch differs from the footer")
     batch = message.table(2).table(1) if kind == DICTIONARY else message.table(2)
     rows = batch.number(0, "<q")
     lengths, nulls = batch.vector(1, _PAIR, 2).T
-    # Each value has a bit at least, but for those of types without any.
+    # Each value has at least one bit, except in types without data.
     most = max(rows, 8 * body * (RATIO if batch.has(3) else 1) + FREE_ROWS)
-    _see(rows >= 0 and bool(((lengths >= 0) & (lengths <= most)).all()), "a column has more values than bytes")
-    _see(bool(((nulls >= 0) & (nulls <= lengths)).all()), "a column has more nulls than values")
+    _require(rows >= 0 and bool(((lengths >= 0) & (lengths <= most)).all()), "a column has more values than bytes")
+    _require(bool(((nulls >= 0) & (nulls <= lengths)).all()), "a column has more nulls than values")
     places = batch.vector(2, _PAIR, 2)
     _check_buffers(places, body)
     if batch.has(3):
@@ -85,21 +85,23 @@ def _check_block(block: memoryview, kind: int, head: int, body: int, size: int) 
 
 def _check_buffers(places: Pairs, body: int) -> None:
     offsets, lengths = places[places[:, 1] != 0].T
-    _see(bool((places >= 0).all()) and bool((places <= body).all()), "a buffer is outside of its batch")
+    _require(bool((places >= 0).all()) and bool((places <= body).all()), "a buffer is outside of its batch")
     ends = offsets + lengths
-    _see(bool((ends[:-1] <= offsets[1:]).all()) and bool((ends <= body).all()), "its buffers lie in each other")
+    _require(bool((ends[:-1] <= offsets[1:]).all()) and bool((ends <= body).all()), "its buffers overlap")
 
 
 def _check_compressed(body: memoryview, places: Pairs, size: int) -> None:
-    """A compressed buffer begins with its length, by which memory is asked for."""
-    found = [struct.unpack_from("<q", body, offset)[0] for offset, length in places.tolist() if length]
-    total = sum(length for length in found if length > 0)
-    _see(all(length >= -1 for length in found), "a compressed buffer has a negative length")
-    _see(total <= FREE_BYTES + RATIO * size, f"its compressed buffers announce {total} bytes, in {size}")
+    """Check the uncompressed lengths: each compressed buffer begins with one, and Arrow allocates that much."""
+    sizes = [struct.unpack_from("<q", body, offset)[0] for offset, length in places.tolist() if length]
+    total = sum(length for length in sizes if length > 0)
+    _require(all(length >= -1 for length in sizes), "a compressed buffer has a negative length")
+    _require(
+        total <= FREE_BYTES + RATIO * size, f"its compressed buffers announce {total} bytes, in a file of {size} bytes"
+    )
 
 
-class _Table:
-    """A table of FlatBuffers: fields by their numbers; each place is held against the end before it is read."""
+class _FlatTable:
+    """A table of FlatBuffers: fields by number. Every place is checked against the end before it is read."""
 
     def __init__(self, data: memoryview, at: int) -> None:
         self.data, self.at = data, at
@@ -107,35 +109,35 @@ class _Table:
         self.size = self._read("<H", self.fields)
 
     @classmethod
-    def root(cls, data: memoryview) -> "_Table":
-        """Return the table that a buffer holds."""
+    def root(cls, data: memoryview) -> "_FlatTable":
+        """Return the root table of a buffer."""
         return cls(data, struct.unpack_from("<I", data, 0)[0])
 
     def has(self, field: int) -> bool:
-        """Say whether a field is there."""
+        """Return whether a field is present."""
         return self._place(field) is not None
 
     def number(self, field: int, kind: str) -> int:
-        """Return a number; 0 if it is not there."""
+        """Return a number, or 0 if the field is absent."""
         place = self._place(field)
         return 0 if place is None else self._read(kind, place)
 
-    def table(self, field: int) -> "_Table":
-        """Return the table that a field leads to."""
+    def table(self, field: int) -> "_FlatTable":
+        """Return the table that a field refers to."""
         place = self._place(field)
-        _see(place is not None, "a part of a head is missing")
+        _require(place is not None, "a part of its metadata is missing")
         assert place is not None
-        return _Table(self.data, place + self._read("<I", place))
+        return _FlatTable(self.data, place + self._read("<I", place))
 
     def vector(self, field: int, kind: "np.dtype[Any]", columns: int = 0) -> Any:
-        """Return a vector as an array; an empty one if it is not there."""
+        """Return a vector as an array, empty if the field is absent."""
         place, count, start = self._place(field), 0, 0
         if place is not None:
             start = place + self._read("<I", place)
             count, start = self._read("<I", start), start + 4
-        found = np.frombuffer(self.data[start : start + count * kind.itemsize * max(1, columns)], kind)
-        _see(len(found) == count * max(1, columns), "a list in a head is longer than the head")
-        return found.reshape(-1, columns) if columns else found
+        values = np.frombuffer(self.data[start : start + count * kind.itemsize * max(1, columns)], kind)
+        _require(len(values) == count * max(1, columns), "a list in its metadata is longer than the metadata")
+        return values.reshape(-1, columns) if columns else values
 
     def _place(self, field: int) -> int | None:
         slot = 4 + 2 * field
@@ -143,12 +145,12 @@ class _Table:
         return self.at + offset if offset else None
 
     def _read(self, kind: str, at: int) -> int:
-        # A negative place would be counted from the end.
-        _see(at >= 0, "a head leads out of itself")
-        found: int = struct.unpack_from(kind, self.data, at)[0]
-        return found
+        # struct counts a negative place from the end.
+        _require(at >= 0, "its metadata refers to a place outside of itself")
+        number: int = struct.unpack_from(kind, self.data, at)[0]
+        return number
 
 
-def _see(fine: bool, otherwise: str) -> None:
-    if not fine:
-        raise Malformed(otherwise)
+def _require(valid: bool, problem: str) -> None:
+    if not valid:
+        raise Malformed(problem)

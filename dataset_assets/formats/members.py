@@ -1,4 +1,4 @@
-"""Files with names, in `.arrow` files: each is opened where it lies, without reading the others or all of itself."""
+"""Stores named files in `.arrow` files. Each can be opened and read in part, without reading the others."""
 
 import io
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class Member:
     data: memoryview
 
     def open(self) -> BinaryIO:
-        """Open it as a seekable, read-only file; nothing is read before it is asked for."""
+        """Open it as a seekable, read-only file; its bytes are read on access."""
         return io.BufferedReader(SpanFile(self.data, self.name))
 
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {len(self.data)} bytes)"
 
     def __reduce__(self) -> Any:
-        # To another process go the bytes: it need not have what they are mapped from.
+        # Pickles the bytes, because another process may not have the file that they are mapped from.
         return _member, (self.name, bytes(self.data))
 
 
@@ -52,7 +52,7 @@ class Files:
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), _members, no_parameters)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open the files; a member is not read before it is asked for."""
+        """Open the files; each member is read on access."""
         import pyarrow
 
         schema = pyarrow.schema([("name", pyarrow.large_string()), ("data", pyarrow.large_binary())])
@@ -81,7 +81,7 @@ class FilesColumn:
 
 
 class SpanFile(io.RawIOBase):
-    """A seekable, read-only file over a span of memory; nothing is copied before it is read."""
+    """A seekable, read-only file over a span of memory, which is copied only when it is read."""
 
     def __init__(self, data: memoryview, name: str) -> None:
         self.data, self.name = data, name
@@ -117,6 +117,6 @@ def _members(values: Any, schema: Any) -> Any:
     pairs = [(value.name, value.data) if isinstance(value, Member) else value for value in values]
     for at, pair in enumerate(pairs):
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise Misfit(at, f"a {type(pair).__name__}, expected a pair (name, bytes).")
+            raise Misfit(at, f"the value is a {type(pair).__name__}, expected a pair (name, bytes).")
     names = values_in([name for name, _ in pairs], pyarrow.large_string(), str)
     return pyarrow.table({"name": names, "data": values_in([data for _, data in pairs], pyarrow.large_binary(), BYTES)})

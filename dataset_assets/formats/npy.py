@@ -1,7 +1,7 @@
 """The `.npy` file: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 
-Headers are written here, so that they do not change with numpy; and read here, so that no file reaches numpy's parsers
-for older versions, or makes anything allocate what it claims to hold.
+Headers are written here, so that they do not change with numpy's version. They are read here, so that no file reaches
+numpy's parsers for older versions, or makes them allocate the size that it claims.
 """
 
 import ast
@@ -16,14 +16,14 @@ from dataset_assets.formats.dtypes import AnyArray, Dtype
 from dataset_assets.formats.format import mapped, name_of
 
 LONGEST_HEADER = 10_000
-"""What np.load reads without being told to trust the file."""
+"""The longest header that np.load reads without `allow_pickle` or a larger `max_header_size`."""
 MOST_DIMENSIONS = 64
 COUNT_DIGITS = 21
 KEYS = {"descr", "fortran_order", "shape"}
 
 
 def header(dtype: Dtype, shape: tuple[int, ...]) -> bytes:
-    """Return the header as numpy writes it; as long for any count, so that it can be written again with another.
+    """Return the header as numpy writes it. Its length is the same for every row count, so it can be overwritten.
 
     >>> header(np.dtype("<f4"), (3,)) == header(np.dtype("<f4"), (3_000_000,)).replace(b"3000000,), }", b"3,), }      ")
     True
@@ -45,34 +45,40 @@ def _framed(version: bytes, length_bytes: int, text: bytes) -> bytes:
 
 
 def array_in(file: BinaryIO) -> AnyArray:
-    """Return the array of an open `.npy` file, on its map. Raises `DecodeError`."""
+    """Return the memory-mapped array of an open `.npy` file. Raises `DecodeError`."""
     name = name_of(file)
     dtype, shape, start = layout_of(file)
     data = mapped(file)
     count = math.prod(shape)
     if len(data) != start + count * dtype.itemsize:
-        raise DecodeError(f"{name} has {len(data)} bytes; its header says {start + count * dtype.itemsize}.")
+        raise DecodeError(
+            f"{name} has {len(data)} bytes; its header says {start + count * dtype.itemsize}. Verify the dataset, then "
+            "prepare it again."
+        )
     try:
         return np.frombuffer(data, dtype, count, start if count else 0).reshape(shape)
     except (ValueError, OverflowError) as error:
-        raise DecodeError(f"{name} says to hold an array of {shape}, which cannot be ({error}).") from error
+        raise DecodeError(
+            f"The header of {name} has the shape {shape}, which is not possible ({error}). Verify the dataset, then "
+            "prepare it again."
+        ) from error
 
 
 def layout_of(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
-    """Return dtype and shape of the array in an open `.npy` file, and where its data begin. Raises `DecodeError`."""
+    """Return dtype and shape of the array in an open `.npy` file, and the offset of its data. Raises `DecodeError`."""
     name = name_of(file)
     try:
         return _parsed_header(file)
     except OSError:
         raise
     except Exception as error:
-        # Not only ValueError: a header can make the parsers run out of stack, memory or index.
-        raise DecodeError(f"{name} is not an .npy file as written here: {error or type(error).__name__}. Verify the "
+        # Not only ValueError: a header may make the parsers run out of stack or memory, or raise IndexError.
+        raise DecodeError(f"{name} is not an .npy file of this library: {error or type(error).__name__}. Verify the "
                           "dataset, then prepare it again.") from error  # fmt: skip
 
 
 def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
-    """Return dtype and shape of the array, and where its data begin."""
+    """Return dtype and shape of the array, and the offset of its data."""
     file.seek(0)
     magic, version = file.read(6), file.read(2)
     if magic != b"\x93NUMPY" or version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
@@ -85,7 +91,7 @@ def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
         raise ValueError("it ends inside its header")
     fields = ast.literal_eval(raw.decode("utf-8" if version == b"\x03\x00" else "latin-1"))
     if not isinstance(fields, dict) or fields.keys() != KEYS or fields["fortran_order"] is not False:
-        raise ValueError("its header is another one")
+        raise ValueError("its header has other fields, or Fortran order")
     shape, dtype = fields["shape"], npy.descr_to_dtype(fields["descr"])
     if not isinstance(shape, tuple) or not all(type(size) is int and 0 <= size < 1 << 63 for size in shape):
         raise ValueError(f"its shape is {shape!r:.200}")

@@ -1,4 +1,4 @@
-"""Arrays whose first length differs from sample to sample: tokens, sequences, points."""
+"""Stores arrays whose first dimension varies from sample to sample: tokens, sequences, points."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from dataset_assets.formats.spans import AsIs, SpansColumn
 
 @dataclass(frozen=True)
 class Ragged:
-    """A value is an array of shape (n, *shape), n its own.
+    """A value is an array of shape (n, *shape); n may differ for each value.
 
-    All have one numeric dtype: the declared one, to which values are cast as by `Array`, else that of the first.
+    All values have the same numeric dtype: as declared (values are cast as in `Array`), or as the first value.
     """
 
     dtype: str | None = None
@@ -35,7 +35,7 @@ class Ragged:
             object.__setattr__(self, "dtype", _numeric(parsed(self.dtype)).str)
         object.__setattr__(self, "shape", checked_shape(self.shape))
         if 0 in self.shape:
-            raise DefinitionError(f"The shape {self.shape} has a length of 0, so a value would hold nothing.")
+            raise DefinitionError(f"The shape {self.shape} has a 0, so values would be empty. Use sizes of at least 1.")
 
     def parameters(self) -> dict[str, Any]:
         """Return dtype and inner shape as JSON."""
@@ -47,10 +47,13 @@ class Ragged:
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), state.table, state.parameters)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open the files; a value is a read-only array on the map."""
+        """Map the files; a value is a read-only array on the map."""
         table, check = opened_tables(opened, _schema(parsed(self.dtype)) if self.dtype else None)
         if self.dtype is None and not _holds_numbers(table.schema):
-            raise DecodeError(f"A file of a stream has the columns {table.schema}, expected arrays of numbers.")
+            raise DecodeError(
+                f"A file of a stream has the columns {table.schema}, expected arrays of numbers. Verify the dataset, "
+                "then prepare it again."
+            )
 
         def shaped(flat: AnyArray) -> AnyArray:
             return flat.view(bool) if self.dtype == "|b1" else flat
@@ -59,7 +62,7 @@ class Ragged:
 
 
 class AsArrays:
-    """Values are arrays of a shape, on a buffer of numbers."""
+    """Reads values as arrays of one inner shape, on a buffer of numbers."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = (-1, *shape)
@@ -72,7 +75,7 @@ class AsArrays:
 
 
 class _Rows:
-    """Turns blocks of arrays into arrow lists, and remembers the dtype of the first."""
+    """Converts blocks of arrays to Arrow lists, and keeps the dtype of the first array."""
 
     def __init__(self, declared: Ragged) -> None:
         self.declared = declared
@@ -80,7 +83,7 @@ class _Rows:
         self.empty = 0
 
     def table(self, values: Any, schema: Any) -> Any:
-        """Return a block as a table; one without rows while all values are empty lists, which have no dtype."""
+        """Return a block as a table. It is empty as long as all values are empty lists, which show no dtype."""
         rows = self._rows(values)
         if self.dtype is None:
             self.empty += len(rows)
@@ -98,13 +101,13 @@ class _Rows:
     def _rows(self, values: Any) -> list[AnyArray]:
         if is_arrow(values):
             values = _lists_of(values)
-        found = []
+        rows = []
         for at, value in enumerate(values):
             try:
-                found.append(self._row(value))
+                rows.append(self._row(value))
             except Misfit as misfit:
                 raise Misfit(self.empty + at, misfit.why) from misfit
-        return found
+        return rows
 
     def _row(self, value: Any) -> AnyArray:
         inner = self.declared.shape
@@ -115,17 +118,17 @@ class _Rows:
             row = row.reshape(0, *inner)
         if row.shape[1:] != inner:
             raise Misfit(0, f"shape {row.shape}, expected {('n', *inner)}. Declare Ragged(shape=...), or reshape it.")
-        # An empty array is of whatever dtype: that of np.array([]) is no statement.
+        # An empty array is not cast: the dtype of np.array([]) means nothing.
         return self._cast(row) if row.size else row
 
     def _cast(self, row: AnyArray) -> AnyArray:
         if self.dtype is None or self.declared.dtype is None:
             try:
-                found = _numeric(stored(row.dtype))
+                dtype = _numeric(stored(row.dtype))
             except DefinitionError as error:
                 raise Misfit(0, str(error)) from error
-            self.dtype = self.dtype or found
-            if found != self.dtype:
+            self.dtype = self.dtype or dtype
+            if dtype != self.dtype:
                 raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as in the samples before it. {ADVICE}")
         if (result := cast(row, self.dtype)) is None:
             raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as declared. {ADVICE}")
@@ -138,7 +141,7 @@ def _table(lengths: Sequence[int], flat: AnyArray) -> Any:
     import pyarrow
 
     if flat.dtype == bool:
-        flat = flat.view(np.uint8)  # arrow packs booleans into bits, which cannot be mapped
+        flat = flat.view(np.uint8)  # Arrow packs booleans into bits, which numpy cannot map
     borders = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=borders[1:])
     return pyarrow.table({"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))})
@@ -157,15 +160,15 @@ def _holds_numbers(schema: Any) -> bool:
 
 
 def _lists_of(values: Any) -> list[Any]:
-    """Return arrow lists as arrays on their buffers, where they are lists of numbers; else as Python's."""
+    """Return Arrow lists of numbers as arrays on their buffers, and all other lists as Python lists."""
     from pyarrow import types
 
     if values.null_count:
         raise Misfit(int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), NULL)
     kind = values.type
     if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_primitive(kind.value_type):
-        found: list[Any] = values.to_pylist()
-        return found
+        lists: list[Any] = values.to_pylist()
+        return lists
     rows = []
     for chunk in getattr(values, "chunks", [values]):
         borders, flat = chunk.offsets.to_numpy(), as_rows(chunk.flatten())

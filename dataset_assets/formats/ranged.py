@@ -1,4 +1,4 @@
-"""Rows of an array that stays in a store: each read asks for the bytes of its rows and no others."""
+"""Reads rows of an array in a remote storage: each read requests only the bytes of its rows."""
 
 import math
 from typing import Any, BinaryIO
@@ -15,25 +15,30 @@ RANGE_BYTES = 8 << 20
 
 
 def in_store(file: BinaryIO) -> bool:
-    """Say whether an open file is in a store that gives parts of it (`dataset_assets.storage.object_file.Ranges`)."""
+    """Return whether a file is in a storage that serves byte ranges (`dataset_assets.storage.object_file.Ranges`)."""
     return hasattr(getattr(file, "raw", None), "ranges")
 
 
 def rows_in(file: BinaryIO) -> "RangedRows":
-    """Return the rows of a `.npy` file in a store. Raises `DecodeError`."""
+    """Return the rows of a `.npy` file in a storage. Raises `DecodeError`."""
     dtype, shape, start = layout_of(file)
     try:
         np.empty((0, *shape[1:]), dtype)
     except ValueError as error:
-        raise DecodeError(f"{name_of(file)} says to hold an array of {shape}, which cannot be ({error}).") from error
+        raise DecodeError(
+            f"The header of {name_of(file)} has the shape {shape}, which is not possible ({error}). Verify the "
+            "dataset, then prepare it again."
+        ) from error
     size, expected = file.seek(0, 2), start + math.prod(shape) * dtype.itemsize
     if size != expected:
-        raise DecodeError(f"{name_of(file)} has {size} bytes; its header says {expected}.")
+        raise DecodeError(
+            f"{name_of(file)} has {size} bytes; its header says {expected}. Verify the dataset, then prepare it again."
+        )
     return RangedRows(file, dtype, shape, start)
 
 
 class RangedRows:
-    """A stream of arrays, as a column; the file is kept open."""
+    """A stream of arrays as a column. It keeps the file open."""
 
     def __init__(self, file: BinaryIO, dtype: Dtype, shape: tuple[int, ...], start: int) -> None:
         self.file, self.dtype, self.shape, self.start = file, dtype, shape, start
@@ -50,13 +55,13 @@ class RangedRows:
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
         check_rows(indices, len(self))
         wanted, places = np.unique(indices, return_inverse=True)
-        # Rows that follow each other are one range.
+        # Consecutive rows are one range.
         cuts = np.flatnonzero(np.diff(wanted) != 1) + 1
-        found = self._read([(int(run[0]), int(run[-1]) + 1) for run in np.split(wanted, cuts) if len(run)])
-        return np.take(found, places, 0, out=out, mode="clip") if len(found) else found
+        rows = self._read([(int(run[0]), int(run[-1]) + 1) for run in np.split(wanted, cuts) if len(run)])
+        return np.take(rows, places, 0, out=out, mode="clip") if len(rows) else rows
 
     def slice(self, lo: int, hi: int) -> AnyArray:
-        # Large ones in pieces, which come side by side.
+        # A large slice is several ranges, which are requested in parallel.
         step = max(1, RANGE_BYTES // max(1, self.row_bytes))
         return self._read([(at, min(at + step, hi)) for at in range(lo, hi, step)])
 
@@ -67,11 +72,13 @@ class RangedRows:
         buffers = raw.ranges(starts, stops) if runs and self.row_bytes else []
         lengths = [stop - start for start, stop in zip(starts, stops)] if self.row_bytes else []
         if [len(buffer) for buffer in buffers] != lengths:
-            # What was not filled would be whatever this process had in its memory.
-            raise DecodeError(f"{name_of(self.file)}: its store gave other bytes than it was asked for. Read it again.")
-        found = np.empty((sum(hi - lo for lo, hi in runs), *self.shape[1:]), self.dtype)
-        flat, at = found.reshape(-1).view(np.uint8), 0
+            # Otherwise a part of the array would be uninitialised memory of this process.
+            raise DecodeError(
+                f"The storage of {name_of(self.file)} returned fewer or more bytes than requested. Read it again."
+            )
+        rows = np.empty((sum(hi - lo for lo, hi in runs), *self.shape[1:]), self.dtype)
+        flat, at = rows.reshape(-1).view(np.uint8), 0
         for buffer in buffers:
             flat[at : at + len(buffer)] = np.frombuffer(buffer, np.uint8)
             at += len(buffer)
-        return found
+        return rows

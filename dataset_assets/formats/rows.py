@@ -1,4 +1,4 @@
-"""A block of values as one array, or a `Misfit` where that would change, drop or invent one."""
+"""Converts a block of values to one array; raises `Misfit` if that would change, drop or invent a value."""
 
 import sys
 from itertools import chain
@@ -9,7 +9,7 @@ import numpy as np
 from dataset_assets.formats.dtypes import NUMBERS, AnyArray
 from dataset_assets.formats.format import Misfit
 
-ADVICE = "Make them equal in the split function, or declare the dtype."
+ADVICE = "Give them one dtype in the split function, or declare the dtype."
 OBJECTS = "an array cannot hold {}. Use Text, Bytes, Ragged or Table."
 NULL = "it is null, which an array cannot hold. Fill or drop it, or use Table."
 EXACT = 2**53
@@ -17,7 +17,7 @@ PYTHON = {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}
 
 
 def as_rows(values: Any) -> AnyArray:
-    """Return a block as one array; raise `Misfit` where its values have no common shape or type."""
+    """Return a block as one array. Raises `Misfit` if its values have no common shape or type."""
     if is_arrow(values):
         rows = _from_arrow(values)
     elif hasattr(values, "iloc"):
@@ -27,25 +27,27 @@ def as_rows(values: Any) -> AnyArray:
     else:
         rows = _plain(values, None)
     if rows.ndim == 0:
-        raise Misfit(0, "a block must have a length; a single value is yielded as a sample.")
+        raise Misfit(0, "a block must have a length. Yield a single value as a sample.")
     return rows
 
 
 def is_arrow(values: Any) -> bool:
-    """Say whether a block is an array of Arrow; what nobody imported, nobody made."""
+    """Return whether a block is an Arrow array; it cannot be one if pyarrow is not imported."""
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(values, (arrow.Array, arrow.ChunkedArray))
 
 
 def _plain(value: Any, at: int | None) -> AnyArray:
-    """Return an array, or what numpy takes for one."""
+    """Return an array, or a value that numpy converts to one."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise Misfit(at, "it is masked, which an array cannot hold. Fill or drop it, or use Table.")
     try:
         rows = np.asarray(value)
     except Exception as error:
-        # Anything may go wrong in a conversion that is the value's own: a tensor on a device, or one with a gradient.
-        raise Misfit(at, f"a {type(value).__name__} is not an array ({error}).") from error
+        # The value's own conversion may raise anything, as for a tensor on a device or with a gradient.
+        raise Misfit(
+            at, f"a {type(value).__name__} does not convert to an array ({error}). Convert it in the split function."
+        ) from error
     if rows.dtype.hasobject:
         raise Misfit(at, OBJECTS.format(_kinds(np.ravel(rows)[:1000]) or type(value).__name__))
     return rows
@@ -60,7 +62,9 @@ def _from_values(values: Sequence[Any]) -> AnyArray:
     try:
         rows = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _uneven([_shape(value) for value in values]) or Misfit(None, f"it is not an array ({error}).") from error
+        raise _uneven([_shape(value) for value in values]) or Misfit(
+            None, f"the values do not convert to an array ({error}). Convert them in the split function."
+        ) from error
     leaves: Any = values
     for _ in range(rows.ndim - 1):
         leaves = chain.from_iterable(leaves)
@@ -69,7 +73,7 @@ def _from_values(values: Sequence[Any]) -> AnyArray:
 
 
 def _of_one_kind(values: Sequence[Any], kind: type) -> bool:
-    """Say whether values of one type are all that numpy needs to know of them; most are."""
+    """Return whether numpy converts values of this type correctly without further checks; true for most."""
     if issubclass(kind, np.generic):
         return np.dtype(kind).kind in NUMBERS
     if kind is np.ndarray:
@@ -88,22 +92,25 @@ def _from_arrays(rows: Sequence[AnyArray]) -> AnyArray:
 
 
 def _check_leaves(leaves: Sequence[Any], rows: AnyArray) -> None:
-    """Hold the Python values against the array that numpy made of them, which may be more generous than we are."""
+    """Compare the Python values with numpy's array, since numpy accepts conversions that change values."""
     kinds = {_kind(kind) for kind in set(map(type, leaves))}
     if kinds == {"i"} and rows.dtype.kind not in "iu":
-        raise Misfit(None, "whole numbers that no integer of 64 bits holds. Use Text, or floats.")
+        raise Misfit(None, "some whole numbers do not fit in 64 bits. Use Text, or floats.")
     if rows.dtype.hasobject or len(kinds) > 1 and not kinds <= {"i", "f", "c"}:
         odd = next((at for at, leaf in enumerate(leaves) if _kind(type(leaf)) != _kind(type(leaves[0]))), 0)
         raise Misfit(odd if rows.ndim == 1 else None, OBJECTS.format(_kinds(leaves[:1000])))
     if kinds > {"i"} and any(not -EXACT <= leaf <= EXACT for leaf in leaves if isinstance(leaf, (int, np.integer))):
-        raise Misfit(None, "whole numbers and floats, of which a float cannot hold the first. Make them of one type.")
+        raise Misfit(
+            None,
+            "floats cannot hold all the whole numbers among them. Give the values one type.",
+        )
     if kinds <= {"S", "U"} and any(leaf and leaf[-1] in ("\0", 0) for leaf in leaves):
-        raise Misfit(None, "text or bytes that end in NUL, which numpy would drop. Use Text or Bytes.")
+        raise Misfit(None, "some text or bytes end in NUL, which numpy would drop. Use Text or Bytes.")
 
 
 def _kind(kind: type) -> str:
     if issubclass(kind, np.generic):
-        return {"u": "i"}.get(found := np.dtype(kind).kind, found)
+        return {"u": "i"}.get(letter := np.dtype(kind).kind, letter)
     return PYTHON.get(kind, kind.__name__)
 
 
@@ -121,21 +128,21 @@ def _shape(value: Any) -> Any:
 def _uneven(shapes: Sequence[Any]) -> Misfit | None:
     for at, shape in enumerate(shapes):
         if shape != shapes[0] or shape == "uneven":
-            return Misfit(at, f"shape {shape}, expected {shapes[0]} as in the samples before it: values of one stream "
-                          "with different shapes. Use Ragged, or make them equal.")  # fmt: skip
+            return Misfit(at, f"shape {shape}, expected {shapes[0]} as in the samples before it: values of an Array "
+                          "have one shape. Use Ragged, or make the shapes equal.")  # fmt: skip
     return None
 
 
 def _from_pandas(values: Any) -> AnyArray:
     if values.ndim == 2:
         if not values.shape[1]:
-            raise Misfit(None, "a frame has no columns.")
-        if len(found := set(values.dtypes)) > 1:
-            raise Misfit(None, f"a frame has columns of {', '.join(sorted(map(str, found)))}. Use Table.")
+            raise Misfit(None, "the DataFrame has no columns. Give it at least one.")
+        if len(dtypes := set(values.dtypes)) > 1:
+            raise Misfit(None, f"the DataFrame has columns of {', '.join(sorted(map(str, dtypes)))}. Use Table.")
         return np.stack([_from_pandas(values.iloc[:, k]) for k in range(values.shape[1])], 1)
     if not isinstance(values.dtype, np.dtype) and (missing := np.asarray(values.isna())).any():
         raise Misfit(int(np.argmax(missing)), NULL)
-    # Nullable and Arrow-backed columns become objects unless told otherwise.
+    # Nullable and Arrow-backed columns would become objects by default.
     plain = getattr(values.dtype, "numpy_dtype", None)
     if plain is not None and plain.kind in NUMBERS:
         return values.to_numpy(plain)  # type: ignore[no-any-return]
@@ -162,7 +169,7 @@ def _from_arrow(values: Any) -> AnyArray:
         inner = _from_arrow(values.flatten())
         return inner.reshape(len(values), kind.list_size, *inner.shape[1:])
     if not (types.is_primitive(kind) or types.is_fixed_size_binary(kind)) or types.is_time(kind) or types.is_null(kind):
-        raise Misfit(None, OBJECTS.format(f"arrow's {kind}"))
+        raise Misfit(None, OBJECTS.format(f"Arrow's {kind}"))
     if types.is_fixed_size_binary(kind):
         _, data = values.buffers()
         return np.frombuffer(data, f"V{kind.byte_width}", len(values), values.offset * kind.byte_width)

@@ -1,4 +1,4 @@
-"""Columns of values of any length, which lie one after the other in a buffer: text, bytes, ragged arrays."""
+"""Columns of values of varying length, stored one after the other in a buffer: text, bytes, ragged arrays."""
 
 from bisect import bisect_right
 from typing import Any, Callable, Protocol
@@ -12,32 +12,32 @@ from dataset_assets.formats.columns import Indices, check_rows, spans
 Borders = NDArray[np.int64]
 
 
-class Reading(Protocol):
-    """How values are made of a buffer; `data` is a memoryview, or an array."""
+class ValueReader(Protocol):
+    """Reads values from a buffer; `data` is a memoryview or an array."""
 
     def one(self, data: Any) -> Any:
-        """Return the value that all of the data is."""
+        """Return the data as one value."""
         ...
 
     def many(self, data: Any, cuts: list[int]) -> list[Any]:
-        """Return the values between these cuts."""
+        """Return the values between the cuts."""
         ...
 
 
 class SpansColumn:
-    """Values that lie one after the other, with their borders; `check` is called once for a chunk, before it is read.
+    """Values one after the other, with their borders. `check` is called once for each chunk, before it is read.
 
-    What was made in this process needs no check.
+    Values that were made in this process need no check.
     """
 
     def __init__(
         self,
         column: Any,
-        reading: Reading,
+        reader: ValueReader,
         shaped: Callable[[Any], Any] = lambda data: data,
         check: Callable[[int], object] | None = None,
     ) -> None:
-        self.reading, self._check = reading, check
+        self.reader, self._check = reader, check
         self._all = [(borders, shaped(data)) for borders, data in map(spans_of, column.chunks)]
         self._known: list[tuple[Borders, Any] | None] = [None if check else chunk for chunk in self._all]
         self.starts = np.cumsum([0, *(len(borders) - 1 for borders, _ in self._all)])
@@ -49,7 +49,7 @@ class SpansColumn:
         return [self.chunk(k) for k in range(len(self._all))]
 
     def chunk(self, k: int) -> tuple[Borders, Any]:
-        """Return the borders and the data of a chunk. Raises `DecodeError` for borders that cannot be."""
+        """Return the borders and the data of a chunk. Raises `DecodeError` for borders that are not valid."""
         return self._known[k] or self._checked(k)
 
     def _checked(self, k: int) -> tuple[Borders, Any]:
@@ -67,7 +67,7 @@ class SpansColumn:
             raise IndexError(f"value {i} of a stream of {len(self)}")
         borders, data = self._known[chunk] or self._checked(chunk)
         row = i - self._starts[chunk]
-        return self.reading.one(data[borders.item(row) : borders.item(row + 1)])
+        return self.reader.one(data[borders.item(row) : borders.item(row + 1)])
 
     def lengths(self) -> Borders:
         """Return how long each value is, in the units of the buffer: bytes of text, numbers of arrays."""
@@ -75,7 +75,7 @@ class SpansColumn:
 
     def take(self, indices: Indices, out: Any = None) -> list[Any]:
         check_rows(indices, len(self))
-        one = self.reading.one
+        one = self.reader.one
         if len(self._known) == 1:
             borders, data = self._known[0] or self._checked(0)
             return [one(data[a:b]) for a, b in zip(borders[indices].tolist(), borders[indices + 1].tolist())]
@@ -87,15 +87,15 @@ class SpansColumn:
         return found
 
     def slice(self, lo: int, hi: int) -> list[Any]:
-        found: list[Any] = []
+        values: list[Any] = []
         for chunk, (first, last) in spans(self._starts, lo, hi):
             borders, data = self._known[chunk] or self._checked(chunk)
-            found += self.reading.many(data, borders[first : last + 1].tolist())
-        return found
+            values += self.reader.many(data, borders[first : last + 1].tolist())
+        return values
 
 
 class AsText:
-    """Values are strings in UTF-8."""
+    """Reads values as strings in UTF-8."""
 
     def one(self, data: Any) -> str:
         try:
@@ -106,14 +106,14 @@ class AsText:
     def many(self, data: Any, cuts: list[int]) -> list[str]:
         first = cuts[0]
         if (whole := bytes(data[first : cuts[-1]])).isascii():
-            # Characters are bytes: decoding once and cutting is twice as fast as cutting and decoding each.
+            # In ASCII a character is a byte: decoding once and then cutting is twice as fast as decoding each value.
             text = whole.decode("ascii")
             return [text[a - first : b - first] for a, b in zip(cuts, cuts[1:])]
         return [self.one(data[a:b]) for a, b in zip(cuts, cuts[1:])]
 
 
 class AsBytes:
-    """Values are bytes, copied."""
+    """Reads values as bytes, which are copied."""
 
     def one(self, data: Any) -> bytes:
         return bytes(data)
@@ -123,7 +123,7 @@ class AsBytes:
 
 
 class AsIs:
-    """Values are spans of the data itself, which is not read."""
+    """Returns values as slices of the data, without a copy."""
 
     def one(self, data: Any) -> Any:
         return data
@@ -133,7 +133,7 @@ class AsIs:
 
 
 def spans_of(chunk: Any) -> tuple[Borders, Any]:
-    """Return the borders and the data of one arrow array of text, bytes or lists of numbers."""
+    """Return the borders and the data of an Arrow array of text, bytes or lists of numbers."""
     import pyarrow
 
     lists = isinstance(chunk, pyarrow.LargeListArray)

@@ -1,4 +1,4 @@
-"""Rows of named, typed fields, as plain `.arrow` files."""
+"""Stores rows of named, typed fields in plain `.arrow` files."""
 
 from bisect import bisect_right
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 class Table:
     """A value is a row: a mapping of field to number, string, boolean, time or None.
 
-    `fields` maps each field to an arrow type by name ("double", "int64", "string", "bool", "timestamp[us]"). Where it
-    is not declared, the types are those of the first block, and later ones must fit them without loss; floats are
-    rounded. Categories are stored as their values. The index of a DataFrame is not stored.
+    `fields` maps each field to the name of an Arrow type ("double", "int64", "string", "bool", "timestamp[us]"). The
+    default types are those of the first block; later values must fit them without loss, but floats may be rounded.
+    Categories are stored as their values. The index of a DataFrame is not stored.
     """
 
     fields: Mapping[str, str] | tuple[tuple[str, str], ...] | None = None
@@ -33,10 +33,10 @@ class Table:
     def __post_init__(self) -> None:
         if self.fields is not None:
             pairs = self.fields.items() if isinstance(self.fields, Mapping) else self.fields
-            found = tuple((str(name), str(kind)) for name, kind in pairs)
-            if not found or len(dict(found)) < len(found):
-                raise DefinitionError(f"The fields {found} of a Table are none, or two of one name. Name each once.")
-            object.__setattr__(self, "fields", found)
+            fields = tuple((str(name), str(kind)) for name, kind in pairs)
+            if not fields or len(dict(fields)) < len(fields):
+                raise DefinitionError(f"Table needs at least one field, each named once; got {fields}.")
+            object.__setattr__(self, "fields", fields)
 
     def parameters(self) -> dict[str, Any]:
         """Return the fields as JSON."""
@@ -47,11 +47,14 @@ class Table:
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), _table, _fields, self._schema())
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open the files; a row is made when it is asked for."""
+        """Open the files; each row is read on access."""
         table, check = opened_tables(opened, text=True)
         expected = table.column_names if self.fields is None else list(dict(self.fields))
         if table.column_names != expected:
-            raise DecodeError(f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset.")
+            raise DecodeError(
+                f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset, then prepare it "
+                "again."
+            )
         return TableColumn(table, check)
 
     def _schema(self) -> Any:
@@ -63,7 +66,7 @@ class Table:
 
 
 class TableColumn:
-    """A stream of rows; blocks of them are arrow tables. `check` is called once for a batch, before it is read."""
+    """A stream of rows; its blocks are Arrow tables. `check` is called once for each batch, before it is read."""
 
     def __init__(self, table: Any, check: Callable[[int], object] | None = None) -> None:
         self.table, self._check = table, check
@@ -85,18 +88,20 @@ class TableColumn:
         try:
             return {name: column[row].as_py() for name, column in zip(self._names, columns)}
         except (ValueError, ArithmeticError, LookupError) as error:
-            raise DecodeError(f"Row {i} has no values in Python ({error}). Read it as a table of Arrow.") from error
+            raise DecodeError(
+                f"Row {i} has a value that Python cannot represent ({error}). Read it as an Arrow table."
+            ) from error
 
     def _checked(self, batch: int) -> list[Any]:
         if self._check is not None and batch in self._unchecked:
             self._check(batch)
-        found: list[Any] = self.batches[batch].columns
-        self._columns[batch] = found
+        columns: list[Any] = self.batches[batch].columns
+        self._columns[batch] = columns
         self._unchecked.discard(batch)
-        return found
+        return columns
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        """Gather batch by batch: Arrow would put all of the table into one batch first."""
+        """Gather batch by batch, because Arrow would first merge the whole table into one batch."""
         import pyarrow
 
         check_rows(indices, len(self))
@@ -104,12 +109,12 @@ class TableColumn:
         for batch, _ in groups if self._unchecked else ():
             self._checked(batch)
         pieces = [_taken(self.batches[batch], rows) for batch, rows in groups]
-        found = pyarrow.Table.from_batches(pieces, self.table.schema).combine_chunks()
+        rows = pyarrow.Table.from_batches(pieces, self.table.schema).combine_chunks()
         if order is None:
-            return found
+            return rows
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return found.take(back)
+        return rows.take(back)
 
     def slice(self, lo: int, hi: int) -> Any:
         for batch, _ in spans(self._starts, lo, hi) if self._unchecked else ():
@@ -123,7 +128,7 @@ def _taken(batch: Any, rows: Indices) -> Any:
     return batch.slice(int(rows[0]), 1) if len(rows) == 1 else batch.take(pyarrow.array(rows))
 
 
-ADVICE = "Make its values of one type in the split function, or declare Table(fields=...)."
+ADVICE = "Give its values one type in the split function, or declare Table(fields=...)."
 
 
 def _fields(schema: Any) -> dict[str, Any]:
@@ -140,7 +145,9 @@ def _table(values: Any, schema: Any) -> Any:
     if schema is None:
         schema = pyarrow.schema([(name, plain(column.type)) for name, column in columns.items()])
         if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
-            raise Misfit(0, f"{', '.join(nulls)} has only nulls at first. Declare its type: Table(fields=...).")
+            raise Misfit(
+                0, f"{', '.join(nulls)} has only nulls in the first block. Declare its type: Table(fields=...)."
+            )
     arrays = []
     for field in schema:
         with _in_field(field.name):
@@ -161,7 +168,7 @@ def _in_field(name: str) -> Iterator[None]:
 
 
 def _columns(values: Any, schema: Any) -> dict[str, Any]:
-    """Return a block's fields as arrow columns of the types they have by themselves."""
+    """Return a block's fields as Arrow columns of their own types."""
     import pyarrow
 
     names = schema.names if schema else None
@@ -183,15 +190,17 @@ def _of_frame(frame: Any, schema: Any) -> dict[str, Any]:
     import pyarrow
 
     if frame.ndim != 2:
-        raise Misfit(None, f"a {type(frame).__name__} of pandas, expected a DataFrame.")
+        raise Misfit(None, f"the block is a pandas {type(frame).__name__}, expected a DataFrame.")
     if any(frame.index.names):
-        raise Misfit(None, f"the frame's index {frame.index.names} would be lost. Make it a field by reset_index().")
-    found = [str(name) for name in frame.columns]
-    _check_names(found, schema.names if schema else None, None)
-    series = (frame.iloc[:, k] for k in range(len(found)))
+        raise Misfit(
+            None, f"the DataFrame's index {frame.index.names} is not stored. Make it a field with reset_index()."
+        )
+    names = [str(name) for name in frame.columns]
+    _check_names(names, schema.names if schema else None, None)
+    series = (frame.iloc[:, k] for k in range(len(names)))
     return {
         name: _column(name, _without_nan(one), schema) if one.dtype == object else pyarrow.Array.from_pandas(one)
-        for name, one in zip(found, series)
+        for name, one in zip(names, series)
     }
 
 
@@ -204,16 +213,16 @@ def _column(name: str, values: Sequence[Any], schema: Any) -> Any:
         return column_of(values, schema.field(name).type if schema else None)
 
 
-def _check_names(found: Sequence[str], expected: Sequence[str] | None, at: int | None) -> None:
+def _check_names(names: Sequence[str], expected: Sequence[str] | None, at: int | None) -> None:
     # Arrow would fill a missing field with null and drop an unknown one.
-    wrong = [name for name in found if not isinstance(name, str)]
-    if not found or wrong or len(set(found)) < len(found):
-        raise Misfit(at, f"a row has the fields {list(found)}, expected at least one, each a string and there once.")
-    if expected is None or found == expected or set(found) == set(expected):
+    wrong = [name for name in names if not isinstance(name, str)]
+    if not names or wrong or len(set(names)) < len(names):
+        raise Misfit(at, f"a row has the fields {list(names)}, expected at least one, each a string that occurs once.")
+    if expected is None or names == expected or set(names) == set(expected):
         return
-    missing, extra = set(expected) - set(found), set(found) - set(expected)
+    missing, extra = set(expected) - set(names), set(names) - set(expected)
     raise Misfit(
         at,
-        f"a row has the fields {', '.join(found)}; missing: {', '.join(sorted(missing)) or 'none'}, "
-        f"unknown: {', '.join(sorted(extra)) or 'none'}.",
+        f"a row has the fields {', '.join(names)}; missing: {', '.join(sorted(missing)) or 'none'}, "
+        f"unknown: {', '.join(sorted(extra)) or 'none'}. Give every row the same fields.",
     )

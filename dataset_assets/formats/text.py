@@ -1,4 +1,4 @@
-"""Text and bytes: values of any length, one after the other in `.arrow` files."""
+"""Stores text and bytes of any length in `.arrow` files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class Text:
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), convert, no_parameters)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open the files; a string is decoded when it is asked for."""
+        """Open the files; each string is decoded on access."""
         import pyarrow
 
         table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_string())]))
@@ -67,7 +67,7 @@ class Bytes:
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), convert, no_parameters)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open the files; a value is copied when it is asked for."""
+        """Open the files; each value is copied on access."""
         import pyarrow
 
         table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
@@ -75,5 +75,5 @@ class Bytes:
 
 
 def no_parameters(schema: Any) -> dict[str, Any]:
-    """Return no parameters, whatever was written."""
+    """Return no parameters, for any schema."""
     return {}

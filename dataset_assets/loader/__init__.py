@@ -1,4 +1,4 @@
-"""Loading: a view, epoch by epoch, in batches, with a state that says exactly where it is."""
+"""Batches of a view, epoch by epoch, with a state that resumes at exactly the next sample."""
 
 from typing import TYPE_CHECKING
 

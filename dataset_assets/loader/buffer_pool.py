@@ -1,4 +1,4 @@
-"""Buffers for batches: gathering into fresh memory costs five times the gather, all of it page faults."""
+"""Reuses the memory of batches: page faults make a gather into fresh memory five times as slow."""
 
 import math
 import weakref
@@ -12,27 +12,27 @@ Buffer = NDArray[np.uint8]
 KEPT = 8
 
 
-class Pool:
-    """Lends memory for arrays and has it back when the last view of an array is gone.
+class BufferPool:
+    """Lends memory to arrays and takes it back when the last view of an array is deleted.
 
-    An array lies on its buffer through a memoryview, which numpy does not look through: every slice of it, and every
-    tensor made of it, keeps that one array alive, and its end returns the buffer.
+    An array refers to its buffer through a memoryview, which numpy does not look through: so every slice of the array,
+    and every tensor on it, keeps that one array alive. The buffer returns to the pool when the array is deleted.
     """
 
     def __init__(self) -> None:
-        # Deques, not a lock: a buffer may come back in the middle of any line, also of one that holds the lock.
+        # Deques, not a lock: garbage collection may return a buffer at any line, even while this thread holds the lock.
         self._free: dict[int, deque[Buffer]] = {}
         self._lent: dict[int, tuple[weakref.ref[NDArray[Any]], Buffer]] = {}
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return an array of undefined content."""
+        """Return an array with undefined content."""
         size = math.prod(shape)
         if not size * dtype.itemsize:
             return np.empty(shape, dtype)
-        # Sizes that differ a little share buffers, and pages that nobody writes to cost nothing.
+        # Rounded up, so that similar sizes share buffers. Pages that are never written use no memory.
         buffer = self._buffer(1 << (size * dtype.itemsize - 1).bit_length())
         owner = np.frombuffer(buffer.data, dtype, size)
-        # A reference with a callback, not a finalize, which takes longer than a small batch.
+        # A weak reference with a callback, because weakref.finalize takes longer than a small batch.
         end = weakref.ref(owner, self._back)
         self._lent[id(end)] = end, buffer
         return owner.reshape(shape)

@@ -1,4 +1,4 @@
-"""One epoch of a view: its order, cut into steps, and the jobs that make its batches."""
+"""One epoch of a view: the order of its samples, its steps, and the jobs that make its batches."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -9,29 +9,28 @@ import numpy as np
 
 from dataset_assets.core.permutation import Permutation, Rows
 from dataset_assets.errors import UsageError
-from dataset_assets.loader.blocks import in_blocks
-from dataset_assets.loader.epoch_order import AsItIs, Bucketed, Buckets, Order
-from dataset_assets.loader.reader import At, Reader, numbers
+from dataset_assets.loader.epoch_order import AsItIs, Bucketed, Buckets, Order, in_blocks
+from dataset_assets.loader.reader import CurrentRow, Reader, numbers
 from dataset_assets.loader.steps import Budget, Last, Step, budget_steps, every_nth, steps_of
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.rows import Where
 
-# About what stays in a core's cache: one gather fills it, and its batches are views of it.
+# About the size of a core's cache. One gather fills a block of this size; its batches are views of the block.
 BLOCK_BYTES = 2 << 20
-# The order is computed for many jobs at once: a permutation of few rows costs as much as one of many.
+# The order is computed for many jobs at once: a permutation of a few rows costs as much as one of many.
 ORDER_ROWS = 1 << 16
-# So many of the samples that are still to come tell a remote stream which of its files these lie in.
+# How many of the remaining samples are announced to a remote stream, so that it fetches their files in time.
 ANNOUNCED = 1 << 10
 
 REAL = "real"
-"""The stream that says of a batch which may be filled up which samples are the epoch's own."""
+"""The stream that marks the epoch's own samples in a padded batch: False for samples that fill it up."""
 
 Shuffle = bool | Literal["blocks"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides which samples stand in which batch of an epoch."""
+    """The settings that decide which samples each batch of an epoch holds."""
 
     batch_size: "int | Budget"
     shuffle: Shuffle
@@ -43,12 +42,12 @@ class Plan:
 
 
 Made = tuple[Any, int, bool]
-"""A batch, the position after its step, and whether that was the last one of the epoch."""
+"""A batch, the position after its step, and whether it is the last one of the epoch."""
 Finish = Callable[[Any], Any] | None
 
 
 class Epoch:
-    """One epoch: `batches` from a position on."""
+    """One epoch: its order, its steps, and the jobs that make its batches from any position on."""
 
     def __init__(self, number: int, view: View, plan: Plan, lengths: Callable[[View, str], Rows]) -> None:
         self.number, self.view, self.plan, self.lengths = number, view, plan, lengths
@@ -67,13 +66,13 @@ class Epoch:
         return Bucketed(order, lengths, plan.bucket, plan.seed if plan.shuffle else None, self.number)
 
     def rows(self, where: Where) -> Where:
-        """Return which rows of the view stand at some places; places beyond the last begin anew."""
+        """Return the rows of the view at some places of the order; places after the last start over at the first."""
         if not isinstance(where, slice) and len(where):
             where = where % len(self.view)
         return self.order.rows(where)
 
     def steps(self, start: int) -> Iterator[Step]:
-        """Yield this rank's steps from a position on."""
+        """Yield this rank's steps, starting at a position."""
         plan, n = self.plan, len(self.view)
         if isinstance(plan.batch_size, int):
             return steps_of(plan.batch_size, n, start, plan.rank, plan.world, plan.last)
@@ -85,20 +84,20 @@ class Epoch:
         return budget_steps(plan.batch_size.size, at, n, start, plan.rank, plan.world, plan.last)
 
     def jobs(self, start: int, finish: Finish, reader: Reader, every: int = 1) -> "Iterator[Job]":
-        """Yield jobs, each of which makes the batches of some steps; with `every`, of every n-th."""
+        """Yield jobs that make the batches of the steps after `start`; with `every`, of every n-th step."""
         steps = marked(every_nth(self.steps(start), every) if every > 1 else self.steps(start))
         rows_each = self._batch_rows()
-        # A sample that is computed takes as long as it takes: then nobody waits for more than a batch.
+        # Computed samples may be slow, so a job is one batch: nobody waits for more than that.
         many = 1 if self.view.computed else max(1, int(BLOCK_BYTES / (rows_each * self.view.row_bytes())))
         window = many * max(1, int(ORDER_ROWS / (rows_each * many)))
-        # In the order of the file the kernel reads ahead by itself.
+        # Without a shuffle the kernel's own readahead is enough.
         cold = self.plan.shuffle and reader.begin()
         try:
-            while found := list(islice(steps, window)):
-                ordered, at = Window(self, [step for step, _ in found]), 0
-                self._announce(found[0][0].lo, reader)
-                for k in range(0, len(found), many):
-                    some = found[k : k + many]
+            while upcoming := list(islice(steps, window)):
+                ordered, at = Window(self, [step for step, _ in upcoming]), 0
+                self._announce(upcoming[0][0].lo, reader)
+                for k in range(0, len(upcoming), many):
+                    some = upcoming[k : k + many]
                     to = at + sum([step.hi - step.lo for step, _ in some])
                     if cold:
                         reader.ahead(ordered.rows(at, to))
@@ -108,7 +107,7 @@ class Epoch:
             reader.close()
 
     def place(self, rows: Where, row: int | None = None) -> str:
-        """Say which dataset, split and rows, or which one of them, in words."""
+        """Name the dataset, the split and some rows, or one row, for a message."""
         if row is not None:
             what = f"sample {row}"
         else:
@@ -117,44 +116,44 @@ class Epoch:
         return f"{what} of {self.view.dataset} {self.view.split}, epoch {self.number}"
 
     def _announce(self, first: int, reader: Reader) -> None:
-        """Tell remote streams about which rows come next, so that their files are there by then."""
+        """Tell remote streams which rows come next, so that they fetch their files in time."""
         if reader.waits:
             left = len(self.view) - first
             places = np.linspace(first, len(self.view) - 1, min(left, ANNOUNCED)).astype(np.intp)
             reader.expect(self.rows(places))
 
     def _batch_rows(self) -> float:
-        """Return about how many samples a batch has."""
+        """Return the approximate number of samples in a batch."""
         if isinstance(self.plan.batch_size, int):
             return self.plan.batch_size
         return max(1.0, self.plan.batch_size.size / float(self._lengths(self.plan.batch_size).mean()))
 
     def _lengths(self, budget: Budget) -> Rows:
-        found = self.lengths(self.view, budget.stream)
-        if len(found) and found.max() > budget.size:
-            row = int(found.argmax())
+        lengths = self.lengths(self.view, budget.stream)
+        if len(lengths) and lengths.max() > budget.size:
+            row = int(lengths.argmax())
             raise UsageError(
-                f"Sample {row} of {self.view.dataset} {self.view.split} has length {found[row]} in {budget.stream}, "
-                f"and the budget is {budget.size}. Filter such samples out, cut them, or raise the budget."
+                f"Sample {row} of {self.view.dataset} {self.view.split} has length {lengths[row]} in {budget.stream}, "
+                f"which exceeds the budget of {budget.size}. Filter such samples out, cut them, or raise the budget."
             )
-        return found if len(found) else np.ones(1, np.intp)
+        return lengths if len(lengths) else np.ones(1, np.intp)
 
 
 class Window:
-    """The rows of some steps, one after the other; computed by whoever asks first."""
+    """The rows of some steps, one after the other. The first thread that needs them computes them."""
 
     def __init__(self, epoch: Epoch, steps: list[Step]) -> None:
         self.epoch, self.steps = epoch, steps
-        self._found: Where | None = None
+        self._rows: Where | None = None
         self._lock = Lock()
 
     def rows(self, lo: int, hi: int) -> Where:
         """Return the rows from number `lo` up to `hi`."""
         with self._lock:
-            if self._found is None:
-                self._found = self._computed()
-        found = self._found
-        return found[lo:hi] if isinstance(found, np.ndarray) else slice(found.start + lo, found.start + hi)
+            if self._rows is None:
+                self._rows = self._computed()
+        rows = self._rows
+        return rows[lo:hi] if isinstance(rows, np.ndarray) else slice(rows.start + lo, rows.start + hi)
 
     def _computed(self) -> Where:
         steps = self.steps
@@ -165,7 +164,7 @@ class Window:
 
 
 class Job:
-    """Makes the batches of some steps, whose rows are those from number `lo` up to `hi` of a window."""
+    """Makes the batches of some steps; their rows are numbers `lo` to `hi` of a window."""
 
     def __init__(
         self,
@@ -179,7 +178,7 @@ class Job:
     ) -> None:
         self.epoch, self.reader, self.finish, self.steps = epoch, reader, finish, steps
         self.window, self.lo, self.hi = window, lo, hi
-        self.at = At()
+        self.at = CurrentRow()
 
     @property
     def rows(self) -> Where:
@@ -187,7 +186,7 @@ class Job:
         return self.window.rows(self.lo, self.hi)
 
     def __call__(self) -> list[Made | Exception]:
-        """Return the batches, and the error of one that cannot be made. It says where in the epoch it was."""
+        """Return the batches. If one fails, its error comes after those before it, with a note that names its place."""
         try:
             if self.epoch.view.computed:
                 (step, last), finish = self.steps[0], self.finish
@@ -195,14 +194,14 @@ class Job:
                 return [(batch if finish is None else finish(batch), step.after, last)]
             return self._cut()
         except Exception as error:
-            # A block is all or nothing. A store that was waited for is not waited for again.
+            # Retry the batches of a block one by one, but not after an OSError: the store has been retried already.
             if len(self.steps) > 1 and not isinstance(error, OSError):
                 return self._one_by_one()
             error.add_note(f"in {self.place()}")
             raise
 
     def _one_by_one(self) -> list[Made | Exception]:
-        """Return the batches before the one that raises, and its error, so that these are not lost."""
+        """Return the batches before the one that raises, then its error, so that no batch is lost."""
         made, at = list[Made | Exception](), self.lo
         for step in self.steps:
             to = at + step[0].hi - step[0].lo
@@ -225,7 +224,7 @@ class Job:
         return made
 
     def _marked(self, batch: Any, step: Step) -> Any:
-        """Add to a batch which of its samples are the epoch's own, if others may fill it up."""
+        """Add the stream `real` to a batch if last='pad' may fill it up."""
         if self.epoch.plan.last != "pad":
             return batch
         real = np.arange(step.lo, step.hi) < len(self.epoch.view)
@@ -234,11 +233,13 @@ class Job:
         if not isinstance(batch, dict):
             return batch, real
         if REAL in batch:
-            raise UsageError(f"last='pad' adds the stream {REAL!r}, and the view has one of that name. Rename it.")
+            raise UsageError(
+                f"last='pad' adds the stream {REAL!r}, but the view already has a stream of that name. Rename it."
+            )
         return {**batch, REAL: real}
 
     def place(self) -> str:
-        """Say which dataset, split and rows, and which sample if one is being made."""
+        """Name the dataset, the split and the rows, or the sample that is being made, for a message."""
         return self.epoch.place(self.rows, self.at.row)
 
 

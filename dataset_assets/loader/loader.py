@@ -1,4 +1,4 @@
-"""The loader: what is asked of it, where it is, and its state."""
+"""The loader: batches of a view, its position, and its state."""
 
 from dataclasses import replace
 from functools import cached_property, partial
@@ -11,7 +11,7 @@ from dataset_assets.core.extras import needed
 from dataset_assets.core.permutation import Rows
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.loader.arguments import a_device, a_stream, a_view, seconds, whole
-from dataset_assets.loader.buffer_pool import Pool
+from dataset_assets.loader.buffer_pool import BufferPool
 from dataset_assets.loader.collate import Collate
 from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
 from dataset_assets.loader.epoch_order import Buckets
@@ -32,17 +32,17 @@ class Loader:
     """Batches of a view's samples: `for batch in Loader(train, 256, shuffle=True, seed=0).epoch(0)`.
 
     Each rank takes its own `batch_size` of every `batch_size * world` samples of the epoch's order, so all ranks take
-    equally many steps. Of what is left over at the end, `last="keep"` gives every sample once, in shorter batches (some
-    may be empty), "drop" nothing, and "pad" fills up with the order's first samples: the stream `real` beside them
-    is False there (of samples that are tuples, the last array). With a `Budget` for a batch size, batches are as many
-    samples as fit in it. Iterating the loader itself continues where its state is, through epoch after epoch.
+    the same number of steps. `last` decides about the samples that do not fill the last step: "keep" yields each once,
+    in shorter batches (some may be empty); "drop" leaves them out; "pad" adds the first samples of the order, and the
+    stream `real` (for tuples, the last array) is False for these. With a `Budget` as batch size, a batch holds as many
+    samples as fit. Iterating over the loader itself continues at its position, epoch after epoch.
 
-    `shuffle="blocks"` reads the stored files in a shuffled order, four at a time, and shuffles the rows of these: for a
-    split that fits neither the memory nor the cache.
+    `shuffle="blocks"` reads the stored files in a shuffled order, four at a time, and shuffles their rows: for a split
+    that fits neither in memory nor in the cache.
 
-    `threads` prepare batches ahead, and 0 does all in the caller's; with `timeout`, a batch that takes more seconds is
-    a `TimedOut`. `collate` makes a batch of a mapping of stream to values. `copy=False` gives read-only arrays, on the
-    stored bytes where they are in order. A loader has one position: that of the iterator which was last used.
+    `threads` prepare batches ahead; 0 makes them in the caller's thread. A batch that takes longer than `timeout`
+    seconds raises `TimedOut`. `collate` turns a mapping of stream to values into a batch. `copy=False` yields read-only
+    arrays, on the stored bytes where the order allows it. The position is that of the iterator that was used last.
     """
 
     def __init__(
@@ -71,50 +71,48 @@ class Loader:
             a_stream(view, size.stream)
         if bucket is not None:
             if not isinstance(bucket, Buckets):
-                raise UsageError(f"bucket is {bucket!r}. Give Buckets of a stream: bucket=Buckets('tokens').")
+                raise UsageError(f"bucket is {bucket!r}, not Buckets. Name a stream: bucket=Buckets('tokens').")
             a_stream(view, bucket.stream)
         if bucket is not None and bucket.run is None:
             if isinstance(size, Budget):
-                raise UsageError(
-                    "Batches of a budget have no size that a bucket's runs could have. Give Buckets(run=...)."
-                )
+                raise UsageError("With a Budget, Buckets have no default run. Give one: Buckets(stream, run=...).")
             bucket = replace(bucket, run=size * world)
         self.view, self.plan = view, Plan(size, shuffle, whole("seed", seed), bucket, rank, world, last)
         self.threads, self.prefetch = whole("threads", threads, 0), whole("prefetch", prefetch, 1)
         self.timeout = timeout if timeout is None else seconds(timeout)
         self.collate, self.device, self.copy = collate, device, copy
         if device is not None and output == "arrow":
-            raise UsageError("Arrow tables do not lie on devices. Leave out output='arrow', or device=.")
+            raise UsageError("output='arrow' cannot be on a device. Leave out output='arrow' or device=.")
         self.output: Output = "torch" if device is not None else output
         self.position = (0, 0)
         self._check()
-        self._pool = Pool()
+        self._pool = BufferPool()
         self._epoch: Epoch | None = None
         self._measured: tuple[View, str, Rows] | None = None
 
     def _check(self) -> None:
         last = self.plan.last
         if self.plan.shuffle not in (True, False, "blocks"):
-            raise UsageError(f"shuffle={self.plan.shuffle!r} is no order. Write True, False or 'blocks'.")
+            raise UsageError(f"shuffle={self.plan.shuffle!r} is not known. Use True, False or 'blocks'.")
         if last not in ("keep", "drop", "pad"):
-            raise UsageError(f"last={last!r} is no rule.{nearest(str(last), ('keep', 'drop', 'pad'))}")
+            raise UsageError(f"last={last!r} is not known.{nearest(str(last), ('keep', 'drop', 'pad'))}")
         if self.output not in OUTPUTS:
-            raise UsageError(f"output={self.output!r} is none.{nearest(str(self.output), OUTPUTS)}")
+            raise UsageError(f"output={self.output!r} is not known.{nearest(str(self.output), OUTPUTS)}")
         if self.collate is not None and not callable(self.collate):
-            raise UsageError(f"collate is {self.collate!r}. Give a function of a batch, such as padded('tokens').")
-        if self.output == "torch" and not self.copy:
-            raise UsageError("Tensors cannot be read-only, so they are copies. Leave out copy=False.")
-        if self.timeout is not None and self.threads < 1:
             raise UsageError(
-                "Nobody can watch over what the caller's own thread does. Give timeout= one thread or more."
+                f"collate is {self.collate!r}, not a function. Give one that takes a batch, such as padded('tokens')."
             )
+        if self.output == "torch" and not self.copy:
+            raise UsageError("output='torch' always copies, because tensors cannot be read-only. Leave out copy=False.")
+        if self.timeout is not None and self.threads < 1:
+            raise UsageError("timeout needs a background thread. Use threads=1 or more.")
         if self.output == "torch":
             needed("torch", "torch")
         if self.device is not None:
             a_device(self.device)
 
     def __len__(self) -> int:
-        """Return the steps of the current epoch from its beginning, the same on every rank."""
+        """Return the number of steps in the current epoch, counted from its beginning; it is the same on every rank."""
         epoch, size, n = self._of(self.position[0]), self.plan.batch_size, 0
         if isinstance(size, int):
             whole, rest = divmod(len(epoch.view), size * self.plan.world)
@@ -126,16 +124,18 @@ class Loader:
     def epoch(self, epoch: int, consumed: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch, after the first `consumed` samples of its global order.
 
-        Raises `UsageError` for an epoch or a position that is none.
+        Raises `UsageError` for a negative epoch, or a position outside the epoch.
         """
         epoch, consumed = whole("epoch", epoch, 0), whole("consumed", consumed, 0)
         if consumed > len(self._of(epoch).view):
-            raise UsageError(f"consumed is {consumed}, and epoch {epoch} has {len(self._of(epoch).view)} samples.")
+            raise UsageError(
+                f"consumed is {consumed}, but epoch {epoch} has {len(self._of(epoch).view)} samples. Give that or less."
+            )
         self.position = (epoch, consumed)
         return self._run(epoch, consumed)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield what is left of the epoch that the state is in; at its end the next one begins."""
+        """Yield the rest of the current epoch; the next iteration yields the next epoch."""
         return self._run(*self.position)
 
     def _run(self, epoch: int, consumed: int) -> Iterator[Batch]:
@@ -149,22 +149,22 @@ class Loader:
 
     def batches(self, epoch: int, consumed: int, every: int = 1) -> Iterator[Made]:
         """Yield the batches after a position, or every n-th of them, each with the position of the next."""
-        found = self._of(epoch)
+        current = self._of(epoch)
         copied = self.collate.copied if isinstance(self.collate, Collate) else ()
-        reader = Reader(found.view, self._pool, self.copy, copied)
-        plain = not self.copy and not self.plan.shuffle and self.plan.bucket is None and not found.view.computed
-        # To hand over what lies there already takes longer than to take it.
+        reader = Reader(current.view, self._pool, self.copy, copied)
+        plain = not self.copy and not self.plan.shuffle and self.plan.bucket is None and not current.view.computed
+        # Slicing stored bytes is faster than passing the slice between threads.
         threads = 0 if plain and self.collate is None else self.threads
         finish = None if self.copy and self.output == "numpy" and self.collate is None else self._finished
-        jobs = found.jobs(consumed, finish, reader, every)
-        return ahead(jobs, threads, self.prefetch, self.timeout, helping=not found.view.computed)
+        jobs = current.jobs(consumed, finish, reader, every)
+        return ahead(jobs, threads, self.prefetch, self.timeout, helping=not current.view.computed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the loader is, as plain JSON; taking it changes nothing."""
+        """Return the loader's position and settings as plain JSON."""
         return self.state_of(*self.position)
 
     def state_at(self, epoch: int, steps: int) -> dict[str, Any]:
-        """Return the state after some steps of an epoch, for whoever counts them himself."""
+        """Return the state after some steps of an epoch, for callers that count the steps."""
         epoch, steps = whole("epoch", epoch, 0), whole("steps", steps, 0)
         taken = list(islice(marked(self._of(epoch).steps(0)), max(0, steps - 1), steps))
         if not taken:
@@ -173,33 +173,33 @@ class Loader:
         return self.state_of(epoch + 1, 0) if last else self.state_of(epoch, step.after)
 
     def after(self, epoch: int, consumed: int, steps: int) -> int:
-        """Return the position some steps after another one, or the end."""
+        """Return the position some steps after another one, at most the end of the epoch."""
         for step in islice(self._of(epoch).steps(consumed), steps):
             consumed = step.after
         return consumed
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken; `Conflict` names the field in which it is not of this loader."""
+        """Continue where a state was taken. Raises `Conflict` if a field of the state differs from this loader's."""
         check_state(state, self.state_dict(), partial(fingerprint_by_name, self.view))
         check_place(state, len(self._of(state["epoch"]).view))
         self.position = (state["epoch"], state["consumed"])
 
     def fingerprint(self) -> str:
-        """Return a digest of what decides the samples: the stored bytes, and each view on them.
+        """Return a digest of everything that decides the samples: the stored bytes and each view on them.
 
-        Raises `UsageError` for a function that has none, as `view.fingerprint()` does.
+        Raises `UsageError` for a function that has no digest, as `view.fingerprint()` does.
         """
         return self._identity[0]
 
     def order(self, epoch: int, where: Where) -> Where:
-        """Return which rows of the view stand at some places of an epoch's global order."""
+        """Return the rows of the view at some places of an epoch's global order."""
         return self._of(epoch).rows(where)
 
     def place(self, epoch: int, consumed: int) -> str:
-        """Say which samples of which dataset and split the batch after a position has, for a message."""
-        found = self._of(epoch)
-        for step in found.steps(consumed):
-            return found.place(found.rows(np.arange(step.lo, step.hi)))
+        """Name the dataset, the split and the samples of the batch after a position, for a message."""
+        current = self._of(epoch)
+        for step in current.steps(consumed):
+            return current.place(current.rows(np.arange(step.lo, step.hi)))
         return f"the end of epoch {epoch} of {self.view.dataset} {self.view.split}"
 
     def state_of(self, epoch: int, consumed: int) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class Loader:
 
     @cached_property
     def _identity(self) -> tuple[str, list[str]]:
-        # Of a view with millions of rows to hash, once is enough.
+        # Hashing a view with millions of rows takes long, so it is done once.
         return self.view.fingerprint(), drawn(self.view)
 
     def _of(self, number: int) -> Epoch:
@@ -236,7 +236,7 @@ class Loader:
         if not self.copy:
             batch = changed(batch, frozen)
         ours = isinstance(self.collate, Collate)
-        if self.collate is not None and ours:  # of arrays, which it need not make of tensors again
+        if self.collate is not None and ours:  # before the conversion, because it works on arrays
             batch = self.collate(batch)
         if self.output == "torch":
             batch = as_output(batch, "torch")
@@ -247,7 +247,7 @@ class Loader:
         return batch if self.device is None else on_device(batch, self.device)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was computed is not sent to another process, which can do so too.
+        # Another process computes these again, which is faster than to send them.
         return {**self.__dict__, "_epoch": None, "_measured": None}
 
     def __repr__(self) -> str:

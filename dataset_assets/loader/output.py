@@ -1,4 +1,4 @@
-"""What batches are made of: numpy arrays, torch tensors, or an arrow table."""
+"""Converts batches to numpy arrays, torch tensors, or an Arrow table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -12,15 +12,15 @@ OUTPUTS: tuple[Output, ...] = ("numpy", "torch", "arrow")
 
 
 def as_output(batch: Any, output: Output) -> Any:
-    """Return a batch with its arrays in the form that was asked for, without copying them where that can be."""
+    """Return a batch in the requested form, without a copy where possible."""
     if output == "numpy":
         return batch
     return changed(batch, as_tensor) if output == "torch" else table_of(batch)
 
 
 def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a batch with each of its values changed; they are in mappings and tuples."""
-    if isinstance(batch, np.ndarray):  # to ask first whether it is a mapping would take longer than the change
+    """Return a batch with `change` applied to each value, inside mappings and tuples too."""
+    if isinstance(batch, np.ndarray):  # first, because isinstance(..., Mapping) takes longer than the change
         return change(batch)
     if isinstance(batch, Mapping):
         return {name: changed(value, change) for name, value in batch.items()}
@@ -30,23 +30,23 @@ def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def as_tensor(values: Any) -> Any:
-    """Return an array of numbers as a tensor on its memory; anything else as it is."""
+    """Return an array of numbers as a tensor on the same memory, and any other value as it is."""
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
         return values
     import torch
 
     values = native(values)
-    # Writing into a read-only array through torch would end the process.
+    # Writing to read-only memory through torch would crash the process.
     return torch.from_numpy(values if values.flags.writeable else values.copy())
 
 
 def native(values: Any) -> Any:
-    """Return an array in the byte order of this machine, which is the only one that torch and Arrow have."""
+    """Return an array in the byte order of this machine, the only one that torch and Arrow support."""
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def on_device(batch: Any, device: Any) -> Any:
-    """Return a batch with its tensors on a device; the copy goes on while the caller does."""
+    """Return a batch with its tensors on a device; the copy is asynchronous."""
     import torch
 
     kind = torch.device(device).type
@@ -54,7 +54,7 @@ def on_device(batch: Any, device: Any) -> Any:
     def moved(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        # Of pinned memory torch knows when the device has read it.
+        # torch keeps pinned memory alive until the device has read it.
         return (value.pin_memory() if kind == "cuda" else value).to(device, non_blocking=True)
 
     return changed(batch, moved)

@@ -1,8 +1,8 @@
-"""Pages of mapped files, asked of the disk before they are read.
+"""Asks the kernel to read pages of mapped files into the page cache before they are used.
 
-A gather of rows that are not in memory faults one after the other, each time for 128 KB around the row: some hundred
-rows a second. Linux reads many at once if it is told which (`process_madvise(2)`, MADV_WILLNEED), and a whole file at
-the rate of a scan (`madvise(2)`, MADV_POPULATE_READ). What is in memory already is left alone; `mincore(2)` tells.
+A gather of rows that are not in memory causes one page fault after another, each for 128 KB around the row: a few
+hundred rows a second. Linux reads many rows at once if it knows which (`process_madvise(2)`, MADV_WILLNEED), and a
+whole file as fast as a scan (`madvise(2)`, MADV_POPULATE_READ). `mincore(2)` tells which pages are in memory already.
 """
 
 import ctypes
@@ -25,21 +25,22 @@ PAGE = mmap.PAGESIZE
 SMALL = 1 << 20
 PROBES = 64
 STEP = 16 << 20
-# What the disk reads in about twice the time of a page; and how many calls it would be too slow for a first batch.
+# A disk reads WIDE bytes in about twice the time of one page. The first NARROW calls read single pages, so that the
+# first batch comes soon.
 WIDE = 128 << 10
 NARROW = 4
 RANGES = 1024  # IOV_MAX
-# Of <asm-generic/unistd.h> and <asm-generic/mman-common.h>: the same on every processor that Linux runs on.
+# From <asm-generic/unistd.h> and <asm-generic/mman-common.h>: the same on every processor that Linux supports.
 PIDFD_OPEN, PROCESS_MADVISE = 434, 440
 WILLNEED, POPULATE_READ = 3, 22
 
 
-class Paging:
-    """Has the rows of some streams in memory when they are gathered; for one epoch, in which most rows are read.
+class PageCache:
+    """Reads the rows of some streams into the page cache before they are gathered, during one epoch.
 
-    A stream is the arrays of its files, one after the other. If all streams fit in memory they are read in the
-    background from their beginning, and until that is done, or if they do not fit, only the rows that are `expect`ed.
-    Elsewhere than on Linux, and on arrays in memory, it does nothing.
+    A stream is a list with the array of each file. If all streams fit in memory, a thread reads them whole. Until that
+    is done, and if they do not fit, only the rows that are passed to `expect` are read ahead. It does nothing on other
+    systems than Linux, and for arrays in memory.
     """
 
     def __init__(self, streams: Sequence[Sequence[NDArray[Any]]], available: int | None = None) -> None:
@@ -48,22 +49,22 @@ class Paging:
         self._reader: Thread | None = None
         size = sum(map(_bytes, self._streams))
         if size and size <= (available_memory() if available is None else available) // 2:
-            self._reader = Thread(target=self._populate, name="dataset_assets-paging", daemon=True)
+            self._reader = Thread(target=self._populate, name="dataset_assets-page-cache", daemon=True)
 
     @property
     def active(self) -> bool:
-        """Whether rows are worth being expected."""
+        """True if `expect` has an effect."""
         return bool(self._streams)
 
     def expect(self, where: "slice | NDArray[np.intp]") -> None:
-        """Have these rows read soon; the call does not wait for the disk."""
-        # Of a file that fits all is needed, so more around a row is not in vain.
+        """Ask for these rows; the call does not wait for the disk."""
+        # If the files fit in memory, all of them will be used, so the pages around a row are read too.
         unit = WIDE if self._reader and self._expected >= NARROW else PAGE
         rows = np.arange(where.start, where.stop) if isinstance(where, slice) else where
         for arrays in self._streams:
             if not all(_want(array, some, unit) for array, some in _shared(arrays, rows)):
                 self._streams = []
-        # Only now, so that the first batch's rows are ahead of the whole file.
+        # Started only now, so that the rows of the first batch are read before the whole file.
         if self._reader and not self._expected:
             self._reader.start()
         self._expected += 1
@@ -82,41 +83,41 @@ class Paging:
 
 
 def is_cold(arrays: Sequence[NDArray[Any]]) -> bool:
-    """Say whether more than a few of some random pages of arrays are not in memory.
+    """Return whether more than a few random pages of some arrays are not in memory.
 
-    The kernel tells it only of files that the caller may write to; those of others count as being in memory.
+    The kernel answers only for files that the caller may write to; all other files count as in memory.
     """
     libc, sizes = _kernel(), [array.nbytes for array in arrays]
     if libc is None or not sum(sizes):
         return False
-    # This is asked at the beginning of each epoch, so what a probe needs is at hand.
-    mincore, found, chance = libc.mincore, ctypes.create_string_buffer(1), random.random
+    # Each epoch calls this, so the loop looks up no attributes.
+    mincore, resident, chance = libc.mincore, ctypes.create_string_buffer(1), random.random
     places = [(first, max(1, (end - first) // PAGE)) for first, end in map(_bounds, arrays)]
     away = 0
     for first, pages in random.choices(places, sizes, k=PROBES):
-        if mincore(first + int(chance() * pages) * PAGE, PAGE, found):
+        if mincore(first + int(chance() * pages) * PAGE, PAGE, resident):
             return False
-        away += not found.raw[0] & 1
+        away += not resident.raw[0] & 1
     return away > PROBES // 20
 
 
 def available_memory() -> int:
-    """Return how many bytes may still be used, of the machine and of the control group that the process is in."""
-    found = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
-    machine = int(found[1]) * 1024 if found else 0
+    """Return the free memory in bytes, within the limits of the machine and of the process's control group."""
+    match = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    machine = int(match[1]) * 1024 if match else 0
     return min([machine, *(limit for limit in map(_number, _limits()) if limit is not None)])
 
 
 def _limits() -> list[Path]:
-    """Return the files that may hold the limit of the control group: of version 2, then of version 1."""
-    found = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
+    """Return the files that may hold the memory limit of the control group, in version 2 and in version 1."""
+    limits = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            found.append(Path(f"/sys/fs/cgroup{path}/memory.max"))
+            limits.append(Path(f"/sys/fs/cgroup{path}/memory.max"))
         elif "memory" in controllers.split(","):
-            found.append(Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
-    return found
+            limits.append(Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
+    return limits
 
 
 def _number(path: Path) -> int | None:
@@ -131,14 +132,14 @@ def _bytes(arrays: Sequence[NDArray[Any]]) -> int:
 
 
 def _shared(arrays: list[NDArray[Any]], rows: NDArray[np.intp]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-    """Yield the arrays in which some rows lie, and their rows there."""
+    """Yield each array that holds some of the rows, with their numbers in that array."""
     groups, _ = grouped(np.cumsum([0, *map(len, arrays)]), rows)
     for part, some in groups:
         yield arrays[part], some
 
 
 def _want(array: NDArray[Any], rows: NDArray[np.intp], unit: int) -> bool:
-    """Ask for what some rows lie in, in multiples of `unit`; say whether the kernel takes such requests."""
+    """Ask the kernel for the pages of some rows, in multiples of `unit` bytes; return whether it accepts this."""
     width = array.nbytes // len(array)
     first, end = _bounds(array)
     starts = array.ctypes.data + rows.astype(np.int64) * width
@@ -157,7 +158,7 @@ def _want(array: NDArray[Any], rows: NDArray[np.intp], unit: int) -> bool:
 
 
 def _bounds(array: NDArray[Any]) -> tuple[int, int]:
-    """Return the addresses of an array's whole pages."""
+    """Return the addresses of an array's first whole page and of the end of its last one."""
     data = array.ctypes.data
     return -(-data // PAGE) * PAGE, (data + array.nbytes) // PAGE * PAGE
 
@@ -182,7 +183,7 @@ def _kernel() -> Any:
 
 
 def _process() -> int:
-    """Return a descriptor of this process, also after a fork."""
+    """Return a file descriptor of this process; a forked child opens its own."""
     process = os.getpid()
     if process not in _PROCESSES:
         _PROCESSES[process] = _kernel().syscall(PIDFD_OPEN, process, 0)

@@ -1,6 +1,6 @@
-"""Preparing batches ahead on threads, in order; and saying which sample is stuck where one does not come.
+"""Prepares batches ahead on threads, in order, and names the sample that takes too long.
 
-The threads are daemons, not those of an executor: Python waits for these at its end, also for one that hangs.
+The threads are daemons. Python waits for the threads of an executor when it exits, even for one that hangs.
 """
 
 import sys
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 class Job(Protocol[T]):
-    """Makes some batches; last in what it returns may be the error of the one after them."""
+    """Makes some batches. The last item of the list may be the error of the next batch."""
 
     def __call__(self) -> list[T | Exception]: ...
 
     def place(self) -> str:
-        """Say what is being made, for a message."""
+        """Name the samples of the job, for a message."""
         ...
 
 
 class Task(Future[list[T | Exception]], Generic[T]):
-    """A job that a thread is to do."""
+    """A job in the queue, and its result."""
 
     thread: int | None = None
 
@@ -37,32 +37,32 @@ class Task(Future[list[T | Exception]], Generic[T]):
         self._taken = threading.Lock()
 
     def take(self) -> bool:
-        """Return whether the caller is the first, who is to do it."""
+        """Return True for the first caller, which then does the job."""
         return self._taken.acquire(blocking=False)
 
     def do(self) -> None:
         self.thread = threading.get_ident()
         try:
-            found = self.job()
+            batches = self.job()
         except BaseException as error:
             self.set_exception(error)
         else:
-            self.set_result(found)
+            self.set_result(batches)
 
 
 def ahead(
     jobs: Iterator[Job[T]], threads: int, prefetch: int, timeout: float | None, helping: bool = False
 ) -> Iterator[T]:
-    """Yield what the jobs make, in their order; each thread is up to `prefetch` jobs ahead. 0 threads do it here.
+    """Yield the batches of the jobs, in order. Each thread works up to `prefetch` jobs ahead; 0 threads work here.
 
-    Without a timeout the caller does what no thread has begun when it is its turn; and, `helping`, what comes after it
-    while he would wait.
+    Without a timeout, the caller's thread does the next job if no thread has begun it; with `helping`, it does later
+    jobs instead of waiting.
 
-    Raises what a job raises, when it is its turn, and `TimedOut` if it takes longer than `timeout` seconds from then.
+    Raises the error of a job when its turn comes, and `TimedOut` if it takes longer than `timeout` seconds from then.
     """
     if threads < 1:
         for job in jobs:
-            yield from given(job())
+            yield from batches_of(job())
         return
     todo: SimpleQueue[Task[T] | None] = SimpleQueue()
     waiting: deque[Task[T]] = deque()
@@ -73,9 +73,9 @@ def ahead(
             waiting.append(Task(job))
             todo.put(waiting[-1])
             if len(waiting) > prefetch * threads:
-                yield from given(_result(waiting.popleft(), timeout, waiting if helping else ()))
+                yield from batches_of(_result(waiting.popleft(), timeout, waiting if helping else ()))
         while waiting:
-            yield from given(_result(waiting.popleft(), timeout, waiting if helping else ()))
+            yield from batches_of(_result(waiting.popleft(), timeout, waiting if helping else ()))
     finally:
         for task in waiting:
             task.take()
@@ -83,24 +83,24 @@ def ahead(
             todo.put(None)
 
 
-def given(found: list[T | Exception]) -> Iterator[T]:
-    """Yield what a job made, and raise its error after that."""
-    for made in found:
-        if isinstance(made, Exception):
-            raise made
-        yield made
+def batches_of(result: list[T | Exception]) -> Iterator[T]:
+    """Yield the batches that a job made, then raise its error if it has one."""
+    for batch in result:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
 
 
 def _work(todo: "SimpleQueue[Task[T] | None]") -> None:
     while (task := todo.get()) is not None:
         if task.take():
             task.do()
-        # Else its batches were kept until the next task comes.
+        # Otherwise its batches would stay in memory until the next task comes.
         del task
 
 
 def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> list[T | Exception]:
-    # To wait for a thread takes longer than a short job; but nobody would watch over what the caller does.
+    # Waiting for a thread takes longer than a short job. With a timeout the caller has to wait, to watch the clock.
     if timeout is None:
         for other in (task, *later):
             if task.done():
@@ -114,14 +114,14 @@ def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> l
             raise
         raise TimedOut(
             f"{task.job.place()} was not made within {timeout:g} s{_whereabouts(task.thread)}. Raise timeout= if it "
-            "takes as long; else look at what this line waits for."
+            "needs more time; otherwise see what this line waits for."
         ) from error
 
 
 def _whereabouts(thread: int | None) -> str:
-    """Say which line a thread is at."""
+    """Name the line that a thread is executing, for a message."""
     frame = sys._current_frames().get(thread) if thread is not None else None
     if frame is None:
-        return ": no thread has begun with it"
+        return ": no thread has started it"
     last = traceback.extract_stack(frame)[-1]
     return f"; its thread is in {last.name}, {last.filename}:{last.lineno}"

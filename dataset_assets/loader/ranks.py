@@ -1,4 +1,4 @@
-"""Which of how many processes this one is."""
+"""The rank of this process, and the number of ranks."""
 
 import os
 import sys
@@ -8,22 +8,23 @@ from dataset_assets.loader.arguments import whole
 
 
 def ranks(rank: int | None = None, world: int | None = None) -> tuple[int, int]:
-    """Return rank and world size: as given, else of torch.distributed, else of the environment, else 0 of 1.
+    """Return rank and world size: as given, else from torch.distributed, else from the environment, else 0 of 1.
 
-    Raises `UsageError` for one without the other, and for a rank that is not in the world.
+    Raises `UsageError` for a rank without a world or the reverse, and for a rank outside the world.
     """
     if (rank is None) != (world is None):
-        raise UsageError("Give both rank and world, or neither.")
+        given, missing = ("rank", "world") if world is None else ("world", "rank")
+        raise UsageError(f"{given} is given without {missing}. Give both rank and world, or neither.")
     if rank is None or world is None:
         rank, world = _of_torch() or _of_environment()
     rank, world = whole("rank", rank, 0), whole("world", world, 1)
     if rank >= world:
-        raise UsageError(f"There is no rank {rank} in a world of {world}. Ranks are counted from 0.")
+        raise UsageError(f"rank is {rank}, but world is {world}. Give a rank from 0 to {world - 1}.")
     return rank, world
 
 
 def _of_torch() -> tuple[int, int] | None:
-    # Whoever has not imported it cannot have initialised it.
+    # A program that has not imported torch.distributed has not initialised it.
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return None
@@ -31,11 +32,11 @@ def _of_torch() -> tuple[int, int] | None:
 
 
 def _of_environment() -> tuple[int, int]:
-    found = {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE")}
-    if not any(found.values()):
+    variables = {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE")}
+    if not any(variables.values()):
         return 0, 1
     try:
-        return int(found["RANK"] or ""), int(found["WORLD_SIZE"] or "")
+        return int(variables["RANK"] or ""), int(variables["WORLD_SIZE"] or "")
     except ValueError:
-        said = ", ".join(f"{name}={value}" for name, value in found.items())
-        raise UsageError(f"The environment has {said}. Set both to numbers, or give rank= and world=.") from None
+        values = ", ".join(f"{name}={value}" for name, value in variables.items())
+        raise UsageError(f"The environment has {values}. Set both to numbers, or give rank= and world=.") from None

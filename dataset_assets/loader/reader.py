@@ -1,4 +1,4 @@
-"""Reading batches of a view: stored arrays into pooled memory, and computed samples one by one."""
+"""Reads batches of a view: stored arrays into memory from the buffer pool, computed samples one by one."""
 
 from typing import Any, Container, Mapping, Sequence
 
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from dataset_assets.core.permutation import Rows
 from dataset_assets.formats.columns import Chained
 from dataset_assets.loader.arguments import known_stream
-from dataset_assets.loader.buffer_pool import Pool
+from dataset_assets.loader.buffer_pool import BufferPool
 from dataset_assets.loader.output import changed
-from dataset_assets.loader.page_cache import Paging
+from dataset_assets.loader.page_cache import PageCache
 from dataset_assets.reading.views import Narrowed, Selected, Stored, View
 from dataset_assets.reading.views.blocks import as_columns, owned, stacked
 from dataset_assets.reading.views.rows import Order, Where, in_order
@@ -19,41 +19,41 @@ ROWS = 1 << 12
 
 
 class Reader:
-    """Reads blocks of a view's values, of the caller's own; `copy=False` gives read-only ones on the stored bytes.
+    """Reads blocks of a view's values. The caller owns them; with `copy=False` they are read-only, on the stored bytes.
 
-    Values of any length of the streams that are `copied` anyway, by whoever takes them, may lie there too.
+    Values of varying length in the streams that the caller copies anyway (`copied`) may be on the stored bytes too.
     """
 
-    def __init__(self, view: View, pool: Pool, copy: bool, copied: Container[str] = ()) -> None:
+    def __init__(self, view: View, pool: BufferPool, copy: bool, copied: Container[str] = ()) -> None:
         self.view, self.pool, self.copy, self.copied = view, pool, copy, copied
         self.stored, self.orders, self.streams = below(view)
         columns = {name: self.stored.columns[name] for name in self.streams} if self.stored is not None else {}
         self.waits = [column for column in columns.values() if hasattr(column, "expect")]
-        """Columns whose files may have to be fetched first."""
+        """The remote columns, whose files may have to be downloaded first."""
         self._mapped = [mapped(column) for column in columns.values() if column not in self.waits]
-        self._paging: Paging | None = None
-        # To look at what a remote column is like, a file of it would be fetched, and perhaps not the one that is next.
+        self._page_cache: PageCache | None = None
+        # The dtype of a remote column is not known yet: to read it would download a file that may not be needed next.
         self._empty = {name: None if column in self.waits else column.slice(0, 0) for name, column in columns.items()}
 
     def begin(self) -> bool:
-        """Look what of the stored bytes is not in memory; say whether rows are worth being `ahead` of."""
-        self._paging = Paging(self._mapped)
-        return self._paging.active
+        """Check which stored bytes are not in memory; return whether calls of `ahead` are useful."""
+        self._page_cache = PageCache(self._mapped)
+        return self._page_cache.active
 
     def ahead(self, rows: Where) -> None:
-        """Have the stored bytes of some rows read by the disk."""
-        if self._paging and self._paging.active:
+        """Start to read the stored bytes of some rows from the disk."""
+        if self._page_cache and self._page_cache.active:
             for order in self.orders:
                 rows = in_order(order, rows)
-            self._paging.expect(rows)
+            self._page_cache.expect(rows)
 
     def close(self) -> None:
-        """Read nothing ahead any more."""
-        if self._paging:
-            self._paging.close()
+        """Stop reading ahead."""
+        if self._page_cache:
+            self._page_cache.close()
 
     def expect(self, rows: Where) -> None:
-        """Say that some rows are read next, in about this order."""
+        """Tell remote columns that some rows are read next, in about this order."""
         for order in self.orders:
             rows = in_order(order, rows)
         for column in self.waits:
@@ -62,8 +62,8 @@ class Reader:
     def block(self, rows: Where) -> dict[str, Any]:
         """Return the values at some rows, by stream."""
         if self.stored is None:
-            found = dict(self.view.rows(rows))
-            return {name: owned(block) for name, block in found.items()} if self.copy else found
+            blocks = dict(self.view.rows(rows))
+            return {name: owned(block) for name, block in blocks.items()} if self.copy else blocks
         for order in self.orders:
             rows = in_order(order, rows)
         if not self.copy and isinstance(rows, slice):
@@ -71,10 +71,10 @@ class Reader:
         columns = self.stored.columns
         return {name: self._gathered(name, columns[name], rows) for name in self.streams}
 
-    def computed(self, rows: Where, at: "At") -> Any:
-        """Return the samples at some rows as a batch, saying `at` which row it is; each is made when it is its turn."""
+    def computed(self, rows: Where, at: "CurrentRow") -> Any:
+        """Make the samples at some rows one by one and return them as a batch; `at` holds the row being made."""
         wanted = numbers(rows)
-        if not wanted and len(self.view):  # of a rank that nothing is left for: what is in a batch, a sample shows
+        if not wanted and len(self.view):  # an empty batch of a rank: its streams and dtypes are those of a sample
             return changed(self.computed(slice(0, 1), at), lambda values: values[:0])
         samples, each = [], iter(self.view.each(rows))
         for at.row in wanted:
@@ -83,60 +83,60 @@ class Reader:
         return batch_of(samples, self.view)
 
     def _gathered(self, name: str, column: Any, where: Where) -> Any:
-        """Return a column's values at some rows: in pooled memory, if they are arrays of one shape."""
+        """Return a column's values at some rows, in memory from the pool if they are arrays of one shape."""
         like = self._empty[name]
         if not isinstance(like, np.ndarray) or like.dtype.hasobject:
-            found = column.slice(where.start, where.stop) if isinstance(where, slice) else column.take(where)
-            if like is None and isinstance(found, np.ndarray):
-                # Of a remote column the first block tells.
-                self._empty[name] = np.empty((0, *found.shape[1:]), found.dtype)
-            return found if name in self.copied else owned(found)
+            values = column.slice(where.start, where.stop) if isinstance(where, slice) else column.take(where)
+            if like is None and isinstance(values, np.ndarray):
+                # The first block of a remote column shows its dtype and shape.
+                self._empty[name] = np.empty((0, *values.shape[1:]), values.dtype)
+            return values if name in self.copied else owned(values)
         count = where.stop - where.start if isinstance(where, slice) else len(where)
         if isinstance(where, slice):
             block = column.slice(where.start, where.stop)
-            if not isinstance(block, np.ndarray):  # pictures some of which are damaged, and left out
+            if not isinstance(block, np.ndarray):  # a list, because some pictures are damaged
                 return owned(block)
             out = self.pool.array((count, *like.shape[1:]), like.dtype)
             np.copyto(out, block)
             return out
-        # What the column returns: of damaged pictures it is a list, and not `out`.
+        # Not always `out`: a column with damaged pictures returns a list.
         return column.take(where, self.pool.array((count, *like.shape[1:]), like.dtype))
 
 
-class At:
-    """Which row of the view is being made; None while it is none."""
+class CurrentRow:
+    """The row of the view that is being made, or None."""
 
     row: int | None = None
 
 
 def mapped(column: Any) -> list[NDArray[Any]]:
-    """Return the arrays of a column's files; none if these are not arrays."""
-    found = [getattr(part, "rows", None) for part in (column.parts if isinstance(column, Chained) else [column])]
-    arrays = [rows for rows in found if isinstance(rows, np.ndarray)]
-    return arrays if len(arrays) == len(found) else []
+    """Return the array of each file of a column, or an empty list if one is not an array."""
+    parts = [getattr(part, "rows", None) for part in (column.parts if isinstance(column, Chained) else [column])]
+    arrays = [rows for rows in parts if isinstance(rows, np.ndarray)]
+    return arrays if len(arrays) == len(parts) else []
 
 
 def batch_of(samples: list[Any], view: View) -> Any:
-    """Return samples as a batch: by stream if they are mappings, by place if they are tuples, else as one block."""
+    """Return samples as a batch: a mapping for mappings, a tuple for tuples, otherwise one block."""
     if not samples or isinstance(samples[0], Mapping):
-        found = as_columns(samples, () if samples else view.streams)
-        return {name: owned(block) for name, block in found.items()}
+        columns = as_columns(samples, () if samples else view.streams)
+        return {name: owned(block) for name, block in columns.items()}
     if isinstance(samples[0], tuple):
         return tuple(stacked(list(values)) for values in zip(*samples, strict=True))
     return stacked(samples)
 
 
 def numbers(rows: Where) -> Sequence[int]:
-    """Return rows as Python's integers."""
+    """Return rows as Python integers."""
     return range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
 
 
 def below(view: View) -> tuple[Stored | None, list[Order], tuple[str, ...]]:
-    """Return the stored split below a stack that only rearranges, the orders down to it, and the streams.
+    """Return the stored split below a view that only reorders samples, the orders down to it, and the streams.
 
-    None for another stack.
+    The split is None if the view does more than that.
     """
-    # The streams of a mapped view are those of its first sample, which is not made for this.
+    # view.streams of a mapped view would make its first sample, so it is not used here.
     top, orders = view, list[Order]()
     while isinstance(view, (Selected, Narrowed)):
         if isinstance(view, Selected):
@@ -146,7 +146,7 @@ def below(view: View) -> tuple[Stored | None, list[Order], tuple[str, ...]]:
 
 
 def lengths_of(view: View, stream: str) -> Rows:
-    """Return the length of each sample in a stream: of stored ones without reading them; 1 at least."""
+    """Return the length of each sample in a stream, at least 1. Stored values are not read for this."""
     stored, orders, _ = below(view)
     known_stream(view, stream)
     column: Any = stored.columns[stream] if stored is not None else None
@@ -154,16 +154,16 @@ def lengths_of(view: View, stream: str) -> Rows:
         where: Where = slice(0, len(view))
         for order in orders:
             where = in_order(order, where)
-        found = column.lengths()[where]
+        lengths = column.lengths()[where]
     else:
         blocks = (slice(lo, min(lo + ROWS, len(view))) for lo in range(0, len(view), ROWS))
-        found = np.array([length_of(value) for rows in blocks for value in view.rows_of([stream], rows)[stream]])
-    lengths: Rows = np.maximum(found.astype(np.intp), 1)
-    return lengths
+        lengths = np.array([length_of(value) for rows in blocks for value in view.rows_of([stream], rows)[stream]])
+    at_least_one: Rows = np.maximum(lengths.astype(np.intp), 1)
+    return at_least_one
 
 
 def length_of(value: Any) -> int:
-    """Return the numbers of an array, the UTF-8 bytes of a text, the bytes of a byte string, the items of a list.
+    """Return the size of an array, the UTF-8 bytes of a text, the bytes of a byte string, the items of a list, else 1.
 
     >>> length_of(np.zeros((2, 3))), length_of("é"), length_of(b"abc"), length_of(7)
     (6, 2, 3, 1)
@@ -176,7 +176,7 @@ def length_of(value: Any) -> int:
 
 
 def frozen(values: Any) -> Any:
-    """Return an array as one that cannot be written in; anything else as it is."""
+    """Return a read-only view of an array, and any other value as it is."""
     if not isinstance(values, np.ndarray) or not values.flags.writeable:
         return values
     view: NDArray[Any] = values.view()

@@ -1,7 +1,7 @@
-"""Steps: how the order of an epoch is cut into batches, equally many for each rank.
+"""Steps: cuts the order of an epoch into batches, the same number for each rank.
 
-A position is a number of samples of the epoch's order, counted over all ranks. What follows a position depends on it
-alone, and not on how it was reached: so going on costs nothing, and may be done by another number of ranks.
+A position counts the samples of the epoch's order over all ranks. The batches after a position depend on nothing
+else, so resuming costs nothing, and a different number of ranks can resume.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ WINDOW = 1 << 14
 
 
 class Step(NamedTuple):
-    """The places `lo` to `hi` of the order that are a rank's batch, and the position after the step of all ranks."""
+    """A rank's batch: places `lo` to `hi` of the order, and the position after this step of all ranks."""
 
     lo: int
     hi: int
@@ -27,9 +27,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """As many samples a batch as their lengths in a stream fit into `size`, in the order they come.
+    """A batch size by length: as many samples, in order, as their lengths in a stream add up to at most `size`.
 
-    A length is that of the numbers of an array, the UTF-8 bytes of a text, the bytes of a byte string, and 1 at least.
+    The length is the size of an array, the UTF-8 bytes of a text, the bytes of a byte string, and at least 1.
     """
 
     size: int
@@ -40,10 +40,10 @@ class Budget:
 
 
 def steps_of(size: int, n: int, start: int, rank: int, world: int, last: Last) -> Iterator[Step]:
-    """Yield a rank's steps of `size` samples a rank, from a position on.
+    """Yield a rank's steps of `size` samples for each rank, starting at a position.
 
-    What is left for the last step is shared evenly, left out, or filled up from the order's beginning: then places go
-    on after n.
+    The samples of an incomplete last step are shared evenly ("keep"), left out ("drop"), or padded from the beginning
+    of the order ("pad"): then the places continue after n.
     """
     step = size * world
     whole = start + (n - start) // step * step
@@ -61,12 +61,12 @@ def steps_of(size: int, n: int, start: int, rank: int, world: int, last: Last) -
 def budget_steps(
     size: int, lengths: Callable[[Rows], Rows], n: int, start: int, rank: int, world: int, last: Last
 ) -> Iterator[Step]:
-    """Yield a rank's steps of batches that fit a budget; `lengths` says those at some places of the order.
+    """Yield a rank's steps of batches that fit a budget; `lengths` returns the lengths at some places of the order.
 
     The batches are cut one after the other and dealt to the ranks in turn, so they are the same for any number of
-    ranks. Of an incomplete last step some ranks' batches are empty; or all are left out, or filled up.
+    ranks. In an incomplete last step some ranks get an empty batch; or it is left out, or padded.
     """
-    # Filling up takes fewer than `world` batches more, of at most `size` samples each.
+    # Padding takes fewer than `world` further batches, of at most `size` samples each.
     borders = _borders(size, lengths, start, n + size * world if last == "pad" else n)
     while start < n:
         cuts = [start, *islice(borders, world)]
@@ -78,8 +78,8 @@ def budget_steps(
 
 
 def _borders(size: int, lengths: Callable[[Rows], Rows], start: int, end: int) -> Iterator[int]:
-    """Yield where each batch ends, from a border on."""
-    # Each sample counts 1 at least, so a batch always ends within a window.
+    """Yield where each batch ends, starting at a border."""
+    # Each sample counts at least 1, so a batch always ends within a window.
     window = max(WINDOW, size + 1)
     while start < end:
         places = np.arange(start, min(start + window, end))
@@ -95,6 +95,6 @@ def _borders(size: int, lengths: Callable[[Rows], Rows], start: int, end: int) -
 
 
 def every_nth(steps: Iterator[Step], n: int) -> Iterator[Step]:
-    """Yield every n-th step; the position after it is that of the next of these."""
+    """Yield every n-th step; the position after it is where the next of these begins."""
     while group := list(islice(steps, n)):
         yield group[0]._replace(after=group[-1].after)

@@ -1,4 +1,4 @@
-"""A loader inside torch's DataLoader; this module imports torch."""
+"""Runs a loader inside torch's DataLoader. This module imports torch."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -20,16 +20,16 @@ MOST_WORKERS = 1024
 class Batches(IterableDataset[Any]):
     """A loader's batches, for `DataLoader(Batches(loader), batch_size=None, num_workers=2)`.
 
-    Each worker process makes every n-th batch, so that the DataLoader gives those of the loader, in their order, with
-    any number of workers. Call `set_epoch` before each epoch, as with torch's own `DistributedSampler`.
+    Each worker process makes every n-th batch, so the DataLoader yields the batches of the loader, in order, with any
+    number of workers. Call `set_epoch` before each epoch, as with torch's own `DistributedSampler`.
 
-    Its state is the loader's. With worker processes, the state to save is that of torchdata's `StatefulDataLoader`, or
-    `loader.state_at(epoch, steps)`: what workers have made is not yet what was used.
+    Its state is the loader's. With worker processes, save the state of torchdata's `StatefulDataLoader`, or
+    `loader.state_at(epoch, steps)`: workers are ahead of the batches that were used.
     """
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
-        # In shared memory, so that workers that are kept for several epochs see it too.
+        # In shared memory, so that persistent workers see it too.
         self._at = torch.tensor(loader.position).share_memory_()  # type: ignore[no-untyped-call]
         self._begun = torch.full((MOST_WORKERS, 2), -1).share_memory_()  # type: ignore[no-untyped-call]
         self._own: tuple[int, int] | None = None
@@ -37,11 +37,11 @@ class Batches(IterableDataset[Any]):
 
     @property
     def epoch(self) -> int:
-        """The epoch that is iterated over next."""
+        """The epoch of the next iteration."""
         return int(self._at[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch with the next iteration; the one that a state was loaded of goes on where it was."""
+        """Set the epoch of the next iteration. The epoch of a loaded state continues where the state was taken."""
         if epoch != self.epoch:
             self._at[:] = torch.tensor([epoch, 0])
 
@@ -65,7 +65,7 @@ class Batches(IterableDataset[Any]):
         self._at[:] = torch.tensor((epoch + 1, 0))
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
-        """Yield this worker's batches, of which the first is at this position."""
+        """Yield this worker's batches; the first one is at this position."""
         _end_with_parent()
         begun = self._begun[_worker() % MOST_WORKERS]
         begun[:] = torch.tensor((epoch, consumed))
@@ -75,7 +75,7 @@ class Batches(IterableDataset[Any]):
             yield batch
 
     def working(self) -> list[str]:
-        """Say at which batch each worker is, or was when it was killed: the next one that it has to give."""
+        """Return a line for each worker with the batch that it is making, or was making when it was killed."""
         places = [(worker, *at) for worker, at in enumerate(self._begun.tolist()) if at[0] >= 0]
         return [f"worker {worker}: {self.loader.place(epoch, consumed)}" for worker, epoch, consumed in places]
 
@@ -89,7 +89,7 @@ class Batches(IterableDataset[Any]):
         return epoch, consumed
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where it is; of a worker, where its own next batch is."""
+        """Return the loader's state; in a worker, the state before the worker's own next batch."""
         info = get_worker_info()
         if info is None:
             return self.loader.state_of(*self._position())
@@ -97,7 +97,7 @@ class Batches(IterableDataset[Any]):
         return own | {"worker": [info.id, info.num_workers]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken. Raises `Conflict` as the loader does, and for a state of another worker."""
+        """Continue where a state was taken. Raises `Conflict` as the loader does, and for another worker's state."""
         check_state(state, self.state_dict(), partial(fingerprint_by_name, self.loader.view))
         position = (state["epoch"], state["consumed"])
         if get_worker_info() is None:
@@ -108,7 +108,7 @@ class Batches(IterableDataset[Any]):
 
 @cache
 def _end_with_parent() -> None:
-    """End this worker as soon as the process is gone that it works for; torch looks for that every 5 seconds."""
+    """End this worker as soon as its parent process is gone; torch checks that only every 5 seconds."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         watch = partial(_exit_after, parent.sentinel)

@@ -327,7 +327,7 @@ def images(file: Any) -> Iterator[Any]:
         (IMAGES[:-1], ["ends early", "3 x 4 x 4 values, 48 bytes; there are 47"]),
         (IMAGES[:10], ["ends inside its IDX header, at byte 10"]),
         (b"", ["begins with the 0 bytes"]),
-        (IMAGES + b"x", ["goes on after its end", "1 bytes are left over"]),
+        (IMAGES + b"x", ["is too long", "1 bytes follow"]),
     ],
 )
 def test_an_idx_file_that_is_none(server: FaultyServer, data: bytes, parts: list[str]) -> None:

@@ -141,7 +141,7 @@ def test_a_path_out_of_the_archive_is_refused(reader: Any, pack: Any, name: str)
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, b"z"])
 def test_what_is_no_file_in_a_tar_is_refused(kind: bytes) -> None:
     data = packed([(tarfile.TarInfo("a"), b"1"), (special("evil", kind, "/etc/passwd"), b"")])
-    with pytest.raises(Refused, match="'evil'.*is a link, a device"):
+    with pytest.raises(Refused, match="'evil'.*is not a plain file, but a link, a device"):
         read(tar_members, data)
     assert read(tar_members, data, "a") == {"a": b"1"}
 
@@ -169,7 +169,7 @@ def test_members_that_lie_on_each_other_are_refused() -> None:
     entries = b"".join(entry.replace(b"a", b"%c" % (97 + k)) for k in range(20))
     end[8:10] = end[10:12] = (20).to_bytes(2, "little")
     end[12:16] = len(entries).to_bytes(4, "little")
-    with pytest.raises(Refused, match="2000000 bytes, of .*: more than can be packed"):
+    with pytest.raises(Refused, match="declare 2000000 bytes in an archive of .* bytes"):
         read(zip_members, bytes(data[:start]) + entries + bytes(end), most=100_000)
 
 
@@ -210,7 +210,7 @@ def test_a_header_of_a_tar_may_not_be_a_bomb_or_negative() -> None:
 def test_a_file_with_holes_is_refused(size: int) -> None:
     sparse = tarfile.TarInfo("x")
     sparse.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(size)}
-    with pytest.raises(Refused, match="holes"):
+    with pytest.raises(Refused, match="sparse"):
         read(tar_members, packed([(sparse, b"1\n0\n0\n" + bytes(506))]))
 
 
@@ -237,12 +237,12 @@ def test_a_compressed_tar_is_whole_wherever_it_was_cut() -> None:
 def test_a_damaged_header_of_a_tar_is_no_end() -> None:
     data = bytearray(tarred(FILES))
     data[1024 + 100] ^= 0xFF
-    with pytest.raises(DecodeError, match="no whole archive"):
+    with pytest.raises(DecodeError, match="not a complete archive"):
         read(tar_members, bytes(data))
 
 
 def test_what_is_behind_a_tar_is_an_error() -> None:
-    with pytest.raises(DecodeError, match="goes on after the end"):
+    with pytest.raises(DecodeError, match="has further data after the end"):
         read(tar_members, tarred({"a": b"1"}) + tarred({"b": b"2"}))
     assert read(tar_members, tarred({"a": b"1"}) + bytes(50_000)) == {"a": b"1"}
 

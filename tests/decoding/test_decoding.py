@@ -141,7 +141,7 @@ def test_a_truncated_file_is_an_error_wherever_it_was_cut(way, open_it):
     data = PACK[way](TEXT)
     for cut in np.linspace(6, len(data) - 1, 20).astype(int):
         stream = open_it(named(data[:cut], "text.gz"))
-        with pytest.raises(DecodeError, match=f"text.gz is truncated: its {way} stream breaks off at byte {cut}, "):
+        with pytest.raises(DecodeError, match=f"text.gz is truncated: its {way} stream ends at byte {cut}, "):
             stream.read()
 
 
@@ -241,7 +241,7 @@ def test_too_few_or_too_many_bytes_are_errors_with_their_numbers(read, pack):
     data = packed(np.zeros((5, 4), "i2"))
     with pytest.raises(DecodeError, match="announces 5 x 4 values, 40 bytes; there are 37"):
         read(io.BytesIO(pack(data[:-3])))
-    with pytest.raises(DecodeError, match="announces 5 x 4 values, 40 bytes; 3 bytes are left over"):
+    with pytest.raises(DecodeError, match="announces 5 x 4 values, 40 bytes, and 3 bytes follow"):
         read(io.BytesIO(pack(data + b"abc")))
     with pytest.raises(DecodeError, match="header, at byte 10"):
         read(io.BytesIO(pack(data[:10])))
@@ -355,7 +355,7 @@ def test_csv_blocks_never_differ_from_csv_rows_where_both_accept(data):
 @settings(deadline=None, max_examples=60)
 def test_where_a_file_is_cut_into_chunks_does_not_change_what_is_refused(size, data):
     def refused(size: int) -> bool:
-        watched = csv_arrow._Watched(io.BytesIO(data), ",")
+        watched = csv_arrow._StrictSource(io.BytesIO(data), ",")
         try:
             while watched.read(size):
                 pass

@@ -182,11 +182,11 @@ class TestWhatIsNotDeclared:
             ([[1, "a"]], "sample 1: an array cannot hold int, str."),
             ([[True, 2]], "sample 1: an array cannot hold bool, int."),
             ([[{"a": 1}]], "sample 0: an array cannot hold dict."),
-            ([[2**70]], "whole numbers that no integer of 64 bits holds."),
-            ([[2**63, -1]], "whole numbers that no integer of 64 bits holds."),
-            ([[2**53 + 1, 0.5]], "whole numbers and floats, of which a float cannot hold the first."),
-            ([[b"a\0"]], "text or bytes that end in NUL"),
-            ([["a\0"]], "text or bytes that end in NUL"),
+            ([[2**70]], "some whole numbers do not fit in 64 bits."),
+            ([[2**63, -1]], "some whole numbers do not fit in 64 bits."),
+            ([[2**53 + 1, 0.5]], "floats cannot hold all the whole numbers among them."),
+            ([[b"a\0"]], "some text or bytes end in NUL"),
+            ([["a\0"]], "some text or bytes end in NUL"),
             ([[[1, 2], [3, "x"]]], "an array cannot hold int, str."),
         ],
     )
@@ -280,7 +280,7 @@ class TestBlocks:
         torch = pytest.importorskip("torch")
         assert list(stored(torch.arange(3), tmp_path / "block")) == [0, 1, 2]
         assert stored([torch.zeros(2), torch.ones(2)], tmp_path / "list").slice(0, 2).tolist() == [[0, 0], [1, 1]]
-        assert "is not an array" in refused([[torch.zeros(2, requires_grad=True)]], tmp_path / "gradient")
+        assert "does not convert to an array" in refused([[torch.zeros(2, requires_grad=True)]], tmp_path / "gradient")
 
     def test_that_are_masked_are_refused(self, tmp_path: Path) -> None:
         hidden = np.ma.masked_array([1, 2], [False, True])

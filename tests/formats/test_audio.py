@@ -107,10 +107,10 @@ def test_sounds_of_one_length_are_one_array_and_others_a_list(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (b"", "damaged, or none"),
-        (b"<html>Sign in</html>", "damaged, or none"),
+        (b"", "a damaged sound, or not a sound"),
+        (b"<html>Sign in</html>", "a damaged sound, or not a sound"),
         (encoded("FLAC")[:-300], "sound"),
-        (encoded("OGG")[:60], "damaged, or none"),
+        (encoded("OGG")[:60], "a damaged sound, or not a sound"),
         (sound(rate=16000), "a sound of rate 16000, expected 8000"),
         (sound(channels=2), "a sound of channels 2, expected 1"),
         (encoded("AU"), "kind AU"),
@@ -128,7 +128,9 @@ def test_what_is_no_such_sound_is_an_error_when_it_is_written(
 
 
 def test_a_sound_of_more_values_than_allowed_is_never_decoded(tmp_path: Path) -> None:
-    assert "900 frames of 1 values, more than the 899" in refused(Audio(most_values=899), [sound(900)], tmp_path)
+    assert "900 frames of 1 values, more than most_values=899" in refused(
+        Audio(most_values=899), [sound(900)], tmp_path
+    )
     column = written_and_opened(Audio(check="nothing", most_values=899), [[sound(900)]], tmp_path)
     with pytest.raises(DecodeError, match="row 0: a sound of 900 frames"):
         column[0]

@@ -80,7 +80,7 @@ class TestABlock:
         ids=["pandas", "arrow"],
     )
     def test_names_each_column_once(self, yielded: Any) -> None:
-        with pytest.raises(SchemaError, match="two columns named a"):
+        with pytest.raises(SchemaError, match="several columns named a"):
             as_block(yielded)
 
     def test_has_names_that_are_text(self) -> None:

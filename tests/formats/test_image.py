@@ -151,11 +151,11 @@ def test_an_orientation_is_not_applied_by_either_decoder() -> None:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (b"", "0 bytes that are no picture"),
-        (b"<html>Sign in</html>", "20 bytes that are no picture"),
+        (b"", "0 bytes that are not a picture"),
+        (b"<html>Sign in</html>", "20 bytes that are not a picture"),
         (picture("JPEG")[:-40], "damaged"),
         (picture("PNG")[:-30], "damaged"),
-        (picture("PNG")[:30], "no picture"),
+        (picture("PNG")[:30], "not a picture"),
         (bomb(9000, 9000), "9000 x 9000 pixels, more than"),
         (bomb(60_000, 60_000), "exceeds limit"),
         ("text", "a value is a str"),
@@ -175,14 +175,14 @@ def test_a_picture_of_another_shape_is_an_error_when_it_is_written(tmp_path: Pat
 def test_values_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     out = io.BytesIO()
     PIL.Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000).save(out, "PNG")
-    assert "not of 8 bits" in refused(Image(), [out.getvalue()], tmp_path)
+    assert "do not have 8 bits" in refused(Image(), [out.getvalue()], tmp_path)
 
 
 def test_without_a_check_whatever_comes_is_kept_and_an_error_when_it_is_read(tmp_path: Path) -> None:
     values = [picture(), b"no picture", bomb(9000, 9000)]
     column = written_and_opened(Image(check="nothing"), [values], tmp_path)
     assert [column.encoded[i] for i in range(3)] == values  # type: ignore[attr-defined]
-    for row, why in ((1, "row 1: 10 bytes that are no picture"), (2, "row 2: a picture of 9000 x 9000 pixels")):
+    for row, why in ((1, "row 1: 10 bytes that are not a picture"), (2, "row 2: a picture of 9000 x 9000 pixels")):
         with pytest.raises(DecodeError, match=why):
             column[row]
     with pytest.raises(DecodeError, match="row 1"):

@@ -86,7 +86,7 @@ class TestEmptyValues:
         (Ragged(shape=(2,)), [[[1, 2]]], "sample 0: shape (2,), expected ('n', 2)."),
         (Ragged(shape=(2,)), [[[[1, 2, 3]]]], "sample 0: shape (1, 3), expected ('n', 2)."),
         (Ragged(), [[[1], [2, None]]], "sample 1: an array cannot hold"),
-        (Ragged(), [[[1], None]], "sample 1: there is a null"),
+        (Ragged(), [[[1], None]], "sample 1: a value is null"),
         (Ragged(), [[[1], 5]], "sample 1: a block must have a length"),
         (Ragged(), [[["a"]]], "sample 0: A Ragged stream holds numbers or booleans, not <U1."),
         (Ragged(), [[[1j]]], "sample 0: A Ragged stream holds numbers or booleans, not complex128."),
@@ -95,10 +95,10 @@ class TestEmptyValues:
         (Ragged("int32"), [[[1.0], [0.5]]], "sample 1: 0.5 does not fit the dtype int32."),
         (Ragged("float32"), [[[2**24 + 1]]], "sample 0: 16777217 does not fit the dtype float32."),
         (Ragged("int32"), [[["a"]]], "sample 0: dtype <U1, expected int32 as declared."),
-        (Ragged(), [pyarrow.array([[1], None])], "sample 1: there is a null"),
+        (Ragged(), [pyarrow.array([[1], None])], "sample 1: a value is null"),
         (Ragged(), [pyarrow.array([[1], [2, None]])], "it is null"),
         (Ragged(), [pyarrow.array([["a"]])], "sample 0: A Ragged stream holds numbers"),
-        (Ragged(), [pandas.Series([[1], None])], "sample 1: there is a null"),
+        (Ragged(), [pandas.Series([[1], None])], "sample 1: a value is null"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_number(

@@ -149,21 +149,24 @@ def test_categories_may_differ_from_block_to_block(tmp_path: Path) -> None:
         ([[{1: 2}]], "sample 0: a row has the fields [1]"),
         ([pandas.DataFrame([[1, 2]], columns=["a", "a"])], "a row has the fields ['a', 'a']"),
         ([pyarrow.table([[1], [2]], names=["a", "a"])], "a row has the fields ['a', 'a']"),
-        ([pandas.DataFrame({"a": [1]}, index=pandas.Index([5], name="id"))], "the frame's index ['id'] would be lost"),
-        ([pandas.Series([1, 2])], "a Series of pandas, expected a DataFrame."),
-        ([[{"a": None}], [{"a": 1}]], "sample 0: a has only nulls at first. Declare its type"),
-        ([pandas.DataFrame({"a": [None]})], "sample 0: a has only nulls at first"),
-        ([pyarrow.table({"a": [None]})], "sample 0: a has only nulls at first"),
+        (
+            [pandas.DataFrame({"a": [1]}, index=pandas.Index([5], name="id"))],
+            "the DataFrame's index ['id'] is not stored",
+        ),
+        ([pandas.Series([1, 2])], "the block is a pandas Series, expected a DataFrame."),
+        ([[{"a": None}], [{"a": 1}]], "sample 0: a has only nulls in the first block. Declare its type"),
+        ([pandas.DataFrame({"a": [None]})], "sample 0: a has only nulls in the first block"),
+        ([pyarrow.table({"a": [None]})], "sample 0: a has only nulls in the first block"),
         ([[{"a": 1}, {"a": "x"}]], "sample 1: field a: a str ('x'), expected number as in the samples before it."),
         ([[{"a": "x"}, {"a": b"x"}]], "sample 1: field a: a bytes (b'x'), expected text"),
         ([[{"a": True}, {"a": 2}]], "sample 1: field a: a int (2), expected boolean"),
         ([[{"a": DAY}, {"a": NOON}]], "sample 1: field a: a datetime"),
-        ([[{"a": NOON}, {"a": NOON.replace(tzinfo=UTC)}]], "field a: times with and without a time zone."),
-        ([[{"a": 1}], [{"a": "x"}]], "sample 1 or one soon after: field a: values are arrow's string, expected int64."),
-        ([[{"a": 1}], [{"a": True}]], "field a: values are arrow's bool, expected int64."),
-        ([[{"a": "7"}], pandas.DataFrame({"a": [7]})], "field a: values are arrow's int64, expected string."),
-        ([[{"a": "x"}], [{"a": b"x"}]], "field a: values are arrow's binary, expected string."),
-        ([[{"a": DAY}], [{"a": NOON}]], "field a: values are arrow's timestamp[us], expected date32[day]."),
+        ([[{"a": NOON}, {"a": NOON.replace(tzinfo=UTC)}]], "field a: some times have a time zone and some have none."),
+        ([[{"a": 1}], [{"a": "x"}]], "sample 1 or one soon after: field a: values are Arrow's string, expected int64."),
+        ([[{"a": 1}], [{"a": True}]], "field a: values are Arrow's bool, expected int64."),
+        ([[{"a": "7"}], pandas.DataFrame({"a": [7]})], "field a: values are Arrow's int64, expected string."),
+        ([[{"a": "x"}], [{"a": b"x"}]], "field a: values are Arrow's binary, expected string."),
+        ([[{"a": DAY}], [{"a": NOON}]], "field a: values are Arrow's timestamp[us], expected date32[day]."),
         ([[{"a": NOON}], [{"a": NOON.replace(tzinfo=UTC)}]], "expected timestamp[us]."),
         ([[{"a": 1}], [{"a": 2.5}]], "sample 1 or one soon after: field a: Float value 2.5"),
         ([[{"a": 0.5}], [{"a": 2**53 + 1}]], "field a: Integer value 9007199254740993"),
@@ -234,7 +237,7 @@ def test_fields_are_named_once(declared: Any) -> None:
     "kind", ["integer", "list<item: what>", "timestamp[us, tz=", "decimal128(90, 2)", "struct<a>", ""]
 )
 def test_a_type_that_is_none_is_a_definition_error(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="Write types as arrow does"):
+    with pytest.raises(DefinitionError, match="Write types as Arrow does"):
         Table({"a": kind}).writer(tmp_path / "stream")
 
 

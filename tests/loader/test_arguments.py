@@ -69,7 +69,7 @@ def test_half_of_them_and_what_is_no_number_is_refused(environment: pytest.Monke
     with pytest.raises(UsageError, match="RANK=3, WORLD_SIZE=None"):
         Loader(numbers(), 4)
     environment.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UsageError, match="no rank 3 in a world of 3"):
+    with pytest.raises(UsageError, match="rank is 3, but world is 3"):
         Loader(numbers(), 4)
 
 
@@ -85,28 +85,28 @@ def test_half_of_them_and_what_is_no_number_is_refused(environment: pytest.Monke
         ({"batch_size": True}, "batch_size is True"),
         ({"batch_size": 0}, "batch_size is 0, .* Give 1 or more"),
         ({"batch_size": -1}, "batch_size is -1"),
-        ({"rank": 3, "world": 2}, "no rank 3 in a world of 2"),
+        ({"rank": 3, "world": 2}, "rank is 3, but world is 2"),
         ({"rank": "0", "world": "2"}, "rank is '0'"),
         ({"rank": 0, "world": 0}, "world is 0"),
         ({"rank": -1, "world": 2}, "rank is -1"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"seed": None}, "seed is None"),
         ({"shuffle": "yes"}, "shuffle='yes'"),
-        ({"last": "dorp"}, "no rule. Did you mean 'drop'"),
+        ({"last": "dorp"}, "is not known. Did you mean 'drop'"),
         ({"threads": -1}, "threads is -1"),
         ({"threads": "2"}, "threads is '2'"),
         ({"prefetch": 0}, "prefetch is 0"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": "1"}, "timeout is '1'"),
         ({"timeout": float("nan")}, "timeout is nan"),
-        ({"timeout": 1, "threads": 0}, "Give timeout= one thread"),
+        ({"timeout": 1, "threads": 0}, "timeout needs a background thread"),
         ({"collate": 3}, "collate is 3"),
         ({"bucket": "t"}, "bucket is 't'"),
-        ({"bucket": Buckets("t"), "batch_size": Budget(9, "t")}, r"Give Buckets\(run="),
+        ({"bucket": Buckets("t"), "batch_size": Budget(9, "t")}, r"Give one: Buckets\(stream, run="),
         ({"output": "jax"}, "output='jax'"),
         ({"output": "torch", "copy": False}, "Leave out copy=False"),
         ({"output": "arrow", "device": "cpu"}, "Leave out output='arrow'"),
-        ({"device": "gpu"}, "device='gpu' is none that torch knows"),
+        ({"device": "gpu"}, "torch does not know device='gpu'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_at_once(arguments: dict[str, Any], said: str) -> None:
@@ -140,19 +140,19 @@ def test_lengths_of_a_stream_that_is_not_there_are_refused(more: Any) -> None:
 
 @pytest.mark.parametrize("what", ["com.lecun.mnist", None, [1, 2], np.arange(3)])
 def test_what_is_no_view_is_refused(what: Any) -> None:
-    with pytest.raises(UsageError, match=f"not of a {type(what).__name__}. Make one with view_of"):
+    with pytest.raises(UsageError, match=f"got a {type(what).__name__}. Make one with view_of"):
         Loader(what, 4)
 
 
 def test_of_all_splits_one_is_to_be_taken() -> None:
-    with pytest.raises(UsageError, match="take one of them"):
+    with pytest.raises(UsageError, match="pass one of them"):
         Loader({"train": numbers()}, 4)  # type: ignore[arg-type]
 
 
 def test_a_device_that_is_not_here_is_refused() -> None:
     torch = pytest.importorskip("torch")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    with pytest.raises(UsageError, match="is not here: torch finds"):
+    with pytest.raises(UsageError, match="is not available: torch finds"):
         Loader(numbers(), 4, device=f"cuda:{there}")
 
 
@@ -166,9 +166,18 @@ def test_tensors_without_torch_name_the_extra(more: str) -> None:
     assert said.startswith(NotInstalled.__name__) and "dataset_assets[torch]" in said
 
 
+def test_the_door_lists_batches_and_names_the_extra_when_it_is_asked_for() -> None:
+    code = (
+        f"{MISSING}from dataset_assets import loader\nprint('Batches' in dir(loader))\n"
+        "try: loader.Batches\nexcept Exception as error: print(type(error).__name__, error)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    assert out.startswith(f"True\n{NotInstalled.__name__} ") and "dataset_assets[torch]" in out
+
+
 @pytest.mark.parametrize("state", [None, "x", [], 3, {}, {"epoch": 0, "consumed": 0}])
 def test_what_is_no_state_is_refused(state: Any) -> None:
-    with pytest.raises(Conflict, match=r"^The state (is|has) "):
+    with pytest.raises(Conflict, match=r"(is not a loader state|^The state has )"):
         Loader(numbers(), 4).load_state_dict(state)
 
 
@@ -176,7 +185,7 @@ def test_what_is_no_state_is_refused(state: Any) -> None:
     ("at", "said"),
     [
         (("a",), "epoch is 'a'"), ((-1,), "epoch is -1"), ((1.5,), "epoch is 1.5"),
-        ((0, -3), "consumed is -3"), ((0, 21), "consumed is 21, and epoch 0 has 20 samples"),
+        ((0, -3), "consumed is -3"), ((0, 21), "consumed is 21, but epoch 0 has 20 samples"),
     ],
 )  # fmt: skip
 def test_an_epoch_or_a_position_that_is_none_is_refused_when_it_is_asked_for(at: Any, said: str) -> None:

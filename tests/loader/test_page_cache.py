@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dataset_assets import Array, Columns, Dataset, Split, prepare
-from dataset_assets.loader.page_cache import PAGE, Paging, available_memory, is_cold
+from dataset_assets.loader.page_cache import PAGE, PageCache, available_memory, is_cold
 from dataset_assets.loader.reader import mapped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pages are asked for on Linux only")
@@ -48,16 +48,16 @@ def wait_until_read(array: np.ndarray) -> None:
 
 
 def test_a_file_that_fits_in_memory_is_read_whole_after_the_first_rows_are_expected(cold: np.ndarray) -> None:
-    paging = Paging([[cold]])
-    assert paging.active and is_cold([cold])
-    paging.expect(np.arange(8))
+    page_cache = PageCache([[cold]])
+    assert page_cache.active and is_cold([cold])
+    page_cache.expect(np.arange(8))
     wait_until_read(cold)
 
 
 def test_of_a_file_that_does_not_fit_only_the_expected_rows_are_read(cold: np.ndarray) -> None:
-    paging = Paging([[cold]], available=0)
+    page_cache = PageCache([[cold]], available=0)
     rows = np.arange(0, ROWS, 16)
-    paging.expect(rows)
+    page_cache.expect(rows)
     deadline = time.monotonic() + 60
     while any(is_cold([cold[row : row + 1]]) for row in rows[::50]) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -67,15 +67,15 @@ def test_of_a_file_that_does_not_fit_only_the_expected_rows_are_read(cold: np.nd
 
 def test_a_stream_of_several_files_is_read_as_one(cold: np.ndarray) -> None:
     parts = [cold[: ROWS // 4], cold[ROWS // 4 : ROWS // 2], cold[ROWS // 2 :]]
-    paging = Paging([parts], available=0)
-    paging.expect(np.array([5, ROWS // 2 + 7, ROWS // 4 + 3, ROWS - 1]))
+    page_cache = PageCache([parts], available=0)
+    page_cache.expect(np.array([5, ROWS // 2 + 7, ROWS // 4 + 3, ROWS - 1]))
     deadline = time.monotonic() + 60
     rows = [parts[0][5:6], parts[1][3:4], parts[2][7:8], parts[2][-1:]]
     while is_cold(rows) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_cold(rows) and is_cold([cold])
-    paging = Paging([parts])
-    paging.expect(np.arange(8))
+    page_cache = PageCache([parts])
+    page_cache.expect(np.arange(8))
     wait_until_read(cold)
 
 
@@ -92,17 +92,17 @@ def test_the_loader_reads_ahead_in_all_files_of_a_stream(tmp_path: Path, monkeyp
 
 
 def test_nothing_is_done_for_what_is_in_memory(cold: np.ndarray) -> None:
-    assert not Paging([[np.zeros((ROWS, WIDTH), np.uint8) + 1]]).active
+    assert not PageCache([[np.zeros((ROWS, WIDTH), np.uint8) + 1]]).active
     cold.sum()
-    assert not Paging([[cold]]).active
-    assert not Paging([[np.zeros(3)]]).active
+    assert not PageCache([[cold]]).active
+    assert not PageCache([[np.zeros(3)]]).active
 
 
 def test_reading_ahead_stops_when_the_epoch_is_closed(cold: np.ndarray) -> None:
-    paging = Paging([[cold]], available=0)
-    paging.close()
-    assert not paging.active
-    paging.expect(np.arange(ROWS))
+    page_cache = PageCache([[cold]], available=0)
+    page_cache.close()
+    assert not page_cache.active
+    page_cache.expect(np.arange(ROWS))
     assert is_cold([cold])
 
 

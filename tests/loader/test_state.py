@@ -194,7 +194,7 @@ def test_batches_of_a_budget_are_the_same_for_any_number_of_ranks() -> None:
 
 
 def test_a_budget_names_the_sample_that_is_too_long() -> None:
-    with pytest.raises(UsageError, match=r"Sample 2 of memory all has length 9 in t, and the budget is 8"):
+    with pytest.raises(UsageError, match=r"Sample 2 of memory all has length 9 in t, which exceeds the budget of 8"):
         list(Loader(view_of(t=["a", "bb", "c" * 9]), Budget(8, "t")).epoch(0))
 
 
@@ -212,7 +212,7 @@ def test_buckets_bring_like_lengths_together() -> None:
 
 
 def test_runs_of_a_budget_are_to_be_named() -> None:
-    with pytest.raises(UsageError, match=r"Give Buckets\(run="):
+    with pytest.raises(UsageError, match=r"Give one: Buckets\(stream, run="):
         Loader(built(9, []), Budget(9, "tokens"), bucket=Buckets("tokens"))
 
 
@@ -271,7 +271,7 @@ def test_L10_a_state_of_another_version_is_refused_with_both_and_goes_on_with_it
     said = str(raised.value)
     assert f"- stored(dataset={first.dataset}, split=train, " in said and f"version={str(first.version)[:12]}" in said
     assert f"+ stored(dataset={first.dataset}, split=train, " in said and f"version={str(second.version)[:12]}" in said
-    assert said.endswith("Load the same version and build the same stack, or begin anew.")
+    assert said.endswith("Load the same version and build the same stack, or start a new epoch.")
     pinned = made(load(f"{first.dataset}@{first.version}", split="train"))
     pinned.load_state_dict(state)
     assert seen + flat(pinned) == flat(made(first).epoch(0))
@@ -281,7 +281,7 @@ def test_L10_a_state_of_another_version_is_refused_with_both_and_goes_on_with_it
 def test_L10_a_state_of_another_library_is_refused(field: str) -> None:
     loader = loader_of(20, [], 3)
     with pytest.raises(
-        Conflict, match=rf"The state has {field} 77, this loader \d: .* Use the version of dataset_assets"
+        Conflict, match=rf"The state has {field} 77, this loader has \d: .* Use the version of dataset_assets"
     ):
         loader.load_state_dict({**loader.state_dict(), field: 77})
 
@@ -297,7 +297,7 @@ def test_a_state_without_a_position_is_refused(consumed: Any) -> None:
 def test_a_state_beyond_the_end_of_its_epoch_is_refused(last: Any) -> None:
     loader = Loader(built(20, []), 3, last=last)
     loader.load_state_dict({**loader.state_dict(), "consumed": 20})
-    with pytest.raises(Conflict, match="consumed 21 of 20 samples"):
+    with pytest.raises(Conflict, match="consumed 21 samples, but its epoch has 20"):
         loader.load_state_dict({**loader.state_dict(), "consumed": 21})
 
 

@@ -117,7 +117,7 @@ def test_a_worker_refuses_the_state_of_another_one(refused_soon_end: None) -> No
     workers["worker_0"], workers["worker_1"] = workers["worker_1"], workers["worker_0"]
     second = stateful(Batches(loader()), batch_size=None, num_workers=2)
     second.load_state_dict(state)
-    with pytest.raises(Conflict, match=r"The state has worker \[(1|0), 2\], this loader \[(0|1), 2\]"):
+    with pytest.raises(Conflict, match=r"The state has worker \[(1|0), 2\], this loader has \[(0|1), 2\]"):
         list(second)
 
 

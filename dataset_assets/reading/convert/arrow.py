@@ -1,4 +1,4 @@
-"""Views as tables of Arrow, as streams of its batches, and over tables; nothing is copied that lies as Arrow has it."""
+"""Converts views to Arrow tables and batches, and makes views over tables. Copies only if the layouts differ."""
 
 from typing import Any, Iterator, Mapping
 
@@ -16,7 +16,7 @@ from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View
 
-# A batch of a stream is no more than this.
+# The largest batch of a reader.
 ROWS = 1 << 16
 BYTES = 8 << 20
 
@@ -25,9 +25,9 @@ BYTES = 8 << 20
 def to_arrow(view: View) -> Any:
     """Return a table with a column for each stream, and for each field of a table.
 
-    Numbers of a stored view, or of a slice of one, stay where they are: the table lies on the map of the file. Arrays
-    are lists of fixed size, in lists of fixed size where they have several axes. A field with the name of a stream, or
-    of another table's field, has the table's name in front. Raises `SchemaError` for what Arrow has no type for.
+    Numbers of a stored view, or of a slice of one, are not copied: the table uses the memory-mapped file. Arrays become
+    lists of fixed size, nested if they have several axes. A field with the name of a stream, or of another table's
+    field, gets the table's name as a prefix. Raises `SchemaError` for a value that has no Arrow type.
     """
     import pyarrow
 
@@ -35,13 +35,13 @@ def to_arrow(view: View) -> Any:
     tables = [table_of(block) for block in blocks]
     if len({str(table.schema) for table in tables}) == 1:
         return pyarrow.concat_tables(tables)
-    # A block of nothing but None has no type; others may be of more exact ones.
+    # A block of only None has no type, and the types of other blocks may be wider.
     return pyarrow.concat_tables(tables, promote_options="permissive")
 
 
 @verb
 def arrow_reader(view: View) -> Any:
-    """Return a reader of the view's batches, each read when it is asked for; all have the types of the first one."""
+    """Return a reader of the view's batches. Each is read on access; all have the types of the first one."""
     import pyarrow
 
     step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
@@ -57,7 +57,7 @@ def arrow_reader(view: View) -> Any:
 
 
 def _pieces(view: View) -> Iterator[Columns]:
-    """Yield the view in blocks that need no copy: a stream in several files is read file by file."""
+    """Yield the view in blocks that need no copy: cut where a stream's files end."""
     where: Where = slice(0, len(view))
     stored, order = view, range(len(view))
     if isinstance(view, Selected) and isinstance(view.order, range) and view.order.step == 1 and len(view.order):
@@ -75,25 +75,25 @@ def _pieces(view: View) -> Iterator[Columns]:
 
 
 def _on_the_map(column: Any, lo: int, hi: int) -> Any:
-    """Return some rows of a column as a block; of text and bytes, as arrays of Arrow on the stored bytes."""
+    """Return some rows of a column as a block; text and bytes become Arrow arrays on the stored bytes."""
     import pyarrow
 
-    if not isinstance(column, SpansColumn) or not isinstance(column.reading, (AsText, AsBytes)):
+    if not isinstance(column, SpansColumn) or not isinstance(column.reader, (AsText, AsBytes)):
         return column.slice(lo, hi)
-    text = isinstance(column.reading, AsText)
+    text = isinstance(column.reader, AsText)
     kind = pyarrow.large_string() if text else pyarrow.large_binary()
     parts = []
     for chunk, (first, last) in spans(column.starts.tolist(), lo, hi):
         borders, data = column.chunk(chunk)
         buffers = [None, pyarrow.py_buffer(borders[first:]), pyarrow.py_buffer(data)]
         parts.append(pyarrow.Array.from_buffers(kind, last - first, buffers))
-        # Whoever is handed the array trusts that it is UTF-8.
+        # Users of an Arrow array rely on valid UTF-8.
         parts[-1].validate(full=text)
     return pyarrow.chunked_array(parts, kind)
 
 
 def table_of(block: Mapping[str, Any]) -> Any:
-    """Return a block of streams as a table. Raises `SchemaError` for what Arrow has no type for."""
+    """Return a block of streams as a table. Raises `SchemaError` for a value that has no Arrow type."""
     import pyarrow
 
     arrays: dict[str, Any] = {}
@@ -104,28 +104,30 @@ def table_of(block: Mapping[str, Any]) -> Any:
 
 
 def _array(stream: str, values: Any) -> Any:
-    """Return a block of a stream as an array of Arrow."""
+    """Return a block of a stream as an Arrow array."""
     import pyarrow
 
     if isinstance(values, pyarrow.ChunkedArray):
         return values
     if isinstance(values, np.ndarray) and not all(values.shape[1:]):
-        raise SchemaError(f"Stream {stream} has arrays of shape {values.shape[1:]}, which hold nothing. Leave it out.")
+        raise SchemaError(
+            f"Stream {stream} has empty arrays, of shape {values.shape[1:]}. Leave it out: view.only(...)."
+        )
     try:
         if not isinstance(values, np.ndarray):
             return pyarrow.array(list(map(_listed, values)))
-        # Arrow has the byte order of this machine only.
+        # Arrow supports only the byte order of this machine.
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if values.ndim == 1:
             return pyarrow.array(values)
-        found = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
+        array = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
         for size in reversed(values.shape[1:]):
-            found = pyarrow.FixedSizeListArray.from_arrays(found, size)
-        return found
+            array = pyarrow.FixedSizeListArray.from_arrays(array, size)
+        return array
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         raise SchemaError(
-            f"Stream {stream} is nothing that Arrow has a type for ({error}). Change it by view.map, or leave it out: "
-            "view.only(...)."
+            f"The values of stream {stream} have no Arrow type ({error}). Convert them with view.map, or leave the "
+            "stream out: view.only(...)."
         ) from error
 
 
@@ -140,12 +142,12 @@ def _listed(value: Any) -> Any:
 
 
 def of_table(table: Any, version: str | None = None) -> View:
-    """Return a view over a table or a batch of Arrow: each column is a stream."""
+    """Return a view over an Arrow table or batch: each column is a stream."""
     return held({name: ArrowValues(table.column(name)) for name in table.schema.names}, version)
 
 
 class ArrowValues:
-    """A column of Arrow: numbers are arrays on its memory, NaN for a float that is missing; anything else is a list."""
+    """An Arrow column. Blocks of numbers are arrays on its memory, with NaN for a missing float; others are lists."""
 
     def __init__(self, values: Any) -> None:
         self.values = values
@@ -157,16 +159,16 @@ class ArrowValues:
         if not 0 <= i < len(self):
             raise IndexError(f"value {i} of a column of {len(self)}")
         value = self.values[i].as_py()
-        # A float that is missing is NaN in a block, too.
+        # As in a block, a missing float is NaN.
         return float("nan") if value is None and self._floats else value
 
     def take(self, indices: Indices, out: Any = None) -> Any:
         import pyarrow
 
-        found = self._block(self.values.take(pyarrow.array(indices)))
+        block = self._block(self.values.take(pyarrow.array(indices)))
         if out is None:
-            return found
-        out[...] = found
+            return block
+        out[...] = block
         return out
 
     def slice(self, lo: int, hi: int) -> Any:
@@ -182,10 +184,10 @@ class ArrowValues:
         from pyarrow import types
 
         number = types.is_integer(values.type) or types.is_floating(values.type)
-        # By the nulls of all, so that each block is of one kind.
+        # Depends on the nulls of the whole column, so that all blocks have the same kind.
         if not number or self.values.null_count and not self._floats:
             return values.to_pylist()
-        found = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
-        found = found.view()
-        found.flags.writeable = False
-        return found
+        array = values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
+        array = array.view()
+        array.flags.writeable = False
+        return array

@@ -17,7 +17,7 @@ from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, Unknown
 from dataset_assets.loader import Loader
 from dataset_assets.making.checks import described
 from dataset_assets.reading.load import index_of
-from dataset_assets.reading.views.undecoded import encoded, lenient, present, skipped, told
+from dataset_assets.reading.views.undecoded import encoded, facts_of, lenient, present, skipped
 
 NAME = "org.example.media"
 BAD = (3, 17)
@@ -69,7 +69,7 @@ def test_all_ways_to_read_agree(train: Any) -> None:
 
 
 def test_what_is_no_picture_is_an_error_at_preparation_that_names_the_sample(home: Path) -> None:
-    with pytest.raises(SchemaError, match="split train: stream image: sample 3: 13 bytes that are no picture"):
+    with pytest.raises(SchemaError, match="split train: stream image: sample 3: 13 bytes that are not a picture"):
         prepare(defined(BAD))
 
 
@@ -83,7 +83,7 @@ def test_pictures_are_compared_by_their_bytes_without_decoding_them(home: Path) 
 
 
 def test_one_that_cannot_be_decoded_is_an_error_that_names_dataset_split_stream_and_row(damaged: Any) -> None:
-    where = f"^{NAME}, split train, stream image, row (3|17): 13 bytes that are no picture"
+    where = f"^{NAME}, split train, stream image, row (3|17): 13 bytes that are not a picture"
     with pytest.raises(DecodeError, match=where):
         damaged[3]
     with pytest.raises(DecodeError, match=where):
@@ -100,7 +100,7 @@ class TestLeniently:
         assert [k for k, sample in enumerate(view) if sample["image"] is None] == list(BAD)
         assert view[3]["image"] is None and view[4]["label"] == 4
         assert [*skipped(view[::2])["image"]] == list(BAD)
-        assert skipped(view)["image"][17].startswith("13 bytes that are no picture")
+        assert skipped(view)["image"][17].startswith("13 bytes that are not a picture")
 
     def test_batches_leave_it_out_and_no_other_sample_moves(self, damaged: Any) -> None:
         clean = prepare(defined(count=20), storage="memory://clean")["train"]
@@ -126,7 +126,7 @@ class TestLeniently:
         assert len(list(lenient(damaged, "image", limit=2))) == 20
         view = lenient(damaged, "image", limit=1)
         assert view[3]["image"] is None and view[3]["image"] is None
-        with pytest.raises(DecodeError, match="2 values cannot be decoded, more than the 1 that may be .* row 17"):
+        with pytest.raises(DecodeError, match="2 values cannot be decoded, more than the limit of 1; .* row 17"):
             view[17]
 
     def test_it_goes_to_another_process(self, damaged: Any) -> None:
@@ -149,11 +149,11 @@ def test_the_bytes_can_be_had_as_they_came(damaged: Any) -> None:
 
 
 def test_what_is_shown_says_what_a_file_is_and_draws_it(damaged: Any) -> None:
-    assert told(damaged, 1) == {"image": "JPEG, RGB, 12 x 16 pixels", "sound": "WAV, 8000 Hz, 1 channel, 0.01 s"}
+    assert facts_of(damaged, 1) == {"image": "JPEG, RGB, 12 x 16 pixels", "sound": "WAV, 8000 Hz, 1 channel, 0.01 s"}
     some = {"train[1]": damaged[1], "train[3]": lenient(damaged)[3]}
-    shown = samples_shown(some, {"train[1]": told(damaged, 1), "train[3]": told(damaged, 3)})
+    shown = samples_shown(some, {"train[1]": facts_of(damaged, 1), "train[3]": facts_of(damaged, 3)})
     assert "image: JPEG, RGB, 12 x 16 pixels\n    " in shown and "sound: WAV, 8000 Hz" in shown
-    assert "image: cannot be decoded: row 3: 13 bytes that are no picture" in shown
+    assert "image: cannot be decoded: row 3: 13 bytes that are not a picture" in shown
 
 
 def test_the_type_of_a_stream_says_mode_size_and_rate(train: Any) -> None:
@@ -201,7 +201,7 @@ def test_T8_a_loader_raises_or_skips_and_counts_or_stops_at_the_limit(forty: Any
 
     stopping = Loader(lenient(forty, limit=4), 5, threads=0, collate=present)
     found: list[Any] = []
-    with pytest.raises(DecodeError, match="5 values cannot be decoded, more than the 4 that may be"):
+    with pytest.raises(DecodeError, match="5 values cannot be decoded, more than the limit of 4"):
         found.extend(batch["label"].tolist() for batch in stopping)
     # The batches before it were given, and the state is there.
     assert found and stopping.state_dict()["consumed"] == 5 * len(found)
