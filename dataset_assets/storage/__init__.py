@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_assets.core import plugins
-from dataset_assets.errors import UsageError, nearest
+from dataset_assets.errors import DatasetAssetsError, UsageError, nearest
 from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,15 @@ def _connected(url: str) -> Storage:
     elif (opener := plugins.provided("storages", scheme[1].lower())) is None:
         known = nearest(scheme[1], [*CONNECTORS, *plugins.names("storages")])
         raise UsageError(f"No storage connector opens {scheme[1]!r} URLs.{known}")
-    opened: Storage = opener(url)
+    try:
+        opened: Storage = opener(url)
+    except DatasetAssetsError:
+        raise
+    except ValueError:
+        raise UsageError(
+            f"The {scheme[1]} URL of the storage cannot be read. Look at its host and port; in a user or password, "
+            "write %5B for [, %5D for ] and %2F for /."
+        ) from None
     return opened
 
 

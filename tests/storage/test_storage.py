@@ -483,6 +483,7 @@ def test_folders_open_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         ("gopher://key:pa55@bucket/x", "No storage connector opens 'gopher' URLs. There are: file, memory, s3,"),
         ("fiel:///data", "No storage connector opens 'fiel' URLs. Did you mean 'file'?"),
+        ("s3://[bucket/x", "The s3 URL of the storage cannot be read"),
         ("data/assets", "'data/assets' is neither a URL nor an absolute path."),
         ("", "'' is neither"),
         ("file://host/data", "does not name a folder of this machine"),

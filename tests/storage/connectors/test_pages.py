@@ -110,6 +110,12 @@ def test_pages_that_come_again_and_again_are_an_error(s3: Lists) -> None:
             list(opened(s3).list(""))
 
 
+def test_a_key_that_was_not_asked_for_is_an_error(lists: Lists) -> None:
+    lists.keys = ["a/k1", "b/k2"]
+    with pytest.raises(ListingCut, match="'b/k2', which is not in there"):
+        list(opened(lists).list("a"))
+
+
 def test_empty_pages_without_an_end_are_an_error(s3: Lists) -> None:
     s3.fault = lambda page, asked: (200, s3_page([], str(PAGE)))
     with pytest.raises(ListingCut, match="gave no key in 0 seconds"):

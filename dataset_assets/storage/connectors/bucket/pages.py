@@ -55,6 +55,8 @@ class Listing:
             if not page or isinstance(page, Exception):
                 return page or None
             paths = [meta["path"] for meta in page]
+            if strange := [path for path in paths if not self._is_inside(path)]:
+                return self._broken(f"it has {strange[0][:80]!r}, which is not in there")
             again = again + 1 if passed.issuperset(paths) else 0
             if again == REPEATS:
                 return self._broken("it repeats its pages and comes to no end")
@@ -62,6 +64,9 @@ class Listing:
             self.ignored = any(after and path <= after for path in paths)
             yield from self._new(paths)
         return pages
+
+    def _is_inside(self, path: str) -> bool:
+        return not self.folder or path.startswith(f"{self.folder}/")
 
     def _new(self, paths: list[str]) -> Iterator[str]:
         for path in paths:
