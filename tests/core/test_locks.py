@@ -136,3 +136,9 @@ def test_a_refusal_is_not_taken_for_a_failing_disk(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught, scratch_folder(tmp_path / "store/.scratch"):
         pass
     assert not isinstance(caught.value, StorageError) and "DATASET_ASSETS_STORAGE" in str(caught.value)
+
+
+def test_only_this_module_locks_by_the_kernel() -> None:
+    package = Path(locks.__file__).parents[1]
+    using = [path for path in package.rglob("*.py") if "fcntl" in path.read_text()]
+    assert using == [Path(locks.__file__)]
