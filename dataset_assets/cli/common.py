@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import click
 
-from dataset_assets.core.escape import in_line, indented, visible
+from dataset_assets.core.escape import in_line, indented
 from dataset_assets.errors import DatasetAssetsError, StorageError
 
 if TYPE_CHECKING:
