@@ -9,7 +9,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test soak lint docs demo demo-crash ui bench clean
+.PHONY: help venv test test-fast soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -39,10 +39,14 @@ test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0
 
-lint: .venv/.made  ## Run ruff (its format too) and mypy
+lint: .venv/.made  ## Run ruff (its format too), mypy and the contracts of imports
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check dataset_assets tests benchmarks
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo --no-cache
+
+graph: .venv/.made  ## Print the rooms of the package, and which rooms each imports
+	.venv/bin/python tests/support/rooms.py
 
 docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error
 	.venv/bin/properdocs build --clean

@@ -366,7 +366,8 @@ except NotInstalled as error:
 def test_views_and_encoders_bring_no_library_that_was_not_asked_for() -> None:
     code = (
         "import sys, dataset_assets, dataset_assets.reading.views, dataset_assets.encoding as e; "
-        "from dataset_assets import view_of; from dataset_assets.reading.views import encoded; v = view_of(n=[1.0, 2.0]); "
+        "from dataset_assets import view_of; from dataset_assets.reading.views import encoded; "
+        "v = view_of(n=[1.0, 2.0]); "
         "v.encode(v.fit({'n': e.Scaled()})).to_sklearn(sample='n', target='n'); "
         "print([m for m in ('torch', 'datasets', 'pandas', 'sklearn', 'polars', 'duckdb') if m in sys.modules])"
     )
