@@ -12,10 +12,10 @@ import lending
 import pytest
 import servers
 import tiny
+from excuses import pytest_make_collect_report, pytest_runtest_makereport
 from google_interface import GoogleStorage, entered_google
 from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
-from skipping import pytest_make_collect_report, pytest_runtest_makereport
 
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
