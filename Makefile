@@ -2,6 +2,10 @@
 PYTHON ?= python3
 PORT ?= 3000
 AZURITE = 3.35.0
+# Tests wait for servers, processes and disks: three workers for each processor keep it busy. Those that are done take
+# tests from the others, and tests of one file stay together, which share what they prepare.
+WORKERS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
+PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # The demo keeps all it makes in this folder, and the UI looks there; both may be set from outside.
@@ -9,7 +13,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test soak lint docs demo demo-crash ui bench clean
+.PHONY: help venv test test-fast soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -34,15 +38,22 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	@touch $@
 
 test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
-	.venv/bin/python -m pytest -n 2
+	$(PYTEST)
+
+test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
+	$(PYTEST) -n logical -m 'not soak and not slow'
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0
 
-lint: .venv/.made  ## Run ruff (its format too) and mypy
+lint: .venv/.made  ## Run ruff (its format too), mypy and the contracts of imports
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check dataset_assets tests benchmarks
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo --no-cache
+
+graph: .venv/.made  ## Print the rooms of the package, and which rooms each imports
+	.venv/bin/python tests/support/rooms.py
 
 docs: .venv/.made  ## Build the documentation into build/docs; a warning is an error
 	.venv/bin/properdocs build --clean

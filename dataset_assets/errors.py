@@ -34,7 +34,17 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import ClassVar, Iterable, Iterator
 
-from dataset_assets.core.escape import visible
+
+def visible(text: str) -> str:
+    r"""Return the text with control, bidirectional and other unprintable characters as escapes; lines and tabs stay.
+
+    >>> print(visible("red: \x1b[31m"))
+    red: \x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
 
 __all__ = [
     "CheckFailed",

@@ -8,16 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Iterator
 
+import lending
 import pytest
+import servers
 import tiny
+from excuses import pytest_make_collect_report, pytest_runtest_makereport
 from google_interface import GoogleStorage, entered_google
-from places import SUPPORT
+from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
 
 from dataset_assets import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
-__all__ = ["azurite", "google", "postgres", "proxy", "seaweed", "secantus"]
+__all__ = [
+    "azurite", "google", "postgres", "proxy", "pytest_make_collect_report", "pytest_runtest_makereport", "seaweed",
+    "secantus",
+]  # fmt: skip
 
 # What several tests use is found by the processes that they start, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
@@ -74,7 +80,7 @@ def another(request: pytest.FixtureRequest, fast_path: Path) -> Storage:
     return open_storage(places[request.param])
 
 
-SERVERS = ("seaweed", "azurite", "postgres", "secantus")
+SERVERS = tuple(servers.SERVERS)
 
 
 @pytest.fixture(params=SERVERS)
@@ -133,6 +139,45 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
     return found
 
 
+# Files and folders of tests that start many processes, wait, or repeat a law thousands of times.
+SLOW = (
+    "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py", "core/test_plugins.py",
+    "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
+    "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
+    "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
+    "storage/test_forged_documents.py", "storage/test_listing.py", "test_suite.py",
+)  # fmt: skip
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the pictures of the web UI be kept: pytest -k web_ui --pictures docs/pictures."""
     parser.addoption("--pictures", default="", help="the folder in which pictures of the web UI are kept")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the workers of the run borrow servers from."""
+    if config.getoption("numprocesses", None):
+        lender = lending.Lender(servers.SERVERS)
+        config.add_cleanup(lender.close)
+        os.environ[lending.VARIABLE] = lender.url
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out whole files where slow tests are not wanted: to import them takes as long as the other tests do."""
+    return True if "not slow" in config.option.markexpr and is_slow(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        if is_slow(item.path) or uses_server(item):
+            item.add_marker("slow")
+
+
+def is_slow(path: Path) -> bool:
+    return any(path.is_relative_to(TESTS / name) for name in SLOW)
+
+
+def uses_server(item: pytest.Item) -> bool:
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(name in SERVERS for name in [*getattr(item, "fixturenames", ()), *given] if isinstance(name, str))

@@ -1,109 +1,130 @@
-"""Imports go down: the floors of the house, and what training code may meet."""
+"""Imports go down: the contracts of pyproject.toml, and what training code may meet."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Iterator
 
 import pytest
+import rooms
+from places import ROOT, TESTS
 
-PACKAGE = Path(__file__).resolve().parent.parent / "dataset_assets"
-
-FLOORS = {
-    7: ["cli", "keeping", "shell", "trusting", "__main__", "testing"],
-    6: ["orchestration", "verifying", "doctor"],
-    5: [
-        "collecting", "copying", "bundling", "usage", "preparing", "inputs", "making", "gathering", "publishing",
-        "pointing", "describing", "scaffolding", "showing",
-    ],
-    4: ["retrieval", "registry", "searching", "datasets", "checking", "comparing", "loading", "loader", "views"],
-    3: ["definition", "recipe", "index", "layout", "leases", "listing", "pins"],
-    2: ["formats", "storage", "scratch", "cache", "cache_folder", "remote", "marks"],
-    1: [
-        "names", "errors", "samples", "orders", "mixing", "decoding", "encoding", "extras", "files", "interruptible",
-        "limits", "locks", "loopback", "owners", "plugins", "pool", "paging", "progress", "redacting", "settings",
-        "documents", "escaping", "project_file", "trust",
-    ],
-}  # fmt: skip
-FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-READING = ("loading", "loader", "views")
-MAKING = ("definition", "recipe", "registry", "datasets", "inputs", "making", "publishing", "preparing", "retrieval")
+PACKAGE = ROOT / "dataset_assets"
 HEAVY = ("dagster", "torch", "pandas", "sqlalchemy", "requests", "obstore", "pyarrow")
 
+# A line that breaks each contract, and the file that gets it.
+FORBIDDEN = {
+    "Arrows go down": ("core/names.py", "from dataset_assets.storage import Storage"),
+    "No room and no file imports in a circle": ("formats/dtypes.py", "import dataset_assets.formats.array"),
+    "Stored data is read without the code that defines or makes it": (
+        "reading/cache.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import dataset_assets.definition.dataset",
+    ),
+    "Only orchestration imports Dagster": ("making/prepare.py", "def late():\n    import dagster"),
+    "Only converters and the loader import torch": ("formats/array.py", "def late():\n    import torch.nn"),
+    "Only definitions, the test kit and the command line import the face": (
+        "loader/loader.py",
+        "from dataset_assets import load",
+    ),
+}
 
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+# Modules that no test imports: the test file that uses them through a door, a command or a URL.
+THROUGH = {
+    "__main__": "cli/test_main.py",
+    "core.extras": "reading/convert/test_converters.py",
+    "core.loopback": "storage/connectors/test_credentials.py",
+    "encoding.values": "encoding/test_encoding.py",
+    "formats.ipc": "formats/test_forged_files.py",
+    "formats.ranged": "reading/test_remote_columns.py",
+    "formats.spans": "formats/test_ragged.py",
+    "loader.blocks": "loader/test_stored_loader.py",
+    "loader.epoch": "loader/test_loader.py",
+    "loader.output": "loader/test_loader.py",
+    "loader.prefetch": "loader/test_failing.py",
+    "orchestration.events": "orchestration/test_io_manager.py",
+    "orchestration.handover": "orchestration/test_assets.py",
+    "orchestration.keys": "orchestration/test_assets.py",
+    "orchestration.retries": "orchestration/test_faults.py",
+    "orchestration.specs": "orchestration/test_assets.py",
+    "orchestration.webserver": "orchestration/test_instance.py",
+    "orchestration.workbench": "orchestration/test_assets.py",
+    "reading.cache_folder": "reading/test_cache.py",
+    "reading.convert.tables": "reading/convert/test_converters.py",
+    "reading.convert.torch_datasets": "reading/convert/test_torch.py",
+    "reading.views.bounds": "reading/views/test_document.py",
+    "reading.views.columns_whole": "reading/views/test_document.py",
+    "retrieval.bounds": "retrieval/test_retrieval.py",
+    "retrieval.http_status": "retrieval/test_retrieval.py",
+    "retrieval.local": "retrieval/test_retrieval.py",
+    "retrieval.package": "retrieval/test_retrieval.py",
+    "storage.connectors.bucket.hidden": "storage/connectors/test_credentials.py",
+    "storage.connectors.postgres": "storage/connectors/test_sql.py",
+    "storage.connectors.sql_base": "storage/connectors/test_sql.py",
+}
 
 
-def face() -> dict[str, str]:
+def lint_imports(folder: Path) -> dict[str, bool]:
+    """Return whether each contract is kept by the package in a folder."""
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-logo", "--no-cache"], cwd=folder, capture_output=True, text=True)
+    words = [line.rstrip(")").partition(" (")[0].rpartition(" ") for line in done.stdout.splitlines()]
+    found = {name: verdict == "KEPT" for name, _, verdict in words if verdict in ("KEPT", "BROKEN")}
+    assert done.returncode == (not all(found.values())), done.stdout + done.stderr
+    return found
+
+
+def test_all_contracts_are_kept() -> None:
+    assert lint_imports(ROOT) == dict.fromkeys(FORBIDDEN, True)
+
+
+def test_each_contract_is_broken_by_a_line_that_it_forbids(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for file, line in FORBIDDEN.values():
+        with open(tmp_path / PACKAGE.name / file, "a") as module:
+            module.write(f"\n{line}\n")
+    assert lint_imports(tmp_path) == dict.fromkeys(FORBIDDEN, False)
+
+
+def test_the_graph_names_every_room() -> None:
+    found = rooms.rooms()
+    assert {room.name for room in found} == {path.stem for path in PACKAGE.iterdir() if is_room(path)}
+    assert len(list(rooms.printed(found))) == 1 + len(found) + 3
+
+
+def is_room(path: Path) -> bool:
+    return (path / "__init__.py").exists() or path.name == "errors.py"
+
+
+def test_the_graph_finds_a_circle() -> None:
+    found = [rooms.Room(1, "a", (), ("b",)), rooms.Room(1, "b", (), ("c",)), rooms.Room(1, "c", (), ("a",))]
+    assert sorted(rooms.circle(found)[1:]) == ["a", "b", "c"]
+
+
+def test_only_rooms_lie_at_the_root_of_the_package() -> None:
+    assert {path.name for path in PACKAGE.iterdir() if path.is_file()} == {
+        "__init__.py", "__main__.py", "errors.py", "py.typed",
+    }  # fmt: skip
+
+
+def test_each_name_of_the_face_is_where_it_says() -> None:
     import dataset_assets
 
-    return dataset_assets._FACE
+    assert set(dataset_assets.__all__) <= set(dir(dataset_assets))
+    for name in dataset_assets.__all__:
+        assert getattr(dataset_assets, name).__name__ == name
+    stated = {alias.asname for node in ast.walk(tree(PACKAGE / "__init__.py")) for alias in aliases(node)}
+    assert stated - {None} == set(dataset_assets.__all__), "type checkers see other names than Python"
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the rooms that a file imports, anywhere in it; a name of the face counts as the room it is in."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {room_of(alias.name) for alias in node.names if alias.name.startswith("dataset_assets.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == "dataset_assets":
-            found |= {face().get(alias.name, alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dataset_assets."):
-            found.add(room_of(node.module or ""))
-    return found - {""}
+def aliases(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.ImportFrom) else []
 
 
-def files() -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
-
-
-def own_room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down(path: Path) -> None:
-    room = own_room(path)
-    up = {other for other in imports_of(path) if other != room and FLOOR[other] > FLOOR[room]}
-    assert not up, f"{room} (floor {FLOOR[room]}) reaches up to {up}"
-
-
-def test_no_two_rooms_import_each_other_in_a_circle() -> None:
-    arrows = {room: {o for p in files() if own_room(p) == room for o in imports_of(p)} - {room} for room in FLOOR}
-    done: set[str] = set()
-
-    def visit(room: str, trail: tuple[str, ...]) -> None:
-        assert room not in trail, f"a circle: {' -> '.join([*trail, room])}"
-        if room not in done:
-            for other in arrows[room]:
-                visit(other, (*trail, room))
-            done.add(room)
-
-    for room in arrows:
-        visit(room, ())
-
-
-@pytest.mark.parametrize("room", READING)
-def test_reading_never_reaches_making(room: str) -> None:
-    reached, open_ = set(), [room]
-    while open_:
-        current = open_.pop()
-        reached.add(current)
-        others = {other for path in files() if own_room(path) == current for other in imports_of(path)}
-        open_ += [other for other in others if other not in reached]
-    assert not reached & set(MAKING)
-
-
-def test_only_orchestration_imports_dagster() -> None:
-    guilty = [p for p in files() if own_room(p) not in ("orchestration", "testing") and "dagster" in imported_roots(p)]
-    assert not guilty
-
-
-def imported_roots(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {(node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def in_fresh_process(code: str) -> str:
@@ -118,19 +139,61 @@ def test_importing_the_face_brings_nothing_heavy_and_starts_no_thread() -> None:
     assert in_fresh_process(code) == "[] 1 False"
 
 
-def test_training_code_never_meets_dagster() -> None:
-    code = (
-        "import sys; from dataset_assets import load, View; import dataset_assets.reading.views; "
-        f"print([m for m in {HEAVY!r} if m in sys.modules])"
-    )
-    assert in_fresh_process(code) == "[]"
-
-
-def test_a_definition_brings_nothing_heavy() -> None:
-    code = f"import sys, dataset_assets.datasets.mnist; print([m for m in {HEAVY!r} if m in sys.modules])"
-    assert in_fresh_process(code) == "[]"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from dataset_assets import load, View; import dataset_assets.reading.views",
+        "import dataset_assets.datasets.mnist",
+    ],
+    ids=["training", "a definition"],
+)
+def test_what_is_imported_first_brings_nothing_heavy(code: str) -> None:
+    assert in_fresh_process(f"import sys; {code}; print([m for m in {HEAVY!r} if m in sys.modules])") == "[]"
 
 
 def test_no_file_of_the_dagster_room_defers_annotations() -> None:
     for path in (PACKAGE / "orchestration").glob("*.py"):
         assert "from __future__ import annotations" not in path.read_text(), path
+
+
+def test_each_module_is_imported_by_a_test_or_has_its_test_file() -> None:
+    modules = {module_of(path): path for path in PACKAGE.rglob("*.py") if has_code(path)}
+    tested = {name for name, path in modules.items() if has_test_file(path)} | imported_by_tests()
+    # Tests of definitions find them in the registry.
+    others = {name for name in modules.keys() - tested if not name.startswith("dataset_assets.datasets.")}
+    assert {name.removeprefix("dataset_assets.") for name in others} == set(THROUGH)
+
+
+def test_each_module_that_is_tested_through_a_door_says_where() -> None:
+    assert [file for file in THROUGH.values() if not (TESTS / file).exists()] == []
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def has_code(path: Path) -> bool:
+    return any(not isinstance(node, ast.Expr) for node in tree(path).body)
+
+
+def has_test_file(path: Path) -> bool:
+    return (TESTS / path.relative_to(PACKAGE)).with_name(f"test_{path.stem}.py").exists()
+
+
+def imported_by_tests() -> set[str]:
+    """Return the modules that tests import, and those that the doors they import take their names from."""
+    from dataset_assets import _FACE
+
+    found = {name for path in TESTS.rglob("*.py") for name in imports_of(path)}
+    found |= {name.rpartition(".")[0] for name in found}
+    found |= {f"dataset_assets.{module}" for name, module in _FACE.items() if f"dataset_assets.{name}" in found}
+    doors = [path for path in PACKAGE.glob("*/**/__init__.py") if module_of(path) in found]
+    return found | {name for path in doors for name in imports_of(path)}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 
 import click
 
-from dataset_assets.core.escape import in_line, indented, visible
-from dataset_assets.errors import DatasetAssetsError, StorageError
+from dataset_assets.core.escape import in_line, indented
+from dataset_assets.errors import DatasetAssetsError, StorageError, visible
 
 if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress

@@ -1,17 +1,6 @@
-"""Text of others as a terminal may have it: what would steer the terminal is shown as an escape."""
+"""Text of others in a line, or below a message, of a terminal; what would steer the terminal is shown as an escape."""
 
-LINES = "\n\t"
-
-
-def visible(text: str) -> str:
-    r"""Return the text with control, bidirectional and other unprintable characters as escapes; lines and tabs stay.
-
-    >>> print(visible("red: \x1b[31m"))
-    red: \x1b[31m
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in LINES else _escape(c) for c in text)
+from dataset_assets.errors import visible
 
 
 def in_line(text: str) -> str:
@@ -20,7 +9,7 @@ def in_line(text: str) -> str:
     >>> print(in_line("one\ntwo"))
     one\ntwo
     """
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+    return visible(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def indented(text: str) -> str:
@@ -30,7 +19,3 @@ def indented(text: str) -> str:
     'first\n    dataset-assets: done'
     """
     return visible(text).replace("\n", "\n    ")
-
-
-def _escape(character: str) -> str:
-    return ascii(character)[1:-1]

@@ -17,8 +17,9 @@ import dataset_assets.core.escape as module
 from dataset_assets import errors
 from dataset_assets.cli import common as shell
 from dataset_assets.cli import text
-from dataset_assets.core.escape import in_line, indented, visible
+from dataset_assets.core.escape import in_line, indented
 from dataset_assets.core.progress import _Bar
+from dataset_assets.errors import visible
 
 STEERING = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 BAD = "x\x1b]0;title\x07\x1b[31m\r\x7f\x9b\u202e\u2066\u2028y"
