@@ -67,9 +67,10 @@ def _real(found: Any) -> Any:
 
 def _described(door: str, name: str) -> griffe.Object:
     """Return what a door's name stands for, from the module that defines it."""
-    found = _real(_source(f"{door}.{name}"))
-    # Griffe takes a function for the module of the same name.
-    return _source(f"{getattr(import_module(door), name).__module__}.{name}") if found.is_module else found
+    found: griffe.Object = _real(_source(f"{door}.{name}"))
+    if found.is_module:  # griffe takes a function for the module of the same name
+        found = _source(f"{getattr(import_module(door), name).__module__}.{name}")
+    return found
 
 
 def _members(described: griffe.Class) -> list[griffe.Object]:
