@@ -1,7 +1,8 @@
-"""What decides what a callable returns, as data that a digest is made of.
+"""The identity of a callable: everything that decides its result, as data for a digest.
 
-Of a function that is its source, defaults, closure, and what of its own module it names; of a partial its arguments;
-of a bound method or a callable object its class and its state. Code of Python and of this library counts by its name.
+For a function: its source, defaults, closure, and the globals of its own module that it names. For a partial: its
+arguments. For a bound method or a callable object: its class and state. Code of Python and of this library counts by
+its name.
 """
 
 import dis
@@ -28,44 +29,44 @@ class _Pair(NamedTuple):
 
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _BUILTIN = (types.BuiltinFunctionType, types.MethodWrapperType)
-# They belong to a class, and not to an object.
+# Descriptors belong to a class, not to an object.
 _DESCRIPTOR = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 _SLOT = (types.MemberDescriptorType, types.GetSetDescriptorType, type(_Pair.one))
-# They decide no sample.
+# These objects have no effect on samples.
 _INERT = (
     logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.Event, threading.Condition,
     threading.Semaphore, threading.local,
 )  # fmt: skip
 _GETTER = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 Counted = Mapping[type, Callable[[Any], Any]]
-"""What stands for values of some kinds."""
+"""Type -> a function that returns the data that stands for its values in a digest."""
 
 
 def identity_of(function: Callable[..., Any], counted: Counted = MappingProxyType({})) -> str:
-    """Return a digest of all that decides what a callable returns. Raises `NoDigest` where that cannot be read."""
+    """Return a digest of everything that decides the result of a callable. Raises `NoDigest` if it cannot be read."""
     return digest_of_value(function, _Parts(counted))
 
 
 def state_digest(value: Any, counted: Counted, without: Collection[str] = ()) -> str:
-    """Return a digest of an object: its class, and its attributes but some. Raises `NoDigest`."""
+    """Return a digest of an object: its class, and its attributes except those in `without`. Raises `NoDigest`."""
     kept = {name: item for name, item in vars(value).items() if name not in without}
     return digest_of_value([type(value), _attributes(kept, type(value))], _Parts(counted))
 
 
 def by_reference(counted: Counted) -> Callable[[Any], Any]:
-    """Return what says what stands for objects among values: the names of their classes, and their state."""
+    """Return a function that represents objects by the names of their classes and their state."""
     return _Parts(counted, code=False)
 
 
 class _Named:
-    """A value and what it is called. If it is `loose` and has no digest, its kind stands for it."""
+    """A value and its name. If it is `loose` and has no digest, its type stands for it."""
 
     def __init__(self, name: str, value: Any, loose: bool = False) -> None:
         self.name, self.value, self.loose = name, value, loose
 
 
 class _Parts:
-    """Returns what stands for a function, a class or an object in a digest; of those that use each other, each once."""
+    """Returns the data for a function, class or object in a digest. Objects that refer to each other count once."""
 
     def __init__(self, counted: Counted, code: bool = True) -> None:
         self.counted, self.code = counted, code
@@ -82,7 +83,7 @@ class _Parts:
         if key in self.path:
             return ["again", self.path.index(key)]
         self.path.append(key)
-        # Kept, so that no other value gets its id.
+        # Keep a reference, so that no new value gets the same id.
         self.kept.append(value)
         try:
             self.done[key] = digest_of_value(self._parts(value), self)
@@ -150,10 +151,10 @@ class _Parts:
         return ["method", value.__name__, owner]
 
     def _function(self, function: types.FunctionType) -> Iterator[Any]:
-        # pytest compiles the modules of tests with asserts of its own.
+        # pytest rewrites the asserts of test modules before it compiles them.
         yield text_of(function.__code__, "@pytest_ar" in function.__globals__)
         names = {name for code in codes_of(function.__code__) for name in code.co_names}
-        # What a default says is in the source; what it was when the function was made is not.
+        # The source has the expression of a default, but not its value when the function was defined.
         yield [_Named("a default", value) for value in function.__defaults__ or ()]
         yield [_Named(name, value) for name, value in sorted((function.__kwdefaults__ or {}).items())]
         yield [_Named(name, value) for name, value in sorted(vars(function).items()) if name in names]
@@ -164,7 +165,7 @@ class _Parts:
             yield _Named(name, self._global(function.__globals__[name], function), loose)
 
     def _global(self, value: Any, function: types.FunctionType) -> Any:
-        """Return what a global counts by: a function or class of another module by its name."""
+        """Return the data for a global. A function or class of another module counts by its name."""
         if isinstance(value, (types.FunctionType, type)) and value.__module__ != function.__module__:
             return _reference(value)
         return value
@@ -175,7 +176,7 @@ class _Parts:
             return _reference(kind)
         if home == "own":
             return [kind.__qualname__, list(kind.__bases__), *self._members(kind)]
-        # Of a library's class the text is enough: what its methods name may be half of that library.
+        # The text of a library's class is enough: the names that its methods use may lead to half of the library.
         methods = [(name, value) for name, value in sorted(vars(kind).items()) if isinstance(value, types.FunctionType)]
         return [_reference(kind), list(kind.__bases__), [[name, text_of(value.__code__)] for name, value in methods]]
 
@@ -191,7 +192,7 @@ class _Parts:
             raise NoDigest(f"a {kind.__module__}.{kind.__qualname__}")
         try:
             reduced = value.__reduce_ex__(2)
-        # What is held in C, such as a lock or a generator, cannot be read.
+        # State in C, such as that of a lock or a generator, cannot be read.
         except TypeError as error:
             raise NoDigest(f"a {kind.__module__}.{kind.__qualname__}") from error
         if isinstance(reduced, str):
@@ -202,7 +203,7 @@ class _Parts:
 
 
 def _attributes(state: Any, kind: type) -> Any:
-    """Return a state without what the class computes when it is asked for; of a class's own form, as it is."""
+    """Return a state without cached properties. A state that is not a dict is returned unchanged."""
     if not isinstance(state, dict):
         return state
     kept = {name: value for name, value in state.items() if not _is_computed(kind, name)}
@@ -219,7 +220,7 @@ def _is_computed(kind: type, name: Any) -> bool:
 
 
 def _is_readable(value: Any, kind: type) -> bool:
-    """Say whether all of an object's state can be read as plain values: nothing of it is kept in C, or on a device."""
+    """Return True if the whole state of an object can be read as plain values: none is kept in C or on a device."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.nn.Module):
         return False
@@ -243,7 +244,7 @@ def _reference(value: Any) -> str:
 
 
 def _is_global(value: Any) -> bool:
-    """Say whether a module of Python or of a library has this very value under its name."""
+    """Return True if a module of Python or of a library has this value under its name."""
     module = getattr(value, "__module__", None)
     found = getattr(sys.modules.get(str(module)), value.__name__, None)
     return found == value and _home(str(module)) != "own"
@@ -251,10 +252,10 @@ def _is_global(value: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _home(module: str | None) -> str:
-    """Say whose a module is: "python" for its library, "library" for what is installed, or "own"."""
+    """Return the origin of a module: "python" (the standard library), "library" (installed packages), or "own"."""
     if module == "__main__":
         return "own"
-    # This library's own code is what its version says, which the state of a loader has.
+    # The version of this library identifies its code, and the state of a loader has that version.
     if module is None or module in sys.builtin_module_names or module.startswith("dataset_assets."):
         return "python"
     file = getattr(sys.modules.get(module), "__file__", None)

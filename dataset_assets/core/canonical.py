@@ -1,4 +1,4 @@
-"""Canonical JSON: the one text of a document, so that equal documents have equal digests on every machine.
+"""Canonical JSON: equal documents have the same text, and so the same digest, on every machine.
 
 Keys are sorted and text is UTF-8. A float is stored as its text, because programs print the same float differently.
 """
@@ -12,7 +12,7 @@ def canonical(document: Any) -> bytes:
     """Return a mapping or a dataclass as canonical JSON."""
     plain = _plain(document if isinstance(document, Mapping) else _fields(document))
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    # What UTF-8 cannot hold, such as half of a surrogate pair, is an escape that JSON reads too.
+    # Characters that UTF-8 cannot encode, such as half of a surrogate pair, become escapes that JSON can read.
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -27,7 +27,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def restored(value: Any) -> Any:
-    """Return a value that was read from canonical JSON, with its floats as floats."""
+    """Return a value read from canonical JSON with its floats restored."""
     if isinstance(value, dict):
         return _float_in(value) if value.keys() == {"float"} else {key: restored(item) for key, item in value.items()}
     return [restored(item) for item in value] if isinstance(value, list) else value
@@ -35,10 +35,10 @@ def restored(value: Any) -> Any:
 
 def _float_in(value: dict[str, Any]) -> Any:
     try:
-        found = float(value["float"])
+        number = float(value["float"])
     except (TypeError, ValueError):
         return value
-    return found if repr(found) == value["float"] else value
+    return number if repr(number) == value["float"] else value
 
 
 def _fields(document: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _fields(document: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value with only objects, arrays, strings, integers, booleans and null; floats as their text."""
+    """Return the value with only objects, arrays, strings, integers, booleans and null; floats become text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,6 +1,6 @@
-"""Digests of code: of a function as recipes of what is stored have it, and of all that decides what it returns.
+"""Digests of functions, for recipes.
 
-`code_of` is in recipes that are stored, so it stays the same, byte for byte, for every plain function.
+Stored recipes contain `code_of`, so it must stay the same, byte for byte, for every plain function.
 """
 
 import functools
@@ -18,11 +18,10 @@ from dataset_assets.errors import DefinitionError
 
 
 def code_of(function: Callable[..., Any]) -> str:
-    """Return a digest of a function: its source without comments and layout, and what of its own module it uses.
+    """Return a digest of a function: its source without comments and layout, and the names of its module that it uses.
 
-    That is plain constants, values it closes over, and functions, whose code counts too. Of a partial or an object, its
-    arguments or state count. What it uses of other modules is not covered: raise the dataset's `version` when that
-    changes.
+    These are plain constants, closure values, and functions, with their code. For a partial or an object, its arguments
+    or state count. Code of other modules is not covered: raise the dataset's `version` when it changes.
     """
     bound = function.__self__ if isinstance(function, MethodType) else None
     if isinstance(function, functools.partial) or not hasattr(function, "__qualname__"):
@@ -40,8 +39,8 @@ def _identity(function: Callable[..., Any]) -> str:
         return identity_of(function)
     except NoDigest as error:
         raise DefinitionError(
-            f"{function!r} uses {error}, whose content has no digest, so what is made with it could not be known "
-            "again. Write a plain function."
+            f"{function!r} uses {error}, which has no digest, so a change of it could not be noticed. Use a plain "
+            "function instead."
         ) from error
 
 
@@ -51,7 +50,7 @@ def _plain_code(function: Callable[..., Any]) -> str:
 
 
 def _described(function: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield what determines a function's results; of helpers that call each other, each once."""
+    """Yield everything that determines a function's results. Helpers that call each other count once."""
     function = getattr(function, "__func__", function)
     seen.add(id(function))
     yield _source(function)
@@ -65,7 +64,7 @@ def _described(function: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _used(function: Any) -> dict[str, Any]:
-    """Return the values of the outer names that a function names, by name."""
+    """Return the globals and closure values that a function uses, by name."""
     if not isinstance(function, FunctionType):
         return {}
     cells = zip(function.__code__.co_freevars, function.__closure__ or ())
@@ -84,13 +83,13 @@ def _is_plain(value: Any) -> bool:
 
 def _source(function: Any) -> str:
     try:
-        # Of a lambda only the first line is found.
+        # inspect finds only the first line of a lambda.
         if function.__name__ != "<lambda>":
             return tokens_of(inspect.cleandoc("\n" + inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
         pass
     if code := getattr(function, "__code__", None):
-        # A lambda, or typed at a prompt: the compiled code stands for it, which each version of Python has its own.
+        # For a lambda, or a function typed at a prompt, use the compiled code, which differs between Python versions.
         return compiled_text(code)
     return f"{getattr(function, '__module__', '')}:{function.__qualname__}"
 

@@ -1,4 +1,4 @@
-"""A mapping that does not change, and that goes to other processes."""
+"""An immutable mapping that can be pickled."""
 
 from typing import Any, Generic, Iterator, Mapping, TypeVar
 
@@ -6,7 +6,7 @@ Value = TypeVar("Value")
 
 
 class FrozenMapping(Mapping[str, Value], Generic[Value]):
-    """A copy of a mapping, in its order, that cannot be changed. It pickles, which types.MappingProxyType does not.
+    """An immutable copy of a mapping, in its order. It can be pickled; types.MappingProxyType cannot.
 
     >>> FrozenMapping({"a": 1})
     {'a': 1}

@@ -1,4 +1,4 @@
-"""The text of a function: its source without comments and layout, or its compiled code where there is no source."""
+"""The text of a function: its source without comments and layout, or its compiled code if there is no source."""
 
 import inspect
 import io
@@ -9,7 +9,7 @@ from typing import Any, Iterator
 
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _BLOCKS = {tokenize.INDENT: "{", tokenize.DEDENT: "}", tokenize.NEWLINE: ";"}
-# What Python 3.12 takes apart and 3.11 does not.
+# Python 3.12 splits an f-string into tokens; 3.11 does not.
 _OPENING, _CLOSING = getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "FSTRING_END", -1)
 
 
@@ -36,7 +36,7 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
 
 
 def codes_of(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code object, and all that are nested in it."""
+    """Yield a code object and all code objects nested in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -44,7 +44,7 @@ def codes_of(code: CodeType) -> Iterator[CodeType]:
 
 
 def compiled_text(code: CodeType) -> str:
-    """Return compiled code as text; each version of Python has its own."""
+    """Return compiled code as text. It differs between versions of Python."""
     return " ".join(f"{part.co_code.hex()} {part.co_names} {_constants(part)}" for part in codes_of(code))
 
 
@@ -54,16 +54,16 @@ def _constants(code: CodeType) -> list[Any]:
 
 
 def text_of(code: CodeType, rewritten: bool = False) -> str:
-    """Return the source that was compiled to this code; the compiled code, if no file holds that source any more.
+    """Return the source that was compiled to this code, or the compiled code if no file holds that source any more.
 
-    What was `rewritten` before it was compiled is not looked for in the file: its lines are believed.
+    Code that was `rewritten` before it was compiled cannot be compared with the file, so its line numbers are trusted.
     """
     return _text(code.co_filename, code, rewritten)
 
 
 @lru_cache(maxsize=4096)
 def _text(file: str, code: CodeType, rewritten: bool) -> str:
-    # Several lambdas may stand in one line.
+    # One line may have several lambdas.
     if code.co_name != "<lambda>":
         try:
             return _source(file, code, rewritten)
@@ -73,7 +73,7 @@ def _text(file: str, code: CodeType, rewritten: bool) -> str:
 
 
 def _source(file: str, code: CodeType, rewritten: bool) -> str:
-    """Return the tokens of a function's source. The file may have been edited since: its lines are compiled to see."""
+    """Return the tokens of a function's source. The file is compiled again, because it may have been edited since."""
     lines, _ = inspect.findsource(code)
     every = [code] if rewritten else _codes_in(file, "".join(lines))
     same = [each.co_firstlineno for each in every if _is_same(each, code)]

@@ -1,6 +1,6 @@
 """A digest of values by content: numbers, text, arrays, tables, pictures, and collections of them.
 
-No two values of different kinds are the same bytes, so that a list is no tuple and "1" is no 1.
+Values of different types have different digests: a list differs from a tuple, and "1" from 1.
 """
 
 import array
@@ -19,7 +19,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-# The text that Python writes of such a value says all of it.
+# The repr of these values is complete.
 _WRITTEN = frozenset((
     NoneType, EllipsisType, bool, int, float, complex, str, bytes, range, slice, decimal.Decimal, fractions.Fraction,
     uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
@@ -32,16 +32,16 @@ Other = Callable[[Any], Any]
 
 
 class NoDigest(Exception):
-    """A value has no digest: what it holds cannot be read."""
+    """A value has no digest, because its content cannot be read."""
 
 
 def no_other(value: Any) -> Any:
-    """Refuse a value that is no data."""
+    """Raise `NoDigest`: the value is not data."""
     raise NoDigest(f"a {type(value).__module__}.{type(value).__qualname__}")
 
 
 def digest_of_value(value: Any, other: Other = no_other) -> str:
-    """Return the sha256 of a value; `other` returns data for what is none. Raises `NoDigest`."""
+    """Return the sha256 of a value; `other` returns data for values that are not data. Raises `NoDigest`."""
     found = hashlib.sha256()
     try:
         add(found, value, other)
@@ -49,14 +49,14 @@ def digest_of_value(value: Any, other: Other = no_other) -> str:
         raise NoDigest(f"a {type(value).__qualname__} that holds itself, or is nested too deeply") from None
     except (NoDigest, MemoryError):
         raise
-    # Whatever it is that the methods of somebody's class raise.
+    # The methods of a user's class may raise anything.
     except Exception as error:
         raise NoDigest(f"a value that raises {type(error).__name__} when it is read") from error
     return found.hexdigest()
 
 
 def add(found: Any, value: Any, other: Other = no_other) -> None:
-    """Add a value to a digest, with its kind and length."""
+    """Add a value to a digest, with its type and length."""
     kind = type(value)
     if kind in _WRITTEN or isinstance(value, np.generic):
         text = value if kind is bytes else repr(value).encode("utf-8", "surrogatepass")
@@ -66,7 +66,7 @@ def add(found: Any, value: Any, other: Other = no_other) -> None:
     elif kind is tuple:
         add_all(found, "(", value, other)
     elif kind is list or isinstance(value, np.ndarray):
-        # A mapping is a list of its pairs.
+        # A mapping is added as a list of its pairs.
         pairs = len(value) > 0 and all(type(item) is list and len(item) == 2 for item in value)
         add_all(found, "pairs[" if pairs else "[", value, other)
     elif kind in (set, frozenset):
@@ -82,7 +82,7 @@ def add(found: Any, value: Any, other: Other = no_other) -> None:
 
 
 def add_all(found: Any, opening: str, items: Any, other: Other) -> None:
-    """Add a collection to a digest: what it begins with, its length, its items."""
+    """Add a collection to a digest: its opening mark, length and items."""
     found.update(f"{opening}{len(items)}".encode())
     for item in items:
         add(found, item, other)
@@ -95,12 +95,12 @@ def _add_array(found: Any, value: Any) -> None:
         value = value.filled(0) if value.dtype.kind in "biufc" else value.filled()
     fields = f"{value.dtype.descr}" if value.dtype.names else ""
     found.update(f"{value.dtype.str}{fields}{value.shape}".encode())
-    # As bytes: dates have no form of their own in a buffer.
+    # As bytes: the buffer protocol does not support dates.
     found.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data if value.size else b"")
 
 
 def _known(value: Any) -> Any:
-    """Return what stands for a value of another library; None for one that is not known here."""
+    """Return data for a value of another library, or None for an unknown type."""
     kind = type(value)
     if isinstance(value, (bytearray, memoryview)):
         return [kind.__name__, bytes(value)]
@@ -108,7 +108,7 @@ def _known(value: Any) -> Any:
         return [kind.__name__, getattr(value, "maxlen", None) or getattr(value, "typecode", None), list(value)]
     if isinstance(value, np.dtype):
         return ["dtype", str(value.descr if value.names else value.str)]
-    # A library that nobody imported has made no value.
+    # A value cannot come from a library that is not imported.
     if (torch := sys.modules.get("torch")) and isinstance(value, torch.Tensor):
         return _tensor(value, torch)
     if (pillow := sys.modules.get("PIL.Image")) and isinstance(value, pillow.Image):
@@ -123,7 +123,7 @@ def _known(value: Any) -> Any:
 def _tensor(value: Any, torch: Any) -> Any:
     if value.is_sparse or value.is_quantized or value.device.type == "meta":
         return None
-    # As bytes: numpy has no bfloat16.
+    # As bytes, because numpy has no bfloat16.
     flat = value.detach().cpu().contiguous().reshape(-1)
     return ["tensor", str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy() if flat.numel() else None]
 
