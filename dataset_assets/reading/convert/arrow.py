@@ -142,7 +142,7 @@ def _listed(value: Any) -> Any:
 
 
 def of_table(table: Any) -> View:
-    """Return a view over an Arrow table or batch: each column is a stream."""
+    """Return a view over a table or a batch of Arrow: each column is a stream."""
     return held({name: ArrowValues(table.column(name)) for name in table.schema.names})
 
 

@@ -17,7 +17,7 @@ from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, Unknown
 from dataset_assets.loader import Loader
 from dataset_assets.making.checks import described
 from dataset_assets.reading.load import index_of
-from dataset_assets.reading.views.undecoded import encoded, lenient, present, skipped, facts_of
+from dataset_assets.reading.views.undecoded import encoded, facts_of, lenient, present, skipped
 
 NAME = "org.example.media"
 BAD = (3, 17)
