@@ -294,14 +294,14 @@ def _some_samples(document: dict[str, Any], store: "Storage") -> str:
     """Show the first, the middle and the last sample of the first split."""
     from dataset_assets.cli import text
     from dataset_assets.reading.load import load
-    from dataset_assets.reading.views.undecoded import lenient, told
+    from dataset_assets.reading.views.undecoded import facts_of, lenient
 
     split = next(iter(document["splits"]))
     view = load(document["id"], split, storage=store)
     shown = {f"{split}[{i}]": i for i in sorted({0, len(view) // 2, len(view) - 1}) if 0 <= i < len(view)}
     streams = document.get("streams") or view.streams
     some = {place: {stream: lenient(view)[i][stream] for stream in streams} for place, i in shown.items()}
-    return text.samples(some, {place: told(view, i) for place, i in shown.items()}, view.origin.classes)
+    return text.samples(some, {place: facts_of(view, i) for place, i in shown.items()}, view.origin.classes)
 
 
 if __name__ == "__main__":

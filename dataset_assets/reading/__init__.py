@@ -1,5 +1,5 @@
-"""Stored datasets opened: load, the cache of remote files, views, and what other libraries take and hold."""
+"""Reads stored datasets: load, the cache of remote files, views, and conversions from and to other libraries."""
 
-# Views find their kinds and conversions in tables, which these two fill.
+# Importing these two registers the kinds of views and the conversions.
 from dataset_assets.reading import convert as convert
 from dataset_assets.reading import views as views

@@ -1,9 +1,9 @@
-"""The cache: files of remote storages, whole, on this machine's disk, named by their content, for all its processes.
+"""The cache: whole files of remote storages on the local disk, named by their digest, shared by all processes.
 
-Each object is fetched by one process while the others wait for it, is hashed as it arrives, and has its name when all
-of it is there. What is opened is a plain local file, which formats map and forked workers may read. Locks only save
-work: where they lock nothing, an object is fetched twice and is whole all the same. When there is no room, what was not
-opened for the longest time goes first; who has a file open or mapped keeps it.
+One process downloads an object while the others wait. The file is hashed as it arrives, and gets its name when it is
+complete. Formats memory-map these local files, and forked workers can read them. Locks only save work: without them an
+object may be downloaded twice, but is still complete. If the cache is full, the least recently opened files are removed
+first; a process that has such a file open or mapped can still read it.
 """
 
 import atexit
@@ -35,11 +35,11 @@ _PAUSE_SECONDS = 0.1
 
 
 def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: bool = True) -> BinaryIO:
-    """Open an object by its content: in the cache if the storage says that it is `cached`, else in the storage.
+    """Open an object by its digest: through the cache if the storage is `cached`, else in the storage.
 
-    If `patient`, a store that does not answer is waited for as long as the setting `stall_seconds` says. Raises
-    `StoreUnavailable` then, `NoSpace` if the object is larger than `cache_bytes`, `DigestMismatch` if other bytes
-    arrive, FileNotFoundError if there is no such object.
+    If `patient`, requests to a storage that does not answer are retried for `stall_seconds` (a setting). Raises
+    `StoreUnavailable` after that, `NoSpace` if the object is larger than `cache_bytes`, `DigestMismatch` if its bytes
+    do not match the digest, and FileNotFoundError if there is no such object.
     """
     if not is_cached(storage):
         return storage.get(key)
@@ -47,13 +47,13 @@ def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: boo
 
 
 def drop_damaged(storage: Storage, sha256: str) -> None:
-    """Remove the copy of an object if it is not what its name says."""
+    """Remove the cached copy of an object if its bytes do not match its digest."""
     if is_cached(storage):
         Cache(settings().cache, 0).drop_damaged(sha256)
 
 
 def is_cached(storage: Storage) -> bool:
-    """Say whether files of a storage are read through the cache: it has none on this machine."""
+    """Return whether files of a storage are read through the cache, because the storage is remote."""
     return bool(getattr(storage, "cached", False))
 
 
@@ -62,14 +62,14 @@ def _cache_of(storage: Storage, size: int, patient: bool) -> "Cache":
     if size > chosen.cache_bytes:
         raise NoSpace(
             errno.EFBIG,
-            f"A file of {storage.url} has {size} bytes, and the cache may hold {chosen.cache_bytes}. Set "
-            f"DATASET_ASSETS_CACHE_BYTES to {size} or more, or prepare it with a smaller file_bytes.",
+            f"A file of {storage.url} has {size} bytes, but the cache may hold only {chosen.cache_bytes}. Set "
+            f"DATASET_ASSETS_CACHE_BYTES to {size} or more, or prepare the dataset with a smaller file_bytes.",
         )
     return Cache(chosen.cache, chosen.cache_bytes, stall=chosen.stall_seconds if patient else 0)
 
 
 def patiently(act: Callable[[], T], seconds: float, progress: Callable[[], int] = lambda: 0) -> T:
-    """Act until the store answers; raise `StoreUnavailable` when there was no progress for so many seconds."""
+    """Retry an action until the storage answers. Raises `StoreUnavailable` after `seconds` without progress."""
     seen, since, pause = progress(), time.monotonic(), _PAUSE_SECONDS
     while True:
         try:
@@ -78,7 +78,7 @@ def patiently(act: Callable[[], T], seconds: float, progress: Callable[[], int] 
             if progress() != seen:
                 seen, since, pause = progress(), time.monotonic(), _PAUSE_SECONDS
             if time.monotonic() - since + pause > seconds:
-                error.add_note(f"It was asked again for {seconds:g} s, as the setting stall_seconds says.")
+                error.add_note(f"The request was retried for {seconds:g} s, the setting stall_seconds.")
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 5)
@@ -86,7 +86,7 @@ def patiently(act: Callable[[], T], seconds: float, progress: Callable[[], int] 
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of copies that may hold so many bytes, those included that are being fetched."""
+    """A folder of copies of at most `limit` bytes, including unfinished downloads."""
 
     folder: Path
     limit: int
@@ -94,16 +94,16 @@ class Cache:
     stall: float = 0
 
     def open(self, storage: Storage, key: str, sha256: str, size: int) -> BinaryIO:
-        """Open the copy of an object; fetch it if it is not there."""
+        """Open the copy of an object; download it first if necessary."""
         path = self.folder / sha256
-        if (file := self._found(path, size, cache_folder.is_known)) is not None:
+        if (file := self._open_copy(path, size, cache_folder.is_known)) is not None:
             return file
         self._make()
         with _turn(path, self.patience):
-            return self._found(path, size, cache_folder.is_right) or self._fetched(storage, key, path, size)
+            return self._open_copy(path, size, cache_folder.is_right) or self._download(storage, key, path, size)
 
     def drop_damaged(self, sha256: str) -> None:
-        """Remove a copy if it is not what its name says."""
+        """Remove a copy if its bytes do not match its name."""
         path = self.folder / sha256
         file = cache_folder.opened(path)
         if file is not None:
@@ -112,8 +112,8 @@ class Cache:
             if damaged and cache_folder.problem(self.folder) is None:
                 files.remove(path)
 
-    def _found(self, path: Path, size: int, is_right: Callable[[Path, BinaryIO], bool]) -> BinaryIO | None:
-        """Open a copy, which is then the last one to be evicted; None if it is not there, not whole or not right."""
+    def _open_copy(self, path: Path, size: int, is_right: Callable[[Path, BinaryIO], bool]) -> BinaryIO | None:
+        """Open a copy and mark it as used; return None if it is missing, incomplete or wrong."""
         with files.reported(path):
             file = cache_folder.opened(path)
         if file is None:
@@ -124,19 +124,19 @@ class Cache:
         file.close()
         return None
 
-    def _fetched(self, storage: Storage, key: str, path: Path, size: int) -> BinaryIO:
+    def _download(self, storage: Storage, key: str, path: Path, size: int) -> BinaryIO:
         part = self._room(path, size)
         try:
             with part:
-                found = _filled(part, storage, key, self.stall)
-            if found != path.name:
+                digest = _fill(part, storage, key, self.stall)
+            if digest != path.name:
                 raise DigestMismatch(
-                    f"{key} in {storage.url} has sha256 {found}, not that of its name. The copy was discarded; delete "
+                    f"{key} in {storage.url} has sha256 {digest}, expected {path.name}. The copy was discarded. Delete "
                     "the object and prepare the dataset again."
                 )
-            # Opened before it has its name: from then on it may be evicted.
-            file = open(part.path, "rb")  # noqa: SIM115 -- the caller's
-            # Not while somebody counts what is there, who could miss it between its two names.
+            # Opened before it gets its name, because after that it may be evicted.
+            file = open(part.path, "rb")  # noqa: SIM115 -- the caller closes it
+            # Not while another process counts the files, which could miss this one between its two names.
             with _turn(self.folder / "room", self.patience):
                 files.replace(part.path, path)
             cache_folder.remember(path, file)
@@ -148,25 +148,27 @@ class Cache:
             part.discard()
             with suppress(OSError):
                 files.remove(part.path)
-            _begun.paths.discard(part.path)
-        raise StorageError(errno.ENOENT, f"{part.path} was taken away while it was written. Open the dataset again.")
+            _unfinished.paths.discard(part.path)
+        raise StorageError(errno.ENOENT, f"{part.path} was removed while it was written. Open the dataset again.")
 
     def _room(self, path: Path, size: int) -> files.Written:
-        """Begin a copy when there is room for all of it; its name reserves that."""
+        """Start a copy as soon as there is room for all of it; its file name reserves that room."""
         until = time.monotonic() + self.patience
         while time.monotonic() < until:
             with _turn(self.folder / "room", self.patience):
                 if self._has_room(size):
-                    return _begun.part(self.folder / f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part")
+                    return _unfinished.part(
+                        self.folder / f".{path.name}.{os.getpid()}-{os.urandom(6).hex()}.{size}.part"
+                    )
             time.sleep(_POLL_SECONDS)
         raise NoSpace(
             errno.ENOSPC,
-            f"The cache {self.folder} may hold {self.limit} bytes, and others are fetching that much. Set "
-            "DATASET_ASSETS_CACHE_BYTES to more, or try again later.",
+            f"The cache {self.folder} may hold {self.limit} bytes, and other downloads take all of them. Raise "
+            "DATASET_ASSETS_CACHE_BYTES, or try again later.",
         )
 
     def _has_room(self, size: int) -> bool:
-        """Evict what was not opened for the longest time until so many bytes more may be held."""
+        """Evict the least recently opened copies until there is room for `size` bytes; return whether there is."""
         kept, reserved = self._entries()
         over = sum(bytes_ for bytes_, _ in kept) + reserved + size - self.limit
         if over <= 0:
@@ -178,7 +180,7 @@ class Cache:
         return over <= 0
 
     def _entries(self) -> tuple[list[tuple[int, Path]], int]:
-        """Return size and path of each copy, and how much is reserved for those that are being written."""
+        """Return size and path of each copy, and how many bytes are reserved for unfinished downloads."""
         kept, reserved = [], 0
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):
@@ -191,14 +193,14 @@ class Cache:
         return kept, reserved
 
     def _make(self) -> None:
-        """Make the folder, or see that it is ours. Raises `Refused` if it is not."""
+        """Create the folder if necessary. Raises `Refused` if it is not a cache of ours."""
         files.make_folder(self.folder)
         with files.reported(self.folder):
             cache_folder.claim(self.folder)
 
 
-def _filled(part: files.Written, storage: Storage, key: str, stall: float) -> str:
-    """Copy an object and return the sha256 of what arrived; begin anew if it is replaced meanwhile."""
+def _fill(part: files.Written, storage: Storage, key: str, stall: float) -> str:
+    """Copy an object and return its sha256; start over if the object is replaced meanwhile."""
     for left in reversed(range(ATTEMPTS)):
         digest = hashlib.sha256()
         try:
@@ -212,7 +214,7 @@ def _filled(part: files.Written, storage: Storage, key: str, stall: float) -> st
 
 
 def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Hash") -> None:
-    """Copy an object from where an earlier attempt ended."""
+    """Copy an object, continuing where an earlier attempt ended."""
     with storage.get(key) as source:
         if part.tell():
             source.seek(part.tell())
@@ -221,19 +223,19 @@ def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Has
             digest.update(chunk)
 
 
-class _Begun:
-    """The copies that this process is making. Its end does not wait for the threads that make them."""
+class _Unfinished:
+    """The unfinished copies of this process. They are removed at its exit, which does not wait for their threads."""
 
     def __init__(self) -> None:
         self.paths: set[Path] = set()
         self.ended = False
-        # Held while a file is created, so that the end comes before that or sees the file; who holds it may fork.
+        # Held while a file is created, so that `end` either prevents that or sees the file. Reentrant, for a fork.
         self.lock = threading.RLock()
 
     def part(self, path: Path) -> files.Written:
         with self.lock:
             if self.ended:
-                raise StorageError(errno.ECANCELED, f"{path.name} is not fetched: this process is ending.")
+                raise StorageError(errno.ECANCELED, f"{path.name} is not downloaded, because this process is exiting.")
             self.paths.add(path)
             return files.Written(path)
 
@@ -241,19 +243,23 @@ class _Begun:
         with self.lock:
             self.ended = True
             for path in [*self.paths]:
-                # Of a forked child the parent's are none of its business.
+                # A forked child leaves the parent's files alone.
                 if f".{os.getpid()}-" in path.name:
                     with suppress(OSError):
                         files.remove(path)
 
 
-_begun = _Begun()
-atexit.register(_begun.end)
-os.register_at_fork(before=_begun.lock.acquire, after_in_parent=_begun.lock.release, after_in_child=_begun.lock.release)
+_unfinished = _Unfinished()
+atexit.register(_unfinished.end)
+os.register_at_fork(
+    before=_unfinished.lock.acquire,
+    after_in_parent=_unfinished.lock.release,
+    after_in_child=_unfinished.lock.release,
+)
 
 
 def _abandoned(entry: "os.DirEntry[str]") -> bool:
-    """Remove what a killed process left."""
+    """Remove an unfinished copy that a killed process left behind; return whether it is one."""
     old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_SECONDS
     if old:
         files.remove(Path(entry.path))
@@ -261,7 +267,7 @@ def _abandoned(entry: "os.DirEntry[str]") -> bool:
 
 
 def _evicted(path: Path) -> bool:
-    """Remove a copy, unless somebody is just about to publish and open it."""
+    """Remove a copy, unless a process is just publishing or opening it; return whether it was removed."""
     lock = cache_folder.lock_of(path)
     with locks.opened(lock) as file:
         if not locks.taken(file):
@@ -273,7 +279,10 @@ def _evicted(path: Path) -> bool:
 
 @contextmanager
 def _turn(path: Path, patience: float) -> Iterator[None]:
-    """Hold the kernel's lock for a file, which dies with its holder; go on without it if the holder does nothing."""
+    """Hold the kernel's lock for a file; continue without it if the holder makes no progress for `patience` seconds.
+
+    The kernel releases the lock when its holder dies.
+    """
     with files.reported(path):
         file = locks.opened(cache_folder.lock_of(path))
     with file:
@@ -296,9 +305,9 @@ def _wait(file: BinaryIO, path: Path, patience: float) -> None:
 
 
 def _written(path: Path) -> list[int]:
-    """Return how much was written of each copy that is being made of an object."""
-    found = []
+    """Return the current size of each unfinished copy of an object."""
+    sizes = []
     for part in path.parent.glob(f".{path.name}.*.part"):
         with suppress(FileNotFoundError):
-            found.append(part.stat().st_size)
-    return found
+            sizes.append(part.stat().st_size)
+    return sizes

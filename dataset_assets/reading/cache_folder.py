@@ -1,7 +1,7 @@
-"""The folder of the cache, where others may be able to write: what of it is ours, and which copies are believed.
+"""The folder of the cache, where other users may be able to write: which files are ours, and which are trusted.
 
-Only in a folder with our tag is anything removed, and of that only what has a name such as we give. A copy is believed
-by a mark in the home, or is hashed; a link is no copy.
+Files are removed only in a folder with our tag, and only if they have a name in our form. A copy is trusted if it has a
+mark in the home; otherwise it is hashed. Links are not followed.
 """
 
 import errno
@@ -26,21 +26,21 @@ _SIGNATURE = (
 )
 _ROOM = ".room.lock"
 _LOCK = re.compile(r"\.([0-9a-f]{64}|room)\.lock")
-# What filesystems put into a folder themselves.
+# Files that filesystems create in a folder themselves.
 _SYSTEM = re.compile(r"lost\+found|\.nfs[0-9a-f]+")
 
 logger = logging.getLogger(__name__)
 
 
-# Whose the folder is.
+# Is the folder ours?
 
 
 def claim(folder: Path) -> None:
-    """Put our tag into a new folder. Raises `Refused` if it is another user's, or holds what is not ours."""
-    if found := problem(folder):
+    """Write our tag to a new folder. Raises `Refused` if the folder is another user's, or has other files."""
+    if why := problem(folder):
         raise Refused(
-            f"{folder} {found}, so nothing is kept or removed there. Set DATASET_ASSETS_HOME to a folder that nothing "
-            "else uses."
+            f"{folder} {why}, so it cannot be used as a cache. Set DATASET_ASSETS_HOME to a folder that nothing else "
+            "uses."
         )
     if not os.path.lexists(folder / _TAG):
         with suppress(OSError), files.Written(folder / _TAG) as tag:
@@ -48,10 +48,10 @@ def claim(folder: Path) -> None:
 
 
 def problem(folder: Path) -> str | None:
-    """Say why a folder is none in which anything may be removed."""
+    """Return why nothing may be removed in a folder, or None."""
     owner = folder.stat().st_uid
     if _is_another(owner) and _is_open_to_all(folder.parent):
-        return f"belongs to another user (number {owner})"
+        return f"belongs to another user (uid {owner})"
     if not _is_tagged(folder) and not _is_begun(folder):
         return "was not made by dataset_assets: it holds other files, and no CACHEDIR.TAG of ours"
     return None
@@ -62,12 +62,12 @@ def _is_tagged(folder: Path) -> bool:
 
 
 def _is_begun(folder: Path) -> bool:
-    """Say whether a folder is empty, or has no tag because its maker was killed, or had no room for it."""
+    """Return whether a folder is empty, or lacks a whole tag only because its creation was interrupted."""
     tag, names = _tag_of(folder), {name for name in os.listdir(folder) if not _SYSTEM.fullmatch(name)}
     ours = {name for name in names if NAME.fullmatch(name) or PART.fullmatch(name) or _LOCK.fullmatch(name)}
     if tag is not None and _SIGNATURE.startswith(tag):
         return names == {*ours, _TAG}
-    # Files named by their digests are in other caches too.
+    # Other programs' caches have files named by digests too.
     return not names or names == ours and _ROOM in names
 
 
@@ -87,13 +87,13 @@ def _is_open_to_all(folder: Path) -> bool:
     return bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
-# Which copies are believed.
+# Which copies are trusted?
 
 
 def opened(path: Path) -> BinaryIO | None:
-    """Open a plain file; None if there is none, or a link."""
+    """Open a plain file; return None if it does not exist, or is not one (a link, for example)."""
     try:
-        file = open(path, "rb", opener=_without_links)  # noqa: SIM115 -- the caller's
+        file = open(path, "rb", opener=_without_links)  # noqa: SIM115 -- the caller closes it
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -107,41 +107,41 @@ def opened(path: Path) -> BinaryIO | None:
 
 
 def _without_links(path: str, flags: int) -> int:
-    # A named pipe would wait for its other end.
+    # O_NONBLOCK, because opening a named pipe would wait for its other end.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def is_known(path: Path, file: BinaryIO) -> bool:
-    """Say whether a mark in the home says that an open copy is what its name says."""
+    """Return whether a mark in the home confirms that an open copy matches its digest."""
     return not _is_strangers(path, file) and marks.remembered(_purpose(path), file.fileno(), path.parent.parent)
 
 
 def is_right(path: Path, file: BinaryIO) -> bool:
-    """Say whether an open copy is what its name says, by a mark or its digest, and mark it."""
+    """Return whether an open copy matches its digest, by a mark or by hashing it; then mark it."""
     if _is_strangers(path, file):
         return False
 
-    def look() -> None:
+    def check() -> None:
         if files.sha256_in(file) != path.name:
             raise DigestMismatch(path.name)
 
     try:
-        marks.once(_purpose(path), file.fileno(), look, path.parent.parent)
+        marks.once(_purpose(path), file.fileno(), check, path.parent.parent)
     except DigestMismatch:
-        logger.warning("%s is not what its name says; it is fetched again.", path)
+        logger.warning("%s does not match its digest; it is downloaded again.", path)
         return False
     file.seek(0)
     return True
 
 
 def remember(path: Path, file: BinaryIO) -> None:
-    """Mark a copy that was hashed as it was written, and note that it was opened."""
+    """Mark a copy that was hashed while it was written, and mark it as used."""
     marks.remember(_purpose(path), file.fileno(), path.parent.parent)
     touch(path)
 
 
 def _is_strangers(path: Path, file: BinaryIO) -> bool:
-    """Say whether a copy is of somebody whom nobody let in, and who could change it while it is read."""
+    """Return whether a copy belongs to another user who could have put it here, and could change it."""
     if not _is_another(os.fstat(file.fileno()).st_uid):
         return False
     folder = path.parent
@@ -152,24 +152,24 @@ def _purpose(path: Path) -> str:
     return f"sha256 {path.name}"
 
 
-# When copies were opened.
+# When was a copy last opened?
 
 
 def lock_of(path: Path) -> Path:
-    """Return the lock of a copy."""
+    """Return the path of a copy's lock."""
     return path.with_name(f".{path.name}.lock")
 
 
 def touch(path: Path) -> None:
-    """Note that a copy is opened: at its lock, because no mark fits a copy whose own times were changed."""
-    # The cache may be somebody else's, or on a disk that cannot be written.
+    """Mark a copy as used by the time of its lock: changing the copy's own times would invalidate its mark."""
+    # The cache may belong to another user, or be on a read-only disk.
     with suppress(OSError):
         now = time.time_ns()
         os.utime(lock_of(path), ns=(now, now), follow_symlinks=False)
 
 
 def used(path: Path) -> int:
-    """Return when a copy was opened last."""
+    """Return the time when a copy was last opened."""
     for place in (lock_of(path), path):
         with suppress(FileNotFoundError):
             return place.lstat().st_mtime_ns

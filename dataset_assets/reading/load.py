@@ -1,4 +1,4 @@
-"""Opening what exists: name -> version -> splits -> views. Nothing is downloaded, written or locked."""
+"""Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
 import random
 from functools import partial
@@ -23,7 +23,7 @@ from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.columns import Column
 from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
-from dataset_assets.reading.remote_columns import Patient, RemoteColumn, RemoteFiles
+from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
 from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.keys import place_of, raw_key
@@ -68,12 +68,12 @@ def load(
     verify: Verify | None = None,
     fetch: Fetch | None = None,
 ) -> "Mapping[str, View] | View":
-    """Open the released splits of a dataset, or one of them; `name@digest` opens that version and no other.
+    """Open all released splits of a dataset, or one of them. `name@digest` opens exactly that version.
 
-    The index is held against its digest and every file's size always, the bytes when asked: `verify="all"` hashes every
-    file, "sample" one in ten of each stream, at least one, chosen by chance. The files of a remote storage are opened,
-    and held against their digests, when they are first read; `fetch` says how, as the setting of that name does. Raises
-    `NotPrepared`, `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`.
+    This always checks the digest of the index and the size of each file. `verify="all"` also hashes every file,
+    "sample" a random tenth of each stream's files (at least one). Files of a remote storage are opened, and checked by
+    their digests, on the first read; `fetch` overrides the setting of that name. Raises `NotPrepared`, `UnknownSplit`,
+    `StoredFileDamaged`, `DigestMismatch`.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -97,15 +97,17 @@ def view_from_json(
 ) -> View:
     """Open the stack that `View.to_json()` wrote: the same samples of the same bytes, in the same order.
 
-    A function in it is looked for among `functions`, and imported only from the modules named in `trust`. Raises
-    `Refused` for any other, `DecodeError` for what is no such document, and what `load` raises.
+    Its functions must be in `functions`, or in the modules named in `trust`, which are imported. Raises `Refused` for
+    any other function, `DecodeError` for anything but such a document, and the errors of `load`.
     """
     store = open_storage(settings().storage if storage is None else storage)
 
     def stored(given: Mapping[str, Any]) -> View:
         name, split, digest, version = (given[field] for field in ("dataset", "split", "index", "version"))
         if not digest:
-            raise UsageError("The stack stands on values in memory, which are in no storage. Make it again from them.")
+            raise UsageError(
+                "The stack is built on values in memory, which are in no storage. Build it again from these values."
+            )
         check_identifier(split, "split")
         for each in (digest,) if version is None else (digest, version):
             check_hex(each)
@@ -115,7 +117,7 @@ def view_from_json(
 
 
 def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
-    """Read the pinned version of a dataset, or the current one; return it with its digest."""
+    """Return the pinned version of a dataset, or the current one, with its digest."""
     stored = StoredDataset(storage, name)
     digest = pin or stored.pointer().version
     if digest is None:
@@ -124,13 +126,13 @@ def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[V
 
 
 def _stored_names(storage: Storage) -> set[str]:
-    """Return the names of stored datasets for a hint: of a store with very many objects only the first ones'."""
+    """Return the names of stored datasets for a hint; in a storage with very many objects, only the first names."""
     places = map(place_of, islice(storage.list(""), LISTED))
     return {place.dataset for place in places if place is not None}
 
 
 def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
-    """Raise `UnknownSplit`, naming the nearest, unless the dataset has the split."""
+    """Raise `UnknownSplit`, with the nearest name, if the dataset does not have the split."""
     if split not in known:
         raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
 
@@ -174,27 +176,27 @@ def format_of(stream: StoredStream) -> Format:
     found = format_named(stream.format, stream.parameters)
     if found.version < stream.writer:
         raise IntegrityError(
-            f"it was written by version {stream.writer} of format {stream.format!r}; here is {found.version}. Upgrade "
+            f"it was written by version {stream.writer} of format {stream.format!r}; this is {found.version}. Upgrade "
             "dataset_assets, or the package that has the format."
         )
     return found
 
 
 def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
-    """Return the class names of the streams that have some."""
+    """Return the class names of all streams that have them."""
     found = {name: stream.parameters.get("classes") for name, stream in index.streams.items()}
-    # What is no list of names is an error of the format, when the stream is opened.
+    # Anything but a list of names is skipped here; the format raises an error when the stream is opened.
     return {n: tuple(v) for n, v in found.items() if v and isinstance(v, list) and all(isinstance(c, str) for c in v)}
 
 
 class StoredFiles(Opener):
-    """The files of a split, in a storage."""
+    """The files of a split in a storage."""
 
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
         self.storage, self.index = storage, index
 
     def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
-        """Open a file of a stream, if it has the size that the index says; of a remote one, its copy in the cache."""
+        """Open a file of a stream and check its size; opens the cached copy if the storage is remote."""
         found = self.index.streams[stream].files
         if not 0 <= part < len(found):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
@@ -210,33 +212,33 @@ class StoredFiles(Opener):
         return file
 
     def sources(self) -> tuple[UsedFile, ...]:
-        """Return the raw files that the split was made of."""
+        """Return the raw files from which the split was made."""
         return self.index.sources
 
     def raw(self, argument: str) -> BinaryIO:
-        """Open a raw file that the split was made of."""
+        """Open a raw file from which the split was made."""
         used = {source.argument: source for source in self.index.sources}
         if argument not in used:
             raise NotFound(
-                f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}"
+                f"{self.index.dataset} {self.index.split} has no raw file {argument!r}.{nearest(argument, used)}"
             )
         source = used[argument]
         try:
             return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
         except FileNotFoundError as error:
             raise NotPrepared(
-                f"The raw file {source.name} of {self.index.dataset} is not kept in {self.storage.url}. "
+                f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
                 f"Get it with: dataset-assets prepare {self.index.dataset}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:
-        """Return the streams as columns whose files are opened when they are read."""
+        """Return the streams as columns whose files are opened on access."""
         sizes = {
             (name, part): file.bytes
             for name, stream in self.index.streams.items()
             for part, file in enumerate(stream.files)
         }
-        # Of what the cache cannot hold whole, some is being read, some fetched ahead, and some may be the others'.
+        # If the cache cannot hold everything, it needs room for reading, for prefetching, and for other processes.
         whole = sum(sizes.values()) <= chosen.cache_bytes
         limit = chosen.cache_bytes if whole else chosen.cache_bytes // 3
         ways = partial(self._column, chosen), partial(self._fetch, chosen)
@@ -245,10 +247,10 @@ class StoredFiles(Opener):
         return {name: RemoteColumn(opened, name, count) for name, count in counts.items()}
 
     def _column(self, chosen: Settings, name: str, part: int) -> Column:
-        """Open one file of a stream as a column; what is read by ranges is not fetched."""
+        """Open one file of a stream as a column; a file that is read by ranges is not downloaded."""
         if not self._is_ranged(chosen, name):
             return self._opened(name, part, copied=True)
-        return Patient(lambda: self._opened(name, part, copied=False), chosen.stall_seconds)
+        return RetryingColumn(lambda: self._opened(name, part, copied=False), chosen.stall_seconds)
 
     def _opened(self, name: str, part: int, copied: bool) -> Column:
         stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
@@ -263,7 +265,7 @@ class StoredFiles(Opener):
             self._copy(name, part, patient=False).close()
 
     def _together(self, chosen: Settings, name: str) -> Column | None:
-        """Open all files of a stream as one column, if it is read faster than theirs, as arrays are."""
+        """Open all files of a stream as one column if that is faster to read, as for arrays; else return None."""
         stream = self.index.streams[name]
         if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
@@ -274,7 +276,7 @@ class StoredFiles(Opener):
         return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
-        """Raise `StoredFileDamaged` for a stream that holds another number of samples than the index says."""
+        """Raise `StoredFileDamaged` for a stream whose number of samples differs from the index."""
         for name, column in columns.items():
             if len(column) != self.index.samples:
                 raise StoredFileDamaged(
@@ -283,7 +285,7 @@ class StoredFiles(Opener):
                 )
 
     def verify(self, every: int = 1) -> None:
-        """Hash one file in `every`, at least one a stream, chosen by chance; raise `DigestMismatch` if one differs."""
+        """Hash a random one of `every` files, at least one of each stream. Raises `DigestMismatch` if one differs."""
         for name, stream in self.index.streams.items():
             count = -(-len(stream.files) // every)
             for part in sorted(random.sample(range(len(stream.files)), count)):
@@ -315,7 +317,7 @@ class StoredFiles(Opener):
 
 
 def index_of(view: Stored) -> SplitIndex:
-    """Return the index of a view that was opened from a storage."""
+    """Return the index of a stored view."""
     return opener_of(view).index
 
 

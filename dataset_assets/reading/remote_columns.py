@@ -1,9 +1,9 @@
-"""The streams of a remote storage: each file is opened when it is read, and fetched ahead in the order of reading.
+"""Streams of a remote storage: each file is opened when it is read, and files are prefetched in the order of reading.
 
-Files are opened through the cache, so what is held here are maps of local files. Once all files of a stream are there
-they are opened as one column, as those of a local storage are. There may be more of them than the cache can hold; then
-those that were not read for the longest time are let go. No lock is held while a file is fetched: threads that want the
-same one wait in the cache, and a forked child finds nothing locked.
+Files are opened through the cache, so the columns here are maps of local files. When all files of a stream are local,
+they are opened as one column, as for a local storage. If there are more files than the cache can hold, the least
+recently read ones are closed. No lock is held during a download: threads that need the same file wait in the cache, and
+a forked child inherits no locked lock.
 """
 
 import itertools
@@ -17,14 +17,14 @@ from dataset_assets.formats.columns import Chained, Column, Indices
 from dataset_assets.reading.cache import patiently
 
 AT_ONCE = 3
-"""How many files are fetched ahead at a time, at most: with one alone, neither network nor cores have enough to do."""
+"""The most files to prefetch at a time. A single download does not use the network and the cores fully."""
 
 File = tuple[str, int]
 """The name of a stream, and the number of one of its files."""
 
 
 class RemoteFiles:
-    """The files of a split that are open; `limit` is how many bytes of them are held, and fetched ahead, at most."""
+    """The open files of a split. At most `limit` bytes are kept open, and at most as many are prefetched."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class RemoteFiles:
     ) -> None:
         self.sizes, self.limit = sizes, limit
         self.whole: dict[str, Column] = {}
-        """The streams all of whose files are open, as one column each."""
+        """One column for each stream whose files are all open."""
         self._opener, self._fetch, self._together = opened, fetch, together
         self._columns: dict[File, Column] = {}
         self._used: dict[File, int] = {}
@@ -49,48 +49,48 @@ class RemoteFiles:
         self._threads: list[threading.Thread] = []
 
     def column(self, file: File) -> Column:
-        """Return one file as a column; opens it if it is not open."""
-        found = self._columns.get(file)
-        if found is None:
-            # Who fetches ahead is to take the next one.
+        """Return one file as a column; opens it if necessary."""
+        column = self._columns.get(file)
+        if column is None:
+            # So that the prefetching threads take the next file instead.
             self._fetching.setdefault(file, threading.get_ident())
             try:
-                found = self._columns[file] = self._opener(*file)
+                column = self._columns[file] = self._opener(*file)
             finally:
                 self._fetching.pop(file, None)
             self._at_once = max(self._at_once, 1)
             self._fetched.discard(file)
             if not self._announced:
-                # Nobody said what comes next: most who read a file read the next one then.
+                # Without an announcement, assume that the next file is read next.
                 self._coming = {**self._coming, file[0]: (file[1] + 1,)}
-            self._let_go(file)
-            self._go_on()
+            self._close_least_used(file)
+            self._prefetch()
             self._join(file[0])
         self._used[file] = next(self._clock)
-        return found
+        return column
 
     def expect(self, stream: str, parts: Iterable[int]) -> None:
-        """Fetch files that are not open in the background, in this order, as far ahead as the limit allows."""
+        """Prefetch the files that are not open, in this order, within the limit."""
         self._announced = True
         self._coming = {**self._coming, stream: tuple(parts)}
-        self._go_on()
+        self._prefetch()
 
     def _join(self, stream: str) -> None:
-        """Open a stream as one column if all its files are open, and none will be let go."""
+        """Open a stream as one column if all its files are open, and none will be closed."""
         if sum(self.sizes.values()) > self.limit or not all(file in self._columns for file in self._of(stream)):
             return
         try:
-            found = self._together(stream)
+            whole = self._together(stream)
         except (DatasetAssetsError, OSError):
-            # A copy was evicted meanwhile, say; what is open is read as it is.
+            # For example, a copy was evicted meanwhile. The open files can still be read one by one.
             return
-        if found is not None:
-            self.whole[stream] = found
+        if whole is not None:
+            self.whole[stream] = whole
 
     def _of(self, stream: str) -> list[File]:
         return [file for file in self.sizes if file[0] == stream]
 
-    def _let_go(self, kept: File) -> None:
+    def _close_least_used(self, kept: File) -> None:
         held = sum(self.sizes[file] for file in [*self._columns])
         for file in sorted([*self._columns], key=lambda file: self._used.get(file, 0)):
             if held <= self.limit:
@@ -98,31 +98,31 @@ class RemoteFiles:
             if file != kept and self._columns.pop(file, None) is not None:
                 held -= self.sizes[file]
 
-    def _go_on(self) -> None:
+    def _prefetch(self) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         while len(self._threads) < self._at_once and self._next() is not None:
-            thread = threading.Thread(target=self._fetch_ahead, name="dataset_assets-ahead", daemon=True)
+            thread = threading.Thread(target=self._fetch_files, name="dataset_assets-prefetch", daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _fetch_ahead(self) -> None:
+    def _fetch_files(self) -> None:
         while (file := self._claimed()) is not None:
             try:
                 self._fetch(*file)
                 self._fetched.add(file)
                 self._at_once = min(self._at_once + 1, AT_ONCE)
             except StoreUnavailable:
-                # It has too much to do. Whoever reads goes on asking, alone until there is an answer.
+                # The storage is overloaded. Stop prefetching until a reader, who retries, gets an answer.
                 self._at_once = 0
                 return
             except (DatasetAssetsError, OSError):
-                # Whoever reads it is told.
+                # The reader of this file gets the error.
                 return
             finally:
                 self._fetching.pop(file, None)
 
     def _claimed(self) -> File | None:
-        """Return the next file, which no other thread is to fetch; a step of a dict is whole, and needs no lock."""
+        """Return the next file and claim it for this thread; `dict.setdefault` is atomic, so no lock is needed."""
         me = threading.get_ident()
         while (file := self._next()) is not None:
             if self._fetching.setdefault(file, me) == me:
@@ -131,7 +131,7 @@ class RemoteFiles:
 
     def _next(self) -> File | None:
         ahead = sum(self.sizes[file] for file in {*self._fetched, *self._fetching})
-        # The streams take turns: they are read side by side.
+        # The streams take turns, because samples are read from all of them.
         for parts in itertools.zip_longest(*self._coming.values()):
             for file in zip(self._coming, parts):
                 there = file in self._columns or file in self._fetched or file in self._fetching
@@ -149,11 +149,11 @@ class RemoteColumn(Chained):
 
     @property
     def row_bytes(self) -> float:
-        """About how many bytes a value has, without reading any."""
+        """The approximate size of a value in bytes, without reading any."""
         return sum(size for (stream, _), size in self.files.sizes.items() if stream == self.stream) / max(1, len(self))
 
     def expect(self, rows: Indices) -> None:
-        """Say that some rows are read next, in about this order."""
+        """Announce that some rows are read next, in about this order."""
         parts = np.searchsorted(self.starts, rows, "right") - 1
         _, first = np.unique(parts, return_index=True)
         self.files.expect(self.stream, parts[np.sort(first)].tolist())
@@ -164,7 +164,7 @@ class RemoteColumn(Chained):
 
     @property
     def rows(self) -> Any:
-        """All values as one array, of a stream that is one on a map."""
+        """All values as one array, if the stream is a single mapped array."""
         if len(self.parts) == 1 and hasattr(column := self.files.column((self.stream, 0)), "rows"):
             return column.rows
         raise AttributeError("rows")
@@ -189,8 +189,8 @@ class _Part:
         return self.files.column(self.file).slice(lo, hi)
 
 
-class Patient:
-    """A column that is read by ranges, and waits for its store as long as the setting `stall_seconds` says."""
+class RetryingColumn:
+    """A column that is read by ranges. It retries for `seconds` if the storage does not answer."""
 
     def __init__(self, opened: Callable[[], Column], seconds: float) -> None:
         self.seconds = seconds

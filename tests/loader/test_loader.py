@@ -255,7 +255,7 @@ def test_a_rank_without_samples_has_empty_batches_of_what_a_function_makes() -> 
 
 
 def test_what_arrow_has_no_type_for_is_named() -> None:
-    with pytest.raises(SchemaError, match="Stream c is nothing that Arrow has a type for"):
+    with pytest.raises(SchemaError, match="The values of stream c have no Arrow type"):
         next(Loader(view_of(c=np.zeros(3, complex)), 2, output="arrow").epoch(0))
 
 

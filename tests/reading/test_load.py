@@ -355,7 +355,7 @@ def test_a_file_of_a_stream_that_does_not_exist_is_not_found(prepared: Path) -> 
     view = load(tiny.NAME, "train")
     with pytest.raises(NotFound, match="has 1 files; there is no part 5"):
         view.open("text", part=5)
-    with pytest.raises(NotFound, match="had no file 'numbr'. Did you mean 'numbers'"):
+    with pytest.raises(NotFound, match="has no raw file 'numbr'. Did you mean 'numbers'"):
         view.open_raw("numbr")
     with view.open_raw("numbers") as file:
         assert file.read() == tiny.NUMBERS
@@ -365,7 +365,7 @@ def test_a_raw_file_that_is_not_kept_is_said_so(prepared: Path) -> None:
     view = load(tiny.NAME, "train")
     for path in prepared.glob("raw/numbers_csv/*"):
         path.unlink()
-    with pytest.raises(NotPrepared, match="raw file numbers_csv of org.example.tiny is not kept"):
+    with pytest.raises(NotPrepared, match="raw file numbers_csv of org.example.tiny is not in"):
         view.open_raw("numbers")
 
 

@@ -438,4 +438,4 @@ def forget(view: Any) -> None:
 def test_threads_that_fetch_ahead_end(store: ObjectStorage) -> None:
     for _ in Loader(load(NAME, "train", storage=store).only("value"), 100).epoch(0):  # type: ignore[arg-type]
         pass
-    wait_for(lambda: not [one for one in threading.enumerate() if one.name == "dataset_assets-ahead"])
+    wait_for(lambda: not [one for one in threading.enumerate() if one.name == "dataset_assets-prefetch"])

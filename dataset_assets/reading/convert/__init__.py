@@ -1,6 +1,6 @@
-"""Views as what other libraries take, and over what they hold."""
+"""Converts views to the data of other libraries, and makes views over it."""
 
-# Each adds what it converts to, to what a view can be asked for.
+# Importing each module registers its conversions.
 from dataset_assets.reading.convert import arrow, huggingface, numpy, pandas, sklearn, torch
 from dataset_assets.reading.convert.view_of import view_of
 

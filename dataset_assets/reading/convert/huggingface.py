@@ -1,4 +1,4 @@
-"""Views as Hugging Face's datasets, and over one."""
+"""Converts views to Hugging Face datasets, and makes views over them."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from dataset_assets.reading.views.view import View
 
 @verb
 def to_hf(view: View) -> Any:
-    """Return a Dataset of Hugging Face; numbers that stand for classes are its ClassLabel."""
+    """Return a Hugging Face Dataset; numbers of classes become its ClassLabel."""
     datasets = needed("datasets", "hf")
     table = to_arrow(view)
     features = datasets.Features.from_arrow_schema(table.schema)
     for stream, names in view.classes.items():
         if stream in table.column_names:
-            # Its `cast_column` would copy all columns.
+            # Not with `cast_column`, which copies all columns.
             at = table.column_names.index(stream)
             table = table.set_column(at, stream, table.column(stream).cast("int64"))
             features[stream] = datasets.ClassLabel(names=list(names))
@@ -39,10 +39,10 @@ def of_hf(dataset: Any, version: str | None = None) -> View:
 
 
 class HFValues:
-    """A column of a Dataset of Hugging Face, decoded when it is read."""
+    """A column of a Hugging Face Dataset, decoded on access."""
 
     def __init__(self, dataset: Any, name: str) -> None:
-        # Decoded values as numpy's where they are numbers; as they are otherwise.
+        # `dataset` yields numbers as numpy's; `_plain` yields all values as they are.
         self.name, self.dataset = name, dataset.select_columns([name]).with_format("numpy")
         self._plain = dataset.select_columns([name]).with_format(None)
         kind = getattr(dataset.features[name], "dtype", "")
@@ -56,7 +56,7 @@ class HFValues:
         if not 0 <= i < len(self):
             raise IndexError(f"value {i} of a column of {len(self)}")
         value = self._plain[i][self.name]
-        # A float that is missing is NaN in a block, too.
+        # As in a block, a missing float is NaN.
         return float("nan") if value is None and self._floats else value
 
     def take(self, indices: Indices, out: Any = None) -> Any:
@@ -67,8 +67,8 @@ class HFValues:
 
     def _block(self, where: Any) -> Any:
         if self._numbers:
-            found = self.dataset[where][self.name]
-            # Integers among which some are missing come as floats; then as they are.
-            if isinstance(found, np.ndarray) and (found.dtype.kind == "f") == self._floats:
-                return found
+            block = self.dataset[where][self.name]
+            # Integers with missing ones come as floats; they are returned as a list instead.
+            if isinstance(block, np.ndarray) and (block.dtype.kind == "f") == self._floats:
+                return block
         return list(self._plain[where][self.name])

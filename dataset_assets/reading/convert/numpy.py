@@ -1,4 +1,4 @@
-"""Views as numpy arrays."""
+"""Converts views to numpy arrays."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from dataset_assets.reading.views.view import View
 
 @verb
 def to_numpy(view: View) -> dict[str, Any]:
-    """Return every stream as an array of its own; text and ragged values as objects, a table as arrays by field."""
+    """Return an array for each stream: of objects for text and ragged values, one for each field of a table."""
     return {name: _array(block) for name, block in view.rows(slice(0, len(view))).items()}
 
 

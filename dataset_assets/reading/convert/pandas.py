@@ -1,4 +1,4 @@
-"""Views as a pandas DataFrame, and over one."""
+"""Converts views to pandas DataFrames, and makes views over them."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ PANDAS_UNITS = ("s", "ms", "us", "ns", "D")
 
 @verb
 def to_pandas(view: View) -> Any:
-    """Return a DataFrame with a column per stream, and one per field of a table.
+    """Return a DataFrame with a column for each stream, and for each field of a table.
 
-    A field with the name of a stream, or of another table's field, has the table's name in front.
+    A field with the name of a stream, or of another table's field, gets the table's name as a prefix.
     """
     pandas = needed("pandas", "pandas")
     blocks = view.rows(slice(0, len(view)))
@@ -32,7 +32,7 @@ def to_pandas(view: View) -> Any:
 
 
 def _column(block: Any) -> Any:
-    """Return a block as pandas takes a column: what it has no dtype for as objects."""
+    """Return a block as a column for pandas; values without a pandas dtype become objects."""
     if isinstance(block, list):
         return objects(owned(block))
     if block.ndim > 1:
@@ -45,11 +45,11 @@ def of_frame(frame: Any, version: str | None = None) -> View:
     """Return a view over a DataFrame: each column is a stream. Raises `SchemaError` for two of one name."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
-        raise SchemaError(f"The frame has two columns of one name among {', '.join(names)}. Rename one.")
+        raise SchemaError(f"The DataFrame has two columns of the same name among {', '.join(names)}. Rename one.")
     columns = {}
     for k, name in enumerate(names):
         series = frame.iloc[:, k]
-        # Of numpy's own types pandas keeps an array; text and categories are Arrow's in any case.
+        # pandas holds numpy's types as arrays. Text and categories are converted to Arrow.
         plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
         columns[name] = series.to_numpy() if plain else _of_objects(series)
     ready = {name: v if isinstance(v, ArrowValues) else column_in_memory(v) for name, v in columns.items()}
@@ -62,5 +62,5 @@ def _of_objects(series: Any) -> Any:
     try:
         return ArrowValues(pyarrow.chunked_array([pyarrow.array(series)]))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
-        # What Arrow has no type for, such as arrays of several axes, stays as it is.
+        # Values without an Arrow type, such as arrays with several axes, stay as they are.
         return list(series)

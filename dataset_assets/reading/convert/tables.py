@@ -1,4 +1,4 @@
-"""What a block of streams is in one table: its columns, and values that have no dtype."""
+"""Helpers for conversions to one table: names of columns, and arrays of objects."""
 
 from typing import Any, Mapping
 
@@ -6,27 +6,27 @@ import numpy as np
 
 
 def column_names(blocks: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
-    """Return the columns that a block has in one table, each with its stream, and its field if that is a table."""
+    """Return the columns of a block in one table: for each name the stream, and the field if the stream is a table."""
     fields = {name: block.column_names for name, block in blocks.items() if hasattr(block, "column_names")}
     taken = [name for name in blocks if name not in fields] + [field for names in fields.values() for field in names]
-    found: dict[str, tuple[str, str | None]] = {}
+    columns: dict[str, tuple[str, str | None]] = {}
     for stream in blocks:
         if stream not in fields:
-            found[stream] = (stream, None)
+            columns[stream] = (stream, None)
             continue
         for field in fields[stream]:
             name = f"{stream}_{field}" if taken.count(field) > 1 else field
-            found[_unused(name, stream, found)] = (stream, field)
-    return found
+            columns[_unused(name, stream, columns)] = (stream, field)
+    return columns
 
 
 def objects(values: list[Any]) -> Any:
     """Return values as an array of objects."""
-    # Filled by hand: numpy would make one array of values that happen to have one shape.
-    found = np.empty(len(values), object)
+    # Filled in a loop, because numpy would merge values of the same shape into one array.
+    array = np.empty(len(values), object)
     for i, value in enumerate(values):
-        found[i] = value
-    return found
+        array[i] = value
+    return array
 
 
 def _unused(name: str, table: str, taken: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Views as torch's datasets; torch is imported when one is asked for."""
+"""Converts views to torch datasets; torch is imported on use."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from dataset_assets.reading.views.view import View
 
 @verb
 def to_torch(view: View, iterable: bool = False) -> Any:
-    """Return a dataset for torch's DataLoader, which pickles as the view does."""
+    """Return a dataset for torch's DataLoader. It can be pickled if the view can."""
     needed("torch", "torch")
     from dataset_assets.reading.convert.torch_datasets import IterableSamples, Samples
 

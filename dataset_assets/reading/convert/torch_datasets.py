@@ -1,6 +1,6 @@
-"""Views as torch's datasets. Only `to_torch` imports this file: torch is imported with it.
+"""Torch datasets over views. Only `to_torch` imports this file, because it imports torch.
 
-The classes are here, and not in a function, because what DataLoader sends to a worker has to be found by its name.
+The classes are at the top level, because a DataLoader pickles them by name to send them to workers.
 """
 
 from typing import Any, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ BYTES = 4 << 20
 
 
 class Samples(Dataset[Any]):
-    """A view as a map-style dataset: samples by number, and many at once, as DataLoader asks for a batch."""
+    """A view as a map-style dataset: single samples, and many at once for a DataLoader's batch."""
 
     def __init__(self, view: View) -> None:
         self.view = view
@@ -35,9 +35,9 @@ class Samples(Dataset[Any]):
 
 
 class IterableSamples(IterableDataset[Any]):
-    """A view as an iterable dataset: each worker of a DataLoader reads a part of its own, and no sample twice.
+    """A view as an iterable dataset: the workers of a DataLoader each read a different part of it.
 
-    Of several processes that train, each takes a view of its own first: a shard.
+    To train with several processes, pass a different shard of the view in each.
     """
 
     def __init__(self, view: View) -> None:
@@ -56,7 +56,7 @@ class IterableSamples(IterableDataset[Any]):
 
 
 def read(view: View, where: Where) -> list[Any]:
-    """Return samples at some rows, with tensors for arrays; they share no memory with the store."""
+    """Return the samples at some rows, with tensors for arrays. They share no memory with the storage."""
     if view.computed or not view.streams:
         return [_tensors(sample) for sample in view.each(where)]
     names, columns = [], []
@@ -69,9 +69,9 @@ def read(view: View, where: Where) -> list[Any]:
 
 
 def _tensors(value: Any) -> Any:
-    """Return a value with tensors for its arrays of numbers, in memory of their own."""
+    """Return a value with tensors for its arrays of numbers, in their own memory."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        # Torch takes no other order of bytes than this machine's; a read-only array would be written through.
+        # torch supports only this machine's byte order, and would write to a read-only array.
         return torch.from_numpy(owned(value.astype(value.dtype.newbyteorder("="), copy=False)))
     if isinstance(value, Mapping):
         return {key: _tensors(item) for key, item in value.items()}

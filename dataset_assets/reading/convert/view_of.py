@@ -1,6 +1,6 @@
-"""Views over values in memory and over what other libraries hold.
+"""Makes views over values in memory, and over the data of other libraries.
 
-What the source makes when it is asked for, the view does too: nothing is read before.
+The view reads from its source only when it is read itself.
 """
 
 import sys
@@ -41,9 +41,9 @@ def _of_columns(columns: Mapping[str, Any], version: str | None = None) -> View:
 def _over(source: Any, names: Sequence[str] | None, version: str | None) -> View:
     """Return a view over a source.
 
-    Of a data frame, a table of Arrow or a dataset of Hugging Face, each column is a stream. A mapping is one of stream
-    to values. Anything else is a sequence of samples, such as a map-style dataset of torch: `names` are the streams
-    of samples that are tuples. Raises `UsageError` for what has no length or no numbers to ask by.
+    Each column of a DataFrame, an Arrow table or a Hugging Face dataset is a stream. A mapping maps streams to values.
+    Any other source is a sequence of samples, such as torch's map-style dataset; `names` are the streams of samples
+    that are tuples. Raises `UsageError` for a source without a length or without access by index.
     """
     if isinstance(source, View):
         return source
@@ -61,7 +61,7 @@ def _over(source: Any, names: Sequence[str] | None, version: str | None) -> View
         return of_table(pyarrow.table(source), version)
     if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         raise UsageError(
-            f"A {type(source).__name__} has no length, or no samples by their numbers, so there is no view of it. Read "
-            "it into a list first."
+            f"A view needs a source with len() and access by index, which a {type(source).__name__} does not have. "
+            "Read it into a list first."
         )
     return Sourced(source, names, version)

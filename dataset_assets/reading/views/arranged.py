@@ -1,4 +1,4 @@
-"""Views that rearrange by a rule: shuffled, sorted, filtered, repeated, sharded, interleaved, mixed."""
+"""Views that reorder samples by a rule: shuffled, sorted, filtered, repeated, sharded, interleaved, mixed."""
 
 import operator
 from typing import Any, Callable, ClassVar, Mapping, Sequence
@@ -17,7 +17,7 @@ from dataset_assets.reading.views.view import View
 
 
 class Arranged(Selected):
-    """An order that a rule and a few arguments decide."""
+    """The base of views whose order follows from a rule and a few arguments."""
 
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -26,12 +26,12 @@ class Arranged(Selected):
         return found if self.code_version is None else {**found, "version": self.code_version}
 
     def _line(self) -> str:
-        return f"{type(self).__name__}({len(self)}, {_said(self.arguments())})"
+        return f"{type(self).__name__}({len(self)}, {_shown(self.arguments())})"
 
 
 @operation("shuffle")
 class Shuffled(Arranged):
-    """The parent's samples in an order that a seed and an epoch decide."""
+    """The parent's samples in a shuffled order, which depends on a seed and an epoch."""
 
     shown = ("seed", "epoch")
 
@@ -53,13 +53,13 @@ class Sharded(Arranged):
 
 @operation("repeat")
 class Repeated(Arranged):
-    """The parent's samples several times over."""
+    """The parent's samples, several times."""
 
     shown = ("times",)
 
     def __init__(self, parent: View, times: int) -> None:
         if operator.index(times) < 0:
-            raise UsageError(f"Samples cannot be repeated {times} times. Give a number from 0.")
+            raise UsageError(f"times is {times}, which is too small. Give 0 or more.")
         self.times = operator.index(times)
         countable(len(parent) * self.times)
         super().__init__(parent, Repetition(len(parent), self.times))
@@ -67,7 +67,7 @@ class Repeated(Arranged):
 
 @operation("sort_by")
 class Sorted(Arranged):
-    """The parent's samples in the order of a stream, or of what a function makes of each."""
+    """The parent's samples, sorted by a stream, or by a function of the sample."""
 
     shown = ("by", "reverse")
     _whole = True
@@ -82,7 +82,7 @@ class Sorted(Arranged):
 
 @operation("filter")
 class Filtered(Arranged):
-    """Those of the parent's samples for which something is true."""
+    """The parent's samples that satisfy a condition."""
 
     shown = ("where", "column")
     _whole = True
@@ -100,7 +100,7 @@ class Filtered(Arranged):
 
 
 class Merged(Arranged):
-    """Samples of several views in one order; whose rows are those of the views one after the other."""
+    """The base of views that merge several views: an order of the rows of all parents, one after the other."""
 
     def __init__(self, parents: Sequence[View], order: Any) -> None:
         self.own = order
@@ -116,7 +116,7 @@ class Merged(Arranged):
 
 @operation("interleave")
 class Interleaved(Merged):
-    """A sample of each view in turn, each once."""
+    """The samples of several views, one of each view in turn."""
 
     def __init__(self, parents: Sequence[View]) -> None:
         super().__init__(parents, Interleaving([len(view) for view in parents]))
@@ -127,7 +127,7 @@ class Interleaved(Merged):
 
 @operation("mix")
 class Mixed(Merged):
-    """Samples of several views, each with its share."""
+    """Samples of several views, mixed by weights."""
 
     shown = ("weights", "seed", "stop", "epoch")
 
@@ -140,7 +140,7 @@ class Mixed(Merged):
         super().__init__(parents, Mixture(sizes, self.weights, self.seed, stop, self.epoch))
 
 
-def _said(arguments: Mapping[str, Any]) -> str:
+def _shown(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_short(value)}" for name, value in arguments.items() if value is not None)
 
 

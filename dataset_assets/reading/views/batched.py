@@ -1,4 +1,4 @@
-"""Batched: blocks of samples, as samples."""
+"""Batched: each sample is a block of the parent's samples."""
 
 import operator
 from typing import Any, Iterator, Sequence
@@ -18,7 +18,7 @@ class Batched(View):
 
     def __init__(self, parent: View, n: int, drop_last: bool = False) -> None:
         if operator.index(n) < 1:
-            raise UsageError(f"A batch has at least one sample, not {n}.")
+            raise UsageError(f"The size of a batch is {n}, which is too small. Give 1 or more.")
         self.parents = (parent,)
         self.parent, self.n, self.drop_last = parent, operator.index(n), drop_last
 
@@ -53,7 +53,7 @@ class Batched(View):
 
     def traced(self, i: int) -> list[tuple[Traceable, int]]:
         span = self._span(i)
-        return [found for row in range(span.start, span.stop) for found in self.parent.traced(row)]
+        return [stored for row in range(span.start, span.stop) for stored in self.parent.traced(row)]
 
     def _span(self, i: int) -> slice:
         return slice(i * self.n, min((i + 1) * self.n, len(self.parent)))

@@ -1,4 +1,4 @@
-"""Blocks of a view's values: into single samples, from single samples, and as memory of one's own."""
+"""Converts blocks of a view's values to samples, samples to blocks, and blocks to memory that the caller owns."""
 
 from typing import Any, Iterable, Mapping, Sequence
 
@@ -11,9 +11,9 @@ PYTHON_NUMBERS = (bool, int, float, complex)
 
 
 def as_samples(columns: Columns) -> list[dict[str, Any]]:
-    """Return a block as single samples."""
+    """Return a block as a list of samples."""
     names, values = list(columns), [values_of(column) for column in columns.values()]
-    # Most datasets have two streams, and a dict written out takes a third of the time.
+    # Most datasets have two streams, and a dict display takes a third of the time.
     if len(names) == 2:
         first, second = names
         return [{first: one, second: other} for one, other in zip(*values)]
@@ -21,9 +21,9 @@ def as_samples(columns: Columns) -> list[dict[str, Any]]:
 
 
 def as_columns(samples: Sequence[Any], streams: Iterable[str] = ()) -> Columns:
-    """Return single samples as a block: numbers and arrays of one shape stacked, anything else in lists.
+    """Return samples as a block: stacks numbers and arrays of one shape, and puts other values into lists.
 
-    `streams` are those of a block without samples.
+    `streams` are the streams of an empty block.
     """
     if not samples:
         return Columns({name: [] for name in streams})
@@ -31,16 +31,18 @@ def as_columns(samples: Sequence[Any], streams: Iterable[str] = ()) -> Columns:
     for sample in samples:
         if not isinstance(sample, Mapping):
             raise UsageError(
-                f"Samples that are a {type(sample).__name__} have no streams to make blocks of. Let the function "
-                "return a mapping, or batch before it: view.batch(n).map(function)."
+                f"A sample is a {type(sample).__name__}, which has no streams, so samples cannot be read in blocks. "
+                "Return a mapping from the function, or batch before it: view.batch(n).map(function)."
             )
         if sample.keys() != first.keys():
-            raise SchemaError(f"Samples have different streams: {', '.join(first)}, then {', '.join(sample)}.")
+            raise SchemaError(
+                f"Samples have different streams: {', '.join(first)}, then {', '.join(sample)}. Give all the same ones."
+            )
     return Columns({name: stacked([sample[name] for sample in samples]) for name in first})
 
 
 def stacked(values: list[Any]) -> Any:
-    """Return values as one array if that changes none of them; else as they are.
+    """Return values as one array if that changes none of them, otherwise as they are.
 
     >>> stacked([1, 2, 3]), stacked([1, 0.5]), stacked([1, "a"]), stacked([2**60 + 1, 0.5])
     (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1152921504606846977, 0.5])
@@ -51,31 +53,31 @@ def stacked(values: list[Any]) -> Any:
     if not all(isinstance(value, (np.generic, *PYTHON_NUMBERS)) for value in values):
         return values
     try:
-        found = np.asarray(values)
+        array = np.asarray(values)
     except (TypeError, ValueError, OverflowError):
         return values
-    if found.ndim != 1 or found.dtype.hasobject:
+    if array.ndim != 1 or array.dtype.hasobject:
         return values
     kinds = set(map(type, values))
     if all(issubclass(kind, (int, np.integer)) for kind in kinds):
-        return found if found.dtype.kind in "biu" else values
+        return array if array.dtype.kind in "biu" else values
     if len(kinds) == 1:
-        return found
-    return found if all(a == b or a != a and b != b for a, b in zip(found.tolist(), values)) else values
+        return array
+    return array if all(a == b or a != a and b != b for a, b in zip(array.tolist(), values)) else values
 
 
 def owned(block: Any) -> Any:
-    """Return a block that may be written in without reaching what is stored, or another block."""
+    """Return a block that the caller may write to: it shares no memory with the storage or another block."""
     if isinstance(block, np.ndarray):
         return block if block.flags.owndata and block.flags.writeable else block.copy()
     if isinstance(block, list):
-        # Those of a stream of ragged arrays lie on the stored bytes.
+        # Ragged arrays in a list are views of the stored bytes.
         return [value.copy() if isinstance(value, np.ndarray) else value for value in block]
     return block
 
 
 def bytes_of(block: Any) -> int:
-    """Return about how many bytes a block holds."""
+    """Return the approximate size of a block in bytes."""
     if isinstance(block, list):
         return sum(_bytes_of_value(value) for value in block)
     return int(block.nbytes)
@@ -86,8 +88,11 @@ def some_of(sample: Any, streams: Sequence[str]) -> dict[str, Any]:
     try:
         return {name: sample[name] for name in streams}
     except (KeyError, TypeError, IndexError) as error:
-        found = f"the streams {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else type(sample).__name__
-        raise SchemaError(f"A sample has {found}, expected {', '.join(streams)} as in the first one.") from error
+        own = f"has the streams {', '.join(map(str, sample))}" if isinstance(sample, Mapping) else "is no mapping"
+        raise SchemaError(
+            f"A sample {own}, expected the streams {', '.join(streams)} as in the first one. Return the same streams "
+            "for each sample."
+        ) from error
 
 
 def numbers_in(where: "slice | Indices") -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""How much a document of a stack may ask for: anybody may have written it, and a few bytes can ask for very much."""
+"""Limits on the JSON document of a stack, which may come from anybody: a few bytes could request unlimited work."""
 
 from typing import Any, Mapping, Sequence
 
@@ -6,17 +6,17 @@ from dataset_assets.errors import DecodeError
 from dataset_assets.reading.views.node import Node
 
 MOST_VIEWS = 10_000
-"""Of a document, with the views that a joined one is made of counted for each."""
+"""The most views in a document. The parents of a joined view count for each such view."""
 MOST_HIGH = 250
-"""How many views may stand on each other: a sample goes through all of them, each a call within the other."""
+"""The most views on top of each other: reading a sample makes a nested call for each of them."""
 MOST_LONG = 1 << 48
-"""How many samples a view may have. None of them is read, but all have numbers."""
+"""The most samples in a view."""
 MOST_ROWS, TIMES = 1 << 22, 64
-"""How many rows may be held or computed: these, and for each stored sample so many."""
+"""The most rows that may be kept or computed: MOST_ROWS, and TIMES for each stored sample."""
 
 
 class Budget:
-    """What is left of the work that one document may ask for. Each method raises `DecodeError` when it is spent."""
+    """The work that a document may still request. Each method raises `DecodeError` when the budget is used up."""
 
     def __init__(self) -> None:
         self.views, self.rows = MOST_VIEWS, MOST_ROWS
@@ -24,31 +24,31 @@ class Budget:
         self._samples: dict[int, int] = {}
 
     def spend(self, rows: int) -> None:
-        """Count rows that are held or computed when the stack is opened, or with its first sample."""
+        """Count rows that are kept or computed when the stack is opened or its first sample is read."""
         self.rows -= rows
         if self.rows < 0:
             raise _too_much(
-                f"it asks for {rows} rows at once; its views may hold {MOST_ROWS}, and {TIMES} for each stored sample"
+                f"it requests {rows} rows at once; its views may have {MOST_ROWS}, and {TIMES} for each stored sample"
             )
 
     def join(self, kind: type[Node], arguments: Mapping[str, Any], parents: Sequence[Node]) -> None:
-        """Count a view before it is made."""
-        # A joined view has the parents of joined ones for its own, so that each step may double them.
+        """Count a view before it is created."""
+        # A joined view takes over the parents of joined ones, so each step may double their number.
         self.views -= 1 + sum(max(1, len(parent.parents)) for parent in parents)
         if self.views < 0:
-            raise _too_much(f"it has more than {MOST_VIEWS} views, with those that each is made of")
+            raise _too_much(f"it has more than {MOST_VIEWS} views, counting their parents")
         if kind._whole and parents:
             self.spend(len(parents[0]) * (1 + _count(arguments.get("ratios")) // 16))
 
     def made(self, view: Node, parents: Sequence[Node], rows: int = 1) -> None:
-        """Count a view that was made; `rows` is how many samples of its parent one of its own has."""
+        """Count a view after it is created; `rows` is the number of the parent's samples in one of its samples."""
         if not parents:
             self.rows += TIMES * len(view)
         high = 1 + max((self._high[id(parent)] for parent in parents), default=0)
         samples = rows * max((self._samples[id(parent)] for parent in parents), default=1)
         self._high[id(view)], self._samples[id(view)] = high, samples
         if high > MOST_HIGH:
-            raise _too_much(f"more than {MOST_HIGH} of its views stand on each other")
+            raise _too_much(f"more than {MOST_HIGH} of its views are on top of each other")
         if len(view) > MOST_LONG:
             raise _too_much(f"a view has {len(view)} samples, more than {MOST_LONG}")
         if samples > max(self.rows, MOST_ROWS):
@@ -60,4 +60,4 @@ def _count(ratios: Any) -> int:
 
 
 def _too_much(why: str) -> DecodeError:
-    return DecodeError(f"This document of a stack is not opened: {why}. Build the stack in Python instead.")
+    return DecodeError(f"This document of a stack is refused: {why}. Build the stack in Python instead.")

@@ -1,4 +1,4 @@
-"""Cached: samples that are made once and kept in memory."""
+"""Cached: computes samples once and keeps them in memory."""
 
 from functools import cached_property
 from typing import Any, Iterator, Sequence
@@ -16,7 +16,7 @@ from dataset_assets.reading.views.view import View
 
 @operation("cache")
 class Cached(View):
-    """The parent's samples, all of them in memory once one is read."""
+    """The parent's samples in memory. The first read loads all of them."""
 
     _whole = True
 
@@ -33,20 +33,20 @@ class Cached(View):
 
     @property
     def computed(self) -> bool:
-        # Kept samples are had one by one as they were made: nothing is gained by blocks of them.
+        # Computed samples are kept one by one; blocks of them would not be faster.
         return self.parent.computed
 
     @cached_property
     def _blocks(self) -> Stored:
-        """The streams' values, of a view that is read in blocks."""
-        found = self.parent.rows(slice(0, len(self)))
-        kept = {name: ListColumn(list(v)) if isinstance(v, list) else v for name, v in found.items()}
+        """The values of a view that is read in blocks."""
+        blocks = self.parent.rows(slice(0, len(self)))
+        kept = {name: ListColumn(list(v)) if isinstance(v, list) else v for name, v in blocks.items()}
         columns = {name: v if isinstance(v, ListColumn) else column_in_memory(_copied(v)) for name, v in kept.items()}
         return Stored(self.origin, columns)
 
     @cached_property
     def _samples(self) -> list[Any]:
-        """The samples, of a view that makes each by itself."""
+        """The samples of a view that computes each of them."""
         return [_frozen(sample) for sample in self.parent]
 
     def sample(self, i: int) -> Any:
@@ -54,8 +54,8 @@ class Cached(View):
 
     def rows(self, where: Where) -> Columns:
         if self.computed:
-            found = self.samples(where)
-            return as_columns(found, () if found else self.streams)
+            samples = self.samples(where)
+            return as_columns(samples, () if samples else self.streams)
         return self._blocks.rows(where)
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
@@ -73,7 +73,7 @@ class Cached(View):
         return self.parent._stream(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process reads them itself: it may need a few only, or have them from its parent by fork.
+        # Another process reads the samples again: it may need only a few, and a forked one has them already.
         return {name: value for name, value in self.__dict__.items() if name not in ("_blocks", "_samples")}
 
 
@@ -82,7 +82,7 @@ def _copied(block: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-    """Return a sample whose arrays cannot be written in, so that no reader changes what the next one gets."""
+    """Return a sample with read-only arrays, so that no reader can change what the next one gets."""
     if isinstance(value, np.ndarray):
         array = value.view()
         array.flags.writeable = False

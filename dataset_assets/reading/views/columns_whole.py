@@ -1,4 +1,4 @@
-"""Reading a column whole, for the views that have to see all values of it to know their order."""
+"""Reads whole columns, for views whose order depends on all values: sorted, filtered, split by class."""
 
 import operator
 from typing import Any, Callable, Sequence
@@ -30,12 +30,13 @@ def column_of(view: Node, name: str) -> Any:
     if not hasattr(block, "column_names"):
         if field:
             raise SchemaError(
-                f"Stream {stream} of {view.dataset} {view.split} is no table, so it has no field {field}."
+                f"Stream {stream} of {view.dataset} {view.split} is not a table, so it has no field {field}. Name the "
+                "stream alone."
             )
         return block
     if field not in block.column_names:
         raise UnknownStream(
-            f"Stream {stream} of {view.dataset} {view.split} is a table: name a field of it, as {stream}."
+            f"Stream {stream} of {view.dataset} {view.split} is a table: name one of its fields, as {stream}."
             f"{block.column_names[0]}.{nearest(field, block.column_names)}"
         )
     column = block.column(field)
@@ -43,24 +44,29 @@ def column_of(view: Node, name: str) -> Any:
 
 
 def labels_of(view: Node, name: str) -> NDArray[Any]:
-    """Return a column as an array of numbers or text, a value for each sample to be told apart by."""
+    """Return a column as an array of labels, a number or text for each sample. Raises `SchemaError` for others."""
     values = column_of(view, name)
-    found = values if isinstance(values, np.ndarray) else _array_of(values)
-    if found.ndim != 1 or found.dtype.kind not in "biufUS":
-        raise SchemaError(f"{name} of {view.dataset} {view.split} has no single number or text for each sample.")
-    return found
+    labels = values if isinstance(values, np.ndarray) else _array_of(values)
+    if labels.ndim != 1 or labels.dtype.kind not in "biufUS":
+        raise SchemaError(
+            f"{name} of {view.dataset} {view.split} is not a single number or text for each sample, all of one type. "
+            "Split by a different column."
+        )
+    return labels
 
 
 @verb
 def target_of(view: Node) -> str:
     """Return the stream that is the target."""
     if "target" not in view.roles:
-        raise UsageError(f"{view.dataset} {view.split} names no target. Say which stream: by={view.streams[-1:]}.")
+        raise UsageError(
+            f"{view.dataset} {view.split} has no target stream. Name the stream to split by: by={view.streams[-1:]}."
+        )
     return view.roles["target"]
 
 
 def sorted_rows(values: Any, reverse: bool) -> Indices:
-    """Return the order in which values ascend, or descend; equal ones stay in order, what is None goes last."""
+    """Return the order that sorts values, ascending or descending. The sort is stable; None comes last."""
     if isinstance(values, np.ndarray) and values.ndim == 1:
         if not reverse:
             return np.argsort(values, kind="stable")
@@ -69,31 +75,31 @@ def sorted_rows(values: Any, reverse: bool) -> Indices:
     try:
         there.sort(key=lambda i: values[i], reverse=reverse)
     except (TypeError, ValueError) as error:
-        raise SchemaError(f"The values cannot be put in order: {error}.") from error
+        raise SchemaError(f"The values cannot be sorted: {error}. Sort by a function: sort_by(function).") from error
     order = [*there, *(i for i, value in enumerate(values) if value is None)]
     return np.array(order, np.intp)
 
 
 def truths(view: Node, where: "Callable[[Any], Any] | tuple[Any, ...]", column: str | None) -> NDArray[np.bool_]:
-    """Return, for each sample, whether a function or a comparison says that it stays."""
+    """Return for each sample whether a function or a comparison keeps it."""
     if column is None:
         if not callable(where):
-            raise UsageError(f"{where!r} compares a column. Name it: filter({where!r}, column=...).")
+            raise UsageError(f"{where!r} is a comparison, which needs a column: filter({where!r}, column=...).")
         return np.fromiter((bool(where(sample)) for sample in view), bool, len(view))
     values = column_of(view, column)
-    found = np.asarray(where(values) if callable(where) else _compared(values, where))
-    if found.dtype.kind != "b" or found.shape != (len(view),):
+    kept = np.asarray(where(values) if callable(where) else _compared(values, where))
+    if kept.dtype.kind != "b" or kept.shape != (len(view),):
         raise SchemaError(
-            f"The filter on {column} gave {found.dtype} of shape {found.shape}. Return a boolean for each of the "
+            f"The filter on {column} returned {kept.dtype} of shape {kept.shape}. Return a boolean for each of the "
             f"{len(view)} values."
         )
-    return found
+    return kept
 
 
 def _compared(values: Any, where: tuple[Any, ...]) -> Any:
     if len(where) != 2 or where[0] not in (*COMPARISONS, *MEMBERSHIPS):
         raise UsageError(
-            f"{where!r} is no comparison. Write one of {', '.join((*COMPARISONS, *MEMBERSHIPS))} with a value, as in "
+            f"{where!r} is not a comparison. Use one of {', '.join((*COMPARISONS, *MEMBERSHIPS))} with a value, as in "
             '("<", 5).'
         )
     how, value = where
@@ -103,7 +109,7 @@ def _compared(values: Any, where: tuple[Any, ...]) -> Any:
     compare = COMPARISONS[how]
     if isinstance(values, np.ndarray):
         return compare(values, value)
-    # What is not there is neither less nor more than anything.
+    # None is neither less nor more than any value.
     return np.array([bool(compare(v, value)) for v in values] if how in ("==", "!=") else
                     [v is not None and bool(compare(v, value)) for v in values], bool)  # fmt: skip
 
@@ -114,7 +120,7 @@ def _array_of(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _plain_values(column: Any) -> Any:
-    """Return numbers of arrow as an array, and what else it has as a list."""
+    """Return an Arrow column of numbers as an array, and any other column as a list."""
     from pyarrow import types
 
     number = types.is_integer(column.type) or types.is_floating(column.type)

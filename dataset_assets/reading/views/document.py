@@ -1,12 +1,12 @@
-"""Stacks as JSON: each kind of view has a name, and a document lists the views of a stack with their arguments.
+"""Writes stacks as JSON and reads them: a document lists the views of a stack by name, with their arguments.
 
     @operation("shuffle")
     class Shuffled(Selected):
         def arguments(self): return {"seed": self.seed, "epoch": self.epoch}
 
-`arguments()` returns what `build(arguments, parents)` makes the same view of: numbers, text, lists and mappings of
-them; and, which a document holds in a form of its own, functions, ranges and arrays of rows. Whoever has the document,
-the stored bytes and the functions has the samples, in their order.
+`arguments()` returns the values from which `build(arguments, parents)` makes the same view: numbers, text, lists and
+mappings of these, and functions, ranges and arrays of rows, which have their own form in the document. The document,
+the stored bytes and the functions together give the same samples in the same order.
 """
 
 import base64
@@ -41,7 +41,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """A view of a document: its operation, the arguments of that, and the numbers of the views that it stands on."""
+    """A view in a document: its operation, its arguments, and the numbers of its parents."""
 
     op: str
     arguments: Mapping[str, Any]
@@ -70,7 +70,7 @@ def document_of(view: Node, by: By = "json") -> Document:
 
 
 def to_json(view: Node) -> str:
-    """Return a stack as JSON text. Raises `UsageError` for what another process could not read back."""
+    """Return a stack as JSON text. Raises `UsageError` for a stack that another process could not read."""
     return json.dumps(document_of(view), sort_keys=True, allow_nan=False)
 
 
@@ -93,10 +93,10 @@ def restored(
     functions: Iterable[Callable[..., Any]] = (),
     trust: Iterable[str] = (),
 ) -> Stack:
-    """Return the stack that a document describes; `stored` opens the splits that it stands on.
+    """Return the stack that a document describes; `stored` opens its stored splits.
 
-    A function is one of `functions`, or imported from a module in `trust`, which runs that module; any other is
-    `Refused`. Raises `DecodeError` for what is no document of a stack, `DigestMismatch` for rows that were damaged.
+    Functions must be in `functions`, or in a module of `trust`, which is imported and so runs. Raises `Refused` for any
+    other function, `DecodeError` for anything but a document of a stack, and `DigestMismatch` for damaged rows.
     """
     entries = _entries(document)
     known, modules = {reference_of(function): function for function in functions}, frozenset(trust)
@@ -111,7 +111,7 @@ def restored(
             raise
         except UNFIT as error:
             why = str(error)[:300] or type(error).__name__
-            raise DecodeError(f"These are no arguments of the operation {entry.op!r}: {why}.") from error
+            raise DecodeError(f"Invalid arguments for operation {entry.op!r}: {why}. {_AGAIN}") from error
     return views[-1]
 
 
@@ -120,7 +120,7 @@ def _built(
 ) -> Stack:
     kind = OPERATIONS[entry.op]
     if entry.op == "stored" and parents:
-        raise ValueError("what is stored stands on nothing")
+        raise ValueError("a stored view cannot have parents")
     arguments = checked_arguments(getattr(kind, "divided", kind), arguments)
     budget.join(kind, arguments, parents)
     view = stored(arguments) if entry.op == "stored" else kind.build(arguments, parents)
@@ -130,72 +130,70 @@ def _built(
 
 
 def stack_of(view: Stack) -> Iterator[Stack]:
-    """Yield the views of a stack, each once, after all that it stands on."""
+    """Yield the views of a stack, each once, after all views below it."""
     done: set[int] = set()
     waiting = [view]
-    # Without recursion: a stack may be higher than Python's.
+    # Without recursion, because a stack of views may be deeper than Python's stack.
     while waiting:
         lower: Any = [parent for parent in waiting[-1].parents if id(parent) not in done]
         if lower:
             waiting += lower[::-1]
             continue
-        found = waiting.pop()
-        if id(found) not in done:
-            done.add(id(found))
-            yield found
+        ready = waiting.pop()
+        if id(ready) not in done:
+            done.add(id(ready))
+            yield ready
 
 
 def reference_of(function: Callable[..., Any]) -> str:
-    """Return a function as "module:qualname". Raises `UsageError` for one that cannot be imported by that.
+    """Return the reference "module:qualname" of a function. Raises `UsageError` if it cannot be imported by it.
 
     >>> reference_of(json.loads)
     'json:loads'
     """
     reference = described(function)
-    if isinstance(function, functools.partial) or "<" in reference or _found(reference) is not function:
+    if isinstance(function, functools.partial) or "<" in reference or _imported(reference) is not function:
         raise UsageError(
-            f"{reference} cannot be imported by its name, so no other process could have this stack. Define the "
-            "function at the top of a module."
+            f"{reference} cannot be imported by its name, so another process could not read this stack. Define the "
+            "function at the top level of a module."
         )
     return reference
 
 
 def described(function: Callable[..., Any]) -> str:
-    """Return what a function is called, or what kind of object it is."""
+    """Return the module and qualified name of a function, or of the class of any other object."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{getattr(named, '__module__', None)}:{named.__qualname__}"
 
 
 def digest_of(rows: Indices) -> str:
-    """Return the sha256 of rows, each as eight bytes."""
+    """Return the sha256 of row numbers, each as eight bytes."""
     return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
 
 def packed(rows: Indices) -> Document:
-    """Return rows as JSON: their differences, compressed, with a digest of them."""
+    """Return rows as JSON: the compressed differences, and a digest of the rows."""
     values = rows.astype("<i8")
     digest = digest_of(rows)
     data = zlib.compress(np.diff(values, prepend=0).astype("<i8").tobytes(), 6)
     return {"count": len(values), "sha256": digest, "zlib": base64.b64encode(data).decode()}
 
 
-def unpacked(found: Mapping[str, Any], budget: Budget | None = None) -> Indices:
-    """Return the rows that were packed. Raises `DigestMismatch` if they are others, `DecodeError` if they are none."""
+def unpacked(rows: Mapping[str, Any], budget: Budget | None = None) -> Indices:
+    """Return the rows that `packed` wrote. Raises `DigestMismatch` if the digest differs, `DecodeError` for others."""
     try:
-        count = read_as(Count, found["count"])
+        count = read_as(Count, rows["count"])
         (budget or Budget()).spend(count)
         stream = zlib.decompressobj()
-        # No more than was announced, so that a few bytes cannot fill the memory.
-        data = stream.decompress(base64.b64decode(found["zlib"], validate=True), count * 8 + 1)
+        # Limited to the announced count, so that a few bytes cannot fill the memory.
+        data = stream.decompress(base64.b64decode(rows["zlib"], validate=True), count * 8 + 1)
         if len(data) != count * 8:
             raise ValueError(f"{len(data)} bytes or more for {count} rows")
         values = np.cumsum(np.frombuffer(data, "<i8"))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise DecodeError(
-            f"A document holds rows that cannot be read ({error}). Write it again with to_json()."
-        ) from error
-    if (digest := hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()) != found.get("sha256"):
-        raise DigestMismatch(f"Rows in a document have sha256 {digest}, not {found.get('sha256')} as it says. {_AGAIN}")
+        raise DecodeError(f"A document has rows that cannot be read ({error}). {_AGAIN}") from error
+    if (digest := hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()) != rows.get("sha256"):
+        raise DigestMismatch(f"Rows in a document have sha256 {digest}, expected {rows.get('sha256')}. {_AGAIN}")
     return values.astype(np.intp)
 
 
@@ -305,10 +303,10 @@ def _valued(value: Any, known: Mapping[str, Callable[..., Any]], trust: frozense
 
 
 def _range(start: int, stop: int, step: int) -> range:
-    found = range(start, stop, step)
-    if found and min(found[0], found[-1]) < 0:
-        raise ValueError(f"{found} has negative rows")
-    return found
+    rows = range(start, stop, step)
+    if rows and min(rows[0], rows[-1]) < 0:
+        raise ValueError(f"{rows} has negative rows")
+    return rows
 
 
 def _function(reference: str, known: Mapping[str, Callable[..., Any]], trust: frozenset[str]) -> Callable[..., Any]:
@@ -317,21 +315,21 @@ def _function(reference: str, known: Mapping[str, Callable[..., Any]], trust: fr
     module = reference.partition(":")[0]
     if module not in trust:
         raise Refused(
-            f"The document names the function {reference}, and nothing is imported because a document says so. Pass "
-            f"functions=[...] with it; or trust=[{module!r}], which runs that module."
+            f"The document uses the function {reference}, which is neither passed nor trusted. Pass functions=[...] "
+            f"with it, or trust=[{module!r}], which imports and so runs that module."
         )
-    if (found := _found(reference)) is None:
+    if (function := _imported(reference)) is None:
         raise DecodeError(
             f"There is no function {reference} here. Install the release that the document was written with."
         )
-    # A trusted module has others among its names, such as os: what they have was not trusted with it.
-    if described(found) != reference:
-        raise Refused(f"{reference} is {described(found)}, which the module has from elsewhere. Trust its own module.")
-    return cast(Callable[..., Any], found)
+    # A trusted module may have imported others, such as os, whose functions are not trusted with it.
+    if described(function) != reference:
+        raise Refused(f"{reference} is {described(function)}, imported from another module. Trust that module instead.")
+    return cast(Callable[..., Any], function)
 
 
-def _found(reference: str) -> Any:
-    """Return what a reference names; None if there is no such thing."""
+def _imported(reference: str) -> Any:
+    """Import the object of a reference; return None if it does not exist."""
     module, _, qualname = reference.partition(":")
     try:
         return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
@@ -341,20 +339,20 @@ def _found(reference: str) -> Any:
 
 def _entries(document: "str | bytes | Mapping[str, Any]") -> Sequence[Entry]:
     try:
-        found = parsed(document, most=None) if isinstance(document, (str, bytes)) else document
-        written = found["format"]
+        content = parsed(document, most=None) if isinstance(document, (str, bytes)) else document
+        written = content["format"]
         if type(written) is int and FORMAT < written < 1 << 63:
             raise DecodeError(
                 f"The document has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets."
             )
-        entries: tuple[Entry, ...] = read_as(tuple[Entry, ...], found["views"])
+        entries: tuple[Entry, ...] = read_as(tuple[Entry, ...], content["views"])
         if written != FORMAT or not entries:
             raise ValueError(f"format {written!r:.80} with {len(entries)} views")
         for k, entry in enumerate(entries):
             if not all(parent < k for parent in entry.parents):
-                raise ValueError(f"view {k} stands on views that do not come before it")
+                raise ValueError(f"view {k} has parents that do not come before it")
     except DecodeError:
         raise
     except UNFIT as error:
-        raise DecodeError(f"This is no document of a stack ({error}). {_AGAIN}") from error
+        raise DecodeError(f"This is not a document of a stack ({error}). {_AGAIN}") from error
     return entries

@@ -1,4 +1,4 @@
-"""Encoded: streams of a view through fitted encoders, when they are read; and the fitting."""
+"""Encoded: applies fitted encoders to streams when they are read. Also fits encoders on a view."""
 
 from collections import Counter
 from typing import Any, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 
 HELD_OUT = ("test",)
-# What is held at a time while fitting.
+# The largest block while fitting.
 FIT_ROWS = 1 << 16
 FIT_BYTES = 4 << 20
 
@@ -24,9 +24,9 @@ FIT_BYTES = 4 << 20
 def fit(
     view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
 ) -> Fitted:
-    """Return encoders that have learnt from a view, in one pass over the streams that they are for."""
+    """Return the encoders, fitted on a view in one pass over their streams."""
     if not encoders:
-        raise UsageError("There is nothing to fit. Name a feature and its encoder: view.fit({'stream': OneHot()}).")
+        raise UsageError("fit() needs at least one encoder. Name a feature with it: view.fit({'stream': OneHot()}).")
     on = check_fit_for_learning(view, held_out)
     sources = tuple(dict.fromkeys(_stream_and_field(view, feature)[0] for feature in encoders))
     known: dict[str, Any] = dict.fromkeys(encoders)
@@ -44,31 +44,31 @@ def fit(
 
 
 def check_fit_for_learning(view: View, held_out: Sequence[str]) -> tuple[FittedOn, ...]:
-    """Return the splits that a view shows. Raises `UsageError` for held-out ones, and for samples that vary."""
+    """Return the splits below a view. Raises `UsageError` for a held-out split, and for random samples."""
     for each in stack_of(view):
         if isinstance(each, (Mapped, MappedBlocks)) and each.seed is not None:
-            raise UsageError("What a random map makes is other in each epoch. Fit on the view that it stands on.")
+            raise UsageError("Cannot fit on a random map: its samples change every epoch. Fit on the view below it.")
     on = splits_of(view)
     if leaked := [each for each in on if each.split in held_out]:
         raise UsageError(
-            f"The view shows {leaked[0].dataset} {leaked[0].split}, which is held out: what is learnt from it leaks "
-            "into what is measured on it. Fit on the other splits; or say that it is not: held_out=()."
+            f"The view contains {leaked[0].dataset} {leaked[0].split}, which is held out: fitting on it would leak "
+            "into the evaluation. Fit on a different split, or allow it with held_out=()."
         )
     return on
 
 
 def splits_of(view: View) -> tuple[FittedOn, ...]:
-    """Return the splits that a view stands on, each once."""
+    """Return the splits below a view, each once."""
     origins = [each.origin for each in stack_of(view) if not each.parents]
-    found = {(origin.dataset, origin.split, origin.index, origin.version) for origin in origins}
-    return tuple(FittedOn(*each) for each in sorted(found, key=lambda each: tuple(map(str, each))))
+    splits = {(origin.dataset, origin.split, origin.index, origin.version) for origin in origins}
+    return tuple(FittedOn(*each) for each in sorted(splits, key=lambda each: tuple(map(str, each))))
 
 
 @operation("encode")
 class Encoded(View):
-    """The parent's samples with streams encoded; the others are as they were.
+    """The parent's samples with some streams encoded, and all others unchanged.
 
-    `keep` names streams that stay beside what is made of them, under another name.
+    `keep` maps streams to new names under which their original values are kept beside the encoded ones.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Encoded(View):
         self._sources = sources
         left = [name for name in parent.streams if name not in sources.values()]
         if twice := [name for name, n in Counter([*left, *self.encoded, *self.keep.values()]).items() if n > 1]:
-            raise UsageError(f"Two streams would be named {', '.join(twice)}. Name the new one otherwise.")
+            raise UsageError(f"Two streams would be named {', '.join(twice)}. Choose a different name for the new one.")
         self._streams = (*self._in_their_places(), *self.keep.values())
         self._olds = {new: old for old, new in self.keep.items()}
         self._all_needed = self._needed(self._streams)
@@ -110,18 +110,18 @@ class Encoded(View):
 
     @property
     def roles(self) -> Mapping[str, str]:
-        found = {}
+        roles = {}
         for role, stream in self.parent.roles.items():
             kept = role == "tag" and stream in self.keep
-            found[role] = self.keep[stream] if kept else self._new_name(stream)
-        return found
+            roles[role] = self.keep[stream] if kept else self._new_name(stream)
+        return roles
 
     @property
     def classes(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of the classes that numbers still stand for; what was encoded has none of its old ones."""
-        found = self.parent.classes.items()
-        left = {stream: names for stream, names in found if stream not in self._sources.values()}
-        return left | {self.keep[stream]: names for stream, names in found if stream in self.keep}
+        """The names of classes by stream; encoded streams have none."""
+        classes = self.parent.classes.items()
+        left = {stream: names for stream, names in classes if stream not in self._sources.values()}
+        return left | {self.keep[stream]: names for stream, names in classes if stream in self.keep}
 
     def sample(self, i: int) -> Any:
         return self._encoded_sample(self.parent.sample_of(self._all_needed, i), self._streams)
@@ -144,41 +144,41 @@ class Encoded(View):
         return self.parent.row_bytes(None if streams is None else self._needed(streams))
 
     def columns(self, stream: str) -> tuple[str, ...]:
-        """Return what the numbers of an encoded stream's row are called; a feature of several has them numbered."""
-        found: list[str] = []
+        """Return the names of an encoded stream's columns; a feature with several columns has them numbered."""
+        names: list[str] = []
         for feature in self.encoded[stream]:
             encoder: Any = self.fitted.encoders[feature]
             if hasattr(encoder, "columns"):
-                found += encoder.columns(feature)
+                names += encoder.columns(feature)
                 continue
             width = int(np.prod(getattr(encoder, "shape", ()), dtype=int))
-            found += [feature] if width == 1 else [f"{feature}[{k}]" for k in range(width)]
-        return tuple(found)
+            names += [feature] if width == 1 else [f"{feature}[{k}]" for k in range(width)]
+        return tuple(names)
 
     def _encoded(self, block: Columns, streams: Sequence[str]) -> Columns:
-        found: dict[str, Any] = {}
+        columns: dict[str, Any] = {}
         for stream in streams:
             if stream in self.encoded:
-                found[stream] = self._side_by_side(block, self.encoded[stream])
+                columns[stream] = self._concatenated(block, self.encoded[stream])
             else:
-                found[stream] = block[self._olds.get(stream, stream)]
-        return Columns(found)
+                columns[stream] = block[self._olds.get(stream, stream)]
+        return Columns(columns)
 
     def _encoded_sample(self, sample: Any, streams: Sequence[str]) -> dict[str, Any]:
-        """Return one sample; what is not encoded stays the very value that it was."""
-        found = {}
+        """Return one sample; values that are not encoded stay the same objects."""
+        values = {}
         for name in streams:
             if name in self.encoded:
                 block = {source: _block_of_one(sample[source]) for source in self._sources_of(name)}
-                found[name] = values_of(self._side_by_side(block, self.encoded[name]))[0]
+                values[name] = values_of(self._concatenated(block, self.encoded[name]))[0]
             else:
-                found[name] = sample[self._olds.get(name, name)]
-        return found
+                values[name] = sample[self._olds.get(name, name)]
+        return values
 
     def _sources_of(self, stream: str) -> list[str]:
         return [self._sources[feature] for feature in self.encoded[stream]]
 
-    def _side_by_side(self, block: Mapping[str, Any], features: Sequence[str]) -> Any:
+    def _concatenated(self, block: Mapping[str, Any], features: Sequence[str]) -> Any:
         parts = []
         for feature in features:
             with at(_place(feature, self.parent)):
@@ -187,12 +187,15 @@ class Encoded(View):
             return parts[0]
         for feature, part in zip(features, parts):
             if not isinstance(part, np.ndarray) or part.dtype.kind not in "biuf":
-                raise SchemaError(f"{_place(feature, self.parent)}: it is no numbers, so nothing can stand beside it.")
+                raise SchemaError(
+                    f"{_place(feature, self.parent)}: only numeric features can be combined into one stream. Leave it "
+                    "out, or encode it as numbers."
+                )
         flat = [part.reshape(len(part), int(np.prod(part.shape[1:], dtype=int))) for part in parts]
         return np.concatenate(flat, 1, dtype=np.float32, casting="unsafe")
 
     def _in_their_places(self) -> list[str]:
-        """Return the parent's streams, each encoded one where the first stood that it is made of."""
+        """Return the streams in the parent's order; an encoded stream takes the place of its first source."""
         return list(dict.fromkeys(map(self._new_name, self.parent.streams)))
 
     def _new_name(self, stream: str) -> str:
@@ -211,7 +214,7 @@ class Encoded(View):
 
 def _stream_and_field(view: View, feature: str) -> tuple[str, str]:
     stream, _, field = feature.partition(".")
-    # Of an empty view of mapped samples nobody knows the streams.
+    # `_stream` accepts any name for an empty view of mapped samples, whose streams are unknown.
     return view._stream(stream), field
 
 
@@ -220,7 +223,7 @@ def _place(feature: str, view: View) -> str:
 
 
 def _values(block: Mapping[str, Any], feature: str, view: View) -> Any:
-    """Return a feature's values in a block: a stream's, or a field's, of tables and of mappings alike."""
+    """Return a feature's values in a block: those of a stream, or of a field of a table or of mappings."""
     stream, _, field = feature.partition(".")
     values = block[stream]
     table = hasattr(values, "column_names")
@@ -231,9 +234,12 @@ def _values(block: Mapping[str, Any], feature: str, view: View) -> Any:
     if not table and not field:
         return values
     if not table:
-        raise UnknownStream(f"Stream {stream} of {view.dataset} {view.split} has no field {field!r}: it is no table.")
+        raise UnknownStream(
+            f"Stream {stream} of {view.dataset} {view.split} is not a table, so it has no field {field!r}. Name the "
+            "stream alone."
+        )
     raise UnknownStream(
-        f"Stream {stream} of {view.dataset} {view.split} is a table: name a field of it, as in {stream}."
+        f"Stream {stream} of {view.dataset} {view.split} is a table: name one of its fields, as in {stream}."
         f"{values.column_names[0]}.{nearest(field, values.column_names)}"
     )
 

@@ -1,4 +1,4 @@
-"""A stack at another epoch: each view that depends on the epoch made again, and what stands on it."""
+"""Moves a stack to a different epoch: rebuilds each view that depends on the epoch, and all views on top of it."""
 
 # mypy: disable-error-code="no-any-return"
 
@@ -15,21 +15,21 @@ from dataset_assets.reading.views.view import View
 
 @verb
 def at_epoch(view: View, epoch: int) -> View:
-    """Return the stack with `epoch` in each view that has one; orders below a split stay as they were drawn.
+    """Return the stack with `epoch` in each view that has one; orders below a split stay the same.
 
-    Raises `UsageError` if rows were chosen from a mixture that has another length in that epoch.
+    Raises `UsageError` if rows are selected from a mixture whose length differs in that epoch.
     """
     epoch = operator.index(epoch)
     if epoch < 0:
-        raise UsageError(f"There is no epoch {epoch}. They are counted from 0.")
+        raise UsageError(f"epoch is {epoch}, which is too small. Give 0 or more.")
     drawn = {id(below) for part in stack_of(view) if isinstance(part, Part) for below in stack_of(part)}
-    found: dict[tuple[int, bool], View] = {}
+    moved: dict[tuple[int, bool], View] = {}
     for each in stack_of(view):
         for fixed in (False, True) if id(each) in drawn else (False,):
             below = fixed or isinstance(each, Part)
-            parents = [found[id(parent), below] for parent in each.parents]
-            found[id(each), fixed] = _moved(each, parents, epoch, below)
-    return found[id(view), False]
+            parents = [moved[id(parent), below] for parent in each.parents]
+            moved[id(each), fixed] = _moved(each, parents, epoch, below)
+    return moved[id(view), False]
 
 
 def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
@@ -48,7 +48,7 @@ def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
         return view.build(arguments, parents)
     if len(parents[0]) != len(view.parents[0]):
         raise UsageError(
-            f"Rows were chosen from a view of {len(view.parents[0])} samples, which has {len(parents[0])} in epoch "
-            f"{epoch}. Give mix() a number as stop, so that every epoch has as many samples."
+            f"Rows are selected from a view of {len(view.parents[0])} samples, which has {len(parents[0])} in epoch "
+            f"{epoch}. Give mix() a number as stop, so that every epoch has the same number of samples."
         )
     return view.on(parents)

@@ -1,4 +1,4 @@
-"""Values in memory, as stored columns are; and sequences of samples, each asked for when it is read."""
+"""Views over values in memory, and over sequences of samples that are read on access."""
 
 import hashlib
 import sys
@@ -24,7 +24,7 @@ def held(columns: Mapping[str, Column], version: str | None = None) -> Stored:
 
 
 class ListColumn:
-    """Any Python values, as a column."""
+    """A list of any Python values as a column."""
 
     def __init__(self, values: list[Any]) -> None:
         self.values = values
@@ -43,14 +43,14 @@ class ListColumn:
 
 
 def column_in_memory(values: Any) -> Any:
-    """Return values as a column that cannot be written in."""
+    """Return values as a read-only column."""
     from dataset_assets.formats.array import ArrayColumn
     from dataset_assets.formats.table import TableColumn
 
     if hasattr(values, "to_batches"):
         return TableColumn(values)
     if isinstance(values, (list, tuple)):
-        # Arrays in a list stay apart: who wants them as one gives one.
+        # Arrays in a list are not stacked; pass a single array for that.
         numbers = values and not isinstance(values[0], np.ndarray)
         values = stacked(list(values)) if numbers else list(values)
     else:
@@ -61,7 +61,7 @@ def column_in_memory(values: Any) -> Any:
 
 
 def _read_only(value: Any) -> Any:
-    """Return an array as one that cannot be written in, so that no sample or batch reaches the caller's."""
+    """Return a read-only view of an array, so that no sample or batch can change the caller's array."""
     if not isinstance(value, np.ndarray):
         return value
     view = value.view()
@@ -71,7 +71,7 @@ def _read_only(value: Any) -> Any:
 
 @operation("sourced")
 class Sourced(View):
-    """The samples of any sequence, each asked for when it is read."""
+    """The samples of any sequence, each read on access."""
 
     def __init__(self, source: Any, names: Sequence[str] | None = None, version: str | None = None) -> None:
         self.source, self.names = source, None if names is None else tuple(names)
@@ -104,7 +104,9 @@ class Sourced(View):
 
     @classmethod
     def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> "Sourced":
-        raise UsageError("The stack stands on a sequence in memory, which is in no document. Make it again from that.")
+        raise UsageError(
+            "The stack is built on a sequence in memory, which its document does not contain. Build it again from that."
+        )
 
     def __len__(self) -> int:
         return len(self.source)
@@ -123,7 +125,7 @@ class Sourced(View):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The names of the streams: those of the first sample. Without one, nobody knows."""
+        """The streams of the first sample; empty if there is no sample."""
         if self._first is None:
             first = self.sample(0) if len(self) else {}
             self._first = tuple(first) if isinstance(first, Mapping) else ()
@@ -143,15 +145,18 @@ class Sourced(View):
         return (self.sample(i) for i in rows)
 
     def rows(self, where: Where) -> Columns:
-        found = self.samples(where)
-        return as_columns(found, () if found else self.streams)
+        samples = self.samples(where)
+        return as_columns(samples, () if samples else self.streams)
 
     def _named(self, sample: Any) -> Any:
         if self.names is None:
             return _plain(sample)
         values = tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
         if len(values) != len(self.names):
-            raise SchemaError(f"A sample has {len(values)} values for the {len(self.names)} names {self.names}.")
+            raise SchemaError(
+                f"A sample has {len(values)} values, but there are {len(self.names)} names: {self.names}. Give one "
+                "name for each value."
+            )
         return {name: _plain(value) for name, value in zip(self.names, values)}
 
     def _line(self) -> str:
@@ -159,11 +164,11 @@ class Sourced(View):
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with arrays for torch's tensors, on their memory; a tensor of one number is that number."""
+    """Return a value with arrays instead of torch tensors, on the same memory; a scalar tensor becomes a number."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        found = value.detach().cpu().numpy()
-        return found.item() if found.ndim == 0 else _read_only(found)
+        array = value.detach().cpu().numpy()
+        return array.item() if array.ndim == 0 else _read_only(array)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value

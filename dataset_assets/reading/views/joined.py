@@ -1,4 +1,4 @@
-"""Several views as one: their streams side by side, or their samples one after the other."""
+"""Joins several views: zips their streams, or concatenates their samples."""
 
 import sys
 from bisect import bisect_right
@@ -16,19 +16,26 @@ from dataset_assets.reading.views.view import View
 
 @operation("zip")
 class Zipped(View):
-    """The streams of several views of one length, side by side."""
+    """The streams of several views of the same length in one sample."""
 
     def __init__(self, parents: Sequence[View]) -> None:
         self.parents = tuple(parents)
         if len({len(view) for view in parents}) != 1:
-            raise UsageError(f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped.")
+            raise UsageError(
+                f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped. Select the same "
+                "number of samples from each."
+            )
         self._owners: dict[str, View] = {}
         for view in parents:
             if len(view) and not view.streams:
-                raise UsageError("A view whose samples are no mappings has no streams to zip. Name some.")
+                raise UsageError(
+                    "The samples of a view are not mappings, so it has no streams to zip. Return mappings from its "
+                    "function."
+                )
             if twice := self._owners.keys() & set(view.streams):
                 raise UsageError(
-                    f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Narrow one with only()."
+                    f"Stream {', '.join(sorted(twice))} is in two of the zipped views. Remove it from one with only(), "
+                    "or rename it with rename()."
                 )
             self._owners |= dict.fromkeys(view.streams, view)
 
@@ -43,8 +50,8 @@ class Zipped(View):
         return {name: value for view in self.parents for name, value in view.sample(i).items()}
 
     def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        found = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
-        return {name: found[name] for name in streams}
+        values = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
+        return {name: values[name] for name in streams}
 
     def rows(self, where: Where) -> Columns:
         return Columns({name: column for view in self.parents for name, column in view.rows(where).items()})
@@ -67,7 +74,7 @@ class Zipped(View):
         return cls(parents)
 
     def _by_owner(self, streams: Sequence[str]) -> list[tuple[View, list[str]]]:
-        """Return the parents that have some of the streams, each with its own."""
+        """Return each parent that has some of the streams, with these."""
         pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
         return [(view, names) for view, names in pairs if names]
 
@@ -81,18 +88,21 @@ class Zipped(View):
 
 @operation("concat")
 class Concatenated(View):
-    """The samples of the first view, then those of the second, and so on; all have the same streams."""
+    """The samples of several views with the same streams, one view after the other."""
 
     def __init__(self, parents: Sequence[View]) -> None:
-        # Level by level a sum of many views would be as deep as it is long.
+        # Flattened, because otherwise a sum of many views would be a deep stack.
         flat = [part for view in parents for part in (view.parents if type(view) is Concatenated else (view,))]
         if not flat:
-            raise UsageError("There are no views to put one after the other. Give at least one.")
+            raise UsageError("There are no views to concatenate. Give at least one.")
         self.parents = tuple(flat)
         self._first = next((view for view in flat if len(view)), flat[0])
         for view in flat:
             if len(view) and set(view.streams) != set(self.streams):
-                raise UsageError(f"Views with the streams {self.streams} and {view.streams} cannot follow each other.")
+                raise UsageError(
+                    f"Views with the streams {self.streams} and {view.streams} cannot be concatenated. Give them the "
+                    "same streams, with only() or rename()."
+                )
         countable(sum(len(view) for view in flat))
         self.starts = np.cumsum([0, *(len(view) for view in flat)])
         self._starts: list[int] = self.starts.tolist()
@@ -114,7 +124,7 @@ class Concatenated(View):
 
     def rows(self, where: Where) -> Columns:
         if not self.streams:
-            # Samples that are no mappings have no blocks, which their own view says.
+            # The samples are not mappings, so there are no blocks; the parent raises the error.
             for part, rows in self._pieces(where)[0]:
                 self.parents[part].rows(rows)
         return self.rows_of(self.streams, where)
@@ -130,7 +140,7 @@ class Concatenated(View):
         pieces, order = self._pieces(where)
         if order is None or isinstance(where, slice):
             return (sample for part, rows in pieces for sample in self.parents[part].each(rows))
-        # Within a part the rows are in the order that was asked for, so each place takes the next one of its part.
+        # Within a part the rows keep the requested order, so each place takes the next sample of its part.
         parts = {part: self.parents[part].each(rows) for part, rows in pieces}
         places = np.searchsorted(self.starts, where, "right") - 1
         return (next(parts[part]) for part in places.tolist())
@@ -150,7 +160,7 @@ class Concatenated(View):
         return cls(parents)
 
     def _pieces(self, where: Where) -> tuple[list[tuple[int, Where]], Indices | None]:
-        """Return which rows of which parent are asked for, and the order that puts them back (see `grouped`)."""
+        """Return the rows of each parent, and the order that puts them back (see `grouped`)."""
         if isinstance(where, slice):
             return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
         groups, order = grouped(self.starts, where)
@@ -158,9 +168,11 @@ class Concatenated(View):
 
 
 def countable(size: int) -> None:
-    """Raise `UsageError` for more samples than a sequence of Python can have."""
+    """Raise `UsageError` for more samples than a Python sequence can have."""
     if size > sys.maxsize:
-        raise UsageError(f"A view has at most {sys.maxsize} samples, not {size}. Repeat or join fewer.")
+        raise UsageError(
+            f"The view would have {size} samples; at most {sys.maxsize} are allowed. Repeat or join fewer."
+        )
 
 
 def _merged(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mapped: samples that a function makes when they are read."""
+"""Mapped: applies a function to samples when they are read."""
 
 from functools import cached_property
 from typing import Any, Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from dataset_assets.reading.views.view import View
 
 @operation("map")
 class Mapped(View):
-    """The parent's samples, each changed by a function."""
+    """The parent's samples, each transformed by a function."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Mapped(View):
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
-        """The names of the changed samples' streams: those of the first one. Without one, nobody knows."""
+        """The streams of the first transformed sample; empty if there is no sample to look at."""
         first = self.sample(0) if len(self) else {}
         return tuple(first) if isinstance(first, Mapping) else ()
 
     @property
     def roles(self) -> Mapping[str, str]:
-        """The parent's, of the streams that the function left; all, where nobody knows which these are."""
-        return _left(self)
+        """The parent's roles whose streams still exist; all of them if the streams are not known."""
+        return _roles_of(self)
 
     @property
     def computed(self) -> bool:
@@ -55,31 +55,31 @@ class Mapped(View):
     def sample(self, i: int) -> Any:
         sample = self.parent.sample(i)
         try:
-            return self.change(sample) if self.seed is None else self.change(sample, self._chance(i))
+            return self.change(sample) if self.seed is None else self.change(sample, self._generator(i))
         except Exception as error:
-            raise _told(error, self, self.change, f"sample {i}") from error.__cause__
+            raise _with_place(error, self, self.change, f"sample {i}") from error.__cause__
 
     def each(self, where: Where) -> Iterator[Any]:
         change, fixed = self.change, self.seed is None
         for row, sample in zip(numbers_in(where), self.parent.each(where)):
             try:
-                changed = change(sample) if fixed else change(sample, self._chance(row))
+                changed = change(sample) if fixed else change(sample, self._generator(row))
             except Exception as error:
-                raise _told(error, self, change, f"sample {row}") from error.__cause__
+                raise _with_place(error, self, change, f"sample {row}") from error.__cause__
             yield changed
 
     def rows(self, where: Where) -> Columns:
-        found = self.samples(where)
-        return as_columns(found, () if found else self.streams)
+        samples = self.samples(where)
+        return as_columns(samples, () if samples else self.streams)
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        # Which of the parent's streams the function looks at, nobody knows.
+        # All streams count, because it is unknown which of them the function uses.
         return self.parent.row_bytes()
 
-    def _chance(self, row: int) -> np.random.Generator:
+    def _generator(self, row: int) -> np.random.Generator:
         return generator_of(self.parent, row, self.seed or 0, self.epoch)
 
     def _line(self) -> str:
@@ -88,9 +88,9 @@ class Mapped(View):
 
 @operation("map_blocks")
 class MappedBlocks(View):
-    """The parent's samples, changed by a function of some of them at once: a mapping of stream to their values.
+    """The parent's samples, transformed in blocks: the function takes and returns a mapping of stream to values.
 
-    How many there are in a block is not said, and may be one: the function treats each by itself.
+    A block may have any number of samples, even one, so the function must treat each sample on its own.
     """
 
     def __init__(
@@ -113,39 +113,40 @@ class MappedBlocks(View):
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
-        """The names of the changed samples' streams: those of the first one. Without one, nobody knows."""
+        """The streams of the first transformed sample; empty if there is no sample to look at."""
         return tuple(self.rows(slice(0, 1))) if len(self) else ()
 
     @property
     def roles(self) -> Mapping[str, str]:
-        """The parent's, of the streams that the function left; all, where nobody knows which these are."""
-        return _left(self)
+        """The parent's roles whose streams still exist; all of them if the streams are not known."""
+        return _roles_of(self)
 
     def rows(self, where: Where) -> Columns:
         rows = numbers_in(where)
         if not rows:
             return Columns({name: [] for name in self.streams})
         block = {name: owned(values) for name, values in self.parent.rows(where).items()}
-        chances = () if self.seed is None else ([self._chance(row) for row in rows],)
+        generators = () if self.seed is None else ([self._generator(row) for row in rows],)
         try:
-            changed = self.change(block, *chances)
+            changed = self.change(block, *generators)
         except Exception as error:
-            raise _told(error, self, self.change, f"{len(rows)} samples, first {rows[0]},") from error.__cause__
+            raise _with_place(error, self, self.change, f"{len(rows)} samples, first {rows[0]},") from error.__cause__
         if not isinstance(changed, Mapping):
             raise SchemaError(
                 f"{_name_of(self.change)} returned a {type(changed).__name__}. Return a mapping of stream to values."
             )
-        found = Columns(changed)
-        if found.samples != len(rows):
+        columns = Columns(changed)
+        if columns.samples != len(rows):
             raise SchemaError(
-                f"{_name_of(self.change)} was given {len(rows)} samples and returned {found.samples}. Return as many."
+                f"{_name_of(self.change)} got {len(rows)} samples and returned {columns.samples}. Return as many as it "
+                "gets."
             )
-        return found
+        return columns
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         return self.parent.row_bytes()
 
-    def _chance(self, row: int) -> np.random.Generator:
+    def _generator(self, row: int) -> np.random.Generator:
         return generator_of(self.parent, row, self.seed or 0, self.epoch)
 
     def _line(self) -> str:
@@ -166,18 +167,18 @@ class Tupled(Mapped):
     def each(self, where: Where) -> Iterator[Any]:
         if self.parent.computed:
             return super().each(where)
-        found = self.parent.rows(where)
-        return zip(*(values_of(found[name]) for name in self._names))
+        columns = self.parent.rows(where)
+        return zip(*(values_of(columns[name]) for name in self._names))
 
 
 def generator_of(view: View, row: int, seed: int, epoch: int) -> np.random.Generator:
-    """Return a generator that seed, epoch, version and stored row decide: the same in any process and any order."""
-    found = view.traced(row)
-    stored, number = found[0] if found else (view, row)
+    """Return a random generator for a sample. It depends only on seed, epoch, version and stored row."""
+    origins = view.traced(row)
+    stored, number = origins[0] if origins else (view, row)
     return generator(seed, epoch, f"map {stored.dataset} {stored.split} {stored.origin.index}", number)
 
 
-def _left(view: Mapped | MappedBlocks) -> dict[str, str]:
+def _roles_of(view: Mapped | MappedBlocks) -> dict[str, str]:
     known = view.streams
     return {role: stream for role, stream in view.parent.roles.items() if stream in known or not known}
 
@@ -187,8 +188,8 @@ def _arguments(view: Mapped | MappedBlocks) -> dict[str, Any]:
     return {"change": view.change, **random, **({} if view.code_version is None else {"version": view.code_version})}
 
 
-def _told(error: Exception, view: View, change: Callable[..., Any], what: str) -> Exception:
-    """Return the function's error, with the place; as it is, but for the one that would end a loop in silence."""
+def _with_place(error: Exception, view: View, change: Callable[..., Any], what: str) -> Exception:
+    """Return the function's error with a note about the place; a StopIteration, which would end a loop, is replaced."""
     place = f"in {_name_of(change)}, for {what} of {view.dataset} {view.split}"
     if isinstance(error, StopIteration):
         return RuntimeError(f"StopIteration {place}")
@@ -205,7 +206,7 @@ def _name_of(change: Callable[[Any], Any]) -> str:
 
 
 class _tuple_of:
-    """Makes a sample a tuple; a class so that a view pickles."""
+    """Converts a sample to a tuple. A class, so that the view can be pickled."""
 
     def __init__(self, streams: tuple[str, ...]) -> None:
         self.streams = streams

@@ -1,4 +1,4 @@
-"""What every view is: samples in an order, read in blocks or one at a time. It knows no kind of view."""
+"""The base of all views: samples that are read in blocks or one at a time. It knows no kind of view."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from dataset_assets.reading.views.blocks import as_samples, some_of
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.storage.manifest import UsedFile
 
-# Samples are read together while they are no more than this: enough that a block costs little for each of them, little
-# enough that whoever keeps one of them keeps no more of the others.
+# Iterating reads blocks of at most this size: large enough that the cost of a block does not matter, small enough that
+# a caller who keeps one sample does not keep much more in memory.
 BLOCK = 1024
 BLOCK_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which stored bytes a view shows: dataset, split, the version it was opened at, and the roles of its streams."""
+    """The stored data of a view: dataset, split, digests of index and version, and the roles of its streams."""
 
     dataset: str
     split: str
@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a sample comes from: a row of a split of a version, and the raw files that the split was made of."""
+    """The origin of a sample: a row of a split of a version, and the raw files from which the split was made."""
 
     dataset: str
     split: str
@@ -43,7 +43,7 @@ class Lineage:
 
 
 class Node(ABC):
-    """What a view shows and how it is read; `View` adds indexing and what can be put on it."""
+    """The content of a view, and how to read it. `View` adds indexing and the methods that stack views."""
 
     op: ClassVar[str] = ""
     # Whether all of the parent is read to make the view, or its first sample.
@@ -57,9 +57,9 @@ class Node(ABC):
 
     @abstractmethod
     def rows(self, where: Where) -> Columns:
-        """Return the streams' values at some rows, as blocks that may lie on the stored bytes.
+        """Return the values of all streams at some rows, as blocks that may share memory with the stored bytes.
 
-        `where` is a slice with 0 <= start <= stop <= len and no step, or an array of rows from 0 up to len.
+        `where` is a slice with 0 <= start <= stop <= len and no step, or an array of rows from 0 to len - 1.
         """
 
     @property
@@ -68,9 +68,9 @@ class Node(ABC):
         """The names of the streams."""
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        """Return some streams' values at some rows; the others are not read where that can be avoided."""
-        found = self.rows(where)
-        return Columns({name: found[name] if len(self) else found.get(name, []) for name in streams})
+        """Return the values of some streams at some rows. Other streams are not read if possible."""
+        columns = self.rows(where)
+        return Columns({name: columns[name] if len(self) else columns.get(name, []) for name in streams})
 
     def sample(self, i: int) -> Any:
         """Return the sample in row `0 <= i < len`."""
@@ -85,16 +85,16 @@ class Node(ABC):
         return list(self.each(where))
 
     def each(self, where: Where) -> Iterator[Any]:
-        """Yield the samples in some rows. A mapped function is called when its sample is asked for, not before."""
+        """Yield the samples in some rows. A mapped function is called only when its sample is reached."""
         return iter(as_samples(self.rows(where)))
 
     @property
     def computed(self) -> bool:
-        """Whether a function makes samples of this view, so that they are had one by one."""
+        """True if samples are produced by a user function, one at a time."""
         return any(parent.computed for parent in self.parents)
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        """Return about how many bytes are read for a sample, or for some streams of it."""
+        """Return the approximate number of bytes that are read for a sample, or for some streams of it."""
         return max((parent.row_bytes(streams) for parent in self.parents), default=1.0)
 
     def __iter__(self) -> Iterator[Any]:
@@ -124,7 +124,7 @@ class Node(ABC):
 
     @property
     def origin(self) -> Origin:
-        """What the view shows: of its first parent, where it has several."""
+        """The stored data of the view; with several parents, that of the first."""
         return self.parents[0].origin
 
     @property
@@ -139,39 +139,39 @@ class Node(ABC):
 
     @property
     def version(self) -> str | None:
-        """The digest of the version that was opened; None for a split that was opened by its index."""
+        """The digest of the opened version, or None if the split was opened by its index."""
         return self.origin.version
 
     @property
     def roles(self) -> Mapping[str, str]:
-        """Which stream is the sample, the target, the tag; those of the first parent, where several have one."""
+        """The stream of each role: sample, target, tag. The first parent that has a role decides."""
         return {role: stream for parent in reversed(self.parents) for role, stream in parent.roles.items()}
 
     @property
     def classes(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of the classes that the numbers of a stream stand for."""
+        """The names of the classes of each stream whose values are class numbers."""
         return {stream: names for parent in reversed(self.parents) for stream, names in parent.classes.items()}
 
     def lineage(self, i: int) -> tuple[Lineage, ...]:
-        """Return where sample `i` comes from: version, split, row, raw files; an entry for each row it is made of."""
+        """Return the origin of sample `i`: version, split, row and raw files, for each stored row it is made from."""
         return tuple(view.lineage_of(row) for view, row in self.traced(range(len(self))[i]))
 
     def traced(self, i: int) -> "list[tuple[Traceable, int]]":
-        """Return the stored rows that the sample in row `0 <= i < len` is made of."""
-        return [found for parent in self.parents for found in parent.traced(i)]
+        """Return the stored rows from which the sample in row `0 <= i < len` is made."""
+        return [stored for parent in self.parents for stored in parent.traced(i)]
 
     def _source(self, stream: str | None) -> Any:
-        """Return the parent whose files are meant."""
+        """Return the parent that has the files of a stream."""
         first = self.parents[0]
         if any(parent.origin != first.origin for parent in self.parents):
             raise UsageError(
-                f"This {type(self).__name__} stands on several splits, each with its own files. Open those of one of "
-                "its parents: view.parents[0].open(...)."
+                f"This {type(self).__name__} combines several splits, each with its own files. Open the files of one "
+                "parent: view.parents[0].open(...)."
             )
         return first
 
     def _stream(self, name: str) -> str:
-        # Of a view without samples that a function would make nobody knows the streams: any has no values.
+        # The streams of an empty mapped view are unknown, so any name is accepted.
         if name not in self.streams and (self.streams or len(self)):
             raise UnknownStream(f"{self.dataset} {self.split} has no stream {name!r}.{nearest(name, self.streams)}")
         return name

@@ -1,4 +1,4 @@
-"""The table of operations: every kind of view by its name, and every verb of the menu that is not a kind."""
+"""The registry of operations: every kind of view by its name, and the functions that views' methods call."""
 
 from typing import Any, Callable, TypeVar
 
@@ -8,21 +8,23 @@ Kind = TypeVar("Kind", bound=type[Any])
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 OPERATIONS: dict[str, type[Any]] = {}
-"""The kinds of views that a document can name."""
+"""The kinds of views that a JSON document can name."""
 
 VERBS: dict[str, Callable[..., Any]] = {}
-"""What a view's methods call besides: splits, fitting, conversions."""
+"""The functions that a view's methods call: splits, fitting, conversions."""
 
 
 def operation(name: str) -> Callable[[Kind], Kind]:
-    """Name a kind of view, so that stacks with it can be written as JSON and read back.
+    """Register a kind of view under a name, so that stacks with it can be written as JSON and read back.
 
-    Raises `UsageError` if the name is taken.
+    Raises `UsageError` if the name is in use.
     """
 
     def named(kind: Kind) -> Kind:
         if name in OPERATIONS:
-            raise UsageError(f"The operation {name!r} is {OPERATIONS[name].__qualname__} already. Choose another name.")
+            raise UsageError(
+                f"The name {name!r} already belongs to the operation {OPERATIONS[name].__qualname__}. Choose another."
+            )
         OPERATIONS[name] = kind
         kind.op = name
         return kind
@@ -31,6 +33,6 @@ def operation(name: str) -> Callable[[Kind], Kind]:
 
 
 def verb(function: Verb) -> Verb:
-    """Let a view's method find this function by its name."""
+    """Register a function under its name, so that a view's method can call it."""
     VERBS[function.__name__] = function
     return function

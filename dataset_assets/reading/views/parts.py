@@ -1,4 +1,4 @@
-"""Splits of a view: seeded, disjoint, covering, the same in any process."""
+"""Splits a view into disjoint parts that cover it. A seed makes them the same in every process."""
 
 from abc import abstractmethod
 from typing import Any, Mapping, Sequence
@@ -21,12 +21,12 @@ from dataset_assets.reading.views.view import Fold, NestedFold, View
 
 
 class Part(Selected):
-    """A part of a split: which rows it has is decided once, whatever the epoch is; `indices` are their numbers."""
+    """A part of a split. Its rows are the same in every epoch; `indices` are their numbers."""
 
     _whole = True
 
     def __init__(self, parent: View, rows: Rows, given: Mapping[str, Any]) -> None:
-        # As they are when they come from JSON, so that a stack that was read back looks the same.
+        # Sorted, with tuples, so that a stack that was read from JSON looks the same.
         self._given = {name: tuple(given[name]) if name == "ratios" else given[name] for name in sorted(given)}
         super().__init__(parent, rows)
 
@@ -52,17 +52,17 @@ class Part(Selected):
     @classmethod
     def one_of(cls, parent: View, part: Any, **given: Any) -> Rows:
         """Return the rows of one part."""
-        found = cls.divided(parent, **given)
-        return found[_number(part, len(found))]
+        parts = cls.divided(parent, **given)
+        return parts[_number(part, len(parts))]
 
     def _line(self) -> str:
-        said = ", ".join(f"{name}={value}" for name, value in self._given.items() if value is not None)
-        return f"{type(self).__name__}({len(self)}, {said})"
+        arguments = ", ".join(f"{name}={value}" for name, value in self._given.items() if value is not None)
+        return f"{type(self).__name__}({len(self)}, {arguments})"
 
 
 @operation("random_split")
 class RandomPart(Part):
-    """A part of a view that was split at random."""
+    """A part of a random split."""
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], seed: int) -> list[Rows]:  # type: ignore[override]
@@ -71,7 +71,7 @@ class RandomPart(Part):
 
 @operation("stratified_split")
 class StratifiedPart(Part):
-    """A part that has its share of each class."""
+    """A part of a stratified split: it has its share of each class."""
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
@@ -80,7 +80,7 @@ class StratifiedPart(Part):
 
 @operation("group_split")
 class GroupPart(Part):
-    """A part that has all samples of a group, or none."""
+    """A part of a split by group: it has all samples of a group, or none of them."""
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
@@ -89,7 +89,7 @@ class GroupPart(Part):
 
 @operation("hash_split")
 class HashPart(Part):
-    """A part that a hash of each sample's own key decides."""
+    """A part of a split by hash: the hash of a sample's key decides its part."""
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
@@ -98,7 +98,7 @@ class HashPart(Part):
 
 @operation("kfold")
 class FoldPart(Part):
-    """What one fold holds out, or all else: the parts are train and held out of the first fold, then of the next."""
+    """A part of a cross-validation: training and held-out samples of the first fold, then of the next, and so on."""
 
     @staticmethod
     def divided(parent: View, *, folds: int, by: str | None, seed: int) -> list[Rows]:  # type: ignore[override]
@@ -107,7 +107,7 @@ class FoldPart(Part):
 
     @classmethod
     def one_of(cls, parent: View, part: Any, **given: Any) -> Rows:
-        # Not all parts: of many folds, what to train on is as large as the view, many times.
+        # Computes one part only, because the training parts of many folds together are many times the view.
         held_out = cls._held_out(parent, **given)
         fold, out = divmod(_number(part, 2 * len(held_out)), 2)
         return held_out[fold] if out else rest_of(len(parent), held_out[fold])
@@ -119,13 +119,13 @@ class FoldPart(Part):
 
 def _number(part: Any, count: int) -> int:
     if part not in range(count):
-        raise UsageError(f"There is no part {part!r:.80} of {count}.")
+        raise UsageError(f"part is {part!r:.80}, but there are {count} parts. Give a number from 0 to {count - 1}.")
     return int(part)
 
 
 @verb
 def folds(view: View, count: int, by: str | None, seed: int) -> list[Fold]:
-    """Return the folds of a view."""
+    """Return the cross-validation folds of a view."""
     parts = FoldPart.all_of(view, folds=count, by=by, seed=seed)
     return [Fold(*pair) for pair in zip(parts[::2], parts[1::2])]
 
@@ -139,9 +139,12 @@ def nested_folds(
 
 
 def key_of(value: Any, by: str) -> str:
-    """Return the text that decides where a sample goes."""
+    """Return the text whose hash decides the part of a sample."""
     if isinstance(value, (bool, int, float, str)):
         return str(value)
     if isinstance(value, bytes):
         return value.hex()
-    raise UsageError(f"A {type(value).__name__} of {by} is no key. Split by a stream, or a field, of numbers or text.")
+    raise UsageError(
+        f"A value of {by} is a {type(value).__name__}, which is not a key. Split by a stream, or a field, of numbers "
+        "or text."
+    )

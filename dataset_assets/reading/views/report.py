@@ -1,4 +1,4 @@
-"""Reports: what is in a view, and in each that it stands on."""
+"""Reports: the content of a view and of each view below it."""
 
 import json
 import time
@@ -10,14 +10,14 @@ import numpy as np
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.views.node import Node
 
-# More values than these are a distribution that nobody reads.
+# A target with more values than this is not counted.
 MOST_CLASSES = 1000
 MEASURED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is in a view. `targets` counts the values of the target; None if there is none, or too many to list."""
+    """The content of a view. `targets` counts the values of the target; None if there is none, or too many."""
 
     kind: str
     dataset: str
@@ -39,7 +39,7 @@ class Report:
         return json.dumps(self.to_dict(), indent=2)
 
     def to_yaml(self) -> str:
-        """Return the report as YAML; needs PyYAML, which Dagster brings."""
+        """Return the report as YAML. Needs PyYAML, which Dagster installs."""
         import yaml  # type: ignore[import-untyped]
 
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
@@ -62,7 +62,7 @@ def report_of(view: Node, speed: bool = False) -> Report:
 
 
 def targets_of(view: Node) -> dict[str, int] | None:
-    """Count the values of the target, by the name of the class where there is one."""
+    """Count the values of the target, by the name of the class if it has one."""
     target = view.roles.get("target")
     if target not in view.streams:
         return None
@@ -95,7 +95,7 @@ def _counted(values: list[Any]) -> dict[Any, int] | None:
 
 
 def _speed_of(view: Node) -> float | None:
-    """Return how many samples a second are iterated, measured over half a second at most."""
+    """Return the number of samples read per second, measured for at most half a second."""
     start, count = time.perf_counter(), 0
     for count, _ in enumerate(view, 1):  # noqa: B007
         if time.perf_counter() - start > MEASURED_SECONDS:

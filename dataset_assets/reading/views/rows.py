@@ -1,4 +1,4 @@
-"""Which rows stand at some places of an order, and orders of orders: a range stays a range where it can."""
+"""Orders: maps places to rows, and composes orders. A range stays a range where possible."""
 
 from functools import cached_property
 from typing import Any, Protocol, cast
@@ -8,19 +8,19 @@ import numpy as np
 from dataset_assets.formats.columns import Indices
 
 Where = slice | Indices
-"""Some rows of a view: `slice(lo, hi)` with 0 <= lo <= hi <= len, or an array of numbers from 0 up to len."""
+"""Some rows of a view: `slice(lo, hi)` with 0 <= lo <= hi <= len, or an array of numbers from 0 to len - 1."""
 
-# An order of no more rows is kept once it was computed: it takes 8 MiB, and a row of it no time.
+# A computed order of up to this many rows (8 MiB) is kept in memory.
 KEPT = 1 << 20
 
 
 class Computed(Protocol):
-    """An order that is computed where it is read, such as a `Permutation`."""
+    """An order that is computed on access, such as a `Permutation`."""
 
     def __len__(self) -> int: ...
 
     def rows(self, where: Where) -> Indices:
-        """Return which rows stand at some places."""
+        """Return the rows at some places."""
         ...
 
 
@@ -28,7 +28,7 @@ Order = range | Indices | Computed
 
 
 class Chain:
-    """Orders of orders, of which some are computed: the last one says what is asked of the one before it."""
+    """A composition of orders, some of them computed: the rows of each order are the places in the one before it."""
 
     def __init__(self, *orders: Order) -> None:
         self.orders = orders
@@ -40,7 +40,7 @@ class Chain:
         return int(self._kept[i] if len(self) <= KEPT else self._computed(np.array([i]))[0])
 
     def rows(self, where: Where) -> Indices:
-        """Return which rows stand at some places."""
+        """Return the rows at some places."""
         return self._kept[where] if len(self) <= KEPT else self._computed(where)
 
     @cached_property
@@ -53,12 +53,12 @@ class Chain:
         return np.arange(where.start, where.stop) if isinstance(where, slice) else where
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was computed is not sent to another process, which can do so too.
+        # Another process computes the order again, which is faster than to send it.
         return {"orders": self.orders}
 
 
 def in_order(order: Order, where: Where) -> Where:
-    """Return which of the parent's rows stand at some places of an order."""
+    """Return the parent's rows at some places of an order."""
     if isinstance(order, np.ndarray):
         return order[where]
     if not isinstance(order, range):
@@ -70,7 +70,7 @@ def in_order(order: Order, where: Where) -> Where:
 
 
 def composed(first: Order, then: Order) -> Order:
-    """Return the order that asks `first` for what stands at the places `then`.
+    """Return the composition of two orders: the rows of `first` at the places `then`.
 
     >>> composed(range(10, 20), range(8, 2, -2))
     range(18, 12, -2)
@@ -83,53 +83,53 @@ def composed(first: Order, then: Order) -> Order:
 
 
 def lazy(order: Order) -> range | Indices | Chain:
-    """Return an order that, if it is computed, is kept once it was read."""
+    """Return an order that keeps its rows after the first access, if it is computed."""
     return order if isinstance(order, (range, np.ndarray, Chain)) else Chain(order)
 
 
 def as_array(order: range) -> Indices:
     """Return a range as an array."""
     step = _step(order)
-    # The end of a range may lie beyond 64 bits, its members do not.
+    # The end of a range may exceed 64 bits, though its members do not.
     return np.arange(order[0], order[-1] + step, step, dtype=np.intp) if order else np.empty(0, np.intp)
 
 
 def _step(order: range) -> int:
-    # With one member the step does not matter, and may have more than 64 bits.
+    # With one member the step does not matter, and may exceed 64 bits.
     return order.step if len(order) > 1 else 1
 
 
 def order_of(indices: Any, size: int) -> range | Indices:
-    """Return indices as an order of rows below `size`; a range stays one if its rows are there."""
+    """Return indices as an order of rows below `size`; a range stays a range if its rows exist."""
     if isinstance(indices, range):
         if all(0 <= end < size for end in (*indices[:1], *indices[-1:])):
             return indices
         low, high = sorted((indices[0], indices[-1]))
-        # Before it is made an array: it may have more rows than there is memory.
+        # Checked before it becomes an array, which may not fit in memory.
         if not -size <= low <= high < size:
             raise IndexError(f"samples {low} to {high} of a view of {size}")
     return checked(indices, size)
 
 
 def checked(indices: Any, size: int) -> Indices:
-    """Return indices as rows of a view of this size: a copy, so that the view does not change with them.
+    """Return indices as an array of rows of a view of this size; it copies them, so later changes have no effect.
 
-    Raises IndexError for rows that are not there, TypeError for what is neither integers nor booleans.
+    Raises IndexError for rows that do not exist, TypeError for anything but integers or booleans.
     """
-    found = np.asarray(indices)
-    if not found.size:
-        found = found.astype(np.intp)
-    if found.dtype.kind == "O" and found.ndim == 1 and all(type(one) is int for one in found.tolist()):
-        raise IndexError(f"samples {min(found)} to {max(found)} of a view of {size}")
-    if found.dtype.kind not in "iub" or found.ndim != 1:
-        raise TypeError(f"a view is indexed by integers or booleans, not by {found.dtype} of shape {found.shape}")
-    if found.dtype.kind == "b":
-        if len(found) != size:
-            raise IndexError(f"{len(found)} booleans for a view of {size}")
-        return np.flatnonzero(found)
-    if found.size and not -size <= int(found.min()) <= int(found.max()) < size:
-        raise IndexError(f"samples {found.min()} to {found.max()} of a view of {size}")
-    rows = found.astype(np.intp)
+    array = np.asarray(indices)
+    if not array.size:
+        array = array.astype(np.intp)
+    if array.dtype.kind == "O" and array.ndim == 1 and all(type(one) is int for one in array.tolist()):
+        raise IndexError(f"samples {min(array)} to {max(array)} of a view of {size}")
+    if array.dtype.kind not in "iub" or array.ndim != 1:
+        raise TypeError(f"a view is indexed by integers or booleans, not by {array.dtype} of shape {array.shape}")
+    if array.dtype.kind == "b":
+        if len(array) != size:
+            raise IndexError(f"{len(array)} booleans for a view of {size}")
+        return np.flatnonzero(array)
+    if array.size and not -size <= int(array.min()) <= int(array.max()) < size:
+        raise IndexError(f"samples {array.min()} to {array.max()} of a view of {size}")
+    rows = array.astype(np.intp)
     rows[rows < 0] += size
     return rows
 

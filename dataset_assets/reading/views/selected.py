@@ -1,4 +1,4 @@
-"""Selected: what only rearranges is arithmetic on the rows of what it stands on."""
+"""Selected: reorders or selects samples by arithmetic on row numbers."""
 
 from copy import copy
 from typing import Any, Iterator, Mapping, Self, Sequence
@@ -14,10 +14,10 @@ from dataset_assets.reading.views.view import Subset, View
 
 @operation("select")
 class Selected(Subset):
-    """The parent's samples in another order, some of them, some of them twice: arithmetic on indices.
+    """The parent's samples in any order, with samples left out or repeated.
 
-    However many stand on each other, the samples are read from the first view below that is none: `parent`, in the
-    order `order`. `own` is the order of this one alone.
+    A stack of such views reads directly from the first view below that is not one: `parent`, in the order `order`.
+    `own` is the order of this view alone.
     """
 
     parent: View
@@ -36,18 +36,18 @@ class Selected(Subset):
             self.parent, self.order = base, lazy(self.own)
 
     def _base(self) -> View:
-        """Return the view whose rows the order is of."""
+        """Return the view whose rows the order selects."""
         return self.parents[0]
 
     def on(self, parents: Sequence[View]) -> Self:
-        """Return the same order, on other views of the same lengths."""
+        """Return the same order on different views of the same lengths."""
         again = copy(self)
         again._stand(parents)
         return again
 
     @property
     def indices(self) -> Indices:
-        """Which samples of the view that this one stands on: an array of one's own."""
+        """The numbers of these samples in the view below, as a new array."""
         found = in_order(self.own, slice(0, len(self.own)))
         return as_array(range(found.start, found.stop)) if isinstance(found, slice) else np.array(found)
 
@@ -63,7 +63,7 @@ class Selected(Subset):
 
     @classmethod
     def build(cls, arguments: Mapping[str, Any], parents: Sequence[View]) -> View:
-        # A document may come from anywhere, so its rows are checked as an argument of `select` is.
+        # A document may come from anywhere, so its rows are checked like an argument of `select`.
         return parents[0].select(arguments["order"]) if cls is Selected else super().build(arguments, parents)
 
     def sample(self, i: int) -> Any:
@@ -85,7 +85,7 @@ class Selected(Subset):
         return self.parent.each(in_order(self.order, where))
 
     def _selected(self, order: Order) -> View:
-        # Of slices of slices only the last is seen.
+        # Slices of slices are merged into one.
         return Selected(self.parents[0], composed(self.own, order)) if type(self) is Selected else Selected(self, order)
 
     def _stream(self, name: str) -> str:

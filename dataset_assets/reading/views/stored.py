@@ -1,4 +1,4 @@
-"""Stored: the samples of a split, on its stored bytes."""
+"""Stored: the samples of a stored split, or of columns in memory."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ PROBES = 8
 
 @operation("stored")
 class Stored(View, Traceable):
-    """The samples of a split, on its stored bytes."""
+    """The samples of a stored split, or of columns in memory."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class Stored(View, Traceable):
         self._origin, self.columns, self.opener, self._reopen = origin, dict(columns), opener, reopen
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
-            found = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-            raise SchemaError(f"The streams of a view have different lengths: {found}.")
+            counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+            raise SchemaError(f"The streams of a view have different lengths: {counts}. Give all the same length.")
         self._held = checked_version(held)
         self._samples = next(iter(lengths.values()), 0)
         self._row_bytes: dict[str, float] = {}
@@ -74,7 +74,7 @@ class Stored(View, Traceable):
         return [(self, i)]
 
     def lineage_of(self, row: int) -> Lineage:
-        """Return where a row comes from."""
+        """Return the origin of a row."""
         files = () if self.opener is None else self.opener.sources()
         return Lineage(self.dataset, self.split, self.version, self._origin.index, row, files)
 
@@ -94,22 +94,22 @@ class Stored(View, Traceable):
         return Columns({name: self.columns[name].take(where) for name in streams})
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        found = 1.0
+        size = 1.0
         for name in self.columns if streams is None else streams:
             if name not in self._row_bytes:
                 self._row_bytes[name] = self._measured(self.columns[name])
-            found += self._row_bytes[name]
-        return found
+            size += self._row_bytes[name]
+        return size
 
     def _measured(self, column: Column) -> float:
         known: float | None = getattr(column, "row_bytes", None)
         if known is not None:
             return known
-        # A few from all over: the first ones may be unlike the rest.
+        # A few samples from everywhere, because the first ones may not be typical.
         some = np.linspace(0, self._samples - 1, min(PROBES, self._samples)).astype(np.intp)
         if not len(some):
             return 1.0
-        # One that cannot be decoded is an error, and counted, when it is its turn.
+        # A value that cannot be decoded raises its error when it is read, not here.
         column = column.lenient(None) if hasattr(column, "lenient") else column
         return bytes_of(column.take(some)) / len(some)
 
@@ -122,11 +122,11 @@ class Stored(View, Traceable):
     @property
     def _opener(self) -> "Opener":
         if self.opener is None:
-            raise UsageError("This view is over values in memory, which are in no file.")
+            raise UsageError("This view is over values in memory, so it has no files to open.")
         return self.opener
 
     def __reduce__(self) -> Any:
-        # Never handles: another process opens the same bytes again, by their digest.
+        # Pickles no file handles: another process opens the same bytes again, by their digest.
         return self._reopen or (Stored, (self._origin, self.columns, None, None, self._held))
 
     def _line(self) -> str:
@@ -136,19 +136,19 @@ class Stored(View, Traceable):
 
 
 class Opener(ABC):
-    """Opens the files that a stored view is made of."""
+    """Opens the files of a stored view."""
 
     @abstractmethod
     def stream(self, stream: str, part: int) -> BinaryIO:
         """Open a file of a stream."""
 
     def sources(self) -> tuple[UsedFile, ...]:
-        """Return the raw files that the split was made of; none where nobody knows."""
+        """Return the raw files from which the split was made; empty if they are unknown."""
         return ()
 
     @abstractmethod
     def raw(self, argument: str) -> BinaryIO:
-        """Open the raw file that the split's function had as this argument."""
+        """Open the raw file that was passed to the split's function as this argument."""
 
 
 def contents_of(columns: Mapping[str, Any], view: Node) -> str:

@@ -1,4 +1,4 @@
-"""Streams of a view: some of them, or under other names."""
+"""Selects or renames the streams of a view."""
 
 from functools import cached_property
 from typing import Any, BinaryIO, Iterator, Mapping, Sequence, TextIO
@@ -13,13 +13,13 @@ from dataset_assets.reading.views.view import View
 
 @operation("only")
 class Narrowed(View):
-    """The parent's samples with some of their streams; only those are read."""
+    """The parent's samples with some of their streams; the other streams are not read."""
 
     def __init__(self, parent: View, streams: Sequence[str]) -> None:
         self.parents = (parent,)
         self.parent, self._streams = parent, tuple(parent._stream(name) for name in streams)
         if not streams or len(set(streams)) < len(streams):
-            raise UsageError(f"The streams {', '.join(streams) or '()'} are none, or one twice. Name each once.")
+            raise UsageError(f"only() needs at least one stream, each named once; got ({', '.join(streams)}).")
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -61,17 +61,19 @@ class Narrowed(View):
 
 @operation("rename")
 class Renamed(View):
-    """The parent's samples with streams under other names."""
+    """The parent's samples with some streams renamed."""
 
     def __init__(self, parent: View, names: Mapping[str, str]) -> None:
         self.parents = (parent,)
         self.parent, self.names = parent, dict(names)
         new_of = {parent._stream(old): new for new, old in names.items()}
         if len(new_of) < len(names):
-            raise UsageError(f"A stream cannot have two names: {names}. Give each one.")
+            raise UsageError(f"A stream cannot have two names: {names}. Give each stream one name.")
         self._olds = {new_of.get(old, old): old for old in parent.streams or new_of}
         if len(self._olds) < len(parent.streams):
-            raise UsageError(f"Two streams would have one name: {names}, of {', '.join(parent.streams)}.")
+            raise UsageError(
+                f"Two of the streams {', '.join(parent.streams)} would have the same name: {names}. Choose another."
+            )
 
     def arguments(self) -> dict[str, Any]:
         return {"names": self.names}

@@ -1,4 +1,4 @@
-"""Targets of a view: mapped, as vectors, and samples chosen by them."""
+"""Maps targets, encodes them as one-hot vectors, and selects samples by target."""
 
 from typing import Any, Iterable, Literal, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from dataset_assets.reading.views.view import View
 def mapped_targets(
     view: View, mapping: Mapping[Any, Any], stream: str | None, unmapped: Literal["error", "keep", "drop"], tag: bool
 ) -> View:
-    """Return the view with its target mapped, all values at once; the tag stays, unless `tag`."""
+    """Return the view with its target mapped, all values at once. The tag keeps its old values, unless `tag`."""
     name = target_of(view, stream)
     if unmapped == "drop":
         view, unmapped = chosen_by_target(view, mapping, name, "in"), "error"
@@ -22,12 +22,12 @@ def mapped_targets(
 
 @verb
 def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | None, tag: bool) -> View:
-    """Return the view with its target as vectors: of the given classes, or of those that the dataset declares."""
+    """Return the view with its target as one-hot vectors, for the given classes or those of the dataset."""
     name = target_of(view, stream)
     if classes is None:
         if name not in view.classes:
             raise UsageError(
-                f"{view.dataset} {view.split} declares no classes of {name}. Give them, as classes=range(10); or learn "
+                f"{view.dataset} {view.split} has no classes for {name}. Pass them (classes=range(10)), or learn "
                 f"them: view.fit({{{name!r}: OneHot()}})."
             )
         classes = range(len(view.classes[name]))
@@ -36,30 +36,30 @@ def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | Non
 
 @verb
 def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how: Literal["in", "not in"]) -> View:
-    """Return the samples whose target is one of these, or none of them; the targets are read once, at once."""
+    """Return the samples whose target is in `targets`, or not in it. Reads all targets at once."""
     name, chosen = target_of(view, stream), list(targets)
     names = view.classes.get(name)
     if names and (unknown := [value for value in chosen if value not in range(len(names))]):
         raise UsageError(
-            f"{unknown[0]!r} is no class of {name}: they are numbers, 0 to {len(names) - 1}."
+            f"{unknown[0]!r} is not a class of {name}. Classes are numbers from 0 to {len(names) - 1}."
             + (f" {unknown[0]!r} is {names.index(unknown[0])}." if unknown[0] in names else "")
         )
     return view.filter((how, chosen), column=name)
 
 
 def target_of(view: View, stream: str | None) -> str:
-    """Return the stream that is asked for, or else the target."""
+    """Return `stream` if it is given, otherwise the target."""
     if stream is not None:
         return view._stream(stream)
     if "target" not in view.roles:
         raise UnknownStream(
-            f"{view.dataset} {view.split} names no target. Say which it is: stream=...{nearest('', view.streams)}"
+            f"{view.dataset} {view.split} has no target stream. Name it: stream=...{nearest('', view.streams)}"
         )
     return view.roles["target"]
 
 
 def _kept(view: View, stream: str, tag: bool) -> dict[str, str]:
-    """Return under which name the tag stays, where the target is the tag as well."""
+    """Return the name under which the tag is kept, if the target is also the tag."""
     if tag or view.roles.get("tag") != stream:
         return {}
     name = "tag"

@@ -1,6 +1,6 @@
-"""Streams whose values are decoded when they are read, read otherwise: as their bytes, or past those that are damaged.
+"""Reads streams of pictures or sounds as their encoded bytes, or skips damaged values.
 
-They stand directly on what `load` returns; shuffle, slice and batch come after.
+Apply these functions directly to a view from `load`; shuffle, slice and batch after that.
 """
 
 from typing import Any, Iterable, Mapping
@@ -13,39 +13,39 @@ from dataset_assets.reading.views import Stored, View
 
 
 def encoded(view: View, *streams: str) -> View:
-    """Return the view with the bytes of these streams, as they are stored; of all that are decoded, if none is named.
+    """Return the view with the stored bytes of these streams, by default of all streams that are decoded.
 
-    Raises `UsageError` for a view that is not what `load` returned, `UnknownStream` for a stream that is not decoded.
+    Raises `UsageError` for a view that is not from `load`, `UnknownStream` for a stream that is not decoded.
     """
     columns = _decoded(view, streams)
     return _with(view, {name: column.encoded for name, column in columns.items()}, encoded, tuple(columns))
 
 
 def lenient(view: View, *streams: str, limit: int | None = None) -> View:
-    """Return the view with None for each value that cannot be decoded; no other sample changes its place.
+    """Return the view with None for each value that cannot be decoded; all samples keep their places.
 
-    `skipped(view)` says which they were. More than `limit` of a stream are a `DecodeError`; None is no limit. A loader
-    leaves them out of its batches with `Loader(lenient(train), 256, collate=present)`.
+    `skipped(view)` returns these values. More than `limit` in a stream raise `DecodeError`; None means no limit. To
+    leave them out of a loader's batches, use `Loader(lenient(train), 256, collate=present)`.
     """
     columns = {name: column.lenient(limit) for name, column in _decoded(view, streams).items()}
     return _with(view, columns, _lenient, tuple(columns), limit)
 
 
 def skipped(view: View) -> dict[str, dict[int, str]]:
-    """Return for each stream the rows that could not be decoded so far, and why; a stack of views may be given."""
+    """Return for each stream the rows that could not be decoded so far, with the reasons. Accepts a stack of views."""
     while not isinstance(view, Stored):
         view = view.parents[0]
     columns = {name: column for name, column in view.columns.items() if isinstance(column, DecodedColumn)}
     return {name: dict(sorted(column.skipped.items())) for name, column in columns.items()}
 
 
-def told(view: View, i: int) -> dict[str, str]:
-    """Return what the heads of a sample's encoded values say of them, in words; nothing is decoded."""
+def facts_of(view: View, i: int) -> dict[str, str]:
+    """Return the facts in the headers of a sample's encoded values as text, without decoding the values."""
     columns = view.columns if isinstance(view, Stored) else {}
-    return {name: _told(column, i) for name, column in columns.items() if isinstance(column, DecodedColumn)}
+    return {name: _facts_of(column, i) for name, column in columns.items() if isinstance(column, DecodedColumn)}
 
 
-def _told(column: DecodedColumn, i: int) -> str:
+def _facts_of(column: DecodedColumn, i: int) -> str:
     try:
         return str(column.facts(i))
     except DecodeError as error:
@@ -53,7 +53,7 @@ def _told(column: DecodedColumn, i: int) -> str:
 
 
 def present(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a batch without the samples of which a value is None; what is of one shape then is one array.
+    """Drop samples with a missing value, and stack the rest where shapes match.
 
     >>> batch = present({"image": [np.zeros((2, 2, 1)), None], "label": np.array([7, 8])})
     >>> batch["image"].shape, batch["label"]
@@ -63,7 +63,7 @@ def present(batch: Mapping[str, Any]) -> dict[str, Any]:
     if holed:
         kept = [k for k in range(len(holed[0])) if all(values[k] is not None for values in holed)]
         batch = {name: _some(values, kept) for name, values in batch.items()}
-    # Also without holes: it may be cut from a block that has some.
+    # Also stacked without missing values: the batch may be cut from a block with some.
     return {name: _stacked(values) for name, values in batch.items()}
 
 
@@ -82,7 +82,9 @@ def _stacked(values: Any) -> Any:
 
 def _decoded(view: View, streams: Iterable[str]) -> dict[str, DecodedColumn]:
     if not isinstance(view, Stored):
-        raise UsageError(f"A {type(view).__name__} has no stored streams. Apply it to what load returns, then go on.")
+        raise UsageError(
+            f"A {type(view).__name__} has no stored streams. Call this on the view from load, before other operations."
+        )
     columns = {name: column for name, column in view.columns.items() if isinstance(column, DecodedColumn)}
     for name in streams:
         if name not in columns:
@@ -96,9 +98,9 @@ def _with(view: View, columns: Mapping[str, Any], again: Any, *arguments: Any) -
 
 
 def _again(change: Any, view: View, streams: tuple[str, ...], *arguments: Any) -> View:
-    """Open a pickled view in another process, and read it in the same way."""
-    found: View = change(view, *streams) if not arguments else change(view, streams, *arguments)
-    return found
+    """Repeat the change on a pickled view in another process."""
+    changed: View = change(view, *streams) if not arguments else change(view, streams, *arguments)
+    return changed
 
 
 def _lenient(view: View, streams: tuple[str, ...], limit: int | None) -> View:

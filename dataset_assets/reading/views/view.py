@@ -1,10 +1,10 @@
-"""View: a Sequence on a Sequence, and all that can be put on one.
+"""View: a sequence of samples, with methods that put further views on top of it.
 
-A method that stacks makes the view of its name, lazily, as the table of operations has it; what only rearranges is a
-`Subset`.
+These methods find the kinds of views, and other functions, by name in the registry (`operations.py`). Views are lazy.
+Methods that only select or reorder samples return a `Subset`.
 """
 
-# What the tables hold is checked where it is defined.
+# mypy does not see the types behind the registry.
 # mypy: disable-error-code="no-any-return"
 
 import operator
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 class View(Node, Sequence[Any]):
-    """Samples in an order. Indexing reads one, iterating reads in blocks, slices and index arrays give views.
+    """A sequence of samples. Indexing reads one sample, iterating reads blocks, slices and index arrays return views.
 
-    A view of one's own has `__len__`, `streams` and `rows`, and `parents` if it stands on others; it has `each` and
-    `sample`, and says that it is `computed`, if it makes each sample by itself. To be written as JSON it is a named
-    operation (`operation`) and has `arguments`.
+    To write your own kind of view, define `__len__`, `streams` and `rows`, and `parents` if it is on top of others. If
+    it computes samples one by one, define `each` and `sample`, and return True from `computed`. To write it as JSON,
+    register it with `operation`, and define `arguments`.
     """
 
     parents: tuple["View", ...] = ()
@@ -68,9 +68,9 @@ class View(Node, Sequence[Any]):
         return iter(self[::-1])
 
     def to_json(self) -> str:
-        """Return the stack as JSON; `dataset_assets.view_from_json` reads it. Functions are recorded by reference.
+        """Return the stack as JSON, which `dataset_assets.view_from_json` reads. Functions are stored by their names.
 
-        Raises `UsageError` for a function that no other process could import, such as a lambda.
+        Raises `UsageError` for a function that another process cannot import, such as a lambda.
         """
         return document.to_json(self)
 
@@ -83,15 +83,15 @@ class View(Node, Sequence[Any]):
         return document.fingerprint(self)
 
     def report(self, *, speed: bool = False) -> Report:
-        """Return what is in the view and in each that it stands on; with `speed`, also samples per second."""
+        """Return a report on the view and all views below it; with `speed`, it includes samples per second."""
         return report_of(self, speed)
 
-    # What can be put on it
+    # Views on top of this one
 
     def select(self, indices: "Sequence[int] | NDArray[Any]") -> "View":
-        """Return the samples at these indices, in this order; negative ones count from the end.
+        """Return the samples at these indices, in this order. Negative indices count from the end.
 
-        As in numpy, an array or list of booleans, one for each sample, selects those that are true.
+        As in numpy, an array or list of booleans selects the samples where it is true.
 
         >>> from dataset_assets import view_of
         >>> view = view_of(label=[10, 20, 30])
@@ -109,11 +109,11 @@ class View(Node, Sequence[Any]):
         return self[_count(n) :]
 
     def shard(self, shards: int, rank: int) -> "View":
-        """Return every sample whose number is `rank` modulo `shards`: parts that differ by one sample at most."""
+        """Return the samples whose number is `rank` modulo `shards`. Shards differ by at most one sample."""
         return _made("shard", self, shards, rank)
 
     def shuffle(self, seed: int, epoch: int = 0) -> "View":
-        """Return the samples in an order that only their number, `seed` and `epoch` decide (docs/orders.md)."""
+        """Return the samples in a shuffled order, which depends on length, `seed` and `epoch` only (docs/orders.md)."""
         return _made("shuffle", self, seed, epoch)
 
     def sort_by(self, by: "str | Callable[[Any], Any]", *, reverse: bool = False, version: str | None = None) -> "View":
@@ -135,39 +135,39 @@ class View(Node, Sequence[Any]):
         return _made("filter", self, where, column, version)
 
     def repeat(self, times: int) -> "View":
-        """Return the samples so many times over, in the same order each time."""
+        """Return the samples `times` times, in the same order each time."""
         return _made("repeat", self, times)
 
     def interleave(self, *others: "View") -> "View":
-        """Return a sample of each view in turn, each once; what has none left is passed over."""
+        """Return a sample of each view in turn, each sample once. Views without samples left are skipped."""
         return _made("interleave", (self, *others))
 
     def mix(self, *others: "View", weights: Sequence[float], seed: int, stop: "str | int", epoch: int = 0) -> "View":
-        """Return samples of several views, each with its share, to within one at any place (docs/orders.md).
+        """Return samples of several views, mixed by `weights`, exact to within one sample everywhere (docs/orders.md).
 
-        `stop="first"` ends where a view has no more; "all" when each was read to its end, the others from their start
-        again; a number is how many samples there are.
+        `stop="first"` ends when one view is exhausted; "all" when every view was read completely, and repeats views
+        that end earlier; a number is the number of samples.
         """
         return _made("mix", (self, *others), weights, seed, stop, epoch)
 
     def concat(self, *others: "View") -> "View":
-        """Return this view's samples, then those of the others."""
+        """Return this view's samples, then the samples of the others."""
         return _made("concat", (self, *others))
 
     def zip(self, *others: "View") -> "View":
-        """Return the streams of several views side by side."""
+        """Return samples that combine the streams of several views of the same length."""
         return _made("zip", (self, *others))
 
     def only(self, *streams: str) -> "View":
-        """Return the view with only these streams; the others are not read."""
+        """Return the view with only these streams. Other streams are not read."""
         return _made("only", self, streams)
 
     def rename(self, **names: str) -> "View":
-        """Return the view with streams under other names, each written `new="old"`; roles follow."""
+        """Return the view with streams renamed, written `new="old"`. Roles follow the new names."""
         return _made("rename", self, names)
 
     def tuples(self, *streams: str) -> "View":
-        """Return each sample as a tuple of these streams' values."""
+        """Return each sample as a tuple of the values of these streams."""
         return _made("tuples", self.only(*dict.fromkeys(streams)), streams)
 
     def map(
@@ -191,29 +191,29 @@ class View(Node, Sequence[Any]):
         return _made(kind, self, change, seed if random else None, version=version)
 
     def batch(self, n: int, *, drop_last: bool = False) -> "View":
-        """Return blocks of `n` samples: mappings of stream to values, whose arrays are the caller's own to write in."""
+        """Return batches of `n` samples: mappings of stream to values. The caller may write to their arrays."""
         return _made("batch", self, n, drop_last)
 
     def cache(self) -> "View":
-        """Return the view with its samples kept in memory, all of them, once one is read."""
+        """Return the view with its samples in memory. The first read loads all of them."""
         return _made("cache", self)
 
     def at_epoch(self, epoch: int) -> "View":
-        """Return the same stack, with every shuffle, mix and random map in it as it is in this epoch.
+        """Return the same stack with every shuffle, mix and random map moved to this epoch.
 
-        What a split drew stays as it was drawn: no sample of one part is in another in any epoch.
+        Splits do not change: no sample moves to a different part in any epoch.
         """
         return VERBS["at_epoch"](self, epoch)
 
-    # Encoded
+    # Encoders
 
     def fit(
         self, encoders: "Mapping[str, Encoder]", *, into: str | None = None, held_out: Sequence[str] = ("test",)
     ) -> "Fitted":
-        """Return encoders that have learnt from this view: by stream, or by a table's field as "stream.field".
+        """Return encoders that are fitted on this view. Keys are streams, or fields of a table as "stream.field".
 
-        Features of one stream stand side by side in its place; with `into`, all of them in a new stream of that name.
-        Raises `UsageError` where the view shows a split named in `held_out`, or what a random map makes.
+        The features of one stream are concatenated and replace it; with `into`, all features are concatenated into a
+        new stream of that name. Raises `UsageError` for a view of a split in `held_out`, or of a random map.
 
         >>> from dataset_assets.encoding import Ordinal
         >>> from dataset_assets import view_of
@@ -224,7 +224,7 @@ class View(Node, Sequence[Any]):
         return VERBS["fit"](self, encoders, into, held_out)
 
     def encode(self, fitted: "Fitted", *, any_version: bool = False) -> "View":
-        """Return the view with streams encoded when read. Raises `Conflict` for another version's encoders."""
+        """Return the view with streams encoded on reading. Raises `Conflict` for encoders of a different version."""
         return _made("encode", self, fitted, any_version)
 
     def map_targets(
@@ -235,94 +235,94 @@ class View(Node, Sequence[Any]):
         stream: str | None = None,
         tag: bool = False,
     ) -> "View":
-        """Return the view with its targets mapped, all at once: what one is mapped to is not mapped again.
+        """Return the view with its targets mapped, all at once: a new value is not mapped again.
 
-        A target that is not in the mapping is an error when it is read, is kept, or its sample is dropped. A tag that
-        is the target's stream stays as it was, as the stream "tag"; unless `tag`.
+        `unmapped` decides about a target that is not in the mapping: raise an error on reading, keep it, or drop its
+        sample. If the target is also the tag, its old values are kept as the stream "tag", unless `tag`.
         """
         return VERBS["mapped_targets"](self, mapping, stream, unmapped, tag)
 
     def one_hot_targets(
         self, classes: Sequence[Any] | None = None, *, stream: str | None = None, tag: bool = False
     ) -> "View":
-        """Return the view with its targets as vectors with a single 1; of the classes that it declares, or these."""
+        """Return the view with its targets as one-hot vectors, for the declared classes or those in `classes`."""
         return VERBS["one_hot_targets"](self, classes, stream, tag)
 
     def keep_targets(self, *targets: Any, stream: str | None = None) -> "View":
-        """Return the samples with one of these targets; the targets are read once, at once."""
+        """Return the samples with one of these targets. Reads all targets at once."""
         return VERBS["chosen_by_target"](self, targets, stream, "in")
 
     def drop_targets(self, *targets: Any, stream: str | None = None) -> "View":
-        """Return the samples with none of these targets; the targets are read once, at once."""
+        """Return the samples with none of these targets. Reads all targets at once."""
         return VERBS["chosen_by_target"](self, targets, stream, "not in")
 
-    # Splits of it
+    # Splits
 
     def random_split(self, ratios: Sequence[float], *, seed: int = 0) -> "list[Subset]":
-        """Return disjoint parts that cover the view; ratios sum to 1."""
+        """Return disjoint random parts that cover the view. The ratios sum to 1."""
         return _parts("random_split", self, ratios=ratios, seed=seed)
 
     def stratified_split(self, ratios: Sequence[float], *, by: str | None = None, seed: int = 0) -> "list[Subset]":
-        """Return parts in which each class has its share to within one sample: of a stream, or else of the target."""
+        """Return parts with the share of each class exact to within one sample. `by` defaults to the target."""
         return _parts("stratified_split", self, ratios=ratios, by=by or VERBS["target_of"](self), seed=seed)
 
     def group_split(self, ratios: Sequence[float], *, by: str, seed: int = 0) -> "list[Subset]":
-        """Return parts of about these ratios that keep all samples with one value of a stream together."""
+        """Return parts of about these ratios. All samples with the same value of a stream are in the same part."""
         return _parts("group_split", self, ratios=ratios, by=by, seed=seed)
 
     def hash_split(self, ratios: Sequence[float], *, by: str, seed: int = 0) -> "list[Subset]":
-        """Return parts decided by a hash of a stream's value: no sample moves when others are added or removed."""
+        """Return parts by the hash of a stream's value: adding or removing samples moves no other sample."""
         return _parts("hash_split", self, ratios=ratios, by=by, seed=seed)
 
     def kfold(self, folds: int = 5, *, by: str | None = None, seed: int = 0) -> "list[Fold]":
-        """Return folds, each with what to train on and what is held out; with `by`, stratified by that stream."""
+        """Return cross-validation folds, each with training and held-out samples; with `by`, stratified by a stream."""
         return VERBS["folds"](self, folds, by, seed)
 
     def nested_kfold(
         self, outer: int = 5, inner: int = 2, *, outer_by: str | None = None, inner_by: str | None = None, seed: int = 0
     ) -> "list[NestedFold]":
-        """Return folds, and in each the folds of what it trains on; with `outer_by` or `inner_by`, stratified."""
+        """Return outer folds, each with the inner folds of its training samples; stratified by the given streams."""
         return VERBS["nested_folds"](self, outer, inner, outer_by, inner_by, seed)
 
-    # What leaves it
+    # Files and conversions
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
-        """Open the stored file of a stream: seekable, read-only, read when asked; as text with an encoding.
+        """Open the stored file of a stream: seekable and read-only; as text with an `encoding`.
 
-        Of a stream in several files, `part` says which.
+        For a stream in several files, `part` is the number of the file.
         """
         return self._source(stream).open(stream, part=part, encoding=encoding)
 
     def open_raw(self, argument: str, *, encoding: str | None = None) -> BinaryIO | TextIO:
-        """Open the raw file that the split's function had as this argument, as `open` does a stream's."""
+        """Open the raw file that was passed to the split's function as this argument; otherwise like `open`."""
         return self._source(None).open_raw(argument, encoding=encoding)
 
     def to_arrow(self) -> Any:
-        """Return a table of Arrow, on the stored bytes where they lie as Arrow has them (docs/converting.md)."""
+        """Return an Arrow table, without a copy where the stored layout is Arrow's (docs/converting.md)."""
         return VERBS["to_arrow"](self)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Hand the samples over, block by block, to whatever reads Arrow's streams: polars, DuckDB, pandas."""
+        """Stream the samples in blocks to any reader of Arrow streams, such as polars, DuckDB or pandas."""
         return VERBS["arrow_reader"](self).__arrow_c_stream__(requested_schema)
 
     def to_torch(self, *, iterable: bool = False) -> Any:
-        """Return a dataset for torch's DataLoader: map-style, or iterable; its samples hold tensors of their own."""
+        """Return a dataset for torch's DataLoader, map-style or iterable. Its tensors share no memory with the view."""
         return VERBS["to_torch"](self, iterable)
 
     def to_hf(self) -> Any:
-        """Return a Dataset of Hugging Face's `datasets`, on the memory of `to_arrow`."""
+        """Return a Hugging Face Dataset on the memory of `to_arrow`."""
         return VERBS["to_hf"](self)
 
     def to_sklearn(self, *, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
-        """Return `X, y` as scikit-learn takes them, or its Bunch: the sample as a matrix of numbers, and the target."""
+        """Return `X, y` for scikit-learn, or its Bunch: the sample as a matrix of numbers, and the target."""
         return VERBS["to_sklearn"](self, sample, target, bunch)
 
     def to_numpy(self) -> dict[str, Any]:
-        """Return every stream as an array of its own; text and ragged values as objects, a table by field."""
+        """Return an array for each stream: of objects for text and ragged values, one for each field of a table."""
         return VERBS["to_numpy"](self)
 
     def to_pandas(self) -> Any:
-        """Return a DataFrame with a column per stream, and one per field of a table."""
+        """Return a DataFrame with a column for each stream, and for each field of a table."""
         return VERBS["to_pandas"](self)
 
     def _selected(self, order: Order) -> "View":
@@ -330,23 +330,23 @@ class View(Node, Sequence[Any]):
 
 
 class Subset(View):
-    """Some samples of a view, in an order."""
+    """Some samples of a view, in any order."""
 
     @property
     @abstractmethod
     def indices(self) -> Indices:
-        """Which samples of the view that this one stands on: an array of one's own."""
+        """The numbers of these samples in the view below, as a new array."""
 
 
 class Fold(NamedTuple):
-    """One fold: what to train on, and what is held out."""
+    """One fold: training samples and held-out samples."""
 
     train: View
     held_out: View
 
 
 class NestedFold(NamedTuple):
-    """One outer fold, with the folds of what it trains on."""
+    """One outer fold, with the inner folds of its training samples."""
 
     train: View
     held_out: View
@@ -372,5 +372,5 @@ def _as_index(i: Any) -> int:
 
 def _count(n: int) -> int:
     if operator.index(n) < 0:
-        raise UsageError(f"There are no {n} samples to take or skip. Use a slice to count from the end.")
+        raise UsageError(f"Cannot take or skip {n} samples. Give 0 or more; use a slice to count from the end.")
     return operator.index(n)

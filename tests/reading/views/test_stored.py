@@ -108,9 +108,9 @@ class TestAStoredStream:
         one, other = views["all"][2:].only("word"), views["rest"].only("image")
         with one.zip(other).open("image") as file:
             assert len(np.load(file)) == 3
-        with pytest.raises(UsageError, match="stands on several splits"):
+        with pytest.raises(UsageError, match="combines several splits"):
             views["all"].concat(views["rest"]).open("image")
-        with pytest.raises(UsageError, match="stands on several splits"):
+        with pytest.raises(UsageError, match="combines several splits"):
             one.zip(other).open_raw("table")
 
     def test_that_is_none_is_named_with_its_neighbour(self, view: View) -> None:
@@ -143,7 +143,7 @@ class TestARawFile:
             assert zipped.read("1.txt").decode() == WORDS[1] and zipped.testzip() is None
 
     def test_that_is_none_is_named_with_its_neighbour(self, view: View) -> None:
-        with pytest.raises(NotFound, match="had no file 'tabel'. Did you mean 'table'?"):
+        with pytest.raises(NotFound, match="has no raw file 'tabel'. Did you mean 'table'?"):
             view.open_raw("tabel")
 
 
