@@ -207,7 +207,9 @@ def explained(error: Exception, bucket: Bucket, key: str) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
     # The places where a machine is asked who it is: it was asked because nothing else said so.
-    if any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing")):
+    asked_who = any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing"))
+    # XML that is cut has a missing tag.
+    if asked_who and "invalid list response" not in text:
         return bucket.no_credentials()
     # Where an answer has no body, S3 says that a token has expired by the status 400 alone.
     refusing = ("401", "403") if code else ("400", "401", "403")
