@@ -20,7 +20,6 @@ from typing import cast
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-from places import SUPPORT
 
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
@@ -326,7 +325,7 @@ def test_wherever_it_is_killed_the_old_or_the_new_is_there_whole(tmp_path: Path,
 
 
 def run_killed(n: int, name: str, storage: LocalStorage, source: Path) -> int:
-    tests = str(SUPPORT)
+    tests = str(Path(__file__).parent)
     code = KILLED.format(tests=tests, n=n, name=name, root=str(storage.root), source=str(source))
     return subprocess.run([sys.executable, "-c", code], check=False).returncode
 

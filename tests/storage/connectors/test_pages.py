@@ -116,6 +116,13 @@ def test_a_key_that_was_not_asked_for_is_an_error(lists: Lists) -> None:
         list(opened(lists).list("a"))
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_its_last_tag_is_not_said_to_lack_credentials(s3: Lists, page: int) -> None:
+    s3.fault = lambda number, asked: (200, s3_page(KEYS[:2], None)[:-19]) if number == page else None
+    with pytest.raises(StorageError, match="failed at"):
+        list(opened(s3).list(""))
+
+
 def test_empty_pages_without_an_end_are_an_error(s3: Lists) -> None:
     s3.fault = lambda page, asked: (200, s3_page([], str(PAGE)))
     with pytest.raises(ListingCut, match="gave no key in 0 seconds"):

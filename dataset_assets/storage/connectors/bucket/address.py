@@ -218,7 +218,9 @@ def explained(error: Exception, bucket: Bucket, key: str) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
     # Addresses that give a machine its credentials: obstore asks them last, when it found no others.
-    if any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing")):
+    asked_who = any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing"))
+    # XML that is cut has a missing tag.
+    if asked_who and "invalid list response" not in text:
         return bucket.no_credentials()
     # S3 answers an expired token with 400; without a body there is no code that says why.
     refusing = ("401", "403") if code else ("400", "401", "403")
