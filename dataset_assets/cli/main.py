@@ -203,8 +203,9 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store, (plain, pin) = opened(storage), split_pin(name)
-    _, digest = open_version(store, plain, pin)
-    document = describe.version_document(StoredDataset(store, plain), digest)
+    stored = StoredDataset(store, plain)
+    _, digest = open_version(stored, pin)
+    document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)
     if as_json:
         state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": paths})

@@ -83,7 +83,7 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
             if index.recipe == recipe:
                 # Opening shows damage that a reader would meet. A remote file is opened only when it is read, so its
                 # size is asked for too.
-                open_split(stored.storage, stored.name, split, digest)
+                open_split(stored, split, digest)
                 stored.check_sizes(index)
                 return FoundSplit(index, digest)
         except UNUSABLE:

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.making.recipe import derived_recipe, split_recipe
 from dataset_assets.making.steps import derive, url_of
-from dataset_assets.reading.load import index_of
-from dataset_assets.reading.passing import passing
+from dataset_assets.reading.stored_files import index_of
+from dataset_assets.reading.streaming import open_for_streaming
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import UsedFile
 from dataset_assets.storage.raw_files import RawFile
@@ -78,7 +78,7 @@ class Inputs:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
         index = self._index(source)
         if index not in self._passing:
-            self._passing[index] = passing(self.splits[source.split])
+            self._passing[index] = open_for_streaming(self.splits[source.split])
         return self._passing[index]
 
     def open(self, file: File) -> BinaryIO:

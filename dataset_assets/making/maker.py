@@ -101,8 +101,7 @@ class Maker:
     def view(self, split: str) -> Stored:
         """Open a split that was added."""
         if split not in self.inputs.splits:
-            storage, name = self.stored.storage, self.dataset.name
-            self.inputs.splits[split] = open_split(storage, name, split, self.splits[split])
+            self.inputs.splits[split] = open_split(self.stored, split, self.splits[split])
         return self.inputs.splits[split]
 
     def see_undamaged(self, raw: RawFile) -> None:

@@ -27,7 +27,7 @@ from dataset_assets.formats import Part
 from dataset_assets.formats.columns import Columns
 from dataset_assets.making.checks import check_split
 from dataset_assets.making.sample_writer import HELD_BYTES, Gathered
-from dataset_assets.reading.load import open_columns
+from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile

@@ -7,8 +7,8 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
 from dataset_assets.making import checks as checking
 from dataset_assets.making.recipe import release_recipe
-from dataset_assets.reading.load import index_of
-from dataset_assets.reading.passing import passing_columns
+from dataset_assets.reading.stored_files import index_of
+from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import Finding, SplitIndex, Version
 
@@ -46,7 +46,7 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
         if callable(check):
             found.append(checking.run_own(name, check, views))
         else:
-            columns = {split: passing_columns(view) for split, view in views.items()}
+            columns = {split: streaming_columns(view) for split, view in views.items()}
             sources = {split: dataset.sources_of(split) for split in views}
             leakage = checking.check_leakage(columns, dataset.roles, sources=sources)
             found.append(replace(leakage, severity=dataset.severity(name)))

@@ -153,7 +153,7 @@ def _current_keys(stored: StoredDataset) -> set[str]:
     """Return the keys of the current version's files, which prepare makes again if they are not there."""
     keys: set[str] = set()
     with suppress(*DAMAGED):
-        version, _ = open_version(stored.storage, stored.name)
+        version, _ = open_version(stored)
         for split, digest in version.splits.items():
             keys |= {piece.key for piece in pieces_of(stored.index(split, digest))}
     return keys

@@ -99,7 +99,7 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
 def _opened_split(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
     name, split, stream = what[keys.DATASET], what[keys.SPLIT], what.get(keys.STREAM)
     index = event and (event.get(keys.INDEX) if stream else event.version)
-    view: View = open_split(storage, name, split, index) if index else load(name, split, storage=storage)
+    view: View = open_split(StoredDataset(storage, name), split, index) if index else load(name, split, storage=storage)
     return view.only(stream) if stream else view
 
 
@@ -133,4 +133,4 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
 
 
 def _described(storage: Storage, index: SplitIndex) -> Mapping[str, Any]:
-    return previews.of_split(open_split(storage, index.dataset, index.split, digest_of(index)), index)
+    return previews.of_split(open_split(StoredDataset(storage, index.dataset), index.split, digest_of(index)), index)

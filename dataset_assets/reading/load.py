@@ -1,40 +1,18 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
-import random
-from functools import partial
 from itertools import islice
-from typing import Any, BinaryIO, Callable, Iterable, Literal, Mapping, overload
+from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core import files
-from dataset_assets.core.names import check_dataset_name, check_identifier, split_pin
-from dataset_assets.core.settings import Settings, settings
-from dataset_assets.errors import (
-    DigestMismatch,
-    IntegrityError,
-    NotFound,
-    NotPrepared,
-    StoredFileDamaged,
-    UnknownSplit,
-    UsageError,
-    at,
-    nearest,
-)
-from dataset_assets.formats import Array, Format, format_named
-from dataset_assets.formats.columns import Column
-from dataset_assets.formats.decoded import DecodedColumn
-from dataset_assets.reading.cache import drop_damaged, is_cached, open_cached
-from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
-from dataset_assets.reading.views import Opener, Origin, Stored, View, restored
+from dataset_assets.core.names import check_identifier, split_pin
+from dataset_assets.core.settings import settings
+from dataset_assets.errors import UnknownSplit, UsageError, nearest
+from dataset_assets.reading.cache import is_cached
+from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
+from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
-from dataset_assets.storage.keys import place_of, raw_key
-from dataset_assets.storage.manifest import (
-    SplitIndex,
-    StoredStream,
-    UsedFile,
-    Version,
-    check_hex,
-)
-from dataset_assets.storage.stored_dataset import StoredDataset, damaged
+from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.manifest import Version, check_hex
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 LISTED = 10_000
 
@@ -70,21 +48,22 @@ def load(
 ) -> "Mapping[str, View] | View":
     """Open all released splits of a dataset, or one of them. `name@digest` opens exactly that version.
 
-    This always checks the digest of the index and the size of each file. `verify="all"` also hashes every file,
-    "sample" a random tenth of each stream's files (at least one). Files of a remote storage are opened, and checked by
-    their digests, on the first read; `fetch` overrides the setting of that name. Raises `NotPrepared`, `UnknownSplit`,
-    `StoredFileDamaged`, `DigestMismatch`.
+    The index's digest and the size of each file are always checked. `verify="all"` hashes every file too, "sample" one
+    in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
+    checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
+    `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
     plain, pin = split_pin(name)
-    version, digest = open_version(store, plain, pin)
+    stored = StoredDataset(store, plain)
+    version, digest = open_version(stored, pin)
     if split is not None:
         check_split(plain, split, version.splits)
-        return open_split(store, plain, split, version.splits[split], digest, verify, fetch)
+        return open_split(stored, split, version.splits[split], digest, verify, fetch)
     splits = sorted(version.splits.items())
-    return {part: open_split(store, plain, part, at, digest, verify, fetch) for part, at in splits}
+    return {part: open_split(stored, part, at, digest, verify, fetch) for part, at in splits}
 
 
 def view_from_json(
@@ -111,17 +90,16 @@ def view_from_json(
         check_identifier(split, "split")
         for each in (digest,) if version is None else (digest, version):
             check_hex(each)
-        return open_split(store, check_dataset_name(name), split, digest, version, verify)
+        return open_split(StoredDataset(store, name), split, digest, version, verify)
 
     return restored(document, stored, functions, trust)
 
 
-def open_version(storage: Storage, name: str, pin: str | None = None) -> tuple[Version, str]:
-    """Return the pinned version of a dataset, or the current one, with its digest."""
-    stored = StoredDataset(storage, name)
+def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[Version, str]:
+    """Return a version by its digest, or the current one, with its digest. Raises `NotPrepared`."""
     digest = pin or stored.pointer().version
     if digest is None:
-        raise stored.absent(nearest(name, _stored_names(storage) - {name}, listed=False))
+        raise stored.absent(nearest(stored.name, _stored_names(stored.storage) - {stored.name}, listed=False))
     return stored.version(digest), digest
 
 
@@ -138,8 +116,7 @@ def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
 
 
 def open_split(
-    storage: Storage,
-    name: str,
+    stored: StoredDataset,
     split: str,
     digest: str,
     version: str | None = None,
@@ -147,185 +124,16 @@ def open_split(
     fetch: Fetch | None = None,
 ) -> Stored:
     """Open a split by the digest of its index."""
-    index = StoredDataset(storage, name).index(split, digest)
-    opener = StoredFiles(storage, index)
+    index = stored.index(split, digest)
+    opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
-    remote = is_cached(storage)
+    remote = is_cached(stored.storage)
     columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
     opener.check_lengths(columns)
-    origin = Origin(name, split, digest, version, dict(index.roles), classes_of(index))
-    return Stored(origin, columns, opener, (_reopen, (storage.url, name, split, digest, version, fetch)))
-
-
-def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> dict[str, Any]:
-    """Open the columns of a split; `opened` opens file k of a stream."""
-    found = {}
-    for name, stream in index.streams.items():
-        parts = [opened(name, k) for k in range(len(stream.files))]
-        place = f"{index.dataset}, split {index.split}, stream {name}"
-        with at(place):
-            found[name] = column = format_of(stream).open(parts)
-        if isinstance(column, DecodedColumn):
-            column.place = f"{place}, "
-    return found
-
-
-def format_of(stream: StoredStream) -> Format:
-    """Return the format that reads a stream. Raises where this release cannot."""
-    found = format_named(stream.format, stream.parameters)
-    if found.version < stream.writer:
-        raise IntegrityError(
-            f"it was written by version {stream.writer} of format {stream.format!r}; this is {found.version}. Upgrade "
-            "dataset_assets, or the package that has the format."
-        )
-    return found
-
-
-def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
-    """Return the class names of all streams that have them."""
-    found = {name: stream.parameters.get("classes") for name, stream in index.streams.items()}
-    # Anything but a list of names is skipped here; the format raises an error when the stream is opened.
-    return {n: tuple(v) for n, v in found.items() if v and isinstance(v, list) and all(isinstance(c, str) for c in v)}
-
-
-class StoredFiles(Opener):
-    """The files of a split in a storage."""
-
-    def __init__(self, storage: Storage, index: SplitIndex) -> None:
-        self.storage, self.index = storage, index
-
-    def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
-        """Open a file of a stream and check its size; opens the cached copy if the storage is remote."""
-        found = self.index.streams[stream].files
-        if not 0 <= part < len(found):
-            raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
-        try:
-            with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-                file = self._copy(stream, part) if copied else self.storage.get(self._key(stream, part))
-        except FileNotFoundError as error:
-            raise self._gone(stream, part, "is gone") from error
-        if (size := file.seek(0, 2)) != found[part].bytes:
-            file.close()
-            raise self._of_other_size(stream, part, size)
-        file.seek(0)
-        return file
-
-    def sources(self) -> tuple[UsedFile, ...]:
-        """Return the raw files from which the split was made."""
-        return self.index.sources
-
-    def raw(self, argument: str) -> BinaryIO:
-        """Open a raw file from which the split was made."""
-        used = {source.argument: source for source in self.index.sources}
-        if argument not in used:
-            raise NotFound(
-                f"{self.index.dataset} {self.index.split} has no raw file {argument!r}.{nearest(argument, used)}"
-            )
-        source = used[argument]
-        try:
-            return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
-        except FileNotFoundError as error:
-            raise NotPrepared(
-                f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: dataset-assets prepare {self.index.dataset}"
-            ) from error
-
-    def remote_columns(self, chosen: Settings) -> dict[str, Any]:
-        """Return the streams as columns whose files are opened on access."""
-        sizes = {
-            (name, part): file.bytes
-            for name, stream in self.index.streams.items()
-            for part, file in enumerate(stream.files)
-        }
-        # If the cache cannot hold everything, it needs room for reading, for prefetching, and for other processes.
-        whole = sum(sizes.values()) <= chosen.cache_bytes
-        limit = chosen.cache_bytes if whole else chosen.cache_bytes // 3
-        ways = partial(self._column, chosen), partial(self._fetch, chosen)
-        opened = RemoteFiles(sizes, *ways, limit, partial(self._together, chosen))
-        counts = {name: [file.samples for file in stream.files] for name, stream in self.index.streams.items()}
-        return {name: RemoteColumn(opened, name, count) for name, count in counts.items()}
-
-    def _column(self, chosen: Settings, name: str, part: int) -> Column:
-        """Open one file of a stream as a column; a file that is read by ranges is not downloaded."""
-        if not self._is_ranged(chosen, name):
-            return self._opened(name, part, copied=True)
-        return RetryingColumn(lambda: self._opened(name, part, copied=False), chosen.stall_seconds)
-
-    def _opened(self, name: str, part: int, copied: bool) -> Column:
-        stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
-        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            column = format_of(stream).open([file])
-        if len(column) != stream.files[part].samples:
-            raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
-        return column
-
-    def _fetch(self, chosen: Settings, name: str, part: int) -> None:
-        if not self._is_ranged(chosen, name):
-            self._copy(name, part, patient=False).close()
-
-    def _together(self, chosen: Settings, name: str) -> Column | None:
-        """Open all files of a stream as one column if that is faster to read, as for arrays; else return None."""
-        stream = self.index.streams[name]
-        if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
-            return None
-        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
-
-    def _is_ranged(self, chosen: Settings, name: str) -> bool:
-        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
-
-    def check_lengths(self, columns: Mapping[str, Any]) -> None:
-        """Raise `StoredFileDamaged` for a stream whose number of samples differs from the index."""
-        for name, column in columns.items():
-            if len(column) != self.index.samples:
-                raise StoredFileDamaged(
-                    f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
-                    f"as its index says. Mend it with: dataset-assets verify --repair {self.index.dataset}"
-                )
-
-    def verify(self, every: int = 1) -> None:
-        """Hash a random one of `every` files, at least one of each stream. Raises `DigestMismatch` if one differs."""
-        for name, stream in self.index.streams.items():
-            count = -(-len(stream.files) // every)
-            for part in sorted(random.sample(range(len(stream.files)), count)):
-                drop_damaged(self.storage, stream.files[part].sha256)
-                with self.stream(name, part, copied=False) as opened:
-                    found = files.sha256_in(opened)
-                if found != stream.files[part].sha256:
-                    raise DigestMismatch(
-                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                        f"not that of its name. Mend it with: dataset-assets verify --repair {self.index.dataset}"
-                    )
-
-    def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
-        file = self.index.streams[stream].files[part]
-        return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
-
-    def _key(self, stream: str, part: int) -> str:
-        return self.index.key_of(stream, self.index.streams[stream].files[part])
-
-    def _place(self, stream: str) -> str:
-        return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
-
-    def _of_other_size(self, stream: str, part: int, found: int) -> StoredFileDamaged:
-        expected = self.index.streams[stream].files[part].bytes
-        return self._gone(stream, part, f"has {found} bytes, not the {expected} it was written with")
-
-    def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
-        return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
-
-
-def index_of(view: Stored) -> SplitIndex:
-    """Return the index of a stored view."""
-    return opener_of(view).index
-
-
-def opener_of(view: Stored) -> StoredFiles:
-    """Return what opens the files of a view that was opened from a storage."""
-    assert isinstance(view.opener, StoredFiles)
-    return view.opener
+    origin = Origin(stored.name, split, digest, version, dict(index.roles), classes_of(index))
+    return Stored(origin, columns, opener, (_reopen, (stored.storage.url, stored.name, split, digest, version, fetch)))
 
 
 def _reopen(url: str, name: str, split: str, digest: str, version: str | None, fetch: Fetch | None = None) -> Stored:
-    return open_split(open_storage(url), name, split, digest, version, fetch=fetch)
+    return open_split(StoredDataset(open_storage(url), name), split, digest, version, fetch=fetch)

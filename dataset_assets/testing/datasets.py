@@ -19,7 +19,8 @@ import pytest
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, NotPrepared
 from dataset_assets.making.prepare import prepare
-from dataset_assets.reading.load import classes_of, index_of, load
+from dataset_assets.reading.load import load
+from dataset_assets.reading.stored_files import classes_of, index_of
 from dataset_assets.reading.views import Stored
 from dataset_assets.retrieval import retriever_for
 from dataset_assets.storage import LocalStorage

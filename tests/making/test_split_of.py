@@ -39,8 +39,8 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.orchestration.definitions import definitions
-from dataset_assets.reading.load import index_of
-from dataset_assets.reading.passing import passing
+from dataset_assets.reading.stored_files import index_of
+from dataset_assets.reading.streaming import open_for_streaming
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.manifest import Version
@@ -164,7 +164,7 @@ def test_every_stream_has_the_bytes_and_the_type_that_it_had(place: str, home: P
 
 def pictures(view: View) -> list[bytes]:
     """Return the pictures as the files that they came in."""
-    columns = passing(stored(view)).columns
+    columns = open_for_streaming(stored(view)).columns
     return [bytes(columns["picture"][i]) for i in range(len(view))]
 
 
@@ -231,7 +231,7 @@ def test_a_file_is_opened_once_however_many_values_are_read_by_their_numbers(hom
 def test_what_was_read_of_a_file_is_given_back_after_some_bytes(
     home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataset_assets.reading.passing.HELD_BYTES", 1000)
+    monkeypatch.setattr("dataset_assets.reading.streaming.HELD_BYTES", 1000)
     opened = counted(fast_path, part=Split(by_number, whole=SplitOf("whole")))
     assert 4 <= opened["whole/number"] - 4 <= 12  # 500 numbers of 8 bytes
 
@@ -245,7 +245,7 @@ def test_a_split_is_hashed_once_for_all_its_parts(home: Path, fast_path: Path) -
 
 
 def test_a_view_that_is_read_once_goes_to_another_process(home: Path, server: FaultyServer) -> None:
-    view = passing(stored(prepare(divided(server.url))["whole"]))
+    view = open_for_streaming(stored(prepare(divided(server.url))["whole"]))
     first = view[3]
     assert pickle.loads(pickle.dumps(view))[3] == first == view[3]
 

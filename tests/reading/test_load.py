@@ -28,8 +28,9 @@ from dataset_assets.errors import (
     UnknownSplit,
     UsageError,
 )
-from dataset_assets.reading.load import StoredFiles, index_of, open_split
-from dataset_assets.reading.passing import passing_columns
+from dataset_assets.reading.load import open_split
+from dataset_assets.reading.stored_files import StoredFiles, index_of
+from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage
 from dataset_assets.storage.keys import index_key, version_key
@@ -130,7 +131,7 @@ def test_a_view_that_was_pickled_opens_the_same_bytes_elsewhere(prepared: Path, 
 def test_reading_once_gives_what_was_read_back(prepared: Path) -> None:
     view = load(tiny.NAME, "train")
     assert isinstance(view, Stored)
-    columns = passing_columns(view)
+    columns = streaming_columns(view)
     for name, column in columns.items():
         assert len(column) == len(view)
         assert tiny._plain(column[2]) == tiny._plain(view[2][name])
@@ -372,7 +373,7 @@ def test_a_raw_file_that_is_not_kept_is_said_so(prepared: Path) -> None:
 def test_a_split_is_opened_by_its_index_alone(prepared: Path, home: Path) -> None:
     storage = LocalStorage(home / "storage")
     digest = load(tiny.NAME)["train"].origin.index
-    view = open_split(storage, tiny.NAME, "train", digest)
+    view = open_split(StoredDataset(storage, tiny.NAME), "train", digest)
     assert view.version is None
     assert len(view) == 6
     index = StoredDataset(storage, tiny.NAME).index("train", digest)

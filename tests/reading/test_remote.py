@@ -21,7 +21,7 @@ from servers import SECRET, Place, Proxy
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DigestMismatch, NoSpace, StoredFileDamaged
 from dataset_assets.orchestration import definitions
-from dataset_assets.reading.load import index_of
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.keys import stream_key
 from dataset_assets.testing.storage import content, some_bytes

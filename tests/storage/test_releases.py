@@ -19,7 +19,7 @@ from dataset_assets.making.existing import (
     usable_raw,
 )
 from dataset_assets.making.steps import StagedSplit
-from dataset_assets.reading.load import index_of
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.storage.keys import index_key, source_key, stream_key
 from dataset_assets.storage.raw_files import RawFile

@@ -16,7 +16,7 @@ from dataset_assets.cli.text import samples as samples_shown
 from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UnknownStream, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.making.checks import described
-from dataset_assets.reading.load import index_of
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views.undecoded import encoded, facts_of, lenient, present, skipped
 
 NAME = "org.example.media"

@@ -25,7 +25,7 @@ from servers import folder as server_folder
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import Conflict, DatasetAssetsError, StorageError, StoreUnavailable
-from dataset_assets.reading.load import index_of
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage

@@ -1,0 +1,196 @@
+"""The files of a stored split, opened as columns."""
+
+import random
+from functools import partial
+from typing import Any, BinaryIO, Callable, Mapping
+
+from dataset_assets.core import files
+from dataset_assets.core.settings import Settings
+from dataset_assets.errors import (
+    DigestMismatch,
+    IntegrityError,
+    NotFound,
+    NotPrepared,
+    StoredFileDamaged,
+    at,
+    nearest,
+)
+from dataset_assets.formats import Array, Format, format_named
+from dataset_assets.formats.columns import Column
+from dataset_assets.formats.decoded import DecodedColumn
+from dataset_assets.reading.cache import drop_damaged, open_cached
+from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
+from dataset_assets.reading.views import Opener, Stored
+from dataset_assets.storage.keys import raw_key
+from dataset_assets.storage.manifest import SplitIndex, StoredStream, UsedFile
+from dataset_assets.storage.storage import Storage
+from dataset_assets.storage.stored_dataset import damaged
+
+
+def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> dict[str, Any]:
+    """Open the columns of a split; `opened` opens file k of a stream."""
+    found = {}
+    for name, stream in index.streams.items():
+        parts = [opened(name, k) for k in range(len(stream.files))]
+        place = f"{index.dataset}, split {index.split}, stream {name}"
+        with at(place):
+            found[name] = column = format_of(stream).open(parts)
+        if isinstance(column, DecodedColumn):
+            column.place = f"{place}, "
+    return found
+
+
+def format_of(stream: StoredStream) -> Format:
+    """Return the format that reads a stream. Raises `IntegrityError` if a newer release wrote it."""
+    found = format_named(stream.format, stream.parameters)
+    if found.version < stream.writer:
+        raise IntegrityError(
+            f"it was written by version {stream.writer} of format {stream.format!r}; here is {found.version}. Upgrade "
+            "dataset_assets, or the package that has the format."
+        )
+    return found
+
+
+def classes_of(index: SplitIndex) -> dict[str, tuple[str, ...]]:
+    """Return the class names of the streams that have some."""
+    found = {name: stream.parameters.get("classes") for name, stream in index.streams.items()}
+    # Anything but a list of names is an error of the format, when the stream is opened.
+    return {n: tuple(v) for n, v in found.items() if v and isinstance(v, list) and all(isinstance(c, str) for c in v)}
+
+
+class StoredFiles(Opener):
+    """The files of a split in a storage."""
+
+    def __init__(self, storage: Storage, index: SplitIndex) -> None:
+        self.storage, self.index = storage, index
+
+    def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
+        """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`."""
+        found = self.index.streams[stream].files
+        if not 0 <= part < len(found):
+            raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
+        try:
+            with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
+                file = self._copy(stream, part) if copied else self.storage.get(self._key(stream, part))
+        except FileNotFoundError as error:
+            raise self._gone(stream, part, "is gone") from error
+        if (size := file.seek(0, 2)) != found[part].bytes:
+            file.close()
+            raise self._of_other_size(stream, part, size)
+        file.seek(0)
+        return file
+
+    def sources(self) -> tuple[UsedFile, ...]:
+        """Return the raw files that the split was made from."""
+        return self.index.sources
+
+    def raw(self, argument: str) -> BinaryIO:
+        """Open a raw file that the split was made from. Raises `NotFound` and `NotPrepared`."""
+        used = {source.argument: source for source in self.index.sources}
+        if argument not in used:
+            raise NotFound(
+                f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}"
+            )
+        source = used[argument]
+        try:
+            return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
+        except FileNotFoundError as error:
+            raise NotPrepared(
+                f"The raw file {source.name} of {self.index.dataset} is not kept in {self.storage.url}. "
+                f"Get it with: dataset-assets prepare {self.index.dataset}"
+            ) from error
+
+    def remote_columns(self, chosen: Settings) -> dict[str, Any]:
+        """Return the streams as columns whose files are opened when they are read."""
+        sizes = {
+            (name, part): file.bytes
+            for name, stream in self.index.streams.items()
+            for part, file in enumerate(stream.files)
+        }
+        # If the cache cannot hold the whole split, a third is for what is read, for what is prefetched, and for others.
+        whole = sum(sizes.values()) <= chosen.cache_bytes
+        limit = chosen.cache_bytes if whole else chosen.cache_bytes // 3
+        ways = partial(self._column, chosen), partial(self._fetch, chosen)
+        opened = RemoteFiles(sizes, *ways, limit, partial(self._together, chosen))
+        counts = {name: [file.samples for file in stream.files] for name, stream in self.index.streams.items()}
+        return {name: RemoteColumn(opened, name, count) for name, count in counts.items()}
+
+    def _column(self, chosen: Settings, name: str, part: int) -> Column:
+        """Open one file of a stream as a column; a file that is read by ranges is not downloaded."""
+        if not self._is_ranged(chosen, name):
+            return self._opened(name, part, copied=True)
+        return RetryingColumn(lambda: self._opened(name, part, copied=False), chosen.stall_seconds)
+
+    def _opened(self, name: str, part: int, copied: bool) -> Column:
+        stream, file = self.index.streams[name], self.stream(name, part, copied=copied)
+        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
+            column = format_of(stream).open([file])
+        if len(column) != stream.files[part].samples:
+            raise self._gone(name, part, f"holds {len(column)} samples, not {stream.files[part].samples}")
+        return column
+
+    def _fetch(self, chosen: Settings, name: str, part: int) -> None:
+        if not self._is_ranged(chosen, name):
+            self._copy(name, part, patient=False).close()
+
+    def _together(self, chosen: Settings, name: str) -> Column | None:
+        """Open all files of a stream as one column if that is faster, as it is for arrays; else return None."""
+        stream = self.index.streams[name]
+        if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
+            return None
+        with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
+            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+
+    def _is_ranged(self, chosen: Settings, name: str) -> bool:
+        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
+
+    def check_lengths(self, columns: Mapping[str, Any]) -> None:
+        """Raise `StoredFileDamaged` for a stream whose number of samples is not that of the index."""
+        for name, column in columns.items():
+            if len(column) != self.index.samples:
+                raise StoredFileDamaged(
+                    f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
+                    f"as its index says. Mend it with: dataset-assets verify --repair {self.index.dataset}"
+                )
+
+    def verify(self, every: int = 1) -> None:
+        """Hash one file in `every`, at least one a stream, chosen at random. Raises `DigestMismatch` if one differs."""
+        for name, stream in self.index.streams.items():
+            count = -(-len(stream.files) // every)
+            for part in sorted(random.sample(range(len(stream.files)), count)):
+                drop_damaged(self.storage, stream.files[part].sha256)
+                with self.stream(name, part, copied=False) as opened:
+                    found = files.sha256_in(opened)
+                if found != stream.files[part].sha256:
+                    raise DigestMismatch(
+                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
+                        f"not that of its name. Mend it with: dataset-assets verify --repair {self.index.dataset}"
+                    )
+
+    def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
+        file = self.index.streams[stream].files[part]
+        return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
+
+    def _key(self, stream: str, part: int) -> str:
+        return self.index.key_of(stream, self.index.streams[stream].files[part])
+
+    def _place(self, stream: str) -> str:
+        return f"Stream {stream} of {self.index.dataset}, split {self.index.split},"
+
+    def _of_other_size(self, stream: str, part: int, found: int) -> StoredFileDamaged:
+        expected = self.index.streams[stream].files[part].bytes
+        return self._gone(stream, part, f"has {found} bytes, not the {expected} it was written with")
+
+    def _gone(self, stream: str, part: int, what: str) -> StoredFileDamaged:
+        return damaged(self.index, stream, self._key(stream, part), self.storage.url, what)
+
+
+def index_of(view: Stored) -> SplitIndex:
+    """Return the index of a view that was opened from a storage."""
+    return opener_of(view).index
+
+
+def opener_of(view: Stored) -> StoredFiles:
+    """Return the files of a view that was opened from a storage."""
+    assert isinstance(view.opener, StoredFiles)
+    return view.opener
