@@ -429,7 +429,7 @@ def test_a_function_that_raises_keeps_its_own_traceback(home: Path) -> None:
         "split all",
         "the function ",
         "breaking raised KeyError after 3000 samples",
-        "test_errors_said.py:",
+        "test_error_messages.py:",
         "'width'",
         dataset=defined(breaking),
     )
