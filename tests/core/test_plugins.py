@@ -246,7 +246,7 @@ def test_finding_one_of_5000_definitions_imports_one_module(many: CommandLine) -
 
 def test_info_of_one_of_5000_definitions_imports_one_module(many: CommandLine) -> None:
     code = (
-        "import sys\nfrom dataset_assets.cli import main\n"
+        "import sys\nfrom dataset_assets.cli.main import main\n"
         "try: main()\nfinally: print([m for m in sys.modules if m.startswith(('many_', 'dataset_assets.datasets.'))])"
     )
     run = [sys.executable, "-c", code, "info", "org.many7.words_123"]
