@@ -445,7 +445,7 @@ class TestAFunction:
         view = view_of(label=[1, 2, 3]).map(lambda sample: sample if sample["label"] < 3 else {"other": 3})
         with pytest.raises(SchemaError, match="Samples have different streams: label, then other"):
             view.batch(3)[0]
-        with pytest.raises(SchemaError, match="A sample has the streams other, expected label"):
+        with pytest.raises(SchemaError, match="A sample has the streams other, expected the streams label"):
             list(view.only("label"))
 
     def test_on_an_empty_view_leaves_the_streams_open(self) -> None:
