@@ -400,7 +400,9 @@ def test_columns_of_different_lengths(home: Path) -> None:
     def uneven() -> Iterator[Any]:
         yield Columns(x=np.zeros(5), y=np.zeros(4))
 
-    refused(SchemaError, 4, "split all", "x has 5, y has 4", "same number of values for each", dataset=defined(uneven, TWO))
+    refused(
+        SchemaError, 4, "split all", "x has 5, y has 4", "same number of values for each", dataset=defined(uneven, TWO)
+    )
 
 
 def test_a_column_that_ends_early_in_a_frame(home: Path) -> None:
