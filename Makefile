@@ -2,6 +2,10 @@
 PYTHON ?= python3
 PORT ?= 3000
 AZURITE = 3.35.0
+# Tests wait for servers, processes and disks: three workers for each processor keep it busy. Those that are done take
+# tests from the others, and tests of one file stay together, which share what they prepare.
+WORKERS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
+PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # The demo keeps all it makes in this folder, and the UI looks there; both may be set from outside.
@@ -34,7 +38,10 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	@touch $@
 
 test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
-	.venv/bin/python -m pytest -n 2
+	$(PYTEST)
+
+test-fast: .venv/.made  ## Run the tests that take seconds together, for work; no servers, no other processes
+	$(PYTEST) -m 'not soak and not slow'
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

@@ -8,16 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Iterator
 
+import lending
 import pytest
+import servers
 import tiny
+from excuses import pytest_make_collect_report, pytest_runtest_makereport
 from google_interface import GoogleStorage, entered_google
-from places import SUPPORT
+from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
 
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
-__all__ = ["azurite", "google", "postgres", "proxy", "seaweed", "secantus"]
+__all__ = [
+    "azurite", "google", "postgres", "proxy", "pytest_make_collect_report", "pytest_runtest_makereport", "seaweed",
+    "secantus",
+]  # fmt: skip
 
 # What several tests use is found by the processes that they start, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
@@ -74,7 +80,7 @@ def another(request: pytest.FixtureRequest, fast_path: Path) -> Storage:
     return open_storage(places[request.param])
 
 
-SERVERS = ("seaweed", "azurite", "postgres", "secantus")
+SERVERS = tuple(servers.SERVERS)
 
 
 @pytest.fixture(params=SERVERS)
@@ -133,6 +139,34 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
     return found
 
 
+# Files and folders of tests that start many processes, wait, or repeat a law thousands of times.
+SLOW = (
+    "acceptance",
+    "orchestration",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the pictures of the web UI be kept: pytest -k web_ui --pictures docs/pictures."""
     parser.addoption("--pictures", default="", help="the folder in which pictures of the web UI are kept")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the workers of the run borrow servers from."""
+    if config.getoption("numprocesses", None):
+        lender = lending.Lender(servers.SERVERS)
+        config.add_cleanup(lender.close)
+        os.environ[lending.VARIABLE] = lender.url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    slow = [TESTS / name for name in SLOW]
+    for item in items:
+        if uses_server(item) or any(item.path.is_relative_to(place) for place in slow):
+            item.add_marker("slow")
+
+
+def uses_server(item: pytest.Item) -> bool:
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(name in SERVERS for name in [*getattr(item, "fixturenames", ()), *given] if isinstance(name, str))

@@ -153,7 +153,10 @@ def test_C7_waiting_for_a_lock_in_postgres_can_be_ended(
         command = [*COMMAND, "prepare", f"{NAME}.one", "--direct"]
         process = subprocess.Popen(command, env=line.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 30
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND pid <> pg_backend_pid()"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database() "
+            "AND pid <> pg_backend_pid()"
+        )
         while cursor.execute(waiting) or cursor.fetchone() == (0,):
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.05)

@@ -3,6 +3,7 @@
 import base64
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def test_a_host_that_only_a_proxy_resolves_is_judged_by_its_name() -> None:
     assert {name: zone_of_host(name) for name in names} == names
 
 
-@pytest.mark.skipif(not shutil.which("unshare") or not shutil.which("ip"), reason="needs unshare and ip of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are of Linux")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed: apt-get install util-linux")
+@pytest.mark.skipif(not shutil.which("ip"), reason="ip is not installed: apt-get install iproute2")
 @pytest.mark.parametrize("intranet_allowed", [False, True])
 def test_a_redirect_leads_no_nearer_to_this_machine_than_it_comes_from(intranet_allowed: bool) -> None:
     rows = internet.run(intranet_allowed)

@@ -1,7 +1,8 @@
 """Real servers for the tests: SeaweedFS, Azurite, PostgreSQL and secantus, and a proxy that breaks what it passes on.
 
 Each is a child process of the test session that listens on loopback only, on ports of its own, and is stopped by its
-process id. The fixtures give a `Place`: a URL to put names behind, and the environment that opens it.
+process id; the workers of a session share it. The fixtures give a `Place`: a URL to put names behind, and the
+environment that opens it.
 """
 
 import base64
@@ -22,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 import pytest
+from lending import Place, Server, borrowed
 from ports import free_port, free_ports
 
 T = TypeVar("T")
@@ -44,34 +46,25 @@ ACCOUNT = "devstoreaccount1"
 AZURE_KEY = base64.b64encode(hashlib.sha512(SECRET.encode()).digest()).decode()
 AZURITE = Path(sys.prefix, "azurite/node_modules/azurite/dist/src/blob/main.js")
 PATIENCE = 60.0
+# Loaded here, because a fork of a process with threads may load nothing.
+LIBC = ctypes.CDLL(None)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a server is: the URL of storages in it, to which names are added, and the environment that opens them."""
-
-    url: str
-    environment: Mapping[str, str]
-    endpoint: str = ""
-    secrets: tuple[str, ...] = field(default=(SECRET,), repr=False)
-
-
-@pytest.fixture(scope="session")
-def seaweed() -> Iterator[Place]:
-    """An S3 server: SeaweedFS, with one bucket and one identity."""
+@contextmanager
+def seaweed_server() -> Iterator[Place]:
+    """Start an S3 server: SeaweedFS, with one bucket and one identity."""
     with folder() as base:
         server, endpoint = started(lambda: start_seaweed(base))
         # Nobody needs what it would store before it ends.
         with stopping(server, signal.SIGKILL):
             environment = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
-            yield Place(f"s3://{BUCKET}/", {**environment, "AWS_ENDPOINT_URL": endpoint}, endpoint)
+            environment |= {"AWS_ENDPOINT_URL": endpoint}
+            yield Place(f"s3://{BUCKET}/", environment, endpoint, secrets=(SECRET,))
 
 
-@pytest.fixture(scope="session")
-def azurite() -> Iterator[Place]:
-    """An Azure blob server: Azurite, with one container."""
-    if not AZURITE.exists() or shutil.which("node") is None:
-        pytest.skip("Azurite is not installed; make test installs it with npm")
+@contextmanager
+def azurite_server() -> Iterator[Place]:
+    """Start an Azure blob server: Azurite, with one container."""
     with folder() as base:
         server, endpoint = started(lambda: start_azurite(base))
         with stopping(server):
@@ -80,23 +73,84 @@ def azurite() -> Iterator[Place]:
             yield Place(f"az://{BUCKET}/", environment, endpoint, secrets=(AZURE_KEY,))
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Place]:
-    """A PostgreSQL server with a cluster of its own; the password is in the environment."""
+@contextmanager
+def postgres_server() -> Iterator[Place]:
+    """Start a PostgreSQL server with a cluster of its own; the password is in the environment."""
     with folder() as base:
         server, port = started(lambda: start_postgres(base))
         with stopping(server, signal.SIGINT):
-            yield Place(f"postgresql+psycopg2://tests@127.0.0.1:{port}/postgres", {"PGPASSWORD": SECRET})
+            url = f"postgresql+psycopg2://tests@127.0.0.1:{port}/postgres"
+            yield Place(url, {"PGPASSWORD": SECRET}, secrets=(SECRET,))
 
 
-@pytest.fixture(scope="session")
-def secantus() -> Iterator[Place]:
-    """A server of MongoDB's protocol, which is not mongod: secantus, with one user."""
+@contextmanager
+def secantus_server() -> Iterator[Place]:
+    """Start a server of MongoDB's protocol, which is not mongod: secantus, with one user."""
     with folder() as base:
         server, port = started(lambda: start_secantus(base))
         with stopping(server):
             environment = {"MONGODB_USERNAME": MONGO_USER, "MONGODB_PASSWORD": SECRET}
-            yield Place(f"mongodb://127.0.0.1:{port}/", environment)
+            yield Place(f"mongodb://127.0.0.1:{port}/", environment, secrets=(SECRET,))
+
+
+SERVERS: dict[str, Server] = {
+    "seaweed": seaweed_server, "azurite": azurite_server, "postgres": postgres_server, "secantus": secantus_server,
+}  # fmt: skip
+
+
+@contextmanager
+def running(name: str) -> Iterator[Place]:
+    """Give the server that all workers of the run share, or one for this process alone."""
+    shared = borrowed(name)
+    if shared is not None:
+        yield shared
+        return
+    with SERVERS[name]() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Place]:
+    """An S3 server."""
+    with running("seaweed") as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Place]:
+    """An Azure blob server."""
+    if not AZURITE.exists() or shutil.which("node") is None:
+        pytest.skip("Azurite is not installed; make test installs it with npm")
+    with running("azurite") as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Place]:
+    """A database in a PostgreSQL server; each worker has its own, for tests that count what is in it."""
+    with running("postgres") as place:
+        yield replace(place, url=own_database(place.url, os.environ.get("PYTEST_XDIST_WORKER", "postgres")))
+
+
+@pytest.fixture(scope="session")
+def secantus() -> Iterator[Place]:
+    """A server of MongoDB's protocol."""
+    with running("secantus") as place:
+        yield place
+
+
+def own_database(url: str, name: str) -> str:
+    """Return the URL of a database with this name, which is made unless the server starts with it."""
+    import psycopg2
+
+    server = url.rpartition("/")[0]
+    if name != "postgres":
+        connection = psycopg2.connect(url.replace("+psycopg2", ""), password=SECRET)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+    return f"{server}/{name}"
 
 
 # How each is started: a process, and what to reach it by.
@@ -240,7 +294,7 @@ def start(base: Path, command: list[Any], user: str | None = None, **environment
 def _die_with_parent() -> None:
     # A test session that is killed leaves no server behind; other systems than Linux have no such call.
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        LIBC.prctl(1, signal.SIGTERM)
 
 
 def started(start_it: Callable[[], T], attempts: int = 3) -> T:

@@ -199,10 +199,10 @@ def test_a_connection_that_the_server_closed_is_made_anew(pg: Place) -> None:
 
     storage = open_storage(fresh(pg))
     storage.put("a", b"x")
-    port = pg.url.rpartition(":")[2].partition("/")[0]
-    connection = psycopg2.connect(host="127.0.0.1", port=port, user="tests", dbname="postgres")
+    connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        cursor.execute(f"SELECT pg_terminate_backend(pid) {others}")
     connection.close()
     assert content(storage, "a") == b"x"
 
@@ -210,9 +210,8 @@ def test_a_connection_that_the_server_closed_is_made_anew(pg: Place) -> None:
 def test_large_objects_do_not_pile_up(pg: Place) -> None:
     import psycopg2
 
-    port = pg.url.rpartition(":")[2].partition("/")[0]
     storage = open_storage(fresh(pg))
-    connection = psycopg2.connect(host="127.0.0.1", port=port, user="tests", dbname="postgres")
+    connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
     counts = []
     for _ in range(3):
         storage.put("a", b"x")
