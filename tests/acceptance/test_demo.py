@@ -6,15 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from places import ROOT
 
 DEMO = ROOT / "examples" / "demo.py"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
 
 
 def run(home: Path) -> str:
@@ -24,7 +18,8 @@ def run(home: Path) -> str:
     return result.stdout
 
 
-def test_it_learns_digits_and_cannot_learn_shuffled_labels_and_its_second_run_changes_nothing(home: Path) -> None:
+def test_it_learns_digits_and_cannot_learn_shuffled_labels_and_its_second_run_changes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
     first, second = run(home), run(home)
     found = re.search(r"test accuracy (\S+) .*majority class (\S+); trained on shuffled labels (\S+)\)", first)
     assert found, first
@@ -35,10 +30,8 @@ def test_it_learns_digits_and_cannot_learn_shuffled_labels_and_its_second_run_ch
     assert (home / "digits.png").read_bytes().startswith(b"\x89PNG")
     assert "second run" not in first
     assert re.search(r"second run: 0 downloads, 0 of \d+ stored files changed", second)
-
-
-def test_the_line_it_ends_with_opens_what_it_made_from_another_folder(home: Path, tmp_path: Path) -> None:
-    line = next(line for line in run(home).splitlines() if " -c " in line)
-    result = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "train: 4000 samples" in result.stdout
+    # The line that it ends with opens what it made from any folder.
+    line = next(line for line in second.splitlines() if " -c " in line)
+    opened = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert opened.returncode == 0, opened.stderr
+    assert "train: 4000 samples" in opened.stdout

@@ -112,13 +112,17 @@ def bench(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 # --- every change to the disk fails once
 
 
-@pytest.mark.parametrize(
-    ("fault", "released"), [*((fault, True) for fault in DISK_FAULTS if fault != "kill"), ("ENOSPC", False)]
-)
+FAULTS = [fault for fault in DISK_FAULTS if fault != "kill"]
+
+
+@pytest.mark.parametrize("shift", [0, *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, len(FAULTS)))])
+@pytest.mark.parametrize("released", [True, False], ids=["released", "empty"])
 def test_after_any_failing_call_readers_see_a_whole_version_and_a_rerun_converges(
-    bench: Bench, fault: DiskFault, released: bool
+    bench: Bench, shift: int, released: bool
 ) -> None:
+    """Each call fails, with one fault after the other; the soak tests let each call fail with each fault."""
     for n in itertools.count(1):
+        fault = FAULTS[(n + shift) % len(FAULTS)]
         with bench.fresh(released) as home:
             with failing(n, fault) as calls:
                 error = error_of(lambda: prepare(bench.new))
@@ -151,11 +155,13 @@ def check_error(error: BaseException | None, fault: DiskFault) -> None:
     assert "again" in str(error)
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("released", [True, False], ids=["released", "empty"])
 def test_after_a_kill_at_any_call_readers_see_a_whole_version_and_a_rerun_converges(
-    bench: Bench, released: bool
+    bench: Bench, step: int, released: bool
 ) -> None:
-    for n in itertools.count(1):
+    """One call in three is the last; the soak tests try each."""
+    for n in itertools.count(1, step):
         with bench.fresh(released) as home:
             died = in_child(partial(_prepare_until_killed, bench.new, n))
             bench.check_after_a_fault(home, released)
