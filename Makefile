@@ -40,8 +40,8 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
 	$(PYTEST)
 
-test-fast: .venv/.made  ## Run the tests that take seconds together, for work; no servers, no other processes
-	$(PYTEST) -m 'not soak and not slow'
+test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
+	$(PYTEST) -n logical -m 'not soak and not slow'
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

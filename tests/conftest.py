@@ -141,9 +141,12 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
 
 # Files and folders of tests that start many processes, wait, or repeat a law thousands of times.
 SLOW = (
-    "acceptance",
-    "orchestration",
-)
+    "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py", "core/test_plugins.py",
+    "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
+    "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
+    "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
+    "storage/test_forged_documents.py", "storage/test_listing.py", "test_suite.py",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -159,12 +162,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[lending.VARIABLE] = lender.url
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out whole files where slow tests are not wanted: to import them takes as long as the other tests do."""
+    return True if "not slow" in config.option.markexpr and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out."""
-    slow = [TESTS / name for name in SLOW]
     for item in items:
-        if uses_server(item) or any(item.path.is_relative_to(place) for place in slow):
+        if is_slow(item.path) or uses_server(item):
             item.add_marker("slow")
+
+
+def is_slow(path: Path) -> bool:
+    return any(path.is_relative_to(TESTS / name) for name in SLOW)
 
 
 def uses_server(item: pytest.Item) -> bool:

@@ -11,8 +11,9 @@ from typing import Iterator
 
 import lending
 import pytest
+from conftest import SLOW
 from lending import Lender, Place, borrowed
-from places import ROOT
+from places import ROOT, TESTS
 from servers import own_database
 
 SKIPPED = """
@@ -51,6 +52,10 @@ def test_a_test_that_is_skipped_for_what_could_be_installed_fails(tmp_path: Path
     done = subprocess.run([*command, *options], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert expected in done.stdout.splitlines()[-1], done.stdout
     assert ("openssl is not installed" in done.stdout) == bool(required)
+
+
+def test_each_slow_file_or_folder_is_there() -> None:
+    assert [name for name in SLOW if not (TESTS / name).exists()] == []
 
 
 # Servers.
