@@ -14,6 +14,7 @@ import servers
 import tiny
 from excuses import pytest_make_collect_report, pytest_runtest_makereport
 from google_interface import GoogleStorage, entered_google
+from hypothesis import settings
 from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
 
@@ -27,6 +28,10 @@ __all__ = [
 
 # What several tests use is found by the processes that they start, too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
+
+# More workers than processors wait for each other; how long an example takes says nothing.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 MEMORY = Path("/dev/shm")
 

@@ -122,7 +122,7 @@ def test_a_bar_is_drawn_on_a_terminal_that_says_it_has_no_columns(screen: Screen
         time.sleep(0.006)
     bars.close()
     first, last = screen.lines()
-    assert first.startswith("a_file: 100%|") and re.search(r"1\.00M/1\.00M \[00:\d\d<00:00, .*MB/s\]$", first)
+    assert first.startswith("a_file: 100%|") and re.search(r"1\.00M/1\.00M \[00:\d\d<00:00, .*[kM]B/s\]$", first)
     assert len(first) <= 80 and last == ""
 
 
