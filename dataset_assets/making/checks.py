@@ -1,7 +1,7 @@
-"""Checks: pure functions of what was made, run before anything is released.
+"""Checks: pure functions of splits, run before a version is released.
 
-Those of a split are kept in its index, so they say what is and not how bad it is. Those across splits, and a dataset's
-own, belong to the version; how bad a failure is stands in the definition (`checks={"leakage": "warn"}`).
+The findings of a split are stored in its index, without a severity. Checks across splits, and the dataset's own, belong
+to the version. The definition says how severe a failure is (`checks={"leakage": "warn"}`).
 """
 
 from types import MappingProxyType
@@ -24,7 +24,7 @@ SHOWN = 5
 def check_split(
     samples: int, streams: Mapping[str, StoredStream], columns: Mapping[str, Column]
 ) -> tuple[Finding, ...]:
-    """Return what the checks of one split find."""
+    """Return the findings of the checks of one split."""
     return (_counts(samples), _schema(samples, streams, columns), _classes(streams, columns))
 
 
@@ -34,10 +34,10 @@ def check_leakage(
     hashes: Hash = sample_hashes,
     sources: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Finding:
-    """Look for samples that are, byte for byte, in two splits: by the `sample` stream, else by all but target and tag.
+    """Find samples that are in two splits, byte for byte: by the `sample` stream, else by all but target and tag.
 
-    Samples of one split that equal each other are no leak, nor are those that a split has from its `sources`, the
-    splits it is made of. `hashes` only proposes: what it takes for equal is compared.
+    Equal samples within one split are no leak, nor are those that a split takes from its `sources`, the splits it is
+    made of. `hashes` only proposes pairs: they are then compared.
     """
     names = list(splits)
     compared = {name: _compared(splits[name], roles) for name in names}
@@ -106,7 +106,7 @@ def _classes(streams: Mapping[str, StoredStream], columns: Mapping[str, Column])
 
 
 def class_counts(column: Column, classes: int) -> tuple[int, NDArray[np.int64]]:
-    """Return how many values are no class, and how many there are of each."""
+    """Return how many values are not the number of a class, and the count of each class."""
     counts, outside = np.zeros(classes, np.int64), 0
     for block in blocks(column):
         values = np.asarray(block).reshape(-1)
@@ -117,7 +117,7 @@ def class_counts(column: Column, classes: int) -> tuple[int, NDArray[np.int64]]:
 
 
 def _inside(values: NDArray[Any], classes: int) -> NDArray[np.bool_]:
-    """Say which values are the number of a class: whole, from 0 on; a NaN or a text is none."""
+    """Say which values are the number of a class: a whole number from 0 on, not NaN and not text."""
     if values.dtype.kind not in "biuf":
         return np.zeros(len(values), bool)
     found: NDArray[np.bool_] = (values >= 0) & (values < classes)
@@ -147,7 +147,7 @@ def described(stream: StoredStream) -> str:
 
 
 def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, Any]) -> Finding:
-    """Run a check of the dataset's author: a function of the splits' views that returns what is wrong, or None."""
+    """Run a check of the dataset's author: a function of the splits' views that returns a problem, or None."""
     try:
         problem = check(views)
     except DatasetAssetsError:

@@ -1,4 +1,4 @@
-"""What splits are made of: files at hand, those that are derived of them when a split needs them, and other splits."""
+"""The inputs of splits: stored files, files that are derived when a split needs them, and other splits."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,10 +18,10 @@ File = RemoteFile | DerivedFile
 
 
 class Inputs:
-    """Answers, for one dataset, what a split is made of; transient files are derived once, when they are opened.
+    """Opens the inputs of a dataset's splits. A derived file that is not kept is derived once, when it is opened.
 
-    `raws` are the files at hand by identifier, `open_raw` opens one of them, `scratch` gives a folder to derive in, and
-    `splits` are the views of the splits that others are made of.
+    `raws` are the stored files by identifier, `open_raw` opens one of them, `scratch` returns a folder to derive in,
+    and `splits` are the views of the splits that other splits are made of.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class Inputs:
         self._passing: dict[str, Stored] = {}
 
     def recipe(self, split: str) -> str:
-        """Return the split's recipe; nothing is opened or derived for it."""
+        """Return the split's recipe. Opens and derives nothing."""
         return split_recipe(self.dataset, split, self._sources(self.dataset.splits[split]))
 
     def identity(self, file: File) -> str:
-        """Return what stands for a file's content in a recipe: its sha256, or for a derived file how it is made."""
+        """Return what identifies a file in a recipe: its sha256, or the recipe of a derived file."""
         if isinstance(file, RemoteFile):
             return self.raws[file.identifier].sha256
         return "recipe:" + derived_recipe(file, self._sources(file))
 
     def used(self, split: str) -> list[UsedFile]:
-        """Return the split's files as its index names them; derives those that are not there yet."""
+        """Return the split's files as its index names them. Derives those that are missing."""
         found = []
         for argument, file in self.dataset.splits[split].files.items():
             raw = self.raw(file)
@@ -55,13 +55,13 @@ class Inputs:
         return [*found, *self._used_by_others(split)]
 
     def _used_by_others(self, split: str) -> Iterator[UsedFile]:
-        """Yield the files of the splits that this one is made of: what `images` is there is `whole.images` here."""
+        """Yield the files of the splits that this one is made of: their `images` is `whole.images` here."""
         for argument, source in self.dataset.splits[split].splits.items():
             for used in index_of(self.splits[source.split]).sources:
                 yield replace(used, argument=f"{argument}.{used.argument}")
 
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
-        # Name and URL are in the index too, and that may depend on nothing but the recipe.
+        # The index holds name and URL too, and must depend on nothing but the recipe.
         files = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
         return {**files, **splits}
@@ -88,7 +88,7 @@ class Inputs:
         return open(path, "rb") if path else self.open_raw(raw)
 
     def raw(self, file: File) -> RawFile:
-        """Return what is known of a file, after deriving it if need be."""
+        """Return the record of a file. Derives it if it is missing."""
         if file.identifier not in self.raws:
             assert isinstance(file, DerivedFile), file
             with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Making: retrieve a file, derive one, run a split's function; everything into scratch, nothing published."""
+"""The steps of making: retrieve a file, derive a file, run a split's function. All write into a scratch folder only."""
 
 import hashlib
 from contextlib import ExitStack
@@ -38,7 +38,7 @@ ON_THIS_MACHINE = ("file", "package")
 
 @dataclass(frozen=True)
 class StagedRaw:
-    """A raw file that was retrieved, or derived, and is still in scratch."""
+    """A raw file that was retrieved or derived, in the scratch folder."""
 
     raw: RawFile
     path: Path
@@ -46,7 +46,7 @@ class StagedRaw:
 
 @dataclass(frozen=True)
 class StagedSplit:
-    """A split that was made and is still in scratch: its index, and the files of each stream in order."""
+    """A split that was made, in the scratch folder: its index, and the files of each stream in order."""
 
     index: SplitIndex
     files: Mapping[str, Sequence[Path]]
@@ -62,9 +62,9 @@ def stage_raw(
     progress: Progress | None = None,
     offline: bool | None = None,
 ) -> StagedRaw | None:
-    """Retrieve a file into scratch; None if its source says that it is what is known, which only a refresh asks.
+    """Retrieve a file into the scratch folder; return None if a refresh finds that its source is unchanged.
 
-    Bytes without a declared digest are held against those of the first retrieval, unless this is a refresh.
+    A file without a declared digest must have the bytes of the first retrieval, unless this is a refresh.
     """
     found: dict[str, str] = {}
 
@@ -90,7 +90,7 @@ def stage_raw(
 def derive(
     dataset: Dataset, file: DerivedFile, folder: Path, opened: Mapping[str, BinaryIO], recipe: str | None = None
 ) -> StagedRaw:
-    """Make a derived file in scratch of its open files; a kept one is known again by its recipe."""
+    """Make a derived file from its open files, in the scratch folder; a kept one is recognised by its recipe."""
     path, most = _place(folder, file), limits().max_decoded_bytes
     with at(f"{dataset.name}, file {file.identifier}"), files.Written(path) as out:
         for chunk in _run(file, opened, lambda: f"{out.bytes} bytes"):
@@ -120,7 +120,7 @@ def make_split(
     file_bytes: int,
     progress: Progress | None = None,
 ) -> StagedSplit:
-    """Run a split's function on its open files and splits, write its streams into scratch and check them.
+    """Run a split's function on its open files and splits, write its streams into the scratch folder and check them.
 
     Raises `SchemaError` for samples that do not fit, `SplitFailed` when the function raises, and what decoding raises.
     """
@@ -155,12 +155,12 @@ def make_split(
 
 
 def url_of(file: RemoteFile | DerivedFile) -> str:
-    """Return what an index says of where a file is from: its first URL, whichever mirror answered."""
+    """Return the source of a file as an index names it: its first URL, whichever mirror answered."""
     return redacted(file.urls[0]) if isinstance(file, RemoteFile) else f"derived:{file.function.__qualname__}"
 
 
 def _place(folder: Path, file: RemoteFile | DerivedFile) -> Path:
-    # Beside the folders of splits, any of which may be called like a file.
+    # In a folder of their own: a split may have the name of a file.
     files.make_folder(folder / "raw")
     return folder / "raw" / file.identifier
 
@@ -192,7 +192,7 @@ def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapp
 
 
 def _split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an index says of the arguments that are splits: which they were."""
+    """Return the arguments that are splits as an index names them: split and digest."""
     return {n: {"split": source.split, "index": opened[n].origin.index} for n, source in defined.splits.items()}
 
 

@@ -1,8 +1,7 @@
 """Bundles: datasets as one plain tar, for a machine without a network; the same content gives the same bytes.
 
 First is `SHA256SUMS`, which `sha256sum -c` reads, then `bundle.json`, which says what follows: versions, indexes and
-files, each at its storage key. What is read back must be that very tar, byte for byte: who knows what is in a bundle
-knows each header of it, so nothing that a stranger's tar says is obeyed.
+files, each at its storage key. `unbundle` computes every tar header from that list and refuses any difference.
 """
 
 import errno
@@ -48,11 +47,11 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 FORMAT = 1
 SUMS, MANIFEST = "SHA256SUMS", "bundle.json"
 LARGEST_LIST = 256 << 20
-"""How many bytes the list of what is in a bundle may have: it is read into memory."""
+"""The longest list of the objects of a bundle, in bytes: it is read into memory."""
 
 
 class _Member(NamedTuple):
-    """An object in a bundle; a document has its data with it."""
+    """An object in a bundle; a document carries its data."""
 
     key: str
     size: int
@@ -102,7 +101,7 @@ def unbundle(
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
         parcels = _unpacked(reader, staged)
-        # Who made a bundle may write in it whatever is public of what is here, so it knows none of our versions.
+        # A bundle may come from a stranger, so it does not say which of our versions its source has.
         return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 
 
@@ -113,7 +112,7 @@ def _linked(staged: LocalStorage, folder: Path, piece: Piece) -> Path:
     return path
 
 
-# What is in a bundle, and in which order.
+# The objects of a bundle, in order.
 
 
 def _members(parcels: list[Parcel]) -> Iterator[_Member]:
@@ -130,7 +129,7 @@ def _members(parcels: list[Parcel]) -> Iterator[_Member]:
 
 def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_Member, _Member]:
     datasets = [
-        # In order of their digests: when they were stored is not their content.
+        # Sorted by digest, so that the bundle does not depend on when they were stored.
         {"dataset": p.dataset, "versions": sorted(p.versions), "current": p.current, "pinned": p.pinned}
         for p in parcels
     ]
@@ -178,7 +177,7 @@ def _header(key: str, size: int) -> bytes:
     try:
         return info.tobuf(tarfile.USTAR_FORMAT)
     except ValueError:
-        # A name or a size that the old format cannot hold.
+        # The old format cannot hold this name or size.
         return info.tobuf(tarfile.PAX_FORMAT)
 
 
@@ -191,7 +190,7 @@ def _end(length: int) -> bytes:
     return bytes(two + -(length + two) % tarfile.RECORDSIZE)
 
 
-# Reading one.
+# Reading a bundle.
 
 
 class _Reader:

@@ -1,7 +1,7 @@
-"""Copying datasets from one storage to another: verified on the way, only what is missing, the pointer last.
+"""Copies datasets from one storage to another: only what is missing, each file verified, the pointer last.
 
-It may be killed at any line and run again, and by several at once: what is named by its content is the same whoever
-stores it, and no version is there before all that it names.
+A copy may be killed at any point and run again, and several may run at once: a file is named by its digest, so it is
+the same whoever stores it, and a version is stored after all files that it names.
 """
 
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ ATTEMPTS = 3
 
 
 class Piece(NamedTuple):
-    """A file of a stream, or a raw file: where it is, and what it must be."""
+    """A file of a stream, or a raw file: its key, its size and its digest."""
 
     key: str
     bytes: int
@@ -56,7 +56,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class Parcel:
-    """All that some versions of a dataset are made of."""
+    """Some versions of a dataset, with all their files."""
 
     dataset: str
     versions: tuple[str, ...]
@@ -74,7 +74,7 @@ class Parcel:
 
 
 class Copied(NamedTuple):
-    """What was done for a dataset.
+    """The result of copying a dataset.
 
     `current` is the version that is current in the target afterwards; None if none is, or the copy was of a version by
     its digest. `offered` is the source's current version where it did not become current: `make_current` makes it so.
@@ -140,7 +140,7 @@ def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make
 
 
 def dataset_names(storage: Storage) -> list[str]:
-    """Return the names of the datasets that have versions in a storage, or say so. Raises `ListingCut`."""
+    """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
     every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
     return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
@@ -153,9 +153,9 @@ def parcel(
     raw: bool = False,
     broken: list[DatasetAssetsError] | None = None,
 ) -> Parcel:
-    """Find all that the versions of a dataset are made of; nothing of it is read but the documents.
+    """Find all files of the versions of a dataset. Only the documents are read.
 
-    If `broken` is given, a version that is broken is left out while there is another, and its error added.
+    If `broken` is given, a broken version is left out while there is another one, and its error is added to the list.
     """
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
@@ -169,7 +169,7 @@ def parcel(
         chosen |= {place.digest for place in there.of("version")}
     if not chosen:
         raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
-    # The oldest first: a collector there keeps those that were stored last.
+    # The oldest first: garbage collection keeps the versions that were stored last.
     ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
     ordered = sorted(chosen, key=lambda one: (ages[one], one))
     return gathered(stored, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
@@ -190,7 +190,7 @@ def gathered(
     raw: bool,
     broken: list[DatasetAssetsError] | None = None,
 ) -> Parcel:
-    """Return a parcel of these versions; without those that are broken, if a list for their errors is given."""
+    """Return a parcel of these versions; broken ones are left out if a list for their errors is given."""
     found = Parcel(stored.name, (), current, ())
     for one in versions:
         try:
@@ -227,7 +227,7 @@ def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
     storage = stored.storage
     for used in index.sources:
         key = raw_key(index.dataset, used.name, used.sha256)
-        # One that is derived again for each use is not stored.
+        # A derived file that is not kept is not stored.
         if size_of(storage, key) is not None:
             wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
     places = map(place_of, storage.list(storage_key(index.dataset, "raw")))
@@ -260,14 +260,14 @@ def _read(storage: Storage, key: str) -> bytes:
 
 @contextmanager
 def workplace(storage: Storage) -> Iterator[Path]:
-    """Give a scratch folder; for a local storage on its own filesystem, so that what is finished is only moved."""
+    """Give a scratch folder; for a local storage on its filesystem, so that a finished file is only moved."""
     root = root_below(storage.root) if isinstance(storage, LocalStorage) else settings().scratch
     with scratch_folder(root) as folder:
         yield folder
 
 
 def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
-    """Read a file into a folder, and hold it against its digest."""
+    """Download a file into a folder, and verify its digest. Raises `StoredFileDamaged` and `DigestMismatch`."""
     path = folder / piece.sha256
     path.unlink(missing_ok=True)
     digest = sha256()
@@ -291,9 +291,9 @@ def _mend(piece: Piece) -> str:
 def deliver(
     wanted: Parcel, target: Storage, fetch: Fetch, knows: Knows | None = None, make_current: bool = False
 ) -> Copied:
-    """Store what is missing of a parcel: files, indexes, versions, and then move the pointer if it may be moved.
+    """Store what is missing of a parcel: files, indexes, versions; then move the pointer if it may move.
 
-    `knows` says which versions the source has; without it only a target without a pointer gets one.
+    `knows` says which versions the source has; without it, a pointer that exists is not moved.
     """
     there = StoredDataset(target, wanted.dataset)
     before = there.pointer(damage_is_absence=True)
@@ -304,13 +304,13 @@ def deliver(
         _store(lacking, target, fetch, wanted)
         stored |= {piece.key for piece in lacking}
         _put_documents(target, wanted)
-        # A collector may have taken what it saw no version of; from here on it sees these.
+        # A collector may have removed files before it could see these versions; from now on it sees them.
         wait_for_collector(there)
         if not missing(wanted, target) and all(map(target.exists, wanted.indexes)):
             break
     else:
         raise StoredFileDamaged(
-            f"{wanted.dataset} in {target.url} loses files as they are stored. Stop who removes them."
+            f"{wanted.dataset} in {target.url} loses files while they are stored. Stop the process that removes them."
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
@@ -323,7 +323,7 @@ def deliver(
 
 
 def missing(wanted: Parcel, target: Storage) -> list[Piece]:
-    """Return the files that are not there with their sizes."""
+    """Return the files that are missing, or have another size."""
     return [piece for piece in wanted.pieces.values() if size_of(target, piece.key) != piece.bytes]
 
 
@@ -347,8 +347,8 @@ def _put_documents(target: Storage, wanted: Parcel) -> None:
 
 
 def _put_sources(target: Storage, wanted: Parcel) -> None:
-    """Store what `prepare` believes of raw files: after the pointer, so that it never goes where that may not go."""
+    """Store the records of raw files, which `prepare` trusts: only where the pointer may move, and after it."""
     for key, data in wanted.sources.items():
-        # What is recorded there may be newer.
+        # The record there may be newer.
         if wanted.current or not target.exists(key):
             target.put(key, data)

@@ -1,10 +1,10 @@
-"""Collecting: what no kept version names, and is older than the grace, is removed.
+"""Garbage collection: removes what no kept version names and is older than the grace period.
 
-Kept are the newest few versions that passed their checks, the current one first of all, pinned ones, and all that is
-younger than the grace. Documents go before what they name, so that after a kill nothing left names what is gone.
+Kept are the current version, the newest few that passed their checks, pinned versions, and everything younger than
+the grace period. Documents are removed before the files that they name: a kill leaves no document without its files.
 
-What is kept is found by keys, from the pointer, the pins and the versions on. That something was not listed proves
-nothing: it is asked for, and if it is there nothing is removed (`ListingCut`).
+What is kept is found by keys, from the pointer, the pins and the versions. A key that was not listed may still be
+stored: it is asked for, and if it is stored, nothing is removed (`ListingCut`).
 """
 
 import logging
@@ -37,17 +37,17 @@ DAY_SECONDS = 86_400
 logger = logging.getLogger(__name__)
 
 ORDER: tuple[Kind, ...] = ("version", "index", "source", "stream", "raw")
-"""What is removed, and in which order; pointers and pins are not."""
+"""The kinds that are removed, in this order; pointers and pins never are."""
 
 DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index")
-"""What only we name so: where none of them is, files that are named by their digests may be somebody else's."""
+"""Kinds whose keys only dataset_assets writes: without any of them, files may belong to another program."""
 
 
 @dataclass
 class Collected:
-    """What was, or may be, removed of a dataset, or with none under no key.
+    """What was removed, or would be, of a dataset; with an empty name, of files under no key.
 
-    With a `problem` it was left as it is, or, if something was removed, all that may be of what is broken.
+    With a `problem` nothing was removed, or only what surely does not belong to a broken version.
     """
 
     dataset: str
@@ -66,10 +66,10 @@ def collect(
     dry_run: bool = False,
     lease_seconds: float = SECONDS,
 ) -> list[Collected]:
-    """Remove what is not kept of some datasets, or of all; with `dry_run` only say what it would be.
+    """Remove what is not kept of some datasets, or of all; with `dry_run` only report it.
 
-    A dataset with a kept version that is damaged is left as it is, and its `problem` told. If a part of one is gone,
-    what may belong to it stays. Raises `Conflict` if another collector is at work, and `ListingCut`, before anything is
+    If a kept version is damaged, nothing of its dataset is removed, and `problem` says why. If a file of one is gone,
+    what may belong to it stays. Raises `Conflict` if another collector is running, and `ListingCut`, before anything is
     removed, if a storage does not list all that it holds.
     """
     report_ = []
@@ -86,16 +86,16 @@ def collect(
 def collect_strays(
     storage: Storage, *, grace_seconds: float = 7 * DAY_SECONDS, dry_run: bool = False
 ) -> Collected | None:
-    """Remove what killed writers have left under no key, such as the parts of an upload; None if there is nothing.
+    """Remove what killed writers left under no key, such as parts of a file; return None if there is nothing.
 
-    It goes when it is older than the grace, and than a day: nothing but its age tells it from an upload that goes on.
+    It must be older than the grace period and than a day: only its age distinguishes it from a write in progress.
     """
     if not isinstance(storage, LeavesStrays):
         return None
     found = Collected("")
     try:
         for stray in storage.strays(max(grace_seconds, DAY_SECONDS)):
-            # What somebody else is uploading beside our keys is left.
+            # Uploads of other programs are left.
             if stray.key is None or place_of(stray.key):
                 if not dry_run:
                     stray.remove()
@@ -107,7 +107,7 @@ def collect_strays(
 
 
 def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Contents]:
-    """Return what is stored of some datasets, or of all, by their names, sorted. Raises `NotPrepared`."""
+    """Return what is stored of some datasets, or of all, by name, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
     for name in (chosen := sorted(names)):
         found[name] = whole(StoredDataset(storage, name))
@@ -135,7 +135,7 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
 
 @dataclass
 class _Kept:
-    """What is kept: versions, all keys that they need, what of that is gone, and the only keys that may go then."""
+    """What is kept: versions, the keys that they need, which of these are gone, and the only keys that may go then."""
 
     versions: dict[str, Version | None]
     keys: set[str] = field(default_factory=set)
@@ -143,7 +143,7 @@ class _Kept:
     only: set[str] | None = None
 
     def may_go(self, key: str) -> bool:
-        """Say whether a key may go."""
+        """Say whether a key may be removed."""
         return key not in self.keys and (self.only is None or key in self.only)
 
 
@@ -162,7 +162,7 @@ class _Rule:
         self.keep_versions, self.grace_seconds = keep_versions, grace_seconds
 
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
-        """Say what of a dataset is not kept, in the order in which it may be removed."""
+        """Return what of a dataset is not kept, in the order in which it may be removed."""
         try:
             if not self._is_known(there):
                 url = self.storage.url
@@ -184,7 +184,7 @@ class _Rule:
         return found, places
 
     def _kept_of(self, there: Contents, now: float) -> tuple["_Kept", Contents]:
-        """Return what is kept, with what is there; it is listed anew until all that is kept and there is listed."""
+        """Return what is kept, and a listing that holds all of it that is stored."""
         while True:
             kept = self._kept(there, now)
             anew = relisted(self.stored, there, kept.keys)
@@ -192,7 +192,7 @@ class _Rule:
                 break
             there = anew
         known = {place.key for place in there.places}
-        # Raw files may be gone: what can be derived or retrieved again is not always stored.
+        # Raw files may be gone: they can be retrieved or derived again.
         gone = {key for key in kept.keys - known if (place := place_of(key)) and place.kind == "stream"}
         kept.gone += [f"{key} is gone." for key in sorted(gone)]
         if kept.gone:
@@ -204,7 +204,7 @@ class _Rule:
         """Return the keys that are kept, and the versions."""
         kept = _Kept(self._versions(there, now))
         kept.gone += [f"Version {digest} is gone." for digest, version in kept.versions.items() if version is None]
-        # Of a writer that has not stored its version yet.
+        # These may belong to a writer that has not stored its version yet.
         named = {(p.name, p.digest) for p in there.of("index") if self._old(p, now) is None}
         for digest, version in kept.versions.items():
             kept.keys.add(version_key(there.dataset, digest))
@@ -221,13 +221,13 @@ class _Rule:
         return kept
 
     def _versions(self, there: Contents, now: float) -> dict[str, Version | None]:
-        """Return the versions that are kept; None for one that is surely gone."""
+        """Return the versions that are kept; None for one that is gone."""
         current = self.stored.pointer().version
         placed = {place.digest: place for place in there.of("version")}
         sure = ({current} if current else set()) | {pin.digest for pin in there.of("pin")}
         sure |= {digest for digest, place in placed.items() if self._old(place, now) is None}
         kept = {digest: self._still(digest) for digest in sure}
-        # Also where an older one was stored after it, by a copy for instance.
+        # The current one counts as the newest, even if a copy stored an older one after it.
         newest = sorted(placed, key=lambda d: (d == current, self._modified(placed[d]), d), reverse=True)
         passed = [digest for digest in newest if (version := self._readable(digest)) and not version.refused]
         for digest in passed[: self.keep_versions]:
@@ -235,7 +235,7 @@ class _Rule:
         return kept
 
     def _surely_of_others(self, there: Contents, kept: "_Kept") -> set[str]:
-        """Return the keys of versions that are not kept: of all else it may be what is gone that named it."""
+        """Return the keys that versions not kept name; a document that is gone may have named any other key."""
         found = set()
         for digest in {place.digest for place in there.of("version")} - {*kept.versions}:
             version = self._readable(digest)
@@ -261,7 +261,7 @@ class _Rule:
             return None
 
     def _recorded(self, there: Contents) -> set[str]:
-        """Return the keys of raw files as they were last retrieved: the next refresh asks whether they changed."""
+        """Return the keys of raw files and their records, which the next refresh needs."""
         keys = set()
         for place in there.of("source"):
             if record := self.stored.raw(place.name):
@@ -272,14 +272,14 @@ class _Rule:
         return any(there.of(kind) for kind in DOCUMENTS) or bool(self._recorded(there))
 
     def _is_ours(self, place: Place) -> bool:
-        """Say whether the content, too, says that we made it, where others may have a file of this name."""
+        """Say whether dataset_assets wrote an object; a record of another program may have the same name."""
         try:
             return place.kind != "source" or self.stored.raw(place.name) is not None
         except NewerFormat:
             return False
 
     def _old(self, place: Place, now: float) -> int | None:
-        """Return the size of an object that is older than the grace."""
+        """Return the size of an object that is older than the grace period; None for any other."""
         try:
             found = self.storage.stat(place.key)
         except FileNotFoundError:

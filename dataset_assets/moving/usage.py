@@ -1,4 +1,4 @@
-"""Usage: how many bytes a storage holds, of what, and how many of them a collector would free."""
+"""Usage: how many bytes a storage holds, by dataset and kind, and how many garbage collection would free."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Iterable
@@ -25,7 +25,7 @@ class VersionUsage:
 
 @dataclass
 class Usage:
-    """The bytes of a dataset. `shared` are those of streams that several versions name; `free` what gc would free."""
+    """The bytes of a dataset; `shared`: of files that several versions name; `free`: what gc would free."""
 
     dataset: str
     bytes: int = 0
@@ -42,7 +42,7 @@ class Usage:
 
 
 def usage(storage: Storage, names: Iterable[str] = (), *, keep_versions: int, grace_seconds: float) -> list[Usage]:
-    """Return what some datasets use, or all. The two settings say what a collector would free."""
+    """Return what some datasets use, or all. The two settings decide what gc would free."""
     chosen = [*names]
     found = contents_of(storage, chosen)
     plans = collect(storage, chosen, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
@@ -52,7 +52,7 @@ def usage(storage: Storage, names: Iterable[str] = (), *, keep_versions: int, gr
 
 def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
     versions, named = _versions(stored, there)
-    # The indexes say the sizes of what they name: only of the rest each has to be asked for.
+    # Indexes hold the sizes of the files that they name; only the other sizes are asked for.
     known = {key: size for files in named.values() for key, size in files.items()}
     there = relisted(stored, there, known) or there
     sizes = {place.key: known.get(place.key) or size_of(stored.storage, place.key) or 0 for place in there.places}
@@ -69,14 +69,14 @@ def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
 
 
 def _versions(stored: StoredDataset, there: Contents) -> tuple[list[VersionUsage], dict[str, dict[str, int]]]:
-    # A pointer of a newer release is no reason to hide the versions.
+    # The versions are shown even if the pointer is damaged.
     try:
         current = stored.pointer().version
     except IntegrityError:
         current = None
     versions: list[VersionUsage] = []
     named: dict[str, dict[str, int]] = {}
-    # Also those that a pointer or a pin names, and that are gone: they are broken.
+    # Versions that a pointer or a pin names, and that are gone, are broken.
     for version in sorted(known_versions(stored, there)):
         one = VersionUsage(version, version == current)
         named[version] = {}

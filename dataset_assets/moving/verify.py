@@ -1,4 +1,4 @@
-"""Verifying: hash all that is stored of a dataset, and on request make or fetch again what is damaged."""
+"""Verifies all that is stored of a dataset by its digests; repairs damage from another storage, or by making it."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ T = TypeVar("T")
 
 ROUNDS = 4
 
-# What is there and is not what it should be; that the storage itself fails is another thing.
+# Damage of stored objects; a storage that fails raises something else.
 DAMAGED = (IntegrityError, NotFound, FileNotFoundError)
 
 
 @dataclass
 class Damage:
-    """One object that is not what it should be, and after a repair how it was repaired, or why not."""
+    """One damaged object, and after a repair how it was repaired, or why not."""
 
     key: str
     problem: str
@@ -49,7 +49,7 @@ class Damage:
 
 @dataclass
 class Verified:
-    """What was found of a dataset: its versions and the released one, how much was hashed, and what is damaged."""
+    """The result for a dataset: its versions, the current one, how much was hashed, and what is damaged."""
 
     name: str
     versions: list[str] = field(default_factory=list)
@@ -60,19 +60,19 @@ class Verified:
 
     @property
     def left(self) -> list[Damage]:
-        """What is damaged still."""
+        """What is still damaged."""
         return [damage for damage in self.damaged if damage.repaired is None]
 
 
 def verifiable(storage: Storage) -> list[str]:
-    """Return the names of the datasets of which a version is stored, released or pinned. Raises `ListingCut`."""
+    """Return the names of the datasets with a version that is stored, released or pinned. Raises `ListingCut`."""
     found, _ = contents(storage.list(""))
     every = {name: whole(StoredDataset(storage, name), there) for name, there in found.items()}
     return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 
 def verify(name: str, storage: Storage) -> Verified:
-    """Hash every file of all stored versions of a dataset, and its raw files; of `name@digest` that version's alone.
+    """Hash every file of all stored versions of a dataset, and its raw files; for `name@digest`, only that version's.
 
     Raises `NotPrepared` if the dataset is not there.
     """
@@ -80,11 +80,11 @@ def verify(name: str, storage: Storage) -> Verified:
 
 
 def repair(found: Verified, storage: Storage, source: Storage | None = None) -> Verified:
-    """Fetch what is damaged from another storage, or make it again as `prepare` does; say how each was repaired.
+    """Fetch damaged objects from another storage, or make them again as `prepare` does; say how each was repaired.
 
-    What takes the place of a damaged object has the digest of its name; a raw file stays as it is until then.
+    A damaged object is replaced only by one that has the digest of its name.
     """
-    # What an index names is seen when the index is readable again.
+    # Files of a damaged index are found when it is readable again.
     for _ in range(ROUNDS):
         left = found.left
         how = f"fetched from {source.url}" if source else ""
@@ -105,11 +105,11 @@ def repair(found: Verified, storage: Storage, source: Storage | None = None) -> 
 
 
 def _fetch_all(damaged: list[Damage], storage: Storage, source: Storage) -> set[str]:
-    """Fetch what another storage has; return the keys."""
+    """Fetch the objects that another storage has; return their keys."""
     done = set()
     with workplace(storage) as folder:
         for damage in damaged:
-            # What is not there, or damaged too, may still be made.
+            # An object that is missing or damaged there too may still be made.
             with suppress(*DAMAGED):
                 _fetch(damage, source, storage, folder)
                 done.add(damage.key)
@@ -126,18 +126,18 @@ def _fetch(damage: Damage, source: Storage, target: Storage, folder: Path) -> No
             raise IntegrityError(f"{damage.key} is damaged in {source.url} too.")
         target.put(damage.key, data)
     else:
-        raise NotFound(f"{damage.key} is each storage's own.")
+        raise NotFound(f"{damage.key} belongs to one storage, so it is not fetched from another.")
 
 
 def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
-    """Make what is damaged as `prepare` does; return why it could not."""
+    """Make damaged objects again as `prepare` does; return why that was not possible."""
     places = [place for damage in damaged if (place := place_of(damage.key))]
     if not places:
         return None
     plain, _ = split_pin(name)
     try:
         definition = registry.find(plain)
-        # First, so that a stream goes only when there is what it is made of.
+        # First, so that a stream is deleted only if its sources are stored.
         restore_raw(definition, {place.name for place in places if place.kind == "raw"}, storage=storage)
         for key in {place.key for place in places} & _current_keys(StoredDataset(storage, plain)):
             storage.delete(key)
@@ -146,11 +146,11 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
         raise
     except DatasetAssetsError as error:
         return str(error)
-    return f"It is not of what {plain} is defined as now. Fetch it from another storage with --from URL."
+    return f"The current definition of {plain} no longer produces this file. Fetch it from another storage: --from URL."
 
 
 def _current_keys(stored: StoredDataset) -> set[str]:
-    """Return the keys of the current version's files, which prepare makes again if they are not there."""
+    """Return the keys of the current version's files, which prepare makes again if they are missing."""
     keys: set[str] = set()
     with suppress(*DAMAGED):
         version, _ = open_version(stored)
@@ -165,7 +165,7 @@ def _read(storage: Storage, key: str) -> bytes:
 
 
 class _Look:
-    """Looks at all of a dataset; a file that several versions name is hashed once."""
+    """Verifies a dataset; a file that several versions name is hashed once."""
 
     def __init__(self, name: str, storage: Storage) -> None:
         self.dataset, self.pin = split_pin(name)
@@ -182,7 +182,7 @@ class _Look:
             raise self.stored.absent()
         if not self.pin:
             self._raw(there)
-            # What is there and was not listed says that the list was cut, and may lack raw files.
+            # A stored key that was not listed shows that the listing was cut, and may lack raw files.
             while (anew := relisted(self.stored, there, self.pieces)) is not None:
                 there = anew
                 self._raw(there)
@@ -192,7 +192,7 @@ class _Look:
     def _versions(self, there: Contents) -> list[str]:
         current = self._seen(pointer_key(self.dataset), lambda: self.stored.pointer().version)
         self.found.released = current
-        # Also those that a pin names, and that are gone: they are broken.
+        # Versions that a pin names, and that are gone, are broken.
         return sorted(known_versions(self.stored, there) | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:
@@ -206,7 +206,7 @@ class _Look:
 
     def _raw(self, there: Contents) -> None:
         for place in there.of("raw"):
-            # A collector may have taken it since it was listed.
+            # A collector may have removed it since it was listed.
             if (size := size_of(self.storage, place.key)) is not None:
                 self.pieces[place.key] = Piece(place.key, size, place.digest)
         for place in there.of("source"):
@@ -237,7 +237,7 @@ class _Look:
 
 
 def problem_of(piece: Piece, storage: Storage) -> str | None:
-    """Say what is wrong with a stored file."""
+    """Return what is wrong with a stored file, or None."""
     try:
         with storage.get(piece.key) as file:
             found = files.sha256_in(file)

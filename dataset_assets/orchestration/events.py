@@ -1,4 +1,4 @@
-"""What Dagster's history says of an asset: the event of the run that made it for this one, else its last one."""
+"""The event of an asset in Dagster's history: of the run that made it for this run, else the last one."""
 
 from dataclasses import dataclass
 from typing import Any, Mapping
@@ -18,12 +18,12 @@ class Event:
     ours: bool
 
     def get(self, key: str) -> Any:
-        """Return the value of a metadata entry; None where there is none."""
+        """Return the value of a metadata entry, or None."""
         return self.metadata[key].value if key in self.metadata else None
 
 
 def upstream_event(context: dg.InputContext) -> Event | None:
-    """Return the event that an input stands for; None where the history has none."""
+    """Return the event of an input; None if the history has none."""
     run = _maker(context)
     cursor = None
     while True:
@@ -38,12 +38,12 @@ def upstream_event(context: dg.InputContext) -> Event | None:
 
 
 def _maker(context: dg.InputContext) -> str | None:
-    """Return the run that made the input for this one: itself, or the one that it is a retry of; None: neither did."""
+    """Return the run that made the input: this one, or the one that it retries; None if neither did."""
     try:
         run = context.upstream_output.run_id if context.upstream_output else ""
     except dg.DagsterInvariantViolationError:  # a retry of runs none of which made it
         return None
-    # An input from outside the run has a placeholder for an id, which no run has.
+    # An input from outside the run has a placeholder as its id.
     return run if run and context.instance.get_run_by_id(run) else None
 
 

@@ -1,4 +1,4 @@
-"""How things of a dataset are named in Dagster: keys are storage folders, groups keep equal last parts apart."""
+"""The names of assets in Dagster: a key is a folder of the storage, a group tells equal last parts apart."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ REFRESH = "dataset_assets/refresh"
 """Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""
 
 OURS = "dataset_assets/ours"
-"""Tag of our steps that take splits: these come with what the run knows of the dataset's pointer."""
+"""Tag of our steps whose inputs are splits: they get the pointer that the run began with too."""
 
 INDEX = "dataset_assets/index"
 """Metadata of a materialisation: the digest of the split's index."""

@@ -1,7 +1,7 @@
-"""Scheduled refresh: one schedule asks, every minute, which datasets fell due, and has each asked for anew once.
+"""Scheduled refresh: one schedule finds the datasets that are due, every minute, and requests one run for each.
 
-A run that carries `REFRESH` asks the sources of its raw files whether they changed. Stopped until it is switched on.
-The schedule and its job are the same for all definitions of a project, however often it adopts some of ours.
+A run with the tag `REFRESH` asks the sources of its raw files whether they changed. The schedule is stopped until you
+switch it on. A project has one schedule and one job, however many definitions it adopts.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ REFRESH = keys.REFRESH
 """The tag of a run that asks sources whether they changed."""
 
 DUE = "dataset_assets/due"
-"""The tag of a run that the schedule asked for: which dataset was due, and when."""
+"""The tag of a run that the schedule requested: which dataset was due, and when."""
 
 JOB = "dataset_assets_refresh"
 SCHEDULE = "dataset_assets_refresh_schedule"
@@ -29,7 +29,7 @@ refresh_job = dg.define_asset_job(
     JOB,
     _REFRESHED.upstream(),
     tags={REFRESH: "true"},
-    description="Asks the sources of datasets whether they changed, and makes what uses those that did.",
+    description="Asks the sources of datasets whether they changed, and makes new versions from those that did.",
 )
 
 
@@ -41,7 +41,7 @@ refresh_job = dg.define_asset_job(
     description="Asks for each dataset whose refresh fell due: once per due time, and after downtime too.",
 )
 def refresh_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Ask for the datasets of the project that fell due."""
+    """Request a run for each dataset of the project that is due."""
     assert context.repository_def is not None  # Dagster always gives it where a project is loaded
     graph = context.repository_def.asset_graph
     lines = {key: str(graph.get(key).metadata[REFRESH]) for key in _REFRESHED.resolve(graph)}
@@ -53,7 +53,7 @@ def refresh_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
 
 
 def refreshing(datasets: Sequence[Dataset]) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
-    """Return the job and the schedule, if any of the datasets says when it is refreshed."""
+    """Return the job and the schedule, if any of the datasets has a `refresh` line."""
     lines = {dataset.name: dataset.refresh for dataset in datasets if dataset.refresh}
     for name, line in lines.items():
         try:
@@ -68,10 +68,10 @@ def refreshing(datasets: Sequence[Dataset]) -> tuple[list[Any], list[dg.Schedule
 def unasked(
     lines: Mapping[dg.AssetKey, str], now: datetime, instance: dg.DagsterInstance
 ) -> dict[dg.AssetKey, datetime]:
-    """Return when those datasets were last due that were not asked for since.
+    """Return the datasets for which no run was requested since they were last due, and when that was.
 
-    One that never was asked for is not due before it was made. The state is Dagster's own history: the runs that were
-    asked for, by their tags, and the time of the last materialisation.
+    A dataset without any requested run is due only after its last materialisation. The state is Dagster's own history:
+    the tags of runs, and the time of the last materialisation.
     """
     last = {key: moment for key, line in lines.items() if (moment := last_due(line, now))}
     asked = _values(instance, DUE, [due_tag(key, moment) for key, moment in last.items()])
@@ -88,7 +88,7 @@ def last_due(line: str, now: datetime) -> datetime | None:
 
 
 def due_tag(key: dg.AssetKey, moment: datetime) -> str:
-    """Return the tag of the run that is asked for because a dataset was due."""
+    """Return the tag of the run that is requested because a dataset was due."""
     return f"{_name(key)}@{moment.strftime('%Y-%m-%dT%H:%MZ')}"
 
 
@@ -98,7 +98,7 @@ def is_refresh(context: dg.AssetExecutionContext) -> bool:
 
 
 def _request(key: dg.AssetKey, moment: datetime, assets: Sequence[dg.AssetKey]) -> dg.RunRequest:
-    # The run key keeps a tick that is evaluated again from starting the same run twice.
+    # The run key prevents a repeated evaluation of the same tick from starting a second run.
     tag = due_tag(key, moment)
     return dg.RunRequest(
         run_key=tag, asset_selection=assets, tags={REFRESH: "true", DUE: tag, keys.DATASET: _name(key)}

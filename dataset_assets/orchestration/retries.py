@@ -1,4 +1,4 @@
-"""Which failures Dagster may try again: those of a source or a storage. The others would fail again."""
+"""Which failures Dagster may retry: those of a source or a storage. Any other would come again."""
 
 from contextlib import contextmanager
 from typing import Iterator
@@ -10,7 +10,7 @@ from dataset_assets.errors import DatasetAssetsError, RetrievalError, StorageErr
 
 @contextmanager
 def no_vain_retries() -> Iterator[None]:
-    """Make a `Failure` that is not retried of each error of ours that would come again."""
+    """Turn an error of ours that would come again into a `Failure` that is not retried."""
     try:
         yield
     except (RetrievalError, StorageError):

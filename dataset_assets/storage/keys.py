@@ -1,4 +1,4 @@
-"""What each key of a storage is: the layout of a storage read backwards, so that nobody else takes keys apart."""
+"""The keys of a storage: what each key is, and the key of each thing. No other module takes keys apart."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
-# `raw`, `versions`, `index` and `meta` are no names of splits or streams.
+# `raw`, `versions`, `index` and `meta` are not names of splits or streams.
 _SPLIT = rf"(?!(?:{'|'.join(sorted(RESERVED))})/){_PART}"
 _PATTERNS: dict[Kind, str] = {
     "pointer": r"current\.json",
@@ -28,9 +28,9 @@ _RULES = {kind: re.compile(f"(?P<dataset>.+)/{rest}") for kind, rest in _PATTERN
 
 @dataclass(frozen=True)
 class Place:
-    """What is at a key: of which dataset, of which kind, and as far as the kind has them its name and its digest.
+    """What is at a key: its dataset and kind, and the name and digest if the kind has them.
 
-    The name is that of a raw file, or of a split.
+    The name is that of a raw file or of a split.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass
 class Contents:
-    """The keys of one dataset, by their kind."""
+    """The keys of one dataset, by kind."""
 
     dataset: str
     places: list[Place] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Contents:
 
 
 def place_of(key: str) -> Place | None:
-    """Return what is at a key, or None if the layout has no such key.
+    """Return what is at a key, or None for a key that dataset_assets does not write.
 
     >>> place_of("com/lecun/mnist/current.json").kind
     'pointer'
@@ -70,7 +70,7 @@ def place_of(key: str) -> Place | None:
 
 
 def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
-    """Sort keys by their dataset, each once; return also those that the layout does not know."""
+    """Group keys by dataset, each once; return also the keys that dataset_assets does not write."""
     found: dict[str, Contents] = {}
     strange = []
     for key in sorted({*keys}):
@@ -83,40 +83,40 @@ def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
 
 
 def raw_key(dataset: str, file: str, sha256: str) -> str:
-    """Return where a raw file's bytes are."""
+    """Return the key of a raw file's bytes."""
     return storage_key(dataset, "raw", file, sha256)
 
 
 def source_key(dataset: str, file: str) -> str:
-    """Return where is written what is known of a raw file's source."""
+    """Return the key of a raw file's record."""
     return storage_key(dataset, "raw", file, "source.json")
 
 
 def stream_key(dataset: str, split: str, stream: str, sha256: str, suffix: str) -> str:
-    """Return where a file of a stream is."""
+    """Return the key of a file of a stream."""
     return storage_key(dataset, split, stream, sha256 + suffix)
 
 
 def index_key(dataset: str, split: str, digest: str) -> str:
-    """Return where a split's index is."""
+    """Return the key of a split's index."""
     return storage_key(dataset, split, "index", f"{digest}.json")
 
 
 def version_key(dataset: str, digest: str) -> str:
-    """Return where a version is."""
+    """Return the key of a version."""
     return storage_key(dataset, "versions", f"{digest}.json")
 
 
 def pointer_key(dataset: str) -> str:
-    """Return where the pointer to the current version is."""
+    """Return the key of the pointer to the current version."""
     return storage_key(dataset, "current.json")
 
 
 def pin_key(dataset: str, digest: str) -> str:
-    """Return where it is noted that a version is pinned."""
+    """Return the key of a version's pin."""
     return storage_key(dataset, "meta", "pins", f"{digest}.json")
 
 
 def collector_key(dataset: str) -> str:
-    """Return where a collector says that it is at work."""
+    """Return the key of a collector's lease."""
     return storage_key(dataset, "meta", "collector.json")

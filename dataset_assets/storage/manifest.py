@@ -1,7 +1,7 @@
-"""What a split, and a dataset's version, are made of: canonical JSON named by its own sha256, and one pointer.
+"""Manifests: the index of a split and the version of a dataset, canonical JSON named by its sha256; and one pointer.
 
-Written after the data and never changed. No time, host, mirror or library version is in it, so two machines that
-prepare the same bytes get the same digest.
+A manifest is stored after its data and never changed. It holds no time, host, mirror or library version, so two
+machines that prepare the same bytes get the same digest.
 """
 
 import re
@@ -22,14 +22,14 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 def _suffix(value: str) -> str:
-    """Return the end of a file's name; it becomes a part of a key, so it leads nowhere else."""
+    """Return the suffix of a file's name; it becomes a part of a key, so it must not hold a path."""
     if not _SUFFIX.fullmatch(value) or len(value) > LONGEST:
         raise Unfit(f"is {value[:80]!r}, which is not the end of a file's name, such as '.npy'")
     return value
 
 
 def _file_name(value: str) -> str:
-    """Return the name of a raw file, which is a part of a key too; it may be empty."""
+    """Return the name of a raw file, which becomes a part of a key too; it may be empty."""
     if value and not _FILE_NAME.fullmatch(value) or len(value) > LONGEST:
         raise Unfit(f"is {value[:80]!r}, which is not the name of a raw file: letters, digits and underscores")
     return value
@@ -40,7 +40,7 @@ SplitName = Annotated[str, partial(check_identifier, what="split")]
 StreamName = Annotated[str, partial(check_identifier, what="stream")]
 FileName = Annotated[str, _file_name]
 Written = Annotated[Mapping[str, Any], restored]
-"""Anything of JSON, in which floats were written as text."""
+"""Any JSON object, in which floats were written as text."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class StoredStream:
 
 @dataclass(frozen=True)
 class UsedFile:
-    """A file that a split was made of; if it was kept, `name` is its folder below the dataset's raw files."""
+    """A file that a split was made from; if it is stored, `name` is its folder below the dataset's raw files."""
 
     argument: str
     name: FileName
@@ -81,7 +81,7 @@ class UsedFile:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; `severity` is empty in a split's index, where it is not decided yet."""
+    """The result of a check; `severity` is empty in a split's index, because the version decides it."""
 
     check: str
     passed: bool
@@ -91,7 +91,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class SplitIndex:
-    """A split: its samples, its streams' files, and what they were made of."""
+    """The index of a split: its streams' files, and what they were made from."""
 
     dataset: DatasetName
     split: SplitName
@@ -128,7 +128,7 @@ class Version:
 
     @property
     def refused(self) -> bool:
-        """Say whether a check failed at ERROR, so that it may not become the current one."""
+        """Say whether a check failed at ERROR; then the version may not become current."""
         return any(not finding.passed and finding.severity == "error" for finding in self.findings)
 
 
@@ -142,20 +142,20 @@ def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
 
 
 def pointer_to(version: str) -> bytes:
-    """Return the pointer's bytes."""
+    """Return the bytes of a pointer to a version."""
     return sealed({"version": version})
 
 
 def sealed(document: Mapping[str, Any]) -> bytes:
-    """Return a document that is not named by its digest, with its format and a digest of all else in it."""
+    """Return a document that is not named by its digest, with its format and a digest of its content in it."""
     whole = {**document, "format": FORMAT}
     return canonical({**whole, "seal": digest_of(whole)})
 
 
 def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
-    """Return what was sealed. Raises `DecodeError` if it was damaged since, `NewerFormat` if it was not."""
+    """Return the content of a sealed document. Raises `DecodeError` if it is damaged, `NewerFormat` if it is newer."""
     found = _object(data, key, dataset)
-    # Before the format is looked at: a flipped bit must not pass for a newer one.
+    # Before the format is read: a flipped bit must not look like a newer format.
     try:
         whole = found.pop("seal", None) == digest_of(found)
     except RecursionError:
@@ -199,9 +199,9 @@ def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
 
 
 def bounded(file: BinaryIO) -> bytes:
-    """Read a document, of one that is too long no more than shows it."""
+    """Read a document; of one that is too long, only enough to refuse it."""
     data = file.read(SHORT)
-    # As much memory is asked for as may be read.
+    # `read` may allocate all that it is asked for.
     return data + file.read(MOST_BYTES + 1 - SHORT) if len(data) == SHORT else data
 
 
@@ -225,7 +225,7 @@ def _checked_format(found: dict[str, Any], key: str, dataset: str) -> dict[str, 
 
 
 def check_hex(text: Any) -> str:
-    """Return a sha256 in hex; raise `TypeError` for what is none."""
+    """Return a sha256 in hex. Raises `TypeError` for anything else."""
     try:
         return digest(text) if isinstance(text, str) else digest("")
     except Unfit as error:

@@ -1,4 +1,4 @@
-"""The seam to every store: keys and bytes, seven verbs, one suite of tests (`dataset_assets.testing.StorageTests`)."""
+"""The interface of every storage connector: keys and bytes, seven methods, one suite of tests (`StorageTests`)."""
 
 import errno
 import re
@@ -11,11 +11,11 @@ _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Stat(NamedTuple):
-    """What a storage knows of an object without reading it."""
+    """The size and age of an object, known without reading it."""
 
     bytes: int
     modified: float
-    """When it was last put or swapped, in seconds since 1970, by the clock of the store."""
+    """When it was last put or swapped, in seconds since 1970, by the clock of the storage."""
 
 
 @runtime_checkable
@@ -23,21 +23,21 @@ class Storage(Protocol):
     """A storage connector. Every verb raises `NameNotAllowed` for a key that `check_key` refuses."""
 
     url: str
-    """What `open_storage` opens again, in another process too (but for `memory:`); never holds a secret."""
+    """Opens the same storage by `open_storage`, in another process too (except `memory:`). Holds no secret."""
 
     def get(self, key: str) -> BinaryIO:
         """Open an object for reading: seekable, read when asked. Raises FileNotFoundError."""
         ...
 
     def put(self, key: str, source: Path | bytes) -> None:
-        """Store all of a finished file, or nothing; nobody writes to `source` afterwards, so it may be linked.
+        """Store all of a finished file, or nothing. The caller no longer writes to `source`, so it may be linked.
 
-        The object then holds exactly these bytes, and is new for whoever looks at its age, also if it held them before.
+        Overwrites the object. Its modification time is reset even if the bytes are unchanged.
         """
         ...
 
     def exists(self, key: str) -> bool:
-        """Say whether the object is there; raises `StorageError` where that cannot be seen, such as for a refusal."""
+        """Say whether the object exists. Raises `StorageError` if the storage refuses to say."""
         ...
 
     def stat(self, key: str) -> Stat:
@@ -45,38 +45,38 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield the keys below a folder ("" for all), in no promised order: all, or `StorageError` is raised."""
+        """Yield all keys below a folder ("": every key), in any order. Raises `StorageError` rather than omit one."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is no error."""
+        """Remove the object; an absent one is no error."""
         ...
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
-        """Set a small object if it still has the sha256 `expected` (None: is absent); say whether it was set."""
+        """Set a small object if its sha256 is still `expected` (None: it is absent); say whether it was set."""
         ...
 
 
 class Stray(NamedTuple):
-    """What a writer that was killed has left in a store, and no key names."""
+    """Bytes that a killed writer left in a storage, under no key."""
 
     key: str | None
-    """The key that it was to have; None where that cannot be known, and only this connector writes there."""
+    """The key that it was meant for; None if that is unknown and only this connector writes there."""
     bytes: int
     remove: Callable[[], object]
 
 
 @runtime_checkable
 class LeavesStrays(Protocol):
-    """What a connector offers besides, if killed writers can leave something in its store."""
+    """An optional method of connectors whose storage keeps what killed writers leave."""
 
     def strays(self, older_than: float) -> Iterator[Stray]:
-        """Yield what was left, and was begun so many seconds ago, by the clock of the store if it tells the time."""
+        """Yield what was left by writes that began at least so many seconds ago, by the clock of the storage."""
         ...
 
 
 def check_key(key: str) -> str:
-    """Return the key if its parts are plain names; raise `NameNotAllowed` for `..`, absolute, empty or hidden ones."""
+    """Return the key if its parts are plain names. Raises `NameNotAllowed` for `..`, empty or hidden parts."""
     if not isinstance(key, str) or len(key) > 1000 or not all(map(_KEY_PART.fullmatch, key.split("/"))):
         raise NameNotAllowed(
             f"{str(key)[:80]!r} is not a storage key. Keys are names of letters, digits, '_', '-' and '.', joined by "
@@ -86,7 +86,7 @@ def check_key(key: str) -> str:
 
 
 def size_of(storage: Storage, key: str) -> int | None:
-    """Return how many bytes an object has, or None if it is not there."""
+    """Return the size of an object in bytes, or None if it is absent."""
     try:
         return storage.stat(key).bytes
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def size_of(storage: Storage, key: str) -> int | None:
 
 
 def listing_cut(key: str, url: str) -> ListingCut:
-    """Return the error for an object that is there and was not listed."""
+    """Return the error for an object that is stored and was not listed."""
     return ListingCut(
         errno.EIO,
         f"{key} is in {url}, and is not in the list of what is there: the list was cut, or these credentials may not "
