@@ -125,7 +125,7 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     if None in paths:
         raise StoredFileDamaged(
             f"A file of {version['name']}, split {split}, is missing in {version['storage']}. "
-            f"Mend it with: dataset-assets prepare {version['name']}"
+            f"Repair it with: dataset-assets prepare {version['name']}"
         )
     return paths
 

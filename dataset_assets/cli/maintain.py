@@ -94,7 +94,7 @@ def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[st
 
 def _row(result: "Verified") -> dict[str, Any]:
     problem = " ".join(damage.problem for damage in result.left) or None
-    hint = "" if problem is None or "dataset-assets" in problem else f" Mend it with: {_mend(result.name)}"
+    hint = "" if problem is None or "dataset-assets" in problem else f" Repair it with: {_mend(result.name)}"
     damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in result.damaged]
     row = {field: getattr(result, field) for field in ("name", "versions", "released", "files", "bytes")}
     return {**row, "problem": problem and problem + hint, "damaged": damaged}

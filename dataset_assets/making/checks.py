@@ -153,7 +153,9 @@ def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, A
     except DatasetAssetsError:
         raise
     except (Exception, SystemExit) as error:
-        raise CheckFailed(f"the check {name} itself raised {type(error).__name__}: {error}. Mend it.") from error
+        raise CheckFailed(
+            f"the check {name} itself raised {type(error).__name__}: {error}. Correct the check."
+        ) from error
     if problem is not None and not isinstance(problem, str):
         raise DefinitionError(f"the check {name} returned {problem!r}. Return a text that says what is wrong, or None.")
     return Finding(name, not problem, problem or "Passed.", "error")

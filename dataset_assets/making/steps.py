@@ -212,7 +212,7 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable
     except (Exception, SystemExit) as error:
         why = f": {text}" if (text := str(error).rstrip(".")) else ""
         raise SplitFailed(
-            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}{why}. Mend it."
+            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}{why}. Correct it."
         ) from error
 
 

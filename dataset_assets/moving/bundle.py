@@ -154,7 +154,7 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
     if count != member.size or digest.hexdigest() != member.sha256:
         raise DigestMismatch(
             f"{member.key} in {storage.url} has {count} bytes and sha256 {digest.hexdigest()}, not that of its name. "
-            "The bundle is of no use. Mend the file with: dataset-assets verify --repair"
+            "The bundle cannot be used. Repair the stored file with: dataset-assets verify --repair"
         )
     into.write(_filling(count))
     return len(header) + count + len(_filling(count))
@@ -166,7 +166,7 @@ def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(
-            f"{member.key} is gone from {storage.url}. The bundle is of no use. Mend it with: dataset-assets verify "
+            f"{member.key} is gone from {storage.url}. The bundle is of no use. Repair it with: dataset-assets verify "
             "--repair"
         ) from error
 

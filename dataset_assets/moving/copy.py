@@ -285,7 +285,7 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
 
 def _mend(piece: Piece) -> str:
     place = place_of(piece.key)
-    return f"Mend it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
+    return f"Repair it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
 
 
 def deliver(

@@ -158,7 +158,7 @@ def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
             yield instance
     except sqlalchemy.exc.DatabaseError as error:
         raise StorageError(
-            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Mend that, or work without it: --direct"
+            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Correct that, or work without it: --direct"
         ) from error
 
 
@@ -168,7 +168,9 @@ def _opened(home: Path) -> dg.DagsterInstance:
         return dg.DagsterInstance.local_temp(str(home), OVERRIDES)
     except (dg.DagsterError, YAMLError) as error:
         first = str(error).partition("\n")[0]
-        raise UsageError(f"{home / 'dagster.yaml'} is not what Dagster takes: {first} Mend it.") from error
+        raise UsageError(
+            f"{home / 'dagster.yaml'} is not valid for Dagster: {first} Correct it, or remove it."
+        ) from error
 
 
 def _neutral(home: Path) -> Path:

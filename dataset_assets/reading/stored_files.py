@@ -150,7 +150,7 @@ class StoredFiles(Opener):
             if len(column) != self.index.samples:
                 raise StoredFileDamaged(
                     f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
-                    f"as its index says. Mend it with: dataset-assets verify --repair {self.index.dataset}"
+                    f"as its index says. Repair it with: dataset-assets verify --repair {self.index.dataset}"
                 )
 
     def verify(self, every: int = 1) -> None:
@@ -164,7 +164,7 @@ class StoredFiles(Opener):
                 if found != stream.files[part].sha256:
                     raise DigestMismatch(
                         f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                        f"not that of its name. Mend it with: dataset-assets verify --repair {self.index.dataset}"
+                        f"not that of its name. Repair it with: dataset-assets verify --repair {self.index.dataset}"
                     )
 
     def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:

@@ -238,7 +238,7 @@ def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
 
 def how_to_repair(dataset: str) -> str:
     """Return the sentence that says how a damaged dataset is repaired."""
-    return f"Mend it with: dataset-assets prepare {dataset}"
+    return f"Repair it with: dataset-assets prepare {dataset}"
 
 
 def how_to_open_another(dataset: str) -> str:

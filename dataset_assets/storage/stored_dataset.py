@@ -189,5 +189,5 @@ def damaged(index: SplitIndex, stream: str, key: str, url: str, what: str) -> St
     """Return the error for a file of a stream that is not as its index says."""
     return StoredFileDamaged(
         f"Stream {stream} of {index.dataset}, split {index.split}, file {key} in {url} {what}. "
-        f"Mend it with: dataset-assets prepare {index.dataset}"
+        f"Repair it with: dataset-assets prepare {index.dataset}"
     )

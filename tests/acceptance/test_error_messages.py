@@ -547,7 +547,7 @@ def test_a_stored_file_that_is_not_what_it_was(
         f"Stream image of {tiny.NAME}, split train, file",
         path.name,
         *parts,
-        f"Mend it with: dataset-assets prepare {tiny.NAME}",
+        f"Repair it with: dataset-assets prepare {tiny.NAME}",
         act=lambda: load(tiny.NAME),
     )
 

@@ -124,7 +124,7 @@ def test_verify_says_that_nothing_is_released(line: CommandLine) -> None:
 
 def test_gc_of_a_damaged_dataset_ends_with_its_code(line: CommandLine):
     (line.home / "storage/io/github/allisonhorst/penguins/current.json").write_text("{")
-    assert "Mend it with" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout
+    assert "Repair it with" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout
 
 
 def test_repair_says_how_each_object_was_repaired(line: CommandLine, fast_path: Path):

@@ -124,7 +124,7 @@ def test_a_configuration_that_is_none_is_said_in_a_line(text: str, dagster_home:
     (dagster_home / "dagster.yaml").write_text(text)
     with pytest.raises(UsageError) as caught:
         materialize(dataset, open_storage("memory://running"))
-    assert "dagster.yaml is not what Dagster takes" in str(caught.value) and "\n" not in str(caught.value)
+    assert "dagster.yaml is not valid for Dagster" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_history_that_cannot_be_written_is_a_storage_error(dagster_home: Path, dataset: Dataset) -> None:

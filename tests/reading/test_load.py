@@ -261,7 +261,7 @@ def test_a_deleted_file_that_verify_named_is_made_again(prepared: Path, dataset:
     path = the_one(prepared, "test/tokens/*")
     data = path.read_bytes()
     put_in_place(path, data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(DigestMismatch, match="Mend it with: dataset-assets verify --repair org.example.tiny"):
+    with pytest.raises(DigestMismatch, match="Repair it with: dataset-assets verify --repair org.example.tiny"):
         load(tiny.NAME, verify="all")
     path.unlink()
     prepare(dataset)
