@@ -38,7 +38,7 @@ from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, 
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.verify import repair, verify
-from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration import definitions
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import open_for_streaming
 from dataset_assets.reading.views import Stored
