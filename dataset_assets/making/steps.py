@@ -211,9 +211,8 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable
         raise
     except (Exception, SystemExit) as error:
         why = f": {text}" if (text := str(error).rstrip(".")) else ""
-        raise SplitFailed(
-            f"the function {name} raised {type(error).__name__} after {done()}{_where(error, applied)}{why}. Correct it."
-        ) from error
+        place = f"after {done()}{_where(error, applied)}"
+        raise SplitFailed(f"the function {name} raised {type(error).__name__} {place}{why}. Correct it.") from error
 
 
 def _blocks_of(view: View) -> Iterator[Columns]:
