@@ -63,10 +63,12 @@ def _is_tagged(folder: Path) -> bool:
 
 def _is_begun(folder: Path) -> bool:
     """Return whether a folder is empty, or lacks a whole tag only because its creation was interrupted."""
-    tag, names = _tag_of(folder), {name for name in os.listdir(folder) if not _SYSTEM.fullmatch(name)}
+    names = {name for name in os.listdir(folder) if not _SYSTEM.fullmatch(name)}
+    # Read after the listing: whatever another thread or process adds to a new folder comes after its tag.
+    tag = _tag_of(folder)
     ours = {name for name in names if NAME.fullmatch(name) or PART.fullmatch(name) or _LOCK.fullmatch(name)}
     if tag is not None and _SIGNATURE.startswith(tag):
-        return names == {*ours, _TAG}
+        return tag == _SIGNATURE or names - {_TAG} == ours
     # Other programs' caches have files named by digests too.
     return not names or names == ours and _ROOM in names
 

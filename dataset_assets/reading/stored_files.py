@@ -89,14 +89,14 @@ class StoredFiles(Opener):
         used = {source.argument: source for source in self.index.sources}
         if argument not in used:
             raise NotFound(
-                f"{self.index.dataset} {self.index.split} had no file {argument!r}.{nearest(argument, used)}"
+                f"{self.index.dataset} {self.index.split} has no raw file {argument!r}.{nearest(argument, used)}"
             )
         source = used[argument]
         try:
             return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
         except FileNotFoundError as error:
             raise NotPrepared(
-                f"The raw file {source.name} of {self.index.dataset} is not kept in {self.storage.url}. "
+                f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
                 f"Get it with: dataset-assets prepare {self.index.dataset}"
             ) from error
 

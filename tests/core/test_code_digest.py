@@ -54,7 +54,7 @@ def test_recipes_count_the_state_of_methods_and_partials_and_not_of_plain_functi
     assert code_of(Scaler(2)) != code_of(Scaler(3))
     # As before: what a recipe cannot know of an object's state it leaves out, and of a check it refuses.
     assert code_of(Scaler(FILE).scaled) == code_of(Scaler.scaled)
-    with pytest.raises(DefinitionError, match="has no digest.*Write a plain function"):
+    with pytest.raises(DefinitionError, match="has no digest.*Use a plain function"):
         code_of(Scaler(FILE))
 
 

@@ -147,7 +147,7 @@ def test_a_bar_has_an_escaped_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_records_of_logs_and_warnings_are_escaped() -> None:
     record = logging.LogRecord("x", logging.WARNING, "", 1, "%s", (f"a\n{BAD}",), None)
-    assert shell.Beside(sys.stderr).format(record) == indented(f"a\n{BAD}")
+    assert shell.BarSafeHandler(sys.stderr).format(record) == indented(f"a\n{BAD}")
     assert is_plain(shell._formatted_warning(BAD, UserWarning, f"{BAD}.py", 1, BAD))
 
 

@@ -144,7 +144,7 @@ def test_what_else_is_broken_is_told_when_it_is_needed(group: str, use: list[str
     found = line.run(*use, code=None)
     if group == "storages":
         assert found.returncode == 2
-        assert "broken offers 'shelf' among storages, but nowhere:Shelf cannot be imported" in found.stderr
+        assert "broken offers 'shelf' in storages, but nowhere:Shelf cannot be imported" in found.stderr
     else:
         assert found.returncode == 0 and found.stderr == ""
 

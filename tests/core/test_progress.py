@@ -15,7 +15,7 @@ import tiny
 
 import dataset_assets.core.progress as module
 from dataset_assets import Dataset, prepare
-from dataset_assets.cli.common import Beside
+from dataset_assets.cli.common import BarSafeHandler
 from dataset_assets.core.progress import Bars, report, split_label, watched_by
 
 
@@ -179,7 +179,7 @@ def test_reports_are_cheap(screen: Screen):
 
 
 def test_what_is_logged_stands_on_a_line_of_its_own(screen: Screen):
-    bars, handler = Bars(screen.terminal), Beside(screen.terminal)
+    bars, handler = Bars(screen.terminal), BarSafeHandler(screen.terminal)
     for done in range(60):
         bars("a_file", done, 100)
         if done == 50:

@@ -11,7 +11,7 @@ import pytest
 
 import dataset_assets.core.settings as module
 from dataset_assets.core import project_file, trust
-from dataset_assets.core.settings import Settings, origins, said, settings
+from dataset_assets.core.settings import Settings, as_variable, origins, settings
 from dataset_assets.errors import UsageError
 
 VALUES = {"file_bytes": (1, 2, 3, 4), "keep_versions": (5, 6, 7, 8), "grace_days": (0, 1, 2, 9)}
@@ -218,7 +218,7 @@ def test_files_of_definitions_are_named_by_whoever_runs_them_and_not_by_a_folder
     assert settings().definitions == (folders / "config" / "dataset_assets" / "one.py", Path("/all/two.py"))
     monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", "three.py:/four.py")
     assert settings().definitions == (Path.cwd() / "three.py", Path("/four.py"))
-    assert said(settings().definitions) == f"{Path.cwd()}/three.py:/four.py"
+    assert as_variable(settings().definitions) == f"{Path.cwd()}/three.py:/four.py"
     (Path.cwd() / "dataset_assets.toml").write_text('definitions = ["five.py"]')
     assert len(settings().definitions) == 2
     monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")

@@ -101,7 +101,8 @@ def test_a_failed_check_and_no_secret_by_graphql(ui: Served) -> None:
         assert SECRET not in repr(ui.graphql.asset(key))
     kept = [path for path in ui.line.home.rglob("*") if path.is_file()]
     assert any("history" in path.parts for path in kept)
-    assert [path for path in kept if SECRET.encode() in path.read_bytes()] == []
+    # Files of the databases come and go while the UI is used.
+    assert [path for path in kept if path.exists() and SECRET.encode() in path.read_bytes()] == []
 
 
 def test_it_listens_to_this_machine_alone_and_to_no_port_but_the_one_that_is_guarded(ui: Served) -> None:

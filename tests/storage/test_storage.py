@@ -414,7 +414,7 @@ def test_C4_a_lock_that_is_held_on_and_on_is_an_error_that_names_it_and_its_owne
 
     with doing("replace", swap_too):
         assert storage.swap("a", OLD, None)
-    assert f".a.lock is locked by process {os.getpid()} on {os.uname().nodename}. If that does not go on" in said[0]
+    assert f".a.lock is locked by process {os.getpid()} on {os.uname().nodename}. If that is stopped" in said[0]
     with open(tmp_path / ".a.lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StorageError, match=r"\.a\.lock is locked by another process"):
@@ -487,7 +487,7 @@ def test_folders_open_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("", "'' is neither"),
         ("file://host/data", "does not name a folder of this machine"),
         ("file:data", "does not name a folder of this machine"),
-        ("file:///a%00b", "without a NUL"),
+        ("file:///a%00b", "it contains a NUL character"),
     ],
 )
 def test_what_cannot_be_opened_is_said(url: str, says: str) -> None:

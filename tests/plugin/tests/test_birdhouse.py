@@ -26,9 +26,8 @@ from dataset_assets.making.steps import stage_raw
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
-from dataset_assets.testing.datasets import DatasetTests
-from dataset_assets.testing.formats import FormatTests
-from dataset_assets.testing.storage import StorageTests, sha256, storage_state_machine
+from dataset_assets.testing import DatasetTests, FormatTests, StorageTests, storage_state_machine
+from dataset_assets.testing.storage import sha256
 
 CSV = b"""\
 species,grams,year,month,note
