@@ -166,8 +166,8 @@ def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(
-            f"{member.key} is gone from {storage.url}. The bundle is of no use. Repair it with: dataset-assets verify "
-            "--repair"
+            f"{member.key} is gone from {storage.url}. The bundle cannot be used. Repair the dataset with: "
+            "dataset-assets verify --repair"
         ) from error
 
 

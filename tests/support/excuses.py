@@ -25,7 +25,7 @@ EXCUSES = (
     "this filesystem keeps files in memory",
     # What somebody who uses a suite of ours does not claim.
     "open_storage does not know its scheme",
-    "its states are not said to be exact",
+    "the loader does not promise exact states",
 )
 """How the reasons of such skips begin."""
 
