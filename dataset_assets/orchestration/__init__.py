@@ -15,8 +15,8 @@ __all__ = ["DatasetComponent", "StorageIOManager", "definitions"]
 if TYPE_CHECKING:
     from dataset_assets.orchestration.component import DatasetComponent as DatasetComponent
     from dataset_assets.orchestration.io_manager import StorageIOManager as StorageIOManager
-    from dataset_assets.orchestration.location import definitions as definitions
 
-__getattr__, __dir__ = lazily(
-    globals(), {"DatasetComponent": "component", "StorageIOManager": "io_manager", "definitions": "location"}
-)
+__getattr__, __dir__ = lazily(globals(), {"DatasetComponent": "component", "StorageIOManager": "io_manager"})
+
+# At once, and last: the name means the function here, also after somebody imported the module that is called so.
+from dataset_assets.orchestration.definitions import definitions  # noqa: E402

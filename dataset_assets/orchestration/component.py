@@ -12,7 +12,7 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.errors import NotFound, nearest
-from dataset_assets.orchestration.location import definitions
+from dataset_assets.orchestration.definitions import definitions
 
 
 class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):

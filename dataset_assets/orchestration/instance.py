@@ -21,7 +21,7 @@ from dataset_assets.core.progress import Progress, watched_by
 from dataset_assets.core.settings import ENVIRONMENT, as_variable, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
-from dataset_assets.orchestration.location import definitions
+from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import Storage
 

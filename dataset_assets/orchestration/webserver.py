@@ -25,7 +25,7 @@ from dagster_webserver.version import __version__
 
 from dataset_assets.orchestration.guard import Guard
 
-MODULE = "dataset_assets.orchestration.location"
+MODULE = "dataset_assets.orchestration.definitions"
 HOST = "127.0.0.1"
 LEVEL = "warning"
 ENDING_SECONDS = 10

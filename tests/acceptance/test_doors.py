@@ -28,7 +28,7 @@ def test_what_users_of_dagster_need_is_at_its_door() -> None:
 def test_a_name_stays_what_it_is_when_the_modules_behind_its_door_are_loaded() -> None:
     from dataset_assets.orchestration import definitions
 
-    import_module("dataset_assets.orchestration.location")
+    import_module("dataset_assets.orchestration.definitions")
     assert import_module("dataset_assets.orchestration").definitions is definitions
 
 

@@ -12,7 +12,7 @@ from orchestrated import QUIET, assets_in, key, made, numbered, run
 from dataset_assets import Array, Bytes, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import NotPrepared, UnknownDataset
 from dataset_assets.orchestration import definitions
-from dataset_assets.orchestration.location import defs
+from dataset_assets.orchestration.definitions import defs
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing import FaultyServer
 

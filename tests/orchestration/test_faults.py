@@ -128,7 +128,7 @@ def numbers():
 one = Dataset("org.sound.new", "One.", {"n": Array()}, {"all": Split(numbers)}, aliases=("org.sound.old",))
 """
 LOADED = """
-from dataset_assets.orchestration.location import defs
+from dataset_assets.orchestration.definitions import defs
 keys = defs().resolve_asset_graph().get_all_asset_keys()
 print(sorted(key.to_user_string() for key in keys if key.path[1] == "sound"))
 """
