@@ -1,6 +1,8 @@
 """One path from a URL to a training batch: define a dataset once, let Dagster make it, open it in training code."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dataset_assets.core.lazy import lazily
 
 __version__ = "0.1.0"
 
@@ -54,16 +56,4 @@ if TYPE_CHECKING:
     from dataset_assets.reading.views import View as View
     from dataset_assets.storage import open_storage as open_storage
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_FACE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_FACE]
+__getattr__, __dir__ = lazily(globals(), _FACE)

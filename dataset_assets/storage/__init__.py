@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_assets.core import plugins
+from dataset_assets.core.lazy import lazily
 from dataset_assets.errors import DatasetAssetsError, UsageError, nearest
 from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
 
@@ -17,6 +18,9 @@ __all__ = [
     "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
     "listing_cut", "open_storage", "size_of",
 ]  # fmt: skip
+
+# Connectors are imported when they are first used: reading a manifest needs none.
+__getattr__, __dir__ = lazily(globals(), {"LocalStorage": "connectors.local", "MemoryStorage": "connectors.memory"})
 
 CONNECTORS: dict[str, str] = {
     "file": "dataset_assets.storage.connectors.local:open_local",
@@ -46,22 +50,6 @@ def open_storage(url: str | Path | Storage) -> Storage:
     from dataset_assets.storage.connectors.local import LocalStorage
 
     return LocalStorage(url)
-
-
-# Connectors are imported when they are first used: reading a manifest needs none.
-_CONNECTOR_CLASSES = {"LocalStorage": "local", "MemoryStorage": "memory"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _CONNECTOR_CLASSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.connectors.{_CONNECTOR_CLASSES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_CONNECTOR_CLASSES]
 
 
 _EXTRAS = {"store": "object-store", "postgres": "sql", "mongodb": "mongodb"}

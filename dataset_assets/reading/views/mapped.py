@@ -15,9 +15,8 @@ from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 
 
-@operation("map")
-class Mapped(View):
-    """The parent's samples, each transformed by a function."""
+class Changed(View):
+    """The parent's samples, transformed by a function; subclasses say how it is called."""
 
     def __init__(
         self,
@@ -32,21 +31,40 @@ class Mapped(View):
         self.code_version = checked_version(version)
 
     def arguments(self) -> dict[str, Any]:
-        return _arguments(self)
+        random = {} if self.seed is None else {"seed": self.seed, "epoch": self.epoch}
+        version = {} if self.code_version is None else {"version": self.code_version}
+        return {"change": self.change, **random, **version}
 
     def __len__(self) -> int:
         return len(self.parent)
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The parent's roles whose streams still exist; all of them if the streams are not known."""
+        known = self.streams
+        return {role: stream for role, stream in self.parent.roles.items() if stream in known or not known}
+
+    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
+        # All streams count, because it is unknown which of them the function uses.
+        return self.parent.row_bytes()
+
+    def _generator(self, row: int) -> np.random.Generator:
+        return generator_of(self.parent, row, self.seed or 0, self.epoch)
+
+    def _line(self) -> str:
+        random = "" if self.seed is None else f", seed={self.seed}, epoch={self.epoch}"
+        return f"{type(self).__name__}({len(self)}, {_name_of(self.change)}{random})"
+
+
+@operation("map")
+class Mapped(Changed):
+    """The parent's samples, each transformed by a function."""
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """The streams of the first transformed sample; empty if there is no sample to look at."""
         first = self.sample(0) if len(self) else {}
         return tuple(first) if isinstance(first, Mapping) else ()
-
-    @property
-    def roles(self) -> Mapping[str, str]:
-        """The parent's roles whose streams still exist; all of them if the streams are not known."""
-        return _roles_of(self)
 
     @property
     def computed(self) -> bool:
@@ -75,51 +93,18 @@ class Mapped(View):
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
 
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        # All streams count, because it is unknown which of them the function uses.
-        return self.parent.row_bytes()
-
-    def _generator(self, row: int) -> np.random.Generator:
-        return generator_of(self.parent, row, self.seed or 0, self.epoch)
-
-    def _line(self) -> str:
-        return f"Mapped({len(self)}, {_drawn(self.change, self.seed, self.epoch)})"
-
 
 @operation("map_blocks")
-class MappedBlocks(View):
+class MappedBlocks(Changed):
     """The parent's samples, transformed in blocks: the function takes and returns a mapping of stream to values.
 
     A block may have any number of samples, even one, so the function must treat each sample on its own.
     """
 
-    def __init__(
-        self,
-        parent: View,
-        change: Callable[..., Any],
-        seed: int | None = None,
-        epoch: int = 0,
-        version: str | None = None,
-    ) -> None:
-        self.parents = (parent,)
-        self.parent, self.change, self.seed, self.epoch = parent, change, seed, epoch
-        self.code_version = checked_version(version)
-
-    def arguments(self) -> dict[str, Any]:
-        return _arguments(self)
-
-    def __len__(self) -> int:
-        return len(self.parent)
-
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """The streams of the first transformed sample; empty if there is no sample to look at."""
         return tuple(self.rows(slice(0, 1))) if len(self) else ()
-
-    @property
-    def roles(self) -> Mapping[str, str]:
-        """The parent's roles whose streams still exist; all of them if the streams are not known."""
-        return _roles_of(self)
 
     def rows(self, where: Where) -> Columns:
         rows = numbers_in(where)
@@ -142,15 +127,6 @@ class MappedBlocks(View):
                 "gets."
             )
         return columns
-
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        return self.parent.row_bytes()
-
-    def _generator(self, row: int) -> np.random.Generator:
-        return generator_of(self.parent, row, self.seed or 0, self.epoch)
-
-    def _line(self) -> str:
-        return f"MappedBlocks({len(self)}, {_drawn(self.change, self.seed, self.epoch)})"
 
 
 @operation("tuples")
@@ -178,16 +154,6 @@ def generator_of(view: View, row: int, seed: int, epoch: int) -> np.random.Gener
     return generator(seed, epoch, f"map {stored.dataset} {stored.split} {stored.origin.index}", number)
 
 
-def _roles_of(view: Mapped | MappedBlocks) -> dict[str, str]:
-    known = view.streams
-    return {role: stream for role, stream in view.parent.roles.items() if stream in known or not known}
-
-
-def _arguments(view: Mapped | MappedBlocks) -> dict[str, Any]:
-    random = {} if view.seed is None else {"seed": view.seed, "epoch": view.epoch}
-    return {"change": view.change, **random, **({} if view.code_version is None else {"version": view.code_version})}
-
-
 def _with_place(error: Exception, view: View, change: Callable[..., Any], what: str) -> Exception:
     """Return the function's error with a note about the place; a StopIteration, which would end a loop, is replaced."""
     place = f"in {_name_of(change)}, for {what} of {view.dataset} {view.split}"
@@ -195,10 +161,6 @@ def _with_place(error: Exception, view: View, change: Callable[..., Any], what: 
         return RuntimeError(f"StopIteration {place}")
     error.add_note(place)
     return error
-
-
-def _drawn(change: Callable[..., Any], seed: int | None, epoch: int) -> str:
-    return _name_of(change) if seed is None else f"{_name_of(change)}, seed={seed}, epoch={epoch}"
 
 
 def _name_of(change: Callable[[Any], Any]) -> str:

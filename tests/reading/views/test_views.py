@@ -461,7 +461,7 @@ class TestAFunction:
     def test_has_its_name_in_the_picture(self) -> None:
         view = view_of(label=[1, 2]).map(_label)
         assert repr(view) == "Mapped(2, _label)\n  Stored(memory all: 2 samples of label)"
-        assert repr(view_of(label=[1]).tuples("label")).splitlines()[0] == "Mapped(1, tuple of label)"
+        assert repr(view_of(label=[1]).tuples("label")).splitlines()[0] == "Tupled(1, tuple of label)"
 
 
 def _label(sample: Any) -> Any:
