@@ -248,8 +248,10 @@ def _placed(error: ValueError, name: object) -> Unfit:
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    # A class that is not a dataclass is described by its __init__.
-    known = vars(kind).get("__init__", kind) if isinstance(kind, type) and not is_dataclass(kind) else kind
+    known = kind
+    if isinstance(kind, type) and not is_dataclass(kind) and kind.__init__ is not object.__init__:  # type: ignore[misc]
+        # Another class is described by its __init__, which it may have inherited.
+        known = kind.__init__  # type: ignore[misc]
     try:
         return get_type_hints(known, include_extras=True)
     except (NameError, TypeError, AttributeError):
