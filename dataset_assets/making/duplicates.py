@@ -1,4 +1,4 @@
-"""Comparing samples by their exact content: hashes propose which are equal, bytes decide."""
+"""Finds samples with equal content. Hashes give the candidates, and bytes decide."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def blocks(column: Column) -> Iterator[Any]:
-    """Yield a column in blocks of a few MB, whatever its values are; the first is small, to see how large they are."""
+    """Yield a column in blocks of a few MB. The first block is small, to learn how large the values are."""
     lo, rows = 0, SMALLEST
     while lo < len(column):
         block = column.slice(lo, min(lo + rows, len(column)))
@@ -42,9 +42,9 @@ def sample_hashes(columns: Sequence[Column]) -> Hashes:
 
 
 def shared(first: Sequence[Column], here: Hashes, second: Sequence[Column], there: Hashes) -> tuple[Rows, Rows]:
-    """Return the rows of `second` that are also in `first`, behind one row of `first` that each equals.
+    """Return pairs of equal rows: for each row of `second` that also occurs in `first`, one equal row of `first`.
 
-    `here` and `there` are the samples' hashes. One comparison a row where no two different samples have one hash.
+    `here` and `there` are the hashes of the samples. Each row is compared once, unless different samples share a hash.
     """
     order = np.argsort(here, kind="stable")
     at = np.searchsorted(here, there, sorter=order)
@@ -59,7 +59,7 @@ def shared(first: Sequence[Column], here: Hashes, second: Sequence[Column], ther
 
 
 def content(value: Any) -> bytes:
-    """Return what a value consists of, for comparing it with another."""
+    """Return the bytes by which a value is compared."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -70,12 +70,12 @@ def content(value: Any) -> bytes:
         return bytes(value.data)
     try:
         return json.dumps(value, sort_keys=True, default=repr).encode()
-    except (TypeError, ValueError):  # keys of several types, or of none that JSON has
+    except (TypeError, ValueError):  # keys that JSON does not have, or of several types
         return repr(value).encode("utf-8", "surrogatepass")
 
 
 def _equal(first: Sequence[Column], here: Rows, second: Sequence[Column], there: Rows) -> NDArray[np.bool_]:
-    """Say for each pair of rows whether they are equal in all columns."""
+    """Return, for each pair of rows, whether all columns are equal."""
     same = np.ones(len(here), bool)
     for one, other in zip(first, second):
         at, step = 0, SMALLEST
@@ -100,7 +100,7 @@ def _equal_values(one: Any, other: Any) -> NDArray[np.bool_]:
 def _look_further(
     first: Sequence[Column], here: Hashes, second: Sequence[Column], there: Hashes, rows: Rows, found: Rows
 ) -> None:
-    """Settle the rows that differ from the first sample of their hash, which may still equal another one of it."""
+    """Compare rows that differ from the first sample with their hash to the other samples with that hash."""
     open_rows = rows[found < 0]
     if not len(open_rows):
         return
@@ -112,7 +112,7 @@ def _look_further(
 
 
 def _digest(columns: Sequence[Column], row: int) -> bytes:
-    # Of what may be large a digest is held, not the content. A slice: `column[i]` of a scalar has lost its dtype.
+    # Digests, because the content may be large. A slice, because `column[i]` of a scalar loses its dtype.
     parts = [_values(column.slice(row, row + 1))[0] for column in columns]
     return hashlib.sha256(b"".join(hashlib.sha256(content(part)).digest() for part in parts)).digest()
 
@@ -139,7 +139,7 @@ def _bytes_in(rows: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _array_hashes(rows: NDArray[Any]) -> Hashes:
-    """Hash rows as vectors of words times odd numbers: one pass at memory speed, which a hash per row is not."""
+    """Hash rows as sums of words times odd numbers. One pass at memory speed; a hash function per row is slower."""
     flat = _bytes_in(rows)
     if flat.shape[1] % 8:
         flat = np.pad(flat, ((0, 0), (0, 8 - flat.shape[1] % 8)))

@@ -1,16 +1,16 @@
-"""The recipe of a result: a digest of all that determines it, so that work already done is recognised."""
+"""Recipes: a recipe is a digest of everything that determines a result. Equal recipes mean no new work."""
 
 from typing import Any, Mapping
 
 from dataset_assets.core.code_digest import code_of, json_digest
 from dataset_assets.definition.dataset import Dataset, DerivedFile
 
-# Raised when what is written for the same samples changes, so that stored work of before is not taken for it.
+# Increase it when the stored form of the same samples changes, so that older results are made again.
 WRITING = 1
 
 
 def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any]) -> str:
-    """Return the recipe of a split; `sources` says of each file argument what stands for it."""
+    """Return the recipe of a split. `sources` maps each file argument to the digest or recipe of its file."""
     defined = dataset.splits[split]
     return json_digest(
         {
@@ -31,7 +31,7 @@ def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any]) -> st
 
 
 def split_code(dataset: Dataset, split: str) -> str:
-    """Return the recipe of a split as far as it is known before any file is there."""
+    """Return the part of a split's recipe that is known before any file is retrieved."""
     return split_recipe(dataset, split, {})
 
 
@@ -41,12 +41,12 @@ def derived_recipe(file: DerivedFile, sources: Mapping[str, Any]) -> str:
 
 
 def release_recipe(dataset: Dataset, splits: Mapping[str, str]) -> str:
-    """Return the recipe of a version: its splits' indexes, and the checks it has to pass."""
+    """Return the recipe of a version: the indexes of its splits, and its checks."""
     return json_digest({"splits": dict(splits), "checks": _checks(dataset)})
 
 
 def release_code(dataset: Dataset) -> str:
-    """Return the recipe of a version as far as it is known before any split is there."""
+    """Return the part of a version's recipe that is known before any split is made."""
     return release_recipe(dataset, dict.fromkeys(dataset.splits, ""))
 
 

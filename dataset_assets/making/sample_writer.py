@@ -1,4 +1,4 @@
-"""Gathering: what a split's function yields, samples or blocks, handed on to the streams' writers in blocks."""
+"""Passes what a split's function yields, samples or blocks, to the writers of its streams, in blocks."""
 
 from typing import Any, Iterable, Mapping
 
@@ -15,12 +15,12 @@ _SMALL = 32
 _FIXED = (str, bytes, int, float, complex, np.generic, type(None))
 
 
-class Gathered:
-    """Gathers single samples into blocks, and hands these and ready blocks to the writers, in order.
+class SampleWriter:
+    """Collects single samples into blocks, and writes these and yielded blocks in order.
 
-    A sample is copied when it comes: its function may use its buffers, lists and mappings again for the next one. And
-    a block is closed where a value has another dtype or shape than the one before: else it would depend on where blocks
-    end whether a whole number among floats is taken for one of them, or for a mistake.
+    Each sample is copied, because its function may reuse buffers, lists and mappings for the next one. A block ends
+    where a value has another dtype or shape than the one before. Otherwise the result would depend on where blocks end:
+    an integer among floats would sometimes become a float and sometimes be an error.
     """
 
     def __init__(self, streams: Mapping[str, Format], writers: Mapping[str, Writer], function: str) -> None:
@@ -96,7 +96,7 @@ def _listed(names: Iterable[Any]) -> str:
 
 
 def _owned(value: Any) -> tuple[Any, int]:
-    """Return a value that nobody else will change, and about how many bytes it holds."""
+    """Return a copy of a value that the caller may reuse, and about how many bytes it takes."""
     if isinstance(value, _FIXED):
         return value, len(value) if isinstance(value, (str, bytes)) else _SMALL
     if isinstance(value, np.ndarray):
@@ -120,12 +120,12 @@ def _owned_all(values: list[Any] | tuple[Any, ...]) -> tuple[Any, int]:
 
 
 def _shape(value: Any, declared: Array) -> Any:
-    """Return what the values of one block have in common: their shape, and their type where none is declared."""
+    """Return what all values of a block share: the shape, and the dtype if none is declared."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.shape if declared.dtype is not None else (value.dtype, value.shape)
     if isinstance(value, (list, tuple)):
         try:
             return _shape(np.asarray(value), declared)
         except (ValueError, TypeError, OverflowError):
-            return None  # the writer says what is wrong with it
+            return None  # the writer raises the error
     return () if declared.dtype is not None else type(value)

@@ -26,7 +26,7 @@ from dataset_assets.errors import (
 from dataset_assets.formats import Part
 from dataset_assets.formats.columns import Columns
 from dataset_assets.making.checks import check_split
-from dataset_assets.making.sample_writer import HELD_BYTES, Gathered
+from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
@@ -131,7 +131,7 @@ def make_split(
             stack.callback(writer.discard)
         what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
-            written = Gathered(dataset.streams, writers, defined.function.__qualname__)
+            written = SampleWriter(dataset.streams, writers, defined.function.__qualname__)
             for yielded in _run(defined, opened, lambda: f"{written.samples} sample{'s' * (written.samples != 1)}"):
                 written.add(yielded)
                 tell(what, written.samples, None)

@@ -1,7 +1,8 @@
-"""Bundles: datasets as one plain tar, for a machine without a network; the same content gives the same bytes.
+"""Bundles: datasets in one plain tar, for machines without a network. Equal content gives equal bytes.
 
-First is `SHA256SUMS`, which `sha256sum -c` reads, then `bundle.json`, which says what follows: versions, indexes and
-files, each at its storage key. `unbundle` computes every tar header from that list and refuses any difference.
+The first member is `SHA256SUMS`, which `sha256sum -c` can read. The second is `bundle.json`, which lists the others:
+versions, indexes and files, each named by its storage key. `unbundle` computes every tar header from that list and
+refuses any difference.
 """
 
 import errno
@@ -47,7 +48,7 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 FORMAT = 1
 SUMS, MANIFEST = "SHA256SUMS", "bundle.json"
 LARGEST_LIST = 256 << 20
-"""The longest list of the objects of a bundle, in bytes: it is read into memory."""
+"""The size limit of a bundle's list of objects, in bytes. It is read into memory."""
 
 
 class _Member(NamedTuple):
@@ -67,15 +68,15 @@ def bundle(
     versions: Which = "current",
     raw: bool = False,
 ) -> list[str]:
-    """Write datasets, or without names all, as one tar to an open file, which may be a pipe; return what is in it.
+    """Write datasets as one tar to an open file or pipe, and return the versions in it. No names means all datasets.
 
-    `versions` and `raw` are as in `copy`. Each file is hashed as it is written; one that is damaged raises
-    `DigestMismatch`, and leaves a tar that ends early, which no `unbundle` takes.
+    `versions` and `raw` are as in `copy`. Each file is hashed while it is written. A damaged file raises
+    `DigestMismatch`; the tar then ends early, and `unbundle` refuses it.
     """
     store = open_storage(storage)
     chosen = sorted({*names} or dataset_names(store))
     if not chosen:
-        raise NotPrepared(f"There is nothing in {store.url}. Make something with: dataset-assets prepare NAME")
+        raise NotPrepared(f"{store.url} has no datasets. Prepare one with: dataset-assets prepare NAME")
     parcels = [parcel(name, store, versions, raw) for name in chosen]
     members = [*_members(parcels)]
     total, done, length = sum(member.size for member in members), 0, 0
@@ -91,17 +92,17 @@ def bundle(
 def unbundle(
     source: BinaryIO, into: "str | Storage", *, expect: str | None = None, make_current: bool = False
 ) -> list[Copied]:
-    """Read a bundle from an open file, which may be a pipe, and store what is in it once all of it was verified.
+    """Read a bundle from an open file or pipe, verify all of it, then store its contents.
 
-    Its current version becomes current if there is none; else the one that is current stays, unless `make_current` is
-    given. `expect` is the SHA-256 that the bundle must have. Raises `DecodeError` for what is no bundle, or ends early,
-    and `DigestMismatch`; then nothing was stored.
+    The bundle's current version becomes current if the dataset has none yet, or if `make_current` is true. `expect` is
+    the SHA-256 that the bundle must have. Raises `DecodeError` if this is not a bundle or it ends early, and
+    `DigestMismatch` if a digest differs. Nothing is stored then.
     """
     target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
         parcels = _unpacked(reader, staged)
-        # A bundle may come from a stranger, so it does not say which of our versions its source has.
+        # The bundle may be hostile, so what it says about its source's other versions is not used.
         return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 
 
@@ -129,7 +130,7 @@ def _members(parcels: list[Parcel]) -> Iterator[_Member]:
 
 def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_Member, _Member]:
     datasets = [
-        # Sorted by digest, so that the bundle does not depend on when they were stored.
+        # Sorted by digest, so that the bundle does not depend on when the versions were stored.
         {"dataset": p.dataset, "versions": sorted(p.versions), "current": p.current, "pinned": p.pinned}
         for p in parcels
     ]
@@ -166,7 +167,7 @@ def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(
-            f"{member.key} is gone from {storage.url}. The bundle cannot be used. Repair the dataset with: "
+            f"{member.key} is missing from {storage.url}. The bundle cannot be used. Repair the dataset with: "
             "dataset-assets verify --repair"
         ) from error
 
@@ -194,14 +195,14 @@ def _end(length: int) -> bytes:
 
 
 class _Reader:
-    """Reads exactly what is expected, and hashes it."""
+    """Reads a bundle, and hashes what it reads."""
 
     def __init__(self, file: BinaryIO, digest: str | None = None) -> None:
         self.file, self.at, self.digest = file, 0, sha256()
         self.expected = _checked_digest(digest)
 
     def read(self, count: int) -> bytes:
-        """Return so many bytes. Raises `DecodeError` if there are fewer."""
+        """Return `count` bytes. Raises `DecodeError` if the bundle ends before."""
         data = bytearray()
         while len(data) < count and (more := self.file.read(count - len(data))):
             data += more
@@ -212,7 +213,7 @@ class _Reader:
         return bytes(data)
 
     def chunks(self, count: int) -> Iterator[bytes]:
-        """Yield so many bytes, and read what fills their last block."""
+        """Yield `count` bytes, then skip the padding of the last block."""
         left = count
         while left:
             chunk = self.read(min(left, files.CHUNK))
@@ -227,10 +228,10 @@ class _Reader:
             raise _strange(f"at byte {at} is not {what}")
 
     def end(self) -> None:
-        """Raise `DecodeError` unless the tar ends here, and nothing follows; `DigestMismatch` if it is not the one."""
+        """Check that the tar ends here. Raises `DecodeError` if not, and `DigestMismatch` if it has another digest."""
         self.expect(_end(self.at), "the end")
         if self.file.read(1):
-            raise _strange(f"it goes on after its end, at byte {self.at}")
+            raise _strange(f"it continues after its end, at byte {self.at}")
         if self.expected not in (None, found := self.digest.hexdigest()):
             raise DigestMismatch(
                 f"The bundle has sha256 {found}, not the expected {self.expected}. Nothing was stored. Transfer it "
@@ -240,18 +241,16 @@ class _Reader:
 
 def _checked_digest(digest: str | None) -> str | None:
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest.lower()):
-        raise UsageError(
-            f"{digest!r} is not the SHA-256 of a bundle. Give the 64 hex digits that bundle, or sha256sum, printed."
-        )
+        raise UsageError(f"{digest!r} is not a SHA-256. Give the 64 hex digits that bundle or sha256sum printed.")
     return digest and digest.lower()
 
 
 def _strange(what: str) -> DecodeError:
-    return DecodeError(f"This is no bundle as dataset-assets writes it: {what}. Nothing was stored.")
+    return DecodeError(f"This is not a bundle that dataset-assets wrote: {what}. Nothing was stored.")
 
 
 def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
-    """Stage a bundle, and return what it holds: no more and no less than what its versions name."""
+    """Stage a bundle and return its contents, which must be exactly the objects that its versions name."""
     sums, data = _listed(reader, SUMS), _listed(reader, MANIFEST)
     raw, datasets, members = _manifest(data)
     if sums != _sums([_Member(MANIFEST, len(data), sha256(data).hexdigest()), *members]):
@@ -266,7 +265,7 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
     parcels = [gathered(StoredDataset(staged, dataset.pop("dataset")), raw=raw, **dataset) for dataset in datasets]
     named = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
     if named != {member.key for member in members} or any(missing(one, staged) for one in parcels):
-        raise IntegrityError("The bundle does not hold just what its versions name. Nothing was stored.")
+        raise IntegrityError("The bundle's objects are not exactly those that its versions name. Nothing was stored.")
     return parcels
 
 
@@ -302,7 +301,7 @@ def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member]]:
 def _member(key: str, bytes: int, sha256: str) -> _Member:
     place = place_of(check_key(key))
     if place is None or place.kind not in ("version", "index", "source", "stream", "raw"):
-        raise NameNotAllowed(f"{key} is nothing that a bundle holds.")
+        raise NameNotAllowed(f"A bundle cannot contain {key}.")
     if type(bytes) is not int or bytes < 0 or not isinstance(sha256, str) or place.digest not in ("", sha256):
         raise ValueError(key)
     return _Member(key, bytes, sha256)
@@ -336,6 +335,6 @@ def _see_room(needed: int, folder: Path) -> None:
     if needed > (free := info.f_bavail * info.f_frsize):
         raise NoSpace(
             errno.ENOSPC,
-            f"The bundle says that it holds {needed / 1e6:.0f} MB; {folder} has {free / 1e6:.0f} MB free. Nothing was "
-            "stored; free some, then run it again.",
+            f"The bundle needs {needed / 1e6:.0f} MB; {folder} has {free / 1e6:.0f} MB free. Nothing was stored. Free "
+            "some space, then run the command again.",
         )

@@ -1,9 +1,9 @@
-"""A check before Dagster's server, so that the web UI obeys its own pages and the user's programs, and no other page.
+"""Checks each request before Dagster's server sees it, so that pages of other sites cannot use the web UI.
 
-Any page in the user's browser may send requests to this machine. Its browser says of them where they come from, so
-each is held against that: `Host` is a name of this server (another is a name that somebody had resolve to here),
-`Origin` is that very host, and `Sec-Fetch-Site`, which pages cannot forge either, names no other site. Programs such as
-curl send none of the latter two, and are let in.
+Any page in the user's browser can send requests to this machine. The browser adds headers that a page cannot forge, and
+a request is accepted only if they fit: `Host` is a name of this server (a different one means DNS rebinding), `Origin`
+is that host, and `Sec-Fetch-Site` names no other site. Programs such as curl send neither `Origin` nor
+`Sec-Fetch-Site`, and are accepted.
 """
 
 import re
@@ -23,21 +23,21 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""What keeps other pages from showing the UI in a frame, where its buttons could be pressed unseen, or as a part."""
+"""Headers that keep other pages from embedding the UI, for example in a hidden frame whose buttons the user presses."""
 
 
 class Guard:
-    """An ASGI application that passes on only what is meant for it; `hosts` are public names besides those of here."""
+    """An ASGI application that forwards only requests meant for it. `hosts` are its public names, besides localhost."""
 
     def __init__(self, app: ASGIApp, port: int, hosts: Iterable[str] = ()) -> None:
         self.app, self.port = app, port
         names = ("127.0.0.1", "localhost", "[::1]")
-        # Browsers leave out the port of http.
+        # Browsers omit port 80.
         self.local = {f"{name}:{port}" for name in names} | ({*names} if port == 80 else set())
         self.public = {checked_host(host) for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         refused = self._refusal(scope, Headers(scope=scope))
@@ -62,11 +62,11 @@ class Guard:
         if site not in _OWN_SITE and not _is_followed_link(scope, headers):
             return _answer(403, f"This request was sent by a page of another site (Sec-Fetch-Site: {_shown(site)}).")
         if _is_query_by_get(scope, headers):
-            return _answer(405, "GraphQL is answered by POST alone: a link or a picture can make a browser send a GET.")
+            return _answer(405, "Send GraphQL queries by POST. A link or a picture can make a browser send a GET.")
         return None
 
     def _is_own(self, origin: str, host: str) -> bool:
-        # Before a public name somebody else's server ends TLS; this one speaks http.
+        # Under a public name a reverse proxy handles TLS; this server speaks http.
         schemes = ("http://", "https://") if host in self.public else ("http://",)
         return origin.lower() in {scheme + host for scheme in schemes}
 
@@ -75,32 +75,30 @@ class Guard:
         hint = (
             f" If that name is yours, allow it with: dataset-assets ui --allow-host {shown}" if len(hosts) == 1 else ""
         )
-        return f"The request is for the host {shown}, and this is 127.0.0.1:{self.port}.{hint}"
+        return f"The request is for the host {shown}, but this server is 127.0.0.1:{self.port}.{hint}"
 
     def _not_this_origin(self, origins: list[str], host: str) -> str:
         return (
-            f"The request was sent by a page of {_shown(', '.join(origins))}, and is for {_shown(host)}. If a reverse "
-            "proxy stands between, let it pass the Host header on as it came."
+            f"A page of {_shown(', '.join(origins))} sent this request to {_shown(host)}. If you use a reverse proxy, "
+            "let it forward the Host header unchanged."
         )
 
 
 def checked_host(host: str) -> str:
-    """Return the name of a host, with a port or without, as it is compared. Raises `UsageError` for what is none."""
+    """Return a host name, with or without a port, in lower case. Raises `UsageError` if it is not valid."""
     if not _HOST.fullmatch(host):
-        raise UsageError(
-            f"{host!r} is not the name of a host. Give it as the browser shows it, such as ui.example.org."
-        )
+        raise UsageError(f"{host!r} is not a host name. Write it as the browser shows it, such as ui.example.org.")
     return host.lower()
 
 
 def _is_followed_link(scope: Scope, headers: Headers) -> bool:
-    """Return whether the user opens a page of the UI by a link on another site: that shows it, and does no more."""
+    """Return whether the user followed a link on another site to a page of the UI. That only shows the page."""
     mode, into = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
     return (scope["type"], scope.get("method"), mode, into) == ("http", "GET", "navigate", "document")
 
 
 def _is_query_by_get(scope: Scope, headers: Headers) -> bool:
-    """Return whether Dagster would execute what stands in the URL; to whom accepts HTML it gives its editor."""
+    """Return whether Dagster would execute a query in the URL. Clients that accept HTML get its editor instead."""
     asks_for_page = "text/html" in (headers.getlist("accept") or [""])[0]
     return (
         scope["type"] == "http"
@@ -123,5 +121,5 @@ def _answer(status: int, text: str) -> PlainTextResponse:
 
 
 def _shown(value: str) -> str:
-    """Return what a stranger may have written, for people to read."""
+    """Return untrusted text in a form that is safe to print."""
     return ascii(value[:200])[1:-1] or "that is not named"

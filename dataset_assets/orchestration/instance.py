@@ -1,4 +1,4 @@
-"""Running Dagster on one machine: materialize a dataset with its history kept, and serve the web UI."""
+"""Runs Dagster on one machine: materializes a dataset and keeps the history, and serves the web UI."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ concurrency:
 run_monitoring: {enabled: true}
 """
 
-# What is printed in a step would go to a file, and by four more processes, to which Ctrl-C goes too, to the terminal.
+# Without this Dagster starts four processes to capture what steps print, and Ctrl-C reaches those too.
 OVERRIDES = {
     "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
     "telemetry": {"enabled": False},
@@ -49,11 +49,11 @@ OVERRIDES = {
 
 
 def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None, refresh: bool = False) -> str:
-    """Materialize all assets of a dataset with its run kept in the history; return the run's id.
+    """Materialize all assets of a dataset, keep the run in the history, and return the run's id.
 
-    With `refresh` the sources are asked whether they changed, as by the schedule.
+    With `refresh`, ask the sources whether they changed, as the schedule does.
 
-    Raises what a maker raised, or `CheckFailed` when a check refused the release.
+    Raises the errors of the steps, or `CheckFailed` if a check refused the release.
     """
     defined = definitions(datasets=[dataset], storage=storage.url)
     with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours():
@@ -62,7 +62,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
             instance=instance,
             resources=defined.resources,
             tags={REFRESH: "true"} if refresh else None,
-            # Dagster would print every event; whoever wants them finds them in the history.
+            # Dagster would print every event; they are in the history.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return result.run_id
@@ -70,7 +70,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
 
 @contextmanager
 def _errors_of_ours() -> Iterator[None]:
-    """Let what went wrong in a step come out of Dagster as it would without."""
+    """Raise the error of a step itself, not Dagster's wrapper."""
     try:
         yield
     except dg.Failure as failure:
@@ -82,11 +82,11 @@ def _errors_of_ours() -> Iterator[None]:
 
 
 def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[str] = ()) -> None:
-    """Serve the web UI on 127.0.0.1 until it is interrupted. Raises `Conflict` if the port is taken.
+    """Serve the web UI on 127.0.0.1 until interrupted. Raises `Conflict` if the port is in use.
 
-    `hosts` are names by which a reverse proxy makes it public. Raises `UsageError` for what is not the name of a host.
+    `hosts` are the public names that a reverse proxy uses. Raises `UsageError` if one is not a host name.
     """
-    # What is imported here comes with Dagster's server, which runs need not have.
+    # This import needs Dagster's server, which is not needed to run assets.
     from dataset_assets.orchestration.guard import checked_host
 
     names = [checked_host(host) for host in hosts]
@@ -102,15 +102,15 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
             except KeyboardInterrupt:
                 say("Ending Dagster.")
                 return
-    raise DatasetAssetsError(f"Dagster ended by itself with code {process.returncode}. Its messages are above.")
+    raise DatasetAssetsError(f"Dagster ended with code {process.returncode}. Its messages are above.")
 
 
 @contextmanager
 def history() -> Iterator[Path]:
-    """Give Dagster's home, `DAGSTER_HOME` or a folder in ours, with its configuration and tables made.
+    """Yield Dagster's home, `DAGSTER_HOME` or a folder in ours, with its configuration and tables in place.
 
-    Several processes that begin on an empty home would make the tables at once, and all but one would fail; so one
-    makes them while the others wait on the kernel's lock.
+    If several processes created the tables at once, all but one would fail. So the first creates them, and the others
+    wait for its lock.
     """
     home = Path(os.environ.get("DAGSTER_HOME") or settings().home / "dagster").expanduser().resolve()
     files.make_folder(home)
@@ -144,7 +144,7 @@ def _make(home: Path) -> None:
         with files.Written(temporary) as file:
             file.write(CONFIG.encode())
         files.replace(temporary, home / "dagster.yaml")
-    # Asking makes the tables of runs, events and schedules, each with its own storage.
+    # The first query creates the tables of runs, events and schedules; each has its own storage.
     with _instance(home) as instance:
         instance.get_run_records(limit=1)
         instance.all_asset_keys()
@@ -158,13 +158,14 @@ def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
             yield instance
     except sqlalchemy.exc.DatabaseError as error:
         raise StorageError(
-            errno.EIO, f"Dagster's history in {home} failed: {error.orig}. Correct that, or work without it: --direct"
+            errno.EIO,
+            f"Dagster's history in {home} failed: {error.orig}. Correct that, or prepare without it: --direct",
         ) from error
 
 
 def _opened(home: Path) -> dg.DagsterInstance:
     try:
-        # In spite of its name it is no more temporary than its folder, and the one way that takes overrides.
+        # The only constructor that takes overrides. Despite its name, the instance is as permanent as its folder.
         return dg.DagsterInstance.local_temp(str(home), OVERRIDES)
     except (dg.DagsterError, YAMLError) as error:
         first = str(error).partition("\n")[0]
@@ -174,7 +175,7 @@ def _opened(home: Path) -> dg.DagsterInstance:
 
 
 def _neutral(home: Path) -> Path:
-    """Return an empty folder for Dagster to work in, which takes modules and `.env` from its working folder."""
+    """Return an empty working folder for Dagster, which loads modules and `.env` from its working folder."""
     folder = home / "ui"
     files.make_folder(folder)
     _refuse_if_of_another(folder)
@@ -182,30 +183,30 @@ def _neutral(home: Path) -> Path:
 
 
 def _environment(home: Path, storage: str) -> dict[str, str]:
-    """Return the environment in which another process goes by the settings that hold here."""
+    """Return the environment that gives another process the settings of this one."""
     held = {
         f"{ENVIRONMENT}{key.upper()}": as_variable(value) for key, value in asdict(settings(storage=storage)).items()
     }
-    # Its command is superseded by one of a package that need not be installed, and says so at each start.
+    # Dagster warns at each start that another command, of an optional package, supersedes its own.
     quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}
 
 
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
-        # What was closed a moment ago is free.
+        # A port that was closed a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise Conflict(
-                f"Port {port} of {HOST} cannot be had: {error.strerror}. End what listens there, or choose another: "
-                f"dataset-assets ui --port {port + 1 if port < 65535 else 3000}"
+                f"Port {port} of {HOST} is not available: {error.strerror}. Stop the program that uses it, or choose "
+                f"another: dataset-assets ui --port {port + 1 if port < 65535 else 3000}"
             ) from error
 
 
 def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Wait until the port is listened to, or the process has ended."""
+    """Wait until the process listens on the port, or has ended."""
     while process.poll() is None:
         with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return
@@ -214,7 +215,7 @@ def _await(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 @contextmanager
 def _interrupted_by_any_end() -> Iterator[None]:
-    """Take a closed terminal and a polite kill for Ctrl-C."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C."""
     signals = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, _interrupt) for number in signals}
     try:
@@ -230,10 +231,10 @@ def _interrupt(number: int, frame: Any) -> None:
 
 @contextmanager
 def _begun(command: list[str], folder: Path, environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """Begin a process, and at the end of the block end it and all that it started.
+    """Start a process; when the block ends, stop it and every process that it started.
 
-    It has a session of its own, so that Ctrl-C comes to us alone and it is ended in order; and not the user's folder,
-    whose modules and .env it would take for its own.
+    It gets its own session, so that Ctrl-C reaches only us and we stop it in order. It does not run in the user's
+    folder, because it would load the modules and the .env there.
     """
     process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
     try:

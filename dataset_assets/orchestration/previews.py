@@ -1,6 +1,6 @@
-"""What the UI shows of an asset: pictures or rows, class histogram, schema, bytes, digest, source, licence.
+"""Metadata that the UI shows for an asset: pictures or rows, class histogram, schema, bytes, digest, source, licence.
 
-It shows them in the order in which they are given: first what people look for.
+The UI keeps the order of the metadata, so what people look for comes first.
 """
 
 from itertools import zip_longest
@@ -22,7 +22,7 @@ from dataset_assets.storage.manifest import SplitIndex, StoredStream, Version
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
 
-# The event log holds metadata twice, and the UI loads it whole.
+# The event log stores metadata twice, and the UI loads all of it.
 LONGEST = 28_000
 PICTURES = 32
 ROWS = 8
@@ -63,7 +63,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
 
 
 def of_split(view: Stored, index: SplitIndex) -> Metadata:
-    """Describe a split, with a look at some of its samples."""
+    """Describe a split, with a preview of some samples."""
     found: Metadata = {}
     if index.samples:
         found["samples"] = dg.MetadataValue.md(_tried(some_samples, view, [*index.streams]))
@@ -93,7 +93,7 @@ def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
 def some_samples(view: View, streams: Sequence[str]) -> str:
     """Return markdown of some samples: a sheet for each stream of pictures, and a table of all streams.
 
-    They are taken evenly from the whole split: the first ones of data that is sorted by class are of one class.
+    The samples are evenly spaced over the split, because the first ones often belong to a single class.
     """
     sheets, left = [], LONGEST
     for stream in streams:
@@ -106,14 +106,14 @@ def some_samples(view: View, streams: Sequence[str]) -> str:
 
 
 def _table(view: View, streams: Sequence[str]) -> str:
-    """Return a table of some rows; the fields of a stream that has some are columns of their own."""
+    """Return a table of some rows. Each field of a stream with fields is a column."""
     columns: dict[str, list[Any]] = {}
     rows = _spread(len(view), ROWS)
     for stream in streams[: COLUMNS + 1]:
         values = [sample[stream] for sample in view.only(stream)[rows[: _affordable(view, stream)]]]
         columns |= dict(_columns(view, stream, values))
     names = [*columns][:COLUMNS]
-    lines = [*zip_longest(rows.tolist(), *(columns[name] for name in names), fillvalue="too large to be shown")]
+    lines = [*zip_longest(rows.tolist(), *(columns[name] for name in names), fillvalue="too large to show")]
     hidden = len(columns) + max(len(streams) - COLUMNS - 1, 0) - len(names)
     return table(["#", *names], lines) + (f"\n\nand {hidden} more columns" if hidden > 0 else "")
 
@@ -133,13 +133,13 @@ def _named(value: Any, classes: Sequence[str]) -> Any:
 
 
 def _spread(samples: int, most: int) -> NDArray[np.intp]:
-    """Return some rows, evenly from all."""
+    """Return at most this many rows, evenly spaced."""
     count = min(samples, most)
     return np.arange(count) * samples // max(count, 1)
 
 
 def _affordable(view: View, stream: str) -> int:
-    """Return how many values of a stream may be read for a look."""
+    """Return how many values of a stream a preview may read."""
     return int(READ_BYTES / view.row_bytes([stream]))
 
 
@@ -152,7 +152,7 @@ def _histogram(view: Stored, stream: str, classes: Sequence[str]) -> str:
 
 
 def _tried(show: Any, *arguments: Any) -> str:
-    # A look at the data is never worth the loss of the data.
+    # A preview that fails must not fail the run.
     try:
         found: str = show(*arguments)
         return found

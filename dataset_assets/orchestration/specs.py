@@ -1,4 +1,4 @@
-"""What the UI says of each asset before it is made: key, group, description, owners, tags, kinds, code version."""
+"""Asset specs: key, group, description, owners, tags, kinds and code version of each asset."""
 
 import re
 from functools import lru_cache
@@ -16,9 +16,9 @@ _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
 CHECKED = {
     "counts": "The split has samples.",
-    "schema": "Each stream holds as many samples as the split, and as its files say.",
+    "schema": "Each stream has as many samples as the split and as its files record.",
     "classes": "Each label is the number of a class.",
-    "leakage": "No sample of one split is, byte for byte, in another.",
+    "leakage": "No sample of one split occurs, byte for byte, in another.",
 }
 
 
@@ -28,7 +28,7 @@ def raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> 
     return dg.AssetSpec(
         keys.key(dataset.name, "raw", file.identifier),
         deps=list(deps),
-        description=f"{made} Stored as it is, under its sha256.",
+        description=f"{made} Stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, {keys.FILE: file.identifier}),
         code_version=_file_code(file),
@@ -55,8 +55,8 @@ def split_specs(dataset: Dataset, split: str, raw: Iterable[dg.AssetKey]) -> lis
         keys.key(dataset.name, split),
         deps=[spec.key for spec in streams],
         description=(
-            f"Split {split} of {dataset.name}: the index of its streams. It stands after them because it is written "
-            "after the data; a split exists when its index does."
+            f"Split {split} of {dataset.name}: the index of its streams. It comes after them because it is written "
+            "after the data. A split exists once its index does."
         ),
         skippable=True,
         group_name=group,
@@ -90,20 +90,20 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
 
 
 def check_specs(dataset: Dataset, key: dg.AssetKey, checks: Iterable[str]) -> list[dg.AssetCheckSpec]:
-    """Describe checks: what of each is wrong, and what follows."""
+    """Describe checks: what each verifies, and what happens if it fails."""
     return [dg.AssetCheckSpec(check, asset=key, description=_check(dataset, check)) for check in checks]
 
 
 def _check(dataset: Dataset, check: str) -> str:
     own = dataset.checks.get(check)
     said = (own.__doc__ or "A check of the definition.") if callable(own) else CHECKED[check]
-    follows = "the release is refused" if dataset.severity(check) == "error" else "it is released with this warning"
+    follows = "the release is refused" if dataset.severity(check) == "error" else "the release has this warning"
     return f"{said.strip().splitlines()[0]} If it fails, {follows}."
 
 
 @lru_cache
 def tag_of(word: str) -> str:
-    """Return a word as Dagster allows it for a tag or a kind: other characters as `_`, not longer than 63."""
+    """Return a word as a valid Dagster tag or kind: at most 63 characters, with `_` for those that are not allowed."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", word)[:LONGEST_TAG] or "_"
 
 

@@ -1,8 +1,8 @@
-"""Dagster's web UI behind the guard, with its daemon and one code server: what `dagster dev` starts, and a check.
+"""Starts Dagster's web UI behind the guard, with its daemon and one code server, as `dagster dev` does.
 
     python -m dataset_assets.orchestration.webserver PORT [HOST ...]
 
-Dagster's server runs in this process, so that no port leads around the guard.
+Dagster's server runs in this process, so that no other port bypasses the guard.
 """
 
 import os
@@ -29,13 +29,13 @@ MODULE = "dataset_assets.orchestration.definitions"
 HOST = "127.0.0.1"
 LEVEL = "warning"
 ENDING_SECONDS = 10
-# Those of Dagster's own command.
+# The values of Dagster's own command.
 STATEMENT_MILLISECONDS, RECYCLE_SECONDS, MORE_CONNECTIONS, POLL_MILLISECONDS = 15_000, 3600, 20, 2000
 
 
 def main(port: int, hosts: Sequence[str]) -> None:
-    """Serve the UI of the instance that DAGSTER_HOME names, until it is interrupted."""
-    # Errors of definitions are then shown as `dagster dev` shows them.
+    """Serve the UI of the instance in DAGSTER_HOME until interrupted."""
+    # Shows errors in definitions as `dagster dev` does.
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     with (
         dg.DagsterInstance.get() as instance,
@@ -48,11 +48,11 @@ def main(port: int, hosts: Sequence[str]) -> None:
         threading.Thread(target=_end_with, args=(daemon, server), daemon=True).start()
         server.run()
         if daemon.poll() is not None:
-            sys.exit(f"Dagster's daemon ended by itself with code {daemon.returncode}.")
+            sys.exit(f"Dagster's daemon ended with code {daemon.returncode}.")
 
 
 def _server(app: Guard, port: int) -> uvicorn.Server:
-    # Pages that are open keep a WebSocket; they are not waited for at the end.
+    # Open pages hold a WebSocket; do not wait for them on shutdown.
     options = {"log_level": LEVEL, "lifespan": "off", "timeout_graceful_shutdown": 2}
     return uvicorn.Server(uvicorn.Config(app, host=HOST, port=port, **options))  # type: ignore[arg-type]
 
@@ -67,7 +67,7 @@ def _context(instance: dg.DagsterInstance, workspace: Path) -> Iterator[Workspac
 
 @contextmanager
 def _code_server(instance: dg.DagsterInstance) -> Iterator[Path]:
-    """Serve the definitions on a socket; give the workspace file that names it."""
+    """Serve the definitions on a socket, and yield the workspace file that names it."""
     target = ModuleTarget(MODULE, attribute=None, working_directory=os.getcwd(), location_name="dataset_assets")
     with ProxyServerManager(instance, target, LEVEL) as servers, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "workspace.yaml"
@@ -77,13 +77,13 @@ def _code_server(instance: dg.DagsterInstance) -> Iterator[Path]:
 
 @contextmanager
 def _daemon(workspace: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run what launches queued runs, schedules and sensors."""
+    """Run the daemon, which launches queued runs, schedules and sensors."""
     command = ["-m", "dagster._daemon", "run", "--log-level", LEVEL, "--workspace", str(workspace)]
     process = subprocess.Popen([sys.executable, *command])
     try:
         yield process
     finally:
-        # Not SIGINT, of which one that still starts would print a traceback.
+        # Not SIGINT: a daemon that is still starting would print a traceback.
         process.terminate()
         try:
             process.wait(ENDING_SECONDS)

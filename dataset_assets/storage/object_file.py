@@ -1,4 +1,4 @@
-"""An object of a storage without local files, as an open file: seekable, read on demand, always of one content."""
+"""Opens an object of a remote storage as a seekable file. It is read on demand, and never mixes two contents."""
 
 import errno
 import io
@@ -7,13 +7,13 @@ from typing import Any, BinaryIO, Protocol
 from dataset_assets.errors import StorageError
 
 WHOLE = 1 << 20
-"""Objects up to this size are read in one request, so that a reader gets one content."""
+"""Objects up to this size, in bytes, are read in one request."""
 
 BUFFER = 32 << 10
 
 
 class Changed(StorageError):
-    """The object was replaced or deleted while it was read."""
+    """The object was replaced or deleted while it was being read."""
 
     def __init__(self, key: str, url: str) -> None:
         super().__init__(errno.ESTALE, f"{key} in {url} was replaced while it was read. Open it again.")
@@ -25,28 +25,28 @@ class ObjectReader(Protocol):
     size: int
 
     def whole(self) -> bytes:
-        """Return all of it, as it is now."""
+        """Return the whole object as it is now."""
         ...
 
     def part(self, start: int, stop: int) -> Any:
-        """Return a buffer of at least one byte from `start` on, at most up to `stop`. Raises `Changed`."""
+        """Return at least one byte from `start` on, and none from `stop` on. Raises `Changed`."""
         ...
 
     def close(self) -> None:
-        """Release what is held for further parts."""
+        """Release connections."""
         ...
 
 
 def opened(name: str, reader: ObjectReader, buffer: int = BUFFER) -> BinaryIO:
-    """Return an open file of an object; small reads fetch `buffer` bytes."""
+    """Return an open file. Each small read fetches `buffer` bytes."""
     return io.BufferedReader(_Opened(name, reader), buffer)
 
 
 class Ranges(Protocol):
-    """What an open file of a storage can do in addition: return many parts of it at once."""
+    """An open file that can return many parts of itself at once."""
 
     def ranges(self, starts: list[int], stops: list[int]) -> list[Any]:
-        """Return the buffers from each start up to its stop."""
+        """Return a buffer for each pair of start and stop."""
         ...
 
 
@@ -113,7 +113,7 @@ class _Opened(io.RawIOBase):
         return self._reader.size if self._data is None else len(self._data)
 
     def _size_to_read(self) -> int:
-        # Only now: an object that was replaced since it was opened may have another size, and is still one content.
+        # Not before the first read. If the object was replaced since it was opened, this reads the new content whole.
         if self._data is None and self._reader.size <= WHOLE:
             self._data = memoryview(self._reader.whole())
         return self._size()

@@ -29,7 +29,7 @@ from dataset_assets import (
 )
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats import Format, Part
-from dataset_assets.making.sample_writer import HELD_BYTES, HELD_SAMPLES, Gathered
+from dataset_assets.making.sample_writer import HELD_BYTES, HELD_SAMPLES, SampleWriter
 from dataset_assets.testing import FaultyServer
 from dataset_assets.testing.datasets import idx_bytes
 
@@ -52,7 +52,7 @@ class Kept:
 
 def gathered(streams: dict[str, Format], yielded: Iterator[Any]) -> dict[str, list[Any]]:
     writers = {name: Kept() for name in streams}
-    found = Gathered(streams, writers, "function")
+    found = SampleWriter(streams, writers, "function")
     for value in yielded:
         found.add(value)
     found.close()

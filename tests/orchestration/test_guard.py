@@ -197,7 +197,7 @@ def test_the_name_of_a_host_is_a_name_alone() -> None:
         "a",
     ]
     for none in ("https://ui.example.org", "*", "", "a b", "*.example.org", "a/b", "a:", "a:b", "-h", "a@b", "a\n"):
-        with pytest.raises(UsageError, match="is not the name of a host"):
+        with pytest.raises(UsageError, match="is not a host name"):
             checked_host(none)
 
 
@@ -208,4 +208,4 @@ def test_runs_do_not_need_the_server_that_the_guard_is_for() -> None:
 
 def test_the_command_line_refuses_what_is_not_the_name_of_a_host(tmp_path: Path) -> None:
     refused = CommandLine(tmp_path).run("ui", "--allow-host", "https://ui.example.org", code=2)
-    assert "'https://ui.example.org' is not the name of a host" in refused.stderr
+    assert "'https://ui.example.org' is not a host name" in refused.stderr

@@ -245,7 +245,7 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
         assert len(living_in(sessions)) >= 4
         assert not reachable_from_outside(port)
         taken = line.run("ui", "--port", str(port), code=7)
-        assert f"Port {port} of 127.0.0.1 cannot be had" in taken.stderr and len(taken.stderr.splitlines()) == 1
+        assert f"Port {port} of 127.0.0.1 is not available" in taken.stderr and len(taken.stderr.splitlines()) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 0
         assert living_in(sessions) == []
