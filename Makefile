@@ -2,18 +2,23 @@
 PYTHON ?= python3
 PORT ?= 3000
 AZURITE = 3.35.0
-# Tests wait for servers, processes and disks: three workers for each processor keep it busy. Those that are done take
+# Tests wait for servers, processes and disks: two workers for each processor keep it busy. Those that are done take
 # tests from the others, and tests of one file stay together, which share what they prepare.
-WORKERS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+SERVERS = .venv/.made .venv/azurite/$(AZURITE) .venv/.browser
+# What is tried as its users try it, from outside: the command line, the documentation, the demo, the web UI.
+OUTSIDE = tests/acceptance tests/cli
 
 export DAGSTER_DISABLE_TELEMETRY = 1
+# Hundreds of processes import the package; it is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 # The demo keeps all it makes in this folder, and the UI looks there; both may be set from outside.
 demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-fast soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test acceptance test-fast soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -37,8 +42,11 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	  || echo "Without Chromium the tests of the web UI's pages are skipped."
 	@touch $@
 
-test: .venv/.made .venv/azurite/$(AZURITE) .venv/.browser  ## Run all tests but the soak ones
-	$(PYTEST)
+test: $(SERVERS)  ## Run the tests of all rooms
+	$(PYTEST) $(addprefix --ignore ,$(OUTSIDE))
+
+acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and the web UI from outside
+	$(PYTEST) $(OUTSIDE)
 
 test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
 	$(PYTEST) -n logical -m 'not soak and not slow'

@@ -1,5 +1,6 @@
 """What the tests of several rooms share: a home on a fast disk, a folder of files to retrieve, a look at all files."""
 
+import functools
 import hashlib
 import os
 import shutil
@@ -146,7 +147,7 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
 
 # Files and folders of tests that start many processes, wait, or repeat a law thousands of times.
 SLOW = (
-    "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py", "core/test_plugins.py",
+    "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py",
     "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
     "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
     "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
@@ -179,6 +180,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+@functools.cache
 def is_slow(path: Path) -> bool:
     return any(path.is_relative_to(TESTS / name) for name in SLOW)
 

@@ -274,23 +274,13 @@ def test_L5_ranks_of_which_one_is_killed_go_on_in_another_number(
 def run_ranks(folder: Path, world: int, checkpoint: Path, kind: str, kill_after: int | None) -> list[int]:
     """Run real ranks over gloo; return their exit codes. One is killed after some steps, and the others notice."""
     folder.mkdir()
-    environment = {**os.environ, "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
-    arguments = [str(folder), str(checkpoint), kind, str(-1 if kill_after is None else kill_after)]
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(RANK), *arguments], env={**environment, "RANK": str(rank)}, stderr=subprocess.PIPE
-        )
-        for rank in range(world)
-    ]
-    try:
-        errors = [process.communicate(timeout=90)[1].decode() for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    codes = [process.returncode for process in started]
+    arguments = [world, folder, checkpoint, kind, -1 if kill_after is None else kill_after]
+    command = [sys.executable, str(RANK), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=True)
+    codes: list[int] = json.loads(ended.stdout.splitlines()[-1])
     if kill_after is None:
-        assert codes == [0] * world, "\n".join(errors)
+        assert codes == [0] * world, ended.stderr
     else:
         assert codes[-1] == -signal.SIGKILL
         assert all(code not in (0, -signal.SIGKILL) for code in codes[:-1])

@@ -272,7 +272,7 @@ def reachable_from_outside(port: int) -> bool:
 
 
 @pytest.mark.skipif(not PROC.exists(), reason="looks into /proc")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_the_ui_ends_without_orphans_also_while_it_starts(number: signal.Signals, tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The plugin's tests are run where it is installed, which tests/core/test_plugins.py sees to."""
+"""The plugin's tests are run where it is installed, which tests/acceptance/test_plugins.py sees to."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 

@@ -20,6 +20,7 @@ from typing import cast
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
+from local_steps import KEY, NEW, OLD, STEPS
 
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
@@ -29,8 +30,6 @@ from dataset_assets.testing.faults import DISK_FAULTS, installed
 from dataset_assets.testing.storage import VERBS, content, file_of, sha256
 
 SETTINGS = settings(max_examples=25, stateful_step_count=25, deadline=None)
-KEY = "com/lecun/mnist/current.json"
-OLD, NEW = b"old" * 1000, b"new!" * 1000
 
 
 @pytest.fixture
@@ -238,15 +237,6 @@ def test_the_root_itself_may_be_a_link(local: LocalStorage, tmp_path: Path) -> N
 
 # Faults.
 
-Step = Callable[[LocalStorage, Path], object]
-
-STEPS: dict[str, Step] = {
-    "put bytes": lambda storage, source: storage.put(KEY, NEW),
-    "put file": lambda storage, source: storage.put(KEY, source),
-    "swap": lambda storage, source: storage.swap(KEY, NEW, sha256(OLD)),
-    "swap absent": lambda storage, source: storage.swap(KEY, NEW, None),
-}
-
 
 def before(name: str) -> bytes | None:
     return None if name == "swap absent" else OLD
@@ -299,8 +289,7 @@ def test_a_failed_put_leaves_nothing_behind(local: LocalStorage) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_storage import STEPS
+from local_steps import STEPS
 from dataset_assets.storage import LocalStorage
 from dataset_assets.testing import failing
 with failing({n}, "kill"):
@@ -325,8 +314,7 @@ def test_wherever_it_is_killed_the_old_or_the_new_is_there_whole(tmp_path: Path,
 
 
 def run_killed(n: int, name: str, storage: LocalStorage, source: Path) -> int:
-    tests = str(Path(__file__).parent)
-    code = KILLED.format(tests=tests, n=n, name=name, root=str(storage.root), source=str(source))
+    code = KILLED.format(n=n, name=name, root=str(storage.root), source=str(source))
     return subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 

@@ -1,8 +1,9 @@
-"""One rank of a training: FOLDER CHECKPOINT KIND KILL_AFTER; RANK and WORLD_SIZE are in the environment.
+"""The ranks of a training: WORLD_SIZE FOLDER CHECKPOINT KIND KILL_AFTER; prints the exit code of each as JSON.
 
-It writes down which rows it consumed at each step. After every third step there is a checkpoint: of the kind "json"
-rank 0 writes the state, of the kind "dcp" all ranks write one of torch.distributed.checkpoint, whose folder rank 0
-names. The last rank kills itself after so many steps, if that is not -1.
+Each rank is a process, forked once torch is imported. It writes down which rows it consumed at each step. After every
+third step there is a checkpoint: of the kind "json" rank 0 writes the state; of the kind "dcp" all ranks write one of
+torch.distributed.checkpoint, whose folder rank 0 names. The last rank kills itself after KILL_AFTER steps, if that is
+not -1.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,7 @@ from dataset_assets import view_of
 from dataset_assets.loader import Loader
 
 
-def main() -> None:
-    folder, checkpoint, kind, kill_after = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+def train(rank: int, world: int, folder: Path, checkpoint: Path, kind: str, kill_after: int) -> None:
     store = dist.FileStore(str(folder / "store"), world)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=20))
     # Rank and world are those of the process group.
@@ -52,6 +52,17 @@ def main() -> None:
                 new.write_text(json.dumps({"steps": step, "loader": place if kind == "dcp" else loader.state_dict()}))
                 new.replace(checkpoint)
     dist.destroy_process_group()
+
+
+def main() -> None:
+    world, folder, checkpoint, kind, kill_after = int(sys.argv[1]), *map(Path, sys.argv[2:4]), sys.argv[4], sys.argv[5]
+    arguments = [(rank, world, folder, checkpoint, kind, int(kill_after)) for rank in range(world)]
+    ranks = [get_context("fork").Process(target=train, args=one) for one in arguments]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    print(json.dumps([rank.exitcode for rank in ranks]))
 
 
 if __name__ == "__main__":
