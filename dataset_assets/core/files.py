@@ -6,6 +6,7 @@ short or end the process, so a test can make each call fail in turn.
 
 import errno
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
@@ -98,7 +99,9 @@ class Written:
 class reported:
     """Turn an OSError inside the block into a `StorageError` (`NoSpace` when the disk or a quota is full)."""
 
-    def __init__(self, path: Path) -> None:
+    remedy = "Nothing was published. Fix the cause, then run the same command again."
+
+    def __init__(self, path: "Path | str") -> None:
         self.path = path
 
     def __enter__(self) -> None:
@@ -119,11 +122,31 @@ class reported:
                 f"{self.path} cannot be opened: this process has reached its limit of open files. Raise the limit "
                 "with: ulimit -n 65536; or prepare with a larger file_bytes.",
             ) from error
-        raise StorageError(
-            error.errno,
-            f"{self.path}: {error.strerror or error}. Nothing was published. Fix the cause, then run the same "
-            "command again.",
-        ) from error
+        raise StorageError(error.errno, f"{self.path}: {error.strerror or error}. {self.remedy}") from error
+
+
+class reading(reported):
+    """Turn an OSError of a read inside the block into a `StorageError` that names the file."""
+
+    remedy = "The file cannot be read. Check the disk and the permissions, then run the same command again."
+
+
+class _Readable(io.FileIO):
+    """A file whose reads fail with a `StorageError`."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        with reading(self.name):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with reading(self.name):
+            return super().readall()
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises `StorageError`, here and at each read, and `FileNotFoundError`."""
+    with reading(path):
+        return io.BufferedReader(_Readable(path))
 
 
 def make_folder(path: Path) -> None:
@@ -152,7 +175,7 @@ def link(source: Path, target: Path) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """Copy a file and sync the copy to disk."""
-    with reported(source), open(source, "rb") as read, Written(target) as write:
+    with opened(source) as read, Written(target) as write:
         while chunk := read.read(CHUNK):
             write.write(chunk)
 
@@ -196,7 +219,7 @@ def remove(path: Path) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return sha256_in(file)
 
 
@@ -222,7 +245,8 @@ def _pass(operation: str, path: Path, count: int = 0) -> int | None:
         return hook(operation, path, count)
 
 
-def _free(path: Path) -> str:
+def _free(path: "Path | str") -> str:
+    path = Path(path)
     try:
         info = os.statvfs(path if path.is_dir() else path.parent)
     except OSError:

@@ -9,7 +9,14 @@ import re
 
 from dataset_assets.errors import NameNotAllowed
 
-RESERVED = frozenset({"raw", "versions", "index", "meta", "data"})
+RESERVED: dict[str, frozenset[str]] = {
+    "first part of a dataset's name": frozenset({"experiments", "values", "aliases"}),
+    "last part of a dataset's name": frozenset({"raw", "versions", "meta", "variants"}),
+    "split": frozenset({"raw", "versions", "meta", "variants"}),
+    "stream": frozenset({"index", "parts"}),
+}
+"""Words that are folders of a storage at some level, and so cannot be names there; in any case of letters."""
+
 LONGEST = 200
 
 _WORD = r"[a-z0-9]+(?:_[a-z0-9]+)*"
@@ -25,8 +32,9 @@ def check_dataset_name(name: str) -> str:
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."
         )
-    if name.rsplit(".", 1)[1] in RESERVED:
-        raise NameNotAllowed(f"{name} ends in a reserved word. The last part must not be one of {_reserved()}.")
+    parts = name.split(".")
+    _check_free(parts[0], "first part of a dataset's name")
+    _check_free(parts[-1], "last part of a dataset's name")
     return name
 
 
@@ -37,8 +45,7 @@ def check_identifier(name: str, what: str) -> str:
             f"{_shown(name)} cannot be the name of a {what}. Start with a letter, then use letters, digits and single "
             "underscores between them."
         )
-    if name in RESERVED:
-        raise NameNotAllowed(f"{name} is reserved and cannot be the name of a {what}. Reserved are {_reserved()}.")
+    _check_free(name, what)
     return name
 
 
@@ -110,5 +117,7 @@ def _shown(name: object) -> str:
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
-def _reserved() -> str:
-    return ", ".join(sorted(RESERVED))
+def _check_free(name: str, what: str) -> None:
+    reserved = RESERVED.get(what, frozenset())
+    if name.lower() in reserved:
+        raise NameNotAllowed(f"{name} cannot be a {what}. Reserved are: {', '.join(sorted(reserved))}.")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from dataset_assets.core import trust
+from dataset_assets.core import files, trust
 from dataset_assets.core.escape import in_line
 from dataset_assets.errors import UsageError
 
@@ -141,8 +141,9 @@ def _content(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             return file.read(MOST_BYTES + 1) if os.fstat(file.fileno()).st_uid == os.geteuid() else None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
+    except OSError:
+        with files.reading(path):
+            raise
 
 
 def _warn_not_read(path: Path, owner: int) -> None:

@@ -137,7 +137,7 @@ def mapped(file: BinaryIO) -> memoryview:
     if not isinstance(getattr(file, "raw", file), io.FileIO):
         file.seek(0)
         return memoryview(file.read())
-    with file:
+    with file, files.reading(str(getattr(file, "name", "a file"))):
         # An empty file cannot be mapped.
         return memoryview(_map(file)) if file.seek(0, 2) else memoryview(b"")
 

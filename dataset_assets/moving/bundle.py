@@ -43,6 +43,7 @@ from dataset_assets.moving.copy import (
 )
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
 from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 FORMAT = 1
@@ -163,7 +164,7 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
 
 def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
     try:
-        with storage.get(member.key) as file:
+        with open_object(storage, member.key) as file:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(

@@ -40,6 +40,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -254,7 +255,7 @@ def _document(storage: Storage, key: str, digest: str) -> bytes:
 
 
 def _read(storage: Storage, key: str) -> bytes:
-    with storage.get(key) as file:
+    with open_object(storage, key) as file:
         return file.read()
 
 
@@ -272,7 +273,7 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
     path.unlink(missing_ok=True)
     digest = sha256()
     try:
-        with storage.get(piece.key) as file, files.Written(path) as written:
+        with open_object(storage, piece.key) as file, files.Written(path) as written:
             for chunk in files.chunks_of(file):
                 digest.update(chunk)
                 written.write(chunk)

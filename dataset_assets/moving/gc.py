@@ -10,6 +10,7 @@ stored: it is asked for, and if it is stored, nothing is removed (`ListingCut`).
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import time
 from typing import Iterable
 
@@ -23,6 +24,7 @@ from dataset_assets.storage.keys import (
     Place,
     collector_key,
     contents,
+    folded,
     index_key,
     place_of,
     raw_key,
@@ -143,8 +145,12 @@ class _Kept:
     only: set[str] | None = None
 
     def may_go(self, key: str) -> bool:
-        """Say whether a key may be removed."""
-        return key not in self.keys and (self.only is None or key in self.only)
+        """Say whether a listed key may be removed."""
+        return folded(key) not in self._folded and (self.only is None or key in self.only)
+
+    @cached_property
+    def _folded(self) -> set[str]:
+        return {*map(folded, self.keys)}
 
 
 def _stays(dataset: str) -> str:
@@ -191,9 +197,10 @@ class _Rule:
             if anew is None:
                 break
             there = anew
-        known = {place.key for place in there.places}
+        known = {folded(place.key) for place in there.places}
+        unlisted = {key for key in kept.keys if folded(key) not in known}
         # Raw files may be gone: they can be retrieved or derived again.
-        gone = {key for key in kept.keys - known if (place := place_of(key)) and place.kind == "stream"}
+        gone = {key for key in unlisted if (place := place_of(key)) and place.kind == "stream"}
         kept.gone += [f"{key} is gone." for key in sorted(gone)]
         if kept.gone:
             kept.gone.append(_stays(there.dataset))

@@ -26,6 +26,7 @@ from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ def _current_keys(stored: StoredDataset) -> set[str]:
 
 
 def _read(storage: Storage, key: str) -> bytes:
-    with storage.get(key) as file:
+    with open_object(storage, key) as file:
         return file.read()
 
 
@@ -239,7 +240,7 @@ class _Look:
 def problem_of(piece: Piece, storage: Storage) -> str | None:
     """Return what is wrong with a stored file, or None."""
     try:
-        with storage.get(piece.key) as file:
+        with open_object(storage, piece.key) as file:
             found = files.sha256_in(file)
     except FileNotFoundError:
         return f"{piece.key} is gone from {storage.url}."

@@ -24,6 +24,7 @@ from dataset_assets.errors import DigestMismatch, NoSpace, StorageError, StoreUn
 from dataset_assets.reading import cache_folder
 from dataset_assets.storage import Storage
 from dataset_assets.storage.object_file import Changed
+from dataset_assets.storage.storage import open_object
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def open_cached(storage: Storage, key: str, sha256: str, size: int, patient: boo
     do not match the digest, and FileNotFoundError if there is no such object.
     """
     if not is_cached(storage):
-        return storage.get(key)
+        return open_object(storage, key)
     return _cache_of(storage, size, patient).open(storage, key, sha256, size)
 
 
@@ -215,7 +216,7 @@ def _fill(part: files.Written, storage: Storage, key: str, stall: float) -> str:
 
 def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Hash") -> None:
     """Copy an object, continuing where an earlier attempt ended."""
-    with storage.get(key) as source:
+    with open_object(storage, key) as source:
         if part.tell():
             source.seek(part.tell())
         for chunk in files.chunks_of(source):

@@ -23,7 +23,7 @@ from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, Ret
 from dataset_assets.reading.views import Opener, Stored
 from dataset_assets.storage.keys import raw_key
 from dataset_assets.storage.manifest import SplitIndex, StoredStream, UsedFile
-from dataset_assets.storage.storage import Storage
+from dataset_assets.storage.storage import Storage, open_object
 from dataset_assets.storage.stored_dataset import damaged
 
 
@@ -71,7 +71,7 @@ class StoredFiles(Opener):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
         try:
             with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-                file = self._copy(stream, part) if copied else self.storage.get(self._key(stream, part))
+                file = self._copy(stream, part) if copied else open_object(self.storage, self._key(stream, part))
         except FileNotFoundError as error:
             raise self._gone(stream, part, "is gone") from error
         if (size := file.seek(0, 2)) != found[part].bytes:
@@ -93,7 +93,7 @@ class StoredFiles(Opener):
             )
         source = used[argument]
         try:
-            return self.storage.get(raw_key(self.index.dataset, source.name, source.sha256))
+            return open_object(self.storage, raw_key(self.index.dataset, source.name, source.sha256))
         except FileNotFoundError as error:
             raise NotPrepared(
                 f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "

@@ -17,6 +17,7 @@ from dataset_assets.core.processes import Process, this_process
 from dataset_assets.errors import Conflict, IntegrityError
 from dataset_assets.storage.keys import collector_key
 from dataset_assets.storage.manifest import bounded, sealed, unsealed
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 SECONDS = 120
@@ -116,7 +117,7 @@ def _wait(stored: StoredDataset, seconds: float = SECONDS, alive_is_a_conflict: 
 def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
     key, found = collector_key(stored.name), dict[str, Any]()
     try:
-        with stored.storage.get(key) as file:
+        with open_object(stored.storage, key) as file:
             data = bounded(file)
     except FileNotFoundError:
         return None

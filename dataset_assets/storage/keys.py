@@ -4,15 +4,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Iterable, Literal
 
-from dataset_assets.core.names import RESERVED, check_dataset_name, storage_key
+from dataset_assets.core.names import check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 
 Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index", "stream"]
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
-# `raw`, `versions`, `index` and `meta` are not names of splits or streams.
-_SPLIT = rf"(?!(?:{'|'.join(sorted(RESERVED))})/){_PART}"
+_SPLIT = rf"(?!(?:raw|versions|meta)/){_PART}"
+_STREAM = rf"(?!index/){_PART}"
 _PATTERNS: dict[Kind, str] = {
     "pointer": r"current\.json",
     "version": rf"versions/(?P<digest>{_HEX})\.json",
@@ -21,7 +21,7 @@ _PATTERNS: dict[Kind, str] = {
     "source": rf"raw/(?P<name>{_PART})/source\.json",
     "raw": rf"raw/(?P<name>{_PART})/(?P<digest>{_HEX})",
     "index": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.json",
-    "stream": rf"(?P<name>{_SPLIT})/{_SPLIT}/(?P<digest>{_HEX})(\.\w+)*",
+    "stream": rf"(?P<name>{_SPLIT})/{_STREAM}/(?P<digest>{_HEX})(\.\w+)*",
 }
 _RULES = {kind: re.compile(f"(?P<dataset>.+)/{rest}") for kind, rest in _PATTERNS.items()}
 
@@ -67,6 +67,15 @@ def place_of(key: str) -> Place | None:
                 return None
             return Place(key, dataset, kind, **parts)
     return None
+
+
+def folded(key: str) -> str:
+    """Return the form in which keys are compared: a file system may list a name in the case in which it was first used.
+
+    >>> folded("com/lecun/mnist/Train/current.json") == folded("com/lecun/mnist/train/current.json")
+    True
+    """
+    return key.casefold()
 
 
 def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:

@@ -5,7 +5,7 @@ from typing import Iterable, Iterator
 
 from dataset_assets.core.names import storage_key
 from dataset_assets.errors import IntegrityError
-from dataset_assets.storage.keys import Contents, index_key, pin_key, place_of, pointer_key, version_key
+from dataset_assets.storage.keys import Contents, folded, index_key, pin_key, place_of, pointer_key, version_key
 from dataset_assets.storage.storage import listing_cut
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
@@ -27,15 +27,19 @@ def relisted(stored: StoredDataset, there: Contents, needed: Iterable[str]) -> C
 
     Raises `ListingCut` if the new listing lacks it too, and `StorageError` if the storage refuses to say.
     """
-    unlisted = {*needed} - {place.key for place in there.places}
-    if not (present := [key for key in sorted(unlisted) if stored.storage.exists(key)]):
+    if not (present := [key for key in _unlisted(needed, there) if stored.storage.exists(key)]):
         return None
     again = stored.listed()
-    for key in {*present} - {place.key for place in again.places}:
+    for key in _unlisted(present, again):
         # A collector may have removed it in between.
         if stored.storage.exists(key):
             raise listing_cut(key, stored.storage.url)
     return again
+
+
+def _unlisted(keys: Iterable[str], there: Contents) -> list[str]:
+    listed = {folded(place.key) for place in there.places}
+    return sorted({key for key in keys if folded(key) not in listed})
 
 
 def known_versions(stored: StoredDataset, there: Contents) -> set[str]:

@@ -51,6 +51,9 @@ class Ranges(Protocol):
 
 
 class _Opened(io.RawIOBase):
+    reports = True
+    """Its reads raise `StorageError`."""
+
     def __init__(self, name: str, reader: ObjectReader) -> None:
         self.name = name
         self._reader, self._at = reader, 0

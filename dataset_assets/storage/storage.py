@@ -1,10 +1,12 @@
 """The interface of every storage connector: keys and bytes, seven methods, one suite of tests (`StorageTests`)."""
 
 import errno
+import io
 import re
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
 
+from dataset_assets.core.files import reading
 from dataset_assets.errors import ListingCut, NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -83,6 +85,48 @@ def check_key(key: str) -> str:
             "'/', none of them beginning with '.' or '-'."
         )
     return key
+
+
+def open_object(storage: Storage, key: str) -> BinaryIO:
+    """Open an object of any connector. Raises FileNotFoundError, and `StorageError` here and at each read."""
+    place = f"{key} in {storage.url}"
+    with reading(place):
+        file = storage.get(key)
+    raw = getattr(file, "raw", file)
+    if isinstance(raw, (io.FileIO, io.BytesIO)) or getattr(raw, "reports", False):
+        return file
+    return io.BufferedReader(_Reported(file, place))
+
+
+class _Reported(io.RawIOBase):
+    """A file whose reads fail with a `StorageError`, whatever its connector raises."""
+
+    def __init__(self, file: BinaryIO, place: str) -> None:
+        self.file, self.place = file, place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with reading(self.place):
+            return self.file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        with reading(self.place):
+            data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.file.close()
+        super().close()
 
 
 def size_of(storage: Storage, key: str) -> int | None:

@@ -36,7 +36,7 @@ from dataset_assets.storage.manifest import (
     parse_version,
 )
 from dataset_assets.storage.raw_files import RawFile, record_of
-from dataset_assets.storage.storage import Storage, size_of
+from dataset_assets.storage.storage import Storage, open_object, size_of
 
 UNUSABLE = (IntegrityError, NotFound)
 """What a damaged or missing document raises: it can be made again. A storage that fails raises something else."""
@@ -119,7 +119,7 @@ class StoredDataset:
 
     def open_raw(self, raw: RawFile) -> BinaryIO:
         """Open a raw file for reading: seekable, read when asked. Raises FileNotFoundError."""
-        return self.storage.get(self.raw_key(raw))
+        return open_object(self.storage, self.raw_key(raw))
 
     def raw_key(self, raw: RawFile) -> str:
         """Return the key of a raw file's bytes."""
@@ -172,14 +172,14 @@ class StoredDataset:
 
     def _read(self, key: str) -> bytes | None:
         try:
-            with self.storage.get(key) as file:
+            with open_object(self.storage, key) as file:
                 return bounded(file)
         except FileNotFoundError:
             return None
 
     def _sha256(self, key: str) -> str | None:
         try:
-            with self.storage.get(key) as file:
+            with open_object(self.storage, key) as file:
                 return sha256_in(file)
         except FileNotFoundError:
             return None

@@ -261,3 +261,19 @@ def test_hooks_end_with_their_block(tmp_path: Path) -> None:
     files.remove(tmp_path / "missing")
     assert (outer.calls, inner.calls) == (1, 1)
     assert files.hook is None
+
+
+# Reading.
+
+
+def test_a_file_that_cannot_be_read_is_a_storage_error_that_names_it(tmp_path: Path) -> None:
+    # The kernel opens this file and fails to read it, as a worn disk does.
+    worn = Path("/proc/self/mem")
+    with files.opened(worn) as file, pytest.raises(StorageError, match="/proc/self/mem: Input/output error"):
+        file.read(10)
+    with pytest.raises(StorageError, match="/proc/self/mem"):
+        files.sha256_of(worn)
+    with pytest.raises(StorageError, match="Is a directory"):
+        files.opened(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        files.opened(tmp_path / "absent")

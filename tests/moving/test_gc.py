@@ -7,14 +7,17 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from children import ended, in_child
+from folding import FoldingStorage
 from released import STEPS, FailsOnce, Released, check_names, everything
 
-from dataset_assets import load, prepare
+from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
@@ -421,3 +424,25 @@ def test_two_thousand_objects_take_little_of_a_processor(store: LocalStorage):
     [done] = collect(store, keep_versions=1, grace_seconds=0)
     assert len(done.removed) > 2_000
     assert time.process_time() - began < 5  # about 0.3
+
+
+# A disk that does not tell cases apart.
+
+
+def counted(numbers: list[int], stream: str) -> Iterator[Columns]:
+    yield Columns(**{stream: np.array(numbers)})
+
+
+@pytest.mark.parametrize("renamed", [("Train", "train"), ("TRAIN", "Train")])
+def test_on_a_disk_that_folds_case_a_renamed_split_or_stream_stays(
+    home: Path, fast_path: Path, renamed: tuple[str, str]
+) -> None:
+    storage = FoldingStorage(fast_path / "folding")
+    for name, numbers in zip(renamed, ([1, 2], [3, 4, 5])):
+        stream = f"{name}_x"
+        splits = {name: Split(counted, numbers=numbers, stream=stream)}
+        prepare(Dataset("org.example.folded", "Numbers.", {stream: Array("int64")}, splits), storage=storage)
+        for done in collect(storage, keep_versions=1, **NOW):
+            assert done.problem is None
+        found = load("org.example.folded", storage=storage, verify="all")
+        assert {split: view.to_numpy()[stream].tolist() for split, view in found.items()} == {name: numbers}

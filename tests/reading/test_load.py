@@ -1,14 +1,17 @@
 """Loading: what exists is opened as it was released, or refused in words; nothing is written."""
 
 import errno
+import functools
+import io
 import os
 import pickle
 import random
+import resource
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import BinaryIO, Callable
 
 import pytest
 import tiny
@@ -24,6 +27,7 @@ from dataset_assets.errors import (
     NameNotAllowed,
     NotFound,
     NotPrepared,
+    StorageError,
     StoredFileDamaged,
     UnknownSplit,
     UsageError,
@@ -383,3 +387,74 @@ def test_a_split_is_opened_by_its_index_alone(prepared: Path, home: Path) -> Non
         MemoryStorage("damage").put(index_key(tiny.NAME, "train", digest), b"x")
         storage.put(index_key(tiny.NAME, "test", digest), canonical(index))
         StoredDataset(storage, tiny.NAME).index("test", digest)
+
+
+# A storage that fails to read.
+
+
+class Worn(io.RawIOBase):
+    """A file that opens and cannot be read."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return offset if whence == io.SEEK_SET else self.size
+
+    def readinto(self, buffer: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class WornStorage(MemoryStorage):
+    """A connector of somebody else, whose files with some text in their key cannot be read."""
+
+    worn = "nothing"
+
+    def get(self, key: str) -> BinaryIO:
+        return io.BufferedReader(Worn(self.stat(key).bytes)) if self.worn in key else super().get(key)
+
+
+@pytest.mark.parametrize("worn", ["current.json", "/versions/", "/index/", "/label/", "/image/", "/text/", "/row/"])
+def test_a_storage_that_fails_to_read_is_a_storage_error_that_names_the_key(
+    worn: str, home: Path, dataset: Dataset
+) -> None:
+    storage = WornStorage()
+    prepare(dataset, storage=storage)
+    storage.worn = worn
+    with pytest.raises(StorageError, match=f"(?s){worn}.*Input/output error"):
+        load(tiny.NAME, storage=storage)["train"].to_numpy()
+
+
+OUT_OF_DESCRIPTORS = """
+import os, sys
+from dataset_assets import load
+from dataset_assets.errors import DatasetAssetsError
+look = lambda: load(sys.argv[1], "train").to_numpy()
+look()
+for spare in range(6):
+    held = []
+    try:
+        while True:
+            held.append(open(os.devnull))
+    except OSError:
+        for file in held[:spare]:
+            file.close()
+    try:
+        look()
+    except DatasetAssetsError as error:
+        assert "ulimit -n" in str(error), error
+    for file in held:
+        file.close()
+look()
+"""
+
+
+def test_a_process_without_descriptors_is_told_so_and_reads_once_some_are_free(prepared: Path) -> None:
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (64, 64))
+    subprocess.run([sys.executable, "-c", OUT_OF_DESCRIPTORS, tiny.NAME], check=True, preexec_fn=limit)

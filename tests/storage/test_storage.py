@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from folding import FoldingStorage
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from local_steps import KEY, NEW, OLD, STEPS
@@ -47,6 +48,14 @@ class TestMemoryStorage(StorageTests):
     @pytest.fixture
     def storage(self) -> Storage:
         return MemoryStorage()
+
+
+class TestFoldingStorage(StorageTests):
+    """A disk that does not tell cases apart keeps the same promises."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Storage:
+        return FoldingStorage(tmp_path / "store")
 
 
 def test_a_folder_agrees_with_a_dict(tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ class LocalStorage:
 
     def get(self, key: str) -> BinaryIO:
         path = self._path(key)
-        with files.reported(path):
+        with files.reading(path):
             # Only plain files are objects; opening a named pipe would wait for ever.
             if not _is_file(path):
                 raise self._absent(key)
-            return open(path, "rb")
+            return files.opened(path)
 
     def put(self, key: str, source: Path | bytes) -> None:
         path = self._path(key)
@@ -57,12 +57,12 @@ class LocalStorage:
 
     def exists(self, key: str) -> bool:
         path = self._path(key)
-        with files.reported(path):
+        with files.reading(path):
             return _is_file(path)
 
     def stat(self, key: str) -> Stat:
         path = self._path(key)
-        with files.reported(path):
+        with files.reading(path):
             if not _is_file(path):
                 raise self._absent(key)
             status = path.stat()
@@ -147,7 +147,7 @@ def _is_file(path: Path) -> bool:
 
 def _unread(error: OSError) -> None:
     """Raise the error of a folder that cannot be listed, unless it was removed meanwhile."""
-    with files.reported(Path(error.filename)):
+    with files.reading(Path(error.filename)):
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise error
 
@@ -210,12 +210,12 @@ def _holds(path: Path, source: Path | bytes) -> bool:
     size = source.stat().st_size if isinstance(source, Path) else len(source)
     if not path.is_file() or path.stat().st_size != size:
         return False
-    with open(path, "rb") as held, _opened(source) as given:
+    with files.opened(path) as held, _opened(source) as given:
         return all(one == other for one, other in zip_longest(files.chunks_of(held), files.chunks_of(given)))
 
 
 def _opened(source: Path | bytes) -> BinaryIO:
-    return open(source, "rb") if isinstance(source, Path) else io.BytesIO(source)
+    return files.opened(source) if isinstance(source, Path) else io.BytesIO(source)
 
 
 def _fill(part: Path, source: Path | bytes) -> None:
@@ -235,7 +235,7 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
         if not _is_key(key):
             continue
         # Some filesystems look up the kind of an entry only now, and may refuse.
-        with files.reported(Path(entry.path)):
+        with files.reading(Path(entry.path)):
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
         if is_file:
             yield key
@@ -244,7 +244,7 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
-    with files.reported(Path(folder)):
+    with files.reading(Path(folder)):
         try:
             with os.scandir(folder) as entries:
                 return [*entries]

@@ -98,5 +98,5 @@ def _objects_of(name: str, keep: bool) -> _Objects:
 def _read(source: Path | bytes) -> bytes:
     if not isinstance(source, Path):
         return bytes(source)
-    with files.reported(source):
-        return source.read_bytes()
+    with files.opened(source) as file:
+        return file.read()

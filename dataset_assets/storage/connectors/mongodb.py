@@ -77,7 +77,7 @@ class MongoStorage:
         if not isinstance(source, Path):
             self._put(key, io.BytesIO(source))
             return
-        with files.reported(source), open(source, "rb") as file:
+        with files.opened(source) as file:
             self._put(key, file)
 
     def exists(self, key: str) -> bool:

@@ -189,5 +189,5 @@ def _opened(source: Path | bytes) -> Iterator[BinaryIO]:
     if not isinstance(source, Path):
         yield io.BytesIO(source)
         return
-    with files.reported(source), open(source, "rb") as file:
+    with files.opened(source) as file:
         yield file

@@ -65,7 +65,7 @@ class ObjectStorage:
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
         if isinstance(source, Path):
-            with files.reported(source), open(source, "rb") as file:
+            with files.opened(source) as file:
                 self.upload(key, file)
         else:
             self.upload(key, bytes(source))
