@@ -2,6 +2,7 @@
 
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.errors import NotPrepared
+from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pin_key, place_of, version_key
 from dataset_assets.storage.manifest import sealed
 from dataset_assets.storage.storage import Storage
@@ -13,7 +14,8 @@ def pin(pinned: str, storage: Storage) -> None:
     stored, digest = _version_named(pinned, storage)
     stored.version(digest)
     storage.put(pin_key(stored.name, digest), sealed({"pinned": digest}))
-    # A collector may have removed it in between; then the pin would keep nothing.
+    # A collector that could not see the pin may remove the version; from now on collectors see it.
+    wait_for_collector(stored)
     if not storage.exists(version_key(stored.name, digest)):
         storage.delete(pin_key(stored.name, digest))
         raise NotPrepared(

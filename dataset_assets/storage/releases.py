@@ -3,12 +3,12 @@
 Every function may be called again after its process was killed, and by several processes at once, without a lock.
 """
 
-from dataset_assets.core.canonical import canonical, digest_of
-from dataset_assets.errors import Conflict
+from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.errors import Conflict, NotPrepared
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
-from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
 def publish_version(stored: StoredDataset, version: Version) -> str:
@@ -25,8 +25,13 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
         publish_version(stored, version)
         # A collector may have removed files before it could see this version; from now on it sees it.
         wait_for_collector(stored)
-        for split, index in version.splits.items():
-            stored.check_sizes(stored.index(split, index))
+        try:
+            for split, index in version.splits.items():
+                stored.check_sizes(stored.index(split, index))
+        except UNUSABLE:
+            # Its files were collected while this process was stopped. Nobody should find a version without files.
+            stored.storage.delete(version_key(stored.name, digest))
+            raise
         point_to(stored, digest, expected)
     return digest
 
@@ -34,9 +39,11 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
 def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
     """Move the pointer to a version if it is still the one that was read (`expected`) before the work began.
 
-    Raises `Conflict` if another version was released in the meantime.
+    Raises `Conflict` if another version was released in the meantime, and `NotPrepared` if this one was collected.
     """
+    before = stored.pointer(damage_is_absence=True)
     if stored.storage.swap(pointer_key(stored.name), pointer_to(digest), expected):
+        _look_again(stored, digest, before.version)
         return
     current = stored.pointer().version
     if current != digest:
@@ -44,3 +51,22 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
             f"{stored.name}: version {current} was released by somebody else while {digest} was prepared. The current "
             f"version is left as it is; open yours as {stored.name}@{digest}, or prepare again to release it."
         )
+
+
+def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
+    """Move the pointer back if its version is gone: this process may have been stopped for days before it moved it.
+
+    A collector that plans from now on sees the pointer. One that runs already removes the version before its files.
+    """
+    wait_for_collector(stored)
+    if stored.storage.exists(version_key(stored.name, digest)):
+        return
+    key, moved = pointer_key(stored.name), pointer_to(digest)
+    if before is not None:
+        stored.storage.swap(key, pointer_to(before), sha256_hex(moved))
+    elif stored.pointer(damage_is_absence=True).digest == sha256_hex(moved):
+        stored.storage.delete(key)
+    raise NotPrepared(
+        f"{stored.name}: version {digest} was collected before it was released. The version of before is current "
+        f"again. Make it again with: dataset-assets prepare {stored.name}"
+    )

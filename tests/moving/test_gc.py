@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
-from dataset_assets.storage import LocalStorage, Stat, Storage
+from dataset_assets.storage import LocalStorage, MemoryStorage, Stat, Storage
 from dataset_assets.storage.gc_lease import collecting, wait_for_collector
 from dataset_assets.storage.keys import collector_key, contents, pointer_key
 from dataset_assets.storage.manifest import sealed, unsealed
@@ -446,3 +447,66 @@ def test_on_a_disk_that_folds_case_a_renamed_split_or_stream_stays(
             assert done.problem is None
         found = load("org.example.folded", storage=storage, verify="all")
         assert {split: view.to_numpy()[stream].tolist() for split, view in found.items()} == {name: numbers}
+
+
+# A writer that stands still for a week.
+
+
+class Stopping(MemoryStorage):
+    """Before the n-th call that writes, a week passes, and somebody collects."""
+
+    stop_at = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.aged = 0, dict[str, float]()
+
+    def put(self, key: str, source: Path | bytes) -> None:
+        self._stop()
+        super().put(key, source)
+        self.aged.pop(key, None)
+
+    def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+        self._stop()
+        self.aged.pop(key, None)
+        return super().swap(key, new, expected)
+
+    def stat(self, key: str) -> Stat:
+        found = super().stat(key)
+        return found._replace(modified=found.modified - self.aged.get(key, 0))
+
+    def _stop(self) -> None:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            self.stop_at = 0
+            self.aged = dict.fromkeys(self.list(""), 7 * 86_400.0)
+            for done in collect(self, keep_versions=1, grace_seconds=86_400):
+                assert done.problem is None
+
+
+@pytest.mark.parametrize("verb", ["prepare", "copy", "pin"])
+def test_a_writer_that_stands_still_for_a_week_before_any_call_leaves_a_whole_version(
+    verb: str, store: LocalStorage, released: Released
+) -> None:
+    for n in itertools.count(1):
+        storage = Stopping()
+        # The old version is current and the new one is on its way, or stored beside it to be pinned.
+        prepare(released.definitions[0], storage=storage)
+        if verb == "pin":
+            copy(f"{tiny.NAME}@{released.new}", store, storage)
+        storage.calls, storage.stop_at = 0, n
+        with suppress(NotPrepared, StorageError, StoredFileDamaged, Conflict):
+            if verb == "prepare":
+                prepare(released.definitions[1], storage=storage)
+            elif verb == "copy":
+                copy(tiny.NAME, store, storage, make_current=True)
+            else:
+                pin(f"{tiny.NAME}@{released.new}", storage)
+        if storage.stop_at:
+            assert n > (1 if verb == "pin" else 7)
+            break
+        assert load(tiny.NAME, storage=storage, verify="all")
+        for digest in pins(StoredDataset(storage, tiny.NAME)):
+            assert load(f"{tiny.NAME}@{digest}", storage=storage, verify="all")
+        for done in collect(storage, keep_versions=1, grace_seconds=86_400):
+            assert done.problem is None
