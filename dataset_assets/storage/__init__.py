@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_assets.core import plugins
 from dataset_assets.core.lazy import lazily
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DatasetAssetsError, UsageError, nearest
 from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
 
@@ -58,7 +59,9 @@ _EXTRAS = {"store": "object-store", "postgres": "sql", "mongodb": "mongodb"}
 def _connected(url: str) -> Storage:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url)
     if scheme is None:
-        raise UsageError(f"{url[:80]!r} is neither a URL nor an absolute path. Write file:///folder, or a whole path.")
+        raise UsageError(
+            f"{redacted(url)[:80]!r} is neither a URL nor an absolute path. Write file:///folder, or a whole path."
+        )
     # The rest of the URL is not shown: it may hold a password.
     place = CONNECTORS.get(scheme[1].lower())
     if place is not None:

@@ -541,3 +541,13 @@ def doing(operation: str, act: Callable[[], object]) -> AbstractContextManager[N
             left.pop()()
 
     return installed(hook)
+
+
+@pytest.mark.parametrize("scheme", sorted({*CONNECTORS, "another"} - {"memory"}))
+def test_no_error_about_a_url_shows_its_password(scheme: str) -> None:
+    with pytest.raises((UsageError, StorageError)) as caught:
+        open_storage(f"{scheme}://ada:hunter2@127.0.0.1:9/data").exists("a")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in str(error)
+        error = error.__cause__

@@ -14,6 +14,7 @@ from typing import BinaryIO, Iterator
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
 from dataset_assets.storage.storage import Stat, Stray, check_key
 
@@ -172,7 +173,7 @@ def open_local(url: str) -> LocalStorage:
     """Open the folder of a `file:///folder` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
     if host not in ("", "localhost") or not slash:
-        raise UsageError(f"{url[:80]!r} does not name a folder of this machine. Write it as file:///folder.")
+        raise UsageError(f"{redacted(url)[:80]!r} does not name a folder of this machine. Write it as file:///folder.")
     return LocalStorage(os.fsdecode(unquote_to_bytes(slash + path)))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, TypeVar
 from urllib.parse import quote, unquote
 
 from dataset_assets.core import files
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 
@@ -132,6 +133,6 @@ def open_sqlite(url: str) -> SqliteStorage:
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
     if host or not slash or not path or "?" in path or "#" in path or "\0" in unquote(path):
         raise UsageError(
-            f"{url[:80]!r} does not name a file. Write it as sqlite:///path.db or sqlite:////absolute/path.db."
+            f"{redacted(url)[:80]!r} does not name a file. Write it as sqlite:///path.db or sqlite:////absolute/path.db."
         )
     return SqliteStorage(os.fsdecode(unquote(path, errors="surrogateescape")))
