@@ -81,6 +81,7 @@ def stage_raw(
             verify,
             lambda done, total: tell(file.identifier, done, total),
             size=file.size,
+            digest=file.digest or (f"sha256:{known.sha256}" if known and not refresh else None),
         )
     if source is None:
         return None

@@ -8,14 +8,14 @@ from pathlib import Path
 from dataset_assets.core.files import remove
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
+from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.retriever import ByteProgress, Retriever, retriever_for
 from dataset_assets.storage.raw_files import Source
 
 log = logging.getLogger(__name__)
 
-_FAILURES = (RetrievalError, DigestMismatch, Refused, UsageError)
+_FAILURES = (RetrievalError, DigestMismatch, DecodeError, Refused, UsageError)
 
 
 def fetch_first(
@@ -26,10 +26,12 @@ def fetch_first(
     report: ByteProgress | None = None,
     retrievers: Callable[[str], Retriever] = retriever_for,
     size: int | None = None,
+    digest: str | None = None,
 ) -> Source | None:
     """Download the file from the first URL that has it. Return None, and write no file, if `known` is still current.
 
-    A download stops when it exceeds `size` or the setting `max_bytes`.
+    A download stops when it exceeds `size` or the setting `max_bytes`. `digest`, such as `sha256:...`, is that of the
+    file if it is known: it decides whether a server's content coding belongs to the file.
 
     `verify` raises `DigestMismatch` for a complete file with the wrong bytes. After this or any other failure of a
     source, the file is removed and the next URL is tried. Each failure is logged as a warning. Disk errors are raised
@@ -40,7 +42,7 @@ def fetch_first(
     failures: list[tuple[str, DatasetAssetsError]] = []
     for url in urls:
         try:
-            return _fetch(url, into_path, known, verify, report, retrievers, size)
+            return _fetch(url, into_path, known, verify, report, retrievers, size, digest)
         except _FAILURES as error:
             failures.append((redacted(url), error))
             log.warning("%s", _line(redacted(url), error))
@@ -55,11 +57,12 @@ def _fetch(
     report: ByteProgress | None,
     retrievers: Callable[[str], Retriever],
     size: int | None,
+    digest: str | None,
 ) -> Source | None:
     retriever = retrievers(url)
     # The ETag or time of one mirror means nothing at another: an older copy could look unchanged.
     own = known if known and known.url == redacted(url) else None
-    into = Bounded(path, redacted(url), size, settings().max_bytes)
+    into = Bounded(path, redacted(url), size, settings().max_bytes, digest, path.name.replace("_", "."))
     try:
         source = retriever.retrieve(url, into, own, report)
         if source is None:
