@@ -14,10 +14,19 @@ class Bounded(Written):
     `digest`, such as `sha256:...`, is that of the file if it is known; `name` is what the definition calls the file.
     """
 
+    resumed = False
+
     def __init__(
-        self, path: Path, shown: str, size: int | None, max_bytes: int, digest: str | None = None, name: str = ""
+        self,
+        path: Path,
+        shown: str,
+        size: int | None,
+        max_bytes: int,
+        digest: str | None = None,
+        name: str = "",
+        keep: int = 0,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, keep)
         self.shown, self.size, self.max_bytes, self.digest, self.name = shown, size, max_bytes, digest, name
 
     def write(self, data: Any) -> int:
@@ -36,6 +45,13 @@ class Bounded(Written):
                 f"{self.shown} has more than {self.max_bytes} bytes, the limit of the setting max_bytes. The download "
                 "was discarded. If the file really is that large, set DATASET_ASSETS_MAX_BYTES to a higher number."
             )
+
+    def forget(self) -> None:
+        """Keep nothing for another process."""
+
+    def may_continue(self, error: BaseException) -> bool:
+        """Return True if another process can continue the file after this error."""
+        return False
 
     def coded(self) -> "Coded":
         """Return a file beside this one, for its coded bytes."""

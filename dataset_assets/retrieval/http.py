@@ -41,6 +41,7 @@ from dataset_assets.retrieval.http_status import (
     retry_after,
     status,
 )
+from dataset_assets.retrieval.kept import Kept
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
@@ -81,6 +82,9 @@ class HttpLimits:
 
 class HttpRetriever:
     """Downloads http and https URLs."""
+
+    continues = True
+    """It can continue a file of which an earlier process received the beginning."""
 
     def __init__(self, limits: HttpLimits | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.limits = limits or HttpLimits.of(settings())
@@ -135,6 +139,9 @@ class _Transfer:
         self.strong_etag: str | None = None
         self.size: int | None = None
         """Of the whole file, as the server announced it."""
+        if isinstance(into, Kept) and (begun := into.begun):
+            self.source = Source(redacted(url), begun.etag, begun.last_modified)
+            self.strong_etag, self.size = begun.etag, begun.size
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
@@ -175,6 +182,8 @@ class _Transfer:
 
     def _restart(self) -> None:
         self.strong_etag = None
+        if isinstance(self.into, Bounded):
+            self.into.forget()
         if self.into.bytes:
             self.into.restart()
 
@@ -193,6 +202,8 @@ class _Transfer:
         # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
         if etag and etag.startswith('"') and not coding:
             self.strong_etag = etag
+            if isinstance(self.into, Kept):
+                self.into.begin(etag, self.source.last_modified, self.size)
 
     def _continued(self, response: requests.Response) -> int | None:
         """Return the length of the response if it is the file from where it broke, or a part of that; else None."""
