@@ -1,5 +1,6 @@
 """Retrieval: the bytes of a URL, whatever goes wrong on the way, or one typed error."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -176,7 +177,7 @@ def test_progress_of_a_resumed_file_counts_what_was_there(server: FaultyServer, 
     assert {total for _, total in seen} == {len(BODY)}
 
 
-# --- conditional requests
+# --- N10: bytes that change under one URL
 
 
 def test_an_unchanged_file_is_not_sent_again(server: FaultyServer, scratch: Path) -> None:
@@ -573,12 +574,15 @@ def test_credentials_are_not_taken_to_another_host(server: FaultyServer, scratch
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate_of("IP:127.0.0.1", tmp_path_factory.mktemp("tls"))
+
+
+def certificate_of(host: str, folder: Path) -> Path:
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate, and is not installed")
-    folder = tmp_path_factory.mktemp("tls")
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+        f"-addext subjectAltName={host} -keyout key.pem -out certificate.pem"
     )
     subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     both = folder / "both.pem"
@@ -591,6 +595,27 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(certificate: P
         with pytest.raises(RetrievalError, match=r"failed the TLS check: self[- ]signed certificate"):
             download(secure.url + "/train.bin", scratch)
         assert secure.requests == []
+
+
+@pytest.fixture(scope="module")
+def of_another_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate_of("DNS:a.example", tmp_path_factory.mktemp("tls"))
+
+
+def test_a_certificate_of_another_host_is_refused_at_once(
+    of_another_host: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(of_another_host))
+    with FaultyServer({"/train.bin": BODY}, of_another_host) as secure:
+        with pytest.raises(RetrievalError, match=r"failed the TLS check: IP address mismatch"):
+            download(secure.url + "/train.bin", scratch)
+        assert secure.requests == []
+
+
+def test_a_server_that_speaks_no_tls_is_never_spoken_to_without(server: FaultyServer, scratch: Path) -> None:
+    with pytest.raises(RetrievalError, match="failed: "):
+        download(server.url.replace("http:", "https:") + "/train.bin", scratch)
+    assert server.requests == []
 
 
 def test_an_authority_of_ones_own_is_named_by_a_setting(
@@ -944,6 +969,35 @@ def test_a_port_that_nobody_listens_at_is_told(scratch: Path) -> None:
 def test_a_host_without_address_is_told(scratch: Path) -> None:
     with pytest.raises(RetrievalError, match=r"nowhere\.invalid/x failed: .*([Nn]ame|resolution)"):
         download("http://nowhere.invalid/x", scratch, limits=ONCE)
+
+
+def test_a_proxy_that_wants_a_login_says_so(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyServer({"/x": BODY}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        proxy.script("/x", [Status(407)])
+        with pytest.raises(RetrievalError, match="answered 407 Proxy Authentication Required"):
+            download("http://data.example/x", scratch, limits=ONCE)
+
+
+def test_an_address_that_swallows_everything_is_followed_by_the_next(
+    server: FaultyServer, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.url.rpartition(":")[2])
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+    with socket.create_server(("127.0.0.2", port), backlog=0), contextlib.ExitStack() as filling:
+        # Its queue is full, so that the system drops all further connections without an answer.
+        for _ in range(3):
+            waiting = filling.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        monkeypatch.setenv("NO_PROXY", "data.example")
+        real = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda host, *rest: entries if host == "data.example" else real(host, *rest)
+        )
+        limits = replace(QUICK, attempts=1, connect_timeout=0.3)
+        download(f"http://data.example:{port}/train.bin", scratch, limits=limits)
+    is_body(scratch)
 
 
 def test_what_the_caller_was_handling_is_not_the_cause(scratch: Path) -> None:
