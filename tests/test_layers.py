@@ -41,7 +41,6 @@ THROUGH = {
     "loader.epoch": "loader/test_loader.py",
     "loader.output": "loader/test_loader.py",
     "loader.prefetch": "loader/test_failing.py",
-    "making.shared": "making/test_shared.py",
     "making.version_checks": "making/test_prepare.py",
     "orchestration.events": "orchestration/test_io_manager.py",
     "orchestration.handover": "orchestration/test_assets.py",

@@ -315,7 +315,7 @@ def _turn(path: Path, patience: float) -> BinaryIO | None:
         lock = locks.opened(path)
         if locks.taken(lock):
             if _is_at(lock, path):
-                os.utime(path)
+                os.utime(lock.fileno())
                 if _excludes(path):
                     return lock
                 path.unlink(missing_ok=True)
@@ -330,8 +330,10 @@ def _turn(path: Path, patience: float) -> BinaryIO | None:
 
 def _excludes(path: Path) -> bool:
     """Return True if the lock that this process holds keeps others out, as on most filesystems."""
-    with locks.existing(path) as second:
+    # Where they do not, another process may just have removed the file.
+    with suppress(FileNotFoundError), locks.existing(path) as second:
         return not locks.taken(second)
+    return False
 
 
 def _end_turn(folder: Path, lock: BinaryIO) -> None:

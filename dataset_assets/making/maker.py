@@ -172,9 +172,10 @@ class Maker:
         self, file: RemoteFile, known: RawFile | None, began: int, fetch: Callable[..., StagedRaw | None]
     ) -> StagedRaw | None:
         """Copy a file from another dataset of the storage, or else retrieve it."""
+        if not _is_far(file):
+            return fetch()
         copy = partial(stage_copy, self.stored, self.dataset, file, self._scratch())
-        digest = file.digest or (f"sha256:{known.sha256}" if known else None)
-        if digest or not _is_far(file):
+        if digest := file.digest or (f"sha256:{known.sha256}" if known else None):
             return copy(with_digest(self.stored, digest)) or fetch()
         other = of_url(self.stored, file)
         if other and other.since > began and (staged := copy(other)):

@@ -16,7 +16,7 @@ from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.documents import UNFIT, Count, parsed, read_as
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import DatasetAssetsError, NoSpace
 from dataset_assets.making.steps import DERIVED, StagedRaw, place_of, url_of, verified
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -47,9 +47,9 @@ def note_raw(stored: StoredDataset, raw: RawFile) -> None:
             os.replace(part, path)
 
 
-def with_digest(stored: StoredDataset, digest: str | None) -> Elsewhere | None:
+def with_digest(stored: StoredDataset, digest: str) -> Elsewhere | None:
     """Return where the bytes of a digest were stored last."""
-    return _read(_place(stored, digest)) if digest else None
+    return _read(_place(stored, digest))
 
 
 def of_url(stored: StoredDataset, file: RemoteFile) -> Elsewhere | None:
@@ -69,7 +69,9 @@ def stage_copy(
             for chunk in files.chunks_of(source):
                 out.write(chunk)
         verified(path, file, raw, dataset.name)
-    except (DatasetAssetsError, FileNotFoundError):
+    except NoSpace:
+        raise
+    except (DatasetAssetsError, OSError):
         files.remove(path)
         return None
     return StagedRaw(replace(raw, name=file.identifier, url=url_of(file), digest=file.digest, retrieved=""), path)
