@@ -337,8 +337,9 @@ def _excludes(path: Path) -> bool:
 
 
 def _end_turn(folder: Path, lock: BinaryIO) -> None:
-    if not os.path.lexists(folder / NOTE) and _removed(folder):
-        folder.with_suffix(".lock").unlink(missing_ok=True)
+    with suppress(OSError):
+        if not os.path.lexists(folder / NOTE) and _removed(folder):
+            folder.with_suffix(".lock").unlink(missing_ok=True)
     locks.release(lock)
 
 

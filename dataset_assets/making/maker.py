@@ -130,6 +130,8 @@ class Maker:
         staged = self._staged(file, usable if self.refresh else recorded_raw(self.stored, file), self.refresh)
         if staged is None or usable is not None and _same(staged.raw, usable):
             assert usable is not None  # a source is asked whether it changed only if its file is stored
+            if staged is not None:
+                staged.published()
             return usable
         return staged
 

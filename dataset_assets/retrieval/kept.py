@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.documents import UNFIT, Count, Digest, parsed, read_as
-from dataset_assets.core.files import Written, remove
+from dataset_assets.core.files import Written, remove, reported
 from dataset_assets.core.processes import boot
 from dataset_assets.core.scratch import MARKER, NOTE
 from dataset_assets.errors import RetrievalError
@@ -48,8 +48,10 @@ class Kept(Bounded):
         self.begun, length = _found(folder, self._url)
         self.resumed, self._noted = length > 0, length
         self._note: Written | None = None
-        for left in {*os.listdir(folder)} - {MARKER, _PART if length else ""}:
-            remove(folder / left)
+        with reported(folder):
+            left = {*os.listdir(folder)} - {MARKER, _PART if length else ""}
+        for name_left in left:
+            remove(folder / name_left)
         super().__init__(folder / _PART, shown, size, max_bytes, digest, name, length)
         self._note_length()
 

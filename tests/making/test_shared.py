@@ -10,8 +10,12 @@ import pytest
 from children import ended, in_child
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, prepare
+from dataset_assets.core.scratch import kept_folder
 from dataset_assets.errors import DigestMismatch, RetrievalError
+from dataset_assets.making.maker import Maker
+from dataset_assets.making.steps import StagedRaw
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing import ChangeEtag, FaultyServer, Headers, Slow
 
 BODY, NEW = b"1\n2\n3\n", b"4\n5\n"
@@ -132,6 +136,19 @@ def test_derived_files_are_not_noted(server: FaultyServer, home: Path) -> None:
     derived = DerivedFile("copy.txt", copied, keep=True, table=RemoteFile(server.url + "/a.txt"))
     prepare(Dataset("org.example.one", "Numbers.", {"n": Array()}, {"all": Split(lines, table=derived)}))
     assert len([*(home / "retrieved").iterdir()]) == 2
+
+
+def test_nobody_waits_for_a_refresh_that_brought_the_same_bytes(server: FaultyServer, home: Path) -> None:
+    url = server.url + "/a.txt"
+    dataset = Dataset("org.example.one", "Numbers.", {"n": Array()}, {"all": Split(lines, table=RemoteFile(url))})
+    plain = (ChangeEtag(None), Headers({"Last-Modified": None}))
+    server.script("/a.txt", [plain, plain])
+    prepare(dataset)
+    with Maker(dataset, StoredDataset(LocalStorage(home / "storage"), dataset.name), refresh=True) as maker:
+        assert not isinstance(maker.raw("a_txt"), StagedRaw)
+        assert sent(server) == 2
+        with kept_folder(home / "scratch", url, 0.1) as folder:
+            assert folder is not None
 
 
 @pytest.mark.parametrize("digest", [SHA256, None])
