@@ -54,6 +54,7 @@ THROUGH = {
     "reading.views.bounds": "reading/views/test_document.py",
     "reading.views.columns_whole": "reading/views/test_document.py",
     "retrieval.bounds": "retrieval/test_retrieval.py",
+    "retrieval.http_coding": "retrieval/test_retrieval.py",
     "retrieval.http_status": "retrieval/test_retrieval.py",
     "retrieval.local": "retrieval/test_retrieval.py",
     "retrieval.package": "retrieval/test_retrieval.py",

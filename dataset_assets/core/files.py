@@ -20,15 +20,21 @@ hook: Callable[[str, Path, int], int | None] | None = None
 
 
 class Written:
-    """A new file: `write` takes any buffer and writes all of it, `close` makes the file durable."""
+    """A new file: `write` takes any buffer and writes all of it, `close` makes the file durable.
 
-    def __init__(self, path: Path) -> None:
+    With `keep`, an existing file is cut to its first `keep` bytes and continued.
+    """
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
         self.path = path
-        self.bytes = 0
+        self.bytes = keep
         _pass("create", path)
+        new = os.O_NOFOLLOW if keep else os.O_CREAT | os.O_EXCL
         with reported(path):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, 0o644)
         self.closed = False
+        if keep:
+            self._cut(keep)
 
     def write(self, data: Any) -> int:
         """Append the buffer. A short write is continued until the whole buffer is written."""
@@ -58,11 +64,14 @@ class Written:
 
     def restart(self) -> None:
         """Truncate the file, to write it again from the start."""
+        self._cut(0)
+
+    def _cut(self, size: int) -> None:
         with reported(self.path):
             _pass("truncate", self.path)
-            os.ftruncate(self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
-        self.bytes = 0
+            os.ftruncate(self._fd, size)
+            os.lseek(self._fd, size, os.SEEK_SET)
+        self.bytes = size
 
     def tell(self) -> int:
         """Return the number of bytes written."""
@@ -182,10 +191,15 @@ def copy(source: Path, target: Path) -> None:
 
 def replace(source: Path, target: Path) -> None:
     """Atomically move a file over another, and sync the folder to disk."""
+    move(source, target)
+    sync(target.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Atomically move a file over another, without a sync, for a file that need not outlive a power failure."""
     _pass("replace", target)
     with reported(target):
         os.replace(source, target)
-    sync(target.parent)
 
 
 def sync(path: Path) -> None:

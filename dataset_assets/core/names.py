@@ -55,7 +55,7 @@ def file_identifier(text: str) -> str:
     >>> file_identifier("https://example.org/mnist/train-images-idx3-ubyte.gz?raw=1")
     'train_images_idx3_ubyte_gz'
     """
-    last = re.split(r"[?#]", text, maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
+    last = re.split(r"[?#]", str(text), maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1]
     identifier = "_".join(re.findall(r"[A-Za-z0-9]+", last))
     if not identifier or len(identifier) > LONGEST:
         raise NameNotAllowed(f"No identifier can be made from {_shown(text)}. Pass identifier= for the file.")

@@ -39,10 +39,18 @@ def lives(process: int) -> bool:
 
 
 @lru_cache(maxsize=1)
+def boot() -> str:
+    """Return an id of the last start of this machine, or "" if the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=1)
 def _machine() -> str:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # The same number is a different process in each container.
-        return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
+        return f"{boot()}-{os.stat('/proc/self/ns/pid').st_ino}" if boot() else ""
     except OSError:
         return ""

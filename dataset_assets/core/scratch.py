@@ -1,16 +1,20 @@
 """Temporary work folders. A process removes the folders that killed processes left behind.
 
+A kept folder has a key instead: the next process of the same key finds it again within a day.
+
 Only folders created here are removed: they have a name of our pattern and a marker file inside, and their lock is an
 empty file. The root that holds them must belong to the user, must not be a link, and must hold nothing else when it is
 first used. Removal never follows links: it works on descriptors of folders opened with O_NOFOLLOW.
 """
 
+import hashlib
 import logging
 import os
 import re
 import secrets
 import shutil
 import stat
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +28,8 @@ from dataset_assets.errors import Refused
 DAY_SECONDS = 86_400.0
 MARKER = ".dataset_assets_scratch"
 """The name of the marker file in each work folder."""
+NOTE = "note"
+"""The name of the file that keeps its folder for the next process."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,10 @@ _NAME = re.compile(r"[A-Za-z0-9_]+-[0-9]+-[0-9a-f]{12}")
 _SYSTEM = re.compile(r"lost\+found|\.nfs[0-9a-f]+")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS: set[str] = set()
+_KEPT = "kept-0-"
+# The folders that this process holds, each with the thread that holds it.
+_HELD: dict[str, int] = {}
+_POLL_SECONDS = 0.05
 _warned: set[Path] = set()
 
 
@@ -58,6 +68,32 @@ def scratch_folder(root: Path) -> Iterator[Path]:
                 _empty(folder)
                 lock.unlink(missing_ok=True)
                 _OURS.discard(folder.name)
+
+
+@contextmanager
+def kept_folder(root: Path, key: str, patience: float) -> Iterator[Path | None]:
+    """Give the folder of a key under `root`. While it has a file `NOTE`, it stays for the next process, for a day.
+
+    One thread at a time gets the folder; others wait. Gives None if its holder writes nothing for `patience` seconds,
+    if this thread holds it already, or if locks do not work here. Raises `Refused` like `scratch_folder`.
+    """
+    _claim(root)
+    name, owner = _KEPT + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12], os.getpid()
+    path = root / f"{name}.lock"
+    with files.reported(path):
+        barred = _HELD.get(name) == threading.get_ident() or (root / name).is_symlink()
+        lock = None if barred else _turn(path, patience)
+    if lock is None:
+        yield None
+        return
+    with lock:
+        _HELD[name] = threading.get_ident()
+        try:
+            yield _marked(root / name)
+        finally:
+            if os.getpid() == owner:
+                del _HELD[name]
+                _end_turn(root / name, lock)
 
 
 def root_below(folder: Path) -> Path:
@@ -101,8 +137,11 @@ def sweep(root: Path) -> None:
 def _sweep(entry: Path) -> bool:
     """Remove an entry if it is ours and its process has ended; return True if it is ours."""
     if _is_lock(entry):
-        if _abandoned(entry) and _removed(entry.with_suffix("")):
-            entry.unlink(missing_ok=True)
+        # Locked until it is removed: the next process of a kept folder may come at any time.
+        with suppress(OSError), locks.existing(entry) as lock:
+            locks.take_now(lock)
+            if _is_left(entry) and _removed(entry.with_suffix("")):
+                entry.unlink(missing_ok=True)
         return True
     if not _NAME.fullmatch(entry.name):
         return bool(_SYSTEM.fullmatch(entry.name))
@@ -257,9 +296,7 @@ def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
     try:
         locks.take(lock)
         # Another process may have removed it just before it was locked.
-        lost = not os.path.samestat(os.fstat(lock.fileno()), path.lstat())
-    except FileNotFoundError:
-        lost = True
+        lost = not _is_at(lock, path)
     except OSError as error:
         lost = False
         if error.errno not in locks.NO_LOCKS:
@@ -271,12 +308,76 @@ def _made_and_locked(path: Path, attempts: int = 10) -> BinaryIO:
     return _made_and_locked(path, attempts - 1)
 
 
-def _abandoned(lock: Path) -> bool:
+def _turn(path: Path, patience: float) -> BinaryIO | None:
+    """Wait for a lock and take it. Return None after `patience` seconds without progress, or if locks do not work."""
+    since = time.time()
+    while True:
+        lock = locks.opened(path)
+        if locks.taken(lock):
+            if _is_at(lock, path):
+                os.utime(lock.fileno())
+                if _excludes(path):
+                    return lock
+                path.unlink(missing_ok=True)
+                lock.close()
+                return None
+        elif time.time() - max(since, _written(path)) > patience:
+            lock.close()
+            return None
+        lock.close()
+        time.sleep(_POLL_SECONDS)
+
+
+def _excludes(path: Path) -> bool:
+    """Return True if the lock that this process holds keeps others out, as on most filesystems."""
+    # Where they do not, another process may just have removed the file.
+    with suppress(FileNotFoundError), locks.existing(path) as second:
+        return not locks.taken(second)
+    return False
+
+
+def _end_turn(folder: Path, lock: BinaryIO) -> None:
+    with suppress(OSError):
+        if not os.path.lexists(folder / NOTE) and _removed(folder):
+            folder.with_suffix(".lock").unlink(missing_ok=True)
+    locks.release(lock)
+
+
+def _marked(folder: Path) -> Path:
+    files.make_folder(folder)
+    if not os.path.lexists(folder / MARKER):
+        files.Written(folder / MARKER).discard()
+    return folder
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Return True if an open file is still the one at its path."""
     try:
-        with locks.existing(lock) as file:
-            locks.take_now(file)
-    except OSError:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
         return False
+
+
+def _written(lock: Path) -> float:
+    """Return when the note in a kept folder was last written; when its lock was taken if there is none."""
+    for path in (lock.with_suffix("") / NOTE, lock):
+        with suppress(OSError):
+            return path.lstat().st_mtime
+    return 0.0
+
+
+def _abandoned(lock: Path) -> bool:
+    with suppress(OSError), locks.existing(lock) as file:
+        locks.take_now(file)
+        return _is_left(lock)
+    return False
+
+
+def _is_left(lock: Path) -> bool:
+    """Return True if nobody needs the folder of a lock that was free."""
+    if lock.name.startswith(_KEPT):
+        kept = os.path.lexists(lock.with_suffix("") / NOTE)
+        return not kept or time.time() - _written(lock) > DAY_SECONDS
     host, _, rest = lock.stem.partition("-")
     owner = rest.partition("-")[0]
     if host != _host() or not owner.isdecimal():

@@ -9,7 +9,15 @@ from dataset_assets.core.names import check_dataset_name, check_identifier, file
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
-from dataset_assets.definition.file_checks import check_digest, check_file_identifier, check_url, without_secrets
+from dataset_assets.definition.file_checks import (
+    check_digest,
+    check_file_identifier,
+    check_size,
+    check_url,
+    url_from,
+    urls_from,
+    without_secrets,
+)
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
@@ -26,7 +34,7 @@ class RemoteFile:
     """A file at a URL, or with one name at several mirrors, and the digest that its publisher states.
 
     A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
-    file. Without a digest, the first download records one.
+    file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
 
     >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
     ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
@@ -39,13 +47,13 @@ class RemoteFile:
     identifier: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mirrors", (self.mirrors,) if isinstance(self.mirrors, str) else tuple(self.mirrors))
+        object.__setattr__(self, "name", url_from(self.name))
+        object.__setattr__(self, "mirrors", urls_from(self.mirrors))
         given = self.identifier or file_identifier(self.name)
         object.__setattr__(self, "identifier", check_file_identifier(given))
         if self.digest is not None:
             object.__setattr__(self, "digest", check_digest(self.digest))
-        if self.size is not None and (not isinstance(self.size, int) or self.size < 0):
-            raise DefinitionError(f"The size of {self.identifier} is {self.size!r}. Give it in bytes, 0 or more.")
+        check_size(self.identifier, self.size)
         for url in self.urls:
             check_url(url, self.digest)
 

@@ -1,6 +1,10 @@
 """Checks of a file in a definition: its identifier, digest and URL."""
 
+import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.core.names import file_identifier
@@ -19,13 +23,48 @@ def check_file_identifier(identifier: str) -> str:
     return identifier
 
 
-def check_digest(digest: str) -> str:
-    """Return a digest such as `sha256:...` in lower case. Raises `DefinitionError` if it is not one."""
-    algorithm, _, value = digest.partition(":")
-    value = value.lower()
-    if algorithm not in DIGEST_LENGTHS or not re.fullmatch(f"[0-9a-f]{{{DIGEST_LENGTHS[algorithm]}}}", value):
+def url_from(given: Any) -> str:
+    """Return a name or URL as given, and an absolute `Path` as a `file:` URL. Raises `DefinitionError` for the rest."""
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, os.PathLike) or not isinstance(path := os.fspath(given), str):
         raise DefinitionError(
-            f"{digest[:90]!r} is not a digest. Write the algorithm before the digest that the publisher states: "
+            f"{given!r} is neither a URL nor a path. Write https://..., file:///folder/name or pathlib.Path(...)."
+        )
+    if not os.path.isabs(path):
+        raise DefinitionError(
+            f"{path!r} is a relative path, so it would depend on the working folder. {_local_file(path)}"
+        )
+    return Path(path).as_uri()
+
+
+def urls_from(mirrors: Any) -> tuple[str, ...]:
+    """Return the mirrors, or the only one, as URLs. Raises `DefinitionError`."""
+    several = isinstance(mirrors, Iterable) and not isinstance(mirrors, (str, bytes))
+    return tuple(map(url_from, mirrors if several else (mirrors,)))
+
+
+def _local_file(path: str) -> str:
+    return f"Write file:///folder/{os.path.basename(path)}, or Path({path!r}).absolute() for a file of this machine."
+
+
+def check_size(identifier: str, size: Any) -> None:
+    """Raise `DefinitionError` if the size of a file is not a number of bytes."""
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise DefinitionError(f"The size of {identifier} is {size!r}. Give it in bytes, 0 or more.")
+
+
+def check_digest(digest: Any) -> str:
+    """Return a digest such as `sha256:...` in lower case. Raises `DefinitionError` if it is not one."""
+    algorithm, _, value = str(digest).partition(":")
+    value = value.lower()
+    if (
+        not isinstance(digest, str)
+        or algorithm not in DIGEST_LENGTHS
+        or not re.fullmatch(f"[0-9a-f]{{{DIGEST_LENGTHS[algorithm]}}}", value)
+    ):
+        raise DefinitionError(
+            f"{str(digest)[:90]!r} is not a digest. Write the algorithm before the digest that the publisher states: "
             f"sha256:<64 hex digits> (or {', '.join(sorted(DIGEST_LENGTHS.keys() - {'sha256'}))})."
         )
     return f"{algorithm}:{value}"
@@ -39,7 +78,9 @@ def check_url(url: str, digest: str | None) -> None:
     except (ValueError, AttributeError, TypeError):
         raise DefinitionError("The URL of a file is not valid. Correct its host.") from None
     if not parts.scheme:
-        raise DefinitionError(f"{url!r} is not a URL. Write https://..., or give mirrors= of the file.")
+        raise DefinitionError(
+            f"{url!r} is not a URL. Write https://..., or give mirrors= of the file. {_local_file(url)}"
+        )
     if parts.scheme == "http" and not loopback and digest is None:
         raise DefinitionError(
             f"{without_secrets(parts)} is plain http, so others can change it. Use https, or state a digest."

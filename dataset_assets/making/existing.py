@@ -13,6 +13,7 @@ from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
 from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
+from dataset_assets.making.shared import note_raw
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import open_split
 from dataset_assets.storage.keys import index_key, source_key
@@ -93,10 +94,12 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
 
 
 def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
-    """Store a raw file under its digest, then its record."""
+    """Store a raw file under its digest, then its record; note for other datasets where it is."""
     raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
     stored.storage.put(stored.raw_key(raw), staged.path)
     stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
+    note_raw(stored, raw)
+    staged.published()
     return raw
 
 

@@ -4,12 +4,16 @@
 is stored, known and undamaged is left as it is. What is made lies in a scratch folder until the caller publishes it.
 """
 
+import time
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Callable
+from urllib.parse import urlsplit
 
 from dataset_assets.core.progress import Progress
-from dataset_assets.core.scratch import scratch_folder, sweep
+from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
 from dataset_assets.errors import DigestMismatch, NotFound
@@ -24,7 +28,8 @@ from dataset_assets.making.existing import (
 )
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.recipe import release_recipe
-from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.shared import of_url, stage_copy, with_digest
+from dataset_assets.making.steps import ON_THIS_MACHINE, StagedRaw, StagedSplit, derive, make_split, stage_raw
 from dataset_assets.making.version_checks import check_version
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.views import Stored
@@ -125,6 +130,8 @@ class Maker:
         staged = self._staged(file, usable if self.refresh else recorded_raw(self.stored, file), self.refresh)
         if staged is None or usable is not None and _same(staged.raw, usable):
             assert usable is not None  # a source is asked whether it changed only if its file is stored
+            if staged is not None:
+                staged.published()
             return usable
         return staged
 
@@ -142,10 +149,41 @@ class Maker:
         return staged
 
     def _staged(self, file: RemoteFile, known: RawFile | None, refresh: bool) -> StagedRaw | None:
-        offline, folder = self.settings.offline, self._scratch()
-        return stage_raw(
-            self.dataset, file, folder, known=known, refresh=refresh, progress=self.progress, offline=offline
-        )
+        """Retrieve a file, unless another dataset of the storage has it. One process at a time does so."""
+        began, root, patience = time.time_ns(), self.settings.scratch, float(self.settings.stall_seconds)
+        with ExitStack() as turn:
+            key = file.digest or file.urls[0]
+            kept = turn.enter_context(kept_folder(root, key, patience)) if _is_far(file) else None
+            fetch = partial(
+                stage_raw,
+                self.dataset,
+                file,
+                self._scratch(),
+                known=known,
+                progress=self.progress,
+                offline=self.settings.offline,
+                kept=kept,
+            )
+            staged = fetch(refresh=True) if refresh else self._shared(file, known, began, fetch)
+            if staged is None:
+                return None
+            held = self._stack.enter_context(turn.pop_all())
+        return replace(staged, published=held.close)
+
+    def _shared(
+        self, file: RemoteFile, known: RawFile | None, began: int, fetch: Callable[..., StagedRaw | None]
+    ) -> StagedRaw | None:
+        """Copy a file from another dataset of the storage, or else retrieve it."""
+        if not _is_far(file):
+            return fetch()
+        copy = partial(stage_copy, self.stored, self.dataset, file, self._scratch())
+        if digest := file.digest or (f"sha256:{known.sha256}" if known else None):
+            return copy(with_digest(self.stored, digest)) or fetch()
+        other = of_url(self.stored, file)
+        if other and other.since > began and (staged := copy(other)):
+            return staged
+        # None: the source says that its file is still the one that the other dataset has.
+        return fetch(unless=other.raw.source if other else None) or copy(other) or fetch()
 
     def _derive(self, file: DerivedFile, recipe: str) -> StagedRaw:
         with ExitStack() as stack:
@@ -160,6 +198,11 @@ class Maker:
         if self._folder is None:
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder
+
+
+def _is_far(file: RemoteFile) -> bool:
+    """Return True if a file may come from another machine."""
+    return any(urlsplit(url).scheme not in ON_THIS_MACHINE for url in file.urls)
 
 
 def _same(raw: RawFile, other: RawFile) -> bool:

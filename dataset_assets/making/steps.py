@@ -2,7 +2,7 @@
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -34,6 +34,7 @@ from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream
 from dataset_assets.storage.raw_files import RawFile, Source
 
 ON_THIS_MACHINE = ("file", "package")
+DERIVED = "derived:"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class StagedRaw:
 
     raw: RawFile
     path: Path
+    published: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    """To be called when it is stored: another process may be waiting for it."""
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,31 @@ def stage_raw(
     refresh: bool = False,
     progress: Progress | None = None,
     offline: bool | None = None,
+    unless: Source | None = None,
+    kept: Path | None = None,
 ) -> StagedRaw | None:
     """Retrieve a file into the scratch folder; return None if a refresh finds that its source is unchanged.
 
-    A file without a declared digest must have the bytes of the first retrieval, unless this is a refresh.
+    A file without a declared digest must have the bytes of the first retrieval, unless this is a refresh. `unless` is
+    another source whose file is not wanted; `kept` is the folder in which a killed download is continued.
     """
     found: dict[str, str] = {}
 
     def verify(path: Path) -> None:
-        found["sha256"] = _verified(path, file, None if refresh else known, dataset.name)
+        found["sha256"] = verified(path, file, None if refresh else known, dataset.name)
 
     tell = progress or report
-    path = _place(folder, file)
+    path = place_of(folder, file)
     with at(f"{dataset.name}, file {file.identifier}"):
         source = fetch_first(
             _allowed(file, settings().offline if offline is None else offline),
             path,
-            known.source if known and refresh else None,
+            known.source if known and refresh else unless,
             verify,
             lambda done, total: tell(file.identifier, done, total),
             size=file.size,
+            digest=file.digest or (f"sha256:{known.sha256}" if known and not refresh else None),
+            kept=kept,
         )
     if source is None:
         return None
@@ -91,7 +99,7 @@ def derive(
     dataset: Dataset, file: DerivedFile, folder: Path, opened: Mapping[str, BinaryIO], recipe: str | None = None
 ) -> StagedRaw:
     """Make a derived file from its open files, in the scratch folder; a kept one is recognised by its recipe."""
-    path, most = _place(folder, file), limits().max_decoded_bytes
+    path, most = place_of(folder, file), limits().max_decoded_bytes
     with at(f"{dataset.name}, file {file.identifier}"), files.Written(path) as out:
         for chunk in _run(file, opened, lambda: f"{out.bytes} bytes"):
             if not isinstance(chunk, (bytes, bytearray, memoryview)):
@@ -156,10 +164,11 @@ def make_split(
 
 def url_of(file: RemoteFile | DerivedFile) -> str:
     """Return the source of a file as an index names it: its first URL, whichever mirror answered."""
-    return redacted(file.urls[0]) if isinstance(file, RemoteFile) else f"derived:{file.function.__qualname__}"
+    return redacted(file.urls[0]) if isinstance(file, RemoteFile) else f"{DERIVED}{file.function.__qualname__}"
 
 
-def _place(folder: Path, file: RemoteFile | DerivedFile) -> Path:
+def place_of(folder: Path, file: RemoteFile | DerivedFile) -> Path:
+    """Return the path of a file in the scratch folder."""
     # In a folder of their own: a split may have the name of a file.
     files.make_folder(folder / "raw")
     return folder / "raw" / file.identifier
@@ -232,7 +241,7 @@ def _where(error: BaseException, applied: Split | DerivedFile) -> str:
     return ""
 
 
-def _verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) -> str:
+def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) -> str:
     """Return the sha256 of a retrieved file; raise `DigestMismatch` if it is not the file that was meant."""
     sha256 = files.sha256_of(path)
     if file.digest is not None:

@@ -1,5 +1,6 @@
 """A file with a size limit, however much its source sends."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,25 @@ from dataset_assets.errors import DigestMismatch, RetrievalError
 
 
 class Bounded(Written):
-    """A file of at most `max_bytes`, and of at most `size` bytes if its definition states a size."""
+    """A file of at most `max_bytes`, and of at most `size` bytes if its definition states a size.
 
-    def __init__(self, path: Path, shown: str, size: int | None, max_bytes: int) -> None:
-        super().__init__(path)
-        self.shown, self.size, self.max_bytes = shown, size, max_bytes
+    `digest`, such as `sha256:...`, is that of the file if it is known; `name` is what the definition calls the file.
+    """
+
+    resumed = False
+
+    def __init__(
+        self,
+        path: Path,
+        shown: str,
+        size: int | None,
+        max_bytes: int,
+        digest: str | None = None,
+        name: str = "",
+        keep: int = 0,
+    ) -> None:
+        super().__init__(path, keep)
+        self.shown, self.size, self.max_bytes, self.digest, self.name = shown, size, max_bytes, digest, name
 
     def write(self, data: Any) -> int:
         """Append the buffer. Raises `DigestMismatch` beyond `size`, `RetrievalError` beyond `max_bytes`."""
@@ -30,3 +45,28 @@ class Bounded(Written):
                 f"{self.shown} has more than {self.max_bytes} bytes, the limit of the setting max_bytes. The download "
                 "was discarded. If the file really is that large, set DATASET_ASSETS_MAX_BYTES to a higher number."
             )
+
+    def forget(self) -> None:
+        """Keep nothing for another process."""
+
+    def may_continue(self, error: BaseException) -> bool:
+        """Return True if another process can continue the file after this error."""
+        return False
+
+    def coded(self) -> "Coded":
+        """Return a file beside this one, for its coded bytes."""
+        return Coded(self.path.with_name(f"{self.path.name}.coded"), self.shown, self.size, self.max_bytes, self.digest)
+
+
+class Coded(Bounded):
+    """The coded bytes of a file, of which only the file itself is known: a coding may enlarge it a little."""
+
+    def expect(self, size: int) -> None:
+        enlarged = (self.size or 0) // 8 + (1 << 16)
+        super().expect(max(0, size - enlarged))
+
+    def is_the_file(self) -> bool:
+        """Return True if the coded bytes have the digest of the file."""
+        algorithm, _, expected = (self.digest or "").partition(":")
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest() == expected

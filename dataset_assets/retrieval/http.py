@@ -2,7 +2,8 @@
 
 The file is requested without a content coding. If a server gzips it anyway, the coding is removed, except for a `.gz`
 file that a server wrongly labels as coded. A broken transfer is retried: from where it broke if the server sent a
-strong ETag, otherwise from the start.
+strong ETag, otherwise from the start. What a server says about the length is compared: with the bytes that came, with
+the range that it sent, and with what it said before.
 
 All headers together must arrive within the idle timeout. Incomplete headers are an error, and so are bodies larger
 than the file may be. `dataset_assets.retrieval.hops` decides which redirects are followed and what they are sent.
@@ -12,10 +13,9 @@ complete. Only a digest can tell.
 """
 
 import random
-import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -23,30 +23,33 @@ from http import HTTPStatus
 import requests
 from urllib3.exceptions import HTTPError
 
-from dataset_assets.core.files import Written
+from dataset_assets.core.files import Written, chunks_of, remove
 from dataset_assets.core.redact import redact_logs_of_http, redacted
 from dataset_assets.core.settings import Settings, settings
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
 from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
+from dataset_assets.retrieval.http_coding import coding_of, is_gzip, names_coded
 from dataset_assets.retrieval.http_status import (
     RETRYABLE,
-    coding_of,
     error_of,
     framing_of,
     length_of,
+    range_of,
     remedy,
     retry_after,
     status,
 )
+from dataset_assets.retrieval.kept import Kept
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
 
 redact_logs_of_http()
 
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
+LEAST_PART = 1 << 12
+"""A range that is shorter than requested is no failure if it has this many bytes: the next one is requested at once."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class HttpLimits:
 
 class HttpRetriever:
     """Downloads http and https URLs."""
+
+    continues = True
+    """It can continue a file of which an earlier process received the beginning."""
 
     def __init__(self, limits: HttpLimits | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.limits = limits or HttpLimits.of(settings())
@@ -133,11 +139,21 @@ class _Transfer:
         self.strong_etag: str | None = None
         self.size: int | None = None
         """Of the whole file, as the server announced it."""
+        if isinstance(into, Kept) and (begun := into.begun):
+            self.source = Source(redacted(url), begun.etag, begun.last_modified)
+            self.strong_etag, self.size = begun.etag, begun.size
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
         with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet) as hops:
-            return self._take(hops.get(self._headers(), timeouts))
+            while True:
+                before = self.into.bytes
+                response = hops.get(self._headers(), timeouts)
+                if not self._take(response):
+                    return None
+                if self._is_whole(self.into.bytes - before if response.status_code != HTTPStatus.OK else 0):
+                    self._refuse_page(response)
+                    return self.source
 
     def _headers(self) -> dict[str, str]:
         # With "close", the server ends the connection after the body, which shows a body longer than announced.
@@ -150,88 +166,137 @@ class _Transfer:
             headers["If-Modified-Since"] = self.known.last_modified
         return headers
 
-    def _take(self, response: requests.Response) -> Source | None:
+    def _take(self, response: requests.Response) -> bool:
+        """Receive the file, or a part of it. Return False if the server answers that the file has not changed."""
         conditions = {"If-None-Match", "If-Modified-Since"}.intersection(response.request.headers)
         if response.status_code == HTTPStatus.NOT_MODIFIED and conditions:
             self._restart()
-            return None
+            return False
         if response.status_code == HTTPStatus.OK:
             self._begin(response)
-        elif not self._continues(response):
+            length = length_of(response)
+        elif (length := self._continued(response)) is None:
             raise self._unwanted(response)
-        self._receive(response)
-        self._refuse_page(response)
-        return self.source
+        self._receive(response, length)
+        return True
 
     def _restart(self) -> None:
         self.strong_etag = None
+        if isinstance(self.into, Bounded):
+            self.into.forget()
         if self.into.bytes:
             self.into.restart()
 
     def _begin(self, response: requests.Response) -> None:
         self._restart()
-        etag = response.headers.get("ETag")
-        self.source = Source(redacted(self.url), etag, response.headers.get("Last-Modified"))
+        headers, coding = response.headers, coding_of(response)
+        if (part := range_of(response)) and (part[0], part[1] + 1) != (0, part[2]):
+            raise Broken("sent a part of the file as the whole")
+        etag, earlier = headers.get("ETag"), (self.source, self.size)
+        self.source = Source(redacted(self.url), etag, headers.get("Last-Modified"))
+        announced = None if coding else length_of(response)
+        same = self.source == earlier[0] and not coding
+        self.size = earlier[1] if same and announced is None else announced
+        if same and earlier[1] not in (None, self.size):
+            raise Broken(f"announced {earlier[1]} bytes and then {self.size}, though the file is said to be the same")
         # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
-        if etag and etag.startswith('"') and not coding_of(response):
+        if etag and etag.startswith('"') and not coding:
             self.strong_etag = etag
-        self.size = None if coding_of(response) else length_of(response)
+            if isinstance(self.into, Kept):
+                self.into.begin(etag, self.source.last_modified, self.size)
 
-    def _continues(self, response: requests.Response) -> bool:
-        """Return True if the response is the rest of the file, from where it broke."""
+    def _continued(self, response: requests.Response) -> int | None:
+        """Return the length of the response if it is the file from where it broke, or a part of that; else None."""
+        part = range_of(response)
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or not self.strong_etag or coding_of(response):
-            return False
-        said = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        if not said or response.headers.get("ETag", self.strong_etag) != self.strong_etag:
-            return False
-        size = self.size if said[2] == "*" else int(said[2])
-        fits = int(said[1]) == self.into.bytes and self.size in (None, size)
-        self.size = size if fits else self.size
-        return fits
+            return None
+        if not part or response.headers.get("ETag", self.strong_etag) != self.strong_etag:
+            return None
+        first, last, total = part
+        # Without a total, the end of the file would not be known.
+        size = self.size if total is None else total
+        if first != self.into.bytes or size is None or self.size not in (None, size) or last >= size:
+            return None
+        self.size = size
+        return last - first + 1
 
     def _unwanted(self, response: requests.Response) -> Broken | RetrievalError:
         phrase, shown = status(response.status_code), redacted(self.url)
         if response.status_code in RETRYABLE:
             return Broken(f"answered {phrase}", *retry_after(response.headers.get("Retry-After", "")))
         if self.into.bytes:
-            # The server refused the range: request the whole file next time.
+            # The server refused the range: request the whole file next time. What it said about the length is void.
             self._restart()
+            self.size = None
             return Broken(f"answered {phrase} when asked for the rest of the file")
         return RetrievalError(f"{shown} answered {phrase}. {remedy(response.status_code)}")
 
-    def _receive(self, response: requests.Response) -> None:
+    def _receive(self, response: requests.Response, length: int | None) -> None:
         if framing_of(response) not in ("", "chunked"):
             raise RetrievalError(f"{redacted(self.url)} was sent in an unknown Transfer-Encoding. Add a mirror.")
-        length = length_of(response)
-        total = self.into.bytes + length if length is not None and not coding_of(response) else None
-        if isinstance(self.into, Bounded):
-            self.into.expect(total or 0)
+        into, coding = self.into, coding_of(response)
+        total = (self.size or into.bytes + length) if length is not None and not coding else None
+        if isinstance(into, Bounded):
+            into.expect(total or 0)
         pieces = body_of(response.raw, length)
-        coding = coding_of(response)
-        if coding in ("gzip", "x-gzip"):
-            pieces = ungzipped(pieces, keep=split_url(self.url).path.lower().endswith((".gz", ".tgz")))
-        elif coding:
-            raise RetrievalError(
-                f"{redacted(self.url)} was sent in the coding {coding[:40]!r}, though none was requested. Add a mirror."
-            )
         try:
-            for piece in pieces:
-                self.into.write(piece)
-                if self.report:
-                    self.report(self.into.bytes, total)
+            if not coding:
+                self._write(pieces, total)
+            elif isinstance(into, Bounded) and into.digest:
+                self._write_fitting(coding, pieces, into)
+            elif is_gzip(coding):
+                self._write(ungzipped(pieces, keep=self._names_coded(response)), None)
+            elif self._names_coded(response):
+                self._write(pieces, None)
+            else:
+                raise self._in_coding(coding)
         except Broken as broken:
             if broken.spoilt:
                 self._restart()
             raise
-        self._check_size()
 
-    def _check_size(self) -> None:
-        """Raise `Broken` unless the parts that came make up the file: the rest may be too short, or too long."""
+    def _write(self, pieces: Iterable[bytes], total: int | None) -> None:
+        for piece in pieces:
+            self.into.write(piece)
+            if self.report:
+                self.report(self.into.bytes, total)
+
+    def _write_fitting(self, coding: str, pieces: Iterable[bytes], into: Bounded) -> None:
+        """Write the body as it came if it has the digest of the file; otherwise remove its coding."""
+        coded = into.coded()
+        try:
+            for piece in pieces:
+                coded.write(piece)
+            kept = coded.is_the_file()
+            if not kept and not is_gzip(coding):
+                raise self._in_coding(coding)
+            with open(coded.path, "rb") as file:
+                self._write(chunks_of(file) if kept else ungzipped(chunks_of(file), keep=False), None)
+        finally:
+            coded.discard()
+            remove(coded.path)
+
+    def _names_coded(self, response: requests.Response) -> bool:
+        return names_coded(response, self.url, self.into.name if isinstance(self.into, Bounded) else "")
+
+    def _in_coding(self, coding: str) -> RetrievalError:
+        return RetrievalError(
+            f"{redacted(self.url)} was sent in the coding {coding[:40]!r}, though none was requested. Add a mirror."
+        )
+
+    def _is_whole(self, part: int) -> bool:
+        """Return True if the file is complete, and False if the last part was short, so that the next is requested.
+
+        Raises `Broken` if it is too short for that, or too long.
+        """
         size, came = self.size, self.into.bytes
-        if size is not None and came > size:
+        if size in (None, came):
+            return True
+        if came > size:
             self._restart()
-        if size not in (None, came):
+        if came > size or part < LEAST_PART:
             raise Broken(f"sent {came} bytes of a file that it said has {size}")
+        return False
 
     def _refuse_page(self, response: requests.Response) -> None:
         """Raise `RetrievalError` if the file is a web page, such as a login, but its URL does not end in .html."""

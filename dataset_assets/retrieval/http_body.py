@@ -97,7 +97,7 @@ def ungzipped(pieces: Iterable[bytes], keep: bool) -> Iterator[bytes]:
         head = b""
         for piece in pieces:
             head += piece
-            if len(head) >= 64:
+            if len(head) >= 1 << 12:
                 break
         pieces = _chained(head, pieces)
         if not _holds_gzip(head):

@@ -14,14 +14,10 @@ from dataset_assets.core.redact import printable
 from dataset_assets.errors import RetrievalError
 from dataset_assets.retrieval.http_body import Broken
 
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may succeed."""
-
-
-def coding_of(response: requests.Response) -> str:
-    """Return the Content-Encoding, or "" without one."""
-    coding = response.headers.get("Content-Encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
 
 
 def length_of(response: requests.Response) -> int | None:
@@ -42,6 +38,19 @@ def framing_of(response: requests.Response) -> str:
     # Not stripped: http.client takes "chunked" with a blank after it for no chunks, and gives their frames as the body.
     framing = response.headers.get("Transfer-Encoding", "").lower()
     return "" if framing == "identity" else framing
+
+
+def range_of(response: requests.Response) -> tuple[int, int, int | None] | None:
+    """Return first, last and total of the Content-Range, the total None for "*".
+
+    Returns None if it is missing, not valid, or not as long as the Content-Length.
+    """
+    stated = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if not stated:
+        return None
+    first, last, total = int(stated[1]), int(stated[2]), None if stated[3] == "*" else int(stated[3])
+    holds = first <= last and (total is None or last < total) and length_of(response) in (None, last - first + 1)
+    return (first, last, total) if holds else None
 
 
 def status(code: int) -> str:

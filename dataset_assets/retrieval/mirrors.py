@@ -5,17 +5,18 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dataset_assets.core.files import remove
+from dataset_assets.core.files import move, remove
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
+from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.bounds import Bounded
+from dataset_assets.retrieval.kept import Kept
 from dataset_assets.retrieval.retriever import ByteProgress, Retriever, retriever_for
 from dataset_assets.storage.raw_files import Source
 
 log = logging.getLogger(__name__)
 
-_FAILURES = (RetrievalError, DigestMismatch, Refused, UsageError)
+_FAILURES = (RetrievalError, DigestMismatch, DecodeError, Refused, UsageError)
 
 
 def fetch_first(
@@ -26,10 +27,14 @@ def fetch_first(
     report: ByteProgress | None = None,
     retrievers: Callable[[str], Retriever] = retriever_for,
     size: int | None = None,
+    digest: str | None = None,
+    kept: Path | None = None,
 ) -> Source | None:
     """Download the file from the first URL that has it. Return None, and write no file, if `known` is still current.
 
-    A download stops when it exceeds `size` or the setting `max_bytes`.
+    A download stops when it exceeds `size` or the setting `max_bytes`. `digest`, such as `sha256:...`, is that of the
+    file if it is known: it decides whether a server's content coding belongs to the file. `kept` is a folder in which
+    the beginning of a large file stays for the next process, if this one is killed.
 
     `verify` raises `DigestMismatch` for a complete file with the wrong bytes. After this or any other failure of a
     source, the file is removed and the next URL is tried. Each failure is logged as a warning. Disk errors are raised
@@ -40,7 +45,7 @@ def fetch_first(
     failures: list[tuple[str, DatasetAssetsError]] = []
     for url in urls:
         try:
-            return _fetch(url, into_path, known, verify, report, retrievers, size)
+            return _fetch(url, into_path, known, verify, report, retrievers, size, digest, kept)
         except _FAILURES as error:
             failures.append((redacted(url), error))
             log.warning("%s", _line(redacted(url), error))
@@ -55,25 +60,41 @@ def _fetch(
     report: ByteProgress | None,
     retrievers: Callable[[str], Retriever],
     size: int | None,
+    digest: str | None,
+    kept: Path | None,
 ) -> Source | None:
     retriever = retrievers(url)
     # The ETag or time of one mirror means nothing at another: an older copy could look unchanged.
     own = known if known and known.url == redacted(url) else None
-    into = Bounded(path, redacted(url), size, settings().max_bytes)
+    most, name = settings().max_bytes, path.name.replace("_", ".")
+    into: Bounded
+    if kept is not None and getattr(retriever, "continues", False):
+        into = Kept(kept, url, redacted(url), size, most, digest, name)
+    else:
+        into = Bounded(path, redacted(url), size, most, digest, name)
     try:
         source = retriever.retrieve(url, into, own, report)
         if source is None:
             into.discard()
-            remove(path)
+            into.forget()
+            remove(into.path)
             return None
         into.close()
         if verify:
-            verify(path)
+            verify(into.path)
+        into.forget()
+        if into.path != path:
+            move(into.path, path)
         return source
-    except BaseException:
+    except BaseException as error:
         into.discard()
-        remove(path)
-        raise
+        if not into.may_continue(error):
+            into.forget()
+            remove(into.path)
+        if not isinstance(error, DigestMismatch) or not into.resumed:
+            raise
+    # The bytes that an earlier process left may be wrong, so the file is downloaded from the start.
+    return _fetch(url, path, known, verify, report, retrievers, size, digest, kept)
 
 
 def _combined(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsError:

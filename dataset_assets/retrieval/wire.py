@@ -133,6 +133,14 @@ class _Connection:
     _dns_host: str
     port: int
 
+    sock: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        if hasattr(self.sock, "suppress_ragged_eofs"):
+            # Without a length, only TLS's own notice of the end tells a whole body from one that somebody cut.
+            self.sock.suppress_ragged_eofs = False
+
     def _new_conn(self) -> Any:
         if self.gate is None:
             return super()._new_conn()  # type: ignore[misc]

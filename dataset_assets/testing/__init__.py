@@ -21,6 +21,7 @@ _PLACES = {
     "FaultyServer": "server",
     "FormatTests": "formats",
     "Gzip": "http_faults",
+    "Headers": "http_faults",
     "Html": "http_faults",
     "IgnoreRange": "http_faults",
     "LengthTooBig": "http_faults",
@@ -28,15 +29,18 @@ _PLACES = {
     "Line": "http_faults",
     "LoaderTests": "loaders",
     "NoLength": "http_faults",
+    "PartAsWhole": "http_faults",
     "Redirect": "http_faults",
     "Reply": "http_faults",
     "Request": "server",
+    "ShortRange": "http_faults",
     "Slow": "http_faults",
     "SlowHeaders": "http_faults",
     "Stack": "views",
     "Stall": "http_faults",
     "Status": "http_faults",
     "StorageTests": "storage",
+    "WrongRange": "http_faults",
     "check_view": "views",
     "counting": "faults",
     "failing": "faults",
@@ -64,18 +68,22 @@ if TYPE_CHECKING:
     from dataset_assets.testing.http_faults import EndlessTrailers as EndlessTrailers
     from dataset_assets.testing.http_faults import Fault as Fault
     from dataset_assets.testing.http_faults import Gzip as Gzip
+    from dataset_assets.testing.http_faults import Headers as Headers
     from dataset_assets.testing.http_faults import Html as Html
     from dataset_assets.testing.http_faults import IgnoreRange as IgnoreRange
     from dataset_assets.testing.http_faults import LengthTooBig as LengthTooBig
     from dataset_assets.testing.http_faults import LengthTooSmall as LengthTooSmall
     from dataset_assets.testing.http_faults import Line as Line
     from dataset_assets.testing.http_faults import NoLength as NoLength
+    from dataset_assets.testing.http_faults import PartAsWhole as PartAsWhole
     from dataset_assets.testing.http_faults import Redirect as Redirect
     from dataset_assets.testing.http_faults import Reply as Reply
+    from dataset_assets.testing.http_faults import ShortRange as ShortRange
     from dataset_assets.testing.http_faults import Slow as Slow
     from dataset_assets.testing.http_faults import SlowHeaders as SlowHeaders
     from dataset_assets.testing.http_faults import Stall as Stall
     from dataset_assets.testing.http_faults import Status as Status
+    from dataset_assets.testing.http_faults import WrongRange as WrongRange
     from dataset_assets.testing.loaders import LoaderTests as LoaderTests
     from dataset_assets.testing.loaders import failures as failures
     from dataset_assets.testing.server import FaultyServer as FaultyServer

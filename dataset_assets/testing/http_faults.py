@@ -20,6 +20,12 @@ class Reply:
     """"length", "chunked", or "none" (neither a length nor chunks)."""
     misstated: int = 0
     """Added to the true Content-Length."""
+    most: int | None = None
+    """The most bytes of a range."""
+    misranged: tuple[int, int, int | None] = (0, 0, 0)
+    """Added to first, last and total of the true Content-Range; None states the total as "*"."""
+    part_status: int = 206
+    """The status of a range."""
     sending: "Fault | None" = None
     """The fault that sends the body, if any."""
     heading: "Fault | None" = None
@@ -294,6 +300,49 @@ class IgnoreRange(Fault):
 
     def change(self, reply: Reply) -> None:
         reply.heeds.discard("range")
+
+
+@dataclass(frozen=True)
+class ShortRange(Fault):
+    """Send at most this many bytes of the range that was requested, as proxies do that cache in blocks."""
+
+    most: int = 1 << 16
+
+    def change(self, reply: Reply) -> None:
+        reply.most = self.most
+
+
+@dataclass(frozen=True)
+class WrongRange(Fault):
+    """Misstate the Content-Range: numbers to add to its first byte, last byte and total; None for a total of "*"."""
+
+    first: int = 0
+    last: int = 0
+    total: int | None = 0
+
+    def change(self, reply: Reply) -> None:
+        reply.misranged = (self.first, self.last, self.total)
+
+
+@dataclass(frozen=True)
+class PartAsWhole(Fault):
+    """Answer a request for a range with the status of a whole file."""
+
+    def change(self, reply: Reply) -> None:
+        reply.part_status = 200
+
+
+@dataclass(frozen=True)
+class Headers(Fault):
+    """Send these headers too; None leaves a header out."""
+
+    headers: dict[str, str | None]
+
+    def change(self, reply: Reply) -> None:
+        for name, value in self.headers.items():
+            reply.headers.pop(name, None)
+            if value is not None:
+                reply.headers[name] = value
 
 
 @dataclass(frozen=True)

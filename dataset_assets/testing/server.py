@@ -29,18 +29,22 @@ from dataset_assets.testing.http_faults import (
     EndlessTrailers,
     Fault,
     Gzip,
+    Headers,
     Html,
     IgnoreRange,
     LengthTooBig,
     LengthTooSmall,
     Line,
     NoLength,
+    PartAsWhole,
     Redirect,
     Reply,
+    ShortRange,
     Slow,
     SlowHeaders,
     Stall,
     Status,
+    WrongRange,
 )
 
 __all__ = [
@@ -55,17 +59,21 @@ __all__ = [
     "Fault",
     "FaultyServer",
     "Gzip",
+    "Headers",
     "Html",
     "IgnoreRange",
     "LengthTooBig",
     "LengthTooSmall",
     "NoLength",
+    "PartAsWhole",
     "Redirect",
     "Request",
+    "ShortRange",
     "Slow",
     "SlowHeaders",
     "Stall",
     "Status",
+    "WrongRange",
 ]
 
 
@@ -168,8 +176,10 @@ def _heed(asked: Message, reply: Reply) -> None:
     if first >= size:
         reply.status, reply.body, reply.headers["Content-Range"] = 416, b"", f"bytes */{size}"
         return
-    reply.status, reply.body = 206, reply.body[first:]
-    reply.headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+    reply.status, reply.body = reply.part_status, reply.body[first:][: reply.most]
+    begins, ends, total = reply.misranged
+    last = first + len(reply.body) - 1 + ends
+    reply.headers["Content-Range"] = f"bytes {first + begins}-{last}/{'*' if total is None else size + total}"
 
 
 def _unchanged(asked: Message, reply: Reply) -> bool:
@@ -207,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         reply = self.faulty.reply(Request(self.command, self.path, self.headers))
         self.send_response(reply.status)
-        for name, value in (reply.headers | self._framed(reply)).items():
+        for name, value in (self._framed(reply) | reply.headers).items():
             self.send_header(name, value)
         line = Line(self, reply.framing, self.faulty.stopping)
         with contextlib.suppress(Ending, ConnectionError):
@@ -216,8 +226,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             (reply.sending or Fault()).send(line, reply.body)
             line.end()
+            self._say_goodbye()
 
     do_HEAD = do_GET
+
+    def _say_goodbye(self) -> None:
+        """End TLS as it should be ended, before the connection is closed; what breaks off does not."""
+        if self.close_connection and isinstance(self.connection, ssl.SSLSocket):
+            self.connection.settimeout(1)
+            with contextlib.suppress(OSError):
+                self.connection.unwrap()
 
     def _taken_head(self) -> bytes:
         """Return the headers as bytes, so that a fault can send them."""

@@ -65,6 +65,27 @@ def test_restarting_empties_the_file(path: Path) -> None:
     assert path.read_bytes() == b"end"
 
 
+def test_an_existing_file_is_continued_from_what_is_kept_of_it(path: Path) -> None:
+    path.write_bytes(b"abcdef")
+    with Written(path, keep=3) as file:
+        assert file.bytes == 3
+        file.write(b"xy")
+    assert path.read_bytes() == b"abcxy"
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with pytest.raises(StorageError):
+        Written(link, keep=3)
+    assert path.read_bytes() == b"abcxy"
+
+
+def test_a_file_is_moved_over_another(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"new")
+    (tmp_path / "old").write_bytes(b"old")
+    files.move(path, tmp_path / "old")
+    assert (tmp_path / "old").read_bytes() == b"new"
+    assert not path.exists()
+
+
 def test_a_file_that_exists_is_not_written_over(path: Path) -> None:
     path.write_bytes(b"old")
     with pytest.raises(StorageError) as caught:

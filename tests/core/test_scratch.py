@@ -14,7 +14,17 @@ from typing import Callable, Iterator
 
 import pytest
 
-from dataset_assets.core.scratch import DAY_SECONDS, MARKER, leftovers, problem, root_below, scratch_folder, sweep
+from dataset_assets.core.scratch import (
+    DAY_SECONDS,
+    MARKER,
+    NOTE,
+    kept_folder,
+    leftovers,
+    problem,
+    root_below,
+    scratch_folder,
+    sweep,
+)
 from dataset_assets.errors import Refused, StorageError
 
 HOLD = """
@@ -355,3 +365,104 @@ def test_a_root_that_is_no_folder_is_refused_and_doctor_says_so(root: Path, make
     with pytest.raises(Refused, match="is not a folder.* DATASET_ASSETS_HOME"), scratch_folder(root):
         pass
     assert "is not a folder" in (problem(root) or "")
+
+
+# --- folders that are kept for the next process
+
+
+def test_a_kept_folder_stays_while_it_has_a_note(root: Path) -> None:
+    with kept_folder(root, "https://a.example/x?token=1", 1) as folder:
+        assert folder is not None
+        (folder / "x").write_text("x")
+    assert names(root) == []
+    with kept_folder(root, "a", 1) as folder:
+        assert folder is not None
+        (folder / NOTE).write_text("x")
+    sweep(root)
+    assert leftovers(root) == []
+    with kept_folder(root, "b", 1) as other, kept_folder(root, "a", 1) as again:
+        assert again == folder != other
+        assert again is not None and (again / NOTE).read_text() == "x"
+        (again / NOTE).unlink()
+    assert names(root) == []
+
+
+def test_a_kept_folder_goes_after_a_day_or_without_its_note_but_not_while_it_is_used(root: Path) -> None:
+    with kept_folder(root, "a", 1) as folder:
+        assert folder is not None
+        sweep(root)
+        assert folder.is_dir()
+        (folder / NOTE).touch()
+        age(folder / NOTE, folder.with_suffix(".lock"))
+        sweep(root)
+        assert folder.is_dir()
+    assert leftovers(root) == [folder]
+    sweep(root)
+    assert names(root) == []
+    left = left_by(root, "kept", 0)
+    sweep(root)
+    assert not left.exists() and names(root) == []
+
+
+def test_a_kept_folder_is_given_to_one_at_a_time(root: Path) -> None:
+    given: list[int] = []
+
+    def take(number: int) -> None:
+        with kept_folder(root, "a", 10) as folder:
+            assert folder is not None
+            with open(folder / "alone", "x"):
+                time.sleep(0.02)
+            (folder / "alone").unlink()
+            given.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(given) == [0, 1, 2, 3, 4]
+    assert names(root) == []
+
+
+def test_a_kept_folder_is_not_waited_for_without_end(root: Path) -> None:
+    taken = threading.Event()
+    done = threading.Event()
+
+    def hold() -> None:
+        with kept_folder(root, "a", 1):
+            taken.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait(30)
+    with kept_folder(root, "a", 0.2) as folder:
+        assert folder is None
+    done.set()
+    holder.join()
+    with kept_folder(root, "a", 1) as one, kept_folder(root, "a", 60) as again:
+        assert one is not None and again is None
+    assert names(root) == []
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOLCK, "No locks available")])
+def test_without_locks_that_lock_no_folder_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    def flock(*arguments: object) -> None:
+        if error:
+            raise error
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with kept_folder(root, "a", 1) as folder:
+        assert folder is None
+    assert names(root) == []
+
+
+def test_a_link_is_no_kept_folder(root: Path, tmp_path: Path) -> None:
+    with kept_folder(root, "a", 1) as folder:
+        assert folder is not None
+    folder.symlink_to(tmp_path)
+    with kept_folder(root, "a", 1) as again:
+        assert again is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]

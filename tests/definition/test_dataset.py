@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -44,6 +45,41 @@ def test_mirrors_are_folders_or_whole_urls() -> None:
     assert file.urls == ("https://a.example/x/a.csv", "https://b.example/download?id=5")
     assert RemoteFile("a.csv", mirrors="https://a.example/").urls == ("https://a.example/a.csv",)  # type: ignore[arg-type]
     assert A.urls == ("https://a.example/a.csv",)
+
+
+def test_a_path_of_this_machine_is_a_file_url(tmp_path: Path) -> None:
+    path = tmp_path / "my data.csv"
+    for given in (path, PurePosixPath(path)):
+        file = RemoteFile(given)  # type: ignore[arg-type]
+        assert file == RemoteFile(path.as_uri())
+        assert file.urls == (path.as_uri(),)
+    assert RemoteFile("x.csv", mirrors=(tmp_path / "x.csv", "https://a.example/")).urls == (  # type: ignore[arg-type]
+        (tmp_path / "x.csv").as_uri(),
+        "https://a.example/x.csv",
+    )
+    assert RemoteFile("x.csv", mirrors=path).urls == (path.as_uri(),)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": Path("x.csv")}, {"name": "data/x.csv"}, {"name": "./x.csv"}, {"name": "/data/x.csv"},
+        {"name": Path("~/x")},
+        {"name": "x.csv", "mirrors": "data/"}, {"name": "x.csv", "mirrors": Path("x.csv")}, {"name": None}, {"name": 5},
+        {"name": b"https://a.example/x"}, {"name": "x.csv", "mirrors": 5}, {"name": "x.csv", "mirrors": (None,)},
+    ],
+)  # fmt: skip
+def test_another_name_of_a_file_is_an_error_that_says_how_a_file_of_this_machine_is_named(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(DefinitionError, match="file:///folder/"):
+        RemoteFile(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"digest": 5}, {"digest": b"md5:"}, {"size": "5"}, {"size": True}, {"size": 1.5}])
+def test_a_digest_or_size_of_another_type_is_an_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError):
+        RemoteFile("https://a.example/x", **wrong)
 
 
 def test_digests_are_lower_case() -> None:

@@ -1,11 +1,13 @@
 """The identifier, digest and URL of a file are checked when it is defined."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_assets.core.names import file_identifier
 from dataset_assets.definition.file_checks import (
     DIGEST_LENGTHS,
     check_digest,
@@ -38,6 +40,19 @@ def test_an_identifier_is_what_is_made_from_a_name() -> None:
     assert check_file_identifier("train_csv") == "train_csv"
     with pytest.raises(NameNotAllowed, match="Use 'train_csv' instead"):
         check_file_identifier("train.csv")
+
+
+@given(
+    st.text() | st.sampled_from(["../x", "/etc", "a/b", ".", "", "%2e%2e", "a\0b", "a" * 10_000, "..\\x", "x?/../y"])
+)
+def test_no_url_makes_an_identifier_that_leaves_its_folder(name: str) -> None:
+    """S3: of a name that may hold anything."""
+    for url in (name, f"https://a.example/{name}", f"https://a.example/x/{name}?y=/../z"):
+        try:
+            identifier = file_identifier(url)
+        except NameNotAllowed:
+            continue
+        assert re.fullmatch("[A-Za-z0-9_]{1,200}", identifier)
 
 
 def test_a_url_is_shown_without_login_query_and_fragment() -> None:

@@ -24,7 +24,7 @@ from dataset_assets.testing.server import Fault, FaultyServer, Reply
 
 IMAGES, LABELS = np.arange(4 * 28 * 28, dtype=np.uint8).reshape(4, 28, 28), np.arange(4)
 MNIST = {
-    f"{part}_{name}_gz": gzipped(idx_bytes(array))
+    f"{part}_{name}_gz": gzipped(idx_bytes(array + (part == "t10k")))
     for part in ("train", "t10k")
     for name, array in (("images_idx3_ubyte", IMAGES), ("labels_idx1_ubyte", LABELS))
 }

@@ -68,7 +68,7 @@ def authorized(request: Request) -> str | None:
     return base64.b64decode(said.removeprefix("Basic ")).decode() if said else None
 
 
-# --- where
+# --- S2, N5: where
 
 
 @pytest.mark.parametrize("zone", Zone)
@@ -157,7 +157,7 @@ def test_a_redirect_out_of_http_is_not_followed(first: FaultyServer, tmp_path: P
         download(f"{first.url}/x", tmp_path)
 
 
-# --- what is sent
+# --- N5: what is sent
 
 
 def test_nothing_of_the_first_server_is_sent_to_another(

@@ -1,5 +1,6 @@
 """Retrieval: the bytes of a URL, whatever goes wrong on the way, or one typed error."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -24,7 +25,15 @@ from hypothesis import strategies as st
 from dataset_assets.core import files
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, NoSpace, Refused, RetrievalError, UsageError
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DecodeError,
+    DigestMismatch,
+    NoSpace,
+    Refused,
+    RetrievalError,
+    UsageError,
+)
 from dataset_assets.retrieval import RETRIEVERS, Source, fetch_first, retriever_for
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.retrieval.http_body import page_title, ungzipped
@@ -37,15 +46,20 @@ from dataset_assets.testing import (
     Fault,
     FaultyServer,
     Gzip,
+    Headers,
     Html,
     IgnoreRange,
     LengthTooBig,
     LengthTooSmall,
     NoLength,
+    PartAsWhole,
     Redirect,
+    Reply,
+    ShortRange,
     Slow,
     Stall,
     Status,
+    WrongRange,
 )
 
 BODY = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(6000))
@@ -72,6 +86,16 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path / "scratch"
 
 
+class Truncated(Fault):
+    """Serves the beginning of the file as the file."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def change(self, reply: Reply) -> None:
+        reply.body = reply.body[: self.size]
+
+
 class Waits:
     """Sleeps for no time, and keeps how long it was asked to."""
 
@@ -89,8 +113,12 @@ def download(
     limits: HttpLimits = QUICK,
     sleep: Callable[[float], None] = lambda _: None,
     verify: Callable[[Path], None] | None = None,
+    size: int | None = None,
+    digest: str | None = None,
 ) -> Source | None:
-    return fetch_first([url], into, known, verify, retrievers=lambda _: HttpRetriever(limits, sleep))
+    return fetch_first(
+        [url], into, known, verify, retrievers=lambda _: HttpRetriever(limits, sleep), size=size, digest=digest
+    )
 
 
 def is_body(path: Path) -> None:
@@ -149,7 +177,7 @@ def test_progress_of_a_resumed_file_counts_what_was_there(server: FaultyServer, 
     assert {total for _, total in seen} == {len(BODY)}
 
 
-# --- conditional requests
+# --- N10: bytes that change under one URL
 
 
 def test_an_unchanged_file_is_not_sent_again(server: FaultyServer, scratch: Path) -> None:
@@ -258,6 +286,83 @@ def test_a_refused_or_wrong_range_begins_anew(server: FaultyServer, scratch: Pat
     assert ranges(server)[2] is None
 
 
+def test_a_range_that_ends_early_is_followed_by_the_next_without_a_pause(server: FaultyServer, scratch: Path) -> None:
+    server.script("/train.bin", [Drop(after=0.5, reset=False), *[ShortRange(10_000)] * 20])
+    waits = Waits()
+    download(server.url + "/train.bin", scratch, sleep=waits)
+    is_body(scratch)
+    assert ranges(server) == [None, *(f"bytes={start}-" for start in range(96_000, len(BODY), 10_000))]
+    assert len(waits.seconds) == 1
+
+
+def test_ranges_of_hardly_a_byte_are_failed_attempts(server: FaultyServer, scratch: Path) -> None:
+    server.script("/train.bin", [Drop(after=0.5, reset=False), *[ShortRange(1)] * 20])
+    with pytest.raises(RetrievalError, match=f"sent 96004 bytes of a file that it said has {len(BODY)}, at the last"):
+        download(server.url + "/train.bin", scratch)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        WrongRange(last=1), WrongRange(last=-1), WrongRange(first=1), WrongRange(total=1), WrongRange(total=-1),
+        PartAsWhole(), Headers({"Content-Length": "96001"}),
+        Headers({"Content-Length": "5, 6"}),
+    ],
+)  # fmt: skip
+def test_a_range_that_contradicts_itself_or_what_was_said_before_is_never_joined(
+    server: FaultyServer, scratch: Path, wrong: Fault
+) -> None:
+    server.script("/train.bin", [Drop(after=0.5, reset=False), wrong])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) in ([None, "bytes=96000-", None], [None, "bytes=96000-", "bytes=96000-"])
+
+
+@pytest.mark.parametrize("short", [(), ShortRange(50_000)])
+def test_a_range_of_an_unknown_total_ends_where_the_first_answer_said(
+    server: FaultyServer, scratch: Path, short: Fault
+) -> None:
+    star = WrongRange(total=None)
+    server.script("/train.bin", [Drop(after=0.5), (star, short) if short else star, star])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+
+
+def test_a_range_of_an_unknown_total_is_not_joined_to_a_body_without_length(
+    server: FaultyServer, scratch: Path
+) -> None:
+    server.script("/train.bin", [ChunkedCut(), (WrongRange(total=None), ShortRange(50_000))])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) == [None, "bytes=96000-", None]
+
+
+@pytest.mark.parametrize("etag", [None, '"same"'])
+def test_a_length_that_changes_is_asked_for_once_more(server: FaultyServer, scratch: Path, etag: str | None) -> None:
+    server.script("/train.bin", [(ChangeEtag(etag), Drop(after=0.5), IgnoreRange())])
+    server.script(
+        "/train.bin", [(ChangeEtag(etag), IgnoreRange(), Truncated(50_000)), (ChangeEtag(etag), IgnoreRange())]
+    )
+    with pytest.raises(RetrievalError, match="announced 192000 bytes and then 50000, though the file is said to be"):
+        download(server.url + "/train.bin", scratch, limits=replace(QUICK, attempts=2))
+    server.forget()
+    server.script("/train.bin", [(ChangeEtag(etag), Drop(after=0.5), IgnoreRange())])
+    server.script("/train.bin", [(ChangeEtag(etag), IgnoreRange(), Truncated(50_000))] * 2)
+    download(server.url + "/train.bin", scratch)
+    assert scratch.read_bytes() == BODY[:50_000]
+
+
+def test_a_body_without_length_has_the_length_that_was_announced_before(server: FaultyServer, scratch: Path) -> None:
+    whole, cut = (ChangeEtag(None), Drop(after=0.5)), (ChangeEtag(None), NoLength(cut=0.7))
+    server.script("/train.bin", [whole, cut, cut])
+    with pytest.raises(RetrievalError, match="sent 134400 bytes of a file that it said has 192000"):
+        download(server.url + "/train.bin", scratch, limits=replace(QUICK, attempts=3))
+    assert not scratch.exists()
+    server.script("/train.bin", [whole, cut, (ChangeEtag(None), NoLength())])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+
+
 def test_a_part_that_nobody_asked_for_is_refused(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Status(206, {"Content-Range": "bytes 0-9/10"})])
     with pytest.raises(RetrievalError, match="206 Partial Content"):
@@ -285,7 +390,9 @@ RECOVERABLE: list[Fault | tuple[Fault, ...]] = [
     (ChangeEtag(), Drop(0.6)), (ChangeEtag(None), Drop(0.4)), ChunkedCut(), ChunkedCut(after=1.0), LengthTooBig(),
     LengthTooSmall(), Status(503), Status(429, {"Retry-After": "soon"}), Chunked(), NoLength(), Gzip(),
     (Gzip(), Drop(0.5, reset=False)), (Gzip(), ChunkedCut()), Redirect("/train.bin"), CutHeaders(0.3), CutHeaders(0.98),
-    (CutHeaders(0.7), Redirect("/train.bin")),
+    (CutHeaders(0.7), Redirect("/train.bin")), ShortRange(20_000), (ShortRange(100_000), Drop(0.9)), PartAsWhole(),
+    WrongRange(last=1), WrongRange(first=1), WrongRange(total=7), WrongRange(total=-7), WrongRange(total=None),
+    (WrongRange(total=None), ShortRange(20_000)), Headers({"Content-Encoding": "utf-8"}),
 ]  # fmt: skip
 
 
@@ -467,12 +574,15 @@ def test_credentials_are_not_taken_to_another_host(server: FaultyServer, scratch
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate_of("IP:127.0.0.1", tmp_path_factory.mktemp("tls"))
+
+
+def certificate_of(host: str, folder: Path) -> Path:
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificate, and is not installed")
-    folder = tmp_path_factory.mktemp("tls")
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+        f"-addext subjectAltName={host} -keyout key.pem -out certificate.pem"
     )
     subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     both = folder / "both.pem"
@@ -487,6 +597,27 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(certificate: P
         assert secure.requests == []
 
 
+@pytest.fixture(scope="module")
+def of_another_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate_of("DNS:a.example", tmp_path_factory.mktemp("tls"))
+
+
+def test_a_certificate_of_another_host_is_refused_at_once(
+    of_another_host: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(of_another_host))
+    with FaultyServer({"/train.bin": BODY}, of_another_host) as secure:
+        with pytest.raises(RetrievalError, match=r"failed the TLS check: IP address mismatch"):
+            download(secure.url + "/train.bin", scratch)
+        assert secure.requests == []
+
+
+def test_a_server_that_speaks_no_tls_is_never_spoken_to_without(server: FaultyServer, scratch: Path) -> None:
+    with pytest.raises(RetrievalError, match="failed: "):
+        download(server.url.replace("http:", "https:") + "/train.bin", scratch)
+    assert server.requests == []
+
+
 def test_an_authority_of_ones_own_is_named_by_a_setting(
     certificate: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,6 +626,20 @@ def test_an_authority_of_ones_own_is_named_by_a_setting(
         secure.script("/train.bin", [Drop(after=0.5), LengthTooSmall()])
         download(secure.url + "/train.bin", scratch)
     is_body(scratch)
+
+
+def test_a_body_without_length_ends_with_the_notice_of_tls(
+    certificate: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with FaultyServer({"/train.bin": BODY}, certificate) as secure:
+        secure.script("/train.bin", [NoLength()])
+        download(secure.url + "/train.bin", scratch, limits=ONCE)
+        is_body(scratch)
+        scratch.unlink()
+        secure.script("/train.bin", [(NoLength(), Drop(after=0.5, reset=False))])
+        with pytest.raises(RetrievalError, match="failed: "):
+            download(secure.url + "/train.bin", scratch, limits=ONCE)
 
 
 def test_a_redirect_within_https_is_followed(certificate: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -612,6 +757,122 @@ def test_a_gz_file_arrives_as_its_publisher_hashed_it(server: FaultyServer, scra
     assert scratch.read_bytes() == packed
 
 
+PACKED = gzip.compress(BODY)
+STORED = Gzip(stored=True)
+ATTACHED = Headers({"Content-Disposition": "attachment; filename*=UTF-8''train%2Ecsv.gz"})
+
+
+def sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    "path, faults",
+    [
+        ("/get?file=train.csv.gz", STORED),
+        ("/get?train.csv.GZ", STORED),
+        ("/get?path=%2Fdata%2Ftrain.tgz&part=1", STORED),
+        ("/get", (STORED, ATTACHED)),
+        ("/get", (STORED, Headers({"Content-Disposition": 'attachment; filename="train.csv.gz"'}))),
+        ("/get", (STORED, Headers({"Content-Type": "application/x-gzip; charset=binary"}))),
+        ("/start", (STORED, Headers({"Content-Encoding": "X-GZIP"}))),
+    ],
+)
+def test_a_gz_file_is_known_by_any_of_its_names_or_its_type(
+    server: FaultyServer, scratch: Path, path: str, faults: tuple[Fault, ...]
+) -> None:
+    server.files |= {"/get": PACKED, "/there/train.csv.gz": PACKED}
+    server.script("/get", [faults])
+    server.script("/start", [Redirect("/there/train.csv.gz?x=1")])
+    server.script("/there/train.csv.gz", [faults])
+    download(server.url + path, scratch)
+    assert scratch.read_bytes() == PACKED
+
+
+def test_a_gz_file_is_known_by_the_name_that_its_definition_gives(server: FaultyServer, tmp_path: Path) -> None:
+    server.files["/1234"] = PACKED
+    server.script("/1234", [STORED])
+    download(server.url + "/1234", tmp_path / "train_csv_gz")
+    assert (tmp_path / "train_csv_gz").read_bytes() == PACKED
+
+
+@pytest.mark.parametrize("path", ["/get", "/get?file=train.csv.gz", "/get.gz"])
+@pytest.mark.parametrize("coded", [True, False])
+@pytest.mark.parametrize("size", [True, False])
+def test_the_digest_decides_whether_a_coding_belongs_to_the_file(
+    server: FaultyServer, tmp_path: Path, path: str, coded: bool, size: bool
+) -> None:
+    """Of a file so small that its coding enlarges it, too; an `md5:` decides like any other."""
+    for number, plain in enumerate([b"a", BODY]):
+        right = gzip.compress(plain) if coded else plain
+        into, faults = tmp_path / f"x{number}", STORED if coded else Gzip()
+        server.files |= {"/get": right, "/get.gz": right}
+        server.script(path.partition("?")[0], [faults, faults])
+        download(server.url + path, into, size=len(right) if size else None, digest=sha256(right))
+        assert into.read_bytes() == right
+        md5 = f"md5:{hashlib.md5(right).hexdigest()}"
+        into.unlink()
+        download(server.url + path, into, digest=md5)
+        assert into.read_bytes() == right
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "x0", tmp_path / "x1"]
+
+
+def test_a_plain_file_that_is_labelled_as_coded_is_proven_by_its_digest(server: FaultyServer, scratch: Path) -> None:
+    for coding in ("gzip", "br", "deflate", "gzip, br", "zstd"):
+        scratch.unlink(missing_ok=True)
+        server.script("/train.bin", [(STORED, Headers({"Content-Encoding": coding}))])
+        download(server.url + "/train.bin", scratch, digest=sha256(BODY))
+        is_body(scratch)
+
+
+def test_a_file_that_is_stored_in_another_coding_arrives_as_it_is(server: FaultyServer, scratch: Path) -> None:
+    server.files["/x.csv.br"] = BODY
+    server.script("/x.csv.br", [(STORED, Headers({"Content-Encoding": "br"}))])
+    download(server.url + "/x.csv.br", scratch)
+    is_body(scratch)
+
+
+@pytest.mark.parametrize(
+    "label", ["utf-8", "none", "None", "binary", "identity", "UTF8, identity", "aws-chunked", "8bit", "text/csv", ""]
+)
+def test_a_label_that_is_no_coding_leaves_the_bytes_as_they_are(
+    server: FaultyServer, scratch: Path, label: str
+) -> None:
+    server.script(
+        "/train.bin", [(Headers({"Content-Encoding": label}), Drop(0.5)), Headers({"Content-Encoding": label})]
+    )
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) == [None, "bytes=96000-"]
+
+
+@pytest.mark.parametrize("label", ["gzip, utf-8", "none,gzip", "x-gzip"])
+def test_a_coding_among_labels_that_are_none_is_undone(server: FaultyServer, scratch: Path, label: str) -> None:
+    server.script("/train.bin", [(Gzip(), Headers({"Content-Encoding": label}))])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+
+
+@pytest.mark.parametrize("digest", [None, "sha256:" + "0" * 64])
+@pytest.mark.parametrize("size", [None, 100])
+def test_a_coded_bomb_ends_at_the_limits(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digest: str | None, size: int | None
+) -> None:
+    most: list[int] = []
+
+    def note(done: int, total: int | None) -> None:
+        most.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+
+    monkeypatch.setenv("DATASET_ASSETS_MAX_DECODED_BYTES", str(5 * files.CHUNK))
+    server.files["/bomb"] = bytes(100 * files.CHUNK)
+    server.script("/bomb", [Gzip()])
+    kind = DigestMismatch if size else DecodeError
+    with pytest.raises(kind, match="more than the 100 bytes" if size else "DATASET_ASSETS_MAX_DECODED_BYTES="):
+        fetch_first([server.url + "/bomb"], tmp_path / "x", report=note, size=size, digest=digest)
+    assert max(most, default=0) <= 6 * files.CHUNK
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_coding_is_an_error(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Status(200, {"Content-Encoding": "br"})])
     with pytest.raises(RetrievalError, match="in the coding 'br'"):
@@ -708,6 +969,35 @@ def test_a_port_that_nobody_listens_at_is_told(scratch: Path) -> None:
 def test_a_host_without_address_is_told(scratch: Path) -> None:
     with pytest.raises(RetrievalError, match=r"nowhere\.invalid/x failed: .*([Nn]ame|resolution)"):
         download("http://nowhere.invalid/x", scratch, limits=ONCE)
+
+
+def test_a_proxy_that_wants_a_login_says_so(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyServer({"/x": BODY}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        proxy.script("/x", [Status(407)])
+        with pytest.raises(RetrievalError, match="answered 407 Proxy Authentication Required"):
+            download("http://data.example/x", scratch, limits=ONCE)
+
+
+def test_an_address_that_swallows_everything_is_followed_by_the_next(
+    server: FaultyServer, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.url.rpartition(":")[2])
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+    with socket.create_server(("127.0.0.2", port), backlog=0), contextlib.ExitStack() as filling:
+        # Its queue is full, so that the system drops all further connections without an answer.
+        for _ in range(3):
+            waiting = filling.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        monkeypatch.setenv("NO_PROXY", "data.example")
+        real = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket, "getaddrinfo", lambda host, *rest: entries if host == "data.example" else real(host, *rest)
+        )
+        limits = replace(QUICK, attempts=1, connect_timeout=0.3)
+        download(f"http://data.example:{port}/train.bin", scratch, limits=limits)
+    is_body(scratch)
 
 
 def test_what_the_caller_was_handling_is_not_the_cause(scratch: Path) -> None:
