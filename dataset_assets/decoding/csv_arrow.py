@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.core.limits import limits, remedy
-from dataset_assets.decoding.compressed import check_rows, decompressed, name_of
+from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_file import peeked_names
+from dataset_assets.decoding.streams import check_rows, name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
 BLOCK = 8 << 20

@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import BinaryIO, Callable, Iterator, Sequence, cast
 
 from dataset_assets.core.limits import FEW, Limits, limits, remedy
-from dataset_assets.decoding.compressed import decompressed, name_of
+from dataset_assets.decoding.compressed import decompressed
+from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
 Record = tuple[int, list[str]]

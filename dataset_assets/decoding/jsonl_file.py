@@ -6,7 +6,8 @@ import sys
 from typing import Any, BinaryIO, Iterator
 
 from dataset_assets.core.limits import limits, remedy
-from dataset_assets.decoding.compressed import decompressed, name_of
+from dataset_assets.decoding.compressed import decompressed
+from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError
 
 _PIECE = 1 << 16

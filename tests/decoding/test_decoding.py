@@ -6,6 +6,7 @@ import doctest
 import gzip
 import io
 import lzma
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -36,7 +37,7 @@ def packed(array: np.ndarray[Any, Any]) -> bytes:
 
 def stdlib_gunzip(file: BinaryIO) -> BinaryIO:
     """Open a gzip file as is done where isal is not installed."""
-    way = compressed._Compression("gzip", b"\x1f\x8b", compressed._Inflater, 1_100)
+    way = compressed.Compression("gzip", re.compile(b"\x1f\x8b"), compressed._Inflater, 1_100)
     return io.BufferedReader(compressed._Expanding(file, way))  # type: ignore[return-value]
 
 

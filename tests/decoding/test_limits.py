@@ -96,6 +96,10 @@ def streamed(file: Any) -> int:
     return sum(map(len, iter(functools.partial(decompressed(file).read, 1 << 16), b"")))
 
 
+def members_whole(file: Any) -> int:
+    return sum(len(member.read()) for member in zip_members(file))
+
+
 rows, blocks, lines = drained(csv_rows), drained(csv_blocks), drained(json_lines)
 names = b",".join(b"c%d" % i for i in range(5000)) + b"\n"
 HOSTILE: dict[str, tuple[Read, Callable[[], bytes], str]] = {
@@ -122,7 +126,8 @@ HOSTILE: dict[str, tuple[Read, Callable[[], bytes], str]] = {
     "a stream without end": (streamed, lambda: squeezed(b"\n"), "max_decoded_bytes"),
     "an idx": (idx, lambda: squeezed(b"\0", before=idx_file(64, 1 << 20)), "max_value_bytes"),
     "an idx of one row": (drained(idx_blocks), lambda: squeezed(b"\0", before=idx_file(1, MUCH)), "max_value_bytes"),
-    "a zip member": (drained(zip_members), lambda: zip_of(bytes(MUCH)), "max_value_bytes"),
+    "a zip member": (drained(zip_members), lambda: zip_of(bytes(MUCH)), "max_decoded_bytes"),
+    "a zip member read whole": (members_whole, lambda: zip_of(bytes(4 << 20)), "max_value_bytes"),
     "a tar of empty members": (drained(tar_members), lambda: tar_of_empty(12_000), "max_value_bytes"),
 }  # fmt: skip
 
