@@ -22,7 +22,9 @@ def name_of(file: Any) -> str:
 def check_file(file: Any) -> None:
     """Raise `UsageError` unless this is a file that is open for reading bytes, with a position."""
     if isinstance(file, io.TextIOBase) or not all(hasattr(file, verb) for verb in ("read", "seek", "tell")):
-        raise UsageError(f"{file!r:.80} is not a file open for reading bytes. Pass open(path, 'rb') or io.BytesIO(data).")
+        raise UsageError(
+            f"{file!r:.80} is not a file open for reading bytes. Pass open(path, 'rb') or io.BytesIO(data)."
+        )
 
 
 def check_rows(rows: int | None) -> None:

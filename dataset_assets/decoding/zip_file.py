@@ -218,7 +218,9 @@ def _lzma(packed: Slice, info: zipfile.ZipInfo) -> tuple[Decoder | None, bytes]:
     head = exactly(cast(BinaryIO, packed), 9)
     # A flag tells that the stream has an end marker.
     size = -1 if info.flag_bits & 2 else info.file_size
-    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=limits().max_value_bytes), head[4:] + struct.pack("<q", size)
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=limits().max_value_bytes), head[4:] + struct.pack(
+        "<q", size
+    )
 
 
 _METHODS: dict[int, Callable[[Slice, zipfile.ZipInfo], tuple[Decoder | None, bytes]]] = {
