@@ -35,8 +35,8 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
             continue
         try:
             text = data.decode()
-            # Python keeps the last value of a repeated key. Each key has a colon; so if there are as many keys as colons,
-            # none is repeated. Else a slower reader looks at each pair, from here on: the next lines are like this one.
+            # Python keeps the last value of a repeated key. Each key has a colon, so none is repeated if there are as many
+            # keys as colons. Else a slower reader looks at each pair, from here on: other lines are like this one.
             if exact is not None:
                 value, end = exact(text, 0)
             elif text.find("{", 1) < 0:

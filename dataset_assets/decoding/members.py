@@ -124,25 +124,13 @@ def normalised(name: str) -> str:
     return "/" * path.startswith("/") + "/".join(parts)
 
 
-def check_encoding(encoding: str) -> None:
-    """Raise `UsageError` unless Python has an encoding of text with this name."""
-    try:
-        "a".encode(encoding)
-    except (LookupError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"encoding={encoding!r} is not an encoding that Python knows. Write one such as 'utf-8', 'latin-1' or "
-            "'cp1252'."
-        ) from error
-
-
 def damaged(file: BinaryIO, expected: str, error: Exception) -> DecodeError:
     """Return the error for a file that is not an archive of the expected kind, or a damaged one."""
     kind = _kind_of(file)
     if kind is not None and kind != expected:
         return DecodeError(f"{name_of(file)} is {kind}, not {expected}. Check the file, or use the decoder for it.")
-    return DecodeError(
-        f"{name_of(file)} is not a complete archive ({str(error).rstrip('.') or type(error).__name__}). {RETRIEVE_AGAIN}"
-    )
+    what = str(error).rstrip(".") or type(error).__name__
+    return DecodeError(f"{name_of(file)} is not a complete archive ({what}). {RETRIEVE_AGAIN}")
 
 
 def _kind_of(file: BinaryIO) -> str | None:

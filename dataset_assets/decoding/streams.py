@@ -1,4 +1,4 @@
-"""Streams of bytes that are read from other files: with a position of their own, and a limit of what is read at once."""
+"""Content that is read from another file, and the checks of arguments and files that decoders share."""
 
 import io
 from numbers import Integral
@@ -31,6 +31,17 @@ def check_rows(rows: int | None) -> None:
     """Raise `UsageError` if `rows`, the size of a block, is not an integer of 1 or more."""
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, Integral) or rows < 1):
         raise UsageError(f"rows is {rows!r}. Give 1 or more, or None.")
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise `UsageError` unless Python has an encoding of text with this name."""
+    try:
+        "a".encode(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"encoding={encoding!r} is not an encoding that Python knows. Write one such as 'utf-8', 'latin-1' or "
+            "'cp1252'."
+        ) from error
 
 
 def exactly(stream: BinaryIO, size: int) -> bytes:

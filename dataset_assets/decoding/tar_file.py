@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Iterator, Self, cast
 
 from dataset_assets.core.limits import SMALL
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.members import BUFFER, TAR, Member, Selection, check_encoding, damaged
-from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Slice, check_file, exactly, name_of, size_of
+from dataset_assets.decoding.members import BUFFER, TAR, Member, Selection, damaged
+from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Slice, check_encoding, check_file, exactly, name_of, size_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError
 
 _HEADER_BYTES = 1 << 20
@@ -72,9 +72,10 @@ class _Reading:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, _DAMAGE) and not isinstance(error, DatasetAssetsError):
-            if getattr(error, "errno", None) is None:  # else reading the file failed
-                raise damaged(self.file, TAR, error) from error
+        # An error with an errno says that reading the file failed.
+        ours = isinstance(error, DatasetAssetsError) or getattr(error, "errno", None) is not None
+        if isinstance(error, _DAMAGE) and not ours:
+            raise damaged(self.file, TAR, error) from error
 
     def next(self, archive: tarfile.TarFile, wanted: Selection) -> tuple[str, tarfile.TarInfo] | None:
         """Return the next wanted member and its path, after checking it; None at the end."""

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Callable, Iterator, NoReturn, cast
 
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import Decoder, inflater
-from dataset_assets.decoding.members import ZIP, Member, Selection, check_encoding, damaged, is_plain
-from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Content, Slice, check_file, exactly, name_of
+from dataset_assets.decoding.members import ZIP, Member, Selection, damaged, is_plain
+from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Content, Slice, check_encoding, check_file, exactly, name_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
 
 _CHUNK = 1 << 16
