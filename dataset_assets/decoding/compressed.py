@@ -84,12 +84,25 @@ class _Inflater:
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max(max_length, 0))
 
 
-def _gunzip() -> Decoder:
+@functools.cache
+def _isal() -> Any:
+    """Return the module of the optional package isal that decompresses; None if it is not installed."""
     try:
         from isal import igzip_lib
     except ImportError:
-        return _Inflater()
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return None
+    return igzip_lib
+
+
+def _gunzip() -> Decoder:
+    isal = _isal()
+    return isal.IgzipDecompressor(flag=isal.DECOMP_GZIP) if isal else _Inflater()
+
+
+def inflater() -> Decoder:
+    """Return a decompressor of bare Deflate, as in zip archives."""
+    isal = _isal()
+    return isal.IgzipDecompressor(flag=isal.DECOMP_DEFLATE) if isal else _Inflater(-zlib.MAX_WBITS)
 
 
 def _bunzip() -> Decoder:
@@ -101,15 +114,6 @@ def _bunzip() -> Decoder:
 def _unxz() -> Decoder:
     # A few bytes of xz may request a dictionary of 4 GiB.
     return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
-
-
-def inflater() -> Decoder:
-    """Return a decompressor of bare Deflate, as in zip archives."""
-    try:
-        from isal import igzip_lib
-    except ImportError:
-        return _Inflater(-zlib.MAX_WBITS)
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
 
 
 class Compression(NamedTuple):

@@ -66,10 +66,22 @@ def _batches(source: "_Source", wanted: list[str], typed: dict[str, Any]) -> Ite
     if inferred.columns and start:
         whole = len(start) == 1
         inferred.fit((lambda: start) if whole else source.texts)
+        if (
+            whole
+            and not typed
+            and inferred.types == dict(zip(inferred.table.column_names, inferred.table.schema.types))
+        ):
+            yield from _as_batches(inferred.table)
+            return
         texts, start = (texts, start) if whole else (source.texts(), [])
     types = {**typed, **inferred.types}
     for text in itertools.chain(start, texts):
         yield from source.converted(text, types, wanted)
+
+
+def _as_batches(table: Any) -> list[Any]:
+    """Return a table as one batch; none if it has no rows."""
+    return [batch for batch in table.combine_chunks().to_batches() if batch.num_rows]
 
 
 class _Source:
@@ -82,13 +94,16 @@ class _Source:
         self.names, first, line = names_of(self.name, records(stream, written), columns, header)
         self.before = line if header else written.skip
 
+    def opened(self) -> BinaryIO:
+        """Return the content from its start."""
+        self.file.seek(self.start)
+        return decompressed(self.file)
+
     def texts(self) -> Iterator[Text]:
         """Yield the rows after the header as texts for pyarrow."""
-        self.file.seek(self.start)
-        stream = decompressed(self.file)
         if self.written.plain:
-            return plain_texts(stream, self.written, len(self.names), self.before)
-        rows = records(stream, self.written)
+            return plain_texts(self.opened, self.written, len(self.names), self.before)
+        rows = records(self.opened(), self.written)
         if self.header:
             next(rows)
         return rewritten_texts(rows, self.name, len(self.names))
@@ -120,12 +135,11 @@ class _Source:
         import pyarrow
 
         try:
-            batches: list[Any] = self.read(text, types, columns).combine_chunks().to_batches()
+            return _as_batches(self.read(text, types, columns))
         except pyarrow.ArrowNotImplementedError as error:
             raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
         except pyarrow.ArrowInvalid as error:
             raise DecodeError(f"{self.name} {self._misfit(text, str(error))}") from error
-        return [batch for batch in batches if batch.num_rows]
 
     def _misfit(self, text: Text, error: str) -> str:
         """Return which value does not fit its type, and where it is."""

@@ -27,12 +27,12 @@ def records(stream: BinaryIO, dialect: Dialect, line: int = 0, byte: int = 0) ->
     last, cells = 0, dialect.cells if dialect.changes_cells else None
     try:
         for record in reader:
-            counted.row, lines.open = 0, False
+            counted.row, lines.open, now = 0, False, reader.line_num
             if record:
-                if reader.line_num - last > 1:
-                    _check_lines(record, dialect, lines, last, reader.line_num)
-                yield reader.line_num + lines.dropped, cells(record) if cells else record
-            last = reader.line_num
+                if now - last > 1:
+                    _check_lines(record, dialect, lines, last, now)
+                yield now + lines.dropped, cells(record) if cells else record
+            last = now
     except (csv.Error, UnicodeError, _Nul, _TooLong, _Marked) as error:
         raise DecodeError(f"{name_of(stream)} {_explained(error, last, reader.line_num, lines)}") from error
 
@@ -42,7 +42,11 @@ def looks_like_rows(record: list[str], delimiter: str) -> bool:
 
     With tabs, which are rare in text, as many fields in each line are enough; else one must be a number in all lines.
     """
-    rows = [line.split(delimiter) for line in _LINE_END.split(delimiter.join(record))]
+    text = delimiter.join(record)
+    # Most fields of several lines fail this fast test.
+    if (end := text.find("\n")) >= 0 and text.count(delimiter, 0, end) != len(record) - 1:
+        return False
+    rows = [line.split(delimiter) for line in _LINE_END.split(text)]
     if len(rows) < 2 or len(record) < 2 or any(len(row) != len(record) for row in rows):
         return False
     return delimiter == "\t" or any(all(map(_NUMBER.fullmatch, column)) for column in zip(*rows))
@@ -60,14 +64,12 @@ def _check_lines(record: list[str], dialect: Dialect, lines: "_Lines", last: int
     """Raise an error if a quoted field of several lines cannot be what was meant."""
     if dialect.white and any(MARK in text for text in record):
         raise csv.Error("a quoted field goes over the end of a line")
-    if dialect.quoting == CHECKED and not dialect.white:
-        delimiter = cast(str, dialect.delimiter)
-        if looks_like_rows(dialect.cells(record), delimiter):
-            first, final = last + 1 + lines.dropped, now + lines.dropped
-            raise DecodeError(
-                f"{name_of(lines.counted.stream)} has a quoted field on lines {first} to {final} that looks like rows: "
-                f"each line has {len(record)} fields. {_FREE_TEXT}, or quoting={dialect.quote!r} if the field is right."
-            )
+    if dialect.quoting == CHECKED and looks_like_rows(record, dialect.separator):
+        raise DecodeError(
+            f"{name_of(lines.counted.stream)} has a quoted field on lines {last + 1 + lines.dropped} to "
+            f"{now + lines.dropped} that looks like rows: each line has {len(record)} fields. {_FREE_TEXT}, or "
+            f"quoting={dialect.quote!r} if the field is right."
+        )
 
 
 class _Lines:

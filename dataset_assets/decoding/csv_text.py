@@ -30,12 +30,14 @@ class Text:
     """Parses the text again, for an error: the rows with the numbers of their last lines."""
 
 
-def plain_texts(stream: BinaryIO, written: Dialect, width: int, before: int) -> Iterator[Text]:
+def plain_texts(opened: Callable[[], BinaryIO], written: Dialect, width: int, before: int) -> Iterator[Text]:
     """Yield a file's own text after the first `before` lines, in pieces that pyarrow can read as they are.
+
+    `opened` opens the file from its start; it is opened again to count lines for an error.
 
     Raises `DecodeError` for what `csv_rows` refuses: NULs, bytes that are not UTF-8, misplaced quotes.
     """
-    size = min(BLOCK, limits().max_line_bytes)
+    stream, size = opened(), min(BLOCK, limits().max_line_bytes)
     data, byte, line = exactly(stream, size), 0, 0
     if data.startswith(_BYTE_ORDER_MARK):
         data, byte = data[3:], 3
@@ -48,14 +50,13 @@ def plain_texts(stream: BinaryIO, written: Dialect, width: int, before: int) -> 
             quotes = _places(data, written.quote)
             end = len(data) if not more else _end_of_rows(data, quotes)
             if end:
-                text = _text(name_of(stream), data[:end], written, line, byte)
+                text = _text(opened, name_of(stream), data[:end], written, byte)
                 _check(text, quotes[: np.searchsorted(quotes, end)], written, width)
-                line += line_ends(text.data)
                 yield text
         if not end and len(data) > limits().max_line_bytes:
             raise DecodeError(
-                f"{name_of(stream)} has a row of more than {limits().max_line_bytes} bytes on line {line + 1}. "
-                f"{remedy('max_line_bytes')}"
+                f"{name_of(stream)} has a row of more than {limits().max_line_bytes} bytes on line "
+                f"{_lines_before(opened(), byte) + 1}. {remedy('max_line_bytes')}"
             )
         byte += end
         data = data[end:] + more
@@ -80,10 +81,14 @@ def rewritten_texts(rows: Iterator[Record], name: str, width: int) -> Iterator[T
         yield _rewritten(name, out.getvalue(), lines)
 
 
-def line_ends(data: bytes) -> int:
-    """Return the number of line ends in a text."""
-    count = data.count(b"\n")
-    return count + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else count
+def _lines_before(stream: BinaryIO, byte: int) -> int:
+    """Return the number of lines that end before a byte."""
+    count, last = 0, b""
+    while byte > 0 and (data := stream.read(min(byte, 1 << 20))):
+        count += data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+        count -= last == b"\r" and data.startswith(b"\n")
+        byte, last = byte - len(data), data[-1:]
+    return count
 
 
 def _rewritten(name: str, text: str, lines: list[int]) -> Text:
@@ -93,11 +98,11 @@ def _rewritten(name: str, text: str, lines: list[int]) -> Text:
     return Text(name, text.encode(), ",", '"', rows)
 
 
-def _text(name: str, data: bytes, written: Dialect, line: int, byte: int) -> Text:
+def _text(opened: Callable[[], BinaryIO], name: str, data: bytes, written: Dialect, byte: int) -> Text:
     def rows() -> Iterator[Record]:
         file = io.BytesIO(data)
         file.name = name
-        return records(file, replace(written, skip=0), line, byte)
+        return records(file, replace(written, skip=0), _lines_before(opened(), byte), byte)
 
     return Text(name, data, cast(str, written.delimiter), written.quote, rows)
 
@@ -180,16 +185,25 @@ def _quotes_fit(text: Text, quotes: NDArray[np.intp]) -> bool:
 
 def _swallows(text: Text, quotes: NDArray[np.intp], width: int) -> bool:
     """Return whether a quoted field of several lines looks like rows."""
-    data = text.data
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    data = np.frombuffer(text.data, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
     inside = np.searchsorted(quotes, ends) % 2 == 1
-    rows = np.flatnonzero(inside & ~np.concatenate([[False], inside[:-1]]))
-    for first in rows.tolist():
-        start = int(ends[first - 1]) + 1 if first else 0
-        if data.count(text.delimiter.encode(), start, int(ends[first])) == width - 1:
-            last = first + int(np.argmin(inside[first:])) if not inside[first:].all() else len(ends)
-            row = data[start : int(ends[last]) if last < len(ends) else len(data)].decode(errors="replace")
-            options = {"delimiter": text.delimiter, "quotechar": text.quote}
-            if looks_like_rows(next(csv.reader(io.StringIO(row, newline=""), **options)), text.delimiter):
-                return True
-    return False
+    # Of each row of several lines: where it begins, and where its first line ends.
+    firsts = np.flatnonzero(inside & ~np.concatenate([[False], inside[:-1]]))
+    if not len(firsts):
+        return False
+    starts = np.where(firsts > 0, ends[firsts - 1] + 1, 0)
+    delimiters = np.flatnonzero(data == ord(text.delimiter))
+    fields = np.searchsorted(delimiters, ends[firsts]) - np.searchsorted(delimiters, starts) + 1
+    return any(
+        looks_like_rows(_row(text, int(starts[k]), quotes, ends, int(firsts[k])), text.delimiter)
+        for k in np.flatnonzero(fields == width)
+    )
+
+
+def _row(text: Text, start: int, quotes: NDArray[np.intp], ends: NDArray[np.intp], first: int) -> list[str]:
+    """Return the row that begins at `start`, whose first line ends at the line end number `first`."""
+    closed = np.flatnonzero(np.searchsorted(quotes, ends[first:]) % 2 == 0) if first < len(ends) else []
+    end = int(ends[first + int(closed[0])]) if len(closed) else len(text.data)
+    row = io.StringIO(text.data[start:end].decode(), newline="")
+    return next(csv.reader(row, delimiter=text.delimiter, quotechar=text.quote))

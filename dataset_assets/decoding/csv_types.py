@@ -34,6 +34,8 @@ class Inferred:
         self.numbers = (1, 3)
         self.text = len(self.order) - 1
         self.kinds: dict[str, int] = {}
+        self.table: Any = None
+        """The first text, with the types that pyarrow infers for it."""
 
     @property
     def types(self) -> dict[str, Any]:
@@ -51,7 +53,10 @@ class Inferred:
 
         again = False
         if not self.kinds:
-            self.kinds = self._guess(text, self.columns)
+            self.table = self._guess(text, self.columns)
+            self.kinds = self._kinds_of(self.table)
+            self._keep_identifiers(text, self.table)
+            return False
         while open_ := {name: self.order[kind] for name, kind in self.kinds.items() if kind != self.text}:
             try:
                 table = self.read(text, open_, list(open_))
@@ -62,16 +67,18 @@ class Inferred:
                 again = True
         return again
 
-    def _guess(self, text: Text, columns: list[str]) -> dict[str, int]:
-        schema = self.read(text, {}, columns).schema
-        return {name: self._place(schema.field(name).type) for name in columns}
+    def _guess(self, text: Text, columns: list[str]) -> Any:
+        return self.read(text, {}, columns)
 
-    def _place(self, kind: Any) -> int:
-        return self.order.index(kind) if kind in self.order else self.text
+    def _kinds_of(self, table: Any) -> dict[str, int]:
+        return {
+            field.name: self.order.index(field.type) if field.type in self.order else self.text
+            for field in table.schema
+        }
 
     def _raise_kinds(self, text: Text, columns: list[str]) -> None:
         """Give each column that does not fit a text a later type."""
-        guessed = self._guess(text, columns)
+        guessed = self._kinds_of(self._guess(text, columns))
         larger = {name: kind for name, kind in guessed.items() if kind > self.kinds[name]}
         self.kinds.update(larger)
         if not larger:
@@ -119,14 +126,15 @@ def _may_have_identifiers(text: Text) -> bool:
     """Return whether a cell may begin with a plus, or with a zero and a digit; a fast test of all cells at once."""
     if b"+" in text.data:
         return True
-    data = np.frombuffer(b"\n" + text.data + b"\n", np.uint8)
-    zeros = np.flatnonzero(data[1:-1] == ord("0")) + 1
+    data = np.frombuffer(text.data, np.uint8)
+    zeros = np.flatnonzero(data[:-1] == ord("0"))
     zeros = zeros[_FOLLOW[data[zeros + 1]]]
-    before = data[zeros - 1]
+    before = data[zeros - (zeros > 0)]
     before = np.where(before == ord("-"), data[np.maximum(zeros - 2, 0)], before)
     edges = _EDGES.copy()
     edges[list(f"{text.delimiter}{text.quote or ''}".encode())] = True
-    return bool(edges[before].any())
+    # Nothing is before the first byte.
+    return bool(edges[before].any()) or bool((zeros < 2).any())
 
 
 def _table(characters: bytes) -> Any:

@@ -54,12 +54,12 @@ def zip_members(
         members = list(_selected(file, archive, wanted, encoding))
         _check_overlap([info for _, info in members], archive)
     wanted.check_all(sum(info.file_size for _, info in members))
-    for path, info in members:
-        with _errors_of(file):
+    with _errors_of(file):
+        for path, info in members:
             raw = _Unpacked(file, info, f"{path} in {wanted.archive}", lock, None if wanted.setting else wanted.most)
             # So small a member is checked at once.
             content: Any = io.BytesIO(raw.readall()) if info.file_size <= SMALL else raw
-        yield Member(path, content, info.file_size)
+            yield Member(path, content, info.file_size)
 
 
 def _selected(
@@ -159,7 +159,7 @@ class _Unpacked(Content):
         return self.info.file_size
 
     def restart(self) -> None:
-        self.packed.seek(0)
+        self.packed.place = self.packed.given = 0
         self.given, self.crc = 0, 0
         self.decoder, self.ahead = _METHODS[self.info.compress_type](self.packed, self.info)
 
@@ -174,9 +174,9 @@ class _Unpacked(Content):
     def _expand(self, most: int) -> bytes:
         """Decompress at most `most` bytes; return b"" at the end."""
         if self.decoder is None:
-            return self.packed.read(most) or b""
+            return self.packed.take(most)
         while not self.decoder.eof:
-            more = (self.ahead or self.packed.read(_CHUNK) or b"") if self.decoder.needs_input else b""
+            more = (self.ahead or self.packed.take(_CHUNK)) if self.decoder.needs_input else b""
             self.ahead, ended = b"", not more and self.decoder.needs_input
             try:
                 data = self.decoder.decompress(more, most)

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.decoding import zip_file as archives_module
 from dataset_assets.decoding import csv_rows, decoder, json_lines, tar_members, zip_members
 from dataset_assets.decoding import jsonl_file as jsonl_module
+from dataset_assets.decoding import zip_file as archives_module
 from dataset_assets.errors import DecodeError, Refused
 
 FILES = {"data/b.txt": b"second", "data/a.txt": b"first", "read.me": b"", "data/long.bin": bytes(range(256)) * 50}
