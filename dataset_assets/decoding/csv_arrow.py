@@ -66,11 +66,7 @@ def _batches(source: "_Source", wanted: list[str], typed: dict[str, Any]) -> Ite
     if inferred.columns and start:
         whole = len(start) == 1
         inferred.fit((lambda: start) if whole else source.texts)
-        if (
-            whole
-            and not typed
-            and inferred.types == dict(zip(inferred.table.column_names, inferred.table.schema.types))
-        ):
+        if whole and not typed and inferred.unchanged:
             yield from _as_batches(inferred.table)
             return
         texts, start = (texts, start) if whole else (source.texts(), [])

@@ -1,5 +1,6 @@
 """How a CSV file is written: delimiter, quotes, encoding, lines to skip, missing values, numbers."""
 
+import csv
 import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
@@ -28,11 +29,6 @@ class Dialect:
     nulls: frozenset[str] | None
 
     @property
-    def white(self) -> bool:
-        """Whether white space separates the fields."""
-        return self.delimiter is None
-
-    @property
     def separator(self) -> str:
         """The character between the fields of a line when it is parsed."""
         return self.delimiter if self.delimiter is not None and len(self.delimiter) == 1 else MARK
@@ -50,7 +46,9 @@ class Dialect:
 
     def cells(self, record: list[str]) -> list[str]:
         """Return the fields of a row, with the delimiters and the decimal points that were meant."""
-        if self.delimiter is not None and self.separator == MARK != self.delimiter:
+        if self.delimiter is None and any(MARK in text for text in record):
+            raise csv.Error("a quoted field goes over the end of a line")
+        if self.delimiter is not None and self.separator != self.delimiter:
             record = [text.replace(MARK, self.delimiter) for text in record]
         if self.decimal == ",":
             record = [text.replace(",", ".") if _DECIMAL.fullmatch(text) else text for text in record]
@@ -59,7 +57,7 @@ class Dialect:
     @property
     def changes_cells(self) -> bool:
         """Whether `cells` may change a row."""
-        return self.decimal != "." or (self.separator != self.delimiter and not self.white)
+        return self.decimal != "." or self.separator != self.delimiter
 
 
 def dialect(delimiter: Any, quoting: Any, encoding: Any, skip: Any, comment: Any, decimal: Any, nulls: Any) -> Dialect:
@@ -68,7 +66,7 @@ def dialect(delimiter: Any, quoting: Any, encoding: Any, skip: Any, comment: Any
     delimiter = None if delimiter in _WHITE_SPACE else delimiter
     if quoting is not None and quoting != CHECKED and not _single(quoting):
         raise UsageError(
-            f"quoting={quoting!r} is not valid. Use the quote character, such as '\"', or None if quotes are plain text."
+            f"quoting={quoting!r} is not valid. Use a quote character, such as '\"', or None if quotes are plain text."
         )
     _check_delimiter(delimiter, '"' if quoting == CHECKED else quoting)
     if isinstance(skip, bool) or not isinstance(skip, int) or skip < 0:

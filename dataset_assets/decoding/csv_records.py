@@ -25,12 +25,13 @@ def records(stream: BinaryIO, dialect: Dialect, line: int = 0, byte: int = 0) ->
     options: dict[str, Any] = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     reader = csv.reader(iter(lines), delimiter=dialect.separator, strict=True, **options)
     last, cells = 0, dialect.cells if dialect.changes_cells else None
+    checked, delimiter = dialect.quoting == CHECKED, dialect.separator
     try:
         for record in reader:
             counted.row, lines.open, now = 0, False, reader.line_num
             if record:
-                if now - last > 1:
-                    _check_lines(record, dialect, lines, last, now)
+                if checked and now - last > 1 and looks_like_rows(record, delimiter):
+                    _refuse_lines(record, dialect, lines, last, now)
                 yield now + lines.dropped, cells(record) if cells else record
             last = now
     except (csv.Error, UnicodeError, _Nul, _TooLong, _Marked) as error:
@@ -60,16 +61,12 @@ def refuse_width(name: str, found: int, line: int, expected: int) -> NoReturn:
     )
 
 
-def _check_lines(record: list[str], dialect: Dialect, lines: "_Lines", last: int, now: int) -> None:
-    """Raise an error if a quoted field of several lines cannot be what was meant."""
-    if dialect.white and any(MARK in text for text in record):
-        raise csv.Error("a quoted field goes over the end of a line")
-    if dialect.quoting == CHECKED and looks_like_rows(record, dialect.separator):
-        raise DecodeError(
-            f"{name_of(lines.counted.stream)} has a quoted field on lines {last + 1 + lines.dropped} to "
-            f"{now + lines.dropped} that looks like rows: each line has {len(record)} fields. {_FREE_TEXT}, or "
-            f"quoting={dialect.quote!r} if the field is right."
-        )
+def _refuse_lines(record: list[str], dialect: Dialect, lines: "_Lines", last: int, now: int) -> NoReturn:
+    raise DecodeError(
+        f"{name_of(lines.counted.stream)} has a quoted field on lines {last + 1 + lines.dropped} to "
+        f"{now + lines.dropped} that looks like rows: each line has {len(record)} fields. {_FREE_TEXT}, or "
+        f"quoting={dialect.quote!r} if the field is right."
+    )
 
 
 class _Lines:

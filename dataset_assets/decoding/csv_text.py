@@ -203,7 +203,7 @@ def _swallows(text: Text, quotes: NDArray[np.intp], width: int) -> bool:
 
 def _row(text: Text, start: int, quotes: NDArray[np.intp], ends: NDArray[np.intp], first: int) -> list[str]:
     """Return the row that begins at `start`, whose first line ends at the line end number `first`."""
-    closed = np.flatnonzero(np.searchsorted(quotes, ends[first:]) % 2 == 0) if first < len(ends) else []
+    closed = np.flatnonzero(np.searchsorted(quotes, ends[first:]) % 2 == 0)
     end = int(ends[first + int(closed[0])]) if len(closed) else len(text.data)
     row = io.StringIO(text.data[start:end].decode(), newline="")
     return next(csv.reader(row, delimiter=text.delimiter, quotechar=text.quote))

@@ -42,6 +42,11 @@ class Inferred:
         """The type of each column."""
         return {name: self.order[kind] for name, kind in self.kinds.items()}
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the first text has the types that pyarrow infers for it."""
+        return self.types == dict(zip(self.table.column_names, self.table.schema.types))
+
     def fit(self, texts: Callable[[], Iterable[Text]]) -> None:
         """Decide the types from all texts. Reads them again while a type that a later text needs is not yet checked."""
         while any([self.widen(text) for text in texts()]):

@@ -28,15 +28,15 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
     >>> list(json_lines(io.BytesIO(b'{"text": "one"}\\n')))
     [{'text': 'one'}]
     """
-    flat, (nested, sizes), exact = json.JSONDecoder().scan_once, _counting_reader(), None
+    flat, (nested, sizes), exact = _reader(), _counting_reader(), None
     for number, line in enumerate(bounded_lines(decompressed(file)), 1):
         data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if not data:
             continue
         try:
             text = data.decode()
-            # Python keeps the last value of a repeated key. Each key has a colon, so none is repeated if there are as many
-            # keys as colons. Else a slower reader looks at each pair, from here on: other lines are like this one.
+            # Python keeps the last value of a repeated key. Each key has a colon, so none is repeated if there are as
+            # many keys as colons. Else a slower reader looks at each pair, from here on: other lines are like this one.
             if exact is not None:
                 value, end = exact(text, 0)
             elif text.find("{", 1) < 0:
@@ -47,7 +47,7 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
                 value, end = nested(text, 0)
                 keys = sum(sizes)
             if exact is None and text.count(":") != keys:
-                exact = json.JSONDecoder(object_pairs_hook=_once).scan_once
+                exact = _reader(object_pairs_hook=_once)
                 value, end = exact(text, 0)
             if end < len(text):
                 raise json.JSONDecodeError("Extra data", text, end)
@@ -76,10 +76,17 @@ class _Twice(Exception):
     """An object has this key twice."""
 
 
+def _reader(**hook: Any) -> Callable[[str, int], tuple[Any, int]]:
+    """Return the function in C that reads JSON from a place in a text: the value, and where it ends."""
+    read: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(**hook).scan_once  # type: ignore[attr-defined]
+    return read
+
+
 def _counting_reader() -> tuple[Callable[[str, int], tuple[Any, int]], list[int]]:
     """Return a function that reads JSON, and the list to which it adds the number of keys of each object."""
     sizes: list[int] = []
-    return json.JSONDecoder(object_hook=lambda value: sizes.append(len(value)) or value).scan_once, sizes
+    keep: Callable[[int], Any] = sizes.append
+    return _reader(object_hook=lambda value: keep(len(value)) or value), sizes
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

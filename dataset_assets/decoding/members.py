@@ -31,7 +31,7 @@ class Member(io.BufferedReader):
         self._name = name
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """Its path in the archive."""
         return self._name
 

@@ -122,7 +122,7 @@ class _Strict(tarfile.TarInfo):
 
 def _read_to_the_end(stream: BinaryIO, archive: tarfile.TarFile) -> None:
     """Read the rest of the file, which must be padding. For a compressed file this also checks the checksum."""
-    stream.seek(archive.offset)  # type: ignore[attr-defined]
+    stream.seek(archive.offset)
     while data := exactly(stream, 1 << 16):
         if data.strip(b"\0\r\n"):
             raise DecodeError(

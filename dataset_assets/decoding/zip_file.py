@@ -132,7 +132,8 @@ def _data_start(file: BinaryIO, info: zipfile.ZipInfo, name: str) -> int:
         theirs[3:] = [own if said in (0, _UNKNOWN) else said for said, own in zip(theirs[3:], ours[3:])]
     if theirs != ours:
         raise zipfile.BadZipFile(f"the header of {name!r} differs from the directory")
-    return info.header_offset + 30 + length + more
+    start: int = info.header_offset + 30 + length + more
+    return start
 
 
 def _full(size: int, packed: int, extra: bytes) -> list[int]:
