@@ -127,7 +127,7 @@ class _Source:
             raise
 
     def converted(self, text: Text, types: dict[str, Any], columns: list[str]) -> list[Any]:
-        """Return columns of a text as one batch; none if it has no rows. Raises `DecodeError` for values that do not fit."""
+        """Return columns of a text as one batch; none if it has no rows. Raises an error for unfit values."""
         import pyarrow
 
         try:

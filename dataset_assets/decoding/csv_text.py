@@ -195,15 +195,14 @@ def _swallows(text: Text, quotes: NDArray[np.intp], width: int) -> bool:
     starts = np.where(firsts > 0, ends[firsts - 1] + 1, 0)
     delimiters = np.flatnonzero(data == ord(text.delimiter))
     fields = np.searchsorted(delimiters, ends[firsts]) - np.searchsorted(delimiters, starts) + 1
+    # The line end that closes each of them; the last row may have none.
+    closed = np.append(ends[~inside], len(data))
+    stops = closed[np.searchsorted(closed, ends[firsts])]
     return any(
-        looks_like_rows(_row(text, int(starts[k]), quotes, ends, int(firsts[k])), text.delimiter)
+        looks_like_rows(_row(text, text.data[starts[k] : stops[k]]), text.delimiter)
         for k in np.flatnonzero(fields == width)
     )
 
 
-def _row(text: Text, start: int, quotes: NDArray[np.intp], ends: NDArray[np.intp], first: int) -> list[str]:
-    """Return the row that begins at `start`, whose first line ends at the line end number `first`."""
-    closed = np.flatnonzero(np.searchsorted(quotes, ends[first:]) % 2 == 0)
-    end = int(ends[first + int(closed[0])]) if len(closed) else len(text.data)
-    row = io.StringIO(text.data[start:end].decode(), newline="")
-    return next(csv.reader(row, delimiter=text.delimiter, quotechar=text.quote))
+def _row(text: Text, data: bytes) -> list[str]:
+    return next(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=text.delimiter, quotechar=text.quote))
