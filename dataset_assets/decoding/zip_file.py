@@ -14,13 +14,24 @@ from typing import Any, BinaryIO, Callable, Iterator, NoReturn, cast
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import Decoder, inflater
 from dataset_assets.decoding.members import ZIP, Member, Selection, damaged, is_plain
-from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Content, Slice, check_encoding, check_file, exactly, name_of
+from dataset_assets.decoding.streams import (
+    RETRIEVE_AGAIN,
+    Content,
+    Slice,
+    check_encoding,
+    check_file,
+    exactly,
+    name_of,
+    size_of,
+)
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
 
 _CHUNK = 1 << 16
 _ENCRYPTED, _SIZES_FOLLOW, _UTF_8 = 1, 8, 1 << 11
 _UNKNOWN = 0xFFFFFFFF
 """Stands in a header for a size that is written elsewhere."""
+_END_BYTES = 22 + (1 << 16)
+"""The record at the end of an archive, with the longest comment."""
 # The standard library raises these for bytes that are not an archive, or a damaged one.
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, struct.error)
 
@@ -51,6 +62,7 @@ def zip_members(
         check_encoding(encoding)
     wanted, lock = Selection(name_of(file), pattern, most), Lock()
     with _errors_of(file), zipfile.ZipFile(cast(Any, _Directory(file))) as archive:
+        _check_count(file, len(archive.infolist()))
         members = list(_selected(file, archive, wanted, encoding))
         _check_overlap([info for _, info in members], archive)
     wanted.check_all(sum(info.file_size for _, info in members))
@@ -71,13 +83,23 @@ def _selected(
         if name.endswith(("/", "\\")):
             if info.file_size:
                 raise DecodeError(f"{name!r} in {wanted.archive} is a folder with content. {RETRIEVE_AGAIN}")
-            _data_start(file, info, name)
+            _data_start(file, info)
         elif (path := wanted.wanted(name)) is not None:
             wanted.check(name, path, info.file_size, is_plain(info.external_attr >> 16))
             if info.flag_bits & _ENCRYPTED:
                 raise DecodeError(f"{path} in {wanted.archive} is encrypted. Decrypt the archive first.")
             _check_method(info, f"{path} in {wanted.archive}")
             yield path, info
+
+
+def _check_count(file: BinaryIO, count: int) -> None:
+    """Raise an error if the archive says that it has another number of members; damage may hide the last ones."""
+    file.seek(-min(size_of(file), _END_BYTES), io.SEEK_END)
+    end = exactly(file, _END_BYTES)
+    place = end.rfind(b"PK\5\6")
+    (said,) = struct.unpack_from("<H", end, place + 10)
+    if said not in (count % (1 << 16), 0xFFFF):
+        raise zipfile.BadZipFile(f"its directory has {count} members; its end says {said}")
 
 
 def _name(info: zipfile.ZipInfo, encoding: str | None, archive: str) -> str:
@@ -117,12 +139,12 @@ def _check_overlap(members: list[zipfile.ZipInfo], archive: zipfile.ZipFile) -> 
         raise zipfile.BadZipFile(f"the content of {name!r} goes over the directory")
 
 
-def _data_start(file: BinaryIO, info: zipfile.ZipInfo, name: str) -> int:
+def _data_start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
     """Return where the content of a member starts. Raises an error if its own header differs from the directory."""
     file.seek(info.header_offset)
     header = exactly(file, 30)
     if len(header) < 30 or not header.startswith(b"PK\3\4"):
-        raise zipfile.BadZipFile(f"there is no header of {name!r} at byte {info.header_offset}")
+        raise zipfile.BadZipFile(f"there is no header of {info.orig_filename!r} at byte {info.header_offset}")
     flags, method, crc, packed, size, length, more = struct.unpack("<6xHH4xLLLHH", header)
     rest = exactly(file, length + more)
     written = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
@@ -131,7 +153,7 @@ def _data_start(file: BinaryIO, info: zipfile.ZipInfo, name: str) -> int:
     if flags & _SIZES_FOLLOW:  # then this header may leave them out
         theirs[3:] = [own if said in (0, _UNKNOWN) else said for said, own in zip(theirs[3:], ours[3:])]
     if theirs != ours:
-        raise zipfile.BadZipFile(f"the header of {name!r} differs from the directory")
+        raise zipfile.BadZipFile(f"the header of {info.orig_filename!r} differs from the directory")
     start: int = info.header_offset + 30 + length + more
     return start
 
@@ -153,7 +175,7 @@ class _Unpacked(Content):
 
     def __init__(self, file: BinaryIO, info: zipfile.ZipInfo, name: str, lock: Lock, most: int | None) -> None:
         self.info, self.name, self.most = info, name, most
-        self.packed = Slice(file, _data_start(file, info, name), info.compress_size, name, lock)
+        self.packed = Slice(file, _data_start(file, info), info.compress_size, name, lock)
         self.restart()
 
     def end(self) -> int:
