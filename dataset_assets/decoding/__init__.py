@@ -7,12 +7,13 @@ that it cannot decode; it never returns a shorter result.
 from typing import Any, Callable, Iterable
 
 from dataset_assets.core import plugins
-from dataset_assets.decoding.archives import tar_members, zip_members
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks
 from dataset_assets.decoding.csv_file import csv_rows
 from dataset_assets.decoding.idx_file import idx, idx_blocks
 from dataset_assets.decoding.jsonl_file import json_lines
+from dataset_assets.decoding.tar_file import tar_members
+from dataset_assets.decoding.zip_file import zip_members
 from dataset_assets.errors import UsageError, nearest
 
 __all__ = [

@@ -3,16 +3,17 @@
 import functools
 import io
 import lzma
+import re
 import zlib
 from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
 from dataset_assets.core.limits import SMALL, Limits, limits, remedy
-from dataset_assets.errors import DecodeError, UsageError
-
-RETRIEVE_AGAIN = "Retrieve it again; if the error remains, its source is damaged."
+from dataset_assets.decoding.streams import PIECE, RETRIEVE_AGAIN, Content, check_file, exactly, name_of, size_of
+from dataset_assets.errors import DecodeError
 
 _CHUNK = 1 << 17
-_PIECE = 1 << 18
+_HEAD = 13
+_PADDING = b"\0\r\n"
 
 
 def decompressed(file: BinaryIO) -> BinaryIO:
@@ -20,50 +21,36 @@ def decompressed(file: BinaryIO) -> BinaryIO:
 
     Detects the compression by the first bytes, not by the name. Closing the stream leaves the file open. Raises
     `DecodeError` for content of more than `max_decoded_bytes`, or more than `max_value_bytes` if it is read at once;
-    both are settings.
+    both are settings. Raises it for other compressions too, such as zstd, whose error names them. Zeros and line ends
+    after the compressed data are ignored. The stream can seek; back means to decompress again from the start.
 
     >>> import gzip
     >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
     b'a,b'
     """
+    check_file(file)
     if _expanding(file):
         return file
     start = file.tell()
-    head = exactly(file, 6)
+    head = exactly(file, _HEAD)
     file.seek(start)
-    for compression in _COMPRESSIONS:
-        if head.startswith(compression.magic):
-            return cast(BinaryIO, io.BufferedReader(_Expanding(file, compression), _PIECE))
+    if compression := compression_of(head):
+        return cast(BinaryIO, io.BufferedReader(_Expanding(file, compression), PIECE))
+    if unreadable := unreadable_kind(head, name_of(file)):
+        raise DecodeError(
+            f"{name_of(file)} is compressed as {unreadable.name}, which is not read here. Decompress it with "
+            f"`{unreadable.command}`, compress it with gzip, and use that file."
+        )
     return file
-
-
-def exactly(stream: BinaryIO, size: int) -> bytes:
-    """Read `size` bytes; return fewer only at the end of the stream."""
-    data = b""
-    while len(data) < size and (more := stream.read(size - len(data))):
-        data += more
-    return data
 
 
 def at_most(stream: BinaryIO) -> tuple[int, bool]:
     """Return how many bytes a stream of `decompressed` can still yield, and whether that number is exact."""
     raw = _expanding(stream)
-    return (raw.most, False) if raw else (_remaining(stream), True)
+    return (raw.most_left, False) if raw else (size_of(stream) - stream.tell(), True)
 
 
-def check_rows(rows: int | None) -> None:
-    """Raise `UsageError` if `rows`, the size of a block, is less than 1."""
-    if rows is not None and rows < 1:
-        raise UsageError(f"rows is {rows}, which is too small. Give 1 or more, or None.")
-
-
-def name_of(file: Any) -> str:
-    """Return the file's name, for a message."""
-    name = getattr(file, "name", None)
-    return name if isinstance(name, str) else "the stream"
-
-
-class _Decoder(Protocol):
+class Decoder(Protocol):
     """The common interface of the decompressors of bz2, lzma and isal."""
 
     @property
@@ -76,10 +63,10 @@ class _Decoder(Protocol):
 
 
 class _Inflater:
-    """The standard library's decompressor of gzip, with the interface of the others."""
+    """The standard library's decompressor of gzip or of bare Deflate, with the interface of the others."""
 
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=31)
+    def __init__(self, wbits: int = 31) -> None:
+        self._zlib = zlib.decompressobj(wbits)
 
     @property
     def eof(self) -> bool:
@@ -97,92 +84,148 @@ class _Inflater:
         return self._zlib.decompress(self._zlib.unconsumed_tail + data, max(max_length, 0))
 
 
-def _gunzip() -> _Decoder:
+@functools.cache
+def _isal() -> Any:
+    """Return the module of the optional package isal that decompresses; None if it is not installed."""
     try:
         from isal import igzip_lib
     except ImportError:
-        return _Inflater()
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return None
+    return igzip_lib
 
 
-def _bunzip() -> _Decoder:
+def _gunzip() -> Decoder:
+    isal = _isal()
+    return isal.IgzipDecompressor(flag=isal.DECOMP_GZIP) if isal else _Inflater()
+
+
+def inflater() -> Decoder:
+    """Return a decompressor of bare Deflate, as in zip archives."""
+    isal = _isal()
+    return isal.IgzipDecompressor(flag=isal.DECOMP_DEFLATE) if isal else _Inflater(-zlib.MAX_WBITS)
+
+
+def _bunzip() -> Decoder:
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
-def _unxz() -> _Decoder:
+def _unxz() -> Decoder:
     # A few bytes of xz may request a dictionary of 4 GiB.
     return lzma.LZMADecompressor(memlimit=limits().max_value_bytes)
 
 
-class _Compression(NamedTuple):
+class Compression(NamedTuple):
+    """A compression that is read."""
+
     name: str
-    magic: bytes
-    decoder: Callable[[], _Decoder]
+    magic: re.Pattern[bytes]
+    """What its files begin with; also what a file begins with that was cut in there."""
+    decoder: Callable[[], Decoder]
     ratio: int
     """The largest factor by which this compression shrinks a file."""
 
 
 _COMPRESSIONS = (
-    _Compression("gzip", b"\x1f\x8b", _gunzip, 1_100),
-    _Compression("bzip2", b"BZh", _bunzip, 50_000),
-    _Compression("xz", b"\xfd7zXZ\x00", _unxz, 10_000),
+    Compression("gzip", re.compile(rb"\x1f\x8b"), _gunzip, 1_100),
+    Compression("bzip2", re.compile(rb"BZh[1-9]"), _bunzip, 2_000_000),
+    Compression("xz", re.compile(rb"\xfd7(zXZ\0|z?X?Z?\Z)"), _unxz, 10_000),
 )
 
 
-class _Expanding(io.RawIOBase):
+class Unreadable(NamedTuple):
+    """A compression that is not read, and the command that decompresses it."""
+
+    name: str
+    magic: re.Pattern[bytes]
+    command: str
+
+
+_UNREADABLE = (
+    Unreadable("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), "zstd -d"),
+    Unreadable("lz4", re.compile(rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18"), "lz4 -d"),
+    Unreadable("zstd or lz4", re.compile(rb"[\x50-\x5f]\x2a\x4d\x18"), "zstd -d"),
+    Unreadable(".Z (compress)", re.compile(rb"\x1f\x9d"), "gzip -d"),
+    Unreadable("pack or lzh", re.compile(rb"\x1f[\x1e\xa0]"), "gzip -d"),
+    Unreadable("lzip", re.compile(rb"LZIP[\0\1]"), "lzip -d"),
+    Unreadable("lzop", re.compile(rb"\x89LZO\0\r\n\x1a\n"), "lzop -d"),
+    Unreadable("lzma", re.compile(rb"\x5d\0\0.[\0-\x08](\xff{8}|.{5}\0{3})", re.DOTALL), "xz -d"),
+    Unreadable("snappy", re.compile(rb"\xff\x06\0\0sNaPpY"), "snzip -d"),
+    Unreadable("7z", re.compile(rb"7z\xbc\xaf\x27\x1c"), "7z x"),
+    Unreadable("rar", re.compile(rb"Rar!\x1a\x07"), "unrar x"),
+)
+# The only one without a magic number.
+_BROTLI = Unreadable("brotli", re.compile(b""), "brotli -d")
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """Return the compression of a file with these first bytes; None if it is none that is read here."""
+    return next((known for known in _COMPRESSIONS if known.magic.match(head)), None)
+
+
+def unreadable_kind(head: bytes, name: str) -> Unreadable | None:
+    """Return the compression of a file with these first bytes, if it is known but not read here."""
+    if name.endswith(".br") and not head.isascii():
+        return _BROTLI
+    return next((known for known in _UNREADABLE if known.magic.match(head)), None)
+
+
+class _Expanding(Content):
     """The content of a compressed file with one or more members.
 
     The standard library's readers take damage in a later member of bz2 or xz for padding, and end there without error.
     """
 
-    def __init__(self, file: BinaryIO, compression: _Compression) -> None:
+    def __init__(self, file: BinaryIO, compression: Compression) -> None:
         self.file, self.compression, self.name = file, compression, name_of(file)
-        self.most = _remaining(file) * compression.ratio
-        self.taken = self.given = 0
+        self.start = file.tell()
+        self.most_left = (size_of(file) - self.start) * compression.ratio
+        self.taken = 0
         self.decoder = compression.decoder()
 
-    def readable(self) -> bool:
-        return True
+    def restart(self) -> None:
+        self.file.seek(self.start)
+        self.taken = self.given = 0
+        self.decoder = self.compression.decoder()
 
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
+    def end(self) -> int:
+        while self.piece(PIECE):
+            pass
+        return self.given
+
+    def piece(self, most: int) -> bytes:
         while (more := self._next_member() if self.decoder.eof else self._more()) is not None:
-            if data := self._expand(more, min(len(view), _PIECE)):
-                view[: len(data)] = data
+            if data := self._expand(more, most):
                 self.given += len(data)
-                self._check_size(self.given, "max_decoded_bytes")
-                return len(data)
-        return 0
-
-    def readall(self) -> bytes:
-        """Read the rest. Raises `DecodeError` if it is more than `max_value_bytes`."""
-        held = bytearray()
-        while data := self.read(_PIECE):
-            held += data
-            self._check_size(len(held), "max_value_bytes")
-        return bytes(held)
+                self._check_size()
+                return data
+        return b""
 
     @functools.cached_property
     def limits(self) -> Limits:
         return limits()
 
-    def _check_size(self, size: int, setting: str) -> None:
-        if size > SMALL and size > getattr(self.limits, setting):
-            raise DecodeError(
-                f"{self.name} holds more than {size - 1} bytes in {self.taken} or more bytes of "
-                f"{self.compression.name}. "
-                f"{remedy(setting)}"
-            )
+    def _check_size(self) -> None:
+        if self.given > SMALL and self.given > self.limits.max_decoded_bytes:
+            raise self._holds(self.given, "max_decoded_bytes")
+
+    def too_large(self, size: int) -> DecodeError:
+        return self._holds(size, "max_value_bytes")
+
+    def _holds(self, size: int, setting: str) -> DecodeError:
+        return DecodeError(
+            f"{self.name} holds more than {size - 1} bytes in {self.taken} or more bytes of {self.compression.name}. "
+            f"{remedy(setting)}"
+        )
 
     def _next_member(self) -> bytes | None:
-        """Return the beginning of the next member, or None. Skips zeros before it, which are padding."""
-        rest = self.decoder.unused_data.lstrip(b"\0")
+        """Return the beginning of the next member, or None. Skips padding before it."""
+        rest = self.decoder.unused_data.lstrip(_PADDING)
         while not rest:
             if not (data := self._read()):
                 return None
-            rest = data.lstrip(b"\0")
+            rest = data.lstrip(_PADDING)
         self.decoder = self.compression.decoder()
         return rest
 
@@ -225,10 +268,3 @@ class _Expanding(io.RawIOBase):
 def _expanding(stream: Any) -> _Expanding | None:
     raw = getattr(stream, "raw", None)
     return raw if isinstance(raw, _Expanding) else None
-
-
-def _remaining(file: BinaryIO) -> int:
-    start = file.tell()
-    end = file.seek(0, io.SEEK_END)
-    file.seek(start)
-    return end - start

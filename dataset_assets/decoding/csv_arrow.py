@@ -1,16 +1,21 @@
 """Reads CSV in blocks of columns with pyarrow, which is imported on use."""
 
-from typing import Any, BinaryIO, Iterator, Mapping, NoReturn, Sequence
+import itertools
+import re
+from typing import Any, BinaryIO, Collection, Iterator, Mapping, Sequence, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dataset_assets.core.limits import limits, remedy
-from dataset_assets.decoding.compressed import check_rows, decompressed, name_of
-from dataset_assets.decoding.csv_file import peeked_names
+from dataset_assets.decoding.compressed import decompressed
+from dataset_assets.decoding.csv_dialect import CHECKED, Dialect, check_columns, dialect
+from dataset_assets.decoding.csv_file import names_of
+from dataset_assets.decoding.csv_records import records
+from dataset_assets.decoding.csv_text import Text, explain, plain_texts, rewritten_texts
+from dataset_assets.decoding.csv_types import Inferred
+from dataset_assets.decoding.streams import check_rows, name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
-BLOCK = 8 << 20
+_CONVERSION = re.compile(r"CSV column #(\d+): (CSV conversion error to .*): invalid value '(.*)'", re.DOTALL)
 
 
 def csv_blocks(
@@ -18,76 +23,130 @@ def csv_blocks(
     *,
     columns: Sequence[str] | None = None,
     types: Any = None,
-    delimiter: str = ",",
+    delimiter: str | None = ",",
+    encoding: str = "utf-8-sig",
     header: bool = True,
     rows: int | None = None,
+    quoting: str | None = CHECKED,
+    skip: int = 0,
+    comment: str | None = None,
+    decimal: str = ".",
+    nulls: Collection[str] | None = None,
 ) -> Iterator[Any]:
-    """Read a UTF-8 CSV file as pyarrow RecordBatches, each of about 8 MB of text, or of `rows` rows except the last.
+    """Read a CSV file as pyarrow RecordBatches, each of about 8 MB of text, or of `rows` rows except the last.
 
     `types` is a pyarrow type or the name of a numpy type for all columns, or a mapping of column to type. The type of
-    any other column is **inferred from the first 8 MB**; a later value that does not fit raises `DecodeError`. Empty
-    cells and words such as `NA` are null, except in columns of text. A row of more than `max_line_bytes`, or a file of
-    more than `max_columns` columns, raises `DecodeError`; both are settings.
+    any other column is inferred **from all rows**: a file of more than 8 MB is read twice. Numbers that are rather
+    identifiers, with leading zeros, a plus, or more digits than a number keeps, stay text. Empty cells and words such
+    as `NA` are null, except in columns of text; `nulls` lists the texts that are null in all columns instead.
 
     `columns` selects columns and their order. Without a header, `columns` are the names of the fields; the default
-    names are `f0`, `f1`, ....
+    names are `f0`, `f1`, .... The other options, and the errors, are those of `csv_rows`. A file in another encoding
+    than UTF-8, with comments, decimal commas, or a delimiter of more than one character, is read at the speed of
+    `csv_rows`.
 
     >>> import io
     >>> [batch.to_pydict() for batch in csv_blocks(io.BytesIO(b"a,b\\n1,2\\n"), types={"b": "float32"})]
     [{'a': [1], 'b': [2.0]}]
     """
-    import pyarrow
-
+    written = dialect(delimiter, quoting, encoding, skip, comment, decimal, nulls)
+    check_columns(columns, header)
     check_rows(rows)
-    names, width = peeked_names(file, columns, delimiter, header)
-    typed, block = _arrow_types(types, names), _block_bytes(width)
-    try:
-        batches = _batches(file, list(columns or names), typed, delimiter, None if header else names, block)
-        yield from (batch for batch in batches if batch.num_rows) if rows is None else _regrouped(batches, rows)
-    except pyarrow.ArrowNotImplementedError as error:
-        raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
-    except pyarrow.ArrowInvalid as error:
-        if "straddling object" in str(error):
-            raise _too_long(file, block) from error
-        raise DecodeError(
-            f"{name_of(file)} is not valid CSV, or a value does not fit its column: {error}. Correct the row, or pass "
-            "`types` if the type inferred from the first 8 MB is wrong."
-        ) from error
+    source = _Source(file, written, columns, header)
+    wanted = list(columns or source.names)
+    typed = _arrow_types(types, source.names)
+    batches = _batches(source, wanted, typed)
+    yield from batches if rows is None else _regrouped(batches, rows)
 
 
-def _block_bytes(width: int) -> int:
-    """Return the size of a block for pyarrow. It must hold a few rows, as a row may span at most two blocks."""
-    return min(max(BLOCK, 4 * width), limits().max_line_bytes)
+def _batches(source: "_Source", wanted: list[str], typed: dict[str, Any]) -> Iterator[Any]:
+    texts = source.texts()
+    start = list(itertools.islice(texts, 2))
+    inferred = Inferred(source.read, [name for name in wanted if name not in typed])
+    if inferred.columns and start:
+        whole = len(start) == 1
+        inferred.fit((lambda: start) if whole else source.texts)
+        if whole and not typed and inferred.unchanged:
+            yield from _as_batches(inferred.table)
+            return
+        texts, start = (texts, start) if whole else (source.texts(), [])
+    types = {**typed, **inferred.types}
+    for text in itertools.chain(start, texts):
+        yield from source.converted(text, types, wanted)
 
 
-def _too_long(file: BinaryIO, block: int) -> DecodeError:
-    what = f"{name_of(file)} has a row of more than {block} bytes."
-    if block < limits().max_line_bytes:
-        return DecodeError(f"{what} csv_blocks cannot read longer ones. Read the file with csv_rows.")
-    return DecodeError(f"{what} {remedy('max_line_bytes')}")
+def _as_batches(table: Any) -> list[Any]:
+    """Return a table as one batch; none if it has no rows."""
+    return [batch for batch in table.combine_chunks().to_batches() if batch.num_rows]
 
 
-def _batches(
-    file: BinaryIO, wanted: list[str], typed: dict[str, Any], delimiter: str, names: list[str] | None, block: int
-) -> Any:
-    import pyarrow
-    from pyarrow import csv as arrow_csv
+class _Source:
+    """A CSV file that can be read again from where it stands."""
 
-    source = pyarrow.PythonFile(_StrictSource(decompressed(file), delimiter), mode="r")
-    reader = arrow_csv.open_csv(
-        source,
-        arrow_csv.ReadOptions(block_size=block, column_names=names),
-        arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        arrow_csv.ConvertOptions(column_types=typed, include_columns=wanted),
-    )
-    for field in reader.schema:
-        # pyarrow infers the type binary for text that is not UTF-8.
-        if pyarrow.types.is_binary(field.type) and field.name not in typed:
-            raise DecodeError(
-                f"{name_of(file)} has bytes in column {field.name!r} that are not UTF-8. Correct them, or use "
-                "csv_rows, which has an `encoding`."
+    def __init__(self, file: BinaryIO, written: Dialect, columns: Sequence[str] | None, header: bool) -> None:
+        stream = decompressed(file)
+        self.file, self.written, self.header, self.name = file, written, header, name_of(file)
+        self.start = file.tell()
+        self.names, first, line = names_of(self.name, records(stream, written), columns, header)
+        self.before = line if header else written.skip
+
+    def opened(self) -> BinaryIO:
+        """Return the content from its start."""
+        self.file.seek(self.start)
+        return decompressed(self.file)
+
+    def texts(self) -> Iterator[Text]:
+        """Yield the rows after the header as texts for pyarrow."""
+        if self.written.plain:
+            return plain_texts(self.opened, self.written, len(self.names), self.before)
+        rows = records(self.opened(), self.written)
+        if self.header:
+            next(rows)
+        return rewritten_texts(rows, self.name, len(self.names))
+
+    def read(self, text: Text, types: dict[str, Any], columns: list[str]) -> Any:
+        """Return columns of a text as a table."""
+        import pyarrow
+        from pyarrow import csv as arrow_csv
+
+        nulls = self.written.nulls
+        missing = {} if nulls is None else {"null_values": sorted(nulls), "strings_can_be_null": bool(nulls)}
+        try:
+            return arrow_csv.read_csv(
+                pyarrow.BufferReader(text.data),
+                arrow_csv.ReadOptions(block_size=len(text.data) + 1, column_names=self.names),
+                arrow_csv.ParseOptions(
+                    delimiter=text.delimiter, quote_char=text.quote or False, newlines_in_values=text.quote is not None
+                ),
+                arrow_csv.ConvertOptions(column_types=types, include_columns=columns, check_utf8=False, **missing),
             )
-    return reader
+        except pyarrow.ArrowInvalid as error:
+            if not _CONVERSION.search(str(error)):
+                explain(text, len(self.names))
+                raise DecodeError(f"{self.name} is not valid CSV: {error}. Correct the row.") from error
+            raise
+
+    def converted(self, text: Text, types: dict[str, Any], columns: list[str]) -> list[Any]:
+        """Return columns of a text as one batch; none if it has no rows. Raises an error for unfit values."""
+        import pyarrow
+
+        try:
+            return _as_batches(self.read(text, types, columns))
+        except pyarrow.ArrowNotImplementedError as error:
+            raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
+        except pyarrow.ArrowInvalid as error:
+            raise DecodeError(f"{self.name} {self._misfit(text, str(error))}") from error
+
+    def _misfit(self, text: Text, error: str) -> str:
+        """Return which value does not fit its type, and where it is."""
+        found = cast("re.Match[str]", _CONVERSION.search(error))
+        place, what, value = int(found[1]), found[2], found[3]
+        lines = [line for line, record in text.rows() if record[place] == value]
+        where = f" in the row that ends on line {lines[0]}" if lines else ""
+        return (
+            f"has {value[:80]!r} in column {self.names[place]!r}{where}: {what}. Correct the value, or pass another "
+            "type in `types`."
+        )
 
 
 def _regrouped(batches: Any, rows: int) -> Iterator[Any]:
@@ -133,57 +192,3 @@ def _arrow_type(kind: Any) -> Any:
         raise UsageError(
             f"{kind!r} is not the type of a column. Pass a pyarrow type or the name of a numpy type."
         ) from None
-
-
-class _StrictSource:
-    """The file that pyarrow reads. Refuses NULs, and misplaced quotes, for which pyarrow would silently drop rows.
-
-    Quotes open and close a field in turn; a doubled quote closes the field and opens it again. So before each opening
-    quote, and after each closing one, there must be a delimiter, an end of line or a quote.
-    """
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
-        self.stream = stream
-        self.edges = np.zeros(256, bool)
-        self.edges[list(b'"\r\n' + delimiter.encode())] = True
-        self.bytes, self.last, self.open = 0, ord("\n"), False
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Leave the stream open; it is the caller's."""
-
-    def read(self, size: int = -1) -> bytes:
-        """Read a chunk and check it."""
-        data = self.stream.read(size)
-        if not data and self.open:
-            self._refuse("ends inside a quoted field", self.bytes)
-        if b"\0" in data:
-            self._refuse("has a NUL character", self.bytes + data.index(b"\0"))
-        if b'"' in data or self.last == ord('"'):
-            mark = 3 if not self.bytes and data.startswith(b"\xef\xbb\xbf") else 0
-            self._check_quotes(np.frombuffer(data, np.uint8)[mark:], self.bytes + mark)
-        self.bytes += len(data)
-        self.last = data[-1] if data else self.last
-        return data
-
-    def _check_quotes(self, data: NDArray[np.uint8], start: int) -> None:
-        window = np.concatenate([np.array([self.last], np.uint8), data])
-        quotes = np.flatnonzero(window == ord('"'))
-        # A quote at the end of the previous chunk was counted there; the byte after it is checked here.
-        old = int(self.last == ord('"'))
-        opens = (np.arange(len(quotes)) - old) % 2 == int(self.open)
-        before, after = quotes[old:][opens[old:]] - 1, quotes[~opens] + 1
-        edges = np.concatenate([before, after[after < len(window)]])
-        wrong = edges[~self.edges[window[edges]]]
-        if len(wrong):
-            self._refuse("has a quote in an unquoted field, or text after a quoted one", start + int(wrong.min()))
-        self.open ^= bool((len(quotes) - old) % 2)
-
-    def _refuse(self, what: str, place: int) -> NoReturn:
-        raise DecodeError(
-            f"{name_of(self.stream)} {what}, near byte {place} of its content. Correct the row or the file."
-        )

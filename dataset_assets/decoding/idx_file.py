@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.core.limits import SMALL, limits, remedy
-from dataset_assets.decoding.compressed import RETRIEVE_AGAIN, at_most, check_rows, decompressed, exactly, name_of
+from dataset_assets.decoding.compressed import at_most, decompressed
+from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_rows, exactly, name_of
 from dataset_assets.errors import DecodeError
 
 BLOCK = 8 << 20

@@ -3,10 +3,12 @@
 import functools
 import json
 import sys
-from typing import Any, BinaryIO, Iterator
+from collections import Counter
+from typing import Any, BinaryIO, Callable, Iterator
 
 from dataset_assets.core.limits import limits, remedy
-from dataset_assets.decoding.compressed import decompressed, name_of
+from dataset_assets.decoding.compressed import decompressed
+from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError
 
 _PIECE = 1 << 16
@@ -19,26 +21,44 @@ _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
     """Read a file of JSON lines, compressed or not, object by object. Blank lines are skipped.
 
-    A line of more than `max_line_bytes`, or one nested deeper than `max_json_depth`, raises `DecodeError`; both are
-    settings.
+    A key that an object has twice, at any depth, raises `DecodeError`: JSON does not say which value counts. So does a
+    line of more than `max_line_bytes`, or one nested deeper than `max_json_depth`; both are settings.
 
     >>> import io
     >>> list(json_lines(io.BytesIO(b'{"text": "one"}\\n')))
     [{'text': 'one'}]
     """
-    # json.loads calls this too, after it skips white space, which is stripped here.
-    read = json.JSONDecoder().raw_decode
+    flat, (nested, sizes), exact = _reader(), _counting_reader(), None
     for number, line in enumerate(bounded_lines(decompressed(file)), 1):
         data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if not data:
             continue
         try:
             text = data.decode()
-            value, end = read(text)
+            # Python keeps the last value of a repeated key. Each key has a colon, so none is repeated if there are as
+            # many keys as colons. Else a slower reader looks at each pair, from here on: other lines are like this one.
+            if exact is not None:
+                value, end = exact(text, 0)
+            elif text.find("{", 1) < 0:
+                value, end = flat(text, 0)
+                keys = len(value) if isinstance(value, dict) else -1
+            else:
+                sizes.clear()
+                value, end = nested(text, 0)
+                keys = sum(sizes)
+            if exact is None and text.count(":") != keys:
+                exact = _reader(object_pairs_hook=_once)
+                value, end = exact(text, 0)
             if end < len(text):
                 raise json.JSONDecodeError("Extra data", text, end)
         except RecursionError as error:
             raise _too_deep(file, f"nested too deep, or not JSON on line {number}") from error
+        except StopIteration as error:
+            wrong = json.JSONDecodeError("Expecting value", text, error.value)
+            raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {wrong}. Correct the line.") from wrong
+        except _Twice as error:
+            what = f"{name_of(file)} has an object with the key {str(error)[:80]!r} twice on line {number}"
+            raise DecodeError(f"{what}. Remove one of them.") from None
         except ValueError as error:
             raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {error}. Correct the line.") from error
         # Each level takes at least two bytes.
@@ -50,6 +70,30 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
                 "read the file with the module json."
             )
         yield value
+
+
+class _Twice(Exception):
+    """An object has this key twice."""
+
+
+def _reader(**hook: Any) -> Callable[[str, int], tuple[Any, int]]:
+    """Return the function in C that reads JSON from a place in a text: the value, and where it ends."""
+    read: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(**hook).scan_once  # type: ignore[attr-defined]
+    return read
+
+
+def _counting_reader() -> tuple[Callable[[str, int], tuple[Any, int]], list[int]]:
+    """Return a function that reads JSON, and the list to which it adds the number of keys of each object."""
+    sizes: list[int] = []
+    keep: Callable[[int], Any] = sizes.append
+    return _reader(object_hook=lambda value: keep(len(value)) or value), sizes
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _Twice(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return value
 
 
 def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:

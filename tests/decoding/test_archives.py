@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_assets.decoding import archives as archives_module
 from dataset_assets.decoding import csv_rows, decoder, json_lines, tar_members, zip_members
 from dataset_assets.decoding import jsonl_file as jsonl_module
+from dataset_assets.decoding import zip_file as archives_module
 from dataset_assets.errors import DecodeError, Refused
 
 FILES = {"data/b.txt": b"second", "data/a.txt": b"first", "read.me": b"", "data/long.bin": bytes(range(256)) * 50}
@@ -131,8 +131,10 @@ def test_folders_are_passed_over() -> None:
 
 @either
 @pytest.mark.parametrize(
-    "name", ["../evil", "a/../../evil", "/etc/evil", "a//b", "a/./b", "a\\..\\evil", "C:evil", "..", "a/.."]
-)
+    "name",
+    ["../evil", "a/../../evil", "/etc/evil", "//host/evil", "\\host\\evil", "a\\..\\..\\evil", "C:\\evil", "c:/evil", 
+     "C:../evil", "..", "a/..", "./../evil"],
+)  # fmt: skip
 def test_a_path_out_of_the_archive_is_refused(reader: Any, pack: Any, name: str) -> None:
     with pytest.raises(Refused, match="leads out"):
         read(reader, pack({"fine": b"1", name: b"2"}))
@@ -169,7 +171,7 @@ def test_members_that_lie_on_each_other_are_refused() -> None:
     entries = b"".join(entry.replace(b"a", b"%c" % (97 + k)) for k in range(20))
     end[8:10] = end[10:12] = (20).to_bytes(2, "little")
     end[12:16] = len(entries).to_bytes(4, "little")
-    with pytest.raises(Refused, match="declare 2000000 bytes in an archive of .* bytes"):
+    with pytest.raises(Refused, match="overlap"):
         read(zip_members, bytes(data[:start]) + entries + bytes(end), most=100_000)
 
 
@@ -272,13 +274,13 @@ class Failing(io.BytesIO):
     """A file on a disk that fails behind its first bytes."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if self.tell() > 600:
+        if self.tell() > 100_000:
             raise OSError(errno.EIO, "the disk failed")
         return super().read(size)
 
 
 def test_a_disk_that_fails_is_no_damaged_archive() -> None:
-    data = tarred({f"{k}": bytes(3000) for k in range(9)})
+    data = tarred({f"{k}": bytes(300_000) for k in range(9)})
     with pytest.raises(OSError, match="the disk failed") as caught:
         list(tar_members(Failing(data)))
     assert not isinstance(caught.value, DecodeError)

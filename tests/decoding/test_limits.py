@@ -96,6 +96,10 @@ def streamed(file: Any) -> int:
     return sum(map(len, iter(functools.partial(decompressed(file).read, 1 << 16), b"")))
 
 
+def members_whole(file: Any) -> int:
+    return sum(len(member.read()) for member in zip_members(file))
+
+
 rows, blocks, lines = drained(csv_rows), drained(csv_blocks), drained(json_lines)
 names = b",".join(b"c%d" % i for i in range(5000)) + b"\n"
 HOSTILE: dict[str, tuple[Read, Callable[[], bytes], str]] = {
@@ -122,7 +126,8 @@ HOSTILE: dict[str, tuple[Read, Callable[[], bytes], str]] = {
     "a stream without end": (streamed, lambda: squeezed(b"\n"), "max_decoded_bytes"),
     "an idx": (idx, lambda: squeezed(b"\0", before=idx_file(64, 1 << 20)), "max_value_bytes"),
     "an idx of one row": (drained(idx_blocks), lambda: squeezed(b"\0", before=idx_file(1, MUCH)), "max_value_bytes"),
-    "a zip member": (drained(zip_members), lambda: zip_of(bytes(MUCH)), "max_value_bytes"),
+    "a zip member": (drained(zip_members), lambda: zip_of(bytes(MUCH)), "max_decoded_bytes"),
+    "a zip member read whole": (members_whole, lambda: zip_of(bytes(4 << 20)), "max_value_bytes"),
     "a tar of empty members": (drained(tar_members), lambda: tar_of_empty(12_000), "max_value_bytes"),
 }  # fmt: skip
 
@@ -193,8 +198,9 @@ def test_json_is_as_deep_as_its_lists_and_objects_and_not_as_its_strings_say() -
 def test_rows_wider_than_a_block_of_pyarrow_are_read_as_csv_rows_reads_them() -> None:
     data = b",".join(b"%01000d" % i for i in range(10_000)) + b"\n" + b",".join([b"7"] * 10_000) + b"\n"
     assert [block.num_rows for block in csv_blocks(io.BytesIO(data), types="uint8")] == [1]
-    with pytest.raises(DecodeError, match="row of more than 8388608 bytes. .* with csv_rows"):
-        blocks(io.BytesIO(b"a\n1\n" + b"x" * (20 << 20)))
+    assert blocks(io.BytesIO(b"a\n1\n" + b"x" * (20 << 20))) == 2
+    with pytest.raises(DecodeError, match="row of more than 67108864 bytes on line 3. The setting max_line_bytes"):
+        blocks(io.BytesIO(b"a\n1\n" + b"x" * (80 << 20)))
 
 
 def test_a_table_of_many_columns_is_read_in_a_time_that_grows_with_its_width() -> None:
