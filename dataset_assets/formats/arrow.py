@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.core import marks
-from dataset_assets.errors import DecodeError
+from dataset_assets.errors import DatasetAssetsError, DecodeError
 from dataset_assets.formats.canonical import canonical, row_bytes
 from dataset_assets.formats.format import Misfit, Part, Parts, mapped, name_of
 from dataset_assets.formats.ipc import check_heads
@@ -91,6 +91,9 @@ class ArrowWriter:
         except Misfit as misfit:
             known = misfit if misfit.at is not None else self._located(values, misfit)
             raise known.as_error(self.total) from misfit.__cause__
+        except DatasetAssetsError:
+            # Some of ours are ValueErrors too, such as NotInstalled.
+            raise
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             expected = _described(self.schema) if self.schema else "this format"
             raise Misfit(

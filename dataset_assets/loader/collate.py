@@ -133,7 +133,7 @@ def _fitted(name: str, value: NDArray[Any], form: Form) -> NDArray[Any]:
     if value.dtype == form.dtype:
         return value
     result = cast(value, form.dtype)
-    kept = np.zeros(value.shape, bool) if result is None else result[1]
+    kept: Any = np.zeros(value.shape, bool) if result is None else result[1]
     if result is None or kept is not None and not kept.all():
         lost = value[~kept][0]
         raise SchemaError(

@@ -242,4 +242,4 @@ def test_without_pillow_the_error_names_the_extra(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "(12, 16, 3)" in found.stdout
-    assert "UsageError" in found.stderr and "pip install 'dataset_assets[image]'" in found.stderr
+    assert "NotInstalled" in found.stderr and "pip install 'dataset_assets[image]'" in found.stderr

@@ -7,9 +7,10 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 
 from dataset_assets.errors import SchemaError
-from dataset_assets.formats.columns import Chained, Columns, Indices, spans
-from dataset_assets.formats.fields import cast_column, widened
+from dataset_assets.formats.columns import Chained, Columns, Indices, JsonBlock, spans
+from dataset_assets.formats.fields import cast_column, extension_in, widened
 from dataset_assets.formats.format import Misfit
+from dataset_assets.formats.json_values import text_of
 from dataset_assets.formats.members import Member
 from dataset_assets.formats.nested import column_of
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
@@ -160,6 +161,7 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
 
     if not isinstance(column, SpansColumn) or not isinstance(column.reader, (AsText, AsBytes)):
         return column.slice(lo, hi)
+    # A value of Json is text here.
     text = isinstance(column.reader, AsText)
     kind = pyarrow.large_string() if text else pyarrow.large_binary()
     parts = []
@@ -197,6 +199,8 @@ def _array(stream: str, values: Any, first: int) -> Any:
             f"Stream {stream} has empty arrays, of shape {values.shape[1:]}. Leave it out: view.only(...)."
         )
     try:
+        if isinstance(values, JsonBlock):
+            return pyarrow.array(list(map(text_of, values)), pyarrow.large_string())
         if not isinstance(values, np.ndarray):
             return _large(column_of(list(map(_listed, values))))
         # Arrow supports only the byte order of this machine.
@@ -238,7 +242,18 @@ def _listed(value: Any) -> Any:
 
 def of_table(table: Any, version: str | None = None) -> View:
     """Return a view over an Arrow table or batch: each column is a stream."""
-    return held({name: ArrowValues(table.column(name)) for name in table.schema.names}, version)
+    return held({name: of_array(table.column(name)) for name in table.schema.names}, version)
+
+
+def of_array(values: Any) -> "ArrowValues":
+    """Return an Arrow array as a column. Raises `SchemaError` for a type of pandas, such as periods."""
+    extension = extension_in(values.type)
+    if extension is not None and extension.extension_name.startswith("pandas."):
+        raise SchemaError(
+            f"Values are of the type {extension}, which Arrow holds as plain numbers. Give the DataFrame itself, or "
+            "convert them to text or times."
+        )
+    return ArrowValues(values)
 
 
 class ArrowValues:
