@@ -57,7 +57,8 @@ def _whole_wave(data: Any) -> Any:
             align = max(struct.unpack_from("<H", data, chunk.start + 12)[0], 1)
         if chunk.name != b"data":
             continue
-        if chunk.size in (UNKNOWN, SOX // align * align) or not chunk.size and not _filled(data, chunk.end, size):
+        end = riff if chunk.end <= riff <= size else size
+        if chunk.size in (UNKNOWN, SOX // align * align) or not chunk.size and not _filled(data, chunk.end, end):
             return _to_the_end(data, chunk.start, align)
         _check_end(chunk, size)
         if chunk.end <= riff <= size and not _filled(data, chunk.end, riff):
@@ -70,12 +71,13 @@ def _whole_wave(data: Any) -> Any:
 
 
 def _to_the_end(data: Any, start: int, align: int) -> bytes:
-    """Return a file with the true size of its data. An odd number of bytes may have one of padding."""
+    """Return a file with its true sizes. An odd number of bytes of data may have one of padding."""
     size = len(data) - start
     rest = size % align
     if rest and not (rest == 1 and not size % 2 and data[-1] == 0):
         raise Undecodable(f"a sound that ends early, in the middle of a frame: {rest} of {align} bytes")
-    return b"".join((data[: start - 4], struct.pack("<I", size - rest), data[start:]))
+    sizes = struct.pack("<I", len(data) - 8), struct.pack("<I", size - rest)
+    return b"".join((data[:4], sizes[0], data[8 : start - 4], sizes[1], data[start:]))
 
 
 def _check_end(chunk: _Chunk, size: int) -> None:

@@ -64,9 +64,8 @@ def _nested(word: str, parts: list[str], size: int) -> Any:
         return pyarrow.map_(_parsed(key), _parsed(re.sub(r" \('.*'\)$", "", item)), rest == ["keys_sorted"])
     if word in ("sparse_union", "dense_union"):
         fields = [part.rsplit("=", 1) for part in parts]
-        return pyarrow.union(
-            [_field(text) for text, _ in fields], word.split("_")[0], [int(code) for _, code in fields]
-        )
+        kinds = [pyarrow.field(*_field(text)) for text, _ in fields]
+        return pyarrow.union(kinds, word.split("_")[0], [int(code) for _, code in fields])
     if word in ("dictionary", "run_end_encoded"):
         # Categories and runs are stored as their values.
         return _parsed(next(re.split("[=:] ?", part, maxsplit=1)[1] for part in parts if part.startswith("values")))
