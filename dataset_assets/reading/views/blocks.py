@@ -66,7 +66,9 @@ def stacked(values: list[Any]) -> Any:
         return array if array.dtype.kind in "biu" else values
     if len(kinds) == 1:
         return array
-    return array if all(a == b or a != a and b != b for a, b in zip(array.tolist(), values)) else values
+    # Numbers of numpy compare as floats, which do not tell large whole numbers apart.
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return array if all(a == b or a != a and b != b for a, b in zip(array.tolist(), plain)) else values
 
 
 def not_masked(value: Any) -> Any:
