@@ -26,6 +26,8 @@ def decoded_column(column: Any) -> Any:
             f"values are of the type {extension}, whose plain values would be stored without their meaning. Convert "
             "them in the split function, for example to text, times or numbers.",
         )
+    if twice := _key_twice(column.type):
+        raise Misfit(None, f"a mapping has the key {twice} twice. Rename one.")
     if types.is_run_end_encoded(column.type):
         return decoded_column(compute.run_end_decode(column))
     return column.cast(plain(column.type)) if has_other_form(column.type) else column
@@ -49,6 +51,16 @@ def extension_in(kind: Any) -> Any:
         return extension_in(kind.value_type)
     inner = (kind.field(k).type for k in range(kind.num_fields)) if types.is_nested(kind) else ()
     return next((found for one in inner if (found := extension_in(one)) is not None), None)
+
+
+def _key_twice(kind: Any) -> str | None:
+    """Return a key that a struct inside a type has twice, or None."""
+    from pyarrow import types
+
+    if types.is_struct(kind) and len(set(keys := struct_keys(kind))) < len(keys):
+        return next(key for key in keys if keys.count(key) > 1)
+    inner = (kind.field(k).type for k in range(kind.num_fields)) if types.is_nested(kind) else ()
+    return next((found for one in inner if (found := _key_twice(one)) is not None), None)
 
 
 def cast_column(column: Any, kind: Any) -> Any:

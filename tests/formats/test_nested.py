@@ -183,6 +183,15 @@ def test_types_that_would_be_stored_as_plain_numbers_are_refused(column: Any, tm
         written(Table(), [block], tmp_path)
 
 
+def test_categories_inside_nested_values_are_stored_as_values_and_a_key_twice_is_refused(tmp_path: Path) -> None:
+    words = pyarrow.array(["x", None]).dictionary_encode()
+    table = pyarrow.table({"a": pyarrow.StructArray.from_arrays([words], ["b"])})
+    assert outcome([table], tmp_path / "words")[0] == [{"b": "x"}, {"b": None}]
+    twice = pyarrow.StructArray.from_arrays([pyarrow.array([1]), pyarrow.array([2])], ["b", "b"])
+    with pytest.raises(SchemaError, match="field a: a mapping has the key b twice"):
+        written(Table(), [pyarrow.table({"a": twice})], tmp_path / "twice")
+
+
 def test_a_struct_of_arrow_with_other_keys_is_refused_as_pythons_is(tmp_path: Path) -> None:
     tables = [pyarrow.table({"a": pyarrow.array([value])}) for value in ({"b": [{"c": 1}]}, {"b": [{"c": 1, "d": 2}]})]
     for blocks in (tables, tables[::-1]):

@@ -8,7 +8,7 @@ from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.fields import extension_in
 from dataset_assets.reading.convert.arrow import ArrowValues
-from dataset_assets.reading.convert.tables import column_names, objects
+from dataset_assets.reading.convert.tables import column_names, is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.in_memory import column_in_memory, held
 from dataset_assets.reading.views.operations import verb
@@ -28,8 +28,12 @@ def to_pandas(view: View) -> Any:
     columns: dict[str, Any] = {}
     for name, (stream, field) in column_names(blocks).items():
         block = blocks[stream]
-        columns[name] = _column(block) if field is None else block.column(field).to_pandas()
+        columns[name] = _column(block) if field is None else _field(block.column(field))
     return pandas.DataFrame(columns, index=pandas.RangeIndex(len(view)))
+
+
+def _field(column: Any) -> Any:
+    return column.to_pandas(integer_object_nulls=is_rounded(column))
 
 
 def _column(block: Any) -> Any:

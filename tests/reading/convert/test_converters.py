@@ -198,6 +198,12 @@ def test_pandas_has_a_column_for_each_stream_of_its_own() -> None:
     assert view_of(view.to_pandas())[3]["label"] == 0
 
 
+def test_large_whole_numbers_beside_nulls_are_not_rounded() -> None:
+    view = view_of(row=pyarrow.table({"a": [2**53 + 1, None], "b": [1, None]}))
+    assert view.to_pandas()["a"].tolist() == view.to_numpy()["row"]["a"].tolist() == [2**53 + 1, None]
+    assert view.to_pandas()["b"].dtype == view.to_numpy()["row"]["b"].dtype == np.float64
+
+
 # Hugging Face
 
 
