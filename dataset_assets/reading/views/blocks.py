@@ -48,7 +48,8 @@ def stacked(values: list[Any]) -> Any:
     (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1, True], [1152921504606846977, 0.5])
     """
     if isinstance(values[0], np.ndarray):
-        values = [not_masked(value) for value in values]
+        if any(isinstance(value, np.ma.MaskedArray) for value in values):
+            values = [not_masked(value) for value in values]
         same = all(isinstance(value, np.ndarray) and _kind(value) == _kind(values[0]) for value in values)
         return np.stack(values) if same and not values[0].dtype.hasobject else values
     if not all(isinstance(value, (np.generic, *PYTHON_NUMBERS)) for value in values):
