@@ -13,6 +13,7 @@ _FACE = {
     "Bytes": "formats",
     "Files": "formats",
     "Image": "formats",
+    "Json": "formats",
     "Ragged": "formats",
     "Table": "formats",
     "Text": "formats",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from dataset_assets.formats import Bytes as Bytes
     from dataset_assets.formats import Files as Files
     from dataset_assets.formats import Image as Image
+    from dataset_assets.formats import Json as Json
     from dataset_assets.formats import Ragged as Ragged
     from dataset_assets.formats import Table as Table
     from dataset_assets.formats import Text as Text

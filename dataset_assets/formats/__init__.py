@@ -11,6 +11,7 @@ from dataset_assets.formats.audio import Audio
 from dataset_assets.formats.columns import Column, Columns, chained, check_rows, values_of
 from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Part, Parts, Writer, mapped
 from dataset_assets.formats.image import Image
+from dataset_assets.formats.json_values import Json
 from dataset_assets.formats.members import Files, Member
 from dataset_assets.formats.ragged import Ragged
 from dataset_assets.formats.table import Table
@@ -26,6 +27,7 @@ __all__ = [
     "Files",
     "Format",
     "Image",
+    "Json",
     "Member",
     "Misfit",
     "Part",
@@ -41,7 +43,8 @@ __all__ = [
     "values_of",
 ]
 
-FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in (Array, Text, Bytes, Ragged, Table, Files, Image, Audio)}
+KINDS = (Array, Text, Bytes, Ragged, Table, Json, Files, Image, Audio)
+FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in KINDS}
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:

@@ -11,12 +11,13 @@ from dataset_assets.core.files import Written
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats.adjoined import Adjoined, adjoined
 from dataset_assets.formats.columns import Column, Indices, chained, check_rows
-from dataset_assets.formats.dtypes import AnyArray, cast, dtype_text, parsed, shown, stored
+from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
 from dataset_assets.formats.rows import ADVICE, as_rows
 
+WIDENED_ROWS = 1 << 16
 WIDER = "Declare a wider dtype, or cast in the split function."
 
 
@@ -92,6 +93,9 @@ class ArrayWriter:
         except Misfit as misfit:
             raise misfit.as_error(self.total) from misfit.__cause__
         self.total += len(rows)
+        self._write(rows)
+
+    def _write(self, rows: AnyArray) -> None:
         while len(rows):
             if self.rows >= self._rows_a_file():
                 self._finish()
@@ -154,6 +158,8 @@ class ArrayWriter:
             # A shorter string fits a longer dtype. All other casts need a declared dtype.
             if dtype != self.dtype and not dtype.kind == self.dtype.kind in "SU":
                 raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
+            if dtype.itemsize > self.dtype.itemsize:
+                self._widen(dtype)
         assert self.dtype is not None
         if (result := cast(rows, self.dtype)) is None:
             raise self._differs("dtype", self.dtype, rows.dtype, ADVICE)
@@ -161,6 +167,17 @@ class ArrayWriter:
             lost = np.argwhere(~result[1])[0]
             raise Misfit(int(lost[0]), f"{shown(rows[tuple(lost)])} does not fit the dtype {self.dtype}. {WIDER}")
         return result[0]
+
+    def _widen(self, dtype: Dtype) -> None:
+        """Store the strings so far again, in a longer dtype, as if all had come in one block."""
+        if self.parts.current is not None:
+            self._finish()
+        written, self.parts, self.dtype = self.parts.finished, self.parts.anew(), dtype
+        for part in written:
+            rows = np.load(part.path, mmap_mode="r")
+            for lo in range(0, len(rows), WIDENED_ROWS):
+                self._write(rows[lo : lo + WIDENED_ROWS].astype(dtype))
+            part.path.unlink()
 
     def _rows_a_file(self) -> int:
         assert self.dtype is not None and self.shape is not None

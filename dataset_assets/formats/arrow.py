@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.core import marks
-from dataset_assets.errors import DecodeError
+from dataset_assets.errors import DatasetAssetsError, DecodeError
 from dataset_assets.formats.canonical import canonical, row_bytes
 from dataset_assets.formats.format import Misfit, Part, Parts, mapped, name_of
 from dataset_assets.formats.ipc import check_heads
@@ -26,9 +26,9 @@ SMALL_ROWS = 64
 class ArrowWriter:
     """Collects blocks into record batches of about `BATCH_BYTES` and writes them in one pass.
 
-    `convert(values, schema or None)` turns a block into an Arrow table; the schema of the first block applies to all.
-    `describe(schema)` returns the parameters of the format. Where a batch ends depends only on the values, not on the
-    blocks in which they arrive.
+    `convert(values, schema or None)` turns a block into an Arrow table; `schema` is that of the blocks before it. If
+    the table has wider types, `widen(table, schema)` converts the rows before it. `describe(schema)` returns the
+    parameters of the format. Where a batch ends depends only on the values, not on the blocks in which they arrive.
     """
 
     def __init__(
@@ -37,8 +37,9 @@ class ArrowWriter:
         convert: Callable[[Any, Any], Any],
         describe: Callable[[Any], dict[str, Any]],
         schema: Any = None,
+        widen: Callable[[Any, Any], Any] | None = None,
     ) -> None:
-        self.parts, self.convert, self.describe = parts, convert, describe
+        self.parts, self.convert, self.describe, self.widen = parts, convert, describe, widen
         self.schema = schema
         self.batch_bytes = max(min(BATCH_BYTES, parts.file_bytes), 1)
         self.small: list[Any] = []
@@ -52,8 +53,14 @@ class ArrowWriter:
         table = self._converted(values)
         if not table.num_rows:
             return
-        self.schema = self.schema or table.schema
+        if self.schema is None:
+            self.schema = table.schema
+        elif self.widen is not None and table.schema != self.schema:
+            self._widen(table.schema)
         self.total += table.num_rows
+        self._add(table)
+
+    def _add(self, table: Any) -> None:
         self.sizes.append(row_bytes(table))
         self.held_bytes += int(self.sizes[-1].sum())
         self._hold(table)
@@ -82,12 +89,55 @@ class ArrowWriter:
         try:
             return self.convert(values, self.schema)
         except Misfit as misfit:
-            raise misfit.as_error(self.total) from misfit.__cause__
+            known = misfit if misfit.at is not None else self._located(values, misfit)
+            raise known.as_error(self.total) from misfit.__cause__
+        except DatasetAssetsError:
+            # Some of ours are ValueErrors too, such as NotInstalled.
+            raise
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             expected = _described(self.schema) if self.schema else "this format"
             raise Misfit(
                 None, f"values do not fit {expected} ({error}). Give them one type in the split function."
             ).as_error(self.total) from error
+
+    def _located(self, values: Any, misfit: Misfit) -> Misfit:
+        """Return the reason with the number of its value: the last one of the shortest beginning that does not fit."""
+        if not hasattr(values, "__getitem__"):
+            return misfit
+        fits, fails = 0, len(values)
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            try:
+                self.convert(values[:middle], self.schema)
+                fits = middle
+            except Misfit as earlier:
+                fails, misfit = middle, earlier
+        return Misfit(fails - 1, misfit.why) if fails else misfit
+
+    def _widen(self, schema: Any) -> None:
+        """Store the rows so far again, in wider types."""
+        import pyarrow
+
+        if self.sink is not None:
+            self._finish()
+        written, held = [part.path for part in self.parts.finished], [*self.held, *self.small]
+        self.parts = self.parts.anew()
+        self.schema, self.held, self.small, self.sizes, self.held_bytes = schema, [], [], [], 0
+        for path in written:
+            with pyarrow.OSFile(str(path)) as file, pyarrow.ipc.open_file(file) as reader:
+                for k in range(reader.num_record_batches):
+                    self._add(self._widened(pyarrow.Table.from_batches([reader.get_batch(k)])))
+            path.unlink()
+        for table in held:
+            self._add(self._widened(table))
+
+    def _widened(self, table: Any) -> Any:
+        assert self.widen is not None
+        try:
+            return self.widen(table, self.schema)
+        except Misfit as misfit:
+            # The value is among the samples before this block.
+            raise misfit.as_error(0) from misfit
 
     def _hold(self, table: Any) -> None:
         """Keep a table until its batch is full. Small ones are merged: each costs as much time as a thousand rows."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
 import numpy as np
 
 from dataset_assets.core.limits import too_large
-from dataset_assets.errors import DefinitionError, UsageError
+from dataset_assets.errors import DefinitionError, NotInstalled
 from dataset_assets.formats.arrow import ArrowWriter
 from dataset_assets.formats.decoded import (
     Check,
@@ -26,6 +26,7 @@ from dataset_assets.formats.decoded import (
     encoded_writer,
 )
 from dataset_assets.formats.format import FILE_BYTES, Parts
+from dataset_assets.formats.sound_files import whole_sound
 
 KINDS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF")
 MOST_VALUES = 1 << 27
@@ -57,9 +58,10 @@ class Audio:
     one number of `channels`: as declared, or as the first sound. They are stored with the stream; `column.kind.rate`
     is the rate. Sounds are not resampled: do it in the split function.
 
-    Writing a value that is not a sound, or has a different rate, raises `SchemaError`. `check="header"` checks the
-    header only, "nothing" skips the check. A sound with more values than `most_values`, or more decoded bytes than the
-    setting `max_value_bytes`, is never decoded.
+    Writing a value that is not a whole sound, or has a different rate, raises `SchemaError`. `check="header"` checks
+    the header and the size of the file only, "nothing" skips the check. A WAV of unknown length, as programs write it
+    into a pipe, reaches to the end of its file. A sound with more values than `most_values`, or more decoded bytes
+    than the setting `max_value_bytes`, is never decoded.
     """
 
     rate: int | None = None
@@ -100,13 +102,16 @@ class Audio:
         """Return the parameters, with the rate and the channels of all sounds."""
         return (self.like(next(iter(facts))) if facts else self).parameters()
 
+    def loss(self, data: Any) -> None:
+        """Return None: values are read as they are."""
+
     def like(self, first: Sound) -> "Audio":
         """Return the format of a stream that begins with this sound."""
         return Audio(self.rate or first.rate, self.channels or first.channels, self.check, self.most_values)
 
     def facts(self, data: Any) -> Sound:
         """Return the facts in the header of a sound."""
-        soundfile = _soundfile()
+        soundfile, data = _soundfile(), whole_sound(data)
         if soundfile is None:
             return self._checked(_facts_of_wave(data))
         with _opened(soundfile, data) as file:
@@ -114,7 +119,7 @@ class Audio:
 
     def decode(self, data: Any, into: Decoded | None = None) -> Decoded:
         """Return the sound's values."""
-        soundfile = _soundfile()
+        soundfile, data = _soundfile(), whole_sound(data)
         if soundfile is None:
             sound = self._checked(_facts_of_wave(data))
             values = _values_of_wave(data)
@@ -191,6 +196,8 @@ def _facts_of_wave(data: Any) -> Sound:
             sound = Sound("WAV", file.getframerate(), file.getnchannels(), file.getnframes())
             if file.getsampwidth() > 4 or min(sound.rate, sound.channels) < 1:
                 raise ValueError("its rate, its channels or the size of its values is not valid")
+    except NotInstalled:
+        raise
     except (wave.Error, EOFError, ValueError, RuntimeError) as error:
         raise _damaged(error) from error
     return sound
@@ -219,7 +226,7 @@ def _wave(data: Any) -> Any:
     except wave.Error as error:
         if bytes(data[:4]) == b"RIFF" and "unknown format" not in str(error):
             raise
-        raise UsageError(
+        raise NotInstalled(
             "Only plain WAV files can be decoded without soundfile, which is not installed. Run: "
             "pip install 'dataset_assets[audio]'"
         ) from error

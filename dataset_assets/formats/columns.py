@@ -63,6 +63,14 @@ class Columns(Mapping[str, Any]):
         return f"Columns({', '.join(self._columns)}; {self.samples} samples)"
 
 
+class JsonBlock(list[Any]):
+    """A block of values of a `Json` stream. Arrow gets them as JSON texts, since their keys vary."""
+
+    def __getitem__(self, i: Any) -> Any:
+        found = super().__getitem__(i)
+        return JsonBlock(found) if isinstance(i, slice) else found
+
+
 def as_block(yielded: Any) -> Columns | None:
     """Return a block as `Columns`, or None for a single sample, which is any other mapping.
 
@@ -191,7 +199,8 @@ def join(blocks: Sequence[Any]) -> Any:
         import pyarrow
 
         return pyarrow.concat_tables(blocks)
-    return [value for block in blocks for value in values_of(block)]
+    joined = [value for block in blocks for value in values_of(block)]
+    return JsonBlock(joined) if all(isinstance(block, JsonBlock) for block in blocks) else joined
 
 
 def pick(block: Any, rows: Indices, out: Any = None) -> Any:
@@ -207,7 +216,7 @@ def pick(block: Any, rows: Indices, out: Any = None) -> Any:
         check_rows(rows, len(block))
         return np.take(block, rows, 0, out=out, mode="clip") if len(block) else out
     if isinstance(block, list):
-        return [block[i] for i in rows.tolist()]
+        return type(block)([block[i] for i in rows.tolist()])
     return block.take(rows)
 
 

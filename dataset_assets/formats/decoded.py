@@ -1,6 +1,7 @@
 """The base of formats that store encoded values (pictures, sounds) as they came, and decode them on reading."""
 
 import copy
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, ClassVar, Literal, Protocol, Self, Sequence
@@ -13,6 +14,8 @@ from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
 from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.format import Misfit, Parts
 from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
+
+logger = logging.getLogger(__name__)
 
 BYTES = (bytes, bytearray, memoryview)
 CHECKS = ("decode", "header", "nothing")
@@ -46,6 +49,10 @@ class Encoding(Protocol):
         """Return the facts in the header of the data, as a named tuple. Raises `Undecodable`."""
         ...
 
+    def loss(self, data: Any) -> str | None:
+        """Return what reading loses of a value, for a warning, or None. Raises `Undecodable` if it may not be lost."""
+        ...
+
     def like(self, first: Any) -> Self:
         """Return the format of a stream whose first value has these facts."""
         ...
@@ -67,6 +74,7 @@ class _Checks:
     def __init__(self, kind: Encoding) -> None:
         self.declared = self.kind = kind
         self.facts: set[Any] = set()
+        self.losses: set[str] = set()
 
     def convert(self, values: Any, schema: Any) -> Any:
         import pyarrow
@@ -80,11 +88,15 @@ class _Checks:
         return table
 
     def describe(self, schema: Any) -> dict[str, Any]:
+        for loss in sorted(self.losses):
+            logger.warning(loss)
         return self.declared.resolved(self.facts)
 
     def _facts(self, at: int, data: Any) -> Any:
         try:
             facts = self.kind.facts(data)
+            if loss := self.kind.loss(data):
+                self.losses.add(loss)
             if self.kind.check == "decode":
                 self.kind.decode(data)
             return facts
@@ -96,12 +108,14 @@ class _Checks:
             ) from error.__cause__
 
 
-def encoded_column(kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...] | None = None) -> "DecodedColumn":
+def encoded_column(
+    kind: Encoding, opened: Sequence[Any], shape: tuple[int, ...] | None = None, dtype: Any = np.uint8
+) -> "DecodedColumn":
     """Open the files of a stream of encoded values; `shape` is the common shape of all values, if they have one."""
     import pyarrow
 
     table, check = opened_tables(opened, pyarrow.schema([("value", pyarrow.large_binary())]))
-    return DecodedColumn(kind, table.column("value"), shape, check)
+    return DecodedColumn(kind, table.column("value"), shape, check, dtype)
 
 
 class DecodedColumn:
@@ -116,8 +130,9 @@ class DecodedColumn:
         column: Any,
         shape: tuple[int, ...] | None = None,
         check: Callable[[int], object] | None = None,
+        dtype: Any = np.uint8,
     ) -> None:
-        self.kind, self.shape = kind, shape
+        self.kind, self.shape, self.dtype = kind, shape, dtype
         self.spans = SpansColumn(column, AsIs(), check=check)
         self.encoded = SpansColumn(column, AsBytes(), check=check)
         self.place = ""
@@ -167,7 +182,7 @@ class DecodedColumn:
     def _empty(self, rows: int) -> Decoded:
         assert self.shape is not None
         try:
-            return np.empty((rows, *self.shape), np.uint8)
+            return np.empty((rows, *self.shape), self.dtype)
         except (ValueError, MemoryError) as error:
             raise DecodeError(
                 f"{self.place}{rows} values of shape {self.shape} do not fit in memory. Read fewer at once."

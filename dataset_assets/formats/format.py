@@ -71,11 +71,14 @@ class Format(Protocol):
 
 
 class Misfit(Exception):
-    """The reason why a value does not fit its stream: value `at` of a block, or None if it is not known which."""
+    """The reason why a value does not fit its stream: value `at` of a block, or None if it is not known which.
 
-    def __init__(self, at: int | None, why: str) -> None:
+    `path` leads to the part of a nested value, such as ".b[0]".
+    """
+
+    def __init__(self, at: int | None, why: str, path: str = "") -> None:
         super().__init__(why)
-        self.at, self.why = at, why
+        self.at, self.why, self.path = at, why, path
 
     def as_error(self, before: int) -> SchemaError:
         """Return the error for a block after `before` samples."""
@@ -91,6 +94,12 @@ class Parts:
         self.finished: list[Part] = []
         self.current: files.Written | None = None
         files.make_folder(folder)
+
+    def anew(self) -> "Parts":
+        """Return the files of the same stream when it is written again."""
+        word, _, count = self.folder.name.partition("-")
+        folder = self.folder.with_name(f"again-{int(count) + 1}") if word == "again" else self.folder / "again-1"
+        return Parts(folder, self.suffix, self.file_bytes)
 
     def open(self) -> files.Written:
         """Begin the next file."""

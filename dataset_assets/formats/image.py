@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
 import numpy as np
 
 from dataset_assets.core.limits import too_large
-from dataset_assets.errors import DefinitionError, UsageError
+from dataset_assets.errors import DefinitionError, NotInstalled
 from dataset_assets.formats.array import checked_shape
 from dataset_assets.formats.arrow import ArrowWriter
 from dataset_assets.formats.decoded import (
@@ -28,10 +28,17 @@ from dataset_assets.formats.decoded import (
 )
 from dataset_assets.formats.format import FILE_BYTES, Parts
 
-MODES = {"L": 1, "RGB": 3, "RGBA": 4}
+MODES = {"L": 1, "RGB": 3, "RGBA": 4, "P": 1, "I;16": 1}
+EXACT_MODES = ("P", "I;16")
+"""Modes that no picture is converted to: the numbers of a palette, and grey values of 16 bits."""
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MOST_PIXELS = 1 << 26
 
+_PALETTE = (
+    "Some PNGs are indexed, and are read as the colours of their palette, not as its numbers. If the numbers are "
+    'classes, as in a mask, declare Image("P").'
+)
+_PNG, _INDEXED = b"\x89PNG\r\n\x1a\n", 3
 _JPEG = b"\xff\xd8\xff"
 # The colour spaces that libjpeg converts to grey or RGB.
 _PLAIN = ("Gray", "YCbCr", "RGB")
@@ -56,9 +63,11 @@ class Image:
     """A value is the bytes of a picture's file when written, a uint8 array (height, width, channels) when read.
 
     Every picture is converted to `mode`: "L" (one channel), "RGB" or "RGBA". None keeps each picture's own: "RGBA" if
-    it is transparent, "L" if it is grey, else "RGB". `shape` (height, width) is that of all pictures. A mode or shape
-    that is not declared is taken from the pictures if all agree. An EXIF orientation is not applied. An animation is
-    read as its first picture.
+    it is transparent, "L" if it is grey, else "RGB". Two modes convert nothing: "P" gives the numbers of an indexed
+    picture's palette, such as the class of each pixel of a mask; "I;16" gives a grey picture of 16 bits as uint16. A
+    picture of 16 bits in another mode is refused if that is not declared. `shape` (height, width) is that of all
+    pictures. A mode or shape that is not declared is taken from the pictures if all agree. An EXIF orientation is not
+    applied. An animation is read as its first picture.
 
     Writing a value that is not a picture, or has a different shape, raises `SchemaError`. `check="header"` checks the
     header only, "nothing" skips the check. A picture with more pixels than `most_pixels`, or more decoded bytes than
@@ -105,7 +114,11 @@ class Image:
     def open(self, opened: Sequence[BinaryIO]) -> DecodedColumn:
         """Open the files; each picture is decoded on access."""
         whole = None if self.mode is None or self.shape is None else (*self.shape, MODES[self.mode])
-        return encoded_column(self, opened, whole)
+        return encoded_column(self, opened, whole, self._dtype)
+
+    @property
+    def _dtype(self) -> Any:
+        return np.uint16 if self.mode == "I;16" else np.uint8
 
     def resolved(self, facts: set[Picture]) -> dict[str, Any]:
         """Return the parameters, with the mode and the shape if all pictures have the same."""
@@ -122,9 +135,9 @@ class Image:
         """Return the facts in the header of a picture."""
         turbo = _simplejpeg() if data[:3] == _JPEG else None
         picture = _jpeg_facts(turbo, data) if turbo else None
-        if picture is None:
+        if picture is None or self.mode in EXACT_MODES:
             with _opened(data) as image:
-                picture = _facts(image)
+                picture = self._facts(image)
         self._check(picture)
         return picture
 
@@ -133,7 +146,7 @@ class Image:
         turbo = _simplejpeg() if data[:3] == _JPEG else None
         picture = _jpeg_facts(turbo, data) if turbo else None
         mode = self.mode or (picture.mode if picture else None)
-        if turbo is None or picture is None or mode == "RGBA":
+        if turbo is None or picture is None or mode in ("RGBA", *EXACT_MODES):
             return self._by_pillow(data, into)
         self._check(picture)
         try:
@@ -144,13 +157,14 @@ class Image:
 
     def _by_pillow(self, data: Any, into: Decoded | None) -> Decoded:
         with _opened(data) as image:
-            picture = _facts(image)
+            picture = self._facts(image)
             self._check(picture)
             mode = self.mode or picture.mode
             try:
                 # Lets libjpeg convert colours to grey, as simplejpeg does.
                 image.draft(mode, image.size)
-                pixels = np.array(image if image.mode == mode else image.convert(mode))
+                converted = image if mode in (image.mode, *EXACT_MODES) else image.convert(mode)
+                pixels = np.array(converted).astype(self._dtype, copy=False)
             except Exception as error:  # a decoder may raise anything for damaged bytes
                 raise _damaged(error) from error
         pixels = pixels.reshape(picture.height, picture.width, MODES[mode])
@@ -159,6 +173,22 @@ class Image:
         into[...] = pixels
         return into
 
+    def _facts(self, image: Any) -> Picture:
+        # Older versions of Pillow open a grey picture of 16 bits in mode I.
+        known = ("I;16", "I") if self.mode == "I;16" else (self.mode,)
+        if self.mode in EXACT_MODES and image.mode not in known:
+            raise Undecodable(f"a picture of mode {image.mode}, which cannot be read as mode={self.mode!r}")
+        own = self.mode if self.mode in EXACT_MODES else _own_mode(image)
+        return Picture(image.format, own, image.height, image.width)
+
+    def loss(self, data: Any) -> str | None:
+        """Return what reading loses of a picture, or None. Raises `Undecodable` if it may not be lost."""
+        if self.mode in EXACT_MODES or bytes(data[:8]) != _PNG:
+            return None
+        if data[24] == 16 and self.mode is None:
+            raise Undecodable('a PNG of 16 bits, of which 8 would be cut. Declare the conversion: Image("RGB")')
+        return _PALETTE if data[25] == _INDEXED else None
+
     def _check(self, picture: Picture) -> None:
         pixels = picture.height * picture.width
         if pixels > self.most_pixels:
@@ -166,7 +196,7 @@ class Image:
                 f"a picture of {picture.width} x {picture.height} pixels, more than most_pixels={self.most_pixels} "
                 "allows"
             )
-        if why := too_large(pixels * MODES[self.mode or picture.mode]):
+        if why := too_large(pixels * MODES[self.mode or picture.mode] * np.dtype(self._dtype).itemsize):
             raise Undecodable(f"a picture of {picture.width} x {picture.height} pixels, {why}")
         if self.shape is not None and (own := (picture.height, picture.width)) != self.shape:
             raise Undecodable(f"a picture of height and width {own}, expected {self.shape}")
@@ -195,7 +225,7 @@ def _opened(data: Any) -> Any:
         import PIL
         import PIL.Image as pillow
     except ImportError as error:
-        raise UsageError(
+        raise NotInstalled(
             "Decoding pictures needs Pillow, which is not installed. Run: pip install 'dataset_assets[image]'"
         ) from error
     try:
@@ -208,12 +238,12 @@ def _opened(data: Any) -> Any:
         raise _damaged(error) from error
 
 
-def _facts(image: Any) -> Picture:
+def _own_mode(image: Any) -> str:
     own = _OWN_MODE.get(image.mode)
     if own is None:
-        raise Undecodable(f"a picture of mode {image.mode}, whose values do not have 8 bits")
-    transparent = own == "RGBA" or "transparency" in image.info
-    return Picture(image.format, "RGBA" if transparent else own, image.height, image.width)
+        hint = '; declare Image("I;16")' if image.mode in ("I;16", "I") else ""
+        raise Undecodable(f"a picture of mode {image.mode}, whose values do not have 8 bits{hint}")
+    return "RGBA" if own == "RGBA" or "transparency" in image.info else own
 
 
 def _damaged(error: Exception) -> Undecodable:

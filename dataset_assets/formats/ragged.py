@@ -1,30 +1,34 @@
-"""Stores arrays whose first dimension varies from sample to sample: tokens, sequences, points."""
+"""Stores arrays whose shape varies from sample to sample: tokens, sequences, points, pictures of different sizes."""
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats.array import WIDER, checked_shape
 from dataset_assets.formats.arrow import NULL, ArrowWriter, opened_tables
-from dataset_assets.formats.columns import Column
+from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
-from dataset_assets.formats.spans import AsIs, SpansColumn
+from dataset_assets.formats.spans import AsIs, AsList, SpansColumn
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """A value is an array of shape (n, *shape); n may differ for each value.
+    """A value is an array of shape (n, *shape); n may differ for each value, and so may each size that is None.
 
+    Ragged(shape=(None, 3)) holds pictures of any height and width with three channels.
     All values have the same numeric dtype: as declared (values are cast as in `Array`), or as the first value.
     """
 
     dtype: str | None = None
-    shape: tuple[int, ...] = ()
+    shape: tuple[int | None, ...] = ()
 
     name: ClassVar[str] = "ragged"
     suffix: ClassVar[str] = ".arrow"
@@ -33,7 +37,9 @@ class Ragged:
     def __post_init__(self) -> None:
         if self.dtype is not None:
             object.__setattr__(self, "dtype", _numeric(parsed(self.dtype)).str)
-        object.__setattr__(self, "shape", checked_shape(self.shape))
+        own = self.shape if isinstance(self.shape, (tuple, list)) else (self.shape,)
+        fixed = iter(checked_shape([size for size in own if size is not None]))
+        object.__setattr__(self, "shape", tuple(None if size is None else next(fixed) for size in own))
         if 0 in self.shape:
             raise DefinitionError(f"The shape {self.shape} has a 0, so values would be empty. Use sizes of at least 1.")
 
@@ -48,8 +54,9 @@ class Ragged:
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Map the files; a value is a read-only array on the map."""
-        table, check = opened_tables(opened, _schema(parsed(self.dtype)) if self.dtype else None)
-        if self.dtype is None and not _holds_numbers(table.schema):
+        axes = len(self.shape) + 1 if None in self.shape else 0
+        table, check = opened_tables(opened, _schema(parsed(self.dtype), axes) if self.dtype else None)
+        if self.dtype is None and not _holds_numbers(table.schema, axes):
             raise DecodeError(
                 f"A file of a stream has the columns {table.schema}, expected arrays of numbers. Verify the dataset, "
                 "then prepare it again."
@@ -58,10 +65,13 @@ class Ragged:
         def shaped(flat: AnyArray) -> AnyArray:
             return flat.view(bool) if self.dtype == "|b1" else flat
 
-        return SpansColumn(table.column("value"), AsArrays(self.shape) if self.shape else AsIs(), shaped, check)
+        if axes:
+            return ShapedColumn(SpansColumn(table.column("value"), AsIs(), shaped, check), table.column("shape"))
+        inner = tuple(size for size in self.shape if size is not None)
+        return SpansColumn(table.column("value"), AsArrays(inner) if inner else AsIs(), shaped, check)
 
 
-class AsArrays:
+class AsArrays(AsList):
     """Reads values as arrays of one inner shape, on a buffer of numbers."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -74,24 +84,62 @@ class AsArrays:
         return [data[a:b].reshape(self.shape) for a, b in zip(cuts, cuts[1:])]
 
 
+class ShapedColumn:
+    """A stream of arrays whose shapes vary in several axes: the numbers of each, and its shape."""
+
+    def __init__(self, values: SpansColumn, shapes: Any) -> None:
+        self.values = values
+        self._shapes = [_flat_shapes(chunk) for chunk in shapes.chunks]
+        self._starts: list[int] = values.starts.tolist()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, i: int) -> AnyArray:
+        return self._shaped(i, self.values[i])
+
+    def take(self, indices: Indices, out: Any = None) -> list[AnyArray]:
+        return [self._shaped(i, value) for i, value in zip(indices.tolist(), self.values.take(indices))]
+
+    def slice(self, lo: int, hi: int) -> list[AnyArray]:
+        return [self._shaped(i, value) for i, value in enumerate(self.values.slice(lo, hi), max(lo, 0))]
+
+    def _shaped(self, i: int, value: AnyArray) -> AnyArray:
+        chunk = bisect_right(self._starts, i) - 1
+        shape = self._shapes[chunk][i - self._starts[chunk]].tolist()
+        if min(shape) < 0 or math.prod(shape) != value.size:
+            raise DecodeError(
+                f"Row {i} has {value.size} numbers, which do not fit its shape {tuple(shape)}. Verify the dataset, "
+                "then prepare it again."
+            )
+        return value.reshape(shape)
+
+
+def _flat_shapes(chunk: Any) -> NDArray[np.int64]:
+    if chunk.null_count or chunk.values.null_count:
+        raise DecodeError("A stream of arrays has a shape that is null, which is never written. Prepare it again.")
+    shapes: NDArray[np.int64] = chunk.flatten().to_numpy(zero_copy_only=True).reshape(len(chunk), chunk.type.list_size)
+    return shapes
+
+
 class _Rows:
     """Converts blocks of arrays to Arrow lists, and keeps the dtype of the first array."""
 
     def __init__(self, declared: Ragged) -> None:
         self.declared = declared
+        self.axes = len(declared.shape) + 1 if None in declared.shape else 0
         self.dtype = parsed(declared.dtype) if declared.dtype else None
-        self.empty = 0
+        self.empty: list[AnyArray] = []
 
     def table(self, values: Any, schema: Any) -> Any:
         """Return a block as a table. It is empty as long as all values are empty lists, which show no dtype."""
-        rows = self._rows(values)
+        rows = self.empty + self._rows(values)
         if self.dtype is None:
-            self.empty += len(rows)
-            return _table([], np.empty(0))
-        lengths = [0] * self.empty + [row.size for row in rows]
-        self.empty = 0
+            self.empty = rows
+            return _table([], np.empty(0), self.axes)
+        self.empty = []
         full = [row.reshape(-1) for row in rows if row.size]
-        return _table(lengths, np.concatenate(full) if full else np.empty(0, self.dtype))
+        return _table(rows, np.concatenate(full) if full else np.empty(0, self.dtype), self.axes)
 
     def parameters(self, schema: Any) -> dict[str, Any]:
         if self.dtype is None:
@@ -106,7 +154,7 @@ class _Rows:
             try:
                 rows.append(self._row(value))
             except Misfit as misfit:
-                raise Misfit(self.empty + at, misfit.why) from misfit
+                raise Misfit(len(self.empty) + at, misfit.why) from misfit
         return rows
 
     def _row(self, value: Any) -> AnyArray:
@@ -115,9 +163,11 @@ class _Rows:
             raise Misfit(0, NULL)
         row = as_rows(value)
         if row.ndim == 1 and not row.size:
-            row = row.reshape(0, *inner)
-        if row.shape[1:] != inner:
-            raise Misfit(0, f"shape {row.shape}, expected {('n', *inner)}. Declare Ragged(shape=...), or reshape it.")
+            row = row.reshape(0, *(size or 0 for size in inner))
+        fits = row.ndim == len(inner) + 1 and all(size in (own, None) for own, size in zip(row.shape[1:], inner))
+        if not fits:
+            expected = ("n", *("n" if size is None else size for size in inner))
+            raise Misfit(0, f"shape {row.shape}, expected {expected}. Declare Ragged(shape=...), or reshape it.")
         # An empty array is not cast: the dtype of np.array([]) means nothing.
         return self._cast(row) if row.size else row
 
@@ -137,24 +187,31 @@ class _Rows:
         return result[0]
 
 
-def _table(lengths: Sequence[int], flat: AnyArray) -> Any:
+def _table(rows: Sequence[AnyArray], flat: AnyArray, axes: int) -> Any:
     import pyarrow
 
     if flat.dtype == bool:
         flat = flat.view(np.uint8)  # Arrow packs booleans into bits, which numpy cannot map
-    borders = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=borders[1:])
-    return pyarrow.table({"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))})
+    borders = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([row.size for row in rows], out=borders[1:])
+    columns = {"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))}
+    if axes:
+        shapes = np.array([row.shape for row in rows], np.int64).reshape(-1)
+        columns["shape"] = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(shapes), axes)
+    return pyarrow.table(columns)
 
 
-def _schema(dtype: Dtype) -> Any:
-    return _table([], np.empty(0, dtype)).schema
+def _schema(dtype: Dtype, axes: int) -> Any:
+    return _table([], np.empty(0, dtype), axes).schema
 
 
-def _holds_numbers(schema: Any) -> bool:
+def _holds_numbers(schema: Any, axes: int) -> bool:
     from pyarrow import types
 
-    if schema.names != ["value"] or not types.is_large_list(kind := schema.field(0).type):
+    names = ["value", "shape"] if axes else ["value"]
+    if schema.names != names or not types.is_large_list(kind := schema.field(0).type):
+        return False
+    if axes and str(schema.field(1).type) != f"fixed_size_list<item: int64>[{axes}]":
         return False
     return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
 

@@ -158,6 +158,8 @@ def _from_arrow(values: Any) -> AnyArray:
             return np.empty(0)
         values = values.combine_chunks() if values.num_chunks > 1 else values.chunk(0)
     if isinstance(values, pyarrow.ExtensionArray):
+        if values.type.extension_name.startswith("pandas."):
+            raise Misfit(None, OBJECTS.format(f"the type {values.type}"))
         values = values.storage
     if isinstance(values, pyarrow.DictionaryArray):
         values = values.dictionary_decode()

@@ -23,6 +23,17 @@ class ValueReader(Protocol):
         """Return the values between the cuts."""
         ...
 
+    def block(self, values: list[Any]) -> list[Any]:
+        """Return values as a block."""
+        ...
+
+
+class AsList:
+    """Blocks of values are lists."""
+
+    def block(self, values: list[Any]) -> list[Any]:
+        return values
+
 
 class SpansColumn:
     """Values one after the other, with their borders. `check` is called once for each chunk, before it is read.
@@ -78,23 +89,24 @@ class SpansColumn:
         one = self.reader.one
         if len(self._known) == 1:
             borders, data = self._known[0] or self._checked(0)
-            return [one(data[a:b]) for a, b in zip(borders[indices].tolist(), borders[indices + 1].tolist())]
+            cuts = zip(borders[indices].tolist(), borders[indices + 1].tolist())
+            return self.reader.block([one(data[a:b]) for a, b in cuts])
         found = []
         part = np.searchsorted(self.starts, indices, "right") - 1
         for chunk, row in zip(part.tolist(), (indices - self.starts[part]).tolist()):
             borders, data = self._known[chunk] or self._checked(chunk)
             found.append(one(data[borders.item(row) : borders.item(row + 1)]))
-        return found
+        return self.reader.block(found)
 
     def slice(self, lo: int, hi: int) -> list[Any]:
         values: list[Any] = []
         for chunk, (first, last) in spans(self._starts, lo, hi):
             borders, data = self._known[chunk] or self._checked(chunk)
             values += self.reader.many(data, borders[first : last + 1].tolist())
-        return values
+        return self.reader.block(values)
 
 
-class AsText:
+class AsText(AsList):
     """Reads values as strings in UTF-8."""
 
     def one(self, data: Any) -> str:
@@ -112,7 +124,7 @@ class AsText:
         return [self.one(data[a:b]) for a, b in zip(cuts, cuts[1:])]
 
 
-class AsBytes:
+class AsBytes(AsList):
     """Reads values as bytes, which are copied."""
 
     def one(self, data: Any) -> bytes:
@@ -122,7 +134,7 @@ class AsBytes:
         return [bytes(data[a:b]) for a, b in zip(cuts, cuts[1:])]
 
 
-class AsIs:
+class AsIs(AsList):
     """Returns values as slices of the data, without a copy."""
 
     def one(self, data: Any) -> Any:

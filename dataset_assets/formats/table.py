@@ -11,20 +11,26 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import cast_column, column_of, plain, type_named
+from dataset_assets.formats.fields import cast_column, decoded_column, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.nested import ADVICE, column_of
+from dataset_assets.formats.type_names import plain, type_named, type_text
 
 
 @dataclass(frozen=True)
 class Table:
-    """A value is a row: a mapping of field to number, string, boolean, time or None.
+    """A value is a row: a mapping of field to number, string, boolean, time, list, mapping or None.
 
-    `fields` maps each field to the name of an Arrow type ("double", "int64", "string", "bool", "timestamp[us]"). The
-    default types are those of the first block; later values must fit them without loss, but floats may be rounded.
-    Categories are stored as their values. The index of a DataFrame is not stored.
+    `fields` maps each field to an Arrow type, or to its name ("double", "int64", "string", "bool", "timestamp[us]",
+    "list<item: int64>", "struct<a: int64>", "map<string, int64>"). A value that the type does not hold raises
+    `SchemaError`; only floats may be rounded, to a declared type. Without `fields`, the types are those that hold all
+    rows. A column of Arrow or pandas must fit the type of the first one.
+
+    All mappings in a field have the same keys, unless the field is declared as a map. Use `Json` if keys vary.
+    Categories are stored as their values, and the index of a DataFrame is not stored.
     """
 
-    fields: Mapping[str, str] | tuple[tuple[str, str], ...] | None = None
+    fields: Mapping[str, Any] | tuple[tuple[str, Any], ...] | None = None
 
     name: ClassVar[str] = "table"
     suffix: ClassVar[str] = ".arrow"
@@ -33,7 +39,7 @@ class Table:
     def __post_init__(self) -> None:
         if self.fields is not None:
             pairs = self.fields.items() if isinstance(self.fields, Mapping) else self.fields
-            fields = tuple((str(name), str(kind)) for name, kind in pairs)
+            fields = tuple((str(name), type_text(kind)) for name, kind in pairs)
             if not fields or len(dict(fields)) < len(fields):
                 raise DefinitionError(f"Table needs at least one field, each named once; got {fields}.")
             object.__setattr__(self, "fields", fields)
@@ -44,7 +50,10 @@ class Table:
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
         """Begin a stream."""
-        return ArrowWriter(Parts(folder, self.suffix, file_bytes), _table, _fields, self._schema())
+        declared = self._schema()
+        if declared is not None:
+            return ArrowWriter(Parts(folder, self.suffix, file_bytes), _as_declared, _fields, declared)
+        return ArrowWriter(Parts(folder, self.suffix, file_bytes), _as_inferred, _fields, widen=_cast_table)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; each row is read on access."""
@@ -128,26 +137,50 @@ def _taken(batch: Any, rows: Indices) -> Any:
     return batch.slice(int(rows[0]), 1) if len(rows) == 1 else batch.take(pyarrow.array(rows))
 
 
-ADVICE = "Give its values one type in the split function, or declare Table(fields=...)."
-
-
 def _fields(schema: Any) -> dict[str, Any]:
+    import pyarrow
+
     if not schema.names:
         raise Misfit(None, "There are no rows to take fields from. Declare them: Table(fields=...).").as_error(0)
+    if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
+        raise Misfit(0, f"{', '.join(nulls)} has only nulls. Declare its type: Table(fields=...).").as_error(0)
     return {"fields": [[field.name, str(field.type)] for field in schema]}
 
 
-def _table(values: Any, schema: Any) -> Any:
-    """Return a block of rows as a table of this schema; the fields must be the same, the types must fit."""
+def _as_declared(values: Any, schema: Any) -> Any:
+    """Return a block of rows as a table of the declared types."""
+    columns, _ = _columns(values, schema.names, schema)
+    return _cast_columns(columns, schema)
+
+
+def _as_inferred(values: Any, schema: Any) -> Any:
+    """Return a block of rows as a table whose types hold its values and those of the rows before it.
+
+    Python values widen a type, so that it does not depend on where a block ends. Columns of Arrow and pandas have a
+    type already and must fit.
+    """
     import pyarrow
 
-    columns = _columns(values, schema)
-    if schema is None:
-        schema = pyarrow.schema([(name, plain(column.type)) for name, column in columns.items()])
-        if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
-            raise Misfit(
-                0, f"{', '.join(nulls)} has only nulls in the first block. Declare its type: Table(fields=...)."
-            )
+    columns, typed = _columns(values, schema.names if schema else None, None)
+    kinds = {}
+    for name, column in columns.items():
+        kinds[name] = own = plain(column.type)
+        if schema is not None:
+            with _in_field(name):
+                before = schema.field(name).type
+                kinds[name] = before if name in typed and before != pyarrow.null() else widened(before, own)
+    order = schema.names if schema else list(columns)
+    return _cast_columns(columns, pyarrow.schema([(name, kinds[name]) for name in order]))
+
+
+def _cast_table(table: Any, schema: Any) -> Any:
+    """Return a stored table in wider types."""
+    return _cast_columns(dict(zip(table.column_names, table.columns)), schema)
+
+
+def _cast_columns(columns: Mapping[str, Any], schema: Any) -> Any:
+    import pyarrow
+
     arrays = []
     for field in schema:
         with _in_field(field.name):
@@ -162,31 +195,32 @@ def _in_field(name: str) -> Iterator[None]:
     try:
         yield
     except Misfit as misfit:
-        raise Misfit(misfit.at, f"field {name}: {misfit.why}") from misfit
+        raise Misfit(misfit.at, f"field {name}{misfit.path}: {misfit.why}") from misfit
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise Misfit(None, f"field {name}: {error}. {ADVICE}") from error
 
 
-def _columns(values: Any, schema: Any) -> dict[str, Any]:
-    """Return a block's fields as Arrow columns of their own types."""
+def _columns(values: Any, names: Sequence[str] | None, declared: Any) -> tuple[dict[str, Any], set[str]]:
+    """Return a block's fields as Arrow columns of their own types, and the names of those that came with a type."""
     import pyarrow
 
-    names = schema.names if schema else None
     if isinstance(values, (pyarrow.RecordBatch, pyarrow.Table)):
         _check_names(values.schema.names, names, None)
-        return dict(zip(values.schema.names, values.columns))
+        return {name: _decoded(name, one) for name, one in zip(values.schema.names, values.columns)}, {
+            *values.schema.names
+        }
     if hasattr(values, "iloc"):
-        return _of_frame(values, schema)
+        return _of_frame(values, names, declared)
     rows = list(values)
     for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise Misfit(at, f"a row is a {type(row).__name__}, expected a mapping of field to value.")
         names = list(row) if names is None else names
         _check_names(list(row), names, at)
-    return {name: _column(name, [row[name] for row in rows], schema) for name in names or ()}
+    return {name: _column(name, [row[name] for row in rows], declared) for name in names or ()}, set()
 
 
-def _of_frame(frame: Any, schema: Any) -> dict[str, Any]:
+def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tuple[dict[str, Any], set[str]]:
     import pyarrow
 
     if frame.ndim != 2:
@@ -196,21 +230,29 @@ def _of_frame(frame: Any, schema: Any) -> dict[str, Any]:
             None, f"the DataFrame's index {frame.index.names} is not stored. Make it a field with reset_index()."
         )
     names = [str(name) for name in frame.columns]
-    _check_names(names, schema.names if schema else None, None)
-    series = (frame.iloc[:, k] for k in range(len(names)))
-    return {
-        name: _column(name, _without_nan(one), schema) if one.dtype == object else pyarrow.Array.from_pandas(one)
-        for name, one in zip(names, series)
-    }
+    _check_names(names, expected, None)
+    columns, typed = {}, set()
+    for name, one in ((name, frame.iloc[:, k]) for k, name in enumerate(names)):
+        if one.dtype == object:
+            columns[name] = _column(name, _without_nan(one), declared)
+        else:
+            columns[name] = _decoded(name, pyarrow.Array.from_pandas(one))
+            typed.add(name)
+    return columns, typed
 
 
 def _without_nan(series: Any) -> list[Any]:
     return [None if missing else value for value, missing in zip(series, series.isna())]
 
 
-def _column(name: str, values: Sequence[Any], schema: Any) -> Any:
+def _decoded(name: str, column: Any) -> Any:
     with _in_field(name):
-        return column_of(values, schema.field(name).type if schema else None)
+        return decoded_column(column)
+
+
+def _column(name: str, values: Sequence[Any], declared: Any) -> Any:
+    with _in_field(name):
+        return column_of(values, declared.field(name).type if declared else None)
 
 
 def _check_names(names: Sequence[str], expected: Sequence[str] | None, at: int | None) -> None:

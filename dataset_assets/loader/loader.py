@@ -222,6 +222,11 @@ class Loader:
         # Hashing a view with millions of rows takes long, so it is done once.
         return self.view.fingerprint(), drawn(self.view)
 
+    @cached_property
+    def _collate(self) -> Collate:
+        assert isinstance(self.collate, Collate)
+        return self.collate.of(self.view)
+
     def _of(self, number: int) -> Epoch:
         if self._epoch is None or self._epoch.number != number:
             self._epoch = Epoch(number, self.view.at_epoch(number), self.plan, self._lengths)
@@ -236,8 +241,8 @@ class Loader:
         if not self.copy:
             batch = changed(batch, frozen)
         ours = isinstance(self.collate, Collate)
-        if self.collate is not None and ours:  # before the conversion, because it works on arrays
-            batch = self.collate(batch)
+        if ours:  # before the conversion, because it works on arrays
+            batch = self._collate(batch)
         if self.output == "torch":
             batch = as_output(batch, "torch")
         if self.collate is not None and not ours:
@@ -248,7 +253,8 @@ class Loader:
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process computes these again, which is faster than to send them.
-        return {**self.__dict__, "_epoch": None, "_measured": None}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_collate"}
+        return {**kept, "_epoch": None, "_measured": None}
 
     def __repr__(self) -> str:
         plan = self.plan

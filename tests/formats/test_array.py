@@ -23,7 +23,7 @@ from dataset_assets.formats import npy as npy_module
 from dataset_assets.formats.array import ArrayColumn
 from dataset_assets.formats.npy import header
 from dataset_assets.formats.rows import as_rows
-from dataset_assets.testing.formats import written, written_and_opened
+from dataset_assets.testing.formats import digests, written, written_and_opened
 
 DTYPES = [
     "?", "i1", "<i2", ">i4", "<i8", "u1", ">u2", "<u4", "u8", "<f2", ">f4", "<f8", "<c8", ">c16", "<M8[D]", ">M8[ns]",
@@ -175,7 +175,6 @@ class TestWhatIsNotDeclared:
             ([[1, 2], np.array([3], "i4")], "sample 2: dtype int32, expected int64"),
             ([[np.zeros(2, "u1"), np.zeros(2, "u1"), np.zeros(2, "i1")]], "sample 2: dtype int8, expected uint8"),
             ([[np.float32(1), np.float64(2)]], "sample 1: dtype float64, expected float32"),
-            ([["ab"], ["c", "def"]], "sample 2: 'def' does not fit the dtype <U2."),
             ([[[1, 2]], [[3, 4], [5]]], "sample 2: shape (1,), expected (2,)"),
             ([[[1, 2]], [[3, 4, 5]]], "sample 1: shape (3,), expected (2,)"),
             ([[1, 2], [3, None]], "sample 3: an array cannot hold NoneType, int."),
@@ -421,3 +420,13 @@ def test_parameters_are_text_that_numpy_reads(tmp_path: Path) -> None:
 def test_the_examples_run() -> None:
     found = doctest.testmod(npy_module)
     assert found.attempted and not found.failed
+
+
+@pytest.mark.parametrize("values", [["a", "", "abc", "zz", "abcd"], [b"", b"x", b"xyz"]])
+def test_longer_strings_widen_the_dtype_wherever_a_block_ends(values: list[Any], tmp_path: Path) -> None:
+    """T1: as if all had come in one block, also where the first ones are in finished files."""
+    for file_bytes in (4, 1 << 30):
+        expected, parameters = written(Array(), [values], tmp_path / f"one {file_bytes}", file_bytes)
+        found, others = written(Array(), [[value] for value in values], tmp_path / f"many {file_bytes}", file_bytes)
+        assert (digests(found), others) == (digests(expected), parameters)
+    assert written_and_opened(Array(), [[value] for value in values], tmp_path / "read").slice(0, 9).tolist() == values

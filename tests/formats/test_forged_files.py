@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from places import SUPPORT
 
 from dataset_assets.errors import DecodeError
-from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Ragged, Table, Text
+from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Json, Ragged, Table, Text
 from dataset_assets.testing.formats import written
 
 SECONDS = 60
@@ -69,6 +69,8 @@ MADE: dict[str, tuple[Format, Any]] = {
     "points": (Ragged(shape=(2,)), [np.ones((k, 2), "<i2") * k for k in range(5)]),
     "flags": (Ragged(), [np.ones(k, bool) for k in range(5)]),
     "table": (Table(), TABLE),
+    "json": (Json(), [{"a": [1, 2.5]}, None, "text", [], {}]),
+    "any shape": (Ragged(shape=(None,)), [np.ones((k, 5 - k), "<i2") * k for k in range(5)]),
     "files": (Files(), [("a.txt", b"hello"), ("b", b""), ("c/d", bytes(50))]),
     "image": (Image(), [media.picture("PNG", seed=k) for k in range(2)]),
     "jpeg": (Image(), [media.picture("JPEG", seed=k) for k in range(2)]),

@@ -1,6 +1,7 @@
 """The formats: what they promise, each of them."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -9,7 +10,7 @@ import pyarrow
 import pytest
 
 from dataset_assets.errors import DecodeError, IntegrityError
-from dataset_assets.formats import Array, Bytes, Files, Format, Ragged, Table, Text, format_named
+from dataset_assets.formats import Array, Bytes, Files, Format, Json, Ragged, Table, Text, format_named
 from dataset_assets.testing import FormatTests
 from dataset_assets.testing.formats import digests, written
 
@@ -130,6 +131,31 @@ class TestRaggedFlags(FormatTests):
         return [np.arange(k % 5) % 2 == 0 for k in range(9)]
 
 
+class TestRaggedInEveryAxis(FormatTests):
+    @pytest.fixture
+    def format(self) -> Format:
+        return Ragged(shape=(None, 2))
+
+    @pytest.fixture
+    def values(self) -> list[Any]:
+        return [
+            np.arange(h * w * 2, dtype=np.uint16).reshape(h, w, 2) for h, w in ((2, 3), (0, 3), (3, 1), (1, 0), (4, 4))
+        ]
+
+
+class TestJson(FormatTests):
+    @pytest.fixture
+    def format(self) -> Format:
+        return Json()
+
+    @pytest.fixture
+    def values(self) -> list[Any]:
+        return [{"b": 1, "a": [0.1, -0.0, 1e300, 2**200]}, [], None, {"a": {"ü": [{}, True]}}, "07", 5, 5.0]
+
+    def read_elsewhere(self, path: Path) -> Sequence[Any]:
+        return [json.loads(text) for text in arrow_table(path).column("value").to_pylist()]
+
+
 class TestTable(FormatTests):
     @pytest.fixture
     def format(self) -> Format:
@@ -183,6 +209,16 @@ STORED: dict[str, tuple[Format, list[Any], str]] = {
         Ragged(shape=(2,)),
         [[[True, False]], []],
         "687cb9796c04408a2ed29367816cdeecebb8c6f7b5931ec50d226f52944fd0d6",
+    ),
+    "json": (
+        Json(),
+        [{"b": 1, "a": 0.5}, [], "ü"],
+        "3667584af064084093209858242bcfb005c74d33e56cb77f9049009dff96c243",
+    ),
+    "ragged in every axis": (
+        Ragged("int64", (None,)),
+        [[[1, 2]], [], [[3], [4]]],
+        "ec284fcd084b08f6c8318f1cc773555b845819de21b8ddaddd035e79396f9cba",
     ),
     "table": (
         Table(),

@@ -1,8 +1,10 @@
 """Pictures: stored as they came, decoded when they are read."""
 
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Sequence
@@ -18,6 +20,7 @@ from places import TESTS
 
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats import Format, Image
+from dataset_assets.formats import image as image_module
 from dataset_assets.formats.decoded import Undecodable, in_threads
 from dataset_assets.testing import FormatTests
 from dataset_assets.testing.formats import written, written_and_opened
@@ -178,6 +181,78 @@ def test_values_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     assert "do not have 8 bits" in refused(Image(), [out.getvalue()], tmp_path)
 
 
+def png(values: Any, mode: str | None = None) -> bytes:
+    out = io.BytesIO()
+    image = PIL.Image.fromarray(values)
+    if mode == "P":
+        image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 253 * 3)
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+IDS = np.array([[0, 1, 2], [255, 7, 7]], np.uint8)
+DEEP = np.array([[0, 1, 255], [256, 40000, 65535]], np.uint16)
+
+
+@pytest.mark.parametrize(("mode", "values"), [("P", IDS), ("I;16", DEEP)])
+def test_numbers_of_masks_and_grey_values_of_16_bits_are_read_as_they_are(
+    mode: str, values: Any, tmp_path: Path
+) -> None:
+    parts, parameters = written(Image(mode), [[png(values, mode)] * 3], tmp_path)
+    column = Image(**parameters).open([part.path.open("rb") for part in parts])
+    assert parameters == {"mode": mode, "shape": [2, 3]}
+    for block in (column[1][None], column.slice(0, 3), column.take(np.array([2, 0]))):
+        assert block.dtype == values.dtype and (block == values[None, :, :, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "message"),
+    [
+        ("P", picture(), "a picture of mode RGB, which cannot be read as mode='P'"),
+        ("P", picture("JPEG"), "mode RGB, which cannot"),
+        ("P", png(IDS), "mode L, which cannot"),
+        ("I;16", png(IDS), "cannot be read as mode='I;16'"),
+        (None, png(DEEP), r'do not have 8 bits; declare Image\("I;16"\)'),
+    ],
+)
+def test_a_mode_that_converts_nothing_takes_pictures_of_this_mode_only(
+    mode: Any, value: bytes, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SchemaError, match=message):
+        written(Image(mode), [[value]], tmp_path)
+
+
+def deep_colours(values: Any) -> bytes:
+    """Return a PNG with colours of 16 bits, which Pillow does not write."""
+    height, width, _ = values.shape
+    lines = b"".join(b"\0" + line.tobytes() for line in values)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def test_16_bit_colours_are_cut_only_where_that_is_declared(tmp_path: Path) -> None:
+    deep = deep_colours(np.arange(12, dtype=">u2").reshape(2, 2, 3) * 5000)
+    assert "a PNG of 16 bits, of which 8 would be cut" in refused(Image(), [deep], tmp_path / "none")
+    assert written_and_opened(Image("RGB"), [[deep]], tmp_path / "declared")[0].dtype == np.uint8
+
+
+def test_it_says_so_if_the_numbers_of_a_palette_are_read_as_colours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(Image(), [[png(IDS, "P")] * 3], tmp_path / "colours")
+    assert [record.message for record in caplog.records] == [image_module._PALETTE]
+    caplog.clear()
+    written(Image("P"), [[png(IDS, "P")]], tmp_path / "numbers")
+    written(Image(), [[picture(), png(IDS)]], tmp_path / "others")
+    assert caplog.records == []
+
+
 def test_without_a_check_whatever_comes_is_kept_and_an_error_when_it_is_read(tmp_path: Path) -> None:
     values = [picture(), b"no picture", bomb(9000, 9000)]
     column = written_and_opened(Image(check="nothing"), [values], tmp_path)
@@ -242,4 +317,4 @@ def test_without_pillow_the_error_names_the_extra(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "(12, 16, 3)" in found.stdout
-    assert "UsageError" in found.stderr and "pip install 'dataset_assets[image]'" in found.stderr
+    assert "NotInstalled" in found.stderr and "pip install 'dataset_assets[image]'" in found.stderr

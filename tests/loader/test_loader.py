@@ -176,6 +176,43 @@ def test_padded_and_joined_lose_nothing(values: list[list[int]], multiple: int) 
     assert full["i"] is ends["i"] is batch["i"]
 
 
+TOKENS = [[], [1, 2], [3], []]
+
+
+@pytest.mark.parametrize("made", [padded, joined])
+def test_all_batches_have_the_dtype_of_the_view_also_those_of_empty_lists(made: Any) -> None:
+    for view in (view_of(t=TOKENS), view_of(t=TOKENS).map(dict), view_of([{"t": tokens} for tokens in TOKENS])):
+        batches = list(Loader(view, 1, collate=made("t")).epoch(0))
+        assert [batch["t"].dtype for batch in batches] == [np.int64] * 4
+        assert sum(batch["t"].size for batch in batches) == 3
+    points = view_of(t=[np.empty((0, 2), np.int16), np.ones((1, 2), np.int16)])
+    assert [b["t"].shape[-1] for b in Loader(points, 1, collate=made("t")).epoch(0)] == [2, 2]
+
+
+@pytest.mark.parametrize("made", [padded, joined])
+@pytest.mark.parametrize(
+    ("values", "dtype", "message"),
+    [
+        ([[1], [0.5]], None, "0.5 for t does not fit its dtype int64. Name a wider dtype, such as dtype='float64'"),
+        ([[1], [300]], "uint8", "300 for t does not fit its dtype uint8"),
+        ([[1], [True, 2]], None, "mixes booleans"),
+        ([np.ones((1, 2)), np.ones((1, 3))], None, "has the shape"),
+    ],
+)
+def test_a_value_that_does_not_fit_the_dtype_is_refused(made: Any, values: Any, dtype: Any, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        list(Loader(view_of(t=values), 1, collate=made("t", dtype=dtype), threads=0).epoch(0))
+
+
+def test_padding_fits_the_dtype_and_lists_without_values_need_one() -> None:
+    with pytest.raises(SchemaError, match="0.5 for t does not fit its dtype int64"):
+        next(Loader(view_of(t=TOKENS), 2, collate=padded("t", value=0.5), threads=0).epoch(0))
+    with pytest.raises(UsageError, match="The first 2 values of t are empty, so its dtype is not known"):
+        next(Loader(view_of(t=[[], []]), 2, collate=padded("t"), threads=0).epoch(0))
+    with pytest.raises(UsageError, match="Cannot pad or join the values of t"):
+        next(Loader(view_of(t=[[None]]), 1, collate=padded("t"), threads=0).epoch(0))
+
+
 def test_texts_are_padded_as_bytes_and_numbers_cannot_be() -> None:
     batch = padded("t")({"t": ["é", "abc"]})
     assert [bytes(row[:n]).decode() for row, n in zip(batch["t"], batch["t_lengths"])] == ["é", "abc"]

@@ -1,12 +1,18 @@
 """Converts views to Arrow tables and batches, and makes views over tables. Copies only if the layouts differ."""
 
+from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Iterator, Mapping
 
 import numpy as np
 
 from dataset_assets.errors import SchemaError
-from dataset_assets.formats.columns import Chained, Columns, Indices, spans
+from dataset_assets.formats.columns import Chained, Columns, Indices, JsonBlock, spans
+from dataset_assets.formats.fields import cast_column, extension_in, widened
+from dataset_assets.formats.format import Misfit
+from dataset_assets.formats.json_values import text_of
 from dataset_assets.formats.members import Member
+from dataset_assets.formats.nested import column_of
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
 from dataset_assets.reading.convert.tables import column_names
 from dataset_assets.reading.views.in_memory import held
@@ -27,33 +33,108 @@ def to_arrow(view: View) -> Any:
 
     Numbers of a stored view, or of a slice of one, are not copied: the table uses the memory-mapped file. Arrays become
     lists of fixed size, nested if they have several axes. A field with the name of a stream, or of another table's
-    field, gets the table's name as a prefix. Raises `SchemaError` for a value that has no Arrow type.
+    field, gets the table's name as a prefix. Raises `SchemaError` for values without a common Arrow type, such as
+    mappings whose keys vary.
     """
     import pyarrow
 
-    blocks = list(_pieces(view))
-    tables = [table_of(block) for block in blocks]
-    if len({str(table.schema) for table in tables}) == 1:
-        return pyarrow.concat_tables(tables)
+    tables: list[Any] = []
+    for block in _pieces(view):
+        tables.append(table_of(block, sum(table.num_rows for table in tables)))
     # A block of only None has no type, and the types of other blocks may be wider.
-    return pyarrow.concat_tables(tables, promote_options="permissive")
+    schema = reduce(_wider, (table.schema for table in tables))
+    return pyarrow.concat_tables([_cast(table, schema) for table in tables])
 
 
 @verb
 def arrow_reader(view: View) -> Any:
-    """Return a reader of the view's batches. Each is read on access; all have the types of the first one."""
+    """Return a reader of the view's batches, each read on access.
+
+    All have the types of the first one; where that one has only None, those of the first values. A later value that
+    does not fit raises `SchemaError`.
+    """
     import pyarrow
 
     step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
-    first = table_of(view.rows(slice(0, min(step, len(view)))))
+    wheres = [slice(lo, min(lo + step, len(view))) for lo in range(0, max(len(view), 1), step)]
+    first = table_of(view.rows(wheres[0]))
+    schema = _typed(view, wheres[1:], first.schema)
 
     def batches() -> Iterator[Any]:
-        yield from first.to_batches()
-        for lo in range(step, len(view), step):
-            table = table_of(view.rows(slice(lo, min(lo + step, len(view)))))
-            yield from table.cast(first.schema).to_batches()
+        yield from _cast(first, schema).to_batches()
+        for where in wheres[1:]:
+            table = table_of(view.rows(where), where.start)
+            if (wider := _wider(schema, table.schema)) != schema:
+                raise _differs(schema, wider, where)
+            yield from _cast(table, schema).to_batches()
 
-    return pyarrow.RecordBatchReader.from_batches(first.schema, batches())
+    return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def _typed(view: View, wheres: list[slice], schema: Any) -> Any:
+    """Return a schema with the types of later values where the first ones are only None."""
+    for where in wheres:
+        if not any(_has_nulls(field.type) for field in schema):
+            return schema
+        later = table_of(view.rows(where), where.start).schema
+        kinds = [_wider_type(f, later.field(f.name).type) if _has_nulls(f.type) else f.type for f in schema]
+        schema = _schema(schema.names, kinds)
+    return schema
+
+
+def _has_nulls(kind: Any) -> bool:
+    """Return whether the type of some value is not known yet."""
+    from pyarrow import types
+
+    nested = types.is_nested(kind) and any(_has_nulls(kind.field(k).type) for k in range(kind.num_fields))
+    return types.is_null(kind) or nested
+
+
+def _wider(first: Any, second: Any) -> Any:
+    """Return the schema that holds the values of both."""
+    if first == second:
+        return first
+    return _schema(first.names, [_wider_type(field, second.field(field.name).type) for field in first])
+
+
+def _wider_type(field: Any, kind: Any) -> Any:
+    with _in_stream(field.name):
+        return widened(field.type, kind)
+
+
+def _schema(names: list[str], kinds: list[Any]) -> Any:
+    import pyarrow
+
+    return pyarrow.schema(list(zip(names, kinds)))
+
+
+def _cast(table: Any, schema: Any) -> Any:
+    import pyarrow
+
+    if table.schema == schema:
+        return table
+    columns = []
+    for field in schema:
+        with _in_stream(field.name):
+            columns.append(cast_column(table.column(field.name), field.type))
+    return pyarrow.table(columns, schema=schema)
+
+
+@contextmanager
+def _in_stream(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Misfit as misfit:
+        raise SchemaError(f"Stream {name}{misfit.path}: {misfit.why}") from misfit
+
+
+def _differs(schema: Any, wider: Any, where: slice) -> SchemaError:
+    name = next(name for name in schema.names if schema.field(name).type != wider.field(name).type)
+    return SchemaError(
+        f"Stream {name}: a value of the samples {where.start} to {where.stop - 1} needs the Arrow type "
+        f"{wider.field(name).type}, but the samples before it have {schema.field(name).type}. Use view.to_arrow(), or "
+        "give the values one type with view.map."
+    )
 
 
 def _pieces(view: View) -> Iterator[Columns]:
@@ -80,6 +161,7 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
 
     if not isinstance(column, SpansColumn) or not isinstance(column.reader, (AsText, AsBytes)):
         return column.slice(lo, hi)
+    # A value of Json is text here.
     text = isinstance(column.reader, AsText)
     kind = pyarrow.large_string() if text else pyarrow.large_binary()
     parts = []
@@ -92,18 +174,21 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
     return pyarrow.chunked_array(parts, kind)
 
 
-def table_of(block: Mapping[str, Any]) -> Any:
-    """Return a block of streams as a table. Raises `SchemaError` for a value that has no Arrow type."""
+def table_of(block: Mapping[str, Any], first: int = 0) -> Any:
+    """Return a block of streams as a table. Raises `SchemaError` for a value that has no Arrow type.
+
+    `first` is the number of its first sample.
+    """
     import pyarrow
 
     arrays: dict[str, Any] = {}
     for name, (stream, field) in column_names(block).items():
         values = block[stream]
-        arrays[name] = values.column(field) if field is not None else _array(stream, values)
+        arrays[name] = values.column(field) if field is not None else _array(stream, values, first)
     return pyarrow.table(arrays)
 
 
-def _array(stream: str, values: Any) -> Any:
+def _array(stream: str, values: Any, first: int) -> Any:
     """Return a block of a stream as an Arrow array."""
     import pyarrow
 
@@ -114,16 +199,23 @@ def _array(stream: str, values: Any) -> Any:
             f"Stream {stream} has empty arrays, of shape {values.shape[1:]}. Leave it out: view.only(...)."
         )
     try:
+        if isinstance(values, JsonBlock):
+            return pyarrow.array(list(map(text_of, values)), pyarrow.large_string())
         if not isinstance(values, np.ndarray):
-            return pyarrow.array(list(map(_listed, values)))
+            return _large(column_of(list(map(_listed, values))))
         # Arrow supports only the byte order of this machine.
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
         if values.ndim == 1:
-            return pyarrow.array(values)
+            return _large(pyarrow.array(values))
         array = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
         for size in reversed(values.shape[1:]):
             array = pyarrow.FixedSizeListArray.from_arrays(array, size)
         return array
+    except Misfit as misfit:
+        place = "" if misfit.at is None else f", value {first + misfit.at}"
+        raise SchemaError(
+            f"Stream {stream}{misfit.path}{place}: {misfit.why} Or leave the stream out: view.only(...)."
+        ) from misfit
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         raise SchemaError(
             f"The values of stream {stream} have no Arrow type ({error}). Convert them with view.map, or leave the "
@@ -131,9 +223,16 @@ def _array(stream: str, values: Any) -> Any:
         ) from error
 
 
+def _large(array: Any) -> Any:
+    """Return text and bytes in the type in which they are stored."""
+    import pyarrow
+
+    if array.type == pyarrow.string():
+        return array.cast(pyarrow.large_string())
+    return array.cast(pyarrow.large_binary()) if array.type == pyarrow.binary() else array
+
+
 def _listed(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.ndim > 1:
-        return list(map(_listed, value))
     if isinstance(value, Member):
         return {"name": value.name, "data": bytes(value.data)}
     if isinstance(value, Mapping):
@@ -143,7 +242,18 @@ def _listed(value: Any) -> Any:
 
 def of_table(table: Any, version: str | None = None) -> View:
     """Return a view over an Arrow table or batch: each column is a stream."""
-    return held({name: ArrowValues(table.column(name)) for name in table.schema.names}, version)
+    return held({name: of_array(table.column(name)) for name in table.schema.names}, version)
+
+
+def of_array(values: Any) -> "ArrowValues":
+    """Return an Arrow array as a column. Raises `SchemaError` for a type of pandas, such as periods."""
+    extension = extension_in(values.type)
+    if extension is not None and extension.extension_name.startswith("pandas."):
+        raise SchemaError(
+            f"Values are of the type {extension}, which Arrow holds as plain numbers. Give the DataFrame itself, or "
+            "convert them to text or times."
+        )
+    return ArrowValues(values)
 
 
 class ArrowValues:

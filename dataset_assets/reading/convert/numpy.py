@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_assets.reading.convert.tables import objects
+from dataset_assets.reading.convert.tables import is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
@@ -21,4 +21,8 @@ def _array(block: Any) -> Any:
         return owned(block)
     if isinstance(block, list):
         return objects(owned(block))
-    return {field: owned(block.column(field).to_numpy()) for field in block.column_names}
+    return {field: _field(block.column(field)) for field in block.column_names}
+
+
+def _field(column: Any) -> Any:
+    return objects(column.to_pylist()) if is_rounded(column) else owned(column.to_numpy())

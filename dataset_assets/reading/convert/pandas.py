@@ -6,8 +6,9 @@ import numpy as np
 
 from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError
+from dataset_assets.formats.fields import extension_in
 from dataset_assets.reading.convert.arrow import ArrowValues
-from dataset_assets.reading.convert.tables import column_names, objects
+from dataset_assets.reading.convert.tables import column_names, is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.in_memory import column_in_memory, held
 from dataset_assets.reading.views.operations import verb
@@ -27,8 +28,12 @@ def to_pandas(view: View) -> Any:
     columns: dict[str, Any] = {}
     for name, (stream, field) in column_names(blocks).items():
         block = blocks[stream]
-        columns[name] = _column(block) if field is None else block.column(field).to_pandas()
+        columns[name] = _column(block) if field is None else _field(block.column(field))
     return pandas.DataFrame(columns, index=pandas.RangeIndex(len(view)))
+
+
+def _field(column: Any) -> Any:
+    return column.to_pandas(integer_object_nulls=is_rounded(column))
 
 
 def _column(block: Any) -> Any:
@@ -46,21 +51,23 @@ def of_frame(frame: Any, version: str | None = None) -> View:
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise SchemaError(f"The DataFrame has two columns of the same name among {', '.join(names)}. Rename one.")
-    columns = {}
-    for k, name in enumerate(names):
-        series = frame.iloc[:, k]
-        # pandas holds numpy's types as arrays. Text and categories are converted to Arrow.
-        plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
-        columns[name] = series.to_numpy() if plain else _of_objects(series)
-    ready = {name: v if isinstance(v, ArrowValues) else column_in_memory(v) for name, v in columns.items()}
-    return held(ready, version)
+    return held({name: of_series(frame.iloc[:, k]) for k, name in enumerate(names)}, version)
+
+
+def of_series(series: Any) -> Any:
+    """Return a Series as a column: numpy's types as arrays; text, categories and nullable numbers by way of Arrow."""
+    plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM"
+    values = series.to_numpy() if plain else _of_objects(series)
+    return values if isinstance(values, ArrowValues) else column_in_memory(values)
 
 
 def _of_objects(series: Any) -> Any:
     import pyarrow
 
     try:
-        return ArrowValues(pyarrow.chunked_array([pyarrow.array(series)]))
+        values = pyarrow.array(series)
+        # Arrow holds periods and intervals as numbers, without their meaning.
+        return list(series) if extension_in(values.type) else ArrowValues(pyarrow.chunked_array([values]))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
         # Values without an Arrow type, such as arrays with several axes, stay as they are.
         return list(series)

@@ -20,6 +20,21 @@ def column_names(blocks: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]
     return columns
 
 
+EXACT = 2**53
+"""Up to here a float holds every whole number."""
+
+
+def is_rounded(column: Any) -> bool:
+    """Return whether an Arrow column has nulls and whole numbers that would be rounded as floats with NaN."""
+    import pyarrow.compute as compute
+    from pyarrow import types
+
+    if not column.null_count or not types.is_integer(column.type):
+        return False
+    ends = compute.min_max(column).as_py()
+    return ends["min"] is not None and not -EXACT <= ends["min"] <= ends["max"] <= EXACT
+
+
 def objects(values: list[Any]) -> Any:
     """Return values as an array of objects."""
     # Filled in a loop, because numpy would merge values of the same shape into one array.

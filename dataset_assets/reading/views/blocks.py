@@ -44,10 +44,12 @@ def as_columns(samples: Sequence[Any], streams: Iterable[str] = ()) -> Columns:
 def stacked(values: list[Any]) -> Any:
     """Return values as one array if that changes none of them, otherwise as they are.
 
-    >>> stacked([1, 2, 3]), stacked([1, 0.5]), stacked([1, "a"]), stacked([2**60 + 1, 0.5])
-    (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1152921504606846977, 0.5])
+    >>> stacked([1, 2, 3]), stacked([1, 0.5]), stacked([1, "a"]), stacked([1, True]), stacked([2**60 + 1, 0.5])
+    (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1, True], [1152921504606846977, 0.5])
     """
     if isinstance(values[0], np.ndarray):
+        if any(isinstance(value, np.ma.MaskedArray) for value in values):
+            values = [not_masked(value) for value in values]
         same = all(isinstance(value, np.ndarray) and _kind(value) == _kind(values[0]) for value in values)
         return np.stack(values) if same and not values[0].dtype.hasobject else values
     if not all(isinstance(value, (np.generic, *PYTHON_NUMBERS)) for value in values):
@@ -59,11 +61,27 @@ def stacked(values: list[Any]) -> Any:
     if array.ndim != 1 or array.dtype.hasobject:
         return values
     kinds = set(map(type, values))
+    if array.dtype != bool and not kinds.isdisjoint((bool, np.bool_)):
+        return values
     if all(issubclass(kind, (int, np.integer)) for kind in kinds):
         return array if array.dtype.kind in "biu" else values
     if len(kinds) == 1:
         return array
-    return array if all(a == b or a != a and b != b for a, b in zip(array.tolist(), values)) else values
+    # Numbers of numpy compare as floats, which do not tell large whole numbers apart.
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return array if all(a == b or a != a and b != b for a, b in zip(array.tolist(), plain)) else values
+
+
+def not_masked(value: Any) -> Any:
+    """Return a value. Raises `SchemaError` for an array with masked values, which would be read as numbers."""
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise SchemaError(
+                "An array has masked values, which would be read as numbers. Fill them, such as array.filled(0), or "
+                "give a list with None for each."
+            )
+        return value.data
+    return value
 
 
 def owned(block: Any) -> Any:
@@ -72,7 +90,7 @@ def owned(block: Any) -> Any:
         return block if block.flags.owndata and block.flags.writeable else block.copy()
     if isinstance(block, list):
         # Ragged arrays in a list are views of the stored bytes.
-        return [value.copy() if isinstance(value, np.ndarray) else value for value in block]
+        return type(block)([value.copy() if isinstance(value, np.ndarray) else value for value in block])
     return block
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Column, Columns
-from dataset_assets.reading.views.blocks import as_columns, numbers_in, stacked
+from dataset_assets.reading.views.blocks import as_columns, not_masked, numbers_in, stacked
 from dataset_assets.reading.views.document import counted_in, described
 from dataset_assets.reading.views.node import Origin, checked_version
 from dataset_assets.reading.views.operations import operation
@@ -50,14 +50,24 @@ def column_in_memory(values: Any) -> Any:
     if hasattr(values, "to_batches"):
         return TableColumn(values)
     if isinstance(values, (list, tuple)):
+        values = [not_masked(value) for value in values]
         # Arrays in a list are not stacked; pass a single array for that.
         numbers = values and not isinstance(values[0], np.ndarray)
-        values = stacked(list(values)) if numbers else list(values)
+        values = stacked(values) if numbers else values
     else:
-        values = np.asarray(values)
+        values = _array_of(_plain(not_masked(values)))
     if isinstance(values, list) or values.dtype.hasobject:
         return ListColumn([_read_only(value) for value in values])
     return ArrayColumn(_read_only(values))
+
+
+def _array_of(values: Any) -> Any:
+    try:
+        return np.asarray(values)
+    except Exception as error:  # the value's own conversion may raise anything
+        raise SchemaError(
+            f"A {type(values).__name__} does not convert to an array ({error}). Give an array or a list."
+        ) from error
 
 
 def _read_only(value: Any) -> Any:
@@ -171,4 +181,4 @@ def _plain(value: Any) -> Any:
         return array.item() if array.ndim == 0 else _read_only(array)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return not_masked(value)

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -16,7 +17,7 @@ import sklearn.linear_model
 import sklearn.model_selection
 import torch
 
-from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
+from dataset_assets import Dataset, Loader, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import OneHot, Scaled
 from dataset_assets.errors import NotInstalled, SchemaError, UsageError
 from dataset_assets.reading.views import Origin, Stored
@@ -140,6 +141,41 @@ def test_polars_and_duckdb_and_pandas_read_a_view() -> None:
     assert pandas.DataFrame.from_arrow(view.only("label"))["label"].tolist() == view.to_numpy()["label"].tolist()
 
 
+LONG = ["x" * 2000] * 6000
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        ({"a": 1}, {"a": 1, "extra": 2}, "Stream m, value 5999: a mapping has the keys a, extra"),
+        ({"a": 1}, {"a": 0.5}, "Stream m: a value of the samples .* to 5999 needs the Arrow type struct<a: double>"),
+        (["007"], [7], "Stream m"),
+        (1, "1", "Stream m"),
+    ],
+)
+def test_a_late_value_of_another_type_ends_the_stream_of_batches(first: Any, last: Any, message: str) -> None:
+    view = view_of(m=[first] * 5999 + [last], text=LONG)
+    with pytest.raises(pyarrow.ArrowInvalid, match=message):
+        pyarrow.RecordBatchReader.from_stream(view).read_all()
+    if not isinstance(last, dict) or "extra" in last:
+        with pytest.raises(SchemaError, match="Stream m"):
+            view.to_arrow()
+
+
+@pytest.mark.parametrize("last", ["x", [1], {"a": None}, [{"b": [0.5]}], 7])
+def test_values_after_many_nulls_have_their_type_in_the_stream_of_batches(last: Any) -> None:
+    empty: Any = [] if isinstance(last, list) else None
+    view = view_of(m=[empty] * 5999 + [last], text=LONG)
+    table = pyarrow.RecordBatchReader.from_stream(view).read_all()
+    assert table.schema == view.to_arrow().schema and table.column("m")[5999].as_py() == last
+
+
+def test_a_stream_has_one_arrow_type_by_every_way() -> None:
+    view = stored_stack(5, many_files=False).view
+    ways = [view.to_arrow(), pyarrow.table(view), view[::-1].to_arrow(), next(iter(Loader(view, 2, output="arrow")))]
+    assert len({str(table.schema) for table in ways}) == 1
+
+
 # numpy and pandas
 
 
@@ -160,6 +196,12 @@ def test_pandas_has_a_column_for_each_stream_of_its_own() -> None:
     frame["label"] = 9
     assert view[2]["label"] == 2
     assert view_of(view.to_pandas())[3]["label"] == 0
+
+
+def test_large_whole_numbers_beside_nulls_are_not_rounded() -> None:
+    view = view_of(row=pyarrow.table({"a": [2**53 + 1, None], "b": [1, None]}))
+    assert view.to_pandas()["a"].tolist() == view.to_numpy()["row"]["a"].tolist() == [2**53 + 1, None]
+    assert view.to_pandas()["b"].dtype == view.to_numpy()["row"]["b"].dtype == np.float64
 
 
 # Hugging Face
@@ -327,6 +369,75 @@ def test_sequences_mappings_and_views_are_views() -> None:
     with pytest.raises(SchemaError, match="2 values, but there are 3 names"):
         view_of([(1, 2)], names=("a", "b", "c"))[0]
     assert equal(list(pickle.loads(pickle.dumps(view_of(samples)))), samples)
+
+
+MASKED = np.ma.array([1, 2], mask=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: view_of(x=MASKED), SchemaError, "stream x: An array has masked values"),
+        (lambda: view_of(x=[MASKED, MASKED]), SchemaError, "masked values"),
+        (lambda: view_of(x=[np.ma.masked, 1]), SchemaError, "masked values"),
+        (lambda: view_of([{"x": MASKED}])[0], SchemaError, "masked values"),
+        (lambda: view_of(MASKED)[1], SchemaError, "masked values"),
+        (lambda: view_of("data.csv"), UsageError, "'data.csv' is not data. Read it first"),
+        (lambda: view_of(Path("data.csv")), UsageError, "is not data"),
+        (lambda: view_of(b"data"), UsageError, "is not data"),
+        (lambda: view_of(None), UsageError, "None is not data"),
+        (lambda: view_of(pandas.Series([1])), UsageError, r"A Series has no streams. Name one: view_of\(x=source\)"),
+        (lambda: view_of(polars.Series([1])), UsageError, "has no streams"),
+        (lambda: view_of({"train": numbers()}), UsageError, "train is a Stored, which has streams of its own"),
+        (lambda: view_of({"a": datasets.Dataset.from_dict({"x": [1]})}), UsageError, "a is a Dataset"),
+        (
+            lambda: view_of(datasets.DatasetDict(a=datasets.Dataset.from_dict({"x": [1]}))),
+            UsageError,
+            r"A DatasetDict has several splits: a. Make a view of one: view_of\(source\['a'\]\)",
+        ),
+        (
+            lambda: view_of(pyarrow.table({"p": pyarrow.array(pandas.period_range("2020-01", periods=2, freq="M"))})),
+            SchemaError,
+            "which Arrow holds as plain numbers",
+        ),
+    ],
+)
+def test_what_is_not_data_or_would_be_changed_is_refused(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+PERIODS = pandas.period_range("2020-01", periods=2, freq="M")
+ZONED = pandas.Timestamp("2020-01-01", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([True, 2], [True, 2]),
+        ([[], [1, 2]], [[], [1, 2]]),
+        ([np.int64(2**60 + 1), 0.5], [2**60 + 1, 0.5]),
+        (np.ma.array([1, 2]), [1, 2]),
+        (pandas.Series([1, None], dtype="Int64"), [1, None]),
+        (pandas.Series(["a", None]), ["a", None]),
+        (pandas.Series(PERIODS), list(PERIODS)),
+        (pandas.Series([ZONED]), [ZONED]),
+        (pyarrow.array([1, None]), [1, None]),
+        (pyarrow.chunked_array([[1], [None]]), [1, None]),
+        (polars.Series([1, None]), [1, None]),
+        (torch.tensor([1.5], requires_grad=True), [1.5]),
+    ],
+    ids=lambda values: type(values).__name__,
+)
+def test_a_column_keeps_its_values_and_their_types(values: Any, expected: list[Any]) -> None:
+    view = view_of(x=values)
+    read = [sample["x"] for sample in view]
+    assert read == expected and list(map(type, read)) == [type(view[i]["x"]) for i in range(len(view))]
+    assert [isinstance(value, bool) for value in read] == [isinstance(value, bool) for value in expected]
+
+
+def test_a_frame_of_periods_has_periods() -> None:
+    assert view_of(pandas.DataFrame({"p": PERIODS}))[1] == {"p": PERIODS[1]}
 
 
 # What is not installed
