@@ -137,6 +137,11 @@ class _Applied:
         return {name: value for name, value in self.arguments.items() if isinstance(value, (RemoteFile, DerivedFile))}
 
     @property
+    def remote_files(self) -> dict[str, "RemoteFile"]:
+        """The files that are downloaded for it, also for its derived files, by identifier."""
+        return {file.identifier: file for file in _in_order(self) if isinstance(file, RemoteFile)}
+
+    @property
     def splits(self) -> dict[str, SplitOf]:
         """The arguments that are splits."""
         return {name: value for name, value in self.arguments.items() if isinstance(value, SplitOf)}

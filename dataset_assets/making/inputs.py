@@ -1,6 +1,6 @@
 """The inputs of splits: stored files, files that are derived when a split needs them, and other splits."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
@@ -85,7 +85,7 @@ class Inputs:
         """Open one file."""
         raw = self.raw(file)
         path = self.transient.get(file.identifier)
-        return open(path, "rb") if path else self.open_raw(raw)
+        return _named(open(path, "rb") if path else self.open_raw(raw), _shown(file, raw))
 
     def raw(self, file: File) -> RawFile:
         """Return the record of a file. Derives it if it is missing."""
@@ -95,3 +95,17 @@ class Inputs:
                 staged = derive(self.dataset, file, self.scratch(), self.opened(file, stack))
             self.raws[file.identifier], self.transient[file.identifier] = staged.raw, staged.path
         return self.raws[file.identifier]
+
+
+def _named(opened: Any, url: str) -> BinaryIO:
+    """Let the errors of decoders name the source of a file, not the place where its bytes are stored."""
+    with suppress(AttributeError):
+        opened.url = url
+    found: BinaryIO = opened
+    return found
+
+
+def _shown(file: File, raw: RawFile) -> str:
+    if isinstance(file, RemoteFile):
+        return raw.source.url or url_of(file)
+    return f"{file.name}, which {file.function.__qualname__} made,"

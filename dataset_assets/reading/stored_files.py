@@ -97,7 +97,7 @@ class StoredFiles(Opener):
         except FileNotFoundError as error:
             raise NotPrepared(
                 f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: dataset-assets prepare {self.index.dataset}"
+                f"Get it with: dataset-assets prepare --refresh {self.index.dataset}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from dataset_assets.retrieval.http_status import (
     status,
 )
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.validators import source_of
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
 
@@ -171,7 +172,7 @@ class _Transfer:
     def _begin(self, response: requests.Response) -> None:
         self._restart()
         etag = response.headers.get("ETag")
-        self.source = Source(redacted(self.url), etag, response.headers.get("Last-Modified"))
+        self.source = source_of(self.url, response)
         # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
         if etag and etag.startswith('"') and not coding_of(response):
             self.strong_etag = etag
