@@ -21,7 +21,8 @@ class Inputs:
     """Opens the inputs of a dataset's splits. A derived file that is not kept is derived once, when it is opened.
 
     `raws` are the stored files by identifier, `open_raw` opens one of them, `scratch` returns a folder to derive in,
-    and `splits` are the views of the splits that other splits are made of.
+    and `splits` are the views of the splits that other splits are made of. `run` is the name of a run whose processes
+    share the work.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Inputs:
         raws: Mapping[str, RawFile],
         open_raw: Callable[[RawFile], BinaryIO],
         scratch: Callable[[], Path],
+        run: str = "",
     ) -> None:
-        self.dataset, self.raws, self.open_raw, self.scratch = dataset, dict(raws), open_raw, scratch
+        self.dataset, self.raws, self.open_raw, self.scratch, self.run = dataset, dict(raws), open_raw, scratch, run
         self.transient: dict[str, Path] = {}
         self.splits: dict[str, Stored] = {}
         self._passing: dict[str, Stored] = {}
@@ -78,7 +80,7 @@ class Inputs:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
         index = self._index(source)
         if index not in self._passing:
-            self._passing[index] = open_for_streaming(self.splits[source.split])
+            self._passing[index] = open_for_streaming(self.splits[source.split], self.run)
         return self._passing[index]
 
     def open(self, file: File) -> BinaryIO:

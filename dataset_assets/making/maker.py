@@ -45,15 +45,22 @@ log = logging.getLogger(__name__)
 class Maker:
     """Makes what is missing of one dataset. Use it in a `with` block, at whose end the scratch folder is removed.
 
-    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken.
+    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken. The makers of one
+    `run`, which may be processes, hash a split once that several splits are made of.
     """
 
     def __init__(
-        self, dataset: Dataset, stored: StoredDataset, *, refresh: bool = False, progress: Progress | None = None
+        self,
+        dataset: Dataset,
+        stored: StoredDataset,
+        *,
+        refresh: bool = False,
+        progress: Progress | None = None,
+        run: str = "",
     ) -> None:
         self.dataset, self.stored, self.refresh, self.progress = dataset, stored, refresh, progress
         self.settings = settings()
-        self.inputs = Inputs(dataset, {}, self._open, self._scratch)
+        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
         self._stack = ExitStack()
