@@ -10,6 +10,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
 from dataset_assets.definition.file_checks import check_digest, check_file_identifier, check_url, without_secrets
+from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
@@ -119,6 +120,8 @@ class _Applied:
                 f"{function!r} is not a plain function. Give a function first, then all of its arguments by name."
             )
         check_signature(function, arguments)
+        plain = {n: v for n, v in arguments.items() if not isinstance(v, (RemoteFile, DerivedFile, SplitOf))}
+        check_paths(function.__qualname__, plain, has_files=len(plain) < len(arguments))
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "arguments", FrozenMapping({n: _frozen(n, v) for n, v in arguments.items()}))
 
