@@ -41,7 +41,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _path_in(text: str, has_files: bool) -> Path | None:
     """Return the path that a text surely is: it exists, and does not look like a plain word or a separator."""
     path = Path(unquote(text.removeprefix("file://"))) if text.startswith("file:///") else Path(text)
-    parts = len({*path.parts} - {"/", "..", "~"})
+    parts = len({*path.parts} - {path.anchor, "..", "~"})
     marked = path.is_absolute() or text.startswith(("~/", "./", "../"))
     if parts < (2 if has_files or not marked else 1) or not (marked or not has_files and "/" in text):
         return None

@@ -163,7 +163,7 @@ def _maker(
 ) -> Maker:
     """Return a maker that uses the inputs of a step."""
     connector: StorageIOManager = getattr(context.resources, keys.IO)
-    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run_id, **options)
+    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):
             maker.add_raw(given.raw, undamaged=given.hashed)
