@@ -96,7 +96,9 @@ def dataset(server: FaultyServer, function: Any = objects, **more: Any) -> Datas
 
 def derived(server: FaultyServer) -> Dataset:
     loud = DerivedFile("loud.jsonl", upper, table=RemoteFile(f"{server.url}/a.jsonl"))
-    return replace(dataset(server), splits={"all": Split(lower, table=loud), "copy": Split(copied, whole=SplitOf("all"))})
+    return replace(
+        dataset(server), splits={"all": Split(lower, table=loud), "copy": Split(copied, whole=SplitOf("all"))}
+    )
 
 
 def lower(table: Any) -> Iterator[Any]:
@@ -106,7 +108,7 @@ def lower(table: Any) -> Iterator[Any]:
 
 DEFINED: dict[str, tuple[Callable[[FaultyServer], Dataset], bytes]] = {
     "cut, so that it cannot be decoded": (dataset, GOOD[:12]),
-    "cut below a derived file": (lambda server: replace(derived(server), checks={"leakage": "off"}), GOOD[:12]),
+    "cut below a derived file": (derived, GOOD[:12]),
     "an error as JSON, of which no sample is made": (lambda server: dataset(server, numbers), b'{"error": "busy"}\n'),
     "refused by a check of the author": (lambda server: dataset(server, checks={"small": small}), b'{"n": 10}\n'),
 }
