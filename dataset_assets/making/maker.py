@@ -33,9 +33,9 @@ from dataset_assets.making.version_checks import check_version, refuse, split_fi
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
-from dataset_assets.retrieval.on_this_machine import SCHEMES
+from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
 from dataset_assets.storage.manifest import Version
-from dataset_assets.storage.raw_files import RawFile, State
+from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -163,28 +163,33 @@ class Maker:
     def _retrieved(self, file: RemoteFile) -> RawFile | StagedRaw:
         raw = meant_raw(self.stored, file)
         if raw is None:
-            # A refresh takes the new bytes; without one they must be those that were recorded.
-            known = None if self.refresh else recorded_raw(self.stored, file)
-            staged = self._staged(file, known, self.refresh)
+            recorded = recorded_raw(self.stored, file)
+            # A refresh takes the new bytes, and so does a file here; a server must send those that were recorded.
+            free = self.refresh or file_of(file.urls[0]) is not None
+            staged = self._staged(file, None if free else recorded, self.refresh)
             assert staged is not None  # a source is asked whether it changed only if it was recorded
-            return _in_state(staged, "" if known or file.digest else "provisional")
+            return self._arrived(file, staged, recorded)
         asked = question(self.stored, file, raw, refresh=self.refresh, offline=self.settings.offline)
-        return raw if asked is None else self._asked(file, raw, replace(raw, source=asked))
+        return raw if asked is None else self._asked(file, raw, asked)
 
-    def _asked(self, file: RemoteFile, raw: RawFile, known: RawFile) -> RawFile | StagedRaw:
-        """Ask a source for its bytes, unless they are those that are known."""
+    def _asked(self, file: RemoteFile, raw: RawFile, asked: Source) -> RawFile | StagedRaw:
+        """Ask a source for its bytes, unless its validators are those that are given."""
         try:
-            staged = self._staged(file, known, refresh=True)
+            staged = self._staged(file, replace(raw, source=asked), refresh=True)
         except RetrievalError:
             # New bytes, which nothing says are wrong, are used while their server does not answer.
-            if self.refresh or raw.state != "provisional" or known.source.url.partition(":")[0] in SCHEMES:
+            if self.refresh or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
                 raise
             return raw
         if staged is None or _same(staged.raw, raw) and self.stored.has_raw(raw):
             return raw
-        if staged.raw.sha256 == raw.sha256:
-            return _in_state(staged, raw.state)
-        if not self.refresh:
+        return self._arrived(file, staged, raw)
+
+    def _arrived(self, file: RemoteFile, staged: StagedRaw, before: RawFile | None) -> StagedRaw:
+        """Return retrieved bytes with their state; say so if they are not those that were known before."""
+        if before and before.sha256 == staged.raw.sha256:
+            return _in_state(staged, before.state)
+        if before and not self.refresh:
             log.warning("%s: %s has changed; its new bytes are used.", self.dataset.name, staged.raw.source.url)
         return _in_state(staged, "" if file.digest else "provisional")
 

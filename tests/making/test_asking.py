@@ -43,6 +43,9 @@ def source(request: pytest.FixtureRequest, home: Path, fast_path: Path, monkeypa
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "n.txt").write_bytes(b"1\n2\n")
+    installed = fast_path / "carrier_kit-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: carrier_kit\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(fast_path))
     monkeypatch.delitem(sys.modules, "carrier_kit", raising=False)
     monkeypatch.setenv("SCHEME", request.param)
