@@ -22,16 +22,19 @@ def source_of(url: str, response: requests.Response) -> Source:
     if length_of(response) is None and framing_of(response) != "chunked":
         return Source(redacted(url))
     etag, changed = response.headers.get("ETag"), response.headers.get("Last-Modified")
-    if changed is None:
-        return Source(redacted(url), etag)
-    seconds, now = _seconds(changed), _seconds(response.headers.get("Date", "")) or time.time()
-    if seconds is not None and now - seconds >= YOUNG_SECONDS:
+    if changed is None or _is_finer(etag or "", _seconds(changed)) or not _is_young(changed, response):
         return Source(redacted(url), etag, changed)
-    return Source(redacted(url), etag if etag and _is_finer(etag, seconds) else None)
+    return Source(redacted(url))
+
+
+def _is_young(changed: str, response: requests.Response) -> bool:
+    """Return True for a file that may be changed again without a new time."""
+    seconds, now = _seconds(changed), _seconds(response.headers.get("Date", "")) or time.time()
+    return seconds is None or now - seconds < YOUNG_SECONDS
 
 
 def _is_finer(etag: str, seconds: float | None) -> bool:
-    """Return False for a weak ETag, and for one that a server makes of the time of change in seconds."""
+    """Return True for an ETag that changes with every rewrite: not a weak one, nor one made of the time in seconds."""
     made_of_time = seconds is not None and (f"{int(seconds):x}" in etag.lower() or str(int(seconds)) in etag)
     return etag.startswith('"') and not made_of_time
 

@@ -258,7 +258,8 @@ def test_a_split_is_hashed_once_in_a_run_of_dagster_for_all_its_parts(
     storage = fast_path / "storage"
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(dataset, instance, storage=storage.as_uri()).success
-        assert sorted(Path(name).parent.name for name in hashed) == ["kind", "number", "text"]
+        whole = [Path(name).parent.name for name in hashed if str(storage / "org/example/divided/whole") in name]
+        assert sorted(whole) == ["kind", "number", "text"]
         # Another run hashes it anew, and sees what changed since.
         [text] = (storage / "org/example/divided/whole/text").iterdir()
         data = text.read_bytes()
