@@ -13,7 +13,7 @@ from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
 from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
-from dataset_assets.making.provisional import set_state
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import open_split
 from dataset_assets.storage.keys import index_key, source_key
@@ -125,8 +125,7 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     except StoredFileDamaged:
         for stream in staged.index.streams:
             publish_stream(stored, staged, stream)
-    for raw in staged.proven:
-        set_state(stored, raw, "")
+    prove(stored, staged.proven)
     return digest
 
 

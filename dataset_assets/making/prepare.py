@@ -10,7 +10,7 @@ from dataset_assets.definition.registry import find
 from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
 from dataset_assets.making.existing import publish_raw, publish_split
 from dataset_assets.making.maker import Maker
-from dataset_assets.making.provisional import set_state
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import load
 from dataset_assets.reading.views import View
@@ -47,8 +47,7 @@ def prepare(
             if version.refused:
                 maker.refuse(version)
             released = release(stored, version, pointer)
-        for raw in maker.unproven():
-            set_state(stored, raw, "")
+        prove(stored, maker.unproven())
     return load(f"{definition.name}@{released}", storage=stored.storage)
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Iterable, Iterator
 
+from dataset_assets.errors import StorageError
 from dataset_assets.storage.keys import source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, State, record_bytes
@@ -33,6 +34,13 @@ def released_sources(stored: StoredDataset) -> set[tuple[str, str]]:
             version = stored.version(str(digest))
             found |= set() if version.refused else _sources(_read(stored, version.splits.items()))
     return found
+
+
+def prove(stored: StoredDataset, raws: Iterable[RawFile]) -> None:
+    """Note in their records that these bytes are proven. A storage that cannot be written is left as it is."""
+    for raw in raws:
+        with suppress(StorageError):
+            set_state(stored, raw, "")
 
 
 def set_state(stored: StoredDataset, raw: RawFile, state: State) -> None:

@@ -15,7 +15,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NotPrepared, UsageError
 from dataset_assets.making.existing import publish_index, publish_raw, publish_stream
-from dataset_assets.making.provisional import set_state
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
 from dataset_assets.orchestration.events import Event, upstream_event
@@ -136,8 +136,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
         case Release():
             stored = StoredDataset(storage, obj.version.dataset)
             digest = release(stored, obj.version, obj.expected)
-            for raw in obj.proven:
-                set_state(stored, raw, "")
+            prove(stored, obj.proven)
             return previews.of_version(storage, obj.version, digest)
         case AlreadyStored(what=RawFile() as raw):
             return previews.of_raw(StoredDataset(storage, obj.dataset), raw)
