@@ -7,6 +7,7 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import DerivedFile, RemoteFile, Split
+from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.errors import DefinitionError
 
 
@@ -41,6 +42,12 @@ def test_the_path_of_a_file_is_named_with_what_to_pass(folder: Path) -> None:
     assert f"Pass each of its files: RemoteFile('{path.parent.as_uri()}/NAME'), or one archive of them." in said
     for where in ([str(path)], {"a": {"b": [str(path)]}}, "./images/a.csv", "images/a.csv", path.as_uri(), "images/"):
         assert len(warned(where)) == (where != "images/"), where
+
+
+def test_a_function_is_warned_of_once(folder: Path) -> None:
+    with pytest.warns(UserWarning) as caught:
+        check_paths("read", {"a": str(folder), "b": [str(folder)] * 3}, has_files=False)
+    assert len(caught) == 1
 
 
 ORDINARY = [
