@@ -65,13 +65,16 @@ def made_raw(stored: StoredDataset, file: str, recipe: str) -> RawFile | None:
 def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     """Hash a stored raw file. Raises `DigestMismatch` if it changed, `NotPrepared` if it is gone."""
     key, url = stored.raw_key(raw), stored.storage.url
+    again = f"dataset-assets prepare --refresh {stored.name}"
     try:
         with stored.open_raw(raw) as opened:
             found = files.sha256_in(opened)
     except FileNotFoundError as error:
-        raise NotPrepared(f"The raw file {key} is gone from {url}. Prepare {stored.name} again.") from error
+        raise NotPrepared(f"The raw file {key} is gone from {url}. Make it again with: {again}") from error
     if found != raw.sha256:
-        raise DigestMismatch(f"The raw file {key} in {url} has sha256 {found}. Delete it and prepare again.")
+        raise DigestMismatch(
+            f"The raw file {key} in {url} has sha256 {found}. Delete it, and make it again with: {again}"
+        )
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,7 @@ class Maker:
             decoding = isinstance(error, DecodeError)
             for raw in new if decoding else ():
                 set_state(self.stored, raw, "doubted")
-            if asked := new or (raws if decoding else []):
+            if (asked := new or (raws if decoding else [])) and len(error.args) == 1:
                 command = self._command("" if new and decoding else "--refresh ")
                 error.args = (f"{error.args[0]} If {_urls(asked)} sent wrong bytes, ask again with: {command}",)
             raise
