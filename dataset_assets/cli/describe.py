@@ -11,11 +11,13 @@ from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
 from dataset_assets.making.existing import usable_raw
+from dataset_assets.making.provisional import is_proven
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.keys import contents, index_key, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Document = dict[str, Any]
@@ -140,16 +142,21 @@ def path_of(storage: Storage, key: str) -> str | None:
 
 def _file(stored: StoredDataset, file: RemoteFile) -> Document:
     record, usable = stored.raw(file.identifier), usable_raw(stored, file)
+    # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = record or any(stored.storage.list(storage_key(stored.name, "raw", file.identifier)))
     return {
         "urls": [redacted(url) for url in file.urls],
         "digest": file.digest,
-        # Partial: left by a killed process, partly deleted, or of an earlier definition.
-        "state": "complete" if usable else "partial" if some else "none",
+        "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
         "path": path_of(stored.storage, stored.raw_key(usable)) if usable else None,
     }
+
+
+def _state(stored: StoredDataset, raw: RawFile) -> str:
+    """Return "complete", or "provisional" for bytes of which no split was made yet."""
+    return "complete" if is_proven(stored, raw) else "provisional"
 
 
 def _together(states: list[str]) -> str:

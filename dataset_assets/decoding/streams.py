@@ -14,8 +14,8 @@ PIECE = 1 << 18
 
 
 def name_of(file: Any) -> str:
-    """Return the file's name, for a message."""
-    name = getattr(file, "name", None)
+    """Return the URL that the file was retrieved from, or else its name, for a message."""
+    name = getattr(file, "url", None) or getattr(file, "name", None)
     return name if isinstance(name, str) else "the stream"
 
 

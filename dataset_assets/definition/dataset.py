@@ -18,6 +18,7 @@ from dataset_assets.definition.file_checks import (
     urls_from,
     without_secrets,
 )
+from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
@@ -127,6 +128,8 @@ class _Applied:
                 f"{function!r} is not a plain function. Give a function first, then all of its arguments by name."
             )
         check_signature(function, arguments)
+        plain = {n: v for n, v in arguments.items() if not isinstance(v, (RemoteFile, DerivedFile, SplitOf))}
+        check_paths(function.__qualname__, plain, has_files=len(plain) < len(arguments))
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "arguments", FrozenMapping({n: _frozen(n, v) for n, v in arguments.items()}))
 
@@ -143,6 +146,11 @@ class _Applied:
     def files(self) -> dict[str, "RemoteFile | DerivedFile"]:
         """The arguments that are files."""
         return {name: value for name, value in self.arguments.items() if isinstance(value, (RemoteFile, DerivedFile))}
+
+    @property
+    def remote_files(self) -> dict[str, "RemoteFile"]:
+        """The files that are downloaded for it, also for its derived files, by identifier."""
+        return {file.identifier: file for file in _in_order(self) if isinstance(file, RemoteFile)}
 
     @property
     def splits(self) -> dict[str, SplitOf]:

@@ -13,6 +13,7 @@ from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
 from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.shared import note_raw
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import open_split
@@ -22,14 +23,20 @@ from dataset_assets.storage.raw_files import RawFile, Source, record_bytes
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
-def usable_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
-    """Return the stored raw file if it is the one that the definition means."""
+def meant_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
+    """Return the record of a raw file if it is of the bytes that the definition means; they may be gone."""
     raw = stored.raw(file.identifier)
-    if raw is None or not stored.has_raw(raw):
+    if raw is None:
         return None
     if file.digest is None:
         return raw if raw.url == redacted(file.urls[0]) else None
     return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
+
+
+def usable_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
+    """Return the stored raw file if it is the one that the definition means."""
+    raw = meant_raw(stored, file)
+    return raw if raw and stored.has_raw(raw) else None
 
 
 def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
@@ -51,21 +58,24 @@ def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
 
 
 def made_raw(stored: StoredDataset, file: str, recipe: str) -> RawFile | None:
-    """Return the stored derived file if this recipe made it."""
+    """Return the record of a derived file if this recipe made it; its bytes may be gone."""
     raw = stored.raw(file)
-    return raw if raw and raw.digest == recipe and stored.has_raw(raw) else None
+    return raw if raw and raw.digest == recipe else None
 
 
 def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     """Hash a stored raw file. Raises `DigestMismatch` if it changed, `NotPrepared` if it is gone."""
     key, url = stored.raw_key(raw), stored.storage.url
+    again = f"dataset-assets prepare --refresh {stored.name}"
     try:
         with stored.open_raw(raw) as opened:
             found = files.sha256_in(opened)
     except FileNotFoundError as error:
-        raise NotPrepared(f"The raw file {key} is gone from {url}. Prepare {stored.name} again.") from error
+        raise NotPrepared(f"The raw file {key} is gone from {url}. Make it again with: {again}") from error
     if found != raw.sha256:
-        raise DigestMismatch(f"The raw file {key} in {url} has sha256 {found}. Delete it and prepare again.")
+        raise DigestMismatch(
+            f"The raw file {key} in {url} has sha256 {found}. Delete it, and make it again with: {again}"
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,10 @@ def publish_stream(stored: StoredDataset, staged: StagedSplit, stream: str) -> N
 
 
 def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
-    """Store a split's index; store its files again if a collector removed one in the meantime."""
+    """Store a split's index, then note in the records of its raw files that it proves them.
+
+    Stores the split's files again if a collector removed one in the meantime.
+    """
     digest = digest_of(staged.index)
     stored.storage.put(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
     try:
@@ -118,6 +131,7 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     except StoredFileDamaged:
         for stream in staged.index.streams:
             publish_stream(stored, staged, stream)
+    prove(stored, staged.proven)
     return digest
 
 

@@ -1,6 +1,6 @@
 """The inputs of splits: stored files, files that are derived when a split needs them, and other splits."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
@@ -21,7 +21,8 @@ class Inputs:
     """Opens the inputs of a dataset's splits. A derived file that is not kept is derived once, when it is opened.
 
     `raws` are the stored files by identifier, `open_raw` opens one of them, `scratch` returns a folder to derive in,
-    and `splits` are the views of the splits that other splits are made of.
+    and `splits` are the views of the splits that other splits are made of. `run` is the name of a run whose processes
+    share the work.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Inputs:
         raws: Mapping[str, RawFile],
         open_raw: Callable[[RawFile], BinaryIO],
         scratch: Callable[[], Path],
+        run: str = "",
     ) -> None:
-        self.dataset, self.raws, self.open_raw, self.scratch = dataset, dict(raws), open_raw, scratch
+        self.dataset, self.raws, self.open_raw, self.scratch, self.run = dataset, dict(raws), open_raw, scratch, run
         self.transient: dict[str, Path] = {}
         self.splits: dict[str, Stored] = {}
         self._passing: dict[str, Stored] = {}
@@ -78,14 +80,14 @@ class Inputs:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
         index = self._index(source)
         if index not in self._passing:
-            self._passing[index] = open_for_streaming(self.splits[source.split])
+            self._passing[index] = open_for_streaming(self.splits[source.split], self.run)
         return self._passing[index]
 
     def open(self, file: File) -> BinaryIO:
         """Open one file."""
         raw = self.raw(file)
         path = self.transient.get(file.identifier)
-        return open(path, "rb") if path else self.open_raw(raw)
+        return _named(open(path, "rb") if path else self.open_raw(raw), _shown(file, raw))
 
     def raw(self, file: File) -> RawFile:
         """Return the record of a file. Derives it if it is missing."""
@@ -95,3 +97,17 @@ class Inputs:
                 staged = derive(self.dataset, file, self.scratch(), self.opened(file, stack))
             self.raws[file.identifier], self.transient[file.identifier] = staged.raw, staged.path
         return self.raws[file.identifier]
+
+
+def _named(opened: Any, url: str) -> BinaryIO:
+    """Let the errors of decoders name the source of a file, not the place where its bytes are stored."""
+    with suppress(AttributeError):
+        opened.url = url
+    found: BinaryIO = opened
+    return found
+
+
+def _shown(file: File, raw: RawFile) -> str:
+    if isinstance(file, RemoteFile):
+        return raw.source.url or url_of(file)
+    return f"{file.name}, which {file.function.__qualname__} made,"

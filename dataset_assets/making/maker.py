@@ -4,52 +4,67 @@
 is stored, known and undamaged is left as it is. What is made lies in a scratch folder until the caller publishes it.
 """
 
+import logging
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Callable
+from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
-from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
-from dataset_assets.errors import DigestMismatch, NotFound
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
+from dataset_assets.making.asking import question
 from dataset_assets.making.existing import (
     FoundSplit,
     check_raw,
     made_raw,
     made_split,
+    meant_raw,
     publish_raw,
     recorded_raw,
-    usable_raw,
 )
 from dataset_assets.making.inputs import Inputs
+from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
-from dataset_assets.making.steps import ON_THIS_MACHINE, StagedRaw, StagedSplit, derive, make_split, stage_raw
-from dataset_assets.making.version_checks import check_version
+from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
+from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
 from dataset_assets.storage.manifest import Version
-from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.raw_files import RawFile, Source, State
+from dataset_assets.storage.releases import publish_version
 from dataset_assets.storage.stored_dataset import StoredDataset
+
+log = logging.getLogger(__name__)
 
 
 class Maker:
     """Makes what is missing of one dataset. Use it in a `with` block, at whose end the scratch folder is removed.
 
-    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken.
+    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken. The makers of one
+    `run`, which may be processes, hash a split once that several splits are made of.
     """
 
     def __init__(
-        self, dataset: Dataset, stored: StoredDataset, *, refresh: bool = False, progress: Progress | None = None
+        self,
+        dataset: Dataset,
+        stored: StoredDataset,
+        *,
+        refresh: bool = False,
+        progress: Progress | None = None,
+        run: str = "",
     ) -> None:
         self.dataset, self.stored, self.refresh, self.progress = dataset, stored, refresh, progress
         self.settings = settings()
-        self.inputs = Inputs(dataset, {}, self._open, self._scratch)
+        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
         self._stack = ExitStack()
@@ -92,16 +107,43 @@ class Maker:
         recipe = self.inputs.recipe(name)
         if found := made_split(self.stored, name, recipe):
             return found
-        with ExitStack() as stack:
+        with self._advising(defined), ExitStack() as stack:
             opened = self.inputs.opened(defined, stack)
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
-            return make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress)
+            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress)
+        if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
+            return made
+        return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
 
     def version(self, current: Version | None) -> Version:
         """Return the current version if it has these splits and passed these checks; else check a new one."""
         if current and current.recipe == release_recipe(self.dataset, self.splits):
             return current
         return check_version(self.dataset, {split: self.view(split) for split in self.dataset.splits})
+
+    def unproven(self) -> list[RawFile]:
+        """Return the retrieved files that a release proves, because it is made of them."""
+        files = [name for name, file in self.dataset.remote_files.items() if file.digest is None]
+        found = [self.inputs.raws.get(name) or self.stored.raw(name) for name in files]
+        return [raw for raw in found if raw and raw.state]
+
+    def refuse(self, version: Version) -> NoReturn:
+        """Store a version that failed a check, so that its digest opens it. Raises `CheckFailed`."""
+        advice = self.doubt(version.splits)
+        refuse(version, publish_version(self.stored, version), advice)
+
+    def doubt(self, splits: Iterable[str]) -> str:
+        """Note that splits of these bytes failed a check, unless a release has the bytes; return advice on it."""
+        released, names = released_sources(self.stored), set[str]()
+        for split in splits:
+            for used in index_of(self.view(split)).sources:
+                file = self.dataset.files[used.name]
+                if (used.name, used.sha256) not in released:
+                    names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
+        raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
+        for raw in raws:
+            set_state(self.stored, raw, "doubted")
+        return f"If {_urls(raws)} sent wrong bytes, ask again with: {self._command()}" if raws else ""
 
     def view(self, split: str) -> Stored:
         """Open a split that was added."""
@@ -123,21 +165,49 @@ class Maker:
         self._undamaged.add(raw.name)
 
     def _retrieved(self, file: RemoteFile) -> RawFile | StagedRaw:
-        usable = usable_raw(self.stored, file)
-        if usable is not None and not self.refresh:
-            return usable
-        # A refresh takes the new bytes; without one they must be those that were recorded.
-        staged = self._staged(file, usable if self.refresh else recorded_raw(self.stored, file), self.refresh)
-        if staged is None or usable is not None and _same(staged.raw, usable):
-            assert usable is not None  # a source is asked whether it changed only if its file is stored
-            if staged is not None:
-                staged.published()
-            return usable
-        return staged
+        raw = meant_raw(self.stored, file)
+        if raw is None:
+            recorded = recorded_raw(self.stored, file)
+            # A refresh takes the new bytes, and so does a file here; a server must send those that were recorded.
+            free = self.refresh or file_of(file.urls[0]) is not None
+            staged = self._staged(file, None if free else recorded, self.refresh)
+            assert staged is not None  # a source is asked whether it changed only if it was recorded
+            return self._arrived(file, staged, recorded)
+        asked = question(self.stored, file, raw, refresh=self.refresh, offline=self.settings.offline)
+        return raw if asked is None else self._asked(file, raw, asked)
+
+    def _asked(self, file: RemoteFile, raw: RawFile, asked: Source) -> RawFile | StagedRaw:
+        """Ask a source for its bytes, unless its validators are those that are given."""
+        try:
+            staged = self._staged(file, replace(raw, source=asked), refresh=True)
+        except RetrievalError:
+            # New bytes, which nothing says are wrong, are used while their server does not answer.
+            if self.refresh or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
+                raise
+            return raw
+        if staged is None:
+            return raw
+        if _same(staged.raw, raw) and self.stored.has_raw(raw):
+            staged.published()
+            return raw
+        return self._arrived(file, staged, raw)
+
+    def _arrived(self, file: RemoteFile, staged: StagedRaw, before: RawFile | None) -> StagedRaw:
+        """Return retrieved bytes with their state; say so if they are not those that were known before."""
+        if before and before.sha256 == staged.raw.sha256:
+            return _in_state(staged, before.state)
+        if before and not self.refresh:
+            log.warning("%s: %s has changed; its new bytes are used.", self.dataset.name, staged.raw.source.url)
+        return _in_state(staged, "" if file.digest else "provisional")
 
     def _derived(self, file: DerivedFile) -> RawFile | StagedRaw:
         recipe = self.inputs.identity(file)
-        return made_raw(self.stored, file.identifier, recipe) or self._derive(file, recipe)
+        found = made_raw(self.stored, file.identifier, recipe)
+        # Bytes that are gone are made again when they are needed.
+        if found and (not self.refresh or self.stored.has_raw(found)):
+            return found
+        with self._advising(file):
+            return self._derive(file, recipe)
 
     def _again(self, raw: RawFile) -> StagedRaw:
         """Retrieve or derive a damaged file again."""
@@ -146,7 +216,7 @@ class Maker:
             return self._derive(file, self.inputs.identity(file))
         staged = self._staged(file, raw, refresh=False)
         assert staged is not None  # only a refresh asks whether the source changed
-        return staged
+        return _in_state(staged, raw.state)
 
     def _staged(self, file: RemoteFile, known: RawFile | None, refresh: bool) -> StagedRaw | None:
         """Retrieve a file, unless another dataset of the storage has it. One process at a time does so."""
@@ -189,6 +259,30 @@ class Maker:
         with ExitStack() as stack:
             return derive(self.dataset, file, self._scratch(), self.inputs.opened(file, stack), recipe)
 
+    @contextmanager
+    def _advising(self, applied: Split | DerivedFile) -> Iterator[None]:
+        """Add to an error of a function how to retrieve its files again; doubt new ones that cannot be decoded."""
+        try:
+            yield
+        except (DecodeError, SchemaError, SplitFailed) as error:
+            raws = self._undeclared(applied)
+            new = [raw for raw in raws if not is_proven(self.stored, raw)]
+            decoding = isinstance(error, DecodeError)
+            for raw in new if decoding else ():
+                set_state(self.stored, raw, "doubted")
+            if (asked := new or (raws if decoding else [])) and len(error.args) == 1:
+                command = self._command("" if new and decoding else "--refresh ")
+                error.args = (f"{error.args[0]} If {_urls(asked)} sent wrong bytes, ask again with: {command}",)
+            raise
+
+    def _undeclared(self, applied: Split | DerivedFile) -> list[RawFile]:
+        """Return the retrieved files without a declared digest of which a split or file is made."""
+        files = [name for name, file in applied.remote_files.items() if file.digest is None]
+        return [self.inputs.raws[name] for name in files if name in self.inputs.raws]
+
+    def _command(self, option: str = "") -> str:
+        return f"dataset-assets prepare {option}{self.dataset.name}"
+
     def _open(self, raw: RawFile) -> BinaryIO:
         self.see_undamaged(raw)
         return self.stored.open_raw(raw)
@@ -202,9 +296,19 @@ class Maker:
 
 def _is_far(file: RemoteFile) -> bool:
     """Return True if a file may come from another machine."""
-    return any(urlsplit(url).scheme not in ON_THIS_MACHINE for url in file.urls)
+    return any(urlsplit(url).scheme not in SCHEMES for url in file.urls)
 
 
 def _same(raw: RawFile, other: RawFile) -> bool:
     """Say whether two files have the same bytes, and their sources the same validators."""
     return (raw.sha256, raw.source) == (other.sha256, other.source)
+
+
+def _in_state(staged: StagedRaw, state: State) -> StagedRaw:
+    return replace(staged, raw=replace(staged.raw, state=state))
+
+
+def _urls(raws: Iterable[RawFile]) -> str:
+    """Return the sources of files, for a message."""
+    urls = [raw.source.url or raw.url for raw in raws]
+    return f"{', '.join(urls[:3])}{' or others' if len(urls) > 3 else ''}"

@@ -10,12 +10,12 @@ from dataset_assets.definition.registry import find
 from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
 from dataset_assets.making.existing import publish_raw, publish_split
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
-from dataset_assets.making.version_checks import refuse_or_pass
 from dataset_assets.reading.load import load
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
-from dataset_assets.storage.releases import publish_version, release
+from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 
@@ -43,10 +43,11 @@ def prepare(
             _make_files(maker)
             _make_splits(maker)
         version = maker.version(current)
-    if version is not current:
-        if version.refused:
-            refuse_or_pass(version, publish_version(stored, version))
-        released = release(stored, version, pointer)
+        if version is not current:
+            if version.refused:
+                maker.refuse(version)
+            released = release(stored, version, pointer)
+        prove(stored, maker.unproven())
     return load(f"{definition.name}@{released}", storage=stored.storage)
 
 

@@ -30,10 +30,10 @@ from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
+from dataset_assets.retrieval.on_this_machine import SCHEMES
 from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.storage.raw_files import RawFile, Source
 
-ON_THIS_MACHINE = ("file", "package")
 DERIVED = "derived:"
 
 
@@ -53,6 +53,8 @@ class StagedSplit:
 
     index: SplitIndex
     files: Mapping[str, Sequence[Path]]
+    proven: Sequence[RawFile] = ()
+    """The provisional raw files that are proven when it is published."""
 
 
 def stage_raw(
@@ -178,7 +180,7 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
     """Return the URLs that may be asked now."""
     if not offline:
         return file.urls
-    found = tuple(url for url in file.urls if urlsplit(url).scheme in ON_THIS_MACHINE)
+    found = tuple(url for url in file.urls if urlsplit(url).scheme in SCHEMES)
     if not found:
         raise RetrievalError(
             f"{redacted(file.urls[0])} was not asked, because the setting `offline` is on. Switch it off "

@@ -1,7 +1,7 @@
 """The checks of a version: across its splits, and those of the dataset's author; a failed check may refuse it."""
 
 from dataclasses import replace
-from typing import Mapping
+from typing import Mapping, NoReturn
 
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
@@ -53,13 +53,12 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Find
     return found
 
 
-def refuse_or_pass(version: Version, digest: str) -> None:
-    """Raise `CheckFailed` if the version may not be released."""
-    if version.refused:
-        errors = [f for f in version.findings if not f.passed and f.severity == "error"]
-        failed = [f"{finding.check}: {finding.message}" for finding in errors]
-        accepted = ", ".join(dict.fromkeys(f"{finding.check!r}: 'warn'" for finding in errors))
-        raise CheckFailed(
-            f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend "
-            f"the definition, or accept it there with checks={{{accepted}}}."
-        )
+def refuse(version: Version, digest: str, advice: str) -> NoReturn:
+    """Raise `CheckFailed` for a version that was refused; the advice ends the message."""
+    errors = [f for f in version.findings if not f.passed and f.severity == "error"]
+    failed = [f"{finding.check}: {finding.message}" for finding in errors]
+    accepted = ", ".join(dict.fromkeys(f"{finding.check!r}: 'warn'" for finding in errors))
+    raise CheckFailed(
+        f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend "
+        f"the definition, or accept it there with checks={{{accepted}}}. {advice}".rstrip()
+    )

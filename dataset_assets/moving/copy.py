@@ -234,8 +234,11 @@ def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
     places = map(place_of, storage.list(storage_key(index.dataset, "raw")))
     listed = {place.name for place in places if place and place.kind == "source"}
     for name in sorted(listed | {used.name for used in index.sources}):
-        if (record := stored.raw(name)) and stored.has_raw(record):
-            key, held = source_key(index.dataset, name), stored.raw_key(record)
+        record = stored.raw(name)
+        held = stored.raw_key(record) if record else ""
+        # Provisional bytes are copied only with a split that is made of them.
+        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record):
+            key = source_key(index.dataset, name)
             wanted.sources[key] = _read(storage, key)
             wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
 

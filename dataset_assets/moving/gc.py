@@ -33,6 +33,7 @@ from dataset_assets.storage.keys import (
 )
 from dataset_assets.storage.listing import relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
+from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -224,7 +225,11 @@ class _Rule:
             except NotPrepared:
                 kept.gone.append(f"{key} is gone.")
         if kept.versions:
-            kept.keys |= self._recorded(there)
+            # Provisional bytes are kept only by an index that names them.
+            recorded = {raw for raw in self._records(there) if not raw.state or self.stored.raw_key(raw) in kept.keys}
+            kept.keys |= {
+                key for raw in recorded for key in (source_key(there.dataset, raw.name), self.stored.raw_key(raw))
+            }
         return kept
 
     def _versions(self, there: Contents, now: float) -> dict[str, Version | None]:
@@ -267,16 +272,12 @@ class _Rule:
         except (DigestMismatch, IntegrityError, NotPrepared):
             return None
 
-    def _recorded(self, there: Contents) -> set[str]:
-        """Return the keys of raw files and their records, which the next refresh needs."""
-        keys = set()
-        for place in there.of("source"):
-            if record := self.stored.raw(place.name):
-                keys |= {source_key(there.dataset, place.name), self.stored.raw_key(record)}
-        return keys
+    def _records(self, there: Contents) -> list[RawFile]:
+        """Return the records of raw files, which the next refresh needs."""
+        return [record for place in there.of("source") if (record := self.stored.raw(place.name))]
 
     def _is_known(self, there: Contents) -> bool:
-        return any(there.of(kind) for kind in DOCUMENTS) or bool(self._recorded(there))
+        return any(there.of(kind) for kind in DOCUMENTS) or bool(self._records(there))
 
     def _is_ours(self, place: Place) -> bool:
         """Say whether dataset_assets wrote an object; a record of another program may have the same name."""

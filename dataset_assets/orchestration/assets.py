@@ -15,7 +15,7 @@ from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw, StagedSplit
-from dataset_assets.making.version_checks import refuse_or_pass, split_findings, version_checks
+from dataset_assets.making.version_checks import split_findings, version_checks
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
@@ -31,7 +31,6 @@ from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
 from dataset_assets.storage.manifest import Finding, SplitIndex
-from dataset_assets.storage.releases import publish_version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
@@ -83,9 +82,10 @@ def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
         specs=[raw_spec(dataset, file, _raw_keys(dataset, needed))],
         ins=_raw_inputs(dataset, needed),
         required_resource_keys={keys.IO},
+        op_tags={keys.OURS: ""},
     )
     def derived(context: dg.AssetExecutionContext, **opened: OpenedRaw) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, opened) as maker:
+        with no_vain_retries(), _maker(context, dataset, opened, refresh=is_refresh(context)) as maker:
             yield _raw_output(maker, file.identifier, key, _began(maker.stored, opened.values()))
 
     return derived
@@ -119,7 +119,9 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
             if any(not finding.passed and finding.severity == "error" for finding in findings):
                 if isinstance(made, StagedSplit):
                     publish_split(maker.stored, made)
-                raise _refused(f"{dataset.name}, split {split}, was not released", findings)
+                maker.add_split(split, digest_of(index))
+                advice = maker.doubt([split])
+                raise _refused(f"{dataset.name}, split {split}, was not released", findings, advice)
             yield _output(key, StepOutput(what, began), digest_of(index))
 
     return make
@@ -149,8 +151,9 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
             version = maker.version(current.version)
             yield from _check_results(version.findings, key, {check: check for check in active})
             if version.refused:
-                refuse_or_pass(version, publish_version(maker.stored, version))
-            yield _output(key, Release(version, _expected(given.values(), current.pointer)), digest_of(version))
+                maker.refuse(version)
+            expected = _expected(given.values(), current.pointer)
+            yield _output(key, Release(version, expected, maker.unproven()), digest_of(version))
 
     return release
 
@@ -160,7 +163,7 @@ def _maker(
 ) -> Maker:
     """Return a maker that uses the inputs of a step."""
     connector: StorageIOManager = getattr(context.resources, keys.IO)
-    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), **options)
+    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):
             maker.add_raw(given.raw, undamaged=given.hashed)
@@ -225,6 +228,6 @@ def _check_results(
             )
 
 
-def _refused(what: str, findings: Iterable[Finding]) -> dg.Failure:
+def _refused(what: str, findings: Iterable[Finding], advice: str) -> dg.Failure:
     failed = [f"{finding.check}: {finding.message}" for finding in findings if not finding.passed]
-    return dg.Failure(f"{what}. {' '.join(failed)}", allow_retries=False)
+    return dg.Failure(f"{what}. {' '.join(failed)} {advice}".rstrip(), allow_retries=False)

@@ -1,7 +1,7 @@
 """Values passed between asset functions and the IO manager."""
 
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Sequence
 
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
@@ -40,6 +40,8 @@ class Release:
 
     version: Version
     expected: str | None
+    proven: Sequence[RawFile] = ()
+    """The raw files that are proven when it is released."""
 
 
 @dataclass(frozen=True)

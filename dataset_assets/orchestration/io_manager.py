@@ -15,6 +15,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NotPrepared, UsageError
 from dataset_assets.making.existing import publish_index, publish_raw, publish_stream
+from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
 from dataset_assets.orchestration.events import Event, upstream_event
@@ -76,7 +77,8 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
         with no_vain_retries():
             storage, event = self.opened(), upstream_event(context)
             if keys.FILE in what:
-                return _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
+                found = _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
+                return found if keys.OURS in context.op_def.tags else _present(found)
             if keys.SPLIT not in what:
                 name = what[keys.DATASET]
                 return load(f"{name}@{event.version}" if event else name, storage=storage)
@@ -94,6 +96,17 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
     if raw is None:
         raise NotPrepared(f"The raw file {file} of {stored.name} is not in {stored.storage.url}. Materialize it first.")
     return OpenedRaw(stored, raw, bool(event and event.ours and event.get(keys.ARRIVED)), _began(event))
+
+
+def _present(opened: OpenedRaw) -> OpenedRaw:
+    """Return a raw file if its bytes are stored; our own assets retrieve what is gone when they need it."""
+    if not opened.stored.has_raw(opened.raw):
+        name, url = opened.stored.name, opened.stored.storage.url
+        raise NotPrepared(
+            f"The raw file {opened.raw.name} of {name} is gone from {url}. Get it with: dataset-assets prepare "
+            f"--refresh {name}"
+        )
+    return opened
 
 
 def _opened_split(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
@@ -121,7 +134,9 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             publish_index(StoredDataset(storage, obj.index.dataset), obj)
             return _described(storage, obj.index)
         case Release():
-            digest = release(StoredDataset(storage, obj.version.dataset), obj.version, obj.expected)
+            stored = StoredDataset(storage, obj.version.dataset)
+            digest = release(stored, obj.version, obj.expected)
+            prove(stored, obj.proven)
             return previews.of_version(storage, obj.version, digest)
         case AlreadyStored(what=RawFile() as raw):
             return previews.of_raw(StoredDataset(storage, obj.dataset), raw)

@@ -1,10 +1,11 @@
 """The files of a stored split, opened as columns."""
 
+import io
 import random
 from functools import partial
 from typing import Any, BinaryIO, Callable, Mapping
 
-from dataset_assets.core import files
+from dataset_assets.core import files, marks
 from dataset_assets.core.settings import Settings
 from dataset_assets.errors import (
     DigestMismatch,
@@ -97,7 +98,7 @@ class StoredFiles(Opener):
         except FileNotFoundError as error:
             raise NotPrepared(
                 f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: dataset-assets prepare {self.index.dataset}"
+                f"Get it with: dataset-assets prepare --refresh {self.index.dataset}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:
@@ -160,12 +161,29 @@ class StoredFiles(Opener):
             for part in sorted(random.sample(range(len(stream.files)), count)):
                 drop_damaged(self.storage, stream.files[part].sha256)
                 with self.stream(name, part, copied=False) as opened:
-                    found = files.sha256_in(opened)
-                if found != stream.files[part].sha256:
-                    raise DigestMismatch(
-                        f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                        f"not that of its name. Repair it with: dataset-assets verify --repair {self.index.dataset}"
-                    )
+                    self._compare(opened, name, part)
+
+    def verify_once(self, run: str) -> None:
+        """Hash the files, or their copies in the cache, unless another process of this run did so on this machine.
+
+        Raises `DigestMismatch` if one differs.
+        """
+        for name, stream in self.index.streams.items():
+            for part, file in enumerate(stream.files):
+                with self.stream(name, part) as opened:
+                    compare = partial(self._compare, opened, name, part)
+                    try:
+                        marks.once(f"sha256 {file.sha256} in run {run}", opened.fileno(), compare)
+                    except io.UnsupportedOperation:  # not a file of this machine
+                        compare()
+
+    def _compare(self, opened: BinaryIO, name: str, part: int) -> None:
+        found = files.sha256_in(opened)
+        if found != self.index.streams[name].files[part].sha256:
+            raise DigestMismatch(
+                f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
+                f"not that of its name. Repair it with: dataset-assets verify --repair {self.index.dataset}"
+            )
 
     def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
         file = self.index.streams[stream].files[part]

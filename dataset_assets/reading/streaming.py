@@ -59,10 +59,13 @@ class _OpenFiles:
         return {**self.__dict__, "held": {}, "read": 0.0, "bytes": 0.0}
 
 
-def open_for_streaming(view: Stored) -> Stored:
-    """Hash the files of a view; return a view of its undecoded values for reading it once, in little memory."""
+def open_for_streaming(view: Stored, run: str = "") -> Stored:
+    """Hash the files of a view; return a view of its undecoded values for reading it once, in little memory.
+
+    The processes of one `run` on this machine hash a file once between them.
+    """
     opener = opener_of(view)
-    opener.verify()
+    opener.verify_once(run) if run else opener.verify()
     return Stored(view.origin, streaming_columns(view), opener)
 
 

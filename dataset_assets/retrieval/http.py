@@ -43,6 +43,7 @@ from dataset_assets.retrieval.http_status import (
 )
 from dataset_assets.retrieval.kept import Kept
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.validators import source_of
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
 
@@ -136,12 +137,14 @@ class _Transfer:
         self.report = report
         self.limits = limits
         self.source = Source(redacted(url))
+        self.said: tuple[str | None, str | None] = (None, None)
+        """The ETag and Last-Modified of the answer that began the file."""
         self.strong_etag: str | None = None
         self.size: int | None = None
         """Of the whole file, as the server announced it."""
         if isinstance(into, Kept) and (begun := into.begun):
             self.source = Source(redacted(url), begun.etag, begun.last_modified)
-            self.strong_etag, self.size = begun.etag, begun.size
+            self.said, self.strong_etag, self.size = (begun.etag, begun.last_modified), begun.etag, begun.size
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
@@ -192,17 +195,18 @@ class _Transfer:
         headers, coding = response.headers, coding_of(response)
         if (part := range_of(response)) and (part[0], part[1] + 1) != (0, part[2]):
             raise Broken("sent a part of the file as the whole")
-        etag, earlier = headers.get("ETag"), (self.source, self.size)
-        self.source = Source(redacted(self.url), etag, headers.get("Last-Modified"))
+        etag, earlier = headers.get("ETag"), (self.said, self.size)
+        self.source, self.said = source_of(self.url, response), (etag, headers.get("Last-Modified"))
         announced = None if coding else length_of(response)
-        same = self.source == earlier[0] and not coding
+        same = self.said == earlier[0] and not coding
         self.size = earlier[1] if same and announced is None else announced
         if same and earlier[1] not in (None, self.size):
             raise Broken(f"announced {earlier[1]} bytes and then {self.size}, though the file is said to be the same")
         # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
         if etag and etag.startswith('"') and not coding:
             self.strong_etag = etag
-            if isinstance(self.into, Kept):
+            # Only a file whose later rewrites show is continued by another process.
+            if isinstance(self.into, Kept) and self.source.etag == etag:
                 self.into.begin(etag, self.source.last_modified, self.size)
 
     def _continued(self, response: requests.Response) -> int | None:

@@ -22,11 +22,10 @@ class FileRetriever:
         """Copy the file. Return None if its size and modification time are those of `known`."""
         path = path_of(url)
         shown = redacted(url)
-        source = Source(shown, etag=_validator(regular_file(path, shown)))
+        source = Source(shown, etag=f'"{validator(regular_file(path, shown))}"')
         if known and known.etag == source.etag:
             return None
-        if copy_into(path, shown, into, report) != source.etag:
-            raise RetrievalError(f"{shown} changed while it was copied. Run the same command again when it is done.")
+        copy_into(path, shown, into, report)
         return source
 
 
@@ -50,15 +49,16 @@ def regular_file(path: Path, shown: str) -> os.stat_result:
     return info
 
 
-def copy_into(path: Path, shown: str, into: Written, report: ByteProgress | None) -> str:
-    """Copy a file into `into`, and return its validator after the copy."""
+def copy_into(path: Path, shown: str, into: Written, report: ByteProgress | None) -> None:
+    """Copy a file into `into`. Raises `RetrievalError` if it changes meanwhile."""
+    before = regular_file(path, shown)
     with _open(path, shown) as file:
-        total = os.fstat(file.fileno()).st_size
         while chunk := _read(file, shown):
             into.write(chunk)
             if report:
-                report(into.bytes, total)
-        return _validator(os.fstat(file.fileno()))
+                report(into.bytes, before.st_size)
+        if validator(os.fstat(file.fileno())) != validator(before):
+            raise RetrievalError(f"{shown} changed while it was copied. Run the same command again when it is done.")
 
 
 def _open(path: Path, shown: str) -> BinaryIO:
@@ -76,8 +76,9 @@ def _read(file: BinaryIO, shown: str) -> bytes:
         raise _unreadable(shown, error) from error
 
 
-def _validator(info: os.stat_result) -> str:
-    return f'"{info.st_size}-{info.st_mtime_ns}"'
+def validator(info: os.stat_result) -> str:
+    """Return what changes with a file: its size and modification time."""
+    return f"{info.st_size}-{info.st_mtime_ns}"
 
 
 def _unreadable(shown: str, error: OSError) -> RetrievalError:

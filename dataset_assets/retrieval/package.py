@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
-from dataset_assets.retrieval.local import copy_into, regular_file
+from dataset_assets.retrieval.local import copy_into, regular_file, validator
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.storage.raw_files import Source
 
@@ -26,16 +26,20 @@ class PackageRetriever:
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
-        """Copy the file. Return None if the version of the distribution and the file size are those of `known`."""
-        shown = redacted(url)
-        package, parts, distribution = _parse(url)
-        path = _find_file(shown, package, parts, distribution)
-        size = regular_file(path, shown).st_size
-        source = Source(shown, etag=f'"{distribution}-{_version(distribution, package)}-{size}"')
+        """Copy the file. Return None if its size, its modification time and the version are those of `known`."""
+        shown, path = redacted(url), path_of(url)
+        package, _, distribution = _parse(url)
+        state = validator(regular_file(path, shown))
+        source = Source(shown, etag=f'"{distribution}-{_version(distribution, package)}-{state}"')
         if known and known.etag == source.etag:
             return None
         copy_into(path, shown, into, report)
         return source
+
+
+def path_of(url: str) -> Path:
+    """Return the path of the file of a `package:` URL. Raises `RetrievalError`, `Refused` and `UsageError`."""
+    return _find_file(redacted(url), *_parse(url))
 
 
 def _parse(url: str) -> tuple[str, list[str], str]:

@@ -1,10 +1,19 @@
 """Raw files: bytes as a source sent them, stored by their digest, and the record of where they came from."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from dataset_assets.core.documents import Count, Digest, Unfit, read_as
 from dataset_assets.errors import IntegrityError, NewerFormat
 from dataset_assets.storage.manifest import FileName, sealed, unsealed
+
+State = Literal["", "provisional", "doubted"]
+"""What is known of the bytes of a raw file without a declared digest.
+
+* `""`: a split that was made of them was published. Different bytes are refused from then on.
+* `"provisional"`: no such split was published yet. The next run asks the source whether it changed.
+* `"doubted"`: they could not be decoded, or a check refused what was made of them. The next run retrieves them again.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class RawFile:
     """The digest that the definition states, or the recipe of a derived file."""
     source: Source
     retrieved: str = ""
+    state: State = ""
 
 
 def record_of(data: bytes, key: str, dataset: str) -> RawFile | None:
@@ -45,4 +55,6 @@ def record_of(data: bytes, key: str, dataset: str) -> RawFile | None:
 
 def record_bytes(raw: RawFile) -> bytes:
     """Return the record of a raw file as it is stored."""
-    return sealed(asdict(raw))
+    document = asdict(raw)
+    # A record without a state is that of earlier releases.
+    return sealed(document if raw.state else {name: document[name] for name in document if name != "state"})

@@ -1,5 +1,6 @@
 """Checks: what they find, and that leakage is found exactly, by content, in linear time."""
 
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -126,6 +127,46 @@ def test_class_counts_are_those_of_each_class() -> None:
 )
 def test_a_stream_is_described_in_a_few_words(parameters: dict[str, Any], text: str) -> None:
     assert described(stored(1, parameters)) == text
+
+
+# --- T7: duplicates inside a split, across splits and nearly so; a group on both sides
+
+
+def grouped(views: Any) -> str | None:
+    train, test = ({int(sample["group"]) for sample in views[split]} for split in ("train", "test"))
+    return f"group {min(train & test)} is on both sides" if train & test else None
+
+
+def rows(x: list[float], group: list[int]) -> Any:
+    yield Columns(x=np.array(x), group=np.array(group))
+
+
+T7: dict[str, tuple[list[float], list[float], list[int], str]] = {
+    "nothing": ([1.0, 2.0], [3.0], [9], ""),
+    "duplicates inside a split": ([1.0, 1.0], [3.0], [9], ""),
+    "a near duplicate": ([1.0, 2.0], [2.0000001], [9], ""),
+    "a duplicate across splits": ([1.0, 2.0], [2.0], [9], "1 samples of test are also in train: test[0] = train[1]."),
+    "the same group on both sides": ([1.0, 2.0], [3.0], [1], "group 1 is on both sides"),
+}
+
+
+@pytest.mark.parametrize("case", T7)
+@pytest.mark.parametrize("severity", ["error", "warn"])
+def test_t7_what_is_found_is_counted_and_stored_with_the_version(home: Path, case: str, severity: str) -> None:
+    train, test, group, message = T7[case]
+    splits = {"train": Split(rows, x=train, group=[0, 1]), "test": Split(rows, x=test, group=group)}
+    checks: Any = {"leakage": severity, "groups": grouped}
+    dataset = Dataset("org.example.t7", "Samples.", {"x": Array(), "group": Array()}, splits, sample="x", checks=checks)
+    stored = StoredDataset(LocalStorage(home / "storage"), dataset.name)
+    if message and (severity == "error" or "group" in message):
+        with pytest.raises(CheckFailed, match=re.escape(message)):
+            prepare(dataset)
+        [digest] = stored.versions()
+        assert stored.pointer().version is None
+    else:
+        digest = str(prepare(dataset)["train"].version)
+    found = [finding for finding in stored.version(digest).findings if not finding.passed]
+    assert [finding.message for finding in found] == ([message] if message else [])
 
 
 # --- leakage, by hand

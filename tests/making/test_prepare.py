@@ -31,7 +31,7 @@ from dataset_assets.errors import (
     UsageError,
 )
 from dataset_assets.storage import LocalStorage, MemoryStorage
-from dataset_assets.storage.keys import index_key, pointer_key, raw_key, source_key, version_key
+from dataset_assets.storage.keys import index_key, pointer_key, source_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
 from dataset_assets.storage.releases import publish_version, release
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -396,19 +396,41 @@ def _sealed(document: dict[str, Any]) -> bytes:
 # --- sources
 
 
-def test_a_source_that_changed_behind_its_url_is_refused(
-    home: Path, folder: Path, dataset: Dataset, storage: LocalStorage
-) -> None:
-    prepare(dataset)
-    (folder / "numbers.csv").write_bytes(tiny.CHANGED)
-    raw = StoredDataset(storage, tiny.NAME).raw("numbers_csv")
-    assert raw is not None
-    storage.delete(raw_key(tiny.NAME, "numbers_csv", raw.sha256))
-    with pytest.raises(DigestMismatch, match="(?s)recorded when it was first .* prepare --refresh"):
+def test_a_source_that_changed_behind_its_url_is_refused_once_its_bytes_are_needed(home: Path) -> None:
+    with FaultyServer({"/numbers.csv": tiny.NUMBERS}) as server:
+        dataset = tiny.small(f"{server.url}/numbers.csv")
+        version = prepare(dataset)["train"].version
+        server.files["/numbers.csv"] = tiny.CHANGED
+        for path in (home / "storage").rglob("raw/*/*"):
+            if path.suffix != ".json":
+                path.unlink()
+        # Nothing is to be made, so nothing is retrieved.
+        assert prepare(dataset)["train"].version == version
+        assert len(server.requests) == 1
+        with pytest.raises(DigestMismatch, match="(?s)recorded when it was first .* prepare --refresh"):
+            prepare(replace(dataset, version="2"))
+        assert load(tiny.NAME)["train"].version == version
+        prepare(dataset, refresh=True)
+    assert load(tiny.NAME)["train"].version != version
+
+
+def test_raw_files_that_were_deleted_come_back_when_they_are_needed(home: Path, fast_path: Path) -> None:
+    with FaultyServer({"/numbers.csv": tiny.NUMBERS}) as server:
+        dataset = tiny.small(f"{server.url}/numbers.csv")
         prepare(dataset)
-    assert tiny.plain(load(tiny.NAME)) == tiny.expected()
-    prepare(dataset, refresh=True)
-    assert tiny.plain(load(tiny.NAME)) != tiny.expected()
+        before = looked_at(home / "storage")
+        raws = [path for path in (home / "storage").rglob("raw/*/*") if path.suffix != ".json"]
+        for path in raws:
+            path.unlink()
+        shutil.rmtree(home / "storage" / "org" / "example" / "tiny" / "test")
+        prepare(dataset)
+        assert len(server.requests) == 2
+        after = looked_at(home / "storage")
+        assert {name: found[3] for name, found in after.items()} == {name: found[3] for name, found in before.items()}
+        for path in raws:
+            path.unlink()
+        prepare(dataset, refresh=True)
+        assert len(raws) == 2 and all(path.exists() for path in raws)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", b'{"record": 1}', b"[" * 100_000, None])
@@ -496,7 +518,7 @@ def test_a_refresh_takes_what_changed_and_the_old_version_stays(home: Path) -> N
         [raw] = [path for path in (home / "storage").rglob("raw/*/*") if path.suffix != ".json"]
         raw.unlink()
         with pytest.raises(DigestMismatch, match=f"dataset-assets prepare --refresh {tiny.NAME}$"):
-            prepare(served(server))
+            prepare(replace(served(server), version="2"))
         new = prepare(served(server), refresh=True)["all"]
     assert (len(old), len(new), len(load(tiny.NAME, "all"))) == (2, 3, 3)
     assert len(load(f"{tiny.NAME}@{old.version}", "all")) == 2

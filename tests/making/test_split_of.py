@@ -1,6 +1,7 @@
 """Splits that are made of another split: declared, and then stored, versioned and checked like any other."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ import dagster as dg
 import numpy as np
 import pytest
 from media import picture
-from orchestrated import assets_in, files_in, made, run, versions
+from orchestrated import assets_in, failures, files_in, made, run, versions
 
 from dataset_assets import (
     Array,
@@ -33,6 +34,7 @@ from dataset_assets import (
 )
 from dataset_assets.cli.describe import describe
 from dataset_assets.cli.text import info
+from dataset_assets.core import files
 from dataset_assets.definition import registry
 from dataset_assets.errors import CheckFailed, DefinitionError, DigestMismatch, SplitFailed, UsageError
 from dataset_assets.moving.copy import copy
@@ -242,6 +244,31 @@ def test_a_split_is_hashed_once_for_all_its_parts(home: Path, fast_path: Path) -
         return counted(fast_path / str(parts), **SplitOf("whole").stratified_split(shares))["whole/text"]
 
     assert hashed(2) == hashed(8)
+
+
+def test_a_split_is_hashed_once_in_a_run_of_dagster_for_all_its_parts(
+    home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    sha256_in = files.sha256_in
+    monkeypatch.setattr(files, "sha256_in", lambda file: hashed.append(file.name) or sha256_in(file))  # type: ignore[func-returns-value]
+    streams = {"number": Array(), "kind": Array("uint8"), "text": Text()}
+    parts = SplitOf("whole").random_split({"train": 0.5, "validation": 0.3, "test": 0.2})
+    dataset = Dataset(NAME, "Many.", streams, {"whole": Split(many), **parts}, checks={"leakage": "off"})
+    storage = fast_path / "storage"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(dataset, instance, storage=storage.as_uri()).success
+        whole = [Path(name).parent.name for name in hashed if str(storage / "org/example/divided/whole") in name]
+        assert sorted(whole) == ["kind", "number", "text"]
+        # Another run hashes it anew, and sees what changed since.
+        [text] = (storage / "org/example/divided/whole/text").iterdir()
+        data = text.read_bytes()
+        text.chmod(0o644)
+        text.write_bytes(data.replace(b"text 7", b"text 8"))
+        for part in parts:
+            shutil.rmtree(storage / "org/example/divided" / part)
+        result = run(dataset, instance, storage=storage.as_uri())
+    assert "DigestMismatch" in "".join(failures(result).values())
 
 
 def test_a_view_that_is_read_once_goes_to_another_process(home: Path, server: FaultyServer) -> None:

