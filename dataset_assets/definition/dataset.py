@@ -1,6 +1,7 @@
 """Definitions: a dataset, its files, streams and splits, as frozen values that are checked when they are created."""
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 from urllib.parse import urlsplit
 
@@ -9,7 +10,13 @@ from dataset_assets.core.names import check_dataset_name, check_identifier, file
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
-from dataset_assets.definition.file_checks import check_digest, check_file_identifier, check_url, without_secrets
+from dataset_assets.definition.file_checks import (
+    check_digest,
+    check_file_identifier,
+    check_text,
+    check_url,
+    without_secrets,
+)
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
@@ -39,7 +46,10 @@ class RemoteFile:
     identifier: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mirrors", (self.mirrors,) if isinstance(self.mirrors, str) else tuple(self.mirrors))
+        alone = isinstance(self.mirrors, (str, PurePath))
+        object.__setattr__(self, "mirrors", (self.mirrors,) if alone else tuple(self.mirrors))
+        for url in (self.name, *self.mirrors):
+            check_text(url)
         given = self.identifier or file_identifier(self.name)
         object.__setattr__(self, "identifier", check_file_identifier(given))
         if self.digest is not None:

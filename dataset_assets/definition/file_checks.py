@@ -1,6 +1,7 @@
 """Checks of a file in a definition: its identifier, digest and URL."""
 
 import re
+from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.core.names import file_identifier
@@ -29,6 +30,13 @@ def check_digest(digest: str) -> str:
             f"sha256:<64 hex digits> (or {', '.join(sorted(DIGEST_LENGTHS.keys() - {'sha256'}))})."
         )
     return f"{algorithm}:{value}"
+
+
+def check_text(url: object) -> None:
+    """Raise `DefinitionError` for a URL or a name that is not a text, such as a path."""
+    if not isinstance(url, str):
+        hint = "Write it as a URL: path.absolute().as_uri()" if isinstance(url, PurePath) else "Write it as a text"
+        raise DefinitionError(f"{url!r} is not a URL or a name. {hint}.")
 
 
 def check_url(url: str, digest: str | None) -> None:

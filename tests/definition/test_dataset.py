@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,13 @@ def test_files_are_named_by_the_last_part_of_their_url() -> None:
     assert B.identifier == "bee"
     assert RemoteFile("train-images.gz", mirrors=("https://a.example/x/",)).identifier == "train_images_gz"
     assert DerivedFile("joined.csv", function, a=A).identifier == "joined_csv"
+
+
+@pytest.mark.parametrize("wrong", [Path("a.csv"), 5, None, b"https://a.example/a.csv"])
+def test_a_url_is_a_text(wrong: Any) -> None:
+    for given in ((wrong,), ("a.csv", [wrong])):
+        with pytest.raises(DefinitionError, match="is not a URL or a name. Write it as a"):
+            RemoteFile(*given)
 
 
 def test_mirrors_are_folders_or_whole_urls() -> None:
