@@ -13,7 +13,7 @@ MARK = "\x1f"
 """Stands for a delimiter that is not one character, while a line is parsed."""
 _WHITE_SPACE = (None, r"\s+")
 _DECIMAL = re.compile(r"\s*[-+]?(\d+,\d*|,\d+)([eE][-+]?\d+)?\s*")
-_UTF_8 = {"utf8", "utf8sig", "u8", "utf", "ascii", "usascii"}
+_UTF_8 = {"utf8", "utf8sig", "u8"}
 
 
 @dataclass(frozen=True)
