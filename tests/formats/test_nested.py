@@ -61,7 +61,7 @@ NESTED = st.one_of(
     st.lists(st.integers(0, 6), max_size=4),
     st.sampled_from([1, 1 << 30]),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 def test_what_is_stored_does_not_depend_on_where_a_block_ends(
     tmp_path_factory: pytest.TempPathFactory, values: list[Any], cuts: list[int], file_bytes: int
 ) -> None:
