@@ -143,7 +143,7 @@ class Maker:
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
         for raw in raws:
             set_state(self.stored, raw, "doubted")
-        return f"If {_urls(raws)} sent wrong bytes, ask again with: {self._command()}" if raws else ""
+        return f"If {_urls(raws)} sent wrong bytes, ask again with: {self._command()}" if _urls(raws) else ""
 
     def view(self, split: str) -> Stored:
         """Open a split that was added."""
@@ -270,9 +270,9 @@ class Maker:
             decoding = isinstance(error, DecodeError)
             for raw in new if decoding else ():
                 set_state(self.stored, raw, "doubted")
-            if (asked := new or (raws if decoding else [])) and len(error.args) == 1:
+            if (urls := _urls(new or (raws if decoding else []))) and len(error.args) == 1:
                 command = self._command("" if new and decoding else "--refresh ")
-                error.args = (f"{error.args[0]} If {_urls(asked)} sent wrong bytes, ask again with: {command}",)
+                error.args = (f"{error.args[0]} If {urls} sent wrong bytes, ask again with: {command}",)
             raise
 
     def _undeclared(self, applied: Split | DerivedFile) -> list[RawFile]:
@@ -309,6 +309,7 @@ def _in_state(staged: StagedRaw, state: State) -> StagedRaw:
 
 
 def _urls(raws: Iterable[RawFile]) -> str:
-    """Return the sources of files, for a message."""
-    urls = [raw.source.url or raw.url for raw in raws]
+    """Return the servers' URLs of files, for a message; a file on this machine is looked at without a command."""
+    found = [raw.source.url or raw.url for raw in raws]
+    urls = [url for url in found if url.partition(":")[0] not in SCHEMES]
     return f"{', '.join(urls[:3])}{' or others' if len(urls) > 3 else ''}"

@@ -65,7 +65,7 @@ def said(kind: type[DatasetAssetsError], code: int, *parts: str, act: Callable[[
     text = str(error)
     for part in parts:
         assert part in text, text
-    assert re.search(r"[.?]$|: dataset-assets [a-z]+( \S+)?$", text), f"it is no sentence: {text}"
+    assert re.search(r"[.?]$|: dataset-assets [a-z]+( --[a-z]+)?( \S+)?$", text), f"it is no sentence: {text}"
     assert re.search(r"[.?:] .", text), f"it does not say what to do: {text}"
     return error
 
