@@ -14,7 +14,7 @@ from dataset_assets.core.redact import printable
 from dataset_assets.errors import RetrievalError
 from dataset_assets.retrieval.http_body import Broken
 
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may succeed."""
