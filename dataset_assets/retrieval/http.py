@@ -32,7 +32,9 @@ from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
 from dataset_assets.retrieval.http_coding import coding_of, is_gzip, names_coded
 from dataset_assets.retrieval.http_status import (
+    NO_CONDITIONS,
     RETRYABLE,
+    conditions_of,
     error_of,
     framing_of,
     length_of,
@@ -178,8 +180,7 @@ class _Transfer:
 
     def _take(self, response: requests.Response) -> bool:
         """Receive the file, or a part of it. Return False if the server answers that the file has not changed."""
-        conditions = {"If-None-Match", "If-Modified-Since"}.intersection(response.request.headers)
-        if response.status_code == HTTPStatus.NOT_MODIFIED and conditions:
+        if response.status_code == HTTPStatus.NOT_MODIFIED and conditions_of(response):
             self._restart()
             return False
         if response.status_code == HTTPStatus.OK and self._has_known_time(response):
@@ -248,6 +249,9 @@ class _Transfer:
         phrase, shown = status(response.status_code), redacted(self.url)
         if response.status_code in RETRYABLE:
             return Broken(f"answered {phrase}", *retry_after(response.headers.get("Retry-After", "")))
+        if conditions_of(response) and response.status_code in NO_CONDITIONS:
+            self.known = None
+            return Broken(f"answered {phrase} when asked whether the file changed")
         if self.into.bytes:
             # The server refused the range: request the whole file next time. What it said about the length is void.
             self._restart()

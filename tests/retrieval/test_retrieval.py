@@ -346,6 +346,14 @@ def test_a_time_that_was_set_back_is_a_change(server: FaultyServer, scratch: Pat
     assert scratch.read_bytes() == b"of before"
 
 
+@pytest.mark.parametrize("code", [400, 412, 431])
+def test_a_server_that_refuses_conditions_is_asked_without(server: FaultyServer, scratch: Path, code: int) -> None:
+    server.script("/train.bin", [Status(code)])
+    assert download(server.url + "/train.bin", scratch, known=Source(server.url + "/train.bin", '"before"'))
+    is_body(scratch)
+    assert [request.headers["If-None-Match"] for request in server.requests] == ['"before"', None]
+
+
 def test_a_range_that_ends_early_is_followed_by_the_next_without_a_pause(server: FaultyServer, scratch: Path) -> None:
     server.script("/train.bin", [Drop(after=0.5, reset=False), *[ShortRange(10_000)] * 20])
     waits = Waits()
