@@ -120,7 +120,7 @@ def _sources(overrides: Mapping[str, Any]) -> Iterator[_Source]:
     if project := _project_source():
         yield project
     user = _user_file()
-    if user.is_file():
+    if _may_be_there(user):
         yield _Source(str(user), project_file.table(user), user.parent)
 
 
@@ -133,6 +133,13 @@ def _project_source() -> _Source | None:
         return None
     section = f" [tool.{APP}]" if project.path.name == "pyproject.toml" else ""
     return _Source(f"{project.path}{section}", project.values, project.folder, project)
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # reading it says what is wrong
 
 
 def _user_file() -> Path:

@@ -234,11 +234,23 @@ class Maker:
                 offline=self.settings.offline,
                 kept=kept,
             )
-            staged = fetch(refresh=True) if refresh else self._shared(file, known, began, fetch)
+            staged = self._anew(file, known, fetch) if refresh else self._shared(file, known, began, fetch)
             if staged is None:
                 return None
             held = self._stack.enter_context(turn.pop_all())
         return replace(staged, published=held.close)
+
+    def _anew(
+        self, file: RemoteFile, known: RawFile | None, fetch: Callable[..., StagedRaw | None]
+    ) -> StagedRaw | None:
+        """Ask the source of a file whether it changed; copy what another dataset of the storage retrieved since."""
+        other = of_url(self.stored, file) if known and known.source.etag and _is_far(file) else None
+        if not known or not other or other.raw.sha256 == known.sha256 or not other.raw.source.etag:
+            return fetch(refresh=True)
+        found = fetch(refresh=True, known=replace(known, source=other.raw.source))
+        copy = partial(stage_copy, self.stored, self.dataset, file, self._scratch())
+        # None: the source says that its file is the one that the other dataset has.
+        return found or copy(other) or fetch(refresh=True)
 
     def _shared(
         self, file: RemoteFile, known: RawFile | None, began: int, fetch: Callable[..., StagedRaw | None]

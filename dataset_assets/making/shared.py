@@ -53,8 +53,9 @@ def with_digest(stored: StoredDataset, digest: str) -> Elsewhere | None:
 
 
 def of_url(stored: StoredDataset, file: RemoteFile) -> Elsewhere | None:
-    """Return where the bytes of a file's URL were stored last."""
-    return _read(_place(stored, url_of(file)))
+    """Return where the bytes of a file's URL were stored last; None if they could not be decoded there."""
+    found = _read(_place(stored, url_of(file)))
+    return None if found and _is_doubted(stored, found) else found
 
 
 def stage_copy(
@@ -75,6 +76,13 @@ def stage_copy(
         files.remove(path)
         return None
     return StagedRaw(replace(raw, name=file.identifier, url=url_of(file), digest=file.digest, retrieved=""), path)
+
+
+def _is_doubted(stored: StoredDataset, elsewhere: Elsewhere) -> bool:
+    with suppress(DatasetAssetsError):
+        there = StoredDataset(stored.storage, elsewhere.dataset).raw(elsewhere.raw.name)
+        return there is not None and there.sha256 == elsewhere.raw.sha256 and there.state == "doubted"
+    return False
 
 
 def _place(stored: StoredDataset, key: str) -> Path:

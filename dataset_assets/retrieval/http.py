@@ -32,7 +32,9 @@ from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
 from dataset_assets.retrieval.http_coding import coding_of, is_gzip, names_coded
 from dataset_assets.retrieval.http_status import (
+    NO_CONDITIONS,
     RETRYABLE,
+    conditions_of,
     error_of,
     framing_of,
     length_of,
@@ -49,6 +51,8 @@ from dataset_assets.storage.raw_files import Source
 
 redact_logs_of_http()
 
+MOST_VAIN = 3
+"""After so many attempts in a row to continue the file, none of which got a byte, the whole file is requested."""
 LEAST_PART = 1 << 12
 """A range that is shorter than requested is no failure if it has this many bytes: the next one is requested at once."""
 
@@ -99,6 +103,7 @@ class HttpRetriever:
         outer = sys.exception()
         failed, furthest = 0, 0
         while True:
+            before = into.bytes
             try:
                 return transfer.attempt()
             except Broken as error:
@@ -108,6 +113,7 @@ class HttpRetriever:
             # Raised outside the handlers: as a context, the caught error would show the URL with its secrets.
             if not isinstance(broken, Broken):
                 raise broken
+            transfer.vain = transfer.vain + 1 if before and into.bytes == before else 0
             failed = 1 if into.bytes >= furthest + self.limits.progress else failed + 1
             furthest = max(furthest, into.bytes)
             self._pause(redacted(url), broken, failed)
@@ -140,6 +146,8 @@ class _Transfer:
         self.said: tuple[str | None, str | None] = (None, None)
         """The ETag and Last-Modified of the answer that began the file."""
         self.strong_etag: str | None = None
+        self.vain = 0
+        """How many attempts in a row to continue the file got no byte."""
         self.size: int | None = None
         """Of the whole file, as the server announced it."""
         if isinstance(into, Kept) and (begun := into.begun):
@@ -161,18 +169,21 @@ class _Transfer:
     def _headers(self) -> dict[str, str]:
         # With "close", the server ends the connection after the body, which shows a body longer than announced.
         headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "dataset-assets"}
-        if self.into.bytes and self.strong_etag:
+        # Some servers fail at each request for a part.
+        if self.into.bytes and self.strong_etag and self.vain < MOST_VAIN:
             return headers | {"Range": f"bytes={self.into.bytes}-", "If-Range": self.strong_etag}
         if self.known and self.known.etag:
             headers["If-None-Match"] = self.known.etag
-        if self.known and self.known.last_modified:
-            headers["If-Modified-Since"] = self.known.last_modified
+            if self.known.last_modified:
+                headers["If-Modified-Since"] = self.known.last_modified
         return headers
 
     def _take(self, response: requests.Response) -> bool:
         """Receive the file, or a part of it. Return False if the server answers that the file has not changed."""
-        conditions = {"If-None-Match", "If-Modified-Since"}.intersection(response.request.headers)
-        if response.status_code == HTTPStatus.NOT_MODIFIED and conditions:
+        if response.status_code == HTTPStatus.NOT_MODIFIED and conditions_of(response):
+            self._restart()
+            return False
+        if response.status_code == HTTPStatus.OK and self._has_known_time(response):
             self._restart()
             return False
         if response.status_code == HTTPStatus.OK:
@@ -182,6 +193,16 @@ class _Transfer:
             raise self._unwanted(response)
         self._receive(response, length)
         return True
+
+    def _has_known_time(self, response: requests.Response) -> bool:
+        """Return True if the file has the time that is known of it, and neither has an ETag.
+
+        Servers answer If-Modified-Since with 304 for a file whose time was set back, too. So the times are compared
+        here, and the body is not read.
+        """
+        known, headers = self.known, response.headers
+        timed = known and known.last_modified and not known.etag and "ETag" not in headers
+        return bool(known and timed and headers.get("Last-Modified") == known.last_modified)
 
     def _restart(self) -> None:
         self.strong_etag = None
@@ -202,11 +223,11 @@ class _Transfer:
         self.size = earlier[1] if same and announced is None else announced
         if same and earlier[1] not in (None, self.size):
             raise Broken(f"announced {earlier[1]} bytes and then {self.size}, though the file is said to be the same")
-        # Resuming needs an uncoded body: only then is the length of the file also an offset into the body.
-        if etag and etag.startswith('"') and not coding:
+        # Resuming needs an uncoded body: only then is the length of the file also an offset into the body. And it needs
+        # an ETag that a rewrite changes.
+        if etag and etag.startswith('"') and etag == self.source.etag and not coding:
             self.strong_etag = etag
-            # Only a file whose later rewrites show is continued by another process.
-            if isinstance(self.into, Kept) and self.source.etag == etag:
+            if isinstance(self.into, Kept):
                 self.into.begin(etag, self.source.last_modified, self.size)
 
     def _continued(self, response: requests.Response) -> int | None:
@@ -214,7 +235,7 @@ class _Transfer:
         part = range_of(response)
         if response.status_code != HTTPStatus.PARTIAL_CONTENT or not self.strong_etag or coding_of(response):
             return None
-        if not part or response.headers.get("ETag", self.strong_etag) != self.strong_etag:
+        if not part or response.headers.get("ETag") != self.strong_etag:
             return None
         first, last, total = part
         # Without a total, the end of the file would not be known.
@@ -228,6 +249,9 @@ class _Transfer:
         phrase, shown = status(response.status_code), redacted(self.url)
         if response.status_code in RETRYABLE:
             return Broken(f"answered {phrase}", *retry_after(response.headers.get("Retry-After", "")))
+        if conditions_of(response) and response.status_code in NO_CONDITIONS:
+            self.known = None
+            return Broken(f"answered {phrase} when asked whether the file changed")
         if self.into.bytes:
             # The server refused the range: request the whole file next time. What it said about the length is void.
             self._restart()
@@ -298,6 +322,9 @@ class _Transfer:
             return True
         if came > size:
             self._restart()
+        elif not part and isinstance(self.into, Bounded):
+            # The length may be wrong: the next process does not hold the server to it.
+            self.into.forget()
         if came > size or part < LEAST_PART:
             raise Broken(f"sent {came} bytes of a file that it said has {size}")
         return False

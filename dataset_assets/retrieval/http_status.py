@@ -14,10 +14,17 @@ from dataset_assets.core.redact import printable
 from dataset_assets.errors import RetrievalError
 from dataset_assets.retrieval.http_body import Broken
 
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may succeed."""
+NO_CONDITIONS = frozenset({400, 412, 431})
+"""Statuses of servers that refuse a condition, instead of evaluating or ignoring it."""
+
+
+def conditions_of(response: requests.Response) -> set[str]:
+    """Return which conditions the request had that are met by 304."""
+    return {"If-None-Match", "If-Modified-Since"}.intersection(response.request.headers)
 
 
 def length_of(response: requests.Response) -> int | None:

@@ -2,10 +2,12 @@
 
 Beside the bytes lies a note: first the URL and what its server said, then the length after each megabyte. The next
 process goes on from the last noted length. It does not if the file is shorter than that, if the URL is a different one,
-or if the machine was started again: bytes that were not synced may be lost then. The server compares the ETag.
+or if the machine was started again: bytes that were not synced may be lost then. The server compares the ETag. What
+came from one mirror stays until another one has sent as much as is kept.
 """
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,6 @@ from dataset_assets.retrieval.bounds import Bounded
 
 STEP = 1 << 20
 """A file is kept from this many bytes on, and its length is noted that often."""
-_PART = "part"
 _MOST_NOTE = 64 << 20
 
 
@@ -45,14 +46,13 @@ class Kept(Bounded):
         self, folder: Path, url: str, shown: str, size: int | None, max_bytes: int, digest: str | None, name: str
     ) -> None:
         self._url, self._place = sha256_hex(url.encode("utf-8", "surrogatepass")), folder / NOTE
-        self.begun, length = _found(folder, self._url)
+        begun, length = _found(folder)
+        ours = begun is not None and begun.url == self._url
+        clear(folder, {_part(begun.url), "" if ours else NOTE} if begun else ())
+        self.begun, length = (begun, length) if ours else (None, 0)
         self.resumed, self._noted = length > 0, length
         self._note: Written | None = None
-        with reported(folder):
-            left = {*os.listdir(folder)} - {MARKER, _PART if length else ""}
-        for name_left in left:
-            remove(folder / name_left)
-        super().__init__(folder / _PART, shown, size, max_bytes, digest, name, length)
+        super().__init__(folder / _part(self._url), shown, size, max_bytes, digest, name, length)
         self._note_length()
 
     def begin(self, etag: str, last_modified: str | None, size: int | None) -> None:
@@ -94,6 +94,7 @@ class Kept(Bounded):
         if self.begun is None or not self.begun.boot or not self.bytes:
             return
         if self._note is None:
+            clear(self._place.parent, {self.path.name})
             self._note = Written(self._place)
             self._note.write(canonical(self.begun) + b"\n")
         self._note.write(b"%d\n" % self.bytes)
@@ -104,14 +105,26 @@ class Kept(Bounded):
             self._note.discard()
 
 
-def _found(folder: Path, url: str) -> tuple[Begun | None, int]:
+def clear(folder: Path, but: Collection[str] = ()) -> None:
+    """Remove what downloads left in a kept folder, but for some names."""
+    with reported(folder):
+        left = {*os.listdir(folder)} - {MARKER, *but}
+    for name in left:
+        remove(folder / name)
+
+
+def _part(url: str) -> str:
+    return f"part-{url[:12]}"
+
+
+def _found(folder: Path) -> tuple[Begun | None, int]:
     """Return what is noted of a file that can be continued, and how many of its bytes there are."""
     with suppress(OSError, *UNFIT):
         with open(folder / NOTE, "rb") as file:
             first, *lengths = file.read(_MOST_NOTE).split(b"\n")[:-1]
         begun: Begun = read_as(Begun, parsed(first))
         length = int(lengths[-1])
-        if (begun.url, begun.boot) == (url, boot()) and length <= os.lstat(folder / _PART).st_size:
+        if begun.boot == boot() and length <= os.lstat(folder / _part(begun.url)).st_size:
             # At least one byte is requested, so that the server compares the ETag.
             length = min(length, length if begun.size is None else begun.size - 1)
             return (begun, length) if length > 0 else (None, 0)

@@ -10,7 +10,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.bounds import Bounded
-from dataset_assets.retrieval.kept import Kept
+from dataset_assets.retrieval.kept import Kept, clear
 from dataset_assets.retrieval.retriever import ByteProgress, Retriever, retriever_for
 from dataset_assets.storage.raw_files import Source
 
@@ -45,7 +45,10 @@ def fetch_first(
     failures: list[tuple[str, DatasetAssetsError]] = []
     for url in urls:
         try:
-            return _fetch(url, into_path, known, verify, report, retrievers, size, digest, kept)
+            source = _fetch(url, into_path, known, verify, report, retrievers, size, digest, kept)
+            if kept is not None:
+                clear(kept)
+            return source
         except _FAILURES as error:
             failures.append((redacted(url), error))
             log.warning("%s", _line(redacted(url), error))

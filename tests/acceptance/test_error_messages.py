@@ -26,6 +26,7 @@ from dataset_assets import (
     load,
     prepare,
 )
+from dataset_assets.core.names import RESERVED
 from dataset_assets.decoding import csv_rows, idx
 from dataset_assets.errors import (
     CheckFailed,
@@ -135,15 +136,23 @@ def test_a_name_of_a_dataset(name: Any) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["raw", "index", "versions", "meta", "data", "1st", "a b", "a-b", "a__b", "../x", "", "ä"]
-)
-@pytest.mark.parametrize("what", ["stream", "split"])
-def test_a_name_of_a_stream_or_split(name: str, what: str) -> None:
+def named(what: str, name: str) -> Dataset:
     streams, splits = (
         ({name: Array()}, {"all": Split(few)}) if what == "stream" else ({"x": Array()}, {name: Split(few)})
     )
-    said(NameNotAllowed, 2, NAME, f"the name of a {what}", act=lambda: Dataset(NAME, "Samples.", streams, splits))
+    return Dataset(NAME, "Samples.", streams, splits)
+
+
+@pytest.mark.parametrize("name", ["1st", "a b", "a-b", "a__b", "../x", "", "ä"])
+@pytest.mark.parametrize("what", ["stream", "split"])
+def test_a_name_of_a_stream_or_split(name: str, what: str) -> None:
+    said(NameNotAllowed, 2, NAME, f"the name of a {what}", act=lambda: named(what, name))
+
+
+@pytest.mark.parametrize("what", ["stream", "split"])
+def test_a_name_that_is_reserved(what: str) -> None:
+    for name in sorted(RESERVED[what]):
+        said(NameNotAllowed, 2, NAME, f"{name} cannot be a {what}", act=lambda name=name: named(what, name))
 
 
 @pytest.mark.parametrize("what", ["streams", "splits"])

@@ -231,3 +231,9 @@ def test_what_is_no_python_file_holds_no_definitions(value, monkeypatch):
     monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", value)
     with pytest.raises(UsageError, match="paths of Python files"):
         settings()
+
+
+def test_a_user_file_that_cannot_be_looked_at_is_an_error_of_ours(monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/" + "c" * 300)
+    with pytest.raises(UsageError, match="config.toml cannot be read"):
+        settings()

@@ -137,6 +137,14 @@ def test_a_mended_source_heals_by_a_plain_run_though_its_validators_stayed(
     assert from_prepare(defined, storage) == "" and server.requests == []
 
 
+def test_what_one_dataset_could_not_decode_is_not_copied_to_another(
+    server: FaultyServer, home: Path, fast_path: Path
+) -> None:
+    server.script("/a.jsonl", [Bad(GOOD[:12])])
+    assert "sent wrong bytes" in from_prepare(dataset(server), fast_path)
+    assert from_prepare(replace(dataset(server), name="org.example.second"), fast_path) == ""
+
+
 ANSWERS: dict[str, tuple[list[Any], list[bool]]] = {
     "a strong ETag": ([], [False, True]),
     "no ETag": ([ChangeEtag(None), ChangeEtag(None)], [False, False]),

@@ -92,6 +92,19 @@ def test_a_refresh_asks_the_source(server: FaultyServer) -> None:
     assert numbers("one", server.url + "/a.txt", refresh=True) == [4, 5]
 
 
+def test_what_a_refresh_brought_another_refresh_only_asks_for(server: FaultyServer) -> None:
+    for name in ("one", "two", "three"):
+        numbers(name, server.url + "/a.txt")
+    server.forget()
+    server.files["/a.txt"] = NEW
+    for name in ("one", "two"):
+        assert numbers(name, server.url + "/a.txt", refresh=True) == [4, 5]
+    new = f'"{hashlib.sha256(NEW).hexdigest()}"'
+    assert server.requests[1].headers["If-None-Match"] == new
+    server.files["/a.txt"] = BODY
+    assert numbers("three", server.url + "/a.txt", refresh=True) == [1, 2, 3]
+
+
 def test_without_a_network_what_another_dataset_has_is_enough(
     server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

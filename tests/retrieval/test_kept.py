@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,18 @@ from dataset_assets.errors import DigestMismatch, NoSpace, RetrievalError
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.http import HttpLimits, HttpRetriever
 from dataset_assets.retrieval.kept import STEP, Kept
-from dataset_assets.testing import ChangeEtag, Drop, Fault, FaultyServer, Gzip, IgnoreRange, Stall
+from dataset_assets.testing import (
+    ChangeEtag,
+    Chunked,
+    Drop,
+    Fault,
+    FaultyServer,
+    Gzip,
+    IgnoreRange,
+    LengthTooBig,
+    Stall,
+    Status,
+)
 
 BODY = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(3 * STEP // 32)) + b"the end"
 OTHER = BODY[::-1]
@@ -56,6 +68,12 @@ def break_off(server: FaultyServer, root: Path, *faults: Fault, after: float = 0
         fetch(server.url + "/x.bin", root)
     folders = [path for path in root.iterdir() if path.is_dir()]
     return folders[0] if folders else root / "none"
+
+
+def part_in(kept: Path) -> Path:
+    """Return the file of the bytes in a kept folder."""
+    (part,) = kept.glob("part-*")
+    return part
 
 
 def asked(server: FaultyServer) -> list[tuple[str | None, str | None]]:
@@ -101,7 +119,7 @@ def test_so_does_one_that_was_interrupted_or_lost_its_server(server: FaultyServe
 
 def test_a_whole_file_that_was_not_moved_asks_for_its_last_byte(server: FaultyServer, root: Path) -> None:
     kept = break_off(server, root)
-    (kept / "part").write_bytes(BODY)
+    (part_in(kept)).write_bytes(BODY)
     with open(kept / NOTE, "ab") as note:
         note.write(b"%d\n" % len(BODY))
     server.forget()
@@ -109,7 +127,48 @@ def test_a_whole_file_that_was_not_moved_asks_for_its_last_byte(server: FaultySe
     assert asked(server) == [(f"bytes={len(BODY) - 1}-", ETAG)]
 
 
+def test_a_server_that_is_away_costs_nothing_of_it(server: FaultyServer, root: Path) -> None:
+    break_off(server, root)
+    server.script("/x.bin", [Status(503)] * 5)
+    limits = HttpLimits(attempts=5, backoff=0)
+    with kept_folder(root, server.url + "/x.bin", 1) as kept, pytest.raises(RetrievalError, match="503"):
+        fetch_first([server.url + "/x.bin"], root / "x", retrievers=lambda _: HttpRetriever(limits), kept=kept)
+    server.forget()
+    assert fetch(server.url + "/x.bin", root) == BODY
+    assert [bool(begin) for begin, _ in asked(server)] == [True]
+
+
+def test_a_mirror_without_the_file_leaves_what_came_from_another(server: FaultyServer, root: Path) -> None:
+    urls, into = [server.url + "/gone.bin", server.url + "/x.bin"], root.parent / "x"
+    server.script("/x.bin", [Drop(0.8, reset=False)])
+    for expected in (pytest.raises(RetrievalError), nullcontext()):
+        with expected, kept_folder(root, "mirrors", 1) as kept:
+            fetch_first(urls, into, retrievers=lambda _: HttpRetriever(ONCE), kept=kept)
+    assert into.read_bytes() == BODY
+    assert [request.headers["Range"] is None for request in server.requests] == [True, True, True, False]
+    assert [*root.iterdir()] == []
+
+
+def test_a_mirror_that_has_the_file_removes_what_came_from_another(server: FaultyServer, root: Path) -> None:
+    first, second, into = server.url + "/first.bin", server.url + "/x.bin", root.parent / "x"
+    server.script("/x.bin", [Drop(0.8, reset=False)])
+    for expected in (pytest.raises(RetrievalError), nullcontext()):
+        with expected, kept_folder(root, "mirrors", 1) as kept:
+            fetch_first([first, second], into, retrievers=lambda _: HttpRetriever(ONCE), kept=kept)
+        server.files["/first.bin"] = b"short"
+    assert into.read_bytes() == b"short"
+    assert [*root.iterdir()] == []
+
+
 # --- what is not
+
+
+def test_a_length_that_was_wrong_is_not_believed_for_ever(server: FaultyServer, root: Path) -> None:
+    server.script("/x.bin", [LengthTooBig(), *[(Chunked(), IgnoreRange())] * 2])
+    for _ in range(2):
+        with pytest.raises(RetrievalError, match="ended|said has"):
+            fetch(server.url + "/x.bin", root)
+    assert fetch(server.url + "/x.bin", root) == BODY
 
 
 @pytest.mark.parametrize(
@@ -138,7 +197,7 @@ def _edited(**changes: object) -> Callable[[Path], None]:
 
 
 def _lengthened(kept: Path) -> None:
-    with open(kept / "part", "ab") as part:
+    with open(part_in(kept), "ab") as part:
         part.write(b"not of this file" * 1000)
 
 
@@ -158,8 +217,8 @@ def _noted(line: bytes) -> Callable[[Path], None]:
         (_edited(size="5"), False),
         (_edited(etag='"another"'), True),
         (_edited(size=len(BODY) + 1), True),
-        (lambda kept: os.truncate(kept / "part", STEP // 2), False),
-        (lambda kept: (kept / "part").unlink(), False),
+        (lambda kept: os.truncate(part_in(kept), STEP // 2), False),
+        (lambda kept: (part_in(kept)).unlink(), False),
         (_lengthened, True),
         (_noted(b"99999999"), True),
         (_noted(b"99999999\n"), False),
@@ -199,7 +258,7 @@ def test_a_server_without_ranges_sends_it_from_the_start(server: FaultyServer, r
 
 def test_damage_that_a_digest_shows_is_mended_at_once(server: FaultyServer, root: Path) -> None:
     kept = break_off(server, root)
-    with open(kept / "part", "r+b") as part:
+    with open(part_in(kept), "r+b") as part:
         part.write(b"damaged")
     server.forget()
     assert fetch(server.url + "/x.bin", root, is_body) == BODY
@@ -216,7 +275,7 @@ def test_wrong_bytes_and_a_full_disk_leave_nothing(
     break_off(server, root)
 
     def full(operation: str, path: Path, count: int) -> None:
-        if operation == "write" and path.name == "part":
+        if operation == "write" and path.name.startswith("part-"):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "hook", full)

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +52,7 @@ from dataset_assets.testing import (
     IgnoreRange,
     LengthTooBig,
     LengthTooSmall,
+    Line,
     NoLength,
     PartAsWhole,
     Redirect,
@@ -286,6 +288,70 @@ def test_a_refused_or_wrong_range_begins_anew(server: FaultyServer, scratch: Pat
     download(server.url + "/train.bin", scratch)
     is_body(scratch)
     assert ranges(server)[2] is None
+
+
+@dataclass(frozen=True)
+class Replaced(Fault):
+    """Send other text in the headers, which are made already."""
+
+    pattern: bytes
+    text: bytes
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        super().send_head(line, re.sub(self.pattern, self.text, head))
+
+
+def test_a_range_that_does_not_say_of_which_bytes_it_is_begins_anew(server: FaultyServer, scratch: Path) -> None:
+    server.script("/train.bin", [Drop(after=0.5, reset=False), Replaced(rb"ETag: .*\r\n", b"")])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) == [None, "bytes=96000-", None]
+
+
+def test_the_unit_of_a_range_has_no_case(server: FaultyServer, scratch: Path) -> None:
+    server.script(
+        "/train.bin", [Drop(after=0.5, reset=False), Replaced(rb"Content-Range: bytes", b"Content-Range: Bytes")]
+    )
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) == [None, "bytes=96000-"]
+
+
+def test_a_file_that_is_rewritten_in_its_second_is_not_mixed(server: FaultyServer, scratch: Path) -> None:
+    etag = ChangeEtag(f'"{int(server.started):x}-{len(BODY):x}"')
+    server.script("/train.bin", [(etag, Drop(after=0.5, reset=False)), etag])
+    download(server.url + "/train.bin", scratch, sleep=lambda _: server.files.update({"/train.bin": BODY[::-1]}))
+    assert scratch.read_bytes() == BODY[::-1]
+
+
+def test_a_server_that_fails_at_each_range_is_asked_for_the_whole(server: FaultyServer, scratch: Path) -> None:
+    server.script("/train.bin", [Drop(after=0.5, reset=False), *[Status(503)] * 3])
+    download(server.url + "/train.bin", scratch)
+    is_body(scratch)
+    assert ranges(server) == [None, *["bytes=96000-"] * 3, None]
+
+
+def test_a_time_that_was_set_back_is_a_change(server: FaultyServer, scratch: Path) -> None:
+    server.started, timed = server.started - 100, ChangeEtag(None)
+    server.script("/train.bin", [timed] * 3)
+    known = download(server.url + "/train.bin", scratch)
+    scratch.unlink()
+    assert known and known.last_modified
+    assert download(server.url + "/train.bin", scratch, known=known) is None
+    server.files["/train.bin"], server.started = b"of before", server.started - 100
+    assert download(server.url + "/train.bin", scratch, known=known)
+    assert scratch.read_bytes() == b"of before"
+
+
+@pytest.mark.parametrize("code", [400, 412, 431])
+def test_a_server_that_refuses_conditions_is_asked_without(server: FaultyServer, scratch: Path, code: int) -> None:
+    server.script("/train.bin", [Status(code)])
+    assert download(server.url + "/train.bin", scratch, known=Source(server.url + "/train.bin", '"before"'))
+    is_body(scratch)
+    assert [request.headers["If-None-Match"] for request in server.requests] == ['"before"', None]
 
 
 def test_a_range_that_ends_early_is_followed_by_the_next_without_a_pause(server: FaultyServer, scratch: Path) -> None:
