@@ -52,6 +52,8 @@ def plain_texts(opened: Callable[[], BinaryIO], written: Dialect, width: int, be
             if end:
                 text = _text(opened, name_of(stream), data[:end], written, byte)
                 if not _fits(text, quotes[: np.searchsorted(quotes, end)], written, width):
+                    if not len(quotes):  # then only bytes are wrong, and their error needs no rewriting
+                        explain(text, width)
                     yield from _rest(opened, written, width, byte)
                     return
                 yield text

@@ -229,6 +229,12 @@ def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tupl
         raise Misfit(
             None, f"the DataFrame's index {frame.index.names} is not stored. Make it a field with reset_index()."
         )
+    if len(frame) and (frame.index.nlevels > 1 or frame.index.dtype.kind not in "iu"):
+        raise Misfit(
+            None,
+            f"the DataFrame's index of {frame.index.dtype} is not stored. Make it a field with reset_index(), or drop "
+            "it with reset_index(drop=True).",
+        )
     names = [str(name) for name in frame.columns]
     _check_names(names, expected, None)
     columns, typed = {}, set()
@@ -247,6 +253,8 @@ def _without_nan(series: Any) -> list[Any]:
 
 def _decoded(name: str, column: Any) -> Any:
     with _in_field(name):
+        # A column may have been built without a check, as with text that is not UTF-8.
+        column.validate(full=True)
         return decoded_column(column)
 
 
