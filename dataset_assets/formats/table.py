@@ -225,16 +225,8 @@ def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tupl
 
     if frame.ndim != 2:
         raise Misfit(None, f"the block is a pandas {type(frame).__name__}, expected a DataFrame.")
-    if any(frame.index.names):
-        raise Misfit(
-            None, f"the DataFrame's index {frame.index.names} is not stored. Make it a field with reset_index()."
-        )
-    if len(frame) and (frame.index.nlevels > 1 or frame.index.dtype.kind not in "iu"):
-        raise Misfit(
-            None,
-            f"the DataFrame's index of {frame.index.dtype} is not stored. Make it a field with reset_index(), or drop "
-            "it with reset_index(drop=True).",
-        )
+    if why := lost_index(frame):
+        raise Misfit(None, why)
     names = [str(name) for name in frame.columns]
     _check_names(names, expected, None)
     columns, typed = {}, set()
@@ -245,6 +237,19 @@ def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tupl
             columns[name] = _decoded(name, pyarrow.Array.from_pandas(one))
             typed.add(name)
     return columns, typed
+
+
+def lost_index(frame: Any) -> str | None:
+    """Return why the index of a DataFrame may not be left out; None if it only counts rows."""
+    index = frame.index
+    if any(index.names):
+        return f"the DataFrame's index {index.names} is not stored. Make it a field with reset_index()."
+    if len(frame) and (index.nlevels > 1 or index.dtype.kind not in "iu"):
+        return (
+            f"the DataFrame's index of {index.dtype} is not stored. Make it a field with reset_index(), or drop it "
+            "with reset_index(drop=True)."
+        )
+    return None
 
 
 def _without_nan(series: Any) -> list[Any]:

@@ -341,6 +341,12 @@ def test_what_is_no_json_is_told_by_its_line(wrong: bytes) -> None:
         next(found)
 
 
+@pytest.mark.parametrize("whole", [b'[\n{"a": 1}\n]\n', b'{\n "a": 1\n}\n'])
+def test_one_value_on_several_lines_is_not_json_lines(whole: bytes) -> None:
+    with pytest.raises(DecodeError, match="on line 1: .*read it with the module json"):
+        list(json_lines(io.BytesIO(whole)))
+
+
 @pytest.mark.parametrize("wrong", [b"1", b"[1]", b'"a"', b"null"])
 def test_what_is_no_object_is_told_by_its_line(wrong: bytes) -> None:
     with pytest.raises(DecodeError, match="on line 1, not an object"):
