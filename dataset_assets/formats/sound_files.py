@@ -62,9 +62,8 @@ def _whole_wave(data: Any) -> Any:
             return _to_the_end(data, chunk.start, align)
         _check_end(chunk, size)
         # Some programs leave out the padding of a chunk of odd size.
-        if chunk.end <= riff <= size and not any(
-            _filled(data, at, riff) for at in (chunk.end, chunk.start + chunk.size)
-        ):
+        ends = {chunk.end, chunk.start + chunk.size}
+        if chunk.end <= riff <= size and not any(_filled(data, end, riff) for end in ends):
             raise Undecodable(
                 f"a damaged sound: its data chunk has {chunk.size} bytes, and {riff - chunk.end} bytes follow that are "
                 "not chunks"
