@@ -1,6 +1,7 @@
 """What the tests of several rooms share: a home on a fast disk, a folder of files to retrieve, a look at all files."""
 
 import functools
+import gc
 import hashlib
 import os
 import shutil
@@ -171,6 +172,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out whole files where slow tests are not wanted: to import them takes as long as the other tests do."""
     return True if "not slow" in config.option.markexpr and is_slow(collection_path) else None
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was imported for the tests: it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

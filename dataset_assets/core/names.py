@@ -13,7 +13,7 @@ RESERVED: dict[str, frozenset[str]] = {
     "first part of a dataset's name": frozenset({"experiments", "values", "aliases"}),
     "last part of a dataset's name": frozenset({"raw", "versions", "meta", "variants"}),
     "split": frozenset({"raw", "versions", "meta", "variants"}),
-    "stream": frozenset({"index", "parts"}),
+    "stream": frozenset({"index", "parts", "versions"}),
 }
 """Words that are folders of a storage at some level, and so cannot be names there; in any case of letters."""
 

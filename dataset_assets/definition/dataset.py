@@ -9,6 +9,7 @@ from dataset_assets.core.names import check_dataset_name, check_identifier, file
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
+from dataset_assets.definition.check_names import Check, check_check, check_distinct
 from dataset_assets.definition.file_checks import (
     check_digest,
     check_file_identifier,
@@ -22,12 +23,7 @@ from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import Format
 
-SEVERITIES = ("error", "warn", "off")
-SPLIT_CHECKS = ("counts", "schema", "classes")
-VERSION_CHECKS = ("leakage",)
-
 Function = Callable[..., Iterable[Any]]
-Check = Callable[[Mapping[str, Any]], "str | None"]
 
 
 @dataclass(frozen=True)
@@ -308,8 +304,8 @@ class Dataset:
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:
             raise DefinitionError("A dataset needs a summary, at least one stream and at least one split.")
-        _check_distinct("stream", self.streams)
-        _check_distinct("split", self.splits)
+        check_distinct("stream", self.streams)
+        check_distinct("split", self.splits)
         for name, stream in self.streams.items():
             check_identifier(name, "stream")
             if not isinstance(getattr(stream, "suffix", None), str):
@@ -322,7 +318,7 @@ class Dataset:
             if named not in self.streams:
                 raise DefinitionError(f"The {role} is {named!r}, which is not a stream.{nearest(named, self.streams)}")
         for check, chosen in self.checks.items():
-            _check_check(check, chosen)
+            check_check(check, chosen)
         for alias in self.aliases:
             check_dataset_name(alias)
         for name in ("version", "license"):
@@ -348,33 +344,6 @@ def _check_sources(splits: Mapping[str, Split]) -> None:
                 if source.split not in seen:
                     seen.add(source.split)
                     waiting.append(source.split)
-
-
-def _check_check(name: str, chosen: "str | Check") -> None:
-    known = (*SPLIT_CHECKS, *VERSION_CHECKS)
-    if isinstance(chosen, str):
-        if name not in known:
-            raise DefinitionError(f"There is no check {name!r}.{nearest(name, known)}")
-        if chosen not in SEVERITIES:
-            raise DefinitionError(f"Check {name!r} is set to {chosen!r}.{nearest(chosen, SEVERITIES)}")
-        return
-    check_identifier(name, "check")
-    if name in known:
-        raise DefinitionError(
-            f"{name!r} is a built-in check. Give your function a different name; to disable ours, set it to 'off'."
-        )
-    if not callable(chosen):
-        raise DefinitionError(f"Check {name!r} is {chosen!r}. Give a function of the splits' views, or a severity.")
-
-
-def _check_distinct(what: str, names: Iterable[str]) -> None:
-    """Reject names that would be the same folder on a case-insensitive filesystem."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if (other := seen.setdefault(str(name).lower(), name)) != name:
-            raise NameNotAllowed(
-                f"{what.capitalize()}s {other!r} and {name!r} differ only in case. Rename one of them."
-            )
 
 
 def _check_one_file_each(dataset: Dataset) -> None:

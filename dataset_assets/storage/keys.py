@@ -12,7 +12,7 @@ Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
 _SPLIT = rf"(?!(?:raw|versions|meta)/){_PART}"
-_STREAM = rf"(?!index/){_PART}"
+_STREAM = rf"(?!(?:index|versions)/){_PART}"
 _PATTERNS: dict[Kind, str] = {
     "pointer": r"current\.json",
     "version": rf"versions/(?P<digest>{_HEX})\.json",

@@ -257,7 +257,7 @@ class FormatTests:
 
     @pytest.mark.skipif(not (PROC / "smaps").exists(), reason="looks into /proc")
     def test_opening_a_large_file_reads_almost_nothing(self, format: Format, values: list[Any], tmp_path: Path) -> None:
-        few, parameters = written(format, [values * 200], tmp_path / "few")
+        few, parameters = written(format, [values * 500], tmp_path / "few")
         column = opened(format, few, parameters)
         block = stored_values(column).slice(0, len(column))
         times = max(1, LARGE // max(few[0].bytes - 2000, 1))

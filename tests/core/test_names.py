@@ -114,7 +114,7 @@ def test_reserved_words_are_refused_where_they_would_be_a_folder_of_ours() -> No
             check_dataset_name(f"{word}.lecun.mnist")
 
 
-@pytest.mark.parametrize("word", ["data", "meta", "raw", "versions"])
+@pytest.mark.parametrize("word", ["data", "meta", "raw", "variants"])
 def test_words_that_are_reserved_elsewhere_may_be_streams(word: str) -> None:
     assert check_identifier(word, "stream") == word
     key = f"com/lecun/mnist/train/{word}/{'0' * 64}.npy"

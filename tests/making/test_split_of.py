@@ -251,7 +251,7 @@ def test_a_split_is_hashed_once_in_a_run_of_dagster_for_all_its_parts(
 ) -> None:
     hashed: list[str] = []
     sha256_in = files.sha256_in
-    monkeypatch.setattr(files, "sha256_in", lambda file: hashed.append(file.name) or sha256_in(file))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(files, "sha256_in", lambda file: hashed.append(str(file.name)) or sha256_in(file))  # type: ignore[func-returns-value]
     streams = {"number": Array(), "kind": Array("uint8"), "text": Text()}
     parts = SplitOf("whole").random_split({"train": 0.5, "validation": 0.3, "test": 0.2})
     dataset = Dataset(NAME, "Many.", streams, {"whole": Split(many), **parts}, checks={"leakage": "off"})

@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 from media import picture, pixels, sound, waves
 
-from dataset_assets import Array, Audio, Bytes, Dataset, Files, Image, Ragged, Split, Table, Text, View, prepare
+from dataset_assets import (
+    Array,
+    Audio,
+    Bytes,
+    Dataset,
+    Files,
+    Image,
+    Json,
+    Ragged,
+    Split,
+    Table,
+    Text,
+    View,
+    prepare,
+)
 from dataset_assets.core.permutation import Permutation
 from dataset_assets.formats import FORMATS
 
@@ -24,6 +38,7 @@ STREAMS = {
     "file": Files(),
     "image": Image(),
     "sound": Audio(),
+    "answers": Json(),
 }
 STORAGES = ("local", "seaweed", "secantus", "postgres")
 PIXELS = [pixels(seed=i) for i in range(ROWS)]
@@ -41,6 +56,7 @@ def records() -> Iterator[dict[str, Any]]:
             "file": (f"{i}.txt", b"%d" % i),
             "image": picture("PNG", seed=i),
             "sound": sound(frames=20 + i, seed=i),
+            "answers": {"row": i, f"key {i}": [2**70 + i]},
         }
 
 
@@ -54,6 +70,7 @@ def index_of(record: Any) -> int:
     assert (record["file"].name, bytes(record["file"].data)) == (f"{i}.txt", b"%d" % i)
     assert (record["image"] == PIXELS[i]).all()
     assert (record["sound"] == SOUNDS[i]).all()
+    assert record["answers"] == {"row": i, f"key {i}": [2**70 + i]}
     return i
 
 
