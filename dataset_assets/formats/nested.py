@@ -31,6 +31,24 @@ DAYS = np.dtype("M8[D]")
 ADVICE = "Give its values one type in the split function, or declare Table(fields=...)."
 
 
+def recast(column: Any, kind: Any) -> Any:
+    """Return an Arrow column in a wider type, as if its values had that type from the start.
+
+    Raises `Misfit` if a value changes.
+    """
+    if _has_only_nulls_inside(column.type) and _kind_of_type(kind):
+        return column_of(column.to_pylist(), kind)
+    return cast_column(column, kind)
+
+
+def _has_only_nulls_inside(kind: Any) -> bool:
+    """Return whether a type, at any depth, is that of nulls alone."""
+    from pyarrow import types
+
+    inner = [kind.field(k).type for k in range(kind.num_fields)] if types.is_nested(kind) else []
+    return types.is_null(kind) or any(map(_has_only_nulls_inside, inner))
+
+
 def column_of(values: Sequence[Any], expected: Any = None) -> Any:
     """Return Python values as an Arrow array: of the expected type, or of their own one.
 
@@ -42,6 +60,8 @@ def column_of(values: Sequence[Any], expected: Any = None) -> Any:
     if np.datetime64 in set(map(type, values)):
         values = _with_dates(values)
     kind = _kind_of_all(values, expected)
+    # What lies below a null is the same whether or not a value is beside it.
+    kind = kind or _kind_of_type(expected)
     if kind is None:
         return pyarrow.nulls(len(values), expected or pyarrow.null())
     if expected is not None and types.is_map(expected) and kind in ("mapping", "list"):
@@ -88,6 +108,15 @@ def _kind_of_all(values: Sequence[Any], expected: Any) -> str | None:
         if word not in KINDS.values() and hasattr(values[at], "__iter__") and hasattr(values[at], "__len__"):
             raise Misfit(at, f"a {kind.__name__} ({values[at]!r:.40}), expected a list. Convert it with list(...).")
     return next(iter(kinds.values()), None)
+
+
+def _kind_of_type(expected: Any) -> str | None:
+    """Return the word for the values of a nested type; None for any other type."""
+    from pyarrow import types
+
+    if expected is None or not types.is_nested(expected) or types.is_union(expected):
+        return None
+    return "mapping" if types.is_struct(expected) or types.is_map(expected) else "list"
 
 
 def _kind(kind: type) -> str:
@@ -155,7 +184,7 @@ def _structs(values: Sequence[Any], expected: Any) -> Any:
         return pyarrow.array(values, pyarrow.struct([]))
     inner = [None if expected is None else expected.field(k).type for k in range(len(keys))]
     children = [_child(values, present, key, kind) for key, kind in zip(keys, inner)]
-    nulls = np.array([value is None for value in values])
+    nulls = np.array([value is None for value in values], bool)
     if len(present) < len(values):
         rows = pyarrow.array(np.where(nulls, len(present), np.cumsum(~nulls) - 1))
         children = [pyarrow.concat_arrays([one, _empty_array(one.type)]).take(rows) for one in children]

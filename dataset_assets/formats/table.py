@@ -11,9 +11,9 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import cast_column, decoded_column, widened
+from dataset_assets.formats.fields import decoded_column, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
-from dataset_assets.formats.nested import ADVICE, column_of
+from dataset_assets.formats.nested import ADVICE, column_of, recast
 from dataset_assets.formats.type_names import plain, type_named, type_text
 
 
@@ -184,7 +184,7 @@ def _cast_columns(columns: Mapping[str, Any], schema: Any) -> Any:
     arrays = []
     for field in schema:
         with _in_field(field.name):
-            arrays.append(cast_column(columns[field.name], field.type))
+            arrays.append(recast(columns[field.name], field.type))
     return pyarrow.table(arrays, schema=schema)
 
 

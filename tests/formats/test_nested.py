@@ -269,3 +269,19 @@ def test_a_cast_names_the_number_that_it_would_change() -> None:
         cast_column(pyarrow.array([1, 4097]), pyarrow.float16())
     with pytest.raises(Misfit, match="values are Arrow's int64, expected decimal128"):
         widened(pyarrow.decimal128(3, 1), pyarrow.int64())
+
+
+NULLS_FIRST: list[list[Any]] = [
+    [{"a": None}, {"a": {"b": [1]}}],
+    [{"a": [None]}, {"a": [{"b": [1]}]}],
+    [{"a": {"c": None}}, {"a": {"c": {"d": "x"}}}],
+    [{"a": {"c": None, "e": 1}}, {"a": None}, {"a": {"c": {"d": [{"f": 1}]}, "e": 2}}],
+    [None, {"a": {"b": {"c": 1}}}],
+]
+
+
+@pytest.mark.parametrize("values", NULLS_FIRST, ids=repr)
+def test_what_lies_below_a_null_is_the_same_wherever_a_block_ends(values: list[Any], tmp_path: Path) -> None:
+    together = written(Table(), [rows(*values)], tmp_path / "together")[0]
+    apart = written(Table(), [rows(value) for value in values], tmp_path / "apart")[0]
+    assert digests(apart) == digests(together)
