@@ -226,6 +226,11 @@ class _Expanding(Content):
             if not (data := self._read()):
                 return None
             rest = data.lstrip(_PADDING)
+        if not self.compression.magic.match(rest[:_HEAD]) and len(rest) >= 4:
+            raise DecodeError(
+                f"{self.name} has {rest[:4]!r} after its {self.compression.name} stream, after {self.given} bytes of "
+                f"content, which is not {self.compression.name}. {RETRIEVE_AGAIN}"
+            )
         self.decoder = self.compression.decoder()
         return rest
 

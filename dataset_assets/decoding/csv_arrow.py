@@ -11,11 +11,12 @@ from dataset_assets.decoding.csv_dialect import CHECKED, Dialect, check_columns,
 from dataset_assets.decoding.csv_file import names_of
 from dataset_assets.decoding.csv_records import records
 from dataset_assets.decoding.csv_text import Text, explain, plain_texts, rewritten_texts
-from dataset_assets.decoding.csv_types import Inferred
+from dataset_assets.decoding.csv_types import Inferred, first_overflow
 from dataset_assets.decoding.streams import check_rows, name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
-_CONVERSION = re.compile(r"CSV column #(\d+): (CSV conversion error to .*): invalid value '(.*)'", re.DOTALL)
+_MISFIT = re.compile(r"In CSV column #(\d+): (.*)", re.DOTALL)
+_CONVERSION = re.compile(r"(CSV conversion error to .*): invalid value '(.*)'", re.DOTALL)
 
 
 def csv_blocks(
@@ -43,7 +44,7 @@ def csv_blocks(
     `columns` selects columns and their order. Without a header, `columns` are the names of the fields; the default
     names are `f0`, `f1`, .... The other options, and the errors, are those of `csv_rows`. A file in another encoding
     than UTF-8, with comments, decimal commas, or a delimiter of more than one character, is read at the speed of
-    `csv_rows`.
+    `csv_rows`; so are the rows after a quote in an unquoted field.
 
     >>> import io
     >>> [batch.to_pydict() for batch in csv_blocks(io.BytesIO(b"a,b\\n1,2\\n"), types={"b": "float32"})]
@@ -121,7 +122,7 @@ class _Source:
                 arrow_csv.ConvertOptions(column_types=types, include_columns=columns, check_utf8=False, **missing),
             )
         except pyarrow.ArrowInvalid as error:
-            if not _CONVERSION.search(str(error)):
+            if not _MISFIT.search(str(error)):
                 explain(text, len(self.names))
                 raise DecodeError(f"{self.name} is not valid CSV: {error}. Correct the row.") from error
             raise
@@ -131,22 +132,58 @@ class _Source:
         import pyarrow
 
         try:
-            return _as_batches(self.read(text, types, columns))
+            table = self.read(text, types, columns)
+            self._check_overflow(text, table)
+            return _as_batches(table)
         except pyarrow.ArrowNotImplementedError as error:
             raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
         except pyarrow.ArrowInvalid as error:
             raise DecodeError(f"{self.name} {self._misfit(text, str(error))}") from error
 
+    def _check_overflow(self, text: Text, table: Any) -> None:
+        """Raise an error for a number that is too large for its type; pyarrow reads it as infinite, or as it is."""
+        import pyarrow
+        import pyarrow.compute as compute
+        from pyarrow import types
+
+        for name, column in zip(table.column_names, table.columns):
+            why, kind = None, column.type
+            if types.is_decimal(kind):
+                why = _invalid(column)
+            elif types.is_floating(kind) and compute.any(compute.is_inf(column)).as_py():
+                cells = self.read(text, {name: pyarrow.string()}, [name]).column(name)
+                if (cell := first_overflow(column, cells)) is not None:
+                    why = f"CSV conversion error to {kind}: invalid value '{cell}'"
+            if why:
+                raise pyarrow.ArrowInvalid(f"In CSV column #{self.names.index(name)}: {why}")
+
     def _misfit(self, text: Text, error: str) -> str:
         """Return which value does not fit its type, and where it is."""
-        found = cast("re.Match[str]", _CONVERSION.search(error))
-        place, what, value = int(found[1]), found[2], found[3]
+        found = cast("re.Match[str]", _MISFIT.search(error))
+        place, what = int(found[1]), found[2]
+        if (conversion := _CONVERSION.search(what)) is None:
+            return (
+                f"has a value in column {self.names[place]!r} that does not fit its type: {what.rstrip('.')}. Correct "
+                "the value, or pass another type in `types`."
+            )
+        what, value = conversion[1], conversion[2]
         lines = [line for line, record in text.rows() if record[place] == value]
         where = f" in the row that ends on line {lines[0]}" if lines else ""
         return (
             f"has {value[:80]!r} in column {self.names[place]!r}{where}: {what}. Correct the value, or pass another "
             "type in `types`."
         )
+
+
+def _invalid(column: Any) -> str | None:
+    """Return why a column is not valid in Arrow; None if it is."""
+    import pyarrow
+
+    try:
+        column.validate(full=True)
+    except pyarrow.ArrowInvalid as error:
+        return str(error)
+    return None
 
 
 def _regrouped(batches: Any, rows: int) -> Iterator[Any]:

@@ -12,8 +12,13 @@ CHECKED = "checked"
 MARK = "\x1f"
 """Stands for a delimiter that is not one character, while a line is parsed."""
 _WHITE_SPACE = (None, r"\s+")
+_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(\.\d{3})+\s*")
 _DECIMAL = re.compile(r"\s*[-+]?(\d+,\d*|,\d+)([eE][-+]?\d+)?\s*")
 _UTF_8 = {"utf8", "utf8sig", "u8"}
+
+
+class Doubtful(Exception):
+    """A number is 1.234 or 1234: it has a point, in a file with decimal commas."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Dialect:
         if self.delimiter is not None and self.separator != self.delimiter:
             record = [text.replace(MARK, self.delimiter) for text in record]
         if self.decimal == ",":
-            record = [text.replace(",", ".") if _DECIMAL.fullmatch(text) else text for text in record]
+            if doubtful := next((text for text in record if "." in text and _THOUSANDS.fullmatch(text)), None):
+                raise Doubtful(doubtful)
+            record = [_with_point(text) for text in record]
         return record
 
     @property
@@ -77,7 +84,11 @@ def dialect(delimiter: Any, quoting: Any, encoding: Any, skip: Any, comment: Any
         )
     if decimal not in (".", ","):
         raise UsageError(f"decimal={decimal!r} is not valid. Use '.' or ','.")
-    return Dialect(delimiter, quoting, encoding, skip, comment, decimal, _null_texts(nulls))
+    missing = _null_texts(nulls)
+    if missing and decimal == ",":
+        # They are compared with numbers that have points already.
+        missing |= set(map(_with_point, missing))
+    return Dialect(delimiter, quoting, encoding, skip, comment, decimal, missing)
 
 
 def check_columns(columns: Sequence[str] | None, header: bool) -> None:
@@ -101,6 +112,10 @@ def _check_delimiter(delimiter: Any, quote: str | None) -> None:
         )
     if set(delimiter) & {"\r", "\n", "\0", MARK, quote}:
         raise UsageError(f"delimiter={delimiter!r} contains a quote, a line end or a control character. Use another.")
+
+
+def _with_point(text: str) -> str:
+    return text.replace(",", ".") if _DECIMAL.fullmatch(text) else text
 
 
 def _single(text: Any) -> bool:

@@ -13,6 +13,7 @@ from dataset_assets.decoding.csv_records import Record, records, refuse_width
 from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError, UsageError, nearest
 
+_FOREIGN = re.compile(r"\s*<(!doctype|html|\?xml)|PK\x03\x04|PAR1|%PDF|version https://git-lfs", re.IGNORECASE)
 # Numbers that are rarely names of columns, other than years and counts.
 _DATA = re.compile(r"\s*([-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?|-\d+)\s*")
 
@@ -70,6 +71,8 @@ def names_of(
     if first is None:
         raise DecodeError(f"{name} is empty: it has no row, not even a header. Check what its URL returns.")
     line, names = first
+    if (header or len(names) == 1) and _FOREIGN.match(names[0]):
+        raise DecodeError(f"{name} begins with {names[0][:40]!r}, so it is not CSV. Check what its URL returns.")
     if len(names) > FEW and len(names) > limits().max_columns:
         raise DecodeError(f"{name} has {len(names)} columns on line {line}. {remedy('max_columns')}")
     if not header:

@@ -3,15 +3,17 @@
 import csv
 import functools
 import io
+import itertools
 import re
 from typing import Any, BinaryIO, Iterator, NoReturn, cast
 
 from dataset_assets.core.limits import Limits, limits, remedy
-from dataset_assets.decoding.csv_dialect import CHECKED, MARK, Dialect
+from dataset_assets.decoding.csv_dialect import CHECKED, MARK, Dialect, Doubtful
 from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError
 
 Record = tuple[int, list[str]]
+BYTE_ORDER_MARK = "\ufeff"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
@@ -34,7 +36,7 @@ def records(stream: BinaryIO, dialect: Dialect, line: int = 0, byte: int = 0) ->
                     _refuse_lines(record, dialect, lines, last, now)
                 yield now + lines.dropped, cells(record) if cells else record
             last = now
-    except (csv.Error, UnicodeError, _Nul, _TooLong, _Marked) as error:
+    except (csv.Error, UnicodeError, Doubtful, _Nul, _TooLong, _Marked) as error:
         raise DecodeError(f"{name_of(stream)} {_explained(error, last, reader.line_num, lines)}") from error
 
 
@@ -80,9 +82,9 @@ class _Lines:
         """Whether a row has begun and not ended."""
 
     def __iter__(self) -> Iterator[str]:
-        text = io.TextIOWrapper(cast(BinaryIO, self.counted), self.dialect.encoding, newline="")
+        text = self._text()
         for _ in range(self.dialect.skip):
-            if not text.readline():
+            if not next(text, ""):
                 return
             self.counted.row = 0
             self.dropped += 1
@@ -92,7 +94,14 @@ class _Lines:
                 raise _Nul
             yield line
 
-    def _without_comments(self, text: io.TextIOWrapper, comment: str) -> Iterator[str]:
+    def _text(self) -> Iterator[str]:
+        """Return the lines of the text, without the byte order mark that some encodings keep."""
+        first = not self.counted.bytes
+        text = io.TextIOWrapper(cast(BinaryIO, self.counted), self.dialect.encoding, newline="")
+        begin = itertools.islice(text, 1) if first else ()
+        return itertools.chain((line.removeprefix(BYTE_ORDER_MARK) for line in begin), text)
+
+    def _without_comments(self, text: Iterator[str], comment: str) -> Iterator[str]:
         for line in text:
             if not self.open and line.startswith(comment):
                 self.dropped += 1
@@ -134,14 +143,21 @@ def _explained(error: Exception, last: int, now: int, lines: _Lines) -> str:
             f"has a NUL character on line {here + 1}, so it is not {encoding} text. "
             "Check the file, or pass its encoding, such as encoding='utf-16'."
         )
+    if isinstance(error, Doubtful):
+        return (
+            f"has {str(error)[:80]!r} in the row that ends on line {here}, which may be a fraction or thousands. Pass "
+            "decimal='.' to get the numbers as they are written, and convert them in the split function."
+        )
     if isinstance(error, _Marked):
         return f"has the control character {MARK!r} on line {here + 1}. Remove it, or use a delimiter of one character."
     if isinstance(error, UnicodeDecodeError):
         before = error.object[: error.start] + b"."
+        byte = counted.bytes - len(error.object) + error.start
+        wide = not byte and error.object.startswith((b"\xff\xfe", b"\xfe\xff"))
         return (
-            f"is not {encoding} text: {error.object[error.start : error.end]!r} at byte "
-            f"{counted.bytes - len(error.object) + error.start} of its content, on line "
-            f"{here + len(before.splitlines())}. Correct it, or pass its encoding, such as encoding='latin-1'."
+            f"is not {encoding} text: {error.object[error.start : error.end]!r} at byte {byte} of its content, on line "
+            f"{here + len(before.splitlines())}. Correct it, or pass its encoding, such as "
+            f"encoding={'utf-16' if wide else 'latin-1'!r}."
         )
     if isinstance(error, UnicodeError):
         return f"is not {encoding} text: {error}. Pass its encoding, such as encoding='utf-8'."

@@ -8,11 +8,10 @@ from typing import BinaryIO, Callable, Iterator, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.core.limits import limits, remedy
+from dataset_assets.core.limits import limits
 from dataset_assets.decoding.csv_dialect import CHECKED, Dialect
 from dataset_assets.decoding.csv_records import Record, looks_like_rows, records, refuse_width
 from dataset_assets.decoding.streams import exactly, name_of
-from dataset_assets.errors import DecodeError
 
 BLOCK = 8 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -35,7 +34,8 @@ def plain_texts(opened: Callable[[], BinaryIO], written: Dialect, width: int, be
 
     `opened` opens the file from its start; it is opened again to count lines for an error.
 
-    Raises `DecodeError` for what `csv_rows` refuses: NULs, bytes that are not UTF-8, misplaced quotes.
+    From where pyarrow would not read the text as it is meant, the rows are rewritten; `DecodeError` is raised for what
+    `csv_rows` refuses: NULs, bytes that are not UTF-8, misplaced quotes.
     """
     stream, size = opened(), min(BLOCK, limits().max_line_bytes)
     data, byte, line = exactly(stream, size), 0, 0
@@ -51,13 +51,15 @@ def plain_texts(opened: Callable[[], BinaryIO], written: Dialect, width: int, be
             end = len(data) if not more else _end_of_rows(data, quotes)
             if end:
                 text = _text(opened, name_of(stream), data[:end], written, byte)
-                _check(text, quotes[: np.searchsorted(quotes, end)], written, width)
+                if not _fits(text, quotes[: np.searchsorted(quotes, end)], written, width):
+                    if not len(quotes):  # then only bytes are wrong, and their error needs no rewriting
+                        explain(text, width)
+                    yield from _rest(opened, written, width, byte)
+                    return
                 yield text
         if not end and len(data) > limits().max_line_bytes:
-            raise DecodeError(
-                f"{name_of(stream)} has a row of more than {limits().max_line_bytes} bytes on line "
-                f"{_lines_before(opened(), byte) + 1}. {remedy('max_line_bytes')}"
-            )
+            yield from _rest(opened, written, width, byte)
+            return
         byte += end
         data = data[end:] + more
 
@@ -140,19 +142,22 @@ def _end_of_rows(data: bytes, quotes: NDArray[np.intp]) -> int:
     return 0
 
 
-def _check(text: Text, quotes: NDArray[np.intp], written: Dialect, width: int) -> None:
-    """Raise `DecodeError` for text that pyarrow would read, but not as it is meant."""
-    wrong = b"\0" in text.data or not _is_utf_8(text.data)
-    if len(quotes):
-        wrong = (
-            wrong or not _quotes_fit(text, quotes) or (written.quoting == CHECKED and _swallows(text, quotes, width))
-        )
-    if wrong:
-        explain(text, width)
-        raise DecodeError(
-            f"{text.name} has a quote in an unquoted field, or text after a quoted one. Correct the quotes, or pass "
-            "quoting=None if they are plain text."
-        )
+def _fits(text: Text, quotes: NDArray[np.intp], written: Dialect, width: int) -> bool:
+    """Return whether pyarrow reads a text as it is meant."""
+    if b"\0" in text.data or not _is_utf_8(text.data):
+        return False
+    if not len(quotes):
+        return True
+    return _quotes_fit(text, quotes) and not (written.quoting == CHECKED and _swallows(text, quotes, width))
+
+
+def _rest(opened: Callable[[], BinaryIO], written: Dialect, width: int, byte: int) -> Iterator[Text]:
+    """Yield the rows from a byte on, rewritten for pyarrow."""
+    line = _lines_before(opened(), byte)
+    stream = opened()
+    stream.seek(byte, io.SEEK_CUR)
+    rows = records(stream, replace(written, skip=0), line, byte)
+    return rewritten_texts(rows, name_of(stream), width)
 
 
 def explain(text: Text, width: int) -> None:

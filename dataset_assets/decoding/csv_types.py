@@ -113,11 +113,25 @@ class Inferred:
         for name in doubtful:
             column = cells.column(name)
             long = name in large and any(
-                abs(int(cell)) > _EXACT
+                len(cell) > 40 or abs(int(cell)) > _EXACT
                 for cell in column.filter(compute.match_substring_regex(column, _LONG)).to_pylist()
             )
-            if long or compute.any(compute.match_substring_regex(column, _IDENTIFIER)).as_py():
+            signed = compute.any(compute.match_substring_regex(column, _IDENTIFIER)).as_py()
+            if long or signed or first_overflow(table.column(name), column) is not None:
                 self.kinds[name] = self.text
+
+
+def first_overflow(numbers: Any, cells: Any) -> str | None:
+    """Return the first cell of digits whose number became infinite; None if there is none."""
+    import pyarrow.compute as compute
+    from pyarrow import types
+
+    if not types.is_floating(numbers.type):
+        return None
+    infinite = compute.is_inf(numbers)
+    found = cells.filter(infinite) if compute.any(infinite).as_py() else cells.slice(0, 0)
+    first: str | None = next((cell.as_py() for cell in found if any(map(str.isdigit, cell.as_py()))), None)
+    return first
 
 
 def _has_large(column: Any) -> bool:

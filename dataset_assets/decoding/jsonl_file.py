@@ -55,12 +55,12 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
             raise _too_deep(file, f"nested too deep, or not JSON on line {number}") from error
         except StopIteration as error:
             wrong = json.JSONDecodeError("Expecting value", text, error.value)
-            raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {wrong}. Correct the line.") from wrong
+            raise _not_json(file, number, data, wrong) from wrong
         except _Twice as error:
             what = f"{name_of(file)} has an object with the key {str(error)[:80]!r} twice on line {number}"
             raise DecodeError(f"{what}. Remove one of them.") from None
         except ValueError as error:
-            raise DecodeError(f"{name_of(file)} is not JSON on line {number}: {error}. Correct the line.") from error
+            raise _not_json(file, number, data, error) from error
         # Each level takes at least two bytes.
         if len(data) > 2 * _SHALLOW and _opens_many(data) and _deeper(data, limits().max_json_depth):
             raise _too_deep(file, f"nested too deep on line {number}")
@@ -70,6 +70,13 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
                 "read the file with the module json."
             )
         yield value
+
+
+def _not_json(file: BinaryIO, number: int, data: bytes, error: Exception) -> DecodeError:
+    what = f"{name_of(file)} is not JSON on line {number}: {error}."
+    if data in (b"{", b"["):
+        return DecodeError(f"{what} If the file is one value on several lines, read it with the module json.")
+    return DecodeError(f"{what} Correct the line.")
 
 
 class _Twice(Exception):

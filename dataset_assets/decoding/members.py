@@ -158,5 +158,8 @@ def _composed(path: str) -> str:
 
 
 def is_plain(mode: int) -> bool:
-    """Return whether a Unix mode is of a plain file; other systems write 0."""
-    return stat.S_IFMT(mode) in (0, stat.S_IFREG)
+    """Return whether a Unix mode is of a plain file; other systems write 0.
+
+    A pipe is what `zip` writes for a file that it was given by its standard input.
+    """
+    return stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFIFO)

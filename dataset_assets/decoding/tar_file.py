@@ -19,6 +19,8 @@ _HEADER_BYTES = 1 << 20
 _HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
+# The name of a GNU archive, as `tar --label` writes it.
+_LABEL = b"V"
 # The standard library raises these for bytes that are not an archive, or a damaged one.
 _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RecursionError, struct.error)
 
@@ -84,7 +86,7 @@ class _Reading:
                 archive.members.clear()  # type: ignore[attr-defined]  # else it keeps all members in memory
                 if sum(map(len, itertools.chain(*archive.pax_headers.items()))) > _HEADER_BYTES:
                     raise DecodeError(f"{self.name} has more than {_HEADER_BYTES} bytes of headers. {RETRIEVE_AGAIN}")
-                if info.isdir() or (path := wanted.wanted(info.name)) is None:
+                if info.isdir() or info.type == _LABEL or (path := wanted.wanted(info.name)) is None:
                     continue
                 self._check_text(info.name, archive)
                 wanted.check(info.name, path, info.size, info.isreg() and not info.issparse())

@@ -151,6 +151,9 @@ class Audio:
 class _Readable(io.BytesIO):
     """Bytes as a file. It ignores a seek to before the beginning, which damaged files cause."""
 
+    def __repr__(self) -> str:
+        return "its bytes"  # as soundfile's errors name it
+
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         try:
             return super().seek(offset, whence)

@@ -38,6 +38,7 @@ _PALETTE = (
     "Some PNGs are indexed, and are read as the colours of their palette, not as its numbers. If the numbers are "
     'classes, as in a mask, declare Image("P").'
 )
+_ANIMATION = "Some pictures are animations, of which only the first picture is read. Store them as Bytes to read all."
 _PNG, _INDEXED = b"\x89PNG\r\n\x1a\n", 3
 _JPEG = b"\xff\xd8\xff"
 # The colour spaces that libjpeg converts to grey or RGB.
@@ -183,11 +184,12 @@ class Image:
 
     def loss(self, data: Any) -> str | None:
         """Return what reading loses of a picture, or None. Raises `Undecodable` if it may not be lost."""
-        if self.mode in EXACT_MODES or bytes(data[:8]) != _PNG:
-            return None
-        if data[24] == 16 and self.mode is None:
-            raise Undecodable('a PNG of 16 bits, of which 8 would be cut. Declare the conversion: Image("RGB")')
-        return _PALETTE if data[25] == _INDEXED else None
+        if self.mode not in EXACT_MODES and bytes(data[:8]) == _PNG:
+            if data[24] == 16 and self.mode is None:
+                raise Undecodable('a PNG of 16 bits, of which 8 would be cut. Declare the conversion: Image("RGB")')
+            if data[25] == _INDEXED:
+                return _PALETTE
+        return _ANIMATION if _is_animated(data) else None
 
     def _check(self, picture: Picture) -> None:
         pixels = picture.height * picture.width
@@ -236,6 +238,19 @@ def _opened(data: Any) -> Any:
         raise Undecodable(f"a picture that Pillow refuses ({error}); see PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:
         raise _damaged(error) from error
+
+
+def _is_animated(data: Any) -> bool:
+    head = bytes(data[:4096])
+    if head.startswith(b"GIF8"):
+        with _opened(data) as image:
+            try:
+                return bool(image.is_animated)
+            except Exception as error:  # a decoder may raise anything for damaged bytes
+                raise _damaged(error) from error
+    if head.startswith(_PNG):
+        return b"\0\0\0\x08acTL" in head
+    return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _own_mode(image: Any) -> str:

@@ -25,7 +25,28 @@ NUMPY_KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U":
                "m": "duration"}  # fmt: skip
 FAMILIES = {"boolean": "bool", "text": "string", "bytes": "binary", "mapping": "struct", "decimal": "number"}
 """The family of Arrow types for a kind of Python values, where the two words differ."""
+MISSING = ("NAType", "NaTType")
+"""The types of what pandas writes for a missing value."""
+DAYS = np.dtype("M8[D]")
 ADVICE = "Give its values one type in the split function, or declare Table(fields=...)."
+
+
+def recast(column: Any, kind: Any) -> Any:
+    """Return an Arrow column in a wider type, as if its values had that type from the start.
+
+    Raises `Misfit` if a value changes.
+    """
+    if _has_only_nulls_inside(column.type) and _kind_of_type(kind):
+        return column_of(column.to_pylist(), kind)
+    return cast_column(column, kind)
+
+
+def _has_only_nulls_inside(kind: Any) -> bool:
+    """Return whether a type, at any depth, is that of nulls alone."""
+    from pyarrow import types
+
+    inner = [kind.field(k).type for k in range(kind.num_fields)] if types.is_nested(kind) else []
+    return types.is_null(kind) or any(map(_has_only_nulls_inside, inner))
 
 
 def column_of(values: Sequence[Any], expected: Any = None) -> Any:
@@ -36,7 +57,11 @@ def column_of(values: Sequence[Any], expected: Any = None) -> Any:
     import pyarrow
     from pyarrow import types
 
+    if np.datetime64 in set(map(type, values)):
+        values = _with_dates(values)
     kind = _kind_of_all(values, expected)
+    # What lies below a null is the same whether or not a value is beside it.
+    kind = kind or _kind_of_type(expected)
     if kind is None:
         return pyarrow.nulls(len(values), expected or pyarrow.null())
     if expected is not None and types.is_map(expected) and kind in ("mapping", "list"):
@@ -50,9 +75,23 @@ def column_of(values: Sequence[Any], expected: Any = None) -> Any:
     return _leaves(values, kind, expected)
 
 
+def _with_dates(values: Sequence[Any]) -> Sequence[Any]:
+    """Return days of numpy as dates, which Arrow takes."""
+    if not all(value is None or getattr(value, "dtype", None) == DAYS for value in values):
+        return values
+    dates = [None if value is None or np.isnat(value) else value.item() for value in values]
+    for at, date in enumerate(dates):
+        if isinstance(date, int):
+            raise Misfit(at, f"the day {values[at]}, which is not in the years 1 to 9999 of Python's dates.")
+    return dates
+
+
 def _kind_of_all(values: Sequence[Any], expected: Any) -> str | None:
     """Return the word for the type of all values, or None if there are only nulls."""
     kinds = {kind: _kind(kind) for kind in set(map(type, values)) - {type(None)}}
+    if missing := next((kind for kind in kinds if kind.__name__ in MISSING), None):
+        at = next(at for at, value in enumerate(values) if type(value) is missing)
+        raise Misfit(at, f"pandas' {values[at]}, expected None: write None if pandas.isna(value) else value.")
     if expected is not None:
         # A declared type of numbers holds decimals too.
         kinds = {kind: "number" if word == "decimal" else word for kind, word in kinds.items()}
@@ -65,10 +104,19 @@ def _kind_of_all(values: Sequence[Any], expected: Any) -> str | None:
             "Give the values one type.",
         )
     for kind, word in kinds.items():
-        if word not in KINDS.values() and hasattr(kind, "__iter__") and hasattr(kind, "__len__"):
-            at = next(at for at, value in enumerate(values) if type(value) is kind)
+        at = next(at for at, value in enumerate(values) if type(value) is kind)
+        if word not in KINDS.values() and hasattr(values[at], "__iter__") and hasattr(values[at], "__len__"):
             raise Misfit(at, f"a {kind.__name__} ({values[at]!r:.40}), expected a list. Convert it with list(...).")
     return next(iter(kinds.values()), None)
+
+
+def _kind_of_type(expected: Any) -> str | None:
+    """Return the word for the values of a nested type; None for any other type."""
+    from pyarrow import types
+
+    if expected is None or not types.is_nested(expected) or types.is_union(expected):
+        return None
+    return "mapping" if types.is_struct(expected) or types.is_map(expected) else "list"
 
 
 def _kind(kind: type) -> str:
@@ -96,6 +144,9 @@ def _leaves(values: Sequence[Any], kind: str, expected: Any) -> Any:
             # By default Arrow uses int64, which does not hold the upper half of uint64.
             array = pyarrow.array(values, pyarrow.uint64())
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+        for at, value in enumerate(values):
+            if isinstance(value, decimal.Decimal) and not value.is_finite():
+                raise Misfit(at, f"the decimal {value}, which Arrow does not hold. Use None, or floats.") from error
         raise Misfit(None, f"{error}. {ADVICE}") from error
     array = decoded_column(array)
     return array if expected is None else cast_column(array, expected)
@@ -133,7 +184,7 @@ def _structs(values: Sequence[Any], expected: Any) -> Any:
         return pyarrow.array(values, pyarrow.struct([]))
     inner = [None if expected is None else expected.field(k).type for k in range(len(keys))]
     children = [_child(values, present, key, kind) for key, kind in zip(keys, inner)]
-    nulls = np.array([value is None for value in values])
+    nulls = np.array([value is None for value in values], bool)
     if len(present) < len(values):
         rows = pyarrow.array(np.where(nulls, len(present), np.cumsum(~nulls) - 1))
         children = [pyarrow.concat_arrays([one, _empty_array(one.type)]).take(rows) for one in children]

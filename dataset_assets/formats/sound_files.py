@@ -61,7 +61,9 @@ def _whole_wave(data: Any) -> Any:
         if chunk.size in (UNKNOWN, SOX // align * align) or not chunk.size and not _filled(data, chunk.end, end):
             return _to_the_end(data, chunk.start, align)
         _check_end(chunk, size)
-        if chunk.end <= riff <= size and not _filled(data, chunk.end, riff):
+        # Some programs leave out the padding of a chunk of odd size.
+        ends = {chunk.end, chunk.start + chunk.size}
+        if chunk.end <= riff <= size and not any(_filled(data, end, riff) for end in ends):
             raise Undecodable(
                 f"a damaged sound: its data chunk has {chunk.size} bytes, and {riff - chunk.end} bytes follow that are "
                 "not chunks"

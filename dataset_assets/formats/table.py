@@ -11,9 +11,9 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import cast_column, decoded_column, widened
+from dataset_assets.formats.fields import decoded_column, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
-from dataset_assets.formats.nested import ADVICE, column_of
+from dataset_assets.formats.nested import ADVICE, column_of, recast
 from dataset_assets.formats.type_names import plain, type_named, type_text
 
 
@@ -184,7 +184,7 @@ def _cast_columns(columns: Mapping[str, Any], schema: Any) -> Any:
     arrays = []
     for field in schema:
         with _in_field(field.name):
-            arrays.append(cast_column(columns[field.name], field.type))
+            arrays.append(recast(columns[field.name], field.type))
     return pyarrow.table(arrays, schema=schema)
 
 
@@ -225,10 +225,8 @@ def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tupl
 
     if frame.ndim != 2:
         raise Misfit(None, f"the block is a pandas {type(frame).__name__}, expected a DataFrame.")
-    if any(frame.index.names):
-        raise Misfit(
-            None, f"the DataFrame's index {frame.index.names} is not stored. Make it a field with reset_index()."
-        )
+    if why := lost_index(frame):
+        raise Misfit(None, why)
     names = [str(name) for name in frame.columns]
     _check_names(names, expected, None)
     columns, typed = {}, set()
@@ -241,12 +239,27 @@ def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tupl
     return columns, typed
 
 
+def lost_index(frame: Any) -> str | None:
+    """Return why the index of a DataFrame may not be left out; None if it only counts rows."""
+    index = frame.index
+    if any(index.names):
+        return f"the DataFrame's index {index.names} is not stored. Make it a field with reset_index()."
+    if len(frame) and (index.nlevels > 1 or index.dtype.kind not in "iu"):
+        return (
+            f"the DataFrame's index of {index.dtype} is not stored. Make it a field with reset_index(), or drop it "
+            "with reset_index(drop=True)."
+        )
+    return None
+
+
 def _without_nan(series: Any) -> list[Any]:
     return [None if missing else value for value, missing in zip(series, series.isna())]
 
 
 def _decoded(name: str, column: Any) -> Any:
     with _in_field(name):
+        # A column may have been built without a check, as with text that is not UTF-8.
+        column.validate(full=True)
         return decoded_column(column)
 
 

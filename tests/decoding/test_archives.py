@@ -140,6 +140,18 @@ def test_a_path_out_of_the_archive_is_refused(reader: Any, pack: Any, name: str)
         read(reader, pack({"fine": b"1", name: b"2"}))
 
 
+def test_the_name_of_a_gnu_archive_is_not_a_member() -> None:
+    assert read(tar_members, packed([(special("volume", b"V"), b""), (tarfile.TarInfo("a"), b"1")])) == {"a": b"1"}
+
+
+def test_what_zip_was_given_by_a_pipe_is_a_file() -> None:
+    archive, piped = io.BytesIO(), zipfile.ZipInfo("-")
+    piped.external_attr = (stat.S_IFIFO | 0o600) << 16
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr(piped, "x")
+    assert read(zip_members, archive.getvalue()) == {"-": b"x"}
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, b"z"])
 def test_what_is_no_file_in_a_tar_is_refused(kind: bytes) -> None:
     data = packed([(tarfile.TarInfo("a"), b"1"), (special("evil", kind, "/etc/passwd"), b"")])
@@ -327,6 +339,12 @@ def test_what_is_no_json_is_told_by_its_line(wrong: bytes) -> None:
     assert next(found) == {"a": 1}
     with pytest.raises(DecodeError, match="not JSON on line 3"):
         next(found)
+
+
+@pytest.mark.parametrize("whole", [b'[\n{"a": 1}\n]\n', b'{\n "a": 1\n}\n'])
+def test_one_value_on_several_lines_is_not_json_lines(whole: bytes) -> None:
+    with pytest.raises(DecodeError, match="on line 1: .*read it with the module json"):
+        list(json_lines(io.BytesIO(whole)))
 
 
 @pytest.mark.parametrize("wrong", [b"1", b"[1]", b'"a"', b"null"])

@@ -46,6 +46,14 @@ OPTIONS: dict[str, tuple[bytes, dict[str, Any], list[dict[str, Any]]]] = {
     "white space as pandas writes it": (b"a b\n1  2\n", {"delimiter": r"\s+"}, [{"a": "1", "b": "2"}]),
     "decimal commas": (b"a;b\n1,5;x,1\n-,5e3;1.000,5\n", {"delimiter": ";", "decimal": ","},
                        [{"a": "1.5", "b": "x,1"}, {"a": "-.5e3", "b": "1.000,5"}]),
+    "missing values with decimal commas": (b"a;b\n-9,9;1,5\n7;2\n", {"delimiter": ";", "decimal": ",", "nulls": "-9,9"},
+                                           [{"a": None, "b": "1.5"}, {"a": "7", "b": "2"}]),
+    "a mark of the byte order": (b"\xef\xbb\xbfa,b\n1,2\n", {"encoding": "utf-8"}, [{"a": "1", "b": "2"}]),
+    "a mark of the byte order in UTF-16": ("\ufeffa,b\n1,2\n".encode("utf-16-le"), {"encoding": "utf-16-le"},
+                                           [{"a": "1", "b": "2"}]),
+    "a mark of the byte order before a title": ("\ufefft\na\n1\n".encode("utf-16-be"),
+                                                {"encoding": "utf-16-be", "skip": 1}, [{"a": "1"}]),
+    "inches": (b'a,b\n5" disk,x\n"y\n""z""",3"\n', {}, [{"a": '5" disk', "b": "x"}, {"a": 'y\n"z"', "b": '3"'}]),
     "missing values": (b'a,b\nNA,""\n-,x\n', {"nulls": ["NA", "-", ""]},
                        [{"a": None, "b": None}, {"a": None, "b": "x"}]),
     "one missing value": (b"a,b\n?,\n", {"nulls": "?"}, [{"a": None, "b": ""}]),
@@ -283,6 +291,66 @@ def test_a_file_without_rows_is_empty_and_a_header_alone_is_a_table(read: Any, c
 def test_blocks_of_a_stream_that_is_decompressed_already_are_read() -> None:
     stream = decompressed(io.BytesIO(gzip.compress(b"a,b\n1,2\n")))
     assert next(csv_blocks(stream)).to_pylist() == [{"a": 1, "b": 2}]
+
+
+@both
+@pytest.mark.parametrize(
+    "content",
+    [b"<!DOCTYPE html><title>404</title>", b"\n<html>\n<p>Moved</p>", b'<?xml version="1.0"?>\n<Error/>',
+     b"PK\3\4 a\nb", b"PAR1 a", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"],
+)  # fmt: skip
+def test_another_kind_of_file_is_not_a_table_of_one_column(read: Any, content: bytes) -> None:
+    with pytest.raises(DecodeError, match="begins with .* not CSV"):
+        read(content)
+
+
+@both
+@pytest.mark.parametrize("number", ["1.234", "-12.345.678"])
+def test_a_number_of_thousands_beside_decimal_commas_is_refused(read: Any, number: str) -> None:
+    data, options = f"a;b\n1,5;x\n{number};y\n".encode(), {"delimiter": ";", "decimal": ","}
+    with pytest.raises(DecodeError, match=rf"has '{number}' in the row that ends on line 3.*decimal='\.'"):
+        read(data, **options)
+    assert read(data, delimiter=";")[1]["a"] == number
+    assert read(b"a;b\n0.234;1.2345\n", **options) == [{"a": "0.234", "b": "1.2345"}]
+
+
+def test_a_file_of_utf_16_is_named(small_blocks: None) -> None:
+    with pytest.raises(DecodeError, match="encoding='utf-16'"):
+        rows("a,b\n1,2\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize("cell", ["1e400", "-1e400", "9" * 400, "9" * 5000])
+def test_a_number_that_is_too_large_is_not_infinite(cell: str) -> None:
+    assert inferred(["1.5", cell, "inf"]) == ("string", ["1.5", cell, "inf"])
+    assert inferred(["1.5", "inf", "-inf", "NA"]) == ("double", [1.5, float("inf"), -float("inf"), None])
+    with pytest.raises(DecodeError, match=f"has '{cell[:80]}' in column 'a' in the row that ends on line 3"):
+        blocks(f"a\n1\n{cell}\n".encode(), types="float64")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [(pyarrow.float32(), "1e39"), (pyarrow.decimal128(5, 2), "12345"), (pyarrow.decimal128(5, 2), "1.234"),
+     (pyarrow.timestamp("s"), "2020-01-05T00:00:00Z"), (pyarrow.timestamp("s", "UTC"), "2020-01-05T00:00:00"),
+     (pyarrow.binary(2), "abc")],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_named_with_its_column(kind: Any, cell: str) -> None:
+    with pytest.raises(DecodeError, match="in column 'x'.*pass another type in `types`"):
+        blocks(f"t,x\n1,{cell}\n".encode(), types={"x": kind})
+
+
+def test_times_that_have_a_zone_only_later_are_text(small_blocks: None) -> None:
+    cells = ["2020-01-05 10:00:00"] * 20_000 + ["2020-01-05T10:00:00Z"]
+    assert inferred(cells) == ("string", cells)
+    assert inferred(cells[::-1]) == ("string", cells[::-1])
+
+
+def test_quotes_in_fields_do_not_hide_where_a_row_ends(small_blocks: None) -> None:
+    """Neither where a piece of the file ends, nor for the whole rest of it."""
+    table = [['5"', "x"], ["a", 'two\nlines, "quoted"'], ["b", '3" and 4"']] * 3000
+    text = "a,b\n" + "".join(f'{a},"{b.replace(chr(34), chr(34) * 2)}"\n' for a, b in table)
+    assert [list(row.values()) for row in blocks(text.encode())] == table
+    with pytest.raises(DecodeError, match="is not CSV on line 12002"):
+        blocks((text + '5","x"y\n').encode())
 
 
 def test_missing_values_and_decimal_commas_have_types() -> None:

@@ -69,6 +69,12 @@ def flipped(data: bytes, flip: tuple[int, int], start: int = 0) -> bytes:
     return data[:place] + bytes([data[place] ^ flip[1]]) + data[place + 1 :]
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_follows_a_compressed_file_is_named(compress: Any) -> None:
+    with pytest.raises(DecodeError, match="has b'junk' after its .* stream, after 3 bytes"):
+        decompressed(io.BytesIO(compress(b"abc") + b"junk")).read()
+
+
 @settings(deadline=None, max_examples=40)
 @given(files=FILES, method=st.sampled_from([0, 8, 12, 14]), flip=flips, cut=st.integers(0, 1 << 20))
 def test_a_zip_gives_the_right_files_or_an_error(files: Any, method: int, flip: Any, cut: int) -> None:

@@ -253,6 +253,19 @@ def test_it_says_so_if_the_numbers_of_a_palette_are_read_as_colours(
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_it_says_so_if_only_the_first_picture_of_an_animation_is_read(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, film = PIL.Image.new("RGB", (4, 3)), PIL.Image.new("RGB", (4, 3), "red"), io.BytesIO()
+    first.save(film, kind, save_all=True, append_images=[second])
+    written(Image(), [[film.getvalue()] * 2], tmp_path / "film")
+    assert [record.message for record in caplog.records] == [image_module._ANIMATION]
+    caplog.clear()
+    written(Image(), [[picture(kind)]], tmp_path / "still")
+    assert caplog.records == []
+
+
 def test_without_a_check_whatever_comes_is_kept_and_an_error_when_it_is_read(tmp_path: Path) -> None:
     values = [picture(), b"no picture", bomb(9000, 9000)]
     column = written_and_opened(Image(check="nothing"), [values], tmp_path)

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import math
 from pathlib import Path
 from typing import Any, Callable
@@ -21,7 +22,12 @@ from dataset_assets.formats.nested import column_of
 from dataset_assets.formats.type_names import type_named
 from dataset_assets.testing.formats import digests, equal, opened, written
 
+DAYS = [np.datetime64("2020-01-31"), None, np.datetime64("NaT", "D")]
 DAY, NOON = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 12)
+
+
+class Colour(enum.Enum):
+    RED = 1
 
 
 def rows(*values: Any) -> list[dict[str, Any]]:
@@ -161,10 +167,20 @@ def test_a_declared_type_is_not_given_another_value(shape: str, kind: str, value
         ([[{1, 2}]], "sample 0: field a[0]: a set ({1, 2}), expected a list."),
         ([decimal.Decimal("1.5"), 1], "sample 1: field a: a int (1), expected decimal"),
         ([[np.array(5)]], "sample 0: field a[0]: an array has no axes"),
+        ([1, pandas.NA], "sample 1: field a: pandas' <NA>, expected None: write None if pandas.isna(value)"),
+        ([[NOON, pandas.NaT]], "sample 0: field a[1]: pandas' NaT, expected None"),
+        ([decimal.Decimal(1), decimal.Decimal("NaN")], "sample 1: field a: the decimal NaN, which Arrow does not hold"),
+        ([Colour.RED], "Could not convert <Colour.RED: 1>"),
+        ([DAYS[0], np.datetime64("12000-01-01")], "sample 1: field a: the day 12000-01-01"),
     ],
 )
 def test_what_has_no_common_type_is_refused_with_its_path(values: list[Any], message: str, tmp_path: Path) -> None:
     assert message in refused(values, tmp_path)
+
+
+def test_days_of_numpy_are_dates(tmp_path: Path) -> None:
+    assert outcome([rows(*DAYS)], tmp_path / "own")[0] == [DAY, None, None]
+    assert outcome([rows(DAYS)], tmp_path / "listed", {"a": "list<item: date32>"})[0] == [[DAY, None, None]]
 
 
 @pytest.mark.parametrize(
@@ -253,3 +269,19 @@ def test_a_cast_names_the_number_that_it_would_change() -> None:
         cast_column(pyarrow.array([1, 4097]), pyarrow.float16())
     with pytest.raises(Misfit, match="values are Arrow's int64, expected decimal128"):
         widened(pyarrow.decimal128(3, 1), pyarrow.int64())
+
+
+NULLS_FIRST: list[list[Any]] = [
+    [{"a": None}, {"a": {"b": [1]}}],
+    [{"a": [None]}, {"a": [{"b": [1]}]}],
+    [{"a": {"c": None}}, {"a": {"c": {"d": "x"}}}],
+    [{"a": {"c": None, "e": 1}}, {"a": None}, {"a": {"c": {"d": [{"f": 1}]}, "e": 2}}],
+    [None, {"a": {"b": {"c": 1}}}],
+]
+
+
+@pytest.mark.parametrize("values", NULLS_FIRST, ids=repr)
+def test_what_lies_below_a_null_is_the_same_wherever_a_block_ends(values: list[Any], tmp_path: Path) -> None:
+    together = written(Table(), [rows(*values)], tmp_path / "together")[0]
+    apart = written(Table(), [rows(value) for value in values], tmp_path / "apart")[0]
+    assert digests(apart) == digests(together)

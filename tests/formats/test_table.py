@@ -86,6 +86,7 @@ def test_any_rows_come_back_in_any_blocks(
     assert equal(column.take(np.arange(len(rows))[::-1]).to_pylist(), rows[::-1])
 
 
+NOT_UTF_8 = pyarrow.array([b"\xff"]).cast(pyarrow.string(), safe=False)
 FRAME = pandas.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"], "c": [True, False, True]})
 ROWS = [{"a": 1, "b": "x", "c": True}, {"a": 2, "b": None, "c": False}, {"a": 3, "b": "z", "c": True}]
 BLOCKS = {
@@ -153,6 +154,10 @@ def test_categories_may_differ_from_block_to_block(tmp_path: Path) -> None:
             [pandas.DataFrame({"a": [1]}, index=pandas.Index([5], name="id"))],
             "the DataFrame's index ['id'] is not stored",
         ),
+        ([pandas.DataFrame({"a": [1]}, index=["x"])], "is not stored. Make it a field with reset_index()"),
+        ([pandas.DataFrame({"a": [1]}, index=pandas.date_range("2020", periods=1))], "index of datetime64"),
+        ([pandas.DataFrame({"a": [1]}, index=pandas.MultiIndex.from_tuples([(1, 2)]))], "is not stored"),
+        ([pyarrow.table({"a": NOT_UTF_8})], "sample 0: field a: "),
         ([pandas.Series([1, 2])], "the block is a pandas Series, expected a DataFrame."),
         ([[{"a": None}], [{"a": None}]], "sample 0: a has only nulls. Declare its type"),
         ([pandas.DataFrame({"a": [None]})], "sample 0: a has only nulls"),

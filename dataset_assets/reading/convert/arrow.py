@@ -241,7 +241,9 @@ def _listed(value: Any) -> Any:
 
 
 def of_table(table: Any, version: str | None = None) -> View:
-    """Return a view over an Arrow table or batch: each column is a stream."""
+    """Return a view over an Arrow table or batch: each column is a stream. Raises `SchemaError` for two of one name."""
+    if len(set(names := table.schema.names)) < len(names):
+        raise SchemaError(f"The table has two columns of the same name among {', '.join(names)}. Rename one.")
     return held({name: of_array(table.column(name)) for name in table.schema.names}, version)
 
 

@@ -7,6 +7,9 @@ import numpy as np
 from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.fields import extension_in
+from dataset_assets.formats.format import Misfit
+from dataset_assets.formats.nested import column_of
+from dataset_assets.formats.table import lost_index
 from dataset_assets.reading.convert.arrow import ArrowValues
 from dataset_assets.reading.convert.tables import column_names, is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
@@ -47,10 +50,15 @@ def _column(block: Any) -> Any:
 
 
 def of_frame(frame: Any, version: str | None = None) -> View:
-    """Return a view over a DataFrame: each column is a stream. Raises `SchemaError` for two of one name."""
+    """Return a view over a DataFrame: each column is a stream.
+
+    Raises `SchemaError` for two columns of one name, and for an index that is data.
+    """
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise SchemaError(f"The DataFrame has two columns of the same name among {', '.join(names)}. Rename one.")
+    if why := lost_index(frame):
+        raise SchemaError(why[0].upper() + why[1:])
     return held({name: of_series(frame.iloc[:, k]) for k, name in enumerate(names)}, version)
 
 
@@ -63,11 +71,15 @@ def of_series(series: Any) -> Any:
 
 def _of_objects(series: Any) -> Any:
     import pyarrow
+    from pyarrow import types
 
     try:
         values = pyarrow.array(series)
+        if series.dtype == object and (types.is_nested(values.type) or types.is_binary(values.type)):
+            # Arrow gives mappings the union of their keys, and takes text among bytes for bytes.
+            column_of([None if missing else value for value, missing in zip(series, series.isna())])
         # Arrow holds periods and intervals as numbers, without their meaning.
         return list(series) if extension_in(values.type) else ArrowValues(pyarrow.chunked_array([values]))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError, Misfit):
         # Values without an Arrow type, such as arrays with several axes, stay as they are.
         return list(series)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Mapping, Sequence
 
-from dataset_assets.errors import UsageError, at
+from dataset_assets.errors import SchemaError, UsageError, at
 from dataset_assets.formats.columns import Columns
 from dataset_assets.formats.rows import is_arrow
 from dataset_assets.reading.convert.arrow import of_array, of_table
@@ -83,8 +83,16 @@ def _column(values: Any) -> Any:
     if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "to_batches") and not hasattr(values, "columns"):
         import pyarrow
 
+        _check_objects(values)
         return of_array(pyarrow.chunked_array(values))
     return column_in_memory(values)
+
+
+def _check_objects(source: Any) -> None:
+    """Raise `SchemaError` for Python objects in a table of polars, which gives Arrow their addresses."""
+    kinds = getattr(source, "dtypes", None)
+    if any(str(kind) == "Object" for kind in ([getattr(source, "dtype", None)] if kinds is None else kinds)):
+        raise SchemaError(f"The {type(source).__name__} holds Python objects. Convert them to text, numbers or lists.")
 
 
 def _over(source: Any, names: Sequence[str] | None, version: str | None) -> View:
@@ -108,6 +116,7 @@ def _over(source: Any, names: Sequence[str] | None, version: str | None) -> View
     if hasattr(source, "__arrow_c_stream__") and not isinstance(source, Sequence):
         import pyarrow
 
+        _check_objects(source)
         try:
             return of_table(pyarrow.table(source), version)
         except (pyarrow.ArrowException, TypeError) as error:

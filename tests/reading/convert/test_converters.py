@@ -295,6 +295,27 @@ def test_a_data_frame_is_a_view_with_a_stream_for_each_column() -> None:
     assert np.shares_memory(view.rows(slice(0, 3))["n"], frame["n"].to_numpy())
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (pandas.DataFrame({"n": [1]}, index=pandas.Index([7], name="id")), "index .*id.* with reset_index"),
+        (pandas.DataFrame({"n": [1]}, index=["x"]), "The DataFrame's index of .* is not stored"),
+        (pyarrow.table([[1], [2]], ["n", "n"]), "two columns of the same name among n, n"),
+        (polars.DataFrame({"n": [object()]}, schema={"n": polars.Object}), "holds Python objects"),
+        ({"n": polars.Series([object()], dtype=polars.Object)}, "holds Python objects"),
+    ],
+)
+def test_a_table_that_a_view_would_not_show_whole_is_refused(source: Any, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        view_of(source)
+
+
+def test_objects_of_a_data_frame_are_read_as_they_are() -> None:
+    mappings, texts = [{"x": 1}, {"y": 2}], [b"a", "b"]
+    view = view_of(pandas.DataFrame({"m": mappings, "t": texts, "l": [[1], [2, 3]]}))
+    assert list(view) == [{"m": m, "t": t, "l": one} for m, t, one in zip(mappings, texts, [[1], [2, 3]])]
+
+
 def test_a_table_of_arrow_is_a_view_on_its_memory() -> None:
     table = pyarrow.table({"n": pyarrow.chunked_array([[1, 2], [3]]), "i": [1, None, 3], "f": [1.5, None, 2.5],
                            "t": ["a", "b", None], "l": [[1], [], [2, 3]]})  # fmt: skip
