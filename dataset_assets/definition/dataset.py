@@ -21,7 +21,7 @@ from dataset_assets.definition.file_checks import (
 )
 from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
-from dataset_assets.formats import Format
+from dataset_assets.formats import FORMATS, Format
 
 Function = Callable[..., Iterable[Any]]
 
@@ -310,6 +310,11 @@ class Dataset:
             check_identifier(name, "stream")
             if not isinstance(getattr(stream, "suffix", None), str):
                 raise DefinitionError(f"Stream {name!r} is {stream!r}, not a format. Write Array(), Text(), ...")
+            if not isinstance(stream, FORMATS.get(getattr(stream, "name", ""), object)):
+                raise DefinitionError(
+                    f"Stream {name!r} is {stream!r}, whose name {stream.name!r} is that of a built-in format. Give "
+                    "your format a different name."
+                )
         for name, split in self.splits.items():
             check_identifier(name, "split")
             if not isinstance(split, Split):

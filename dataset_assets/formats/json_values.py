@@ -26,7 +26,7 @@ class Json:
     `SchemaError`. Arrow and pandas read the stored file as a column of text.
     """
 
-    name: ClassVar[str] = "json"
+    name: ClassVar[str] = "json_values"
     suffix: ClassVar[str] = ".arrow"
     version: ClassVar[int] = 1
 

@@ -75,7 +75,7 @@ def test_a_check_that_failed_is_seen(ui: Served, pictures: Path) -> None:
         page.asset(LEAKY, "checks")
         page.see("leakage")
         page.see("Failed")
-        page.see("No sample of one split is, byte for byte, in another. If it fails, the release is refused.")
+        page.see("No sample of one split occurs, byte for byte, in another. If it fails, the release is refused.")
         page.picture(pictures / "check.png")
         assert SECRET not in page.page.content()
 

@@ -219,3 +219,15 @@ def test_a_definition_shows_what_it_is() -> None:
 def test_a_remote_file_shows_no_secret_of_its_url() -> None:
     file = RemoteFile("https://ada:hidden@example.org/a.csv?token=alsohidden")
     assert repr(file) == "RemoteFile(https://example.org/a.csv?token=***)"
+
+
+def test_a_format_of_ones_own_has_a_name_of_its_own() -> None:
+    class Mine(Text):
+        pass
+
+    class Other:
+        name, suffix = "text", ".txt"
+
+    assert dataset(streams={"a": Mine()}).streams["a"].name == "text"
+    with pytest.raises(DefinitionError, match="whose name 'text' is that of a built-in format"):
+        dataset(streams={"a": Other()})

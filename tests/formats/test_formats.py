@@ -210,7 +210,7 @@ STORED: dict[str, tuple[Format, list[Any], str]] = {
         [[[True, False]], []],
         "687cb9796c04408a2ed29367816cdeecebb8c6f7b5931ec50d226f52944fd0d6",
     ),
-    "json": (
+    "json_values": (
         Json(),
         [{"b": 1, "a": 0.5}, [], "ü"],
         "3667584af064084093209858242bcfb005c74d33e56cb77f9049009dff96c243",
