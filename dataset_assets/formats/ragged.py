@@ -78,10 +78,21 @@ class AsArrays(AsList):
         self.shape = (-1, *shape)
 
     def one(self, data: AnyArray) -> AnyArray:
-        return data.reshape(self.shape)
+        try:
+            return data.reshape(self.shape)
+        except ValueError as error:
+            raise self._misfit() from error
 
     def many(self, data: AnyArray, cuts: list[int]) -> list[AnyArray]:
-        return [data[a:b].reshape(self.shape) for a, b in zip(cuts, cuts[1:])]
+        try:
+            return [data[a:b].reshape(self.shape) for a, b in zip(cuts, cuts[1:])]
+        except ValueError as error:
+            raise self._misfit() from error
+
+    def _misfit(self) -> DecodeError:
+        return DecodeError(
+            f"A stored array does not fit its inner shape {self.shape[1:]}. Verify the dataset, then prepare it again."
+        )
 
 
 class ShapedColumn:

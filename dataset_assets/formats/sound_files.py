@@ -68,8 +68,8 @@ def _whole_wave(data: Any) -> Any:
                 f"a damaged sound: its data chunk has {chunk.size} bytes, and {riff - chunk.end} bytes follow that are "
                 "not chunks"
             )
-        break
-    return data
+        return data
+    raise Undecodable("a sound that ends early: its file has no data chunk")
 
 
 def _to_the_end(data: Any, start: int, align: int) -> bytes:
@@ -97,18 +97,21 @@ def _filled(data: Any, at: int, end: int) -> bool:
 
 
 def _check_aiff(data: Any) -> None:
-    frames_bytes = 0
+    frames_bytes, found = 0, False
     for chunk in _chunks(data, ">"):
         if chunk.name == b"COMM" and bytes(data[8:12]) == b"AIFF" and chunk.start + 8 <= len(data):
             channels, frames, bits = struct.unpack_from(">HIH", data, chunk.start)
             frames_bytes = channels * frames * -(-bits // 8)
         if chunk.name == b"SSND":
+            found = True
             _check_end(chunk, len(data))
             # Before the data are two numbers: an offset and the size of a block.
             if frames_bytes > max(chunk.size - 8, 0):
                 raise Undecodable(
                     f"a damaged sound: its data chunk has {chunk.size} bytes, its header says {frames_bytes + 8}"
                 )
+    if frames_bytes and not found:
+        raise Undecodable("a sound that ends early: its file has no data chunk")
 
 
 def _check_ogg(data: Any) -> None:

@@ -357,6 +357,7 @@ def law(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 @given(kind=st.sampled_from(KINDS), edits=EDITS)
 @law(400)
 @example(kind="table", edits=[(0, 0, 0)])
+@example(kind="points", edits=[(553, 2, 1)])
 def test_no_forged_file_ends_a_process_or_shows_its_memory(
     originals: Any, child: Child, tmp_path: Path, kind: str, edits: list[Edit]
 ) -> None:
