@@ -33,6 +33,7 @@ def test_stratified_parts_keep_each_class_within_one_sample() -> None:
 
 
 def test_a_class_too_small_to_stratify_is_named() -> None:
+    """T6: never an unstratified split instead."""
     with pytest.raises(UsageError, match="Class 'rare' has 1 sample,"):
         splitting.stratified_parts(np.array(["common"] * 9 + ["rare"]), (0.5, 0.5), seed=0)
 
