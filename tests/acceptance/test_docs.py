@@ -242,7 +242,7 @@ def test_every_verb_and_option_is_on_the_page_of_the_command_line() -> None:
 def test_the_formats_checks_decoders_and_plugin_groups_are_those_of_the_code() -> None:
     from dataset_assets import decoding, formats
     from dataset_assets.core import plugins
-    from dataset_assets.definition import dataset as definition
+    from dataset_assets.definition import check_names as definition
 
     rows = {row["format"].partition("(")[0]: row for row in table("defining.md", "format")}
     assert set(rows) == {kind.__name__ for kind in formats.FORMATS.values()}
