@@ -34,7 +34,6 @@ FORBIDDEN = {
 THROUGH = {
     "__main__": "cli/test_main.py",
     "core.loopback": "storage/connectors/test_credentials.py",
-    "definition.check_names": "definition/test_dataset.py",
     "encoding.values": "encoding/test_encoding.py",
     "formats.ipc": "formats/test_forged_files.py",
     "formats.ranged": "reading/test_remote_columns.py",
