@@ -15,7 +15,7 @@ RESERVED: dict[str, frozenset[str]] = {
     "split": frozenset({"raw", "versions", "meta", "variants"}),
     "stream": frozenset({"index", "parts", "versions"}),
 }
-"""Words that are folders of a storage at some level, and so cannot be names there; in any case of letters."""
+"""The words that are folders of a storage, by the level at which they cannot be names. Case does not matter."""
 
 LONGEST = 200
 
@@ -120,4 +120,5 @@ def _shown(name: object) -> str:
 def _check_free(name: str, what: str) -> None:
     reserved = RESERVED.get(what, frozenset())
     if name.lower() in reserved:
-        raise NameNotAllowed(f"{name} cannot be a {what}. Reserved are: {', '.join(sorted(reserved))}.")
+        place = what if "part" in what else f"name of a {what}"
+        raise NameNotAllowed(f"{name} is reserved and cannot be the {place}. Reserved: {', '.join(sorted(reserved))}.")

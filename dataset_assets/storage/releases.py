@@ -22,6 +22,7 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
     """Store a version and make it current, as `point_to` does, unless it is current already; return its digest."""
     digest = digest_of(version)
     if stored.current().digest != digest:
+        is_new = not stored.storage.exists(version_key(stored.name, digest))
         publish_version(stored, version)
         # A collector may have removed files before it could see this version; from now on it sees it.
         wait_for_collector(stored)
@@ -29,8 +30,10 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
             for split, index in version.splits.items():
                 stored.check_sizes(stored.index(split, index))
         except UNUSABLE:
-            # Its files were collected while this process was stopped. Nobody should find a version without files.
-            stored.storage.delete(version_key(stored.name, digest))
+            # Its files were collected while this process was stopped. A version that others may use or have pinned
+            # stays, so that it can be repaired.
+            if is_new and stored.pointer(damage_is_absence=True).version != digest:
+                stored.storage.delete(version_key(stored.name, digest))
             raise
         point_to(stored, digest, expected)
     return digest
@@ -54,9 +57,9 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
 
 
 def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
-    """Move the pointer back if its version is gone: this process may have been stopped for days before it moved it.
+    """Move the pointer back if its version is gone, which happens if this process was stopped for days.
 
-    A collector that plans from now on sees the pointer. One that runs already removes the version before its files.
+    A collector that starts now sees the pointer. One that is running removes the version before its files.
     """
     wait_for_collector(stored)
     if stored.storage.exists(version_key(stored.name, digest)):
@@ -67,6 +70,6 @@ def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
     elif stored.pointer(damage_is_absence=True).digest == sha256_hex(moved):
         stored.storage.delete(key)
     raise NotPrepared(
-        f"{stored.name}: version {digest} was collected before it was released. The version of before is current "
-        f"again. Make it again with: dataset-assets prepare {stored.name}"
+        f"{stored.name}: version {digest} was collected before it was released. It is not the current version. Make it "
+        f"again with: dataset-assets prepare {stored.name}"
     )

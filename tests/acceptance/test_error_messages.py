@@ -152,7 +152,13 @@ def test_a_name_of_a_stream_or_split(name: str, what: str) -> None:
 @pytest.mark.parametrize("what", ["stream", "split"])
 def test_a_name_that_is_reserved(what: str) -> None:
     for name in sorted(RESERVED[what]):
-        said(NameNotAllowed, 2, NAME, f"{name} cannot be a {what}", act=lambda name=name: named(what, name))
+        said(
+            NameNotAllowed,
+            2,
+            NAME,
+            f"{name} is reserved and cannot be the name of a {what}",
+            act=lambda name=name: named(what, name),
+        )
 
 
 @pytest.mark.parametrize("what", ["streams", "splits"])

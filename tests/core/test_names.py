@@ -103,14 +103,14 @@ def test_reserved_words_are_refused_where_they_would_be_a_folder_of_ours() -> No
     for what in ("split", "stream"):
         for word in RESERVED[what]:
             for written in (word, word.title()):
-                with pytest.raises(NameNotAllowed, match=f"{written} cannot be a {what}"):
+                with pytest.raises(NameNotAllowed, match=f"{written} is reserved and cannot be the name of a {what}"):
                     check_identifier(written, what)
     for word in RESERVED["last part of a dataset's name"]:
-        with pytest.raises(NameNotAllowed, match=f"{word} cannot be a last part"):
+        with pytest.raises(NameNotAllowed, match=f"{word} is reserved and cannot be the last part"):
             check_dataset_name(f"com.lecun.{word}")
         assert check_dataset_name(f"com.{word}.mnist")
     for word in RESERVED["first part of a dataset's name"]:
-        with pytest.raises(NameNotAllowed, match=f"{word} cannot be a first part"):
+        with pytest.raises(NameNotAllowed, match=f"{word} is reserved and cannot be the first part"):
             check_dataset_name(f"{word}.lecun.mnist")
 
 

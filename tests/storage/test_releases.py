@@ -8,7 +8,7 @@ import tiny
 
 from dataset_assets import Dataset, RemoteFile, load, prepare
 from dataset_assets.core.canonical import digest_of
-from dataset_assets.errors import DigestMismatch, NotPrepared
+from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
 from dataset_assets.making.existing import (
     FoundSplit,
     check_raw,
@@ -21,7 +21,8 @@ from dataset_assets.making.existing import (
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import MemoryStorage
-from dataset_assets.storage.keys import index_key, source_key, stream_key
+from dataset_assets.storage.keys import index_key, pointer_key, source_key, stream_key
+from dataset_assets.storage.pins import pin
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -175,3 +176,16 @@ def test_a_version_names_its_splits_and_findings(home: Path, dataset: Dataset) -
         "leakage",
     ]
     assert load(tiny.NAME, "test", storage=storage).version == digest
+
+
+def test_a_version_that_was_there_before_stays_when_it_cannot_be_released(dataset: Dataset, home: Path) -> None:
+    storage = MemoryStorage()
+    first = prepare(dataset, storage=storage)["train"]
+    version, digest = StoredDataset(storage, dataset.name).version(str(first.version)), str(first.version)
+    pin(f"{dataset.name}@{digest}", storage)
+    storage.delete(pointer_key(dataset.name))
+    storage.delete(next(key for key in storage.list("") if "/train/label/" in key))
+    stored = StoredDataset(storage, dataset.name)
+    with pytest.raises(StoredFileDamaged):
+        release(stored, version, None)
+    assert stored.version(digest) == version and stored.pointer().version is None
