@@ -5,7 +5,6 @@ the bytes are hashed when they are copied. A URL without a digest is still asked
 process that waited for another one to download it.
 """
 
-import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -42,9 +41,12 @@ def note_raw(stored: StoredDataset, raw: RawFile) -> None:
         path = _place(stored, key)
         part = path.with_suffix(f".{secrets.token_hex(6)}.part")
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(canonical(Elsewhere(stored.name, raw)))
-            os.replace(part, path)
+            files.make_folder(path.parent)
+            note = files.Written(part)
+            note.write(canonical(Elsewhere(stored.name, raw)))
+            # Not synced: a note that a power failure takes costs one download.
+            note.discard()
+            files.move(part, path)
 
 
 def with_digest(stored: StoredDataset, digest: str) -> Elsewhere | None:
