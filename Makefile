@@ -9,6 +9,7 @@ PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 SERVERS = .venv/.made .venv/azurite/$(AZURITE) .venv/.browser
 # What is tried as its users try it, from outside: the command line, the documentation, the demo, the web UI.
 OUTSIDE = tests/acceptance tests/cli
+WITHOUT = $(addprefix --ignore ,$(OUTSIDE))
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # Hundreds of processes import the package; it is compiled once.
@@ -18,7 +19,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test acceptance test-fast soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-dagster test-servers acceptance test-fast soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,8 +43,14 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	  || echo "Without Chromium the tests of the web UI's pages are skipped."
 	@touch $@
 
-test: $(SERVERS)  ## Run the tests of all rooms
-	$(PYTEST) $(addprefix --ignore ,$(OUTSIDE))
+test: .venv/.made  ## Run the tests of all rooms that need no server and no Dagster
+	$(PYTEST) $(WITHOUT) --ignore tests/orchestration -m 'not soak and not server'
+
+test-dagster: .venv/.made  ## Run the tests of what is built on Dagster
+	$(PYTEST) tests/orchestration -m 'not soak and not server'
+
+test-servers: $(SERVERS)  ## Run the tests of storages on real servers
+	$(PYTEST) $(WITHOUT) -m 'not soak and server'
 
 acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and the web UI from outside
 	$(PYTEST) $(OUTSIDE)

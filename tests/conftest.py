@@ -35,7 +35,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.enviro
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Temporary folders lie in memory where there is room: what the tests store would be forced to a disk a million times.
 MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +51,8 @@ def signals_stay() -> Iterator[None]:
 
 @pytest.fixture
 def fast_path() -> Iterator[Path]:
-    """A folder in memory where there is one: a thousand prepares force ten thousand files to the disk."""
-    place = str(MEMORY) if os.access(MEMORY, os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="dataset_assets_test_", dir=place))
+    """A folder with a short name, removed after the test."""
+    path = Path(tempfile.mkdtemp(prefix="dataset_assets_test_"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -181,9 +183,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test-fast` leaves out."""
+    """Mark what `make test-fast` leaves out, and what `make test-servers` runs."""
     for item in items:
-        if is_slow(item.path) or uses_server(item):
+        if uses_server(item) or item.path.is_relative_to(TESTS / "storage/connectors"):
+            item.add_marker("server")
+        if is_slow(item.path) or item.get_closest_marker("server"):
             item.add_marker("slow")
 
 

@@ -184,14 +184,20 @@ def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
     """Parse a TOML file. Raises `UsageError` if it cannot be read or is not TOML."""
-    import tomllib
-
     try:
-        return tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
+        return _parsed(path.read_bytes() if content is None else content)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
     except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {error}. Fix that line.") from error
+
+
+@functools.lru_cache(4)
+def _parsed(content: bytes) -> dict[str, Any]:
+    """Parse TOML. Settings are read again at each call, and a large pyproject.toml takes milliseconds."""
+    import tomllib
+
+    return tomllib.loads(content.decode("utf-8"))
 
 
 def _plain_folder_below(url: Any, folder: Path) -> str | None:

@@ -20,7 +20,7 @@ from dataset_assets.formats import FILE_BYTES, Format, Member, Part, format_name
 from dataset_assets.formats.columns import Column, values_of
 from dataset_assets.formats.decoded import stored_values
 
-LARGE = 12 << 20
+LARGE = 7 << 20
 PROC = Path("/proc/self")
 
 Blocks = Sequence[Any]

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import warm
+
 COMMAND = [sys.executable, "-m", "dataset_assets"]
 
 TABLE = b"text\n" + b"a line of text\n" * 400
@@ -96,10 +98,8 @@ class CommandLine:
 
     def run(self, *arguments: str, code: int | None = 0, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, and expect its exit code (None: any)."""
-        found = subprocess.run(
-            [*COMMAND, *arguments], env={**self.environment, **environment}, cwd=self.site.parent,
-            capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        command = ["-m", "dataset_assets", *arguments]
+        found = warm.run(command, {**self.environment, **environment}, self.site.parent)
         assert code in (None, found.returncode), f"{arguments}: {found.returncode}\n{found.stdout}{found.stderr}"
         return found
 
