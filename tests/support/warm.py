@@ -33,7 +33,7 @@ def run(
 
     Raises `subprocess.TimeoutExpired` as `subprocess.run` does; the process is killed then.
     """
-    if _busy.acquire(blocking=False):
+    if _read_at_start(environment) == _read_at_start(os.environ) and _busy.acquire(blocking=False):
         try:
             return _run(arguments, environment, folder, text, seconds)
         finally:
@@ -45,6 +45,12 @@ def run(
 
 
 _busy = threading.Lock()
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a process reads when it starts, and a forked one does not."""
+    names = [name for name in environment if name.startswith(("PYTHON", "LANG", "LC_", "LD_")) and name != "PYTHONPATH"]
+    return {name: environment[name] for name in names}
 
 
 def _run(
