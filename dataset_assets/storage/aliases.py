@@ -88,7 +88,8 @@ def aliases_of(stored: StoredDataset) -> list[str]:
 def check_aliases(stored: StoredDataset, aliases: Iterable[str]) -> None:
     """Raise `Conflict` if another stored dataset has one of these aliases."""
     for alias in aliases:
-        _digest_of_free(stored, alias)
+        if not StoredDataset(stored.storage, alias).exists():
+            _digest_of_free(stored, alias)
 
 
 def write_aliases(stored: StoredDataset, aliases: Iterable[str]) -> None:
