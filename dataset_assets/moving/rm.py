@@ -176,7 +176,8 @@ def _of_version(stored: StoredDataset, there: Contents, target: Target, force: b
             f"{target} is {what}. Nothing was removed. If it is current, the newest other version that is whole "
             f"becomes current. Remove it all the same with: dataset-assets rm --force {target}"
         )
-    keys = [pin_key(stored.name, digest), version_key(stored.name, digest), *_only_of(stored, there, digest, others)]
+    pins = [pin_key(stored.name, digest)] if digest in pinned else []
+    keys = [*pins, version_key(stored.name, digest), *_only_of(stored, there, digest, others)]
     if not current:
         return _Plan(keys, pointer.version)
     if newest := _newest_whole(stored, others):

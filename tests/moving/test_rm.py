@@ -86,11 +86,8 @@ def test_all_of_a_dataset_goes_and_nothing_else(source: Storage, another: Storag
     assert (done.removed, done.bytes, done.depends) == (dry.removed, dry.bytes, dry.depends)
     assert done.removed[:2] == [pointer_key(NAME), alias_key(ALIAS)] and done.current is None
     assert everything(another) == foreign and {*done.removed} == {*before} - {*foreign}
-    assert done.bytes == sum(len(before[key]) for key in done.removed) and seen[-1] == (
-        NAME,
-        len(done.removed),
-        len(done.removed),
-    )
+    assert done.bytes == sum(len(before[key]) for key in done.removed)
+    assert seen[-1] == (NAME, len(done.removed), len(done.removed))
     for name in (NAME, ALIAS):
         with pytest.raises(NotPrepared):
             load(name, storage=another)

@@ -34,12 +34,16 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
 
 
 @pytest.fixture
-def store(released: Released, tmp_path_factory: pytest.TempPathFactory, home: Path, another: Storage) -> Storage:
+def store(released: Released, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Storage:
+    return filled(tmp_path_factory, MemoryStorage())
+
+
+def filled(tmp_path_factory: pytest.TempPathFactory, storage: Storage) -> Storage:
     source = LocalStorage(tmp_path_factory.getbasetemp() / "unknown0" / "source")
-    copy(None, source, another, versions="all", raw=True, aliases=True)
+    copy(None, source, storage, versions="all", raw=True, aliases=True)
     for key in (STRAY, LONELY, *FOREIGNERS, *KNOWN):
-        another.put(key, key.encode())
-    return another
+        storage.put(key, key.encode())
+    return storage
 
 
 def test_what_nothing_knows_is_listed_with_its_size(store: Storage) -> None:
@@ -55,7 +59,10 @@ def test_what_nothing_knows_is_listed_with_its_size(store: Storage) -> None:
     assert everything(store) == before
 
 
-def test_only_what_is_listed_and_asked_for_goes(store: Storage, released: Released) -> None:
+def test_only_what_is_listed_and_asked_for_goes(
+    released: Released, tmp_path_factory: pytest.TempPathFactory, home: Path, another: Storage
+) -> None:
+    store = filled(tmp_path_factory, another)
     before = everything(store)
     keys = [LONELY, STRAY, STRAY]
     assert [one.key for one in remove_unknown(store, keys, grace_seconds=0, dry_run=True)] == [STRAY, LONELY]
@@ -78,7 +85,8 @@ def store_of_ours(objects: dict[str, bytes]) -> Storage:
 
 def test_no_key_that_is_used_foreign_or_young_goes_nor_any_beside_it(store: Storage) -> None:
     before = everything(store)
-    used = [key for key in before if key not in (STRAY, LONELY)]
+    of_kinds = {place.kind if (place := place_of(key)) else key: key for key in before}
+    used = [key for key in of_kinds.values() if key not in (STRAY, LONELY)]
     strange = ["../../etc/passwd", "/etc/passwd", "", "org/example/tiny", "a" * 2000, f"org/example/tiny/{HEX}"]
     for key in [*used, *strange]:
         with pytest.raises(Refused, match=r"stays, because .* Nothing was removed\. .*: dataset-assets gc --unknown$"):
