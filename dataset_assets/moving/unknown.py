@@ -21,7 +21,7 @@ from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
 from dataset_assets.storage.listing import known_versions, whole
-from dataset_assets.storage.storage import open_object
+from dataset_assets.storage.storage import command_on, open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 KINDS: tuple[Kind, ...] = ("index", "source", "stream", "raw")
@@ -69,8 +69,11 @@ def remove_unknown(
     Waits for a running garbage collection. Before anything is removed, raises `Refused` for a key that is not of our
     layout, is younger than the grace period, or is used, and `NotFound` for one that is not stored.
     """
-    places = [_place(storage, key) for key in dict.fromkeys(keys)]
-    listed = {one.key: one for one in unknown(storage, {p.dataset for p in places}, grace_seconds=grace_seconds)}
+    places, listed = [_place(storage, key) for key in dict.fromkeys(keys)], dict[str, Unknown]()
+    for dataset in {place.dataset for place in places}:
+        stored, now = StoredDataset(storage, dataset), time()
+        found = _unknown_of(stored, whole(stored), registry.defined(dataset), grace_seconds, now)
+        listed |= {one.key: one for one in found}
     for place in places:
         _see_removable(storage, place.key, listed)
     places.sort(key=lambda place: (place.dataset, KINDS.index(place.kind)))
@@ -86,24 +89,25 @@ def remove_unknown(
 
 def _place(storage: Storage, key: str) -> Place:
     if (place := place_of(key)) is None:
-        raise _stays(key, FOREIGN)
+        raise _stays(storage, key, FOREIGN)
     see_no_link(storage, [collector_key(place.dataset), key])
     return place
 
 
 def _see_removable(storage: Storage, key: str, listed: Mapping[str, Unknown]) -> None:
     if key not in listed and not storage.exists(key):
-        raise NotFound(f"{key} is not in {storage.url}. List what is there with: dataset-assets gc --unknown")
+        gc = command_on(storage, "gc --unknown")
+        raise NotFound(f"{key} is not in {storage.url}. List what is there with: {gc}")
     if key not in listed:
-        raise _stays(key, "a definition, a version or a pin uses it")
+        raise _stays(storage, key, "a definition, a version or a pin uses it")
     if (why := listed[key].stays) is not None:
-        raise _stays(key, why)
+        raise _stays(storage, key, why)
 
 
-def _stays(key: str, why: str) -> Refused:
+def _stays(storage: Storage, key: str, why: str) -> Refused:
     return Refused(
         f"{key[:300]} stays, because {why}. Nothing was removed. List what can be removed with: "
-        "dataset-assets gc --unknown"
+        f"{command_on(storage, 'gc --unknown')}"
     )
 
 

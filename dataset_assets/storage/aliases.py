@@ -15,7 +15,7 @@ from dataset_assets.core.names import split_pin
 from dataset_assets.errors import Conflict, DecodeError, IntegrityError, NewerFormat
 from dataset_assets.storage.keys import alias_key, alias_of, pointer_key
 from dataset_assets.storage.manifest import SHORT, DatasetName, how_to_repair, sealed, unsealed
-from dataset_assets.storage.storage import Storage, open_object
+from dataset_assets.storage.storage import Storage, command_on, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def _digest_of_free(stored: StoredDataset, alias: str) -> str | None:
     if target not in (None, stored.name) and StoredDataset(storage, str(target)).exists():
         raise Conflict(
             f"{alias} is an alias of {target} in {storage.url}, and stays so. Remove it from the aliases of "
-            f"{stored.name}; or remove {target} with all its aliases: dataset-assets rm {target}"
+            f"{stored.name}; or remove {target} with all its aliases: {command_on(storage, f'rm {target}')}"
         )
     try:
         with open_object(storage, key) as file:

@@ -58,6 +58,11 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
         _look_again(stored, digest, before.version)
         return
     current = stored.pointer().version
+    if current is None:
+        raise Conflict(
+            f"{stored.name} was removed by somebody else while {digest} was prepared. Make it again with: "
+            f"dataset-assets prepare {stored.name}"
+        )
     if current != digest:
         raise Conflict(
             f"{stored.name}: version {current} was released by somebody else while {digest} was prepared. The current "

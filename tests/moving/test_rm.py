@@ -103,6 +103,13 @@ class FailsToChange(FailsOnce):
         return super()._call(verb, *arguments) if changes else getattr(self.storage, verb)(*arguments)
 
 
+def test_all_of_a_dataset_goes_from_a_server(source: Storage, remote: Storage) -> None:
+    filled(source, remote)
+    assert len(load(ALIAS, storage=remote)["train"]) == 6
+    rm(NAME, remote)
+    assert [*remote.list("")] == []
+
+
 @pytest.mark.parametrize("name", [NAME, f"{NAME}@new", f"{NAME}@old", f"{NAME}/raw/numbers_csv"])
 def test_a_removal_that_fails_at_any_change_leaves_all_whole_or_absent_and_goes_on(
     name: str, source: Storage, released: Released
@@ -196,7 +203,7 @@ def test_the_current_version_goes_only_by_force_and_the_newest_whole_one_becomes
     filled(source, another)
     before = everything(another)
     for digest, why in ((released.new, "the current version"), (released.old, "pinned")):
-        with pytest.raises(Refused, match=rf"{why}\. .*: dataset-assets rm --force {NAME}@{digest}$"):
+        with pytest.raises(Refused, match=rf"{why}\. .*: dataset-assets rm --force {NAME}@{digest} --storage "):
             rm(f"{NAME}@{digest}", another)
     assert everything(another) == before
     done = rm(f"{NAME}@{released.new}", another, force=True)
@@ -230,7 +237,9 @@ def test_a_raw_file_that_a_version_is_made_of_goes_only_by_force_and_is_not_down
 ) -> None:
     filled(source, another)
     file = f"{NAME}/raw/numbers_csv"
-    with pytest.raises(Refused, match=rf"Version \w+ of {NAME} is made of {file} and 1 more.*rm --force {file}$"):
+    with pytest.raises(
+        Refused, match=rf"Version \w+ of {NAME} is made of {file} and 1 more.*rm --force {file} --storage "
+    ):
         rm(file, another)
     done = rm(file, another, force=True)
     assert len(done.removed) == 2 and done.current == released.new
@@ -252,11 +261,15 @@ def test_a_raw_file_that_a_version_is_made_of_goes_only_by_force_and_is_not_down
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        (ALIAS, UsageError, rf"{ALIAS} is an alias of {NAME}\. Nothing was removed\. .*: dataset-assets rm {NAME}$"),
-        (f"{ALIAS}/raw/numbers_csv", UsageError, rf": dataset-assets rm {NAME}/raw/numbers_csv$"),
-        (f"{ALIAS}@{'0' * 64}", UsageError, rf": dataset-assets rm {NAME}@{'0' * 64}$"),
-        ("org.example.other", NotPrepared, "dataset-assets ls$"),
-        (f"{NAME}@{'0' * 64}", NotPrepared, f"dataset-assets versions {NAME}$"),
+        (
+            ALIAS,
+            UsageError,
+            rf"{ALIAS} is an alias of {NAME}\. Nothing was removed\. .*: dataset-assets rm {NAME} --storage memory:",
+        ),
+        (f"{ALIAS}/raw/numbers_csv", UsageError, rf": dataset-assets rm {NAME}/raw/numbers_csv --storage memory:"),
+        (f"{ALIAS}@{'0' * 64}", UsageError, rf": dataset-assets rm {NAME}@{'0' * 64} --storage memory:"),
+        ("org.example.other", NotPrepared, "dataset-assets ls --storage memory:"),
+        (f"{NAME}@{'0' * 64}", NotPrepared, f"dataset-assets versions {NAME} --storage memory:"),
         (f"{NAME}/raw/number_csv", NotPrepared, "Did you mean 'numbers_csv'"),
         (f"{NAME}/raw/../x", NameNotAllowed, f"dataset-assets info {NAME}$"),
         (f"{NAME}/raw/", NameNotAllowed, "is not the name of a raw file"),
