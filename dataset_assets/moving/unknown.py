@@ -16,7 +16,7 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import NotFound, Refused
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
 from dataset_assets.moving.rm import see_no_link
-from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage import Stat, Storage, size_of
 from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
@@ -131,24 +131,26 @@ def _removed(stored: StoredDataset, keys: list[str], grace_seconds: float, lease
 def _unknown_of(
     stored: StoredDataset, there: Contents, definition: Dataset | None, grace_seconds: float, now: float
 ) -> Iterator[Unknown]:
-    ages = {}
-    for place in there.places:
+    def stat(place: Place) -> Stat | None:
         with suppress(FileNotFoundError):
-            if place.kind in KINDS:
-                ages[place] = stored.storage.stat(place.key)
-    fresh = {place for place, stat in ages.items() if now - stat.modified < grace_seconds}
-    named, damaged = _named(stored, there, fresh)
+            return stored.storage.stat(place.key)
+        return None
+
+    def is_young(found: Stat | None) -> bool:
+        return found is not None and now - found.modified < grace_seconds
+
+    named, damaged = _named(stored, there, {place for place in there.of("index") if is_young(stat(place))})
     digests = _in_parts(stored, there)
     young = f"it is younger than the grace period of {grace_seconds / DAY_SECONDS:g} days"
-    for place, stat in ages.items():
-        used = folded(place.key) in named or place.digest in digests
-        if not used and not _knows(definition, place):
-            yield Unknown(place.key, stat.bytes, damaged or (young if place in fresh else None))
+    for place in there.places:
+        used = folded(place.key) in named or place.digest in digests or _knows(definition, place)
+        if place.kind in KINDS and not used and (found := stat(place)):
+            yield Unknown(place.key, found.bytes, damaged or (young if is_young(found) else None))
 
 
-def _named(stored: StoredDataset, there: Contents, fresh: set[Place]) -> tuple[set[str], str | None]:
+def _named(stored: StoredDataset, there: Contents, young: set[Place]) -> tuple[set[str], str | None]:
     """Return the keys that versions name, and young indexes, whose version may follow; and what cannot be read."""
-    damaged, splits = None, {(place.name, place.digest) for place in there.of("index") if place in fresh}
+    damaged, splits = None, {(place.name, place.digest) for place in young}
     named, used = set[str](), set[str]()
     for digest in known_versions(stored, there):
         try:
