@@ -68,7 +68,7 @@ class Removed:
 
 
 class _Plan(NamedTuple):
-    """The keys to remove, in order; the version that is current then; and the pointer that is moved to it before."""
+    """The keys to remove, in order; the version that is current then; and the pointer that named another one before."""
 
     keys: list[str]
     current: str | None = None
@@ -184,7 +184,7 @@ def _of_version(stored: StoredDataset, there: Contents, target: Target, force: b
         return _Plan(keys, pointer.version)
     if newest := _newest_whole(stored, others):
         return _Plan(keys, newest, pointer)
-    return _Plan([pointer_key(stored.name), *keys])
+    return _Plan([pointer_key(stored.name), *keys], None, pointer)
 
 
 def _only_of(stored: StoredDataset, there: Contents, digest: str, others: set[str]) -> list[str]:
@@ -286,7 +286,7 @@ def _carried_out(stored: StoredDataset, found: Removed, plan: _Plan, renew: Call
     """Move the pointer and remove, or without `renew` only count."""
     storage, found.current = stored.storage, plan.current
     if renew and plan.before:
-        _point_to(stored, str(plan.current), plan.before)
+        _leave(stored, plan.before, plan.current)
     for i, key in enumerate(plan.keys):
         if (size := size_of(storage, key)) is None:
             continue
@@ -300,9 +300,14 @@ def _carried_out(stored: StoredDataset, found: Removed, plan: _Plan, renew: Call
     return found
 
 
-def _point_to(stored: StoredDataset, version: str, before: Pointer) -> None:
+def _leave(stored: StoredDataset, before: Pointer, version: str | None) -> None:
+    """Move the pointer to another version; without one, only see that nobody moved it. Raises `Conflict`."""
     # No collector can remove the version meanwhile: this process holds the lease.
-    if not stored.storage.swap(pointer_key(stored.name), pointer_to(version), before.digest):
+    if version is None:
+        unmoved = stored.pointer(damage_is_absence=True) == before
+    else:
+        unmoved = stored.storage.swap(pointer_key(stored.name), pointer_to(version), before.digest)
+    if not unmoved:
         raise Conflict(
             f"{stored.name}: another version was released meanwhile. Nothing was removed. Look at what is there with: "
             f"{command_on(stored.storage, f'versions {stored.name}')}"

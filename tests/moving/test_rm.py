@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import tiny
@@ -19,6 +19,7 @@ from dataset_assets import Dataset, load, prepare
 from dataset_assets.core.canonical import canonical, digest_of
 from dataset_assets.core.progress import watched_by
 from dataset_assets.errors import (
+    Conflict,
     DecodeError,
     NameNotAllowed,
     NewerFormat,
@@ -34,6 +35,7 @@ from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.aliases import write_aliases
 from dataset_assets.storage.gc_lease import collecting
 from dataset_assets.storage.keys import alias_key, collector_key, pointer_key, version_key
+from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.pins import pin
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import installed
@@ -380,6 +382,26 @@ def test_a_removal_waits_for_a_collector(source: Storage) -> None:
         assert thread.is_alive() and storage.exists(pointer_key(NAME))
     thread.join()
     assert len(done) == 1 and everything(storage) == {}
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_version_that_is_released_meanwhile_stays_current(source: Storage, released: Released, others: bool) -> None:
+    storage = filled(source, MemoryStorage())
+    if not others:
+        rm(f"{NAME}@{released.old}", storage, force=True)
+    moved = pointer_to("0" * 64)
+
+    class Moving(FailsOnce):
+        def get(self, key: str) -> BinaryIO:
+            # Records are read after the pointer.
+            if key.endswith("source.json") and storage.exists(collector_key(NAME)):
+                storage.put(pointer_key(NAME), moved)
+            return super().get(key)
+
+    before = everything(storage)
+    with pytest.raises(Conflict, match=f"dataset-assets versions {NAME} --storage memory:"):
+        rm(f"{NAME}@{released.new}", Moving(storage, 0, False), force=True)
+    assert everything(storage) == {**before, pointer_key(NAME): moved}
 
 
 def test_a_release_during_a_removal_is_whole_or_refused(source: Storage, released: Released, home: Path) -> None:
