@@ -16,7 +16,7 @@ from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import load
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
-from dataset_assets.storage.aliases import check_aliases, write_aliases
+from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -42,8 +42,8 @@ def prepare(
     definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
-    stored, aliases = StoredDataset(store, definition.name), free_aliases(definition)
-    check_aliases(stored, aliases)
+    stored = StoredDataset(store, definition.name)
+    aliases = lacking_aliases(stored, free_aliases(definition))
     current, released, pointer = stored.current()
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
         with _nothing_vanishing():

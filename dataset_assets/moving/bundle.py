@@ -42,7 +42,7 @@ from dataset_assets.moving.copy import (
     workplace,
 )
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
-from dataset_assets.storage.aliases import aliases_in, check_aliases, own_name
+from dataset_assets.storage.aliases import aliases_in, lacking_aliases, own_name
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -115,7 +115,7 @@ def unbundle(
         parcels = _unpacked(reader, staged)
         for one in parcels:
             one.aliases = one.aliases if aliases else ()
-            check_aliases(StoredDataset(target, one.dataset), one.aliases)
+            lacking_aliases(StoredDataset(target, one.dataset), one.aliases)
         # The bundle may be hostile, so what it says about its source's other versions is not used.
         return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 

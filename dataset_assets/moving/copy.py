@@ -28,7 +28,7 @@ from dataset_assets.errors import (
 )
 from dataset_assets.moving.pointer import Knows, may_move, settle
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
-from dataset_assets.storage.aliases import aliases_of, check_aliases, own_name, write_aliases
+from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
@@ -308,7 +308,7 @@ def deliver(
     `knows` says which versions the source has; without it, a pointer that exists is not moved.
     """
     there = StoredDataset(target, wanted.dataset)
-    check_aliases(there, wanted.aliases)
+    lacking_aliases(there, wanted.aliases)
     before = there.pointer(damage_is_absence=True)
     agreed = make_current or may_move(there, before, wanted.current, knows)
     stored: set[str] = set()

@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 from typing import Iterable
 
-from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import Unfit, read_as
 from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import split_pin
@@ -85,11 +84,9 @@ def aliases_of(stored: StoredDataset) -> list[str]:
     return [alias for alias, dataset in aliases_in(stored.storage).items() if dataset == stored.name]
 
 
-def check_aliases(stored: StoredDataset, aliases: Iterable[str]) -> None:
-    """Raise `Conflict` if another stored dataset has one of these aliases."""
-    for alias in aliases:
-        if not StoredDataset(stored.storage, alias).exists():
-            _digest_of_free(stored, alias)
+def lacking_aliases(stored: StoredDataset, aliases: Iterable[str]) -> list[str]:
+    """Return those aliases that are not stored for this dataset. Raises `Conflict` if another stored one has one."""
+    return [alias for alias in aliases if _free_target(stored, alias) != stored.name]
 
 
 def write_aliases(stored: StoredDataset, aliases: Iterable[str]) -> None:
@@ -98,35 +95,44 @@ def write_aliases(stored: StoredDataset, aliases: Iterable[str]) -> None:
     A name that a stored dataset has itself is left out, because it would never be followed. Raises `Conflict` if
     another stored dataset has one of the aliases; its alias stays.
     """
+    for alias in lacking_aliases(stored, aliases):
+        if StoredDataset(stored.storage, alias).exists():
+            log.warning("%s is itself a dataset in %s, so it is no alias.", alias, stored.storage.url)
+        else:
+            _write(stored, alias)
+
+
+def _write(stored: StoredDataset, alias: str) -> None:
+    # Read before the alias is judged: one that another process stores in between is not replaced.
+    expected = _digest(stored, alias)
+    data = sealed({"alias": alias, "dataset": stored.name})
+    if _free_target(stored, alias) != stored.name and not stored.storage.swap(alias_key(alias), data, expected):
+        _free_target(stored, alias)
+
+
+def _free_target(stored: StoredDataset, alias: str) -> str | None:
+    """Return what a name is an alias of, if this dataset may have it. Raises `Conflict` if another one has it."""
     storage = stored.storage
-    for alias in aliases:
-        if StoredDataset(storage, alias).exists():
-            log.warning("%s is itself a dataset in %s, so it is no alias of %s.", alias, storage.url, stored.name)
-            continue
-        data = sealed({"alias": alias, "dataset": stored.name})
-        expected = _digest_of_free(stored, alias)
-        if expected != sha256_hex(data) and not storage.swap(alias_key(alias), data, expected):
-            # Another process stored it meanwhile: for this dataset, or for another one.
-            _digest_of_free(stored, alias)
-
-
-def _digest_of_free(stored: StoredDataset, alias: str) -> str | None:
-    """Return the digest of an alias that this dataset may have; None if it is not stored. Raises `Conflict`."""
-    storage, key = stored.storage, alias_key(alias)
     try:
         target = target_of(storage, alias)
     except NewerFormat:
         raise
     except DecodeError:
         # A damaged one is replaced.
-        target = None
-    if target not in (None, stored.name) and StoredDataset(storage, str(target)).exists():
+        return None
+    if target in (None, stored.name) or StoredDataset(storage, alias).exists():
+        return target
+    if StoredDataset(storage, str(target)).exists():
         raise Conflict(
             f"{alias} is an alias of {target} in {storage.url}, and stays so. Remove it from the aliases of "
             f"{stored.name}; or remove {target} with all its aliases: {command_on(storage, f'rm {target}')}"
         )
+    return target
+
+
+def _digest(stored: StoredDataset, alias: str) -> str | None:
     try:
-        with open_object(storage, key) as file:
+        with open_object(stored.storage, alias_key(alias)) as file:
             return sha256_in(file)
     except FileNotFoundError:
         return None

@@ -7,7 +7,7 @@ from typing import Iterable
 
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.errors import Conflict, NotPrepared
-from dataset_assets.storage.aliases import check_aliases, write_aliases
+from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
@@ -26,8 +26,7 @@ def release(stored: StoredDataset, version: Version, expected: str | None, alias
 
     The aliases are stored after it. Raises `Conflict`, and releases nothing, if another stored dataset has one of them.
     """
-    aliases = [*aliases]
-    check_aliases(stored, aliases)
+    aliases = lacking_aliases(stored, aliases)
     digest = digest_of(version)
     if stored.current().digest != digest:
         is_new = not stored.storage.exists(version_key(stored.name, digest))

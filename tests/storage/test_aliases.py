@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from released import FailsOnce
 
 from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.core.canonical import canonical, digest_of
@@ -112,12 +113,39 @@ def test_of_two_datasets_that_want_one_alias_at_once_one_has_it(home: Path) -> N
     assert [*aliases_in(store).values()] == ended
 
 
+class Interrupted(FailsOnce):
+    """A storage in which another process stores an alias just before the n-th call."""
+
+    def __init__(self, storage: Storage, n: int, alias: bytes) -> None:
+        super().__init__(storage, 0, False)
+        self.n, self.calls, self.alias = n, 0, alias
+
+    def _call(self, verb: str, *arguments: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.n:
+            self.storage.put(alias_key("net.alias.new"), self.alias)
+        return super()._call(verb, *arguments)
+
+
+def test_an_alias_that_another_dataset_takes_at_any_moment_stays_its_own(store: Storage) -> None:
+    prepare(numbers(name="org.example.other", seed=5), storage=store)
+    taken = sealed({"alias": "net.alias.new", "dataset": "org.example.other"})
+    free = Interrupted(store, 0, taken)
+    write_aliases(StoredDataset(free, NAME), ["net.alias.new"])
+    assert first("net.alias.new", store) == 0 and free.calls > 4
+    for n in range(1, free.calls + 1):
+        store.delete(alias_key("net.alias.new"))
+        with pytest.raises(Conflict):
+            write_aliases(StoredDataset(Interrupted(store, n, taken), NAME), ["net.alias.new"])
+        assert first("net.alias.new", store) == 5
+
+
 def test_a_datasets_own_name_always_wins(store: Storage, caplog: pytest.LogCaptureFixture) -> None:
     prepare(numbers(name=ALIAS, seed=7), storage=store)
     assert first(ALIAS, store) == 7 and own_name(store, ALIAS) == ALIAS
     # And a name that a stored dataset has becomes no alias.
     prepare(numbers(NAME, ALIAS, name="org.example.more", seed=9), storage=store)
-    assert f"{NAME} is itself a dataset in {store.url}, so it is no alias of org.example.more" in caplog.text
+    assert f"{NAME} is itself a dataset in {store.url}, so it is no alias" in caplog.text
     assert first(NAME, store) == 0 and not store.exists(alias_key(NAME))
     # By its digest too: the dataset does not have the versions of the other one.
     digest = load(NAME, storage=store)["all"].version  # type: ignore[attr-defined]
