@@ -13,7 +13,7 @@ from dataset_assets.core.names import RESERVED, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import NotFound, Refused
+from dataset_assets.errors import NewerFormat, NotFound, Refused
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
 from dataset_assets.moving.rm import see_no_link
 from dataset_assets.storage import Stat, Storage, size_of
@@ -27,7 +27,7 @@ from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 KINDS: tuple[Kind, ...] = ("index", "source", "stream", "raw")
 """The kinds that may be removed, in this order; other documents are known by what they are."""
 
-FOREIGN = "it is not a key of dataset_assets"
+FOREIGN = "it is not of dataset_assets"
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -145,7 +145,17 @@ def _unknown_of(
     for place in there.places:
         used = folded(place.key) in named or place.digest in digests or _knows(definition, place)
         if place.kind in KINDS and not used and (found := stat(place)):
-            yield Unknown(place.key, found.bytes, damaged or (young if is_young(found) else None))
+            ours = place.kind != "source" or _is_record(stored, place)
+            why = damaged or (young if is_young(found) else None)
+            yield Unknown(place.key, found.bytes, why if ours else FOREIGN)
+
+
+def _is_record(stored: StoredDataset, place: Place) -> bool:
+    """Say whether this release wrote a record of a raw file; another program may have a file of this name."""
+    try:
+        return stored.raw(place.name) is not None
+    except NewerFormat:
+        return False
 
 
 def _named(stored: StoredDataset, there: Contents, young: set[Place]) -> tuple[set[str], str | None]:
