@@ -17,7 +17,7 @@ from typing import Iterable
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
 from dataset_assets.storage import LeavesStrays, Storage
-from dataset_assets.storage.aliases import aliases_in, own_name
+from dataset_assets.storage.aliases import aliases_in, named
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
     Contents,
@@ -131,7 +131,7 @@ def collect_aliases(
 def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Contents]:
     """Return what is stored of some datasets, or of all, by name, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
-    for name in (chosen := sorted({own_name(storage, name) for name in names})):
+    for name in (chosen := sorted({named(storage, name).name for name in names})):
         found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")

@@ -17,7 +17,7 @@ from dataset_assets.errors import NewerFormat, NotFound, Refused
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
 from dataset_assets.moving.rm import see_no_link
 from dataset_assets.storage import Stat, Storage, size_of
-from dataset_assets.storage.aliases import own_name
+from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
 from dataset_assets.storage.listing import known_versions, whole
@@ -44,7 +44,7 @@ def unknown(storage: Storage, names: Iterable[str] = (), *, grace_seconds: float
 
     Raises `NotPrepared` for a name of which nothing is stored, and `ListingCut`.
     """
-    chosen = {own_name(storage, name) for name in names}
+    chosen = {named(storage, name).name for name in names}
     defined = {dataset.name: dataset for dataset in registry.definitions()}
     found: list[Unknown] = []
     for name, there in contents_of(storage, chosen).items():
