@@ -163,8 +163,9 @@ def test_O1_a_server_that_asks_to_slow_down_is_asked_again(proxied: ObjectStorag
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_O1_a_server_that_goes_on_failing_is_one_error_in_bounded_time(
-    proxied: ObjectStorage, proxy: Proxy, verb: str
+    proxied: ObjectStorage, proxy: Proxy, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "0")
     proxy.fault = always(503)
     begun = time.monotonic()
     with pytest.raises(StorageError, match="failed at .*503.*after 2 retries. Nothing was published") as caught:

@@ -80,8 +80,11 @@ def azure(azurite: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Obj
 
 @pytest.mark.parametrize("fault", [Reset(), 503, 500])
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT"])
-def test_O1_azure_is_asked_again_too(azure: tuple[ObjectStorage, Proxy], verb: str, fault: Any) -> None:
+def test_O1_azure_is_asked_again_too(
+    azure: tuple[ObjectStorage, Proxy], verb: str, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage, proxy = azure
+    monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "0")
     left = [fault, fault]
     proxy.fault = lambda method, path: left.pop() if left and method == verb else None
     storage.put("a", b"x")
