@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import ended, in_child
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from servers import SECRET, Place
@@ -26,7 +28,7 @@ from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
 from dataset_assets.storage.object_file import WHOLE, Changed
 from dataset_assets.testing import StorageTests, storage_state_machine
-from dataset_assets.testing.storage import VERBS, content, sha256, some_bytes
+from dataset_assets.testing.storage import VERBS, at_once, content, sha256, some_bytes
 
 SETTINGS = settings(max_examples=8, stateful_step_count=20, deadline=None)
 LARGE = some_bytes(3 * WHOLE + 5)
@@ -232,6 +234,7 @@ def test_the_url_of_any_file_opens_it_again(fast_path: Path, name: str) -> None:
     storage = SqliteStorage(fast_path / name)
     storage.put("a", b"x")
     assert content(open_storage(storage.url), "a") == b"x"
+    del storage
     assert [path.name for path in fast_path.iterdir()] == [name]
 
 
@@ -281,6 +284,139 @@ def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
         with pytest.raises(StorageError, match='authentication failed for user "tests".* Set PGPASSWORD') as caught:
             VERBS[verb](open_storage(postgres.url), "a")
         assert "wrong-pa55word" not in "".join(traceback.format_exception(caught.value))
+
+
+# One connection a thread.
+
+
+class Counting(SqliteStorage):
+    connections = 0
+
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        self.connections += 1
+        return super()._connected(mode)
+
+
+def test_a_thread_keeps_one_connection_to_a_file(fast_path: Path) -> None:
+    storage = Counting(fast_path / "store.db")
+    for i in range(20):
+        storage.put(f"a/{i}", b"x")
+        assert content(storage, f"a/{i}") == b"x" and storage.stat(f"a/{i}").bytes == 1
+    assert len([*storage.entries("a")]) == 20 and storage.connections == 1
+    at_once(3, lambda i: [storage.exists("a/0") for _ in range(20)])
+    assert storage.connections == 4
+
+
+def test_a_file_that_was_removed_is_made_anew(lite: SqliteStorage) -> None:
+    lite.put("a", b"old")
+    for path in lite.path.parent.iterdir():
+        path.unlink()
+    assert not lite.exists("a") and [*lite.list("")] == []
+    lite.put("a", b"new")
+    assert content(lite, "a") == content(SqliteStorage(lite.path), "a") == b"new"
+
+
+def test_an_act_that_fails_leaves_no_transaction_open(lite: SqliteStorage) -> None:
+    lite.put("a", b"x")
+    for source in (Path("/proc/self/mem"), Path("/")):
+        with pytest.raises(OSError):
+            lite.put("a", source)
+    hasty = SqliteStorage(lite.path, lock_seconds=0.1)
+    hasty.put("a", b"y")
+    assert content(lite, "a") == b"y"
+
+
+def test_all_is_in_the_one_file_when_its_process_has_ended(fast_path: Path) -> None:
+    code = """
+import os, sys, threading
+from dataset_assets.storage import open_storage
+storage = open_storage(sys.argv[1])
+storage.put("a", b"x")
+threading.Thread(target=storage.put, args=("b", b"y")).start()
+child = os.fork()
+if child == 0:
+    storage.put("c", storage.get("a").read())
+    sys.exit()
+os.waitpid(child, 0)
+"""
+    url = SqliteStorage(fast_path / "store.db").url
+    subprocess.run([sys.executable, "-c", code, url], check=True)
+    assert [path.name for path in fast_path.iterdir()] == ["store.db"]
+    assert [content(open_storage(url), key) for key in "abc"] == [b"x", b"y", b"x"]
+
+
+# Files that may not be written.
+
+
+def as_a_reader(path: Path, act: Callable[[], object]) -> None:
+    """Act as a user who may only read a file and its folder."""
+
+    def without_rights() -> None:
+        if os.geteuid() == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        act()
+
+    path.parent.parent.chmod(0o755)
+    for one in path.parent.iterdir():
+        one.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert ended(in_child(without_rights, wait=False)) == 0
+    finally:
+        path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["while nobody writes", "while somebody writes"])
+def test_who_may_only_read_reads_and_is_told_that_writing_is_refused(fast_path: Path, is_written: bool) -> None:
+    path = fast_path / "kept" / "store.db"
+    writer = SqliteStorage(path)
+    writer.put("a/b", b"x")
+    if not is_written:
+        del writer
+
+    def look() -> None:
+        storage = SqliteStorage(path)
+        assert content(storage, "a/b") == b"x" and [*storage.list("")] == ["a/b"] and not storage.exists("a/c")
+        with pytest.raises(StorageError, match="may not be written here"):
+            storage.put("a/b", b"y")
+        assert content(storage, "a/b") == b"x"
+
+    as_a_reader(path, look)
+    assert content(SqliteStorage(path), "a/b") == b"x"
+
+
+def test_what_is_not_in_the_file_yet_is_an_error_and_not_left_out(fast_path: Path) -> None:
+    """As in a copy of the folder of a process that was killed, on a disk that takes nothing."""
+    writer = SqliteStorage(fast_path / "store.db")
+    writer.put("a", b"old")
+    (fast_path / "copy").mkdir()
+    for name in ("store.db", "store.db-wal"):
+        (fast_path / "copy" / name).write_bytes((fast_path / name).read_bytes())
+    path = fast_path / "copy" / "store.db"
+
+    def look() -> None:
+        for verb in ("get", "exists", "stat", "list"):
+            with pytest.raises(StorageError, match="may not be written here"):
+                VERBS[verb](SqliteStorage(path), "a")
+
+    as_a_reader(path, look)
+    assert content(SqliteStorage(path), "a") == b"old"
+
+
+def test_on_a_full_disk_it_is_read(fast_path: Path) -> None:
+    path = fast_path / "store.db"
+    SqliteStorage(path).put("a", b"x")
+
+    def look() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        assert content(SqliteStorage(path), "a") == b"x"
+        with pytest.raises(StorageError):
+            SqliteStorage(path).put("a", b"y")
+
+    assert ended(in_child(look, wait=False)) == 0
+    assert content(SqliteStorage(path), "a") == b"x"
 
 
 # Processes.
