@@ -98,9 +98,12 @@ class SqlStorage(ABC):
                 size += len(chunk)
                 yield chunk
 
-        blob = self._write_blob(cursor, chunks())
-        self._forget(cursor, key)
-        self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+        blob, row = self._write_blob(cursor, chunks()), self._row(cursor, key)
+        if row is None:
+            self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+            return
+        self._do(cursor, _UPDATE, blob, size, digest.hexdigest(), key)
+        self._drop_blob(cursor, row.blob)
 
     def _forget(self, cursor: Any, key: str) -> None:
         row = self._row(cursor, key)
@@ -152,6 +155,7 @@ _SELECT = "SELECT blob, bytes, sha256 FROM {table} WHERE key = ?"
 _STAT = "SELECT bytes, {epoch} FROM {table} WHERE key = ?"
 _LIST = "SELECT key, bytes, {epoch} FROM {table} WHERE key >= ? AND key < ?"
 _INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
+_UPDATE = "UPDATE {table} SET blob = ?, bytes = ?, sha256 = ?, stored = CURRENT_TIMESTAMP WHERE key = ?"
 _DELETE = "DELETE FROM {table} WHERE key = ?"
 
 
