@@ -150,10 +150,9 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
     from dataset_assets.cli import describe, text
-    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    every = [describe.current_document(StoredDataset(store, name)) for name in describe.stored_names(store)]
+    every = [describe.current_document(stored, there) for stored, there in describe.stored_datasets(store)]
     documents = [document for document in every if document]
     if as_json:
         state.show_json(documents)

@@ -5,7 +5,7 @@ Every function may be called again after its process was killed, and by several 
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Mapping
+from typing import Iterator
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
@@ -68,7 +68,7 @@ def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     key, url = stored.raw_key(raw), stored.storage.url
     again = f"dataset-assets prepare --refresh {stored.name}"
     try:
-        with stored.open_raw(raw) as opened:
+        with stored.open_raw(raw, whole=True) as opened:
             found = files.sha256_in(opened)
     except FileNotFoundError as error:
         raise NotPrepared(f"The raw file {key} is gone from {url}. Make it again with: {again}") from error
@@ -88,7 +88,11 @@ class FoundSplit:
 
 def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | None:
     """Return a stored split that this recipe made, if all its files are there; the current one is tried first."""
+    tried = set[str]()
     for digest in _candidates(stored, split):
+        if digest in tried:
+            continue
+        tried.add(digest)
         try:
             index = stored.index(split, digest)
             if index.recipe == recipe:
@@ -142,10 +146,11 @@ def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
     return publish_index(stored, staged)
 
 
-def _candidates(stored: StoredDataset, split: str) -> Mapping[str, None]:
-    """Return the digests of a split's indexes, the current one first, each once."""
+def _candidates(stored: StoredDataset, split: str) -> Iterator[str]:
+    """Yield the digests of a split's indexes, the current one first."""
     current = stored.current().version
-    found = [current.splits[split]] if current and split in current.splits else []
+    if current and split in current.splits:
+        yield current.splits[split]
     # A listing may lag behind; what it lacks is made again.
     names = (key.rsplit("/", 1)[1] for key in stored.storage.list(storage_key(stored.name, split, "index")))
-    return dict.fromkeys([*found, *sorted(name.removesuffix(".json") for name in names)])
+    yield from sorted(name.removesuffix(".json") for name in names)

@@ -62,7 +62,8 @@ class Maker:
         progress: Progress | None = None,
         run: str = "",
     ) -> None:
-        self.dataset, self.stored, self.refresh, self.progress = dataset, stored, refresh, progress
+        self.dataset, self.stored = dataset, stored.remembering()
+        self.refresh, self.progress = refresh, progress
         self.settings = settings()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}

@@ -37,8 +37,9 @@ def prepare(
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
     stored = StoredDataset(open_storage(settings().storage if storage is None else storage), definition.name)
-    current, released, pointer = stored.current()
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
+        stored = maker.stored
+        current, released, pointer = stored.current()
         with _nothing_vanishing():
             _make_files(maker)
             _make_splits(maker)

@@ -16,7 +16,8 @@ from typing import Iterable
 
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
-from dataset_assets.storage import LeavesStrays, Storage
+from dataset_assets.storage import LeavesStrays, Stat, Storage
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
     Contents,
@@ -34,6 +35,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -118,8 +120,8 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
     if chosen:
         return found
-    listed = sorted(contents(storage.list(""))[0].items())
-    return {name: whole(StoredDataset(storage, name), there) for name, there in listed}
+    every = sorted(contents(listed(storage, ""))[0].items())
+    return {name: whole(StoredDataset(storage, name), there) for name, there in every}
 
 
 def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
@@ -132,6 +134,7 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
         for i, place in enumerate(places):
             renew()
             storage.delete(place.key)
+            OPENED.forget(storage, place.key)
             report(stored.name, i + 1, len(places))
     return planned
 
@@ -170,6 +173,8 @@ class _Rule:
 
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
         """Return what of a dataset is not kept, in the order in which it may be removed."""
+        # Each plan reads all documents anew, and each of them once.
+        self.stored = self.stored.remembering()
         try:
             if not self._is_known(there):
                 url = self.storage.url
@@ -288,17 +293,18 @@ class _Rule:
 
     def _old(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace period; None for any other."""
-        try:
-            found = self.storage.stat(place.key)
-        except FileNotFoundError:
-            return None
-        return found.bytes if now - found.modified >= self.grace_seconds else None
+        found = self._stat(place)
+        return found.bytes if found and now - found.modified >= self.grace_seconds else None
 
     def _modified(self, place: Place) -> float:
+        found = self._stat(place)
+        return found.modified if found else 0.0
+
+    def _stat(self, place: Place) -> Stat | None:
         try:
-            return self.storage.stat(place.key).modified
+            return place.stat or self.storage.stat(place.key)
         except FileNotFoundError:
-            return 0.0
+            return None
 
 
 def files_of(index: SplitIndex) -> set[str]:

@@ -10,6 +10,7 @@ from dataset_assets.reading.cache import is_cached
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.manifest import Version, check_hex
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -57,7 +58,7 @@ def load(
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
     plain, pin = split_pin(name)
-    stored = StoredDataset(store, plain)
+    stored = StoredDataset(store, plain, OPENED if is_cached(store) else None)
     version, digest = open_version(stored, pin)
     if split is not None:
         check_split(plain, split, version.splits)

@@ -35,7 +35,7 @@ from dataset_assets.storage.connectors.mongodb_errors import WITHOUT_RETRY, expl
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.outcome import settled
 from dataset_assets.storage.patience import silence_seconds, waiting
-from dataset_assets.storage.storage import Stat, Stray, check_key, listing_cut
+from dataset_assets.storage.storage import Entry, Stat, Stray, check_key, is_directly_in, listing_cut
 
 T = TypeVar("T")
 
@@ -92,12 +92,16 @@ class MongoStorage:
         document = self._document(check_key(key))
         if document is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return Stat(document["bytes"], document["stored"].replace(tzinfo=UTC).timestamp())
+        return _stat(document)
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         below = {"_id": {"$gte": f"{check_key(prefix)}/", "$lt": f"{prefix}0"}} if prefix else {}
-        return iter(self._call(lambda db: [one["_id"] for one in self._objects(db).find(below, {"_id": 1})]))
+        found = self._call(lambda db: [*self._objects(db).find(below, {"_id": 1, "bytes": 1, "stored": 1})])
+        return (Entry(one["_id"], *_stat(one)) for one in found if deep or is_directly_in(prefix, one["_id"]))
 
     def delete(self, key: str) -> None:
         check_key(key)
@@ -255,6 +259,10 @@ class MongoStorage:
         if again and lost:
             return self._once(act, again=False)
         raise ours
+
+
+def _stat(document: Document) -> Stat:
+    return Stat(document["bytes"], document["stored"].replace(tzinfo=UTC).timestamp())
 
 
 class GridReader:

@@ -1,15 +1,17 @@
-"""Storage in a PostgreSQL database, as large objects: `postgresql+psycopg2://user@host:port/database`.
+"""Storage in a PostgreSQL database, as rows of bytes: `postgresql+psycopg2://user@host:port/database`.
 
-The tables are in the schema `dataset_assets`, or in that of `?schema=name`. A password in the URL is used, but is not
-in the `url` of the storage: a process that opens that takes the password from PGPASSWORD, ~/.pgpass, or wherever else
-libpq looks.
+The tables `objects` and `chunks` are in the schema `dataset_assets`, or in that of `?schema=name`. Who has rights on
+the tables has them on all objects. Earlier releases stored large objects, which are read on.
+
+A password in the URL is used, but is not in the `url` of the storage: a process that opens that takes the password from
+PGPASSWORD, ~/.pgpass, or wherever else libpq looks.
 """
 
 import errno
 import os
 import re
-from functools import lru_cache
-from typing import Any, Callable, Iterable, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Callable, Iterable, Iterator, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import psycopg2
@@ -20,7 +22,8 @@ from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
 from dataset_assets.core.interruptible import interruptibly
 from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
 from dataset_assets.storage.connectors.bucket.address import Hidden
-from dataset_assets.storage.connectors.sql_base import SqlStorage
+from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
+from dataset_assets.storage.storage import Stray
 
 T = TypeVar("T")
 
@@ -34,14 +37,14 @@ _OPTIONS = {
 
 
 class PostgresStorage(SqlStorage):
-    """Objects in a database. The first `put` creates the schema and the table."""
+    """Objects in a database. The first `put` creates the schema and the tables."""
 
     mark = "%s"
     epoch = "extract(epoch FROM stored)"
 
     def __init__(self, url: str, schema: str, login: dict[str, str]) -> None:
         self.url, self.schema = url, schema
-        self.table = f'"{schema}".objects'
+        self.table, self.chunks = f'"{schema}".objects', f'"{schema}".chunks'
         # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
 
@@ -59,21 +62,40 @@ class PostgresStorage(SqlStorage):
             self._do(cursor, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", f"{self.schema}/{key}")
             return act(cursor)
 
-        self._make_table()
+        self._make_tables()
         return self._in_transaction(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", (), locked)
 
-    def _make_table(self) -> None:
-        if not self._has_table():
+    def strays(self, older_than: float) -> Iterator[Stray]:
+        """Yield the rows of replaced objects, which a role that may not delete left behind."""
+        found: Any = self._read(
+            lambda cursor: self._all(cursor, _STRAYS.format(chunks=self.chunks, table="{table}")), ()
+        )
+        for blob, size in found:
+            drop = partial(self._drop_blob, blob=blob)
+            yield Stray(None, size, partial(self._write, "strays", drop))
+
+    def _make_tables(self) -> None:
+        if steps := self._lacking():
             try:
-                self._in_transaction(_MAKE.format(schema=self.schema), (), lambda cursor: None)
+                self._in_transaction("; ".join(steps).format(schema=self.schema), (), lambda cursor: None)
             except StorageError:
-                # Of several processes that create it at once, all but one fail.
-                if not self._has_table():
+                # Of several processes that create them at once, all but one fail.
+                if self._lacking():
                     raise
 
-    def _has_table(self) -> bool:
-        row = self._in_transaction("SELECT to_regclass(%s)", (self.table,), lambda cursor: cursor.fetchone())
-        return row[0] is not None
+    def _lacking(self) -> list[str]:
+        """Return the statements that make what is missing. A role that uses tables of others need not make any."""
+        names = (self.schema, self.table, self.chunks, self.table)
+        has_schema, has_objects, has_chunks, is_older = self._in_transaction(
+            _LOOK, names, lambda cursor: cursor.fetchone()
+        )
+        made = {
+            _SCHEMA_STEP: has_schema,
+            _OBJECTS_STEP: has_objects,
+            _CHUNKS_STEP: has_chunks,
+            _NUMBERS_STEP: not is_older,
+        }
+        return [step for step, there in made.items() if not there]
 
     def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
         def acted() -> T:
@@ -84,8 +106,11 @@ class PostgresStorage(SqlStorage):
                 done = act(cursor)
                 connection.commit()
                 return done
+            except BaseException:
+                # Closed for good, which rolls back; the pool would report at length that a lost one cannot.
+                connection.invalidate()
+                raise
             finally:
-                # This also rolls back what was not committed.
                 connection.close()
 
         try:
@@ -97,27 +122,38 @@ class PostgresStorage(SqlStorage):
         raise ours
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
-        large = cursor.connection.lobject(0, "wb")
-        for chunk in chunks:
-            large.write(chunk)
-        large.close()
-        return int(large.oid)
+        # At random, so that no number is used twice: somebody may still be reading the older blob.
+        blob = _LARGE_OBJECTS + int.from_bytes(os.urandom(7))
+        for number, chunk in enumerate(chunks):
+            self._do(cursor, f"INSERT INTO {self.chunks} VALUES (?, ?, ?)", blob, number, psycopg2.Binary(chunk))
+        return blob
 
     def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
-        large = cursor.connection.lobject(blob, "rb")
-        large.seek(start)
-        data = large.read(stop - start)
-        large.close()
-        return bytes(data)
+        if blob < _LARGE_OBJECTS:
+            return _large_object(cursor, blob, start, stop)
+        number, skipped = divmod(start, CHUNK)
+        part = f"SELECT substring(data FROM ? FOR ?) FROM {self.chunks} WHERE blob = ? AND number = ?"
+        rows = self._all(cursor, part, skipped + 1, min(stop - start, CHUNK), blob, number)
+        return bytes(rows[0][0]) if rows else b""
 
     def _drop_blob(self, cursor: Any, blob: int) -> None:
-        self._do(cursor, "SELECT lo_unlink(?)", blob)
+        """Remove a blob, unless this role may not: a collector, who may, finds it as a stray."""
+        if blob < _LARGE_OBJECTS:
+            self._do(cursor, _UNLINK, blob)
+        elif self._all(cursor, "SELECT has_table_privilege(?, 'DELETE')", self.chunks)[0][0]:
+            self._do(cursor, f"DELETE FROM {self.chunks} WHERE blob = ?", blob)
 
     def _explained(self, error: BaseException) -> StorageError:
         message = " ".join(str(error).split())
         if isinstance(error, DiskFull):
             return NoSpace(
                 errno.ENOSPC, f"No space left at {self.url}: {message}. Free some and run the same command again."
+            )
+        if "permission denied" in message or "must be owner" in message:
+            return StorageError(
+                errno.EACCES,
+                f"{self.url} refused: {message}. Nothing was published. Let the owner of the schema {self.schema!r} "
+                "give this role the rights of a reader, a writer or a collector (see Storages in the documentation).",
             )
         if any(sign in message for sign in _REFUSALS):
             return StorageError(
@@ -139,14 +175,36 @@ class PostgresStorage(SqlStorage):
         )
 
 
-_REFUSALS = ("authentication failed", "no password supplied", "permission denied", "row-level security")
+_REFUSALS = ("authentication failed", "no password supplied", "row-level security")
 # Reads see one state of the database, large objects included. A policy that would hide rows is an error.
 _READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
-_MAKE = """
-    CREATE SCHEMA IF NOT EXISTS "{schema}";
-    CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob oid NOT NULL,
+_LARGE_OBJECTS = 1 << 32
+"""Smaller numbers of blobs are those of large objects, which earlier releases stored."""
+_LOOK = """
+    SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL, EXISTS (SELECT
+        FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'blob' AND atttypid = 'oid'::regtype)
+"""
+_SCHEMA_STEP = 'CREATE SCHEMA IF NOT EXISTS "{schema}"'
+_OBJECTS_STEP = """
+    CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob bigint NOT NULL,
         bytes bigint NOT NULL, sha256 text NOT NULL, stored timestamptz NOT NULL DEFAULT now())
 """
+# Not compressed, so that a part is read without the rest.
+_CHUNKS_STEP = """CREATE TABLE IF NOT EXISTS "{schema}".chunks (blob bigint, number integer, data bytea NOT NULL,
+    PRIMARY KEY (blob, number)); ALTER TABLE "{schema}".chunks ALTER COLUMN data SET STORAGE EXTERNAL"""
+_NUMBERS_STEP = 'ALTER TABLE "{schema}".objects ALTER COLUMN blob TYPE bigint'
+_STRAYS = """SELECT blob, sum(octet_length(data))::bigint FROM {chunks} AS held
+    WHERE NOT EXISTS (SELECT FROM {table} AS named WHERE named.blob = held.blob) GROUP BY blob"""
+# That of another role stays; PostgreSQL's `vacuumlo` removes it.
+_UNLINK = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ? AND pg_has_role(lomowner, 'USAGE')"
+
+
+def _large_object(cursor: Any, number: int, start: int, stop: int) -> bytes:
+    large = cursor.connection.lobject(number, "rb")
+    large.seek(start)
+    data = large.read(stop - start)
+    large.close()
+    return bytes(data)
 
 
 def _environment() -> int:

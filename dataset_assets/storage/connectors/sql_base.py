@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Type
 
 from dataset_assets.core import files
 from dataset_assets.storage.object_file import Changed, opened
-from dataset_assets.storage.storage import Stat, check_key
+from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 T = TypeVar("T")
 
@@ -62,10 +62,13 @@ class SqlStorage(ABC):
         return Stat(rows[0][0], float(rows[0][1]))
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         bounds = (f"{check_key(prefix)}/", f"{prefix}0") if prefix else ("", "~")
         rows: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
-        return (key for (key,) in rows)
+        return (Entry(key, size, float(at)) for key, size, at in rows if deep or is_directly_in(prefix, key))
 
     def delete(self, key: str) -> None:
         if self.exists(key):
@@ -95,9 +98,12 @@ class SqlStorage(ABC):
                 size += len(chunk)
                 yield chunk
 
-        blob = self._write_blob(cursor, chunks())
-        self._forget(cursor, key)
-        self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+        blob, row = self._write_blob(cursor, chunks()), self._row(cursor, key)
+        if row is None:
+            self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+            return
+        self._do(cursor, _UPDATE, blob, size, digest.hexdigest(), key)
+        self._drop_blob(cursor, row.blob)
 
     def _forget(self, cursor: Any, key: str) -> None:
         row = self._row(cursor, key)
@@ -147,8 +153,9 @@ class SqlStorage(ABC):
 
 _SELECT = "SELECT blob, bytes, sha256 FROM {table} WHERE key = ?"
 _STAT = "SELECT bytes, {epoch} FROM {table} WHERE key = ?"
-_LIST = "SELECT key FROM {table} WHERE key >= ? AND key < ?"
+_LIST = "SELECT key, bytes, {epoch} FROM {table} WHERE key >= ? AND key < ?"
 _INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
+_UPDATE = "UPDATE {table} SET blob = ?, bytes = ?, sha256 = ?, stored = CURRENT_TIMESTAMP WHERE key = ?"
 _DELETE = "DELETE FROM {table} WHERE key = ?"
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Iterator
 from dataset_assets import errors
 from dataset_assets.errors import StorageError, StoreUnavailable
 from dataset_assets.storage.object_file import Changed
-from dataset_assets.storage.storage import Stat
+from dataset_assets.storage.storage import Entry, Stat
 
 SERVER = f"{__package__}.fork_server"
 """By its name: it imports the store, which imports this module."""
@@ -73,8 +73,12 @@ class ForkedBucket:
     def remove(self, key: str) -> None:
         self.ask("remove", key)
 
-    def list(self, prefix: str) -> Iterator[str]:
-        return iter(self.ask("list", prefix)[0]["result"])
+    def streamed(self, key: str) -> "ForkedReader":
+        answer, _ = self.ask("streamed", key)
+        return ForkedReader(self, key, answer["handle"], answer["size"])
+
+    def objects(self, prefix: str) -> Iterator[Entry]:
+        return (Entry(*entry) for entry in self.ask("objects", prefix)[0]["result"])
 
     def ask(self, verb: str, key: str, data: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """Send a request and return the answer. Raises the error that the helper met."""

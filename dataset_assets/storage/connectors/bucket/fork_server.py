@@ -47,8 +47,9 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
         return {}, _read(header, readers)
     verb, key = header["verb"], header["key"]
     storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"], silence=header["silence"])
-    if verb == "reader":
-        reader, handle = storage.reader(key, header["e_tag"]), max(readers, default=0) + 1
+    if verb in ("reader", "streamed"):
+        reader = storage.reader(key, header["e_tag"]) if verb == "reader" else storage.streamed(key)
+        handle = max(readers, default=0) + 1
         readers[handle] = reader
         return {"handle": handle, "size": reader.size}, b""
     if verb == "content":
@@ -62,8 +63,8 @@ def _done(storage: ObjectStorage, verb: str, key: str, header: dict[str, Any], d
         return storage.put(key, Path(header["path"]) if "path" in header else data)
     if verb == "put_if":
         return storage.put_if(key, data, header["condition"])
-    if verb == "list":
-        return [*storage.list(key)]
+    if verb == "objects":
+        return [*storage.objects(key)]
     return {"stat": storage.stat, "remove": storage.remove}[verb](key)
 
 

@@ -18,11 +18,13 @@ PAGE = 1000
 REPEATS = 10
 """After so many pages in a row without a new key, the server repeats its pages."""
 
-Pass = Generator[str, None, Exception | None]
+Pass = Generator[Any, None, Exception | None]
 
 
 class Listing:
-    """The paths below a folder of a bucket. Expired credentials are renewed; the listing goes on from the last path.
+    """The objects below a folder of a bucket, as obstore describes them.
+
+    Expired credentials are renewed; the listing goes on from the last path.
 
     After an error an iterator of obstore only says that it has ended, so a new one is begun.
     """
@@ -35,7 +37,7 @@ class Listing:
         self.last, self.ordered, self.ignored = "", True, False
         self.patience = Patience()
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Any]:
         store, ended = self.clients.current(self.folder), False
         while not ended:
             before = len(self.seen)
@@ -65,19 +67,19 @@ class Listing:
                 return self._broken("it repeats its pages and comes to no end")
             passed.update(paths)
             self.ignored = any(after and path <= after for path in paths)
-            yield from self._new(paths)
+            yield from self._new(page)
         return pages
 
     def _is_inside(self, path: str) -> bool:
         return not self.folder or path.startswith(f"{self.folder}/")
 
-    def _new(self, paths: list[str]) -> Iterator[str]:
-        for path in paths:
-            if path not in self.seen:
+    def _new(self, page: list[Any]) -> Iterator[Any]:
+        for meta in page:
+            if (path := meta["path"]) not in self.seen:
                 self.ordered = self.ordered and path > self.last
                 self.last = max(path, self.last)
                 self.seen.add(path)
-                yield path
+                yield meta
 
     def _ended(self, before: int) -> bool:
         """Say whether the listing is complete. All but Azure are asked once more from the last path on."""

@@ -24,18 +24,30 @@ def _gone(reader: "BucketReader", error: Exception) -> Exception:
 class BucketReader:
     """Reads one object as it was when it was opened: raises `Changed` if it was replaced or deleted."""
 
-    def __init__(self, clients: Clients, key: str, meta: Any) -> None:
+    def __init__(self, clients: Clients, key: str, meta: Any, stream: Iterator[Any] | None = None) -> None:
         self.clients, self.key, self.path = clients, key, meta["path"]
         self.size: int = meta["size"]
         self.condition = {"if_match": meta["e_tag"]} if meta["e_tag"] else {}
         self._client: Any = None
         self._generation = -1
         self._next, self._left = 0, memoryview(b"")
-        self._stream: Iterator[Any] | None = None
+        self._stream = stream
         self._forked: dict[int, ForkedReader] = {}
 
+    def whole(self) -> bytes:
+        if (other := self.forked()) is not None:
+            return other.whole()
+        return self._rest() if self._stream else self._at_once()
+
+    def _rest(self) -> bytes:
+        """Return the whole object by the stream that it was opened with."""
+        data = bytearray()
+        while len(data) < self.size:
+            data += self.part(len(data), self.size)
+        return bytes(data)
+
     @request(_gone)
-    def whole(self, client: Any) -> bytes:
+    def _at_once(self, client: Any) -> bytes:
         return obstore.get(client, self.path).bytes().to_bytes()
 
     def part(self, start: int, stop: int) -> Any:

@@ -25,10 +25,10 @@ from dataset_assets.storage.connectors.bucket.answers import is_conflict
 from dataset_assets.storage.connectors.bucket.client import RETRIES, Clients, request
 from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
 from dataset_assets.storage.connectors.bucket.pages import Listing
-from dataset_assets.storage.connectors.bucket.reader import BucketReader
+from dataset_assets.storage.connectors.bucket.reader import STREAMED, BucketReader
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.outcome import settled, without_conditions
-from dataset_assets.storage.storage import Stat, check_key
+from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 9_000
@@ -80,6 +80,15 @@ class ObjectStorage:
             return False
         return True
 
+    def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.objects(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        return (entry for entry in self.objects(prefix) if deep or is_directly_in(prefix, entry.key))
+
+    def get_whole(self, key: str) -> BinaryIO:
+        return opened(key, self.streamed(key))
+
     def delete(self, key: str) -> None:
         with suppress(FileNotFoundError):
             self.remove(key)
@@ -125,6 +134,12 @@ class ObjectStorage:
             raise Changed(key, self.url)
         return BucketReader(self.clients, key, meta)
 
+    @request(_no_object)
+    def streamed(self, client: Any, key: str) -> BucketReader:
+        """Open an object by the request for its bytes, which are read on."""
+        result = obstore.get(client, self._path(key))
+        return BucketReader(self.clients, key, result.meta, iter(result.stream(STREAMED)))
+
     @request()
     def content(self, client: Any, key: str) -> tuple[bytes, Any]:
         """Return the bytes of an object, and the condition for a put that they are still the same."""
@@ -166,8 +181,8 @@ class ObjectStorage:
         obstore.delete(client, self._path(key))
 
     @request()
-    def list(self, client: Any, prefix: str) -> Iterator[str]:
-        return self._keys(Listing(self.clients, self._path(prefix) if prefix else self.bucket.prefix))
+    def objects(self, client: Any, prefix: str) -> Iterator[Entry]:
+        return self._entries(Listing(self.clients, self._path(prefix) if prefix else self.bucket.prefix))
 
     # What a request needs.
 
@@ -180,11 +195,12 @@ class ObjectStorage:
     def key_of(self, key: str = "", *args: Any, **kwargs: Any) -> str:
         return key
 
-    def _keys(self, paths: Iterable[str]) -> Iterator[str]:
+    def _entries(self, listed: Iterable[Any]) -> Iterator[Entry]:
         prefix_length = len(f"{self.bucket.prefix}/") if self.bucket.prefix else 0
-        for path in paths:
-            if _is_key(key := path[prefix_length:]):
-                yield key
+        for meta in listed:
+            self._seen = True
+            if _is_key(key := meta["path"][prefix_length:]):
+                yield Entry(key, meta["size"], meta["last_modified"].timestamp())
 
     def _path(self, key: str) -> str:
         return f"{self.bucket.prefix}/{check_key(key)}".removeprefix("/")
