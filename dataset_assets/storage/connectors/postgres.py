@@ -52,6 +52,7 @@ class PostgresStorage(SqlStorage):
         # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
         self._silence = silence_seconds()
+        self.look_seconds = self._silence / 2
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_postgres, (self.url,)

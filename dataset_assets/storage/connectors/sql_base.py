@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Type
 from dataset_assets.core import files
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.outcome import settled
+from dataset_assets.storage.patience import MOST_SILENT_SECONDS
 from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ class SqlStorage(ABC):
     epoch: str
     """The SQL for the column `stored` in seconds since 1970."""
     table = "objects"
+    look_seconds = MOST_SILENT_SECONDS / 2
+    """How long to look what became of a request whose answer was lost."""
 
     def get(self, key: str) -> BinaryIO:
         check_key(key)
@@ -53,7 +56,7 @@ class SqlStorage(ABC):
         written: Blobs = []
         with _opened(source) as file:
             act = partial(self._write, key, lambda cursor: written.append(self._replace(cursor, key, file)))
-            settled(act, lambda: self._names(key, written), None)
+            settled(act, lambda: self._names(key, written), None, self.look_seconds)
 
     def exists(self, key: str) -> bool:
         check_key(key)
@@ -78,13 +81,13 @@ class SqlStorage(ABC):
     def delete(self, key: str) -> None:
         if self.exists(key):
             act = partial(self._write, key, lambda cursor: self._forget(cursor, key))
-            settled(act, lambda: not self.exists(key), None)
+            settled(act, lambda: not self.exists(key), None, self.look_seconds)
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
         written: Blobs = []
         act = partial(self._write, key, lambda cursor: self._swapped(cursor, key, new, expected, written))
-        return settled(act, lambda: self._names(key, written), True)
+        return settled(act, lambda: self._names(key, written), True, self.look_seconds)
 
     def _names(self, key: str, written: Blobs) -> bool:
         """Say whether the row of an object names the last blob that was written."""
