@@ -5,6 +5,7 @@ a request from the last key on, and an empty listing by reading the raw answer.
 """
 
 import errno
+import os
 from typing import Any, Callable, Generator, Iterator
 
 import obstore
@@ -111,10 +112,16 @@ class Listing:
         # Azure's answers are read in full by obstore.
         if self.bucket.scheme == "az":
             return
-        # The bucket itself, read as an object, is the one raw answer that obstore gives.
-        answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
-        if isinstance(answer, bytes) and b"<ListBucketResult" not in answer[:2000]:
-            raise self._broken("it does not answer as S3 does, and listed nothing")
+        # The bucket itself, read as an object, is the one raw answer that obstore gives. Of Google's it gives none, but
+        # a server of another kind does not say that an object is absent.
+        if self.bucket.scheme == "gs":
+            answer = self._ask(store, lambda s: obstore.head(s, f"no_such_object_{os.urandom(8).hex()}"))
+            speaks = isinstance(answer, (FileNotFoundError, StoreDenied))
+        else:
+            answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
+            speaks = not isinstance(answer, bytes) or b"<ListBucketResult" in answer[:2000]
+        if not speaks:
+            raise self._broken("the server does not answer as it should, and listed nothing")
 
     def _ask(self, store: Any, act: Callable[[Any], Any]) -> Any:
         try:
