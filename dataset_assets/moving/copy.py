@@ -144,7 +144,9 @@ def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
     found, _ = contents(listed(storage, ""))
     every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
-    return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
+    return [
+        name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there, [("versions",)]))
+    ]
 
 
 def parcel(

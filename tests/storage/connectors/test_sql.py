@@ -183,8 +183,8 @@ def test_a_database_that_is_full_is_said(lite: SqliteStorage, monkeypatch: pytes
 
 
 class OneMegabyte(SqliteStorage):
-    def _connected(self, mode: str) -> sqlite3.Connection:
-        connection = super()._connected(mode)
+    def _connected(self, mode: str, seconds: float | None = None) -> sqlite3.Connection:
+        connection = super()._connected(mode, seconds)
         connection.execute("PRAGMA max_page_count = 256")
         return connection
 
@@ -420,9 +420,9 @@ def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
 class Counting(SqliteStorage):
     connections = 0
 
-    def _connected(self, mode: str) -> sqlite3.Connection:
-        self.connections += 1
-        return super()._connected(mode)
+    def _connected(self, mode: str, seconds: float | None = None) -> sqlite3.Connection:
+        self.connections += seconds is None
+        return super()._connected(mode, seconds)
 
 
 def test_a_thread_keeps_one_connection_to_a_file(fast_path: Path) -> None:
@@ -471,6 +471,21 @@ os.waitpid(child, 0)
     subprocess.run([sys.executable, "-c", code, url], check=True)
     assert [path.name for path in fast_path.iterdir()] == ["store.db"]
     assert [content(open_storage(url), key) for key in "abc"] == [b"x", b"y", b"x"]
+
+
+def test_when_its_process_pauses_the_file_alone_is_whole(fast_path: Path) -> None:
+    storage = SqliteStorage(fast_path / "store.db", merge_seconds=0.05)
+    for i in range(3):
+        storage.put(f"a/{i}", some_bytes(100_000 + i))
+    log, until = fast_path / "store.db-wal", time.monotonic() + 30
+    while log.stat().st_size and time.monotonic() < until:
+        time.sleep(0.01)
+    (fast_path / "copy.db").write_bytes((fast_path / "store.db").read_bytes())
+    copied = SqliteStorage(fast_path / "copy.db")
+    assert [content(copied, f"a/{i}") for i in range(3)] == [some_bytes(100_000 + i) for i in range(3)]
+    os.replace(fast_path / "copy.db", fast_path / "store.db")
+    storage.put("a/0", b"new")
+    assert content(SqliteStorage(fast_path / "store.db"), "a/0") == b"new"
 
 
 # Files that may not be written.
