@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply(200, text.encode() if multipart else b"", _headers(generation, time.time()))
 
     def list(self, query: Mapping[str, str]) -> None:
-        prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
+        prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
         names = sorted(name for name in [*self.google.objects] if name.startswith(prefix) and name > after)
         page, more = names[:2], len(names) > 2
         text = "".join(_listed(name, *self.google.objects[name]) for name in page)

@@ -11,6 +11,7 @@ from typing import Any
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.fork_client import receive, send
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.patience import hasty
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -26,7 +27,9 @@ def serve() -> None:
     readers: dict[int, Any] = {}
     while (request := receive(requests)) is not None:
         try:
-            header, data = _answer(*request, readers)
+            # The process that asks waits for a server that is too busy, as long as it wants to.
+            with hasty():
+                header, data = _answer(*request, readers)
         except Exception as error:
             header, data = {"error": type(error).__name__, "args": _arguments(error)}, b""
         send(answers, header, data)
@@ -43,7 +46,7 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
     if "handle" in header:
         return {}, _read(header, readers)
     verb, key = header["verb"], header["key"]
-    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"])
+    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"], silence=header["silence"])
     if verb in ("reader", "streamed"):
         reader = storage.reader(key, header["e_tag"]) if verb == "reader" else storage.streamed(key)
         handle = max(readers, default=0) + 1

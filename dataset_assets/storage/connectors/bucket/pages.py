@@ -10,15 +10,13 @@ from typing import Any, Callable, Generator, Iterator
 import obstore
 
 from dataset_assets.core.interruptible import within
-from dataset_assets.errors import ListingCut
-from dataset_assets.storage.connectors.bucket.address import Denied
+from dataset_assets.errors import ListingCut, StoreDenied
 from dataset_assets.storage.connectors.bucket.client import Clients
+from dataset_assets.storage.patience import Patience
 
 PAGE = 1000
 REPEATS = 10
 """After so many pages in a row without a new key, the server repeats its pages."""
-PAGE_SECONDS = 180.0
-"""How long to wait for a page: longer than all its retries take."""
 
 Pass = Generator[Any, None, Exception | None]
 
@@ -31,20 +29,25 @@ class Listing:
     After an error an iterator of obstore only says that it has ended, so a new one is begun.
     """
 
-    def __init__(self, clients: Clients, folder: str, seconds: float = PAGE_SECONDS) -> None:
-        self.clients, self.bucket, self.folder, self.seconds = clients, clients.bucket, folder, seconds
+    def __init__(self, clients: Clients, folder: str, seconds: float | None = None) -> None:
+        self.clients, self.bucket, self.folder = clients, clients.bucket, folder
+        # A page takes less, with all its retries.
+        self.seconds = 2 * clients.silence if seconds is None else seconds
         self.seen: set[str] = set()
         self.last, self.ordered, self.ignored = "", True, False
+        self.patience = Patience()
 
     def __iter__(self) -> Iterator[Any]:
         store, ended = self.clients.current(self.folder), False
         while not ended:
             before = len(self.seen)
             error = yield from self._pass(store)
+            if len(self.seen) > before:
+                self.patience = Patience()
             if error is None:
                 ended = self._ended(before)
             else:
-                store = self._renewed(error, store, before)
+                store = self._again(error, store)
         if not self.seen and self.folder == self.bucket.prefix:
             self._check_speaks(store)
 
@@ -79,17 +82,19 @@ class Listing:
                 yield meta
 
     def _ended(self, before: int) -> bool:
-        """Say whether the listing is complete. S3 is asked once more from the last path on."""
-        if self.bucket.scheme != "s3" or not self.seen or not self.ordered:
+        """Say whether the listing is complete. All but Azure are asked once more from the last path on."""
+        if self.bucket.scheme == "az" or not self.seen or not self.ordered:
             return True
         # A server that ignores `start-after` cannot say. Then a full last page may be cut.
         if self.ignored and len(self.seen) == before and before % PAGE == 0:
             raise self._broken(f"it does not say whether there are more than {before} keys")
         return len(self.seen) == before
 
-    def _renewed(self, error: Exception, store: Any, before: int) -> Any:
-        """Return a new client to go on with. Raises the error if there is none."""
-        other = self.clients.renewed(store) if isinstance(error, Denied) and self.ordered else None
+    def _again(self, error: Exception, store: Any) -> Any:
+        """Return a client to go on with after an error. Raises the error if there is none."""
+        if self.ordered and self.patience.waits(error):
+            return store
+        other = self.clients.renewed(store) if isinstance(error, StoreDenied) and self.ordered else None
         # A listing is answered by 404 only if the bucket is missing.
         if isinstance(error, FileNotFoundError):
             error = self.bucket.missing()
@@ -99,7 +104,8 @@ class Listing:
 
     def _check_speaks(self, store: Any) -> None:
         """Raise if the answer was no listing, such as the login page of a proxy."""
-        if self.bucket.scheme != "s3":
+        # Azure's answers are read in full by obstore.
+        if self.bucket.scheme == "az":
             return
         # The bucket itself, read as an object, is the one raw answer that obstore gives.
         answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())

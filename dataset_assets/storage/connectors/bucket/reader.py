@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from typing import Any, Iterator
 
 import obstore
@@ -107,8 +108,9 @@ class BucketReader:
         data, self._left = self._left[:count], self._left[count:]
         return data
 
-    def _next_piece(self, attempts: int = ATTEMPTS) -> Any:
+    def _next_piece(self, attempts: int = ATTEMPTS, until: float | None = None) -> Any:
         """Return the next piece of the stream. A stream that breaks is begun anew from there on."""
+        until = time.monotonic() + self.clients.silence / 2 if until is None else until
         # An interrupted wait loses its piece to another thread: so the stream is kept only after it gave one.
         stream, self._stream = self._stream or self._new_stream(), None
         piece = self.clients.attempt(self.key, lambda _: next(stream, b""), None)
@@ -117,7 +119,7 @@ class BucketReader:
             return piece
         if isinstance(piece, FileNotFoundError):
             piece = _gone(self, piece)
-        if attempts and not isinstance(piece, Changed):
-            return self._next_piece(attempts - 1)
+        if attempts and not isinstance(piece, Changed) and time.monotonic() < until:
+            return self._next_piece(attempts - 1, until)
         url = self.clients.bucket.url
         raise piece or StorageError(errno.EIO, f"{self.key} in {url} ended early, at byte {self._next}.")

@@ -8,6 +8,7 @@ S3 and Azure are tested against servers. `gs://` is the same code with another c
 fixture written from Google's documentation, because there is no server to install that obstore can write to.
 """
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -18,13 +19,15 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from dataset_assets.core import files
-from dataset_assets.errors import NameNotAllowed
-from dataset_assets.storage.connectors.bucket.address import Bucket, Denied, bucket_of, was_retried
+from dataset_assets.errors import NameNotAllowed, StoreDenied
+from dataset_assets.storage.connectors.bucket.address import Bucket, bucket_of
+from dataset_assets.storage.connectors.bucket.answers import is_conflict
 from dataset_assets.storage.connectors.bucket.client import RETRIES, Clients, request
 from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
 from dataset_assets.storage.connectors.bucket.pages import Listing
 from dataset_assets.storage.connectors.bucket.reader import STREAMED, BucketReader
 from dataset_assets.storage.object_file import Changed, opened
+from dataset_assets.storage.outcome import settled, without_conditions
 from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 PART_BYTES = 8 << 20
@@ -50,10 +53,10 @@ class ObjectStorage:
 
     cached = True
 
-    def __init__(self, bucket: Bucket, *, retries: int = RETRIES) -> None:
+    def __init__(self, bucket: Bucket, *, retries: int = RETRIES, silence: float | None = None) -> None:
         self.bucket, self.retries = bucket, retries
         self.url = bucket.url
-        self.clients = Clients(bucket, retries)
+        self.clients = Clients(bucket, retries, silence)
         self._seen = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -98,8 +101,15 @@ class ObjectStorage:
         digest, condition = self._digest(key)
         if digest != expected:
             return False
-        was_set = self.put_if(key, bytes(new), condition)
-        return self._digest(key)[0] == hashlib.sha256(new).hexdigest() if was_set is None else was_set
+        made = hashlib.sha256(new).hexdigest()
+        if settled(lambda: self.put_if(key, bytes(new), condition), lambda: self._digest(key)[0] == made, True):
+            return True
+        # An attempt before the one that was refused may have set it.
+        now, _ = self._digest(key)
+        if now == expected:
+            why = f"refused a conditional write of {key!r}, though it is unchanged"
+            raise without_conditions(self.url, errno.ENOTSUP, why)
+        return now == made
 
     def _digest(self, key: str) -> tuple[str | None, Any]:
         """Return the sha256 of an object, and the condition for a put that it is still the same."""
@@ -149,20 +159,25 @@ class ObjectStorage:
         obstore.put(client, path, source, chunk_size=size, max_concurrency=PARTS_AT_ONCE)
 
     @request(_no_bucket)
-    def put_if(self, client: Any, key: str, new: bytes, condition: Any) -> bool | None:
-        """Put bytes if the condition holds. Say whether they were put; None if an earlier attempt may have put them.
+    def put_if(self, client: Any, key: str, new: bytes, condition: Any) -> bool:
+        """Put bytes if the condition holds. Say whether this request put them; an attempt before it may have done so.
 
-        obstore asks again if an answer is lost, and then the condition does not hold because of the first attempt.
+        If an answer is lost, the request is made again, and then the condition does not hold because of the first one.
         """
         try:
             obstore.put(client, self._path(key), new, mode=condition, use_multipart=False)
             return True
         except (AlreadyExistsError, PreconditionError) as error:
-            return None if was_retried(error) else False
+            if is_conflict(error):
+                return False
+            raise
 
-    @request(_no_object)
+    @request(_no_object, patient=False)
     def remove(self, client: Any, key: str) -> None:
-        """Delete an object. Some services answer 404 for one that is not there."""
+        """Delete an object. Some services answer 404 for one that is not there.
+
+        Without patience: garbage collection may remove for as long only as its lease lasts.
+        """
         obstore.delete(client, self._path(key))
 
     @request()
@@ -195,7 +210,7 @@ class ObjectStorage:
         if self._seen:
             return
         # Without the right to list there is an answer too: that the object is not there.
-        with suppress(Denied):
+        with suppress(StoreDenied):
             next(self.list(""), None)
         self._seen = True
 
