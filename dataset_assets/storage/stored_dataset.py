@@ -157,12 +157,14 @@ class StoredDataset:
         """Raise `StoredFileDamaged` for a file of a split that is gone, or whose size is not that of the index."""
         every = [(name, file) for name, stream in index.streams.items() for file in stream.files]
         files = {index.key_of(name, file): (name, file) for name, file in every}
-        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files)
+        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files, surely=False)
         for key, (name, file) in files.items():
-            if key not in sizes:
+            # A listing may lag behind.
+            size = sizes.get(key) if sizes.get(key) == file.bytes else size_of(self.storage, key)
+            if size is None:
                 raise damaged(index, name, key, self.storage.url, "is gone")
-            if sizes[key] != file.bytes:
-                what = f"has {sizes[key]} bytes, not the {file.bytes} it was written with"
+            if size != file.bytes:
+                what = f"has {size} bytes, not the {file.bytes} it was written with"
                 raise damaged(index, name, key, self.storage.url, what)
 
     def absent(self, hint: str = "") -> NotPrepared:

@@ -63,7 +63,7 @@ class PostgresStorage(SqlStorage):
             return act(cursor)
 
         self._make_tables()
-        return self._in_transaction(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", (), locked)
+        return self._in_transaction(_WAITING, (), locked)
 
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the rows of replaced objects, which a role that may not delete left behind."""
@@ -77,7 +77,8 @@ class PostgresStorage(SqlStorage):
     def _make_tables(self) -> None:
         if steps := self._lacking():
             try:
-                self._in_transaction("; ".join(steps).format(schema=self.schema), (), lambda cursor: None)
+                made = "; ".join([_WAITING, *steps]).format(schema=self.schema)
+                self._in_transaction(made, (), lambda cursor: None)
             except StorageError:
                 # Of several processes that create them at once, all but one fail.
                 if self._lacking():
@@ -178,6 +179,7 @@ class PostgresStorage(SqlStorage):
 _REFUSALS = ("authentication failed", "no password supplied", "row-level security")
 # Reads see one state of the database, large objects included. A policy that would hide rows is an error.
 _READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
+_WAITING = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"
 _LARGE_OBJECTS = 1 << 32
 """Smaller numbers of blobs are those of large objects, which earlier releases stored."""
 _LOOK = """
