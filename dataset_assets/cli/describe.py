@@ -155,7 +155,7 @@ def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | No
 
 
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
-    usable = usable_raw(stored, file)
+    usable = usable_raw(stored, file, {place.key: place.stat.bytes for place in there.of("raw") if place.stat})
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {

@@ -1,7 +1,8 @@
 """A dataset in a storage, as one value that answers what is stored of it."""
 
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, Mapping, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import MOST_BYTES
@@ -127,9 +128,13 @@ class StoredDataset:
         data = self._read(key)
         return None if data is None else record_of(data, key, self.name)
 
-    def has_raw(self, raw: RawFile) -> bool:
-        """Say whether the bytes of a raw file are stored; only their number is compared."""
-        return size_of(self.storage, self.raw_key(raw)) == raw.bytes
+    def has_raw(self, raw: RawFile, sizes: Mapping[str, int] = MappingProxyType({})) -> bool:
+        """Say whether the bytes of a raw file are stored; only their number is compared.
+
+        The storage is not asked if a listing showed that `sizes` has it.
+        """
+        key = self.raw_key(raw)
+        return sizes.get(key) == raw.bytes or size_of(self.storage, key) == raw.bytes
 
     def open_raw(self, raw: RawFile, whole: bool = False) -> BinaryIO:
         """Open a raw file for reading, as `open_object` does: seekable, read when asked. Raises FileNotFoundError."""

@@ -141,8 +141,13 @@ class SqliteStorage(SqlStorage):
             # What is in there is not in the file yet.
             if before is None or before[-1]:
                 break
-            with closing(self._connected("ro&immutable=1")) as connection:
-                done = act(connection.cursor())
+            try:
+                with closing(self._connected("ro&immutable=1")) as connection:
+                    done = act(connection.cursor())
+            except sqlite3.Error:
+                if self._state() == before:
+                    raise
+                continue
             if self._state() == before:
                 return done
         raise error
@@ -181,13 +186,15 @@ class SqliteStorage(SqlStorage):
             _start(self.merge_seconds, ref(self))
 
     def _merge(self) -> None:
+        self._merging = 0
         pause = self._written + self.merge_seconds - time.monotonic()
         if pause > 0:
+            self._merging = os.getpid()
             _start(pause, ref(self))
             return
-        self._merging = 0
         # Whoever reads or writes just now is not held up: the next pause, or the last to close it, merges it.
-        with suppress(sqlite3.Error), closing(self._connected("rw", seconds=0.0)) as connection:
+        with suppress(sqlite3.Error), closing(self._connected("rw")) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _transaction(self, begin: str, act: Callable[[Any], T]) -> T:
@@ -249,15 +256,11 @@ class SqliteStorage(SqlStorage):
     def _drop_blob(self, cursor: Any, blob: int) -> None:
         self._do(cursor, "DELETE FROM chunks WHERE blob = ?", blob)
 
-    def _connected(self, mode: str, seconds: float | None = None) -> sqlite3.Connection:
-        place, wait = f"file:{quote(os.fsencode(self.path))}?mode={mode}", self.lock_seconds
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        place = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
         # The last one is closed by the thread that ends the process.
         return sqlite3.connect(
-            place,
-            uri=True,
-            timeout=wait if seconds is None else seconds,
-            isolation_level=None,
-            check_same_thread=False,
+            place, uri=True, timeout=self.lock_seconds, isolation_level=None, check_same_thread=False
         )
 
     def _failed(self, error: sqlite3.Error) -> StorageError:

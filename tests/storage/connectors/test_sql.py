@@ -183,8 +183,8 @@ def test_a_database_that_is_full_is_said(lite: SqliteStorage, monkeypatch: pytes
 
 
 class OneMegabyte(SqliteStorage):
-    def _connected(self, mode: str, seconds: float | None = None) -> sqlite3.Connection:
-        connection = super()._connected(mode, seconds)
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        connection = super()._connected(mode)
         connection.execute("PRAGMA max_page_count = 256")
         return connection
 
@@ -420,13 +420,13 @@ def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
 class Counting(SqliteStorage):
     connections = 0
 
-    def _connected(self, mode: str, seconds: float | None = None) -> sqlite3.Connection:
-        self.connections += seconds is None
-        return super()._connected(mode, seconds)
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        self.connections += 1
+        return super()._connected(mode)
 
 
 def test_a_thread_keeps_one_connection_to_a_file(fast_path: Path) -> None:
-    storage = Counting(fast_path / "store.db")
+    storage = Counting(fast_path / "store.db", merge_seconds=60)
     for i in range(20):
         storage.put(f"a/{i}", b"x")
         assert content(storage, f"a/{i}") == b"x" and storage.stat(f"a/{i}").bytes == 1
