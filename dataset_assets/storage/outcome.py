@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Callable, TypeVar
 
+from dataset_assets.core.interruptible import within
 from dataset_assets.errors import NoConditions, StorageError, StoreUnavailable
 
 T = TypeVar("T")
@@ -12,17 +13,17 @@ NOTHING = "Nothing was published."
 SINGLE = "Prepare and release from a single process at a time there, or use a store with conditional writes."
 
 
-def settled(act: Callable[[], T], done: Callable[[], bool], result: U) -> T | U:
+def settled(act: Callable[[], T], done: Callable[[], bool], result: U, seconds: float) -> T | U:
     """Act, and return what `act` returns; if its answer was lost but it is `done`, return `result`.
 
-    Otherwise raises the error, which then says that the outcome is not known.
+    Otherwise raises the error, which then says that the outcome is not known. To look takes so many seconds at most.
     """
     try:
         return act()
     except StoreUnavailable as error:
         lost = error
-    with suppress(StorageError):
-        if done():
+    with suppress(StorageError, TimeoutError):
+        if within(seconds, done):
             return result
     said = str(lost.strerror or lost).replace(NOTHING, "It is not known whether the server did it.")
     raise type(lost)(lost.errno, said)

@@ -36,14 +36,13 @@ class Patience:
     """Waits for a server that is too busy, with growing pauses, for `stall_seconds` in all."""
 
     def __init__(self) -> None:
-        self.until, self.pause = 0.0, _FIRST_PAUSE_SECONDS
+        self.began, self.pause = time.monotonic(), _FIRST_PAUSE_SECONDS
 
     def waits(self, error: object) -> bool:
         """Wait before the same request is made again; return False at once if it would be in vain."""
         if _hasty.get() or not isinstance(error, StoreUnavailable) or error.errno != errno.EAGAIN:
             return False
-        self.until = self.until or time.monotonic() + settings().stall_seconds
-        if time.monotonic() + self.pause > self.until:
+        if time.monotonic() + self.pause > self.began + settings().stall_seconds:
             return False
         time.sleep(self.pause)
         self.pause = min(2 * self.pause, _MOST_PAUSE_SECONDS)

@@ -116,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"<Bucket>{BUCKET}</Bucket><Key>{escape(name)}</Key><UploadId>{upload}</UploadId>"
             self.reply(200, f"<InitiateMultipartUploadResult>{text}</InitiateMultipartUploadResult>".encode())
             return
+        if query["uploadId"] not in self.google.uploads:
+            self.reply(404, b"<Error><Code>NoSuchUpload</Code></Error>")
+            return
         parts = self.google.uploads.pop(query["uploadId"])
         self.stored(name, b"".join(parts[number] for number in sorted(parts)), multipart=True)
 

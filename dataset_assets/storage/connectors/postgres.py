@@ -7,9 +7,9 @@ A password in the URL is used, but is not in the `url` of the storage: a process
 PGPASSWORD, ~/.pgpass, or wherever else libpq looks.
 """
 
-import errno
 import os
 import re
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -17,17 +17,21 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import psycopg2
 import psycopg2.extensions
 import sqlalchemy
-from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
+from psycopg2.errors import InvalidSchemaName, UndefinedTable
 
 from dataset_assets.core.interruptible import interruptibly
-from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import NotInstalled, StorageError, UsageError
 from dataset_assets.storage.connectors.bucket.address import Hidden
+from dataset_assets.storage.connectors.postgres_errors import explained
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
+from dataset_assets.storage.connectors.watchdog import watched
+from dataset_assets.storage.patience import MOST_SILENT_SECONDS, silence_seconds, waiting
 from dataset_assets.storage.storage import Stray
 
 T = TypeVar("T")
 
-LOCK_SECONDS = 60
+PING_SECONDS = 5.0
+"""How long a pooled connection may take to show that it is alive; else it is made anew."""
 KEPT_CONNECTIONS, MORE_CONNECTIONS = 4, 28
 _SCHEMA = "dataset_assets"
 _OPTIONS = {
@@ -47,6 +51,9 @@ class PostgresStorage(SqlStorage):
         self.table, self.chunks = f'"{schema}".objects', f'"{schema}".chunks'
         # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
+        self._silence = silence_seconds()
+        self._waiting = f"SET LOCAL lock_timeout = {int(800 * self._silence)}"
+        self.look_seconds = self._silence / 2
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_postgres, (self.url,)
@@ -63,7 +70,7 @@ class PostgresStorage(SqlStorage):
             return act(cursor)
 
         self._make_tables()
-        return self._in_transaction(_WAITING, (), locked)
+        return self._in_transaction(self._waiting, (), locked)
 
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the rows of replaced objects, which a role that may not delete left behind."""
@@ -77,7 +84,7 @@ class PostgresStorage(SqlStorage):
     def _make_tables(self) -> None:
         if steps := self._lacking():
             try:
-                made = "; ".join([_WAITING, *steps]).format(schema=self.schema)
+                made = "; ".join([self._waiting, *steps]).format(schema=self.schema)
                 self._in_transaction(made, (), lambda cursor: None)
             except StorageError:
                 # Of several processes that create them at once, all but one fail.
@@ -100,7 +107,7 @@ class PostgresStorage(SqlStorage):
 
     def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
         def acted() -> T:
-            connection = _engine(self._login, _environment(), os.getpid()).raw_connection()
+            connection = _engine(self._login, self._silence, _environment(), os.getpid()).raw_connection()
             try:
                 cursor = connection.cursor()
                 cursor.execute(first, values)
@@ -114,13 +121,16 @@ class PostgresStorage(SqlStorage):
             finally:
                 connection.close()
 
-        try:
-            return interruptibly(acted)
-        except (UndefinedTable, InvalidSchemaName):
-            raise
-        except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-            ours = self._explained(getattr(error, "orig", None) or error)
-        raise ours
+        def tried() -> T:
+            try:
+                return interruptibly(acted)
+            except (UndefinedTable, InvalidSchemaName):
+                raise
+            except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError, TimeoutError) as error:
+                ours = explained(getattr(error, "orig", None) or error, self.url, self.schema)
+            raise ours
+
+        return waiting(tried)
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
         # At random, so that no number is used twice: somebody may still be reading the older blob.
@@ -144,42 +154,9 @@ class PostgresStorage(SqlStorage):
         elif self._all(cursor, "SELECT has_table_privilege(?, 'DELETE')", self.chunks)[0][0]:
             self._do(cursor, f"DELETE FROM {self.chunks} WHERE blob = ?", blob)
 
-    def _explained(self, error: BaseException) -> StorageError:
-        message = " ".join(str(error).split())
-        if isinstance(error, DiskFull):
-            return NoSpace(
-                errno.ENOSPC, f"No space left at {self.url}: {message}. Free some and run the same command again."
-            )
-        if "permission denied" in message or "must be owner" in message:
-            return StorageError(
-                errno.EACCES,
-                f"{self.url} refused: {message}. Nothing was published. Let the owner of the schema {self.schema!r} "
-                "give this role the rights of a reader, a writer or a collector (see Storages in the documentation).",
-            )
-        if any(sign in message for sign in _REFUSALS):
-            return StorageError(
-                errno.EACCES,
-                f"{self.url} refused: {message}. Set PGPASSWORD, or put the password into ~/.pgpass.",
-            )
-        if "authentication method requirement" in message:
-            return StorageError(
-                errno.EACCES,
-                f"{self.url} asks for the password in a way that is not allowed: {message}. Let the server use "
-                "scram-sha-256, or write its method into the URL: ?require_auth=none if it asks for no password.",
-            )
-        # Lost and refused connections, and those to a server that starts or stops.
-        may_pass = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
-        kind = StoreUnavailable if may_pass else StorageError
-        return kind(
-            errno.EIO,
-            f"{self.url} failed: {message}. Nothing was published. Run the same command again when the server works.",
-        )
 
-
-_REFUSALS = ("authentication failed", "no password supplied", "row-level security")
 # Reads see one state of the database, large objects included. A policy that would hide rows is an error.
 _READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
-_WAITING = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"
 _LARGE_OBJECTS = 1 << 32
 """Smaller numbers of blobs are those of large objects, which earlier releases stored."""
 _LOOK = """
@@ -202,11 +179,45 @@ _UNLINK = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ? AND 
 
 
 def _large_object(cursor: Any, number: int, start: int, stop: int) -> bytes:
-    large = cursor.connection.lobject(number, "rb")
-    large.seek(start)
-    data = large.read(stop - start)
-    large.close()
+    with cursor.connection.watched():
+        large = cursor.connection.lobject(number, "rb")
+        large.seek(start)
+        data = large.read(stop - start)
+        large.close()
     return bytes(data)
+
+
+class _Cursor(psycopg2.extensions.cursor):  # type: ignore[misc]
+    def execute(self, *args: Any) -> Any:
+        with self.connection.watched():
+            return super().execute(*args)
+
+
+class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]
+    """A connection on which no call waits longer for the server than it may be silent."""
+
+    silence = MOST_SILENT_SECONDS
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        # The pool asks in this mode whether a connection is alive.
+        pinging = self.autocommit
+        seconds = min(PING_SECONDS, self.silence / 4) if pinging else self.silence
+        with watched(self.fileno(), seconds) as call:
+            try:
+                yield
+            except psycopg2.Error:
+                if call.ended and not pinging:
+                    raise TimeoutError(f"it was silent for {seconds:g} seconds") from None
+                raise
+
+    def commit(self) -> None:
+        with self.watched():
+            super().commit()
+
+    def rollback(self) -> None:
+        with self.watched():
+            super().rollback()
 
 
 def _environment() -> int:
@@ -214,17 +225,25 @@ def _environment() -> int:
     return hash(frozenset(pair for pair in os.environ.items() if pair[0].startswith("PG")))
 
 
+_ALIVE = {"application_name": "dataset_assets", "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+"""A network that loses everything is noticed in 30 seconds, also while a server works for longer."""
+
+
 @lru_cache(maxsize=8)
-def _engine(login: tuple[tuple[str, str], ...], environment: int, process: int) -> sqlalchemy.Engine:
+def _engine(login: tuple[tuple[str, str], ...], silence: float, environment: int, process: int) -> sqlalchemy.Engine:
     """Return the connection pool of one process; a forked child has its own."""
-    options: dict[str, Any] = {"connect_timeout": "10", "application_name": "dataset_assets", **dict(login)}
+    options: dict[str, Any] = {"connect_timeout": max(2, int(min(10.0, silence / 2))), **_ALIVE, **dict(login)}
+    options |= {
+        "cursor_factory": _Cursor,
+        "connection_factory": type("Connection", (_Connection,), {"silence": silence}),
+    }
     return sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: psycopg2.connect(**options),
         pool_pre_ping=True,
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
-        pool_timeout=LOCK_SECONDS,
+        pool_timeout=silence,
     )
 
 

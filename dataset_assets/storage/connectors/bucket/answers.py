@@ -64,12 +64,12 @@ def explained(error: Exception, bucket: Bucket, key: str) -> Exception:
         return _without_login(said, bucket, key)
     if said.code in MISSING:
         return bucket.missing()
-    if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
-    if isinstance(error, PreconditionError) and is_conflict(error):
-        return Changed(key, bucket.url)
     if found := meaning(said.status, said.code):
         return bucket.failed(key, said.summary(), found.kind, found.number, found.remedy)
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
+    if isinstance(error, PreconditionError):
+        return Changed(key, bucket.url)
     # S3 answers an expired token with 400; without a body there is no code that says why.
     refusing = (401, 403) if said.code else (400, 401, 403)
     if said.code in EXPIRED or said.status in refusing or said.code == "AccessDenied":

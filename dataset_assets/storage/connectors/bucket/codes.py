@@ -27,9 +27,9 @@ EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 MISSING = ("NoSuchBucket", "ContainerNotFound")
 AGAIN = (
     "OperationAborted", "ConditionalRequestConflict", "ContainerBeingDeleted", "PendingCopyOperation",
-    "KMS.ThrottlingException", "RequestTimeout",
+    "KMS.ThrottlingException", "RequestTimeout", "NoSuchUpload",
 )  # fmt: skip
-"""Codes of requests that the client library does not repeat, and that succeed later."""
+"""Codes of requests that the client library does not repeat, and that succeed later; an upload, from its beginning."""
 
 MEANINGS = (
     Meaning(

@@ -102,7 +102,12 @@ class ObjectStorage:
         if digest != expected:
             return False
         made = hashlib.sha256(new).hexdigest()
-        if settled(lambda: self.put_if(key, bytes(new), condition), lambda: self._digest(key)[0] == made, True):
+        if settled(
+            lambda: self.put_if(key, bytes(new), condition),
+            lambda: self._digest(key)[0] == made,
+            True,
+            self.clients.silence / 2,
+        ):
             return True
         # An attempt before the one that was refused may have set it.
         now, _ = self._digest(key)
