@@ -37,4 +37,4 @@ class Documents:
 
 
 OPENED = Documents()
-"""What this process opened for reading in remote storages."""
+"""What this process read in remote storages, for `load`."""

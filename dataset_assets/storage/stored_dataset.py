@@ -16,7 +16,7 @@ from dataset_assets.errors import (
     NotPrepared,
     StoredFileDamaged,
 )
-from dataset_assets.storage.documents import Documents
+from dataset_assets.storage.documents import OPENED, Documents
 from dataset_assets.storage.keys import (
     Contents,
     contents,
@@ -193,9 +193,15 @@ class StoredDataset:
             raise DigestMismatch(
                 f"{key} in {self.storage.url} has sha256 {found}, not that of its name. {how_to_repair(self.name)}"
             )
-        if self.documents is not None and len(data) <= MOST_BYTES:
-            self.documents.keep(self.storage, key, data)
+        if len(data) <= MOST_BYTES:
+            self._keep(key, data)
         return data
+
+    def _keep(self, key: str, data: bytes) -> None:
+        if self.documents is not None:
+            self.documents.keep(self.storage, key, data)
+        if getattr(self.storage, "cached", False):
+            OPENED.keep(self.storage, key, data)
 
     def _read(self, key: str) -> bytes | None:
         try:
