@@ -1,5 +1,6 @@
 """What became of a request whose answer was lost: the connector looks, and does not guess."""
 
+import errno
 from contextlib import suppress
 from typing import Callable, TypeVar
 
@@ -10,7 +11,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 NOTHING = "Nothing was published."
-SINGLE = "Prepare and release from a single process at a time there, or use a store with conditional writes."
+SINGLE = "Prepare and release from one process at a time there, with ?writers=one in the URL; or use another store."
 
 
 def settled(act: Callable[[], T], done: Callable[[], bool], result: U, seconds: float) -> T | U:
@@ -29,6 +30,6 @@ def settled(act: Callable[[], T], done: Callable[[], bool], result: U, seconds: 
     raise type(lost)(lost.errno, said)
 
 
-def without_conditions(url: str, number: int, why: str) -> NoConditions:
+def without_conditions(url: str, why: str) -> NoConditions:
     """Return the error for a store on which two writers cannot be kept apart."""
-    return NoConditions(number, f"{url} {why}, so it is for a single writer. {SINGLE}")
+    return NoConditions(errno.ENOTSUP, f"{url} {why}, so it is for a single writer. {SINGLE}")

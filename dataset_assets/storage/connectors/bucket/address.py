@@ -100,7 +100,13 @@ class Bucket:
     def config(self) -> dict[str, str]:
         """Return the configuration for obstore beyond the environment."""
         options = {**dict(self.options), **({"endpoint": self.endpoint} if self.endpoint else {})}
+        options.pop("writers", None)
         return {self._service.queries[name]: value for name, value in options.items()}
+
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether the URL says that a single process writes, so that no conditions are needed."""
+        return dict(self.options).get("writers") == "one"
 
     def environment(self) -> frozenset[tuple[str, str]]:
         """Return the environment variables that a client depends on."""
@@ -201,16 +207,16 @@ def bucket_of(url: str) -> Bucket:
 def _options(service: _Service, query: str) -> tuple[tuple[str, str], ...]:
     options = parse_qsl(query, keep_blank_values=True)
     for name, value in options:
-        if name not in service.queries:
+        if name not in (*service.queries, "writers"):
             raise UsageError(
                 f"{name[:40]!r} is not an option of this storage URL. Use {' or '.join(service.queries)}; credentials "
                 f"come from {service.login}."
             )
         # The value is not shown: it may hold a password.
-        pattern = r"https?://[^/@?#\s]+(/[^@?#\s]*)?" if name == "endpoint" else r"[A-Za-z0-9_-]+"
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(_PATTERNS.get(name, r"[A-Za-z0-9_-]+"), value):
             raise UsageError(f"The {name} of this storage URL is not valid. Write it like {_LIKE[name]}.")
     return tuple(sorted((name, value.rstrip("/")) for name, value in dict(options).items()))
 
 
-_LIKE = {"endpoint": "https://host:port", "region": "eu-west-1", "account": "myaccount"}
+_PATTERNS = {"endpoint": r"https?://[^/@?#\s]+(/[^@?#\s]*)?", "writers": "one"}
+_LIKE = {"writers": "writers=one", "endpoint": "https://host:port", "region": "eu-west-1", "account": "myaccount"}

@@ -86,7 +86,8 @@ MEANINGS = (
     ),
     Meaning(
         NoConditions, errno.ENOTSUP, ("NotImplemented",),
-        "The server does not implement this request. Servers without conditional writes cannot be published to.",
+        "The server does not implement this request. If it lacks conditional writes, it is for a single writer: write "
+        "?writers=one into the URL, and prepare from one process at a time.",
     ),
 )  # fmt: skip
 

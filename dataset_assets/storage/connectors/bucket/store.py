@@ -8,7 +8,6 @@ S3 and Azure are tested against servers. `gs://` is the same code with another c
 fixture written from Google's documentation, because there is no server to install that obstore can write to.
 """
 
-import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -19,7 +18,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from dataset_assets.core import files
-from dataset_assets.errors import NameNotAllowed, StoreDenied
+from dataset_assets.errors import NameNotAllowed, StorageError, StoreDenied
 from dataset_assets.storage.connectors.bucket.address import Bucket, bucket_of
 from dataset_assets.storage.connectors.bucket.answers import is_conflict
 from dataset_assets.storage.connectors.bucket.client import RETRIES, Clients, request
@@ -101,6 +100,9 @@ class ObjectStorage:
         digest, condition = self._digest(key)
         if digest != expected:
             return False
+        if self.bucket.has_one_writer:
+            self.put(key, bytes(new))
+            return True
         made = hashlib.sha256(new).hexdigest()
         if settled(
             lambda: self.put_if(key, bytes(new), condition),
@@ -112,9 +114,26 @@ class ObjectStorage:
         # An attempt before the one that was refused may have set it.
         now, _ = self._digest(key)
         if now == expected:
-            why = f"refused a conditional write of {key!r}, though it is unchanged"
-            raise without_conditions(self.url, errno.ENOTSUP, why)
+            raise without_conditions(self.url, f"refused a conditional write of {key!r}, though it is unchanged")
         return now == made
+
+    def contest(self, key: str) -> bool:
+        """Let two writers create an object, and two replace it; say whether exactly one of each two succeeded.
+
+        Raises `NoConditions` if the store refuses conditional writes.
+        """
+        if self.bucket.has_one_writer:
+            return False
+        try:
+            created = [self.put_if(key, new, "create") for new in (b"one", b"two")]
+            _, held = self.content(key)
+            replaced = [self.put_if(key, new, held) for new in (b"three", b"four")]
+        finally:
+            with suppress(StorageError):
+                self.delete(key)
+        if True not in created or True not in replaced:
+            raise without_conditions(self.url, "refuses every conditional write")
+        return created == replaced == [True, False]
 
     def _digest(self, key: str) -> tuple[str | None, Any]:
         """Return the sha256 of an object, and the condition for a put that it is still the same."""
