@@ -76,7 +76,10 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
 
     few = {"GET": 6, "LIST": 4, "HEAD": 1}
     return {
-        "prepare": (lambda: prepare(dataset, storage=one), {"PUT": files + 7, "GET": 13, "LIST": 6, "HEAD": 2, "POST": 1}),
+        "prepare": (
+            lambda: prepare(dataset, storage=one),
+            {"PUT": files + 7, "GET": 13, "LIST": 6, "HEAD": 2, "POST": 1},
+        ),
         "prepare again": (lambda: prepare(dataset, storage=one), {"GET": 6, "LIST": 2}),
         "ls": (lambda: [describe.current_document(*one) for one in describe.stored_datasets(open_storage(one))], few),
         "info": (lambda: describe.describe(dataset, open_storage(one)), few),
