@@ -78,7 +78,7 @@ def released_version(stored: StoredDataset, there: Contents | None = None) -> Do
 def version_document(stored: StoredDataset, digest: str, there: Contents | None = None) -> Document:
     """Return one version and its splits; a file that is gone has no path. `there` is a listing of the dataset."""
     name, storage, version = stored.name, stored.storage, stored.version(digest)
-    path = partial(path_of, storage, (there or stored.listed()).keys())
+    path = partial(path_of, storage, listed=(there or stored.listed()).keys())
     indexes = {split: stored.index(split, at) for split, at in version.splits.items()}
     return {
         "id": f"{name}@{digest}",
@@ -143,7 +143,7 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     return paths
 
 
-def path_of(storage: Storage, listed: Container[str], key: str) -> str | None:
+def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | None:
     """Return the path of an object on a local disk, else its URL; None if the object does not exist.
 
     Only a key that was not listed is asked for.
@@ -155,7 +155,7 @@ def path_of(storage: Storage, listed: Container[str], key: str) -> str | None:
 
 
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
-    usable = usable_raw(stored, file)
+    usable = usable_raw(stored, file, {place.key: place.stat.bytes for place in there.of("raw") if place.stat})
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {
@@ -164,7 +164,7 @@ def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
         "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(stored.storage, there.keys(), stored.raw_key(usable)) if usable else None,
+        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable else None,
     }
 
 

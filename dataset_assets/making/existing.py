@@ -5,7 +5,8 @@ Every function may be called again after its process was killed, and by several 
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Iterator
+from types import MappingProxyType
+from typing import Iterator, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
@@ -33,10 +34,12 @@ def meant_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
     return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
 
 
-def usable_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
-    """Return the stored raw file if it is the one that the definition means."""
+def usable_raw(
+    stored: StoredDataset, file: RemoteFile, sizes: Mapping[str, int] = MappingProxyType({})
+) -> RawFile | None:
+    """Return the stored raw file if it is the one that the definition means; `sizes` are those of a listing."""
     raw = meant_raw(stored, file)
-    return raw if raw and stored.has_raw(raw) else None
+    return raw if raw and stored.has_raw(raw, sizes) else None
 
 
 def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:

@@ -40,7 +40,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import listed, open_object, sizes_of
+from dataset_assets.storage.storage import entries_of, listed, open_object, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -144,7 +144,9 @@ def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
     found, _ = contents(listed(storage, ""))
     every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
-    return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
+    return [
+        name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there, [("versions",)]))
+    ]
 
 
 def parcel(
@@ -232,16 +234,17 @@ def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) 
 def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
     storage, folder = stored.storage, storage_key(index.dataset, "raw")
     used_keys = {raw_key(index.dataset, used.name, used.sha256): used for used in index.sources}
-    # A derived file that is not kept is not stored.
-    for key in sizes_of(storage, folder, used_keys):
-        wanted.pieces[key] = Piece(key, used_keys[key].bytes, used_keys[key].sha256)
-    places = map(place_of, storage.list(folder))
-    listed_names = {place.name for place in places if place and place.kind == "source"}
-    for name in sorted(listed_names | {used.name for used in index.sources}):
+    sizes = {entry.key: entry.bytes for entry in entries_of(storage, folder)}
+    for key, used in used_keys.items():
+        # A derived file that is not kept is not stored. What a listing lacks is asked for.
+        if key in sizes or storage.exists(key):
+            wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
+    names = {place.name for place in map(place_of, sizes) if place and place.kind == "source"}
+    for name in sorted(names | {used.name for used in index.sources}):
         record = stored.raw(name)
         held = stored.raw_key(record) if record else ""
         # Provisional bytes are copied only with a split that is made of them.
-        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record):
+        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record, sizes):
             key = source_key(index.dataset, name)
             wanted.sources[key] = _read(storage, key)
             wanted.pieces[held] = Piece(held, record.bytes, record.sha256)

@@ -24,7 +24,7 @@ from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
-from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.listing import listed_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
 from dataset_assets.storage.storage import listed, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -175,7 +175,7 @@ class _Look:
         self.pieces: dict[str, Piece] = {}
 
     def verified(self) -> Verified:
-        there = Contents(self.dataset) if self.pin else whole(self.stored)
+        there = Contents(self.dataset) if self.pin else whole(self.stored, folders=[("versions",)])
         for digest in [self.pin] if self.pin else self._versions(there):
             self.found.versions.append(digest)
             self._version(digest)
@@ -194,7 +194,7 @@ class _Look:
         current = self._seen(pointer_key(self.dataset), lambda: self.stored.pointer().version)
         self.found.released = current
         # Versions that a pin names, and that are gone, are broken.
-        return sorted(known_versions(self.stored, there) | ({current} if current else set()))
+        return sorted(listed_versions(there) | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:
         key = version_key(self.dataset, digest)

@@ -13,7 +13,7 @@ class Documents:
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self.most_bytes = most_bytes
+        self.most_bytes, self.bytes = most_bytes, 0
         self._kept: dict[tuple[str, str], bytes] = {}
 
     def get(self, storage: Storage, key: str) -> bytes | None:
@@ -22,19 +22,19 @@ class Documents:
 
     def keep(self, storage: Storage, key: str, data: bytes) -> None:
         """Keep a document whose bytes match its digest."""
+        self.forget(storage, key)
         self._kept[storage.url, key] = data
-        held = [*self._kept.copy().items()]
-        over = sum(len(kept) for _, kept in held) - self.most_bytes
-        for place, kept in held:
-            if over <= 0:
-                return
-            over -= len(kept)
-            self._kept.pop(place, None)
+        self.bytes += len(data)
+        while self.bytes > self.most_bytes and (first := [*self._kept][:1]):
+            self._drop(first[0])
 
     def forget(self, storage: Storage, key: str) -> None:
         """Drop a document that was removed from its storage."""
-        self._kept.pop((storage.url, key), None)
+        self._drop((storage.url, key))
+
+    def _drop(self, place: tuple[str, str]) -> None:
+        self.bytes -= len(self._kept.pop(place, b""))
 
 
 OPENED = Documents()
-"""What this process opened for reading in remote storages."""
+"""What this process read in remote storages, for `load`."""

@@ -4,6 +4,7 @@ import errno
 import io
 import re
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Collection, Iterator, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
@@ -185,6 +186,8 @@ def _reads_whole(storage: Storage) -> TypeGuard[ReadsWhole]:
 
 FEW = 4
 """So many sizes are asked for one by one: a listing may show thousands of other objects."""
+PAGE = 1000
+"""How many objects a server lists in one request."""
 
 
 def sizes_of(storage: Storage, folder: str, keys: Collection[str], surely: bool = True) -> dict[str, int]:
@@ -195,8 +198,10 @@ def sizes_of(storage: Storage, folder: str, keys: Collection[str], surely: bool 
     found: dict[str, int] = {}
     if len(keys) > FEW and _lists_entries(storage):
         wanted = {*keys}
-        found = {entry.key: entry.bytes for entry in storage.entries(folder) if entry.key in wanted}
-        if not surely:
+        # No longer than it takes to ask for each.
+        shown = [*islice(storage.entries(folder), PAGE * len(keys))]
+        found = {entry.key: entry.bytes for entry in shown if entry.key in wanted}
+        if not surely and len(shown) < PAGE * len(keys):
             return found
     for key in keys:
         if key not in found and (size := size_of(storage, key)) is not None:

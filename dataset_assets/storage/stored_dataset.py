@@ -1,7 +1,8 @@
 """A dataset in a storage, as one value that answers what is stored of it."""
 
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, Mapping, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import MOST_BYTES
@@ -15,7 +16,7 @@ from dataset_assets.errors import (
     NotPrepared,
     StoredFileDamaged,
 )
-from dataset_assets.storage.documents import Documents
+from dataset_assets.storage.documents import OPENED, Documents
 from dataset_assets.storage.keys import (
     Contents,
     contents,
@@ -127,9 +128,13 @@ class StoredDataset:
         data = self._read(key)
         return None if data is None else record_of(data, key, self.name)
 
-    def has_raw(self, raw: RawFile) -> bool:
-        """Say whether the bytes of a raw file are stored; only their number is compared."""
-        return size_of(self.storage, self.raw_key(raw)) == raw.bytes
+    def has_raw(self, raw: RawFile, sizes: Mapping[str, int] = MappingProxyType({})) -> bool:
+        """Say whether the bytes of a raw file are stored; only their number is compared.
+
+        The storage is not asked if a listing showed that `sizes` has it.
+        """
+        key = self.raw_key(raw)
+        return sizes.get(key) == raw.bytes or size_of(self.storage, key) == raw.bytes
 
     def open_raw(self, raw: RawFile, whole: bool = False) -> BinaryIO:
         """Open a raw file for reading, as `open_object` does: seekable, read when asked. Raises FileNotFoundError."""
@@ -157,12 +162,14 @@ class StoredDataset:
         """Raise `StoredFileDamaged` for a file of a split that is gone, or whose size is not that of the index."""
         every = [(name, file) for name, stream in index.streams.items() for file in stream.files]
         files = {index.key_of(name, file): (name, file) for name, file in every}
-        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files)
+        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files, surely=False)
         for key, (name, file) in files.items():
-            if key not in sizes:
+            # A listing may lag behind.
+            size = sizes.get(key) if sizes.get(key) == file.bytes else size_of(self.storage, key)
+            if size is None:
                 raise damaged(index, name, key, self.storage.url, "is gone")
-            if sizes[key] != file.bytes:
-                what = f"has {sizes[key]} bytes, not the {file.bytes} it was written with"
+            if size != file.bytes:
+                what = f"has {size} bytes, not the {file.bytes} it was written with"
                 raise damaged(index, name, key, self.storage.url, what)
 
     def absent(self, hint: str = "") -> NotPrepared:
@@ -186,9 +193,15 @@ class StoredDataset:
             raise DigestMismatch(
                 f"{key} in {self.storage.url} has sha256 {found}, not that of its name. {how_to_repair(self.name)}"
             )
-        if self.documents is not None and len(data) <= MOST_BYTES:
-            self.documents.keep(self.storage, key, data)
+        if len(data) <= MOST_BYTES:
+            self._keep(key, data)
         return data
+
+    def _keep(self, key: str, data: bytes) -> None:
+        if self.documents is not None:
+            self.documents.keep(self.storage, key, data)
+        if getattr(self.storage, "cached", False):
+            OPENED.keep(self.storage, key, data)
 
     def _read(self, key: str) -> bytes | None:
         try:

@@ -70,12 +70,15 @@ class LocalStorage:
             return Stat(status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterator[str]:
-        return (key for key, _ in self._listed(prefix))
+        return self._keys(prefix)
 
     def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
-        return (entry for key, found in self._listed(prefix, deep) if (entry := _entry(key, found)))
+        for key in self._keys(prefix, deep):
+            # What is listed may be deleted meanwhile.
+            with suppress(FileNotFoundError):
+                yield Entry(key, *self.stat(key))
 
-    def _listed(self, prefix: str, deep: bool = True) -> "Iterator[tuple[str, os.DirEntry[str]]]":
+    def _keys(self, prefix: str, deep: bool = True) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
         if os.path.lexists(self.root) and not self.root.is_dir():
             raise StorageError(errno.ENOTDIR, f"{self.root} is not a folder, or a link to none. Name another storage.")
@@ -236,17 +239,7 @@ def _fill(part: Path, source: Path | bytes) -> None:
     files.sync(part)
 
 
-def _entry(key: str, found: "os.DirEntry[str]") -> Entry | None:
-    """Return the entry of a file that was listed; None if it was removed meanwhile."""
-    with files.reading(Path(found.path)):
-        try:
-            info = found.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-    return Entry(key, info.st_size, info.st_mtime)
-
-
-def _below(folder: Path | str, prefix: str, deep: bool) -> "Iterator[tuple[str, os.DirEntry[str]]]":
+def _below(folder: Path | str, prefix: str, deep: bool = True) -> Iterator[str]:
     for entry in _entries(folder):
         key = prefix + entry.name
         if not _is_key(key):
@@ -255,7 +248,7 @@ def _below(folder: Path | str, prefix: str, deep: bool) -> "Iterator[tuple[str, 
         with files.reading(Path(entry.path)):
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
         if is_file:
-            yield key, entry
+            yield key
         elif is_folder and deep:
             yield from _below(entry.path, f"{key}/", deep)
 

@@ -10,7 +10,7 @@ PGPASSWORD, ~/.pgpass, or wherever else libpq looks.
 import os
 import re
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -26,7 +26,6 @@ from dataset_assets.storage.connectors.postgres_errors import explained
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 from dataset_assets.storage.connectors.watchdog import watched
 from dataset_assets.storage.patience import MOST_SILENT_SECONDS, silence_seconds, waiting
-from dataset_assets.storage.storage import Stray
 
 T = TypeVar("T")
 
@@ -52,6 +51,7 @@ class PostgresStorage(SqlStorage):
         # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
         self._silence = silence_seconds()
+        self._waiting = f"SET LOCAL lock_timeout = {int(800 * self._silence)}"
         self.look_seconds = self._silence / 2
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,21 +69,13 @@ class PostgresStorage(SqlStorage):
             return act(cursor)
 
         self._make_tables()
-        return self._in_transaction(f"SET LOCAL lock_timeout = {int(800 * self._silence)}", (), locked)
-
-    def strays(self, older_than: float) -> Iterator[Stray]:
-        """Yield the rows of replaced objects, which a role that may not delete left behind."""
-        found: Any = self._read(
-            lambda cursor: self._all(cursor, _STRAYS.format(chunks=self.chunks, table="{table}")), ()
-        )
-        for blob, size in found:
-            drop = partial(self._drop_blob, blob=blob)
-            yield Stray(None, size, partial(self._write, "strays", drop))
+        return self._in_transaction(self._waiting, (), locked)
 
     def _make_tables(self) -> None:
         if steps := self._lacking():
             try:
-                self._in_transaction("; ".join(steps).format(schema=self.schema), (), lambda cursor: None)
+                made = "; ".join([self._waiting, *steps]).format(schema=self.schema)
+                self._in_transaction(made, (), lambda cursor: None)
             except StorageError:
                 # Of several processes that create them at once, all but one fail.
                 if self._lacking():
@@ -146,11 +138,8 @@ class PostgresStorage(SqlStorage):
         return bytes(rows[0][0]) if rows else b""
 
     def _drop_blob(self, cursor: Any, blob: int) -> None:
-        """Remove a blob, unless this role may not: a collector, who may, finds it as a stray."""
-        if blob < _LARGE_OBJECTS:
-            self._do(cursor, _UNLINK, blob)
-        elif self._all(cursor, "SELECT has_table_privilege(?, 'DELETE')", self.chunks)[0][0]:
-            self._do(cursor, f"DELETE FROM {self.chunks} WHERE blob = ?", blob)
+        drop = _UNLINK if blob < _LARGE_OBJECTS else f"DELETE FROM {self.chunks} WHERE blob = ?"
+        self._do(cursor, drop, blob)
 
 
 # Reads see one state of the database, large objects included. A policy that would hide rows is an error.
@@ -170,8 +159,6 @@ _OBJECTS_STEP = """
 _CHUNKS_STEP = """CREATE TABLE IF NOT EXISTS "{schema}".chunks (blob bigint, number integer, data bytea NOT NULL,
     PRIMARY KEY (blob, number)); ALTER TABLE "{schema}".chunks ALTER COLUMN data SET STORAGE EXTERNAL"""
 _NUMBERS_STEP = 'ALTER TABLE "{schema}".objects ALTER COLUMN blob TYPE bigint'
-_STRAYS = """SELECT blob, sum(octet_length(data))::bigint FROM {chunks} AS held
-    WHERE NOT EXISTS (SELECT FROM {table} AS named WHERE named.blob = held.blob) GROUP BY blob"""
 # That of another role stays; PostgreSQL's `vacuumlo` removes it.
 _UNLINK = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ? AND pg_has_role(lomowner, 'USAGE')"
 

@@ -70,13 +70,16 @@ class SqlStorage(ABC):
         return Stat(rows[0][0], float(rows[0][1]))
 
     def list(self, prefix: str) -> Iterator[str]:
-        return (entry.key for entry in self.entries(prefix))
+        return (key for (key,) in self._below(_LIST, prefix))
 
     def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        rows = self._below(_ENTRIES, prefix)
+        return (Entry(key, size, float(at)) for key, size, at in rows if deep or is_directly_in(prefix, key))
+
+    def _below(self, statement: str, prefix: str) -> Any:
         # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         bounds = (f"{check_key(prefix)}/", f"{prefix}0") if prefix else ("", "~")
-        rows: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
-        return (Entry(key, size, float(at)) for key, size, at in rows if deep or is_directly_in(prefix, key))
+        return self._read(lambda cursor: self._all(cursor, statement, *bounds), ())
 
     def delete(self, key: str) -> None:
         if self.exists(key):
@@ -171,7 +174,8 @@ class SqlStorage(ABC):
 
 _SELECT = "SELECT blob, bytes, sha256 FROM {table} WHERE key = ?"
 _STAT = "SELECT bytes, {epoch} FROM {table} WHERE key = ?"
-_LIST = "SELECT key, bytes, {epoch} FROM {table} WHERE key >= ? AND key < ?"
+_LIST = "SELECT key FROM {table} WHERE key >= ? AND key < ?"
+_ENTRIES = "SELECT key, bytes, {epoch} FROM {table} WHERE key >= ? AND key < ?"
 _INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
 _UPDATE = "UPDATE {table} SET blob = ?, bytes = ?, sha256 = ?, stored = CURRENT_TIMESTAMP WHERE key = ?"
 _DELETE = "DELETE FROM {table} WHERE key = ?"

@@ -1,8 +1,8 @@
 """Storage in one SQLite file: `sqlite:///path.db`, relative to the working folder, or `sqlite:////absolute/path.db`.
 
 It needs only Python, and is for one machine: SQLite's locks do not hold on network filesystems. Readers and a writer do
-not wait for each other; writers take turns. While a process has it open, `store.db-wal` beside it holds what was
-written last.
+not wait for each other; writers take turns. `store.db-wal` beside it holds what was written in the last second, or last
+by a process that was killed.
 """
 
 import atexit
@@ -10,6 +10,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Callable, Iterable, TypeVar
@@ -80,6 +81,16 @@ atexit.register(_close_all)
 os.register_at_fork(before=lambda: _inherited.extend(_opened()), after_in_parent=_inherited.clear)
 
 
+def _start(seconds: float, storage: "ref[SqliteStorage]") -> None:
+    def merge() -> None:
+        if (found := storage()) is not None:
+            found._merge()
+
+    timer = threading.Timer(seconds, merge)
+    timer.name, timer.daemon = "dataset_assets-merge", True
+    timer.start()
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         info = os.stat(path)
@@ -97,11 +108,12 @@ class SqliteStorage(SqlStorage):
 
     epoch = "CAST(strftime('%s', stored) AS INTEGER)"
 
-    def __init__(self, path: Path | str, *, lock_seconds: float = 60.0) -> None:
+    def __init__(self, path: Path | str, *, lock_seconds: float = 60.0, merge_seconds: float = 1.0) -> None:
         self.path = Path(path).expanduser().absolute()
         self.url = f"sqlite:///{quote(os.fsencode(self.path))}"
-        self.lock_seconds = lock_seconds
+        self.lock_seconds, self.merge_seconds = lock_seconds, merge_seconds
         self._kept = threading.local()
+        self._written, self._merging = 0.0, 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_sqlite, (self.url,)
@@ -129,8 +141,13 @@ class SqliteStorage(SqlStorage):
             # What is in there is not in the file yet.
             if before is None or before[-1]:
                 break
-            with closing(self._connected("ro&immutable=1")) as connection:
-                done = act(connection.cursor())
+            try:
+                with closing(self._connected("ro&immutable=1")) as connection:
+                    done = act(connection.cursor())
+            except sqlite3.Error:
+                if self._state() == before:
+                    raise
+                continue
             if self._state() == before:
                 return done
         raise error
@@ -155,9 +172,30 @@ class SqliteStorage(SqlStorage):
     def _write(self, key: str, act: Callable[[Any], T]) -> T:
         files.make_folder(self.path.parent)
         try:
-            return self._transaction("BEGIN IMMEDIATE", act)
+            done = self._transaction("BEGIN IMMEDIATE", act)
         except sqlite3.Error as error:
             raise self._failed(error) from error
+        self._merge_later()
+        return done
+
+    def _merge_later(self) -> None:
+        """Merge what was written into the file when this process pauses: then the file alone may be copied."""
+        self._written = time.monotonic()
+        if self._merging != os.getpid():
+            self._merging = os.getpid()
+            _start(self.merge_seconds, ref(self))
+
+    def _merge(self) -> None:
+        self._merging = 0
+        pause = self._written + self.merge_seconds - time.monotonic()
+        if pause > 0:
+            self._merging = os.getpid()
+            _start(pause, ref(self))
+            return
+        # Whoever reads or writes just now is not held up: the next pause, or the last to close it, merges it.
+        with suppress(sqlite3.Error), closing(self._connected("rw")) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _transaction(self, begin: str, act: Callable[[Any], T]) -> T:
         connection = self._connection("rw" if begin == "BEGIN" else "rwc")
@@ -219,8 +257,8 @@ class SqliteStorage(SqlStorage):
         self._do(cursor, "DELETE FROM chunks WHERE blob = ?", blob)
 
     def _connected(self, mode: str) -> sqlite3.Connection:
-        # The last one is closed by the thread that ends the process.
         place = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
+        # The last one is closed by the thread that ends the process.
         return sqlite3.connect(
             place, uri=True, timeout=self.lock_seconds, isolation_level=None, check_same_thread=False
         )
