@@ -5,7 +5,8 @@ Every function may be called again after its process was killed, and by several 
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Mapping
+from types import MappingProxyType
+from typing import Iterator, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
@@ -33,10 +34,12 @@ def meant_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
     return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
 
 
-def usable_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
-    """Return the stored raw file if it is the one that the definition means."""
+def usable_raw(
+    stored: StoredDataset, file: RemoteFile, sizes: Mapping[str, int] = MappingProxyType({})
+) -> RawFile | None:
+    """Return the stored raw file if it is the one that the definition means; `sizes` are those of a listing."""
     raw = meant_raw(stored, file)
-    return raw if raw and stored.has_raw(raw) else None
+    return raw if raw and stored.has_raw(raw, sizes) else None
 
 
 def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
@@ -68,7 +71,7 @@ def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     key, url = stored.raw_key(raw), stored.storage.url
     again = f"dataset-assets prepare --refresh {stored.name}"
     try:
-        with stored.open_raw(raw) as opened:
+        with stored.open_raw(raw, whole=True) as opened:
             found = files.sha256_in(opened)
     except FileNotFoundError as error:
         raise NotPrepared(f"The raw file {key} is gone from {url}. Make it again with: {again}") from error
@@ -88,7 +91,11 @@ class FoundSplit:
 
 def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | None:
     """Return a stored split that this recipe made, if all its files are there; the current one is tried first."""
+    tried = set[str]()
     for digest in _candidates(stored, split):
+        if digest in tried:
+            continue
+        tried.add(digest)
         try:
             index = stored.index(split, digest)
             if index.recipe == recipe:
@@ -142,10 +149,11 @@ def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
     return publish_index(stored, staged)
 
 
-def _candidates(stored: StoredDataset, split: str) -> Mapping[str, None]:
-    """Return the digests of a split's indexes, the current one first, each once."""
+def _candidates(stored: StoredDataset, split: str) -> Iterator[str]:
+    """Yield the digests of a split's indexes, the current one first."""
     current = stored.current().version
-    found = [current.splits[split]] if current and split in current.splits else []
+    if current and split in current.splits:
+        yield current.splits[split]
     # A listing may lag behind; what it lacks is made again.
     names = (key.rsplit("/", 1)[1] for key in stored.storage.list(storage_key(stored.name, split, "index")))
-    return dict.fromkeys([*found, *sorted(name.removesuffix(".json") for name in names)])
+    yield from sorted(name.removesuffix(".json") for name in names)

@@ -38,6 +38,7 @@ from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
+from dataset_assets.storage.contest import warn_of_single_writer
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
@@ -62,7 +63,8 @@ class Maker:
         progress: Progress | None = None,
         run: str = "",
     ) -> None:
-        self.dataset, self.stored, self.refresh, self.progress = dataset, stored, refresh, progress
+        self.dataset, self.stored = dataset, stored.remembering()
+        self.refresh, self.progress = refresh, progress
         self.settings = settings()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
@@ -302,6 +304,7 @@ class Maker:
     def _scratch(self) -> Path:
         """Return the scratch folder, which is made when it is first needed."""
         if self._folder is None:
+            warn_of_single_writer(self.stored.storage)
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder
 

@@ -180,7 +180,7 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
 
 def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
     try:
-        with open_object(storage, member.key) as file:
+        with open_object(storage, member.key, whole=True) as file:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(

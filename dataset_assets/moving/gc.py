@@ -9,15 +9,16 @@ stored: it is asked for, and if it is stored, nothing is removed (`ListingCut`).
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import time
 from typing import Iterable
 
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
-from dataset_assets.storage import LeavesStrays, Storage
+from dataset_assets.storage import LeavesStrays, Stat, Storage
 from dataset_assets.storage.aliases import aliases_in, named
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
     Contents,
@@ -36,6 +37,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -137,8 +139,8 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
     if chosen:
         return found
-    listed = sorted(contents(storage.list(""))[0].items())
-    return {name: whole(StoredDataset(storage, name), there) for name, there in listed}
+    every = sorted(contents(listed(storage, ""))[0].items())
+    return {name: whole(StoredDataset(storage, name), there) for name, there in every}
 
 
 def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
@@ -148,9 +150,15 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
         # The lease was just written: its time is what the clock of the store says now.
         now = storage.stat(collector_key(stored.name)).modified
         planned, places = rule.plan(whole(stored), now)
+        planned.removed, planned.bytes = [], 0
         for i, place in enumerate(places):
             renew()
-            storage.delete(place.key)
+            # A writer may have renewed it since it was listed.
+            if (size := rule.old_size(replace(place, stat=None), now)) is not None:
+                storage.delete(place.key)
+                OPENED.forget(storage, place.key)
+                planned.removed.append(place.key)
+                planned.bytes += size
             report(stored.name, i + 1, len(places))
     return planned
 
@@ -189,6 +197,8 @@ class _Rule:
 
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
         """Return what of a dataset is not kept, in the order in which it may be removed."""
+        # Each plan reads all documents anew, and each of them once.
+        self.stored = self.stored.remembering()
         try:
             if not self._is_known(there):
                 url = self.storage.url
@@ -203,7 +213,7 @@ class _Rule:
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
             ours = kept.may_go(place.key) and self._is_ours(place)
-            if ours and (size := self._old(place, now)) is not None:
+            if ours and (size := self.old_size(place, now)) is not None:
                 places.append(place)
                 found.removed.append(place.key)
                 found.bytes += size
@@ -232,7 +242,7 @@ class _Rule:
         kept = _Kept(self._versions(there, now))
         kept.gone += [f"Version {digest} is gone." for digest, version in kept.versions.items() if version is None]
         # These may belong to a writer that has not stored its version yet.
-        named = {(p.name, p.digest) for p in there.of("index") if self._old(p, now) is None}
+        named = {(p.name, p.digest) for p in there.of("index") if self.old_size(p, now) is None}
         for digest, version in kept.versions.items():
             kept.keys.add(version_key(there.dataset, digest))
             named |= {*version.splits.items()} if version else set()
@@ -256,7 +266,7 @@ class _Rule:
         current = self.stored.pointer().version
         placed = {place.digest: place for place in there.of("version")}
         sure = ({current} if current else set()) | {pin.digest for pin in there.of("pin")}
-        sure |= {digest for digest, place in placed.items() if self._old(place, now) is None}
+        sure |= {digest for digest, place in placed.items() if self.old_size(place, now) is None}
         kept = {digest: self._still(digest) for digest in sure}
         # The current one counts as the newest, even if a copy stored an older one after it.
         newest = sorted(placed, key=lambda d: (d == current, self._modified(placed[d]), d), reverse=True)
@@ -305,19 +315,20 @@ class _Rule:
         except NewerFormat:
             return False
 
-    def _old(self, place: Place, now: float) -> int | None:
+    def old_size(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace period; None for any other."""
-        try:
-            found = self.storage.stat(place.key)
-        except FileNotFoundError:
-            return None
-        return found.bytes if now - found.modified >= self.grace_seconds else None
+        found = self._stat(place)
+        return found.bytes if found and now - found.modified >= self.grace_seconds else None
 
     def _modified(self, place: Place) -> float:
+        found = self._stat(place)
+        return found.modified if found else 0.0
+
+    def _stat(self, place: Place) -> Stat | None:
         try:
-            return self.storage.stat(place.key).modified
+            return place.stat or self.storage.stat(place.key)
         except FileNotFoundError:
-            return 0.0
+            return None
 
 
 def files_of(index: SplitIndex) -> set[str]:

@@ -216,7 +216,7 @@ def _fill(part: files.Written, storage: Storage, key: str, stall: float) -> str:
 
 def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Hash") -> None:
     """Copy an object, continuing where an earlier attempt ended."""
-    with open_object(storage, key) as source:
+    with open_object(storage, key, whole=not part.tell()) as source:
         if part.tell():
             source.seek(part.tell())
         for chunk in files.chunks_of(source):

@@ -11,6 +11,7 @@ from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_co
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.manifest import Version, check_hex
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -60,7 +61,8 @@ def load(
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
     plain, pin = split_pin(name)
-    stored, version, digest = open_version(StoredDataset(store, plain), pin)
+    known = StoredDataset(store, plain, OPENED if is_cached(store) else None)
+    stored, version, digest = open_version(known, pin)
     if split is not None:
         check_split(stored.name, split, version.splits)
         return open_split(stored, split, version.splits[split], digest, verify, fetch)

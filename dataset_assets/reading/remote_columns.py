@@ -15,6 +15,7 @@ import numpy as np
 from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
 from dataset_assets.formats.columns import Chained, Column, Indices
 from dataset_assets.reading.cache import patiently
+from dataset_assets.storage.patience import hasty
 
 AT_ONCE = 3
 """The most files to prefetch at a time. A single download does not use the network and the cores fully."""
@@ -108,7 +109,8 @@ class RemoteFiles:
     def _fetch_files(self) -> None:
         while (file := self._claimed()) is not None:
             try:
-                self._fetch(*file)
+                with hasty():
+                    self._fetch(*file)
                 self._fetched.add(file)
                 self._at_once = min(self._at_once + 1, AT_ONCE)
             except StoreUnavailable:

@@ -65,14 +65,17 @@ class StoredFiles(Opener):
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
         self.storage, self.index = storage, index
 
-    def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
-        """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`."""
+    def stream(self, stream: str, part: int, *, copied: bool = True, whole: bool = False) -> BinaryIO:
+        """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`.
+
+        With `copied=False` and `whole` it is read once, from its beginning to its end.
+        """
         found = self.index.streams[stream].files
         if not 0 <= part < len(found):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
         try:
             with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-                file = self._copy(stream, part) if copied else open_object(self.storage, self._key(stream, part))
+                file = self._copy(stream, part) if copied else self._open(stream, part, whole)
         except FileNotFoundError as error:
             raise self._gone(stream, part, "is gone") from error
         if (size := file.seek(0, 2)) != found[part].bytes:
@@ -160,7 +163,7 @@ class StoredFiles(Opener):
             count = -(-len(stream.files) // every)
             for part in sorted(random.sample(range(len(stream.files)), count)):
                 drop_damaged(self.storage, stream.files[part].sha256)
-                with self.stream(name, part, copied=False) as opened:
+                with self.stream(name, part, copied=False, whole=True) as opened:
                     self._compare(opened, name, part)
 
     def verify_once(self, run: str) -> None:
@@ -188,6 +191,9 @@ class StoredFiles(Opener):
     def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
         file = self.index.streams[stream].files[part]
         return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
+
+    def _open(self, stream: str, part: int, whole: bool) -> BinaryIO:
+        return open_object(self.storage, self._key(stream, part), whole)
 
     def _key(self, stream: str, part: int) -> str:
         return self.index.key_of(stream, self.index.streams[stream].files[part])

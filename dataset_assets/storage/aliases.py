@@ -5,7 +5,7 @@ always wins. An alias that another stored dataset has is never changed: that is 
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterable
 
 from dataset_assets.core.documents import Unfit, read_as
@@ -53,7 +53,7 @@ def followed(stored: StoredDataset) -> StoredDataset:
     if storage.exists(pointer_key(stored.name)):
         return stored
     target = target_of(storage, stored.name)
-    return stored if target is None or stored.exists() else StoredDataset(storage, target)
+    return stored if target is None or stored.exists() else replace(stored, name=target)
 
 
 def named(storage: Storage, name: str) -> StoredDataset:

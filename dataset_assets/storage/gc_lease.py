@@ -117,7 +117,7 @@ def _wait(stored: StoredDataset, seconds: float = SECONDS, alive_is_a_conflict: 
 def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
     key, found = collector_key(stored.name), dict[str, Any]()
     try:
-        with open_object(stored.storage, key) as file:
+        with open_object(stored.storage, key, whole=True) as file:
             data = bounded(file)
     except FileNotFoundError:
         return None

@@ -10,14 +10,18 @@ from dataset_assets.storage.storage import listing_cut
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
-def whole(stored: StoredDataset, there: Contents | None = None) -> Contents:
+def whole(
+    stored: StoredDataset, there: Contents | None = None, folders: Iterable[tuple[str, ...]] | None = None
+) -> Contents:
     """Return all that is stored of a dataset; `there` is an earlier listing.
+
+    It is compared with listings of single `folders`: of these, or of all that hold documents.
 
     It holds every pointer, pin, version and index, or `ListingCut` is raised: each of them that a document or another
     listing names is asked for by its key if it was not listed.
     """
     there = there or stored.listed()
-    while (again := relisted(stored, there, _named(stored, there))) is not None:
+    while (again := relisted(stored, there, _named(stored, there, folders))) is not None:
         there = again
     return there
 
@@ -38,13 +42,13 @@ def relisted(stored: StoredDataset, there: Contents, needed: Iterable[str]) -> C
 
 
 def _unlisted(keys: Iterable[str], there: Contents) -> list[str]:
-    listed = {folded(place.key) for place in there.places}
+    listed = there.keys()
     return sorted({key for key in keys if folded(key) not in listed})
 
 
 def known_versions(stored: StoredDataset, there: Contents) -> set[str]:
     """Return the digests of the versions that are listed, pinned or current, whether or not they are stored."""
-    found = {place.digest for kind in ("version", "pin") for place in there.of(kind)}
+    found = listed_versions(there)
     # A damaged pointer names nothing.
     with suppress(IntegrityError):
         current = stored.pointer().version
@@ -52,7 +56,12 @@ def known_versions(stored: StoredDataset, there: Contents) -> set[str]:
     return found
 
 
-def _named(stored: StoredDataset, there: Contents) -> Iterator[str]:
+def listed_versions(there: Contents) -> set[str]:
+    """Return the digests of the versions that are listed or pinned."""
+    return {place.digest for kind in ("version", "pin") for place in there.of(kind)}
+
+
+def _named(stored: StoredDataset, there: Contents, only: Iterable[tuple[str, ...]] | None) -> Iterator[str]:
     """Yield the keys of documents that other documents, and the listings of single folders, name."""
     name = stored.name
     yield pointer_key(name)
@@ -65,7 +74,7 @@ def _named(stored: StoredDataset, there: Contents) -> Iterator[str]:
             for split, at in stored.version(digest).splits.items():
                 yield index_key(name, split, at)
                 folders.add((split, "index"))
-    for folder in sorted(folders):
+    for folder in sorted(folders if only is None else only):
         for place in map(place_of, stored.storage.list(storage_key(name, *folder))):
             if place and place.dataset == name:
                 yield place.key

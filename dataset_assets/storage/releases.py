@@ -35,7 +35,8 @@ def release(stored: StoredDataset, version: Version, expected: str | None, alias
         wait_for_collector(stored)
         try:
             for split, index in version.splits.items():
-                stored.check_sizes(stored.index(split, index))
+                # Not from memory: the index may be gone too.
+                stored.check_sizes(stored.remembering().index(split, index))
         except UNUSABLE:
             # Its files were collected while this process was stopped. A version that others may use or have pinned
             # stays, so that it can be repaired.

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from dataset_assets.core import files, locks
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
-from dataset_assets.storage.storage import Stat, Stray, check_key
+from dataset_assets.storage.storage import Entry, Stat, Stray, check_key
 
 DAY_SECONDS = 86_400.0
 _PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")
@@ -70,10 +70,19 @@ class LocalStorage:
             return Stat(status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterator[str]:
+        return self._keys(prefix)
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        for key in self._keys(prefix, deep):
+            # What is listed may be deleted meanwhile.
+            with suppress(FileNotFoundError):
+                yield Entry(key, *self.stat(key))
+
+    def _keys(self, prefix: str, deep: bool = True) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
         if os.path.lexists(self.root) and not self.root.is_dir():
             raise StorageError(errno.ENOTDIR, f"{self.root} is not a folder, or a link to none. Name another storage.")
-        return _below(folder, f"{prefix}/" if prefix else "")
+        return _below(folder, f"{prefix}/" if prefix else "", deep)
 
     def delete(self, key: str) -> None:
         if self.exists(key):
@@ -234,7 +243,7 @@ def _fill(part: Path, source: Path | bytes) -> None:
     files.sync(part)
 
 
-def _below(folder: Path | str, prefix: str) -> Iterator[str]:
+def _below(folder: Path | str, prefix: str, deep: bool = True) -> Iterator[str]:
     for entry in _entries(folder):
         key = prefix + entry.name
         if not _is_key(key):
@@ -244,8 +253,8 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
         if is_file:
             yield key
-        elif is_folder:
-            yield from _below(entry.path, f"{key}/")
+        elif is_folder and deep:
+            yield from _below(entry.path, f"{key}/", deep)
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
