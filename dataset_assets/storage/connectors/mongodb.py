@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -250,13 +251,14 @@ class MongoStorage:
 
     def _once(self, act: Callable[[Any], T], again: bool = True) -> T:
         # Our errors are raised outside of the handler, so as not to carry those of pymongo.
-        client = _client(*self._place, self._login, self._silence, os.getpid())
+        client, began = _client(*self._place, self._login, self._silence, os.getpid()), time.monotonic()
         try:
             return act(client[self.database])
         except PyMongoError as error:
             ours = explained(error, client, self.url, self._direct)
             lost = isinstance(error, AutoReconnect) and not isinstance(error, WITHOUT_RETRY)
-        if again and lost:
+        # One that was lost after a while was silent.
+        if again and lost and time.monotonic() - began < self._silence / 4:
             return self._once(act, again=False)
         raise ours
 
@@ -346,7 +348,12 @@ def _client(
 ) -> "pymongo.MongoClient[Document]":
     """Return the client of one process; a forked child has its own."""
     silent, soon = int(1000 * silence), int(min(10_000, 500 * silence))
-    ours: Document = {"serverSelectionTimeoutMS": soon, "connectTimeoutMS": soon, "socketTimeoutMS": silent}
+    ours: Document = {
+        "serverSelectionTimeoutMS": soon,
+        "connectTimeoutMS": soon,
+        "socketTimeoutMS": silent,
+        "waitQueueTimeoutMS": silent,
+    }
     # Its own retries would double the wait for a server that is silent.
     ours |= {"retryReads": "false", "retryWrites": "false", "readConcernLevel": "majority"}
     ours |= {"w": "majority", "journal": "true", "wTimeoutMS": silent}

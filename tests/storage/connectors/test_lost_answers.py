@@ -19,6 +19,8 @@ from dataset_assets.testing.storage import content, file_of, sha256, some_bytes
 OLD, NEW = b"old", b"new " * 1000
 SERVERS = ("seaweed", "azurite", "google", "postgres", "secantus")
 
+KEYS_OF_VERBS = ("get", "stat", "delete")
+
 Behind = tuple[Storage, Counted]
 
 

@@ -38,6 +38,8 @@ class Clients:
     def __init__(self, bucket: Bucket, retries: int, silence: float | None = None) -> None:
         self.bucket, self.retries = bucket, retries
         self.silence = silence_seconds() if silence is None else silence
+        self.speaks = False
+        """Whether the server ever answered with a listing."""
 
     def current(self, key: str) -> Any:
         """Return the client for the environment of now. Raises an error of ours if none can be made."""

@@ -5,6 +5,7 @@ a request from the last key on, and an empty listing by reading the raw answer.
 """
 
 import errno
+import os
 from typing import Any, Callable, Generator, Iterator
 
 import obstore
@@ -34,13 +35,13 @@ class Listing:
         # A page takes less, with all its retries.
         self.seconds = 2 * clients.silence if seconds is None else seconds
         self.seen: set[str] = set()
-        self.last, self.ordered, self.ignored = "", True, False
+        self.last, self.ordered, self.ignored, self.passes = "", True, False, 0
         self.patience = Patience()
 
     def __iter__(self) -> Iterator[Any]:
         store, ended = self.clients.current(self.folder), False
         while not ended:
-            before = len(self.seen)
+            before, self.passes = len(self.seen), self.passes + 1
             error = yield from self._pass(store)
             if len(self.seen) > before:
                 self.patience = Patience()
@@ -48,8 +49,9 @@ class Listing:
                 ended = self._ended(before)
             else:
                 store = self._again(error, store)
-        if not self.seen and self.folder == self.bucket.prefix:
+        if not self.seen and (self.folder == self.bucket.prefix or not self.clients.speaks):
             self._check_speaks(store)
+        self.clients.speaks = True
 
     def _pass(self, store: Any) -> Pass:
         """Yield the new paths after the last one; return the error that ended the listing early, or None."""
@@ -83,8 +85,11 @@ class Listing:
 
     def _ended(self, before: int) -> bool:
         """Say whether the listing is complete. All but Azure are asked once more from the last path on."""
-        if self.bucket.scheme == "az" or not self.seen or not self.ordered:
+        if self.bucket.scheme == "az" or not self.ordered:
             return True
+        # An answer that is no listing looks like an empty one.
+        if not self.seen:
+            return self.passes > 1
         # A server that ignores `start-after` cannot say. Then a full last page may be cut.
         if self.ignored and len(self.seen) == before and before % PAGE == 0:
             raise self._broken(f"it does not say whether there are more than {before} keys")
@@ -107,10 +112,16 @@ class Listing:
         # Azure's answers are read in full by obstore.
         if self.bucket.scheme == "az":
             return
-        # The bucket itself, read as an object, is the one raw answer that obstore gives.
-        answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
-        if isinstance(answer, bytes) and b"<ListBucketResult" not in answer[:2000]:
-            raise self._broken("it does not answer as S3 does, and listed nothing")
+        # The bucket itself, read as an object, is the one raw answer that obstore gives. Of Google's it gives none, but
+        # a server of another kind does not say that an object is absent.
+        if self.bucket.scheme == "gs":
+            answer = self._ask(store, lambda s: obstore.head(s, f"no_such_object_{os.urandom(8).hex()}"))
+            speaks = isinstance(answer, (FileNotFoundError, StoreDenied))
+        else:
+            answer = self._ask(store, lambda s: obstore.get(s, "").bytes().to_bytes())
+            speaks = not isinstance(answer, bytes) or b"<ListBucketResult" in answer[:2000]
+        if not speaks:
+            raise self._broken("the server does not answer as it should, and listed nothing")
 
     def _ask(self, store: Any, act: Callable[[Any], Any]) -> Any:
         try:
