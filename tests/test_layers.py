@@ -58,11 +58,15 @@ THROUGH = {
     "retrieval.http_status": "retrieval/test_retrieval.py",
     "retrieval.local": "retrieval/test_retrieval.py",
     "retrieval.package": "retrieval/test_retrieval.py",
+    "storage.connectors.bucket.answers": "storage/connectors/test_error_codes.py",
     "storage.connectors.bucket.client": "storage/connectors/test_bucket.py",
     "storage.connectors.bucket.fork_server": "storage/connectors/test_fork.py",
     "storage.connectors.bucket.reader": "storage/connectors/test_reader.py",
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
+    "storage.connectors.watchdog": "storage/connectors/test_waiting.py",
+    "storage.outcome": "storage/connectors/test_lost_answers.py",
+    "storage.patience": "storage/connectors/test_waiting.py",
 }
 
 

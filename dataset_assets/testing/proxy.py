@@ -24,7 +24,8 @@ Answer = Fault | int | Callable[[bytes], Fault] | None
 """What happens to a request: nothing, a fault, a status with a body like S3's, or a fault made from the body."""
 Rule = Callable[[str, str], Answer]
 
-_BUSY = b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
+_BUSY = (429, 503)
+"""What a server answers that asks to wait."""
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 
 
@@ -126,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         if any(key in (self.headers["Authorization"] or "") for key in self.proxy.expired):
             return Status(400, body=b"<Error><Code>ExpiredToken</Code><Message>It has expired.</Message></Error>")
         if isinstance(fault, int):
-            return Status(fault, body=_BUSY)
+            code = "SlowDown" if fault in _BUSY else "InternalError"
+            return Status(fault, body=f"<Error><Code>{code}</Code></Error>".encode())
         if fault is None or isinstance(fault, Fault):
             return fault or _Passed()
         return fault(body)
