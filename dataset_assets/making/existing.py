@@ -132,7 +132,7 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     Stores the split's files again if a collector removed one in the meantime.
     """
     digest = digest_of(staged.index)
-    stored.storage.put(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
+    stored.put_document(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:

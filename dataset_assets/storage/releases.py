@@ -17,7 +17,7 @@ from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 def publish_version(stored: StoredDataset, version: Version) -> str:
     """Store a version, so that its digest opens it, without releasing it; return the digest."""
     digest = digest_of(version)
-    stored.storage.put(version_key(stored.name, digest), canonical(version))
+    stored.put_document(version_key(stored.name, digest), canonical(version))
     return digest
 
 

@@ -201,6 +201,11 @@ class StoredDataset:
             self._keep(key, data)
         return data
 
+    def put_document(self, key: str, data: bytes) -> None:
+        """Store a version or an index, which is named by its digest."""
+        self.storage.put(key, data)
+        self._keep(key, data)
+
     def _keep(self, key: str, data: bytes) -> None:
         if self.documents is not None:
             self.documents.keep(self.storage, key, data)

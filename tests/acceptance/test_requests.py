@@ -78,7 +78,7 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
     return {
         "prepare": (
             lambda: prepare(dataset, storage=one),
-            {"PUT": files + 7, "GET": 13, "LIST": 6, "HEAD": 2, "POST": 1},
+            {"PUT": files + 7, "GET": 10, "LIST": 8, "HEAD": 2, "POST": 1},
         ),
         "prepare again": (lambda: prepare(dataset, storage=one), {"GET": 6, "LIST": 2}),
         "ls": (lambda: [describe.current_document(*one) for one in describe.stored_datasets(open_storage(one))], few),

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -167,4 +168,5 @@ def _headers(generation: int, when: float) -> dict[str, str]:
 
 def _listed(name: str, generation: int, data: bytes, when: float) -> str:
     about = f'<Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>"{generation}"</ETag>'
-    return f"<Contents>{about}<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+    modified = datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"<Contents>{about}<LastModified>{modified}</LastModified></Contents>"
