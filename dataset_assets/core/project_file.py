@@ -4,6 +4,7 @@ The working folder may hold files of strangers: a cloned repository, an unpacked
 user owns is never read, and until the user trusts the content of a file, only its `HARMLESS` settings apply.
 """
 
+import copy
 import functools
 import hashlib
 import logging
@@ -184,14 +185,20 @@ def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
     """Parse a TOML file. Raises `UsageError` if it cannot be read or is not TOML."""
-    import tomllib
-
     try:
-        return tomllib.loads((path.read_bytes() if content is None else content).decode("utf-8"))
+        return copy.deepcopy(_parsed(path.read_bytes() if content is None else content))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
     except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {error}. Fix that line.") from error
+
+
+# Settings are read at every use, and a project file takes milliseconds to parse.
+@functools.lru_cache(maxsize=4)
+def _parsed(content: bytes) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(content.decode("utf-8"))
 
 
 def _plain_folder_below(url: Any, folder: Path) -> str | None:

@@ -190,10 +190,8 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
 
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
-    with ExitStack() as stack:
-        columns = open_columns(index, lambda name, k: stack.enter_context(open(paths[name][k], "rb")))
-        findings = check_split(index.samples, index.streams, columns)
-    return replace(index, findings=findings)
+    columns = open_columns(index, lambda name, k: files.opened(paths[name][k]))
+    return replace(index, findings=check_split(index.samples, index.streams, columns))
 
 
 def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, BinaryIO, Callable, Mapping
 
 from dataset_assets.core import files, marks
+from dataset_assets.core.few_open import open_all
 from dataset_assets.core.settings import Settings
 from dataset_assets.errors import (
     DigestMismatch,
@@ -32,7 +33,7 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
     """Open the columns of a split; `opened` opens file k of a stream."""
     found = {}
     for name, stream in index.streams.items():
-        parts = [opened(name, k) for k in range(len(stream.files))]
+        parts = open_all([partial(opened, name, k) for k in range(len(stream.files))])
         place = f"{index.dataset}, split {index.split}, stream {name}"
         with at(place):
             found[name] = column = format_of(stream).open(parts)
@@ -140,7 +141,8 @@ class StoredFiles(Opener):
         if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+            copies = [partial(self._copy, name, part, patient=False) for part in range(len(stream.files))]
+            return format_of(stream).open(open_all(copies))
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))

@@ -4,7 +4,7 @@ import errno
 import io
 import re
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, NamedTuple, Protocol, runtime_checkable
 
 from dataset_assets.core.files import reading
 from dataset_assets.errors import ListingCut, NameNotAllowed
@@ -75,6 +75,24 @@ class LeavesStrays(Protocol):
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield what was left by writes that began at least so many seconds ago, by the clock of the storage."""
         ...
+
+
+@runtime_checkable
+class PutsTogether(Protocol):
+    """An optional method of connectors that store many files faster together than one after another."""
+
+    def put_all(self, sources: Mapping[str, Path]) -> None:
+        """Put each file under its key, as `put` does; when this returns, all are stored."""
+        ...
+
+
+def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
+    """Put many files, together if the storage can."""
+    if isinstance(storage, PutsTogether) and len(sources) > 1:
+        storage.put_all(sources)
+    else:
+        for key, source in sources.items():
+            storage.put(key, source)
 
 
 def check_key(key: str) -> str:

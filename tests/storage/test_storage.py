@@ -335,9 +335,51 @@ def test_bytes_are_on_the_disk_before_they_have_a_name(local: LocalStorage, tmp_
         local.put("a/b", source if as_file else NEW)
     named = done.index(("replace", local.root / "a/b"))
     assert done[named - 1][0] == "fsync" and done[named - 1][1].suffix == ".part"
-    assert done[named + 1] == ("fsync", local.root / "a")
+    assert done[-1] == ("fsync", local.root / "a")
     for folder in (local.root, local.root / "a"):
         assert done.index(("mkdir", folder)) < done.index(("fsync", folder.parent)) < named
+
+
+def some_files(folder: Path) -> dict[str, Path]:
+    """Return files to put under keys in two folders."""
+    found = {f"{part}/{k}": folder / f"{part}-{k}" for part in "ab" for k in range(40)}
+    for key, path in found.items():
+        path.write_bytes(key.encode())
+    return found
+
+
+def test_many_files_are_on_the_disk_before_they_have_names_and_their_folders_when_all_do(
+    local: LocalStorage, tmp_path: Path
+) -> None:
+    done: list[tuple[str, Path]] = []
+    sources = some_files(tmp_path)
+    local.put("a/7", sources["a/7"])
+    with installed(lambda operation, path, size: done.append((operation, path))):
+        local.put_all(sources)
+    assert {key: content(local, key) for key in local.list("")} == {key: key.encode() for key in sources}
+    named = [at for at, (operation, path) in enumerate(done) if operation == "replace"]
+    synced = [path for operation, path in done if operation == "fsync" and path.suffix == ".part"]
+    assert len(named) == len({*synced}) == len(sources) - 1
+    for folder in (local.root / "a", local.root / "b"):
+        last = max(at for at, place in enumerate(done) if place == ("fsync", folder))
+        assert max(named) < last
+    assert sum(operation == "fsync" and path == local.root / "a" for operation, path in done) == 1
+
+
+@pytest.mark.parametrize("fault", ["EIO", "ENOSPC"])
+def test_whatever_call_fails_each_of_many_files_is_whole_or_absent(
+    local: LocalStorage, tmp_path: Path, fault: DiskFault
+) -> None:
+    sources = some_files(tmp_path)
+    for n in (1, 2, 5, 40, 200, 270):
+        storage = LocalStorage(tmp_path / f"store-{n}")
+        with failing(n, fault) as calls, pytest.raises(StorageError):
+            storage.put_all(sources)
+        assert calls.tripped
+        assert all(content(storage, key) == key.encode() for key in storage.list(""))
+        assert [path for path in tmp_path.rglob("*.part") if path.is_file()] == []
+        storage.put_all(sources)
+        assert {*storage.list("")} == sources.keys()
 
 
 def test_two_puts_of_one_source_at_once_leave_no_second_link(local: LocalStorage, tmp_path: Path) -> None:
