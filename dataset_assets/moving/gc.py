@@ -50,7 +50,7 @@ DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index"
 class Collected:
     """What was removed, or would be, of a dataset; with an empty name, of files under no key.
 
-    With a `problem` nothing was removed, or only what surely does not belong to a broken version.
+    With a `problem` only what surely does not belong to a broken version was removed; nothing if it `stopped`.
     """
 
     dataset: str
@@ -58,6 +58,7 @@ class Collected:
     removed: list[str] = field(default_factory=list)
     bytes: int = 0
     problem: str | None = None
+    stopped: bool = False
 
 
 def collect(
@@ -105,7 +106,7 @@ def collect_strays(
                 found.removed.append(stray.key or "")
                 found.bytes += stray.bytes
     except DatasetAssetsError as error:
-        found.problem = str(getattr(error, "strerror", None) or error)
+        found.problem, found.stopped = str(getattr(error, "strerror", None) or error), True
     return found if found.removed or found.problem else None
 
 
@@ -179,7 +180,7 @@ class _Rule:
         except DatasetAssetsError as error:
             if not isinstance(error, (IntegrityError, NotPrepared)):
                 raise
-            return Collected(there.dataset, problem=str(error)), []
+            return Collected(there.dataset, problem=str(error), stopped=True), []
         found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):

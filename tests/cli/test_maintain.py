@@ -127,6 +127,12 @@ def test_gc_of_a_damaged_dataset_ends_with_its_code(line: CommandLine):
     assert "Repair it with" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout
 
 
+def test_gc_goes_on_beside_a_broken_version_and_says_so(line: CommandLine):
+    stream = next((line.home / "storage").rglob("*.arrow"))
+    stream.unlink()
+    assert "is gone. What may belong to it stays" in line.run("gc", DATASET_ASSETS_GRACE_DAYS="0").stdout
+
+
 def test_repair_says_how_each_object_was_repaired(line: CommandLine, fast_path: Path):
     line.run("copy", "--all", "--to", f"{fast_path}/there")
     stream = next((line.home / "storage").rglob("*.arrow"))
