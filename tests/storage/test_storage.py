@@ -585,10 +585,17 @@ def doing(operation: str, act: Callable[[], object]) -> AbstractContextManager[N
     return installed(hook)
 
 
-@pytest.mark.parametrize("scheme", sorted({*CONNECTORS, "another"} - {"memory"}))
-def test_no_error_about_a_url_shows_its_password(scheme: str) -> None:
+SLIPS = [
+    *(f"{scheme}://ada:hunter2@127.0.0.1:9/data" for scheme in sorted({*CONNECTORS, "another"} - {"memory"})),
+    *(f"{begin}ada:hunter2@127.0.0.1/data" for begin in ("file:", "file:/", "file:///", "sqlite:", "sqlite:///", "")),
+    "file:///data?token=hunter2", "file:///data#ada:hunter2", "sqlite:////data.db?password=hunter2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", SLIPS)
+def test_no_error_about_a_url_shows_its_password(url: str) -> None:
     with pytest.raises((UsageError, StorageError)) as caught:
-        open_storage(f"{scheme}://ada:hunter2@127.0.0.1:9/data").exists("a")
+        open_storage(url).exists("a")
     error: BaseException | None = caught.value
     while error is not None:
         assert "hunter2" not in str(error)

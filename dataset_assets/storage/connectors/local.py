@@ -15,7 +15,7 @@ from typing import BinaryIO, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.redact import has_login, redacted
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
 from dataset_assets.storage.storage import Stat, Stray, check_key
 
@@ -189,8 +189,12 @@ def _has_link(root: str, key: str) -> bool:
 def open_local(url: str) -> LocalStorage:
     """Open the folder of a `file:///folder` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
-    if host not in ("", "localhost") or not slash:
-        raise UsageError(f"{redacted(url)[:80]!r} does not name a folder of this machine. Write it as file:///folder.")
+    # A login before a host, or a query, may hold a secret; in the name of a folder they are written otherwise.
+    if host not in ("", "localhost") or not slash or has_login(path) or "?" in path or "#" in path:
+        raise UsageError(
+            f"{redacted(url)[:80]!r} does not name a folder of this machine. Write it as file:///folder; "
+            "in its name, write %3A for :, %40 for @, %3F for ? and %23 for #."
+        )
     return LocalStorage(os.fsdecode(unquote_to_bytes(slash + path)))
 
 
