@@ -22,6 +22,7 @@ from dataset_assets.errors import (
     IntegrityError,
     NotFound,
     NotPrepared,
+    Refused,
     StoredFileDamaged,
     UsageError,
 )
@@ -30,14 +31,13 @@ from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
-    contents,
     index_key,
     place_of,
     raw_key,
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import known_versions, whole
+from dataset_assets.storage.listing import every_whole, known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
 from dataset_assets.storage.storage import open_object
@@ -142,9 +142,15 @@ def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make
 
 def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
-    found, _ = contents(storage.list(""))
-    every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
-    return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
+    return [name for name, there in every_whole(storage).items() if _has_versions(StoredDataset(storage, name), there)]
+
+
+def _has_versions(stored: StoredDataset, there: Contents) -> bool:
+    try:
+        return bool(known_versions(stored, there))
+    except Refused:
+        # Copying it raises the error, after the others are copied.
+        return True
 
 
 def parcel(

@@ -15,7 +15,7 @@ from time import time
 from typing import Iterable
 
 from dataset_assets.core.progress import report
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared, Refused
 from dataset_assets.storage import LeavesStrays, Storage
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
@@ -23,7 +23,6 @@ from dataset_assets.storage.keys import (
     Kind,
     Place,
     collector_key,
-    contents,
     folded,
     index_key,
     place_of,
@@ -31,7 +30,7 @@ from dataset_assets.storage.keys import (
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import relisted, whole
+from dataset_assets.storage.listing import every_whole, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -119,8 +118,7 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
     if chosen:
         return found
-    listed = sorted(contents(storage.list(""))[0].items())
-    return {name: whole(StoredDataset(storage, name), there) for name, there in listed}
+    return every_whole(storage)
 
 
 def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
@@ -178,7 +176,7 @@ class _Rule:
                 return Collected(there.dataset), []
             kept, there = self._kept_of(there, now)
         except DatasetAssetsError as error:
-            if not isinstance(error, (IntegrityError, NotPrepared)):
+            if not isinstance(error, (IntegrityError, NotPrepared, Refused)):
                 raise
             return Collected(there.dataset, problem=str(error), stopped=True), []
         found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)

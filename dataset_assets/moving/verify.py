@@ -23,8 +23,8 @@ from dataset_assets.moving.copy import Piece, fetched, pieces_of, workplace
 from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
-from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
-from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.keys import Contents, index_key, place_of, pointer_key, version_key
+from dataset_assets.storage.listing import every_whole, known_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -67,8 +67,7 @@ class Verified:
 
 def verifiable(storage: Storage) -> list[str]:
     """Return the names of the datasets with a version that is stored, released or pinned. Raises `ListingCut`."""
-    found, _ = contents(storage.list(""))
-    every = {name: whole(StoredDataset(storage, name), there) for name, there in found.items()}
+    every = every_whole(storage)
     return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 

@@ -9,7 +9,7 @@ from dataset_assets.core.processes import _started, lives, this_process
 
 def test_a_process_of_this_machine_is_known_to_be_gone() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = this_process()._replace(process=child.pid)
+    owner = this_process()._replace(process=child.pid, started="")
     assert not owner.is_gone and lives(child.pid)
     child.communicate(b"\n")
     assert owner.is_gone and not lives(child.pid)

@@ -22,6 +22,9 @@ from dataset_assets.storage.storage import Stat, Stray, check_key
 DAY_SECONDS = 86_400.0
 SYNCS = 16
 """How many files are synced at a time: 1,500 small ones took 0.4 s, and 6.5 s one after another."""
+POINTER = "current.json"
+LINKED_LEVELS = 2
+"""How deep datasets are looked for in a folder that a link names."""
 _PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")
 
 
@@ -133,7 +136,7 @@ class LocalStorage:
         # By path components: /data/assets-old is not below /data/assets.
         if not real.is_relative_to(os.path.realpath(self.root)):
             where = f"{key} in {self.url} is a link to {real}, outside of the storage."
-            raise Refused(f"{where} Remove the link, or open {real}.")
+            raise Refused(f"{where} Put what it names in its place, or mount that folder there.")
 
     def _store(self, path: Path, source: Path | bytes) -> None:
         files.make_folder(path.parent)
@@ -261,6 +264,18 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
             yield key
         elif is_folder:
             yield from _below(entry.path, f"{key}/")
+        elif entry.is_symlink():
+            yield from _moved(Path(entry.path), key, 0)
+
+
+def _moved(path: Path, key: str, level: int) -> Iterator[str]:
+    """Yield the pointers of datasets whose folder was moved and a link left, so that every verb refuses them."""
+    if (path / POINTER).is_file():
+        yield f"{key}/{POINTER}"
+    elif level < LINKED_LEVELS and path.is_dir():
+        for entry in _entries(path):
+            if _is_key(f"{key}/{entry.name}") and entry.is_dir(follow_symlinks=False):
+                yield from _moved(Path(entry.path), f"{key}/{entry.name}", level + 1)
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
