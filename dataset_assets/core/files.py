@@ -8,7 +8,9 @@ import errno
 import hashlib
 import io
 import os
+import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
 
@@ -201,16 +203,35 @@ def make_folder(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Hard-link a finished file, or copy it if the filesystem has no hard links."""
+    """Hard-link a finished file; copy it if the filesystem has no hard links, or if it needs another group.
+
+    A folder with the setgid bit gives its group to new files, so that its members can read them; not to links.
+    """
     _pass("link", target)
     try:
         # Linux would link a symbolic link itself, not the file that it points to.
         os.link(os.path.realpath(source), target)
+        if not _has_group(target, target.parent.stat()):
+            target.unlink()
+            raise OSError(errno.EPERM, "it needs the group of its folder")
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
             with reported(target):
                 raise
         copy(source, target)
+
+
+def _has_group(linked: Path, folder: os.stat_result) -> bool:
+    """Say whether a new link has the group that a new file would have, or was given it."""
+    info = linked.lstat()
+    if not folder.st_mode & stat.S_ISGID or info.st_gid == folder.st_gid:
+        return True
+    if info.st_nlink == 2:
+        # Only our own file has this second name, so nobody else sees the change.
+        with suppress(OSError):
+            os.chown(linked, -1, folder.st_gid)
+            return True
+    return False
 
 
 def copy(source: Path, target: Path) -> None:

@@ -224,7 +224,13 @@ def _renewed(path: Path, source: Path | bytes) -> bool:
     # The object may be collected while it is compared; then it is stored anew.
     with suppress(FileNotFoundError):
         if _holds(path, source):
-            files.renew(path)
+            try:
+                files.renew(path)
+            except StorageError as error:
+                # Only its owner may change its time; whoever may write into the folder replaces it.
+                if error.errno in (errno.EPERM, errno.EACCES):
+                    return False
+                raise
             return True
     return False
 
