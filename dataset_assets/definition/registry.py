@@ -16,10 +16,10 @@ from types import ModuleType
 from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins
-from dataset_assets.core.names import check_dataset_name
+from dataset_assets.core.names import check_dataset_name, namesakes
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
+from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, nearest
 
 OURS = "dataset_assets.datasets"
 ANY = ""
@@ -34,7 +34,12 @@ def find(name: str) -> Dataset:
     Raises `UnknownDataset`, with the nearest name, if there is none. Raises `DefinitionError` if two plugins define
     the name, or if one plugin's name is a prefix of another's.
     """
-    check_dataset_name(name)
+    try:
+        check_dataset_name(name)
+    except NameNotAllowed as error:
+        known_names = (known for dataset in definitions() for known in (dataset.name, *dataset.aliases))
+        error.args = (f"{error.args[0]}{namesakes(name, known_names)}",)
+        raise
     if dataset := _defined(name):
         return dataset
     known = {dataset.name: dataset for dataset in definitions()}

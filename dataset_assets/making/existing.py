@@ -12,6 +12,7 @@ from typing import Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
@@ -70,7 +71,7 @@ def made_raw(stored: StoredDataset, file: str, recipe: str) -> RawFile | None:
 def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     """Hash a stored raw file. Raises `DigestMismatch` if it changed, `NotPrepared` if it is gone."""
     key, url = stored.raw_key(raw), stored.storage.url
-    again = f"dataset-assets prepare --refresh {stored.name}"
+    again = command(f"prepare --refresh {stored.name}", url)
     try:
         with stored.open_raw(raw) as opened:
             found = files.sha256_in(opened)

@@ -7,7 +7,7 @@ from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import find
-from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
+from dataset_assets.errors import DatasetAssetsError, StorageError, UnknownDataset, UsageError
 from dataset_assets.making.existing import publish_raw, publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
@@ -33,10 +33,11 @@ def prepare(
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
     stays so, and the refused one can be opened by its digest.
     """
-    definition = find(dataset) if isinstance(dataset, str) else dataset
+    store = open_storage(settings().storage if storage is None else storage)
+    definition = definition_of(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
-    stored = StoredDataset(open_storage(settings().storage if storage is None else storage), definition.name)
+    stored = StoredDataset(store, definition.name)
     current, released, pointer = stored.current()
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
         with _nothing_vanishing():
@@ -49,6 +50,19 @@ def prepare(
             released = release(stored, version, pointer)
         prove(stored, maker.unproven())
     return load(f"{definition.name}@{released}", storage=stored.storage)
+
+
+def definition_of(name: str, storage: Storage) -> Dataset:
+    """Return the definition of a name. Raises `UnknownDataset`, which says so if the dataset is stored all the same."""
+    try:
+        return find(name)
+    except UnknownDataset as error:
+        if StoredDataset(storage, name).pointer(damage_is_absence=True).digest:
+            error.args = (
+                f"{name} is stored in {storage.url}, and load opens it, but nothing here defines it. To prepare it, "
+                "name the file or folder of its definition in DATASET_ASSETS_DEFINITIONS.",
+            )
+        raise
 
 
 def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -> None:

@@ -71,7 +71,7 @@ def stage_copy(
         with StoredDataset(stored.storage, elsewhere.dataset).open_raw(raw) as source, files.Written(path) as out:
             for chunk in files.chunks_of(source):
                 out.write(chunk)
-        verified(path, file, raw, dataset.name)
+        verified(path, file, raw, dataset.name, stored.storage.url)
     except NoSpace:
         raise
     except (DatasetAssetsError, OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
 
 from dataset_assets.core import files
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
@@ -175,7 +176,7 @@ def parcel(
     if which == "all":
         chosen |= {place.digest for place in there.of("version")}
     if not chosen:
-        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
+        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     # The oldest first: garbage collection keeps the versions that were stored last.
     ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
     ordered = sorted(chosen, key=lambda one: (ages[one], one))
@@ -259,7 +260,9 @@ def pieces_of(index: SplitIndex) -> Iterator[Piece]:
 def _document(storage: Storage, key: str, digest: str) -> bytes:
     data = _read(storage, key)
     if sha256(data).hexdigest() != digest:
-        raise DigestMismatch(f"{key} in {storage.url} was damaged while it was read. Look with: dataset-assets verify")
+        raise DigestMismatch(
+            f"{key} in {storage.url} was damaged while it was read. Look with: {command('verify', storage.url)}"
+        )
     return data
 
 
@@ -287,15 +290,18 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
                 digest.update(chunk)
                 written.write(chunk)
     except FileNotFoundError as error:
-        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece)}") from error
+        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece, storage)}") from error
     if (found := digest.hexdigest()) != piece.sha256:
-        raise DigestMismatch(f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece)}")
+        raise DigestMismatch(
+            f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece, storage)}"
+        )
     return path
 
 
-def _mend(piece: Piece) -> str:
+def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
-    return f"Repair it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
+    words = f"verify --repair {place.dataset if place else ''}".rstrip()
+    return f"Repair it there with: {command(words, storage.url)}"
 
 
 def deliver(

@@ -14,6 +14,7 @@ from functools import cached_property
 from time import time
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared, Refused
 from dataset_assets.storage import LeavesStrays, Storage
@@ -115,7 +116,7 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
     for name in (chosen := sorted(names)):
         found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
-            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
+            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     if chosen:
         return found
     return every_whole(storage)
@@ -153,10 +154,11 @@ class _Kept:
         return {*map(folded, self.keys)}
 
 
-def _stays(dataset: str) -> str:
+def _stays(stored: StoredDataset) -> str:
+    url = stored.storage.url
     return (
-        "What may belong to it stays. Make it again with: dataset-assets verify --repair "
-        f"{dataset}; or let go of a pinned version with: dataset-assets unpin {dataset}@DIGEST"
+        f"What may belong to it stays. Make it again with: {command(f'verify --repair {stored.name}', url)}; or let "
+        f"go of a pinned version with: {command(f'unpin {stored.name}@DIGEST', url)}"
     )
 
 
@@ -203,7 +205,7 @@ class _Rule:
         gone = {key for key in unlisted if (place := place_of(key)) and place.kind == "stream"}
         kept.gone += [f"{key} is gone." for key in sorted(gone)]
         if kept.gone:
-            kept.gone.append(_stays(there.dataset))
+            kept.gone.append(_stays(self.stored))
             kept.only = self._surely_of_others(there, kept)
         return kept, there
 

@@ -223,7 +223,7 @@ class _Look:
         self.found.files, self.found.bytes = len(self.pieces), total
 
     def _unsealed(self, key: str) -> object:
-        return unsealed(_read(self.storage, key), key, self.dataset)
+        return unsealed(_read(self.storage, key), key, self.dataset, self.storage.url)
 
     def _seen(self, key: str, read: Callable[[], T]) -> T | None:
         try:

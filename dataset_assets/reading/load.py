@@ -1,11 +1,12 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import check_identifier, split_pin
+from dataset_assets.core.names import check_identifier, namesakes, split_pin
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import UnknownSplit, UsageError, nearest
+from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
 from dataset_assets.reading.views import Origin, Stored, View, restored
@@ -56,7 +57,7 @@ def load(
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
-    plain, pin = split_pin(name)
+    plain, pin = _split_pin(name, store)
     stored = StoredDataset(store, plain)
     version, digest = open_version(stored, pin)
     if split is not None:
@@ -99,11 +100,23 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[Version
     """Return a version by its digest, or the current one, with its digest. Raises `NotPrepared`."""
     digest = pin or stored.pointer().version
     if digest is None:
-        raise stored.absent(nearest(stored.name, _stored_names(stored.storage) - {stored.name}, listed=False))
+        raise stored.absent(nearest(stored.name, stored_names(stored.storage) - {stored.name}, listed=False))
     return stored.version(digest), digest
 
 
-def _stored_names(storage: Storage) -> set[str]:
+def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
+    """Split a name and its pin; the error for a name without its first parts offers the stored ones that end so."""
+    try:
+        return split_pin(name)
+    except NameNotAllowed as error:
+        hint = f" Find it with: dataset-assets search {name}" if isinstance(name, str) and name.isalnum() else ""
+        with suppress(DatasetAssetsError):
+            hint = namesakes(name, stored_names(store)) or hint
+        error.args = (f"{error.args[0]}{hint}",)
+        raise
+
+
+def stored_names(storage: Storage) -> set[str]:
     """Return the names of stored datasets for a hint; in a storage with very many objects, only the first names."""
     places = map(place_of, islice(storage.list(""), LISTED))
     return {place.dataset for place in places if place is not None}

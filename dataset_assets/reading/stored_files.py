@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, BinaryIO, Callable, Mapping
 
 from dataset_assets.core import files, marks
+from dataset_assets.core.commands import command
 from dataset_assets.core.few_open import open_all
 from dataset_assets.core.settings import Settings
 from dataset_assets.errors import (
@@ -99,7 +100,7 @@ class StoredFiles(Opener):
         except FileNotFoundError as error:
             raise NotPrepared(
                 f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: dataset-assets prepare --refresh {self.index.dataset}"
+                f"Get it with: {command(f'prepare --refresh {self.index.dataset}', self.storage.url)}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class StoredFiles(Opener):
             if len(column) != self.index.samples:
                 raise StoredFileDamaged(
                     f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
-                    f"as its index says. Repair it with: dataset-assets verify --repair {self.index.dataset}"
+                    f"as its index says. Repair it with: {self._repair()}"
                 )
 
     def verify(self, every: int = 1) -> None:
@@ -184,8 +185,11 @@ class StoredFiles(Opener):
         if found != self.index.streams[name].files[part].sha256:
             raise DigestMismatch(
                 f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                f"not that of its name. Repair it with: dataset-assets verify --repair {self.index.dataset}"
+                f"not that of its name. Repair it with: {self._repair()}"
             )
+
+    def _repair(self) -> str:
+        return command(f"verify --repair {self.index.dataset}", self.storage.url)
 
     def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
         file = self.index.streams[stream].files[part]
