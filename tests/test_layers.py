@@ -33,6 +33,7 @@ FORBIDDEN = {
 # Modules that no test imports: the test file that uses them through a door, a command or a URL.
 THROUGH = {
     "__main__": "cli/test_main.py",
+    "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
     "encoding.values": "encoding/test_encoding.py",
     "formats.ipc": "formats/test_forged_files.py",
