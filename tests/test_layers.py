@@ -47,7 +47,6 @@ THROUGH = {
     "orchestration.handover": "orchestration/test_assets.py",
     "orchestration.keys": "orchestration/test_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
-    "orchestration.specs": "orchestration/test_assets.py",
     "orchestration.webserver": "orchestration/test_instance.py",
     "reading.cache_folder": "reading/test_cache.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
