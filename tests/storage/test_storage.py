@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from local_steps import KEY, NEW, OLD, STEPS
 
+from dataset_assets.core import locks
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
 from dataset_assets.storage.connectors.local import DAY_SECONDS, sweep
@@ -600,3 +602,52 @@ def test_no_error_about_a_url_shows_its_password(url: str) -> None:
     while error is not None:
         assert "hunter2" not in str(error)
         error = error.__cause__
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another group")
+def test_files_in_a_folder_of_a_group_belong_to_it(local: LocalStorage, tmp_path: Path) -> None:
+    local.root.mkdir()
+    os.chown(local.root, -1, 4444)
+    local.root.chmod(0o2770)
+    ours, shared = file_of(tmp_path, NEW), tmp_path / "shared"
+    shared.write_bytes(OLD)
+    os.link(shared, tmp_path / "second name")
+    before = os.umask(0o007)
+    try:
+        local.put("a/linked", ours)
+        local.put("a/copied", shared)
+        local.put("a/bytes", NEW)
+        assert local.swap("a/swapped", NEW, None)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat() for path in (local.root / "a").iterdir()}
+    assert {info.st_gid for info in found.values()} == {4444}
+    assert {oct(info.st_mode & 0o777) for name, info in found.items() if name in ("bytes", "swapped")} == {"0o660"}
+    # What others know by another name keeps its group.
+    assert shared.stat().st_gid != 4444 and content(local, "a/copied") == OLD
+
+
+def publish_in_rounds(root: Path, me: int) -> None:
+    """Publish objects on a filesystem whose locks exclude nobody."""
+    locks.fcntl.flock = lambda *_: None  # type: ignore[assignment]
+    storage = LocalStorage(root)
+    for k in range(150):
+        data = bytes([me]) * (1000 + k)
+        digest = hashlib.sha256(data).hexdigest()
+        storage.put(f"versions/{digest}", data)
+        current = storage.get("current").read() if storage.exists("current") else None
+        storage.swap("current", digest.encode(), None if current is None else sha256(current))
+
+
+def test_without_locks_what_is_current_is_always_whole(local: LocalStorage) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=publish_in_rounds, args=(local.root, me), daemon=True) for me in (1, 2)]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        if local.exists("current"):
+            digest = content(local, "current").decode()
+            assert hashlib.sha256(content(local, f"versions/{digest}")).hexdigest() == digest
+            seen.add(digest)
+    assert [writer.exitcode for writer in writers] == [0, 0] and len(seen) > 1
