@@ -142,7 +142,7 @@ def test_every_verb_refuses_a_dataset_whose_folder_was_moved_away_and_goes_on_wi
     shutil.copytree(folder, line.home / "storage/org/example/other")
     shutil.move(folder, fast_path / "moved")
     folder.symlink_to(fast_path / "moved")
-    for words in (["verify"], ["info", PENGUINS], ["copy", "--all", "--to", f"{fast_path}/else"], ["usage"]):
+    for words in (["verify"], ["info", PENGUINS], ["copy", "--all", "--to", f"{fast_path}/else"], ["du"]):
         done = line.run(*words, code=8)
         assert "is a link to" in done.stdout + done.stderr and str(fast_path / "moved") in done.stdout + done.stderr
     listed = line.run("ls").stdout
