@@ -33,6 +33,7 @@ FORBIDDEN = {
 # Modules that no test imports: the test file that uses them through a door, a command or a URL.
 THROUGH = {
     "__main__": "cli/test_main.py",
+    "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
     "encoding.values": "encoding/test_encoding.py",
     "formats.ipc": "formats/test_forged_files.py",
@@ -46,7 +47,6 @@ THROUGH = {
     "orchestration.handover": "orchestration/test_assets.py",
     "orchestration.keys": "orchestration/test_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
-    "orchestration.specs": "orchestration/test_assets.py",
     "orchestration.webserver": "orchestration/test_instance.py",
     "reading.cache_folder": "reading/test_cache.py",
     "reading.convert.tables": "reading/convert/test_converters.py",

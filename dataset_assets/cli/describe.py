@@ -6,6 +6,7 @@ from typing import Any, Callable, Container, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
+from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
@@ -148,7 +149,7 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     if None in paths:
         raise StoredFileDamaged(
             f"A file of {version['name']}, split {split}, is missing in {version['storage']}. "
-            f"Repair it with: dataset-assets prepare {version['name']}"
+            f"Repair it with: {command('prepare ' + version['name'], version['storage'])}"
         )
     return paths
 

@@ -25,6 +25,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import DatasetAssetsError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def verify(
             report.append(row)
             codes.append(code)
             if not as_json:
-                _show_verified(state, row)
+                _show_verified(state, row, store.url)
     if as_json:
         state.show_json(report)
     sys.exit(max(codes))
@@ -90,26 +91,27 @@ def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[st
             result = verify.repair(result, store, source)
     except DatasetAssetsError as error:
         return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
-    return _row(result), IntegrityError.exit_code if result.left else 0
+    return _row(result, store), IntegrityError.exit_code if result.left else 0
 
 
-def _row(result: "Verified") -> dict[str, Any]:
+def _row(result: "Verified", store: Any) -> dict[str, Any]:
     problem = " ".join(damage.problem for damage in result.left) or None
-    hint = "" if problem is None or "dataset-assets" in problem else f" Repair it with: {_mend(result.name)}"
+    hint = (
+        ""
+        if problem is None or "dataset-assets" in problem
+        else f" Repair it with: {command(f'verify --repair {result.name}', store.url)}"
+    )
     damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in result.damaged]
     row = {field: getattr(result, field) for field in ("name", "versions", "released", "files", "bytes")}
     return {**row, "problem": problem and problem + hint, "damaged": damaged}
 
 
-def _mend(name: str) -> str:
-    return f"dataset-assets verify --repair {name}"
-
-
-def _show_verified(state: State, row: dict[str, Any]) -> None:
+def _show_verified(state: State, row: dict[str, Any], storage: str) -> None:
     mended = sum(damage["repaired"] is not None for damage in row["damaged"])
     whole = f"whole, {mended} repaired" if mended else "whole"
     if not row.get("released") and "@" not in row["name"]:
-        whole += f", but no version of it is released. Release one with: dataset-assets prepare {row['name']}"
+        release = command(f"prepare {row['name']}", storage)
+        whole += f", but no version of it is released. Release one with: {release}"
     state.show_lines([f"{row['name']:<34} {row['problem'] or whole}"])
     for damage in row["damaged"]:
         if damage["repaired"] or damage["reason"]:

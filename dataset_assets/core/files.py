@@ -8,12 +8,19 @@ import errno
 import hashlib
 import io
 import os
+import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
 
+from dataset_assets.core.few_open import Shelf
 from dataset_assets.errors import NoSpace, Refused, StorageError
 
 CHUNK = 1 << 20
+
+# The new files that have a descriptor: a split may have thousands of streams.
+_WRITTEN = Shelf()
 
 hook: Callable[[str, Path, int], int | None] | None = None
 """Called with (operation, path, bytes). It may raise OSError, or return a number of bytes to cut a write to."""
@@ -30,9 +37,10 @@ class Written:
         self.bytes = keep
         _pass("create", path)
         new = os.O_NOFOLLOW if keep else os.O_CREAT | os.O_EXCL
+        self._lock, self.closed = threading.Lock(), False
         with reported(path):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, 0o644)
-        self.closed = False
+            self._fd: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, 0o666)
+        _WRITTEN.use(self)
         if keep:
             self._cut(keep)
 
@@ -41,14 +49,14 @@ class Written:
         view = memoryview(data)
         # memoryview cannot cast a buffer with a dimension of 0.
         view = view.cast("B") if view.nbytes else memoryview(b"")
-        with reported(self.path):
+        with self._lock, reported(self.path):
             self._write_all(view, None)
         self.bytes += len(view)
         return len(view)
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Overwrite earlier bytes, such as a header with the count of what follows."""
-        with reported(self.path):
+        with self._lock, reported(self.path):
             self._write_all(memoryview(data), offset)
 
     def _write_all(self, view: memoryview, offset: int | None) -> None:
@@ -56,9 +64,9 @@ class Written:
             limit = _pass("write", self.path, len(view))
             part = view if limit is None else view[:limit]
             if offset is None:
-                count = os.write(self._fd, part)
+                count = os.write(self._opened(), part)
             else:
-                count = os.pwrite(self._fd, part, offset)
+                count = os.pwrite(self._opened(), part, offset)
                 offset += count
             view = view[count:]
 
@@ -67,10 +75,10 @@ class Written:
         self._cut(0)
 
     def _cut(self, size: int) -> None:
-        with reported(self.path):
+        with self._lock, reported(self.path):
             _pass("truncate", self.path)
-            os.ftruncate(self._fd, size)
-            os.lseek(self._fd, size, os.SEEK_SET)
+            os.ftruncate(self._opened(), size)
+            os.lseek(self._opened(), size, os.SEEK_SET)
         self.bytes = size
 
     def tell(self) -> int:
@@ -84,19 +92,44 @@ class Written:
         """Sync the file to disk and close it."""
         if self.closed:
             return
-        self.closed = True
-        try:
-            with reported(self.path):
-                _pass("fsync", self.path)
-                os.fsync(self._fd)
-        finally:
-            os.close(self._fd)
+        with self._lock:
+            try:
+                with reported(self.path):
+                    _pass("fsync", self.path)
+                    os.fsync(self._opened())
+            finally:
+                self._end()
 
     def discard(self) -> None:
-        """Close the file without syncing it, when it is no longer wanted."""
-        if not self.closed:
-            self.closed = True
-            os.close(self._fd)
+        """Close the file without syncing it: it is not wanted, or what stores it syncs it."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        self.closed = True
+        _WRITTEN.drop(self)
+        self._release()
+
+    def put_away(self) -> bool:
+        """Close the descriptor until the next write, if nobody is writing; return whether it is closed."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._release()
+        self._lock.release()
+        return True
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _opened(self) -> int:
+        """Return the descriptor; the caller holds the lock."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            os.lseek(self._fd, self.bytes, os.SEEK_SET)
+        _WRITTEN.use(self)
+        return self._fd
 
     def __enter__(self) -> "Written":
         return self
@@ -170,16 +203,35 @@ def make_folder(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Hard-link a finished file, or copy it if the filesystem has no hard links."""
+    """Hard-link a finished file; copy it if the filesystem has no hard links, or if it needs another group.
+
+    A folder with the setgid bit gives its group to new files, so that its members can read them; not to links.
+    """
     _pass("link", target)
     try:
         # Linux would link a symbolic link itself, not the file that it points to.
         os.link(os.path.realpath(source), target)
+        if not _has_group(target, target.parent.stat()):
+            target.unlink()
+            raise OSError(errno.EPERM, "it needs the group of its folder")
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
             with reported(target):
                 raise
         copy(source, target)
+
+
+def _has_group(linked: Path, folder: os.stat_result) -> bool:
+    """Say whether a new link has the group that a new file would have, or was given it."""
+    info = linked.lstat()
+    if not folder.st_mode & stat.S_ISGID or info.st_gid == folder.st_gid:
+        return True
+    if info.st_nlink == 2:
+        # Only our own file has this second name, so nobody else sees the change.
+        with suppress(OSError):
+            os.chown(linked, -1, folder.st_gid)
+            return True
+    return False
 
 
 def copy(source: Path, target: Path) -> None:

@@ -5,11 +5,15 @@ Every function may be called again after its process was killed, and by several 
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 from typing import Iterator, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
@@ -21,6 +25,7 @@ from dataset_assets.reading.load import open_split
 from dataset_assets.storage.keys import index_key, source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, Source, record_bytes
+from dataset_assets.storage.storage import put_all
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
@@ -69,7 +74,7 @@ def made_raw(stored: StoredDataset, file: str, recipe: str) -> RawFile | None:
 def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     """Hash a stored raw file. Raises `DigestMismatch` if it changed, `NotPrepared` if it is gone."""
     key, url = stored.raw_key(raw), stored.storage.url
-    again = f"dataset-assets prepare --refresh {stored.name}"
+    again = command(f"prepare --refresh {stored.name}", url)
     try:
         with stored.open_raw(raw, whole=True) as opened:
             found = files.sha256_in(opened)
@@ -122,8 +127,7 @@ def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
 
 def publish_stream(stored: StoredDataset, staged: StagedSplit, stream: str) -> None:
     """Store the files of one stream under their digests."""
-    for file, path in zip(staged.index.streams[stream].files, staged.files[stream], strict=True):
-        stored.storage.put(staged.index.key_of(stream, file), path)
+    put_all(stored.storage, _files_of(staged, stream))
 
 
 def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
@@ -144,9 +148,16 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
 
 def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
     """Store a split, its index last; return the digest of the index."""
-    for stream in staged.index.streams:
-        publish_stream(stored, staged, stream)
+    # All streams together: a split may have thousands of small files.
+    files_of_all = map(partial(_files_of, staged), staged.index.streams)
+    put_all(stored.storage, dict(chain.from_iterable(found.items() for found in files_of_all)))
     return publish_index(stored, staged)
+
+
+def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
+    """Return the files of a stream by their keys."""
+    keys = [staged.index.key_of(stream, file) for file in staged.index.streams[stream].files]
+    return dict(zip(keys, staged.files[stream], strict=True))
 
 
 def _candidates(stored: StoredDataset, split: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
@@ -235,6 +236,7 @@ class Maker:
                 progress=self.progress,
                 offline=self.settings.offline,
                 kept=kept,
+                storage=self.stored.storage.url,
             )
             staged = self._anew(file, known, fetch) if refresh else self._shared(file, known, began, fetch)
             if staged is None:
@@ -295,7 +297,7 @@ class Maker:
         return [self.inputs.raws[name] for name in files if name in self.inputs.raws]
 
     def _command(self, option: str = "") -> str:
-        return f"dataset-assets prepare {option}{self.dataset.name}"
+        return command(f"prepare {option}{self.dataset.name}", self.stored.storage.url)
 
     def _open(self, raw: RawFile) -> BinaryIO:
         self.see_undamaged(raw)

@@ -74,7 +74,7 @@ def stage_copy(
         ):
             for chunk in files.chunks_of(source):
                 out.write(chunk)
-        verified(path, file, raw, dataset.name)
+        verified(path, file, raw, dataset.name, stored.storage.url)
     except NoSpace:
         raise
     except (DatasetAssetsError, OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Literal, Mapping, NamedTuple, get_args
 
 from dataset_assets.core import files
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
@@ -23,6 +24,7 @@ from dataset_assets.errors import (
     IntegrityError,
     NotFound,
     NotPrepared,
+    Refused,
     StoredFileDamaged,
     UsageError,
 )
@@ -32,17 +34,16 @@ from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
-    contents,
     index_key,
     place_of,
     raw_key,
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import known_versions, whole
+from dataset_assets.storage.listing import every_whole, known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import entries_of, listed, open_object, sizes_of
+from dataset_assets.storage.storage import entries_of, open_object, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -150,11 +151,16 @@ def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make
 
 def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
-    found, _ = contents(listed(storage, ""))
-    every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
-    return [
-        name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there, [("versions",)]))
-    ]
+    every = every_whole(storage, [("versions",)])
+    return [name for name, there in every.items() if _has_versions(StoredDataset(storage, name), there)]
+
+
+def _has_versions(stored: StoredDataset, there: Contents) -> bool:
+    try:
+        return bool(known_versions(stored, there))
+    except Refused:
+        # Copying it raises the error, after the others are copied.
+        return True
 
 
 def parcel(
@@ -179,7 +185,7 @@ def parcel(
     if which == "all":
         chosen |= {place.digest for place in there.of("version")}
     if not chosen:
-        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
+        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     # The oldest first: garbage collection keeps the versions that were stored last.
     ages = _ages(stored, chosen, there) if len(chosen) > 1 else dict.fromkeys(chosen, 0.0)
     ordered = sorted(chosen, key=lambda one: (ages[one], one))
@@ -289,15 +295,18 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
                 digest.update(chunk)
                 written.write(chunk)
     except FileNotFoundError as error:
-        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece)}") from error
+        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece, storage)}") from error
     if (found := digest.hexdigest()) != piece.sha256:
-        raise DigestMismatch(f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece)}")
+        raise DigestMismatch(
+            f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece, storage)}"
+        )
     return path
 
 
-def _mend(piece: Piece) -> str:
+def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
-    return f"Repair it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
+    words = f"verify --repair {place.dataset if place else ''}".rstrip()
+    return f"Repair it there with: {command(words, storage.url)}"
 
 
 def deliver(

@@ -14,8 +14,9 @@ from functools import cached_property
 from time import time
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.progress import report
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared, Refused
 from dataset_assets.storage import LeavesStrays, Stat, Storage
 from dataset_assets.storage.aliases import aliases_in, named
 from dataset_assets.storage.documents import OPENED
@@ -26,7 +27,6 @@ from dataset_assets.storage.keys import (
     Place,
     alias_key,
     collector_key,
-    contents,
     folded,
     index_key,
     place_of,
@@ -34,10 +34,9 @@ from dataset_assets.storage.keys import (
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import relisted, whole
+from dataset_assets.storage.listing import every_whole, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
-from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -54,7 +53,7 @@ DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index"
 class Collected:
     """What was removed, or would be, of a dataset; with an empty name, of files under no key.
 
-    With a `problem` nothing was removed, or only what surely does not belong to a broken version.
+    With a `problem` only what surely does not belong to a broken version was removed; nothing if it `stopped`.
     """
 
     dataset: str
@@ -62,6 +61,7 @@ class Collected:
     removed: list[str] = field(default_factory=list)
     bytes: int = 0
     problem: str | None = None
+    stopped: bool = False
 
 
 def collect(
@@ -109,7 +109,7 @@ def collect_strays(
                 found.removed.append(stray.key or "")
                 found.bytes += stray.bytes
     except DatasetAssetsError as error:
-        found.problem = str(getattr(error, "strerror", None) or error)
+        found.problem, found.stopped = str(getattr(error, "strerror", None) or error), True
     return found if found.removed or found.problem else None
 
 
@@ -136,11 +136,10 @@ def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Conten
     for name in (chosen := sorted({named(storage, name).name for name in names})):
         found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
-            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
+            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     if chosen:
         return found
-    every = sorted(contents(listed(storage, ""))[0].items())
-    return {name: whole(StoredDataset(storage, name), there) for name, there in every}
+    return every_whole(storage)
 
 
 def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
@@ -181,10 +180,11 @@ class _Kept:
         return {*map(folded, self.keys)}
 
 
-def _stays(dataset: str) -> str:
+def _stays(stored: StoredDataset) -> str:
+    url = stored.storage.url
     return (
-        "What may belong to it stays. Make it again with: dataset-assets verify --repair "
-        f"{dataset}; or let go of a pinned version with: dataset-assets unpin {dataset}@DIGEST"
+        f"What may belong to it stays. Make it again with: {command(f'verify --repair {stored.name}', url)}; or let "
+        f"go of a pinned version with: {command(f'unpin {stored.name}@DIGEST', url)}"
     )
 
 
@@ -206,9 +206,9 @@ class _Rule:
                 return Collected(there.dataset), []
             kept, there = self._kept_of(there, now)
         except DatasetAssetsError as error:
-            if not isinstance(error, (IntegrityError, NotPrepared)):
+            if not isinstance(error, (IntegrityError, NotPrepared, Refused)):
                 raise
-            return Collected(there.dataset, problem=str(error)), []
+            return Collected(there.dataset, problem=str(error), stopped=True), []
         found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
@@ -233,7 +233,7 @@ class _Rule:
         gone = {key for key in unlisted if (place := place_of(key)) and place.kind == "stream"}
         kept.gone += [f"{key} is gone." for key in sorted(gone)]
         if kept.gone:
-            kept.gone.append(_stays(there.dataset))
+            kept.gone.append(_stays(self.stored))
             kept.only = self._surely_of_others(there, kept)
         return kept, there
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from time import time
 from typing import Iterable, Iterator, Mapping, NamedTuple
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import RESERVED, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.definition import registry
@@ -21,7 +22,7 @@ from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
 from dataset_assets.storage.listing import known_versions, whole
-from dataset_assets.storage.storage import command_on, open_object
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 KINDS: tuple[Kind, ...] = ("index", "source", "stream", "raw")
@@ -96,7 +97,7 @@ def _place(storage: Storage, key: str) -> Place:
 
 def _see_removable(storage: Storage, key: str, listed: Mapping[str, Unknown]) -> None:
     if key not in listed and not storage.exists(key):
-        gc = command_on(storage, "gc --unknown")
+        gc = command("gc --unknown", storage.url)
         raise NotFound(f"{key} is not in {storage.url}. List what is there with: {gc}")
     if key not in listed:
         raise _stays(storage, key, "a definition, a version or a pin uses it")
@@ -107,7 +108,7 @@ def _see_removable(storage: Storage, key: str, listed: Mapping[str, Unknown]) ->
 def _stays(storage: Storage, key: str, why: str) -> Refused:
     return Refused(
         f"{key[:300]} stays, because {why}. Nothing was removed. List what can be removed with: "
-        f"{command_on(storage, 'gc --unknown')}"
+        f"{command('gc --unknown', storage.url)}"
     )
 
 

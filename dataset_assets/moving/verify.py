@@ -24,10 +24,10 @@ from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.aliases import own_name
-from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
-from dataset_assets.storage.listing import listed_versions, relisted, whole
+from dataset_assets.storage.keys import Contents, index_key, place_of, pointer_key, version_key
+from dataset_assets.storage.listing import every_whole, listed_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
-from dataset_assets.storage.storage import listed, open_object
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 T = TypeVar("T")
@@ -68,8 +68,7 @@ class Verified:
 
 def verifiable(storage: Storage) -> list[str]:
     """Return the names of the datasets with a version that is stored, released or pinned. Raises `ListingCut`."""
-    found, _ = contents(listed(storage, ""))
-    every = {name: whole(StoredDataset(storage, name), there) for name, there in found.items()}
+    every = every_whole(storage)
     return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 
@@ -226,7 +225,7 @@ class _Look:
         self.found.files, self.found.bytes = len(self.pieces), total
 
     def _unsealed(self, key: str) -> object:
-        return unsealed(_read(self.storage, key), key, self.dataset)
+        return unsealed(_read(self.storage, key), key, self.dataset, self.storage.url)
 
     def _seen(self, key: str, read: Callable[[], T]) -> T | None:
         try:

@@ -4,9 +4,18 @@ from contextlib import suppress
 from typing import Iterable, Iterator
 
 from dataset_assets.core.names import storage_key
-from dataset_assets.errors import IntegrityError
-from dataset_assets.storage.keys import Contents, folded, index_key, pin_key, place_of, pointer_key, version_key
-from dataset_assets.storage.storage import listing_cut
+from dataset_assets.errors import IntegrityError, Refused
+from dataset_assets.storage.keys import (
+    Contents,
+    contents,
+    folded,
+    index_key,
+    pin_key,
+    place_of,
+    pointer_key,
+    version_key,
+)
+from dataset_assets.storage.storage import Storage, listed, listing_cut
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
@@ -24,6 +33,20 @@ def whole(
     while (again := relisted(stored, there, _named(stored, there, folders))) is not None:
         there = again
     return there
+
+
+def every_whole(storage: Storage, folders: Iterable[tuple[str, ...]] | None = None) -> dict[str, Contents]:
+    """Return all that is stored of each dataset, by name, sorted; of one that may not be read, what the listing shows.
+
+    The listing is compared with those of single `folders`, as in `whole`.
+    A verb that then reads it raises `Refused`, as for a folder that was moved out of the storage and left a link.
+    """
+    found = {}
+    for name, there in sorted(contents(listed(storage, ""))[0].items()):
+        found[name] = there
+        with suppress(Refused):
+            found[name] = whole(StoredDataset(storage, name), there, folders)
+    return found
 
 
 def relisted(stored: StoredDataset, there: Contents, needed: Iterable[str]) -> Contents | None:

@@ -1,5 +1,6 @@
 """Pins: versions of a dataset that are never collected."""
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.errors import NotPrepared
 from dataset_assets.storage.aliases import named
@@ -20,7 +21,8 @@ def pin(pinned: str, storage: Storage) -> None:
     if not storage.exists(version_key(stored.name, digest)):
         storage.delete(pin_key(stored.name, digest))
         raise NotPrepared(
-            f"{pinned} was collected while it was pinned. Make it again: dataset-assets prepare {stored.name}"
+            f"{pinned} was collected while it was pinned. Make it again with: "
+            f"{command(f'prepare {stored.name}', stored.storage.url)}"
         )
 
 

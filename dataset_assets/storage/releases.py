@@ -6,6 +6,7 @@ Every function may be called again after its process was killed, and by several 
 from typing import Iterable
 
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.errors import Conflict, NotPrepared
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
@@ -85,5 +86,5 @@ def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
         stored.storage.delete(key)
     raise NotPrepared(
         f"{stored.name}: version {digest} was collected before it was released. It is not the current version. Make it "
-        f"again with: dataset-assets prepare {stored.name}"
+        f"again with: {command(f'prepare {stored.name}', stored.storage.url)}"
     )

@@ -3,14 +3,23 @@
 import errno
 import io
 import re
-import shlex
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Collection, Iterator, NamedTuple, Protocol, TypeGuard, runtime_checkable
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Protocol,
+    TypeGuard,
+    runtime_checkable,
+)
 
 from dataset_assets.core.files import reading
-from dataset_assets.core.settings import settings
 from dataset_assets.errors import ListingCut, NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -112,6 +121,24 @@ class LeavesStrays(Protocol):
         ...
 
 
+@runtime_checkable
+class PutsTogether(Protocol):
+    """An optional method of connectors that store many files faster together than one after another."""
+
+    def put_all(self, sources: Mapping[str, Path]) -> None:
+        """Put each file under its key, as `put` does; when this returns, all are stored."""
+        ...
+
+
+def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
+    """Put many files, together if the storage can."""
+    if isinstance(storage, PutsTogether) and len(sources) > 1:
+        storage.put_all(sources)
+    else:
+        for key, source in sources.items():
+            storage.put(key, source)
+
+
 def check_key(key: str) -> str:
     """Return the key if its parts are plain names. Raises `NameNotAllowed` for `..`, empty or hidden parts."""
     if not isinstance(key, str) or len(key) > 1000 or not all(map(_KEY_PART.fullmatch, key.split("/"))):
@@ -173,12 +200,6 @@ def size_of(storage: Storage, key: str) -> int | None:
         return storage.stat(key).bytes
     except FileNotFoundError:
         return None
-
-
-def command_on(storage: Storage, words: str) -> str:
-    """Return a command line for a message; it names the storage unless that is the one of the settings."""
-    named = "" if settings().storage == storage.url else f" --storage {shlex.quote(storage.url)}"
-    return f"dataset-assets {words}{named}"
 
 
 # Of the class: a wrapper that passes on every attribute need not have what it wraps.

@@ -1,14 +1,17 @@
 """A dataset in a storage, as one value that answers what is stored of it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import BinaryIO, Mapping, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES
 from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import check_dataset_name, storage_key
 from dataset_assets.errors import (
+    DatasetAssetsError,
     DigestMismatch,
     IntegrityError,
     NewerFormat,
@@ -101,7 +104,7 @@ class StoredDataset:
     def version(self, digest: str) -> Version:
         """Read a version and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
         key = version_key(self.name, digest)
-        return parse_version(self.version_bytes(digest), key, self.name, digest)
+        return parse_version(self.version_bytes(digest), key, self.name, digest, self.storage.url)
 
     def version_bytes(self, digest: str) -> bytes:
         """Read a version's document and verify its digest. Raises `NotPrepared`, `DigestMismatch`."""
@@ -110,7 +113,7 @@ class StoredDataset:
     def index(self, split: str, digest: str) -> SplitIndex:
         """Read a split's index and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
         key = index_key(self.name, split, digest)
-        return parse_index(self.index_bytes(split, digest), key, self.name, split, digest)
+        return parse_index(self.index_bytes(split, digest), key, self.name, split, digest, self.storage.url)
 
     def index_bytes(self, split: str, digest: str) -> bytes:
         """Read the document of a split's index and verify its digest. Raises `NotPrepared`, `DigestMismatch`."""
@@ -179,7 +182,8 @@ class StoredDataset:
     def absent(self, hint: str = "") -> NotPrepared:
         """Return the error for a dataset of which no version is stored."""
         return NotPrepared(
-            f"{self.name} is not in {self.storage.url}.{hint} Make it with: dataset-assets prepare {self.name}"
+            f"{self.name} is not in {self.storage.url}.{hint} "
+            f"Make it with: {command(f'prepare {self.name}', self.storage.url)}"
         )
 
     def _document(self, key: str, digest: str, what: str) -> bytes:
@@ -188,14 +192,16 @@ class StoredDataset:
             return kept
         data = self._read(key)
         if data is None:
+            how = how_to_repair if "/index/" in key or self._is_current(digest) else how_to_open_another
             raise NotPrepared(
-                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, or never made there. "
-                f"{how_to_repair(self.name) if '/index/' in key else how_to_open_another(self.name)}"
+                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, it was never made there, "
+                f"or the storage was restored from an older copy. {how(self.name, self.storage.url)}"
             )
         # A longer document is read in part; parsing refuses it.
         if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
             raise DigestMismatch(
-                f"{key} in {self.storage.url} has sha256 {found}, not that of its name. {how_to_repair(self.name)}"
+                f"{key} in {self.storage.url} has sha256 {found}, not that of its name. "
+                f"{how_to_repair(self.name, self.storage.url)}"
             )
         if len(data) <= MOST_BYTES:
             self._keep(key, data)
@@ -211,6 +217,11 @@ class StoredDataset:
             self.documents.keep(self.storage, key, data)
         if getattr(self.storage, "cached", False):
             OPENED.keep(self.storage, key, data)
+
+    def _is_current(self, digest: str) -> bool:
+        with suppress(DatasetAssetsError):
+            return self.pointer().version == digest
+        return False
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -231,5 +242,5 @@ def damaged(index: SplitIndex, stream: str, key: str, url: str, what: str) -> St
     """Return the error for a file of a stream that is not as its index says."""
     return StoredFileDamaged(
         f"Stream {stream} of {index.dataset}, split {index.split}, file {key} in {url} {what}. "
-        f"Repair it with: dataset-assets prepare {index.dataset}"
+        f"Repair it with: {command(f'prepare {index.dataset}', url)}"
     )

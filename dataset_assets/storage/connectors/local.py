@@ -6,19 +6,25 @@ import os
 import re
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.redact import has_login, redacted
 from dataset_assets.errors import NameNotAllowed, Refused, StorageError, UsageError
 from dataset_assets.storage.storage import Entry, Stat, Stray, check_key
 
 DAY_SECONDS = 86_400.0
+SYNCS = 16
+"""How many files are synced at a time: 1,500 small ones took 0.4 s, and 6.5 s one after another."""
+POINTER = "current.json"
+LINKED_LEVELS = 2
+"""How deep datasets are looked for in a folder that a link names."""
 _PART = re.compile(r"\.\d+-[0-9a-f]{16}\.part")
 
 
@@ -49,6 +55,19 @@ class LocalStorage:
             return files.opened(path)
 
     def put(self, key: str, source: Path | bytes) -> None:
+        self._put(key, source)
+        files.sync(self._path(key).parent)
+
+    def put_all(self, sources: Mapping[str, Path]) -> None:
+        """Put many files. Threads sync them, which the kernel then does together, and each folder is synced once."""
+        folders = {self._path(key).parent for key in sources}
+        with ThreadPoolExecutor(SYNCS, "dataset_assets-put") as pool:
+            for _ in pool.map(self._put, sources, sources.values()):
+                pass
+        for folder in sorted(folders):
+            files.sync(folder)
+
+    def _put(self, key: str, source: Path | bytes) -> None:
         path = self._path(key)
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
@@ -100,6 +119,7 @@ class LocalStorage:
             if _digest(path) != expected:
                 return False
             self._store(path, new)
+            files.sync(path.parent)
             return True
 
     def strays(self, older_than: float) -> Iterator[Stray]:
@@ -129,7 +149,7 @@ class LocalStorage:
         # By path components: /data/assets-old is not below /data/assets.
         if not real.is_relative_to(os.path.realpath(self.root)):
             where = f"{key} in {self.url} is a link to {real}, outside of the storage."
-            raise Refused(f"{where} Remove the link, or open {real}.")
+            raise Refused(f"{where} Put what it names in its place, or mount that folder there.")
 
     def _store(self, path: Path, source: Path | bytes) -> None:
         files.make_folder(path.parent)
@@ -139,7 +159,7 @@ class LocalStorage:
         part = path.with_name(f".{os.getpid()}-{os.urandom(8).hex()}.part")
         try:
             _fill(part, source)
-            files.replace(part, path)
+            files.move(part, path)
         finally:
             # Also after success: renaming a link over another link to the same file does nothing, and leaves both.
             with suppress(OSError):
@@ -185,8 +205,12 @@ def _link_in(root: str, key: str) -> str | None:
 def open_local(url: str) -> LocalStorage:
     """Open the folder of a `file:///folder` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
-    if host not in ("", "localhost") or not slash:
-        raise UsageError(f"{redacted(url)[:80]!r} does not name a folder of this machine. Write it as file:///folder.")
+    # A login before a host, or a query, may hold a secret; in the name of a folder they are written otherwise.
+    if host not in ("", "localhost") or not slash or has_login(path) or "?" in path or "#" in path:
+        raise UsageError(
+            f"{redacted(url)[:80]!r} does not name a folder of this machine. Write it as file:///folder; "
+            "in its name, write %3A for :, %40 for @, %3F for ? and %23 for #."
+        )
     return LocalStorage(os.fsdecode(unquote_to_bytes(slash + path)))
 
 
@@ -213,9 +237,13 @@ def _renewed(path: Path, source: Path | bytes) -> bool:
     # The object may be collected while it is compared; then it is stored anew.
     with suppress(FileNotFoundError):
         if _holds(path, source):
-            files.renew(path)
-            # Its writer may have been killed just before it synced the folder.
-            files.sync(path.parent)
+            try:
+                files.renew(path)
+            except StorageError as error:
+                # Only its owner may change its time; whoever may write into the folder replaces it.
+                if error.errno in (errno.EPERM, errno.EACCES):
+                    return False
+                raise
             return True
     return False
 
@@ -255,6 +283,18 @@ def _below(folder: Path | str, prefix: str, deep: bool = True) -> Iterator[str]:
             yield key
         elif is_folder and deep:
             yield from _below(entry.path, f"{key}/", deep)
+        elif entry.is_symlink() and deep:
+            yield from _moved(Path(entry.path), key, 0)
+
+
+def _moved(path: Path, key: str, level: int) -> Iterator[str]:
+    """Yield the pointers of datasets whose folder was moved and a link left, so that every verb refuses them."""
+    if (path / POINTER).is_file():
+        yield f"{key}/{POINTER}"
+    elif level < LINKED_LEVELS and path.is_dir():
+        for entry in _entries(path):
+            if _is_key(f"{key}/{entry.name}") and entry.is_dir(follow_symlinks=False):
+                yield from _moved(Path(entry.path), f"{key}/{entry.name}", level + 1)
 
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from weakref import ref
 
 from dataset_assets.core import files
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.redact import has_login, redacted
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 
@@ -292,8 +292,10 @@ def _code(error: sqlite3.Error) -> int:
 def open_sqlite(url: str) -> SqliteStorage:
     """Open the file of a `sqlite:///path.db` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
-    if host or not slash or not path or "?" in path or "#" in path or "\0" in unquote(path):
+    refused = has_login(path) or "?" in path or "#" in path or "\0" in unquote(path)
+    if host or not slash or not path or refused:
         raise UsageError(
-            f"{redacted(url)[:80]!r} does not name a file. Write it as sqlite:///path.db or sqlite:////absolute/path.db."
+            f"{redacted(url)[:80]!r} does not name a file. Write it as sqlite:///path.db or "
+            "sqlite:////absolute/path.db; in its name, write %3A for :, %40 for @, %3F for ? and %23 for #."
         )
     return SqliteStorage(os.fsdecode(unquote(path, errors="surrogateescape")))
