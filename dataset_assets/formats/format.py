@@ -152,6 +152,7 @@ def mapped(file: BinaryIO) -> memoryview:
 
 
 def _map(file: BinaryIO) -> mmap.mmap:
+    files.passes("map", name_of(file))
     try:
         if sys.version_info >= (3, 13):
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)

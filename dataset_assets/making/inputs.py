@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
+from dataset_assets.core import files
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.making.recipe import derived_recipe, split_recipe
 from dataset_assets.making.steps import derive, url_of
@@ -64,17 +65,17 @@ class Inputs:
 
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
         # The index holds name and URL too, and must depend on nothing but the recipe.
-        files = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
+        given = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
-        return {**files, **splits}
+        return {**given, **splits}
 
     def _index(self, source: SplitOf) -> str:
         return self.splits[source.split].origin.index
 
     def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, Any]:
         """Open the arguments of a split or derived file that are files or splits, until the stack is closed."""
-        files = {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
-        return {**files, **{name: self._hashed(source) for name, source in applied.splits.items()}}
+        given = {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
+        return {**given, **{name: self._hashed(source) for name, source in applied.splits.items()}}
 
     def _hashed(self, source: SplitOf) -> Stored:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
@@ -87,7 +88,7 @@ class Inputs:
         """Open one file."""
         raw = self.raw(file)
         path = self.transient.get(file.identifier)
-        return _named(open(path, "rb") if path else self.open_raw(raw), _shown(file, raw))
+        return _named(files.opened(path) if path else self.open_raw(raw), _shown(file, raw))
 
     def raw(self, file: File) -> RawFile:
         """Return the record of a file. Derives it if it is missing."""

@@ -191,7 +191,7 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
     with ExitStack() as stack:
-        columns = open_columns(index, lambda name, k: stack.enter_context(open(paths[name][k], "rb")))
+        columns = open_columns(index, lambda name, k: stack.enter_context(files.opened(paths[name][k])))
         findings = check_split(index.samples, index.streams, columns)
     return replace(index, findings=findings)
 
@@ -266,8 +266,8 @@ def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) 
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as opened:
-        return hashlib.file_digest(opened, algorithm).hexdigest()
+    with files.opened(path) as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _raw_of(file: RemoteFile, sha256: str, size: int, source: Source) -> RawFile:

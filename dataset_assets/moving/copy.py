@@ -273,7 +273,7 @@ def workplace(storage: Storage) -> Iterator[Path]:
 def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
     """Download a file into a folder, and verify its digest. Raises `StoredFileDamaged` and `DigestMismatch`."""
     path = folder / piece.sha256
-    path.unlink(missing_ok=True)
+    files.remove(path)
     digest = sha256()
     try:
         with open_object(storage, piece.key) as file, files.Written(path) as written:
@@ -338,7 +338,7 @@ def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parc
         report(wanted.dataset, done, total)
         path = fetch(piece)
         target.put(piece.key, path)
-        path.unlink()
+        files.remove(path)
         done += piece.bytes
     if lacking:
         report(wanted.dataset, done, total)

@@ -52,6 +52,7 @@ class LocalStorage:
         path = self._path(key)
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
+        files.make_folder(path.parent)
         with files.reported(path):
             if not _renewed(path, source):
                 self._store(path, source)
@@ -96,6 +97,7 @@ class LocalStorage:
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the partial files that killed writers left."""
         for folder, folders, names in os.walk(self.root, onerror=_unread):
+            files.passes("list", folder)
             folders[:] = [name for name in folders if _is_key(name)]
             for path in (Path(folder, name) for name in names):
                 with suppress(FileNotFoundError):
@@ -135,6 +137,7 @@ class LocalStorage:
 
 def _is_file(path: Path) -> bool:
     """Say whether a file exists. Raises OSError if that cannot be seen, where `Path.is_file` may return False."""
+    files.passes("stat", path)
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -246,6 +249,7 @@ def _below(folder: Path | str, prefix: str) -> Iterator[str]:
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
     with files.reading(Path(folder)):
+        files.passes("list", folder)
         try:
             with os.scandir(folder) as entries:
                 return [*entries]
