@@ -25,7 +25,7 @@ from dataset_assets.errors import (
     StoredFileDamaged,
     UsageError,
 )
-from dataset_assets.moving.pointer import Knows, may_move, settle
+from dataset_assets.moving.pointer import Knows, may_move, offer
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
@@ -40,7 +40,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import open_object
+from dataset_assets.storage.storage import open_object, settle
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -307,6 +307,7 @@ def deliver(
         lacking = missing(wanted, target)
         _store(lacking, target, fetch, wanted)
         stored |= {piece.key for piece in lacking}
+        settle(target, wanted.pieces)
         _put_documents(target, wanted)
         # A collector may have removed files before it could see these versions; from now on it sees them.
         wait_for_collector(there)
@@ -318,7 +319,7 @@ def deliver(
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    current, offered = settle(there, wanted.current, before.digest, agreed)
+    current, offered = offer(there, wanted.current, before.digest, agreed)
     if agreed:
         _put_sources(target, wanted)
     done = sum(wanted.pieces[key].bytes for key in stored)

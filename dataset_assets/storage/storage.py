@@ -4,7 +4,7 @@ import errno
 import io
 import re
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Protocol, runtime_checkable
 
 from dataset_assets.core.files import reading
 from dataset_assets.errors import ListingCut, NameNotAllowed
@@ -75,6 +75,21 @@ class LeavesStrays(Protocol):
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield what was left by writes that began at least so many seconds ago, by the clock of the storage."""
         ...
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """An optional method of connectors whose writers may be killed before what they did is on the disk."""
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Return when all that any process stored or removed under these keys outlasts a power failure."""
+        ...
+
+
+def settle(storage: Storage, keys: Iterable[str]) -> None:
+    """Settle some keys, if the storage is one that needs it."""
+    if isinstance(storage, Settles):
+        storage.settle(keys)
 
 
 def check_key(key: str) -> str:

@@ -31,7 +31,7 @@ class Calls:
     """The number of `calls` that passed the fail points, and whether the n-th call came (`tripped`).
 
     A fault that shortens reads and writes has no effect on other calls; these still count as tripped. `struck` is the
-    name of the system error that was raised, if one was.
+    name of the system error that was raised, or "short"; None if nothing happened.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ def failing(n: int, fault: DiskFault, reads: bool = False) -> Iterator[Calls]:
             calls.strike(first, operation)
         elif operation == "write" or operation == "read" and size > 1:
             cut.set()
+            calls.struck = first
             return size // 2
         return None
 

@@ -244,7 +244,7 @@ def test_every_read_and_change_passes_a_fail_point(path: Path, tmp_path: Path) -
         "mkdir", "fsync",
         "create", "write", "truncate", "write", "fsync",
         "link", "utime", "replace", "fsync", "unlink",
-        "open", "read", "read",
+        "open", "read", "read", "read",
     ]  # fmt: skip
 
 

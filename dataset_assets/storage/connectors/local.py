@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
@@ -93,6 +93,14 @@ class LocalStorage:
                 return False
             self._store(path, new)
             return True
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Sync the folders of these keys: whoever stored them may have been killed just before that."""
+        for folder in sorted({self._path(key).parent for key in keys}):
+            with suppress(FileNotFoundError):
+                if folder.is_dir():
+                    files.make_folder(folder)
+                    files.sync(folder)
 
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the partial files that killed writers left."""
