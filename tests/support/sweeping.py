@@ -46,6 +46,10 @@ CONTENT = ("raw", "stream", "index", "version")
 """The kinds of objects that are named by their content."""
 
 
+PARTIAL = ("DecodeError", "DigestMismatch", "StoredFileDamaged")
+"""The errors of readers who find a part of something."""
+
+
 class Violation(AssertionError):
     """An invariant that does not hold; its number is the first word."""
 
@@ -225,7 +229,10 @@ class Sweep:
             home.second.root.mkdir(exist_ok=True)
         with self.fresh() as home:
             self.before, self.damaged = home.seen(), home.misnamed()
-            verb.act(home)
+            passed: list[str] = []
+            with installed(lambda operation, path, size: passed.append(operation)):
+                verb.act(home)
+            self.calls, self.changes = len(passed), sum(operation not in files.READS for operation in passed)
             self.after, self.keys = home.seen(), home.keys()
 
     @contextmanager
@@ -274,8 +281,9 @@ class Sweep:
         """See that readers find what was there, or what was made."""
         self._look_at_names(home)
         for seen, before, after in zip(home.seen(), self.before, self.after):
-            require("I3", seen in (before, after), f"readers see neither the old nor the new version, but {seen}")
             require("I5", not finished or seen == after, f"it said that it is done, and readers see {seen}")
+            require("I1", seen in (before, after) or seen not in PARTIAL, f"readers see a part: {seen}")
+            require("I3", seen in (before, after), f"readers see neither the old nor the new version, but {seen}")
 
     def _look_at_names(self, home: Home) -> None:
         wrong = home.misnamed() - self.damaged

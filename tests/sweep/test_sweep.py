@@ -7,25 +7,15 @@ change; I6 nothing is left behind.
 
 import itertools
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 from sweeping import FAULTS, OF_READS, VERBS, Fault, sweep_of
 
 
-@pytest.fixture(autouse=True)
-def place(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("DATASET_ASSETS_HOME", str(fast_path))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    # Away from our own project file, which every call would read.
-    monkeypatch.chdir(fast_path)
-    yield
-
-
 @pytest.mark.parametrize("verb", VERBS)
-def test_one_call_in_ten_of_each_verb_fails(verb: str, fast_path: Path) -> None:
+def test_one_call_in_ten_of_each_verb_fails(verb: str, place: Path) -> None:
     """The next one fails with the next fault."""
-    with sweep_of(verb, fast_path) as sweep:
+    with sweep_of(verb, place) as sweep:
         for k, fault in enumerate(FAULTS):
             sweep.run(fault, itertools.count(1 + 10 * k, 10 * len(FAULTS)))
 
@@ -34,7 +24,7 @@ def test_one_call_in_ten_of_each_verb_fails(verb: str, fast_path: Path) -> None:
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", VERBS)
-def test_each_call_of_each_verb_fails_in_every_way(verb: str, fault: Fault, fast_path: Path) -> None:
-    with sweep_of(verb, fast_path) as sweep:
+def test_each_call_of_each_verb_fails_in_every_way(verb: str, fault: Fault, place: Path) -> None:
+    with sweep_of(verb, place) as sweep:
         last = sweep.run(fault, itertools.count(1))
     print(f"{verb}: {fault}: {last} {'calls' if fault in OF_READS else 'changes'}")

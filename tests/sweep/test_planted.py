@@ -1,0 +1,122 @@
+"""A sweep is worth what it finds: mistakes are planted, and the invariant that each breaks is named."""
+
+import io
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from sweeping import Fault, Violation, sweep_of
+
+from dataset_assets.core import files, scratch
+from dataset_assets.core.canonical import digest_of
+from dataset_assets.errors import Conflict
+from dataset_assets.making import prepare as preparing
+from dataset_assets.storage import manifest
+from dataset_assets.storage.connectors import local
+from dataset_assets.storage.keys import pointer_key
+from dataset_assets.storage.releases import publish_version, release
+
+
+def written_in_place(patch: pytest.MonkeyPatch) -> None:
+    def store(self: Any, path: Path, source: Any) -> None:
+        files.make_folder(path.parent)
+        path.unlink(missing_ok=True)
+        with files.Written(path) as file:
+            file.write(source.read_bytes() if isinstance(source, Path) else source)
+
+    patch.setattr(local.LocalStorage, "_store", store)
+
+
+def names_before_bytes(patch: pytest.MonkeyPatch) -> None:
+    """A file has its name before its bytes are on the disk."""
+    patch.setattr(files.Written, "close", files.Written.discard)
+    patch.setattr(files, "sync", lambda path: None)
+
+
+def a_lock_that_outlives_its_holder(patch: pytest.MonkeyPatch) -> None:
+    class Lock:
+        def __init__(self, path: Path, seconds: float) -> None:
+            self.path = path
+
+        def __enter__(self) -> None:
+            try:
+                files.Written(self.path).discard()
+            except OSError:
+                raise Conflict(f"{self.path} is locked") from None
+
+        def __exit__(self, *raised: object) -> None:
+            self.path.unlink()
+
+    patch.setattr(local, "_locked", Lock)
+
+
+def the_pointer_before_the_version(patch: pytest.MonkeyPatch) -> None:
+    def early(stored: Any, version: Any, expected: str | None) -> str:
+        digest = digest_of(version)
+        stored.storage.swap(pointer_key(stored.name), manifest.pointer_to(digest), expected)
+        return publish_version(stored, version)
+
+    patch.setattr(preparing, "release", early)
+
+
+def the_old_pointer_removed_first(patch: pytest.MonkeyPatch) -> None:
+    def anew(stored: Any, version: Any, expected: str | None) -> str:
+        stored.storage.delete(pointer_key(stored.name))
+        return release(stored, version, None)
+
+    patch.setattr(preparing, "release", anew)
+
+
+def an_error_that_is_nobodys(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(files.reported, "__exit__", lambda self, *raised: None)
+
+
+def a_failed_read_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
+    def read_or_end(self: Any, buffer: Any) -> int:
+        try:
+            return whole(self, buffer) or 0
+        except OSError:
+            return 0
+
+    whole = files._Readable.readinto
+    patch.setattr(files._Readable, "readinto", read_or_end)
+    patch.setattr(files._Readable, "readall", io.RawIOBase.readall)
+
+
+def scratch_that_stays(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scratch, "_empty", lambda folder: None)
+
+
+def folders_that_nobody_syncs_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(files, "_sync_found", lambda path: None)
+    patch.setattr(local.LocalStorage, "settle", lambda self, keys: None)
+
+
+PLANTED: dict[str, tuple[Any, Fault, str]] = {
+    "written in place": (written_in_place, "kill", "I1"),
+    "names before bytes": (names_before_bytes, "torn", "I1"),
+    "a lock that outlives its holder": (a_lock_that_outlives_its_holder, "kill", "I2"),
+    "the pointer before the version": (the_pointer_before_the_version, "kill", "I3"),
+    "the old pointer removed first": (the_old_pointer_removed_first, "kill", "I3"),
+    "folders that nobody syncs again": (folders_that_nobody_syncs_again, "kill and loss", "I[13]"),
+    "an error that is nobody's": (an_error_that_is_nobodys, "ENOSPC", "I4"),
+    "a failed read taken for the end": (a_failed_read_taken_for_the_end, "EIO", "I5"),
+    "scratch that stays": (scratch_that_stays, "EIO", "I6"),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_mistake_is_found(planted: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, fault, invariant = PLANTED[planted]
+    with sweep_of("prepare", place) as sweep:
+        last = sweep.calls if fault == "EIO" else sweep.changes
+        plant(monkeypatch)
+        with pytest.raises(Violation, match=f"^{invariant}:"):
+            for n in numbers(last):
+                sweep.run(fault, iter([n]))
+
+
+def numbers(last: int) -> Iterator[int]:
+    """Yield the numbers of calls: first the last ones, where the pointer moves, then others far from each other."""
+    yield from range(last, last - 15, -1)
+    yield from (1 + 61 * k % last for k in range(last))
