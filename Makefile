@@ -18,7 +18,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test acceptance test-fast soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -49,7 +49,10 @@ acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and
 	$(PYTEST) $(OUTSIDE)
 
 test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
-	$(PYTEST) -n logical -m 'not soak and not slow'
+	$(PYTEST) -n logical -m 'not soak and not sweep and not slow'
+
+sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
+	$(PYTEST) -m sweep
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

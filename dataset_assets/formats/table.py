@@ -64,7 +64,7 @@ class Table:
                 f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset, then prepare it "
                 "again."
             )
-        for name, text in self.fields or ():
+        for name, text in dict(self.fields or ()).items():
             if not _is_of(kind := table.schema.field(name).type, text):
                 raise DecodeError(
                     f"The field {name} of a file has the type {kind}, expected {text}. Verify the dataset, then "

@@ -29,6 +29,9 @@ The lease of a process of this machine that ended is abandoned at once.
 LONGEST_SECONDS = 3600
 """The longest time that a lease may ask for; one that asks for more gets `SECONDS`."""
 
+_held: set[str] = set()
+"""The tokens of the leases that this process holds."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +41,13 @@ class _Lease(NamedTuple):
     data: bytes
     seconds: float
     owner: Process | None
+    token: Any
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody holds it any more: its process has ended, or is this one, and could not remove it."""
+        ours = self.owner == this_process() and self.token not in _held
+        return self.owner is not None and (ours or self.owner.is_gone)
 
 
 @contextmanager
@@ -47,8 +57,9 @@ def collecting(stored: StoredDataset, seconds: float = SECONDS) -> Iterator[Call
     Waits for a collector that was killed; raises `Conflict` if another one is running.
     """
     lease = _Holder(stored, seconds)
-    lease.take(_wait(stored, seconds, alive_is_a_conflict=True))
+    abandoned = _wait(stored, seconds, alive_is_a_conflict=True)
     try:
+        lease.take(abandoned)
         yield lease.renew
     finally:
         lease.give_up()
@@ -68,6 +79,7 @@ class _Holder:
         self.digest: str | None = None
 
     def take(self, abandoned: bytes | None) -> None:
+        _held.add(self.token)
         self._write(None if abandoned is None else sha256_hex(abandoned))
 
     def renew(self) -> None:
@@ -76,6 +88,7 @@ class _Holder:
             self._write(self.digest)
 
     def give_up(self) -> None:
+        _held.discard(self.token)
         if self.digest is not None:
             self.storage.delete(self.key)
 
@@ -106,7 +119,7 @@ def _wait(stored: StoredDataset, seconds: float = SECONDS, alive_is_a_conflict: 
                     f"Another collector is at work on {stored.name} in {stored.storage.url}: {who}. Run it later."
                 )
             seen, since = lease, time.monotonic()
-        elif lease.owner and lease.owner.is_gone or time.monotonic() - since > lease.seconds:
+        elif lease.is_abandoned or time.monotonic() - since > lease.seconds:
             logger.warning("%s did not finish collecting %s; going on", lease.owner or "somebody", stored.name)
             return lease.data
         time.sleep(0.05)
@@ -125,7 +138,7 @@ def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
         found = unsealed(data, key, stored.name)
     asked: Any = found.get("milliseconds")
     valid = type(asked) is int and 0 <= asked <= 1000 * LONGEST_SECONDS
-    return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")))
+    return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")), found.get("collector"))
 
 
 def _owner_of(written: Any) -> Process | None:

@@ -229,20 +229,22 @@ class Sweep:
             home.second.root.mkdir(exist_ok=True)
         with self.fresh() as home:
             self.before, self.damaged = home.seen(), home.misnamed()
-            passed: list[str] = []
-            with installed(lambda operation, path, size: passed.append(operation)):
+            self.calls: list[tuple[str, str]] = []
+            with installed(lambda operation, path, size: self.calls.append((operation, str(path)))):
                 verb.act(home)
-            self.calls, self.changes = len(passed), sum(operation not in files.READS for operation in passed)
+            self.changes = [call for call in self.calls if call[0] not in files.READS]
             self.after, self.keys = home.seen(), home.keys()
 
     @contextmanager
     def fresh(self) -> Iterator[Home]:
         """Give a home as the verb finds it. Its files are links: none of them is ever written to."""
         shutil.copytree(self.folder / "begin", self.folder / "home", copy_function=os.link)
-        with self._at("home") as home:
-            yield home
-        shutil.rmtree(self.folder / "home")
-        shutil.rmtree(self.folder / "kept", ignore_errors=True)
+        try:
+            with self._at("home") as home:
+                yield home
+        finally:
+            shutil.rmtree(self.folder / "home")
+            shutil.rmtree(self.folder / "kept", ignore_errors=True)
 
     @contextmanager
     def _at(self, name: str) -> Iterator[Home]:
