@@ -93,7 +93,7 @@ def folders_that_nobody_syncs_again(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: dict[str, tuple[Any, Fault, str, str]] = {
     "written in place": (written_in_place, "kill", "I1", "replace .*/storage/"),
-    "names before bytes": (names_before_bytes, "torn", "I1", "replace .*/text/"),
+    "names before bytes": (names_before_bytes, "torn", "I1", "replace .*/storage/"),
     "a lock that outlives its holder": (a_lock_that_outlives_its_holder, "kill", "I2", "replace .*/current.json"),
     "the pointer before the version": (the_pointer_before_the_version, "kill", "I3", "replace .*/versions/"),
     "the old pointer removed first": (the_old_pointer_removed_first, "kill", "I3", "replace .*/current.json"),
