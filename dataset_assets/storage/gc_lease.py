@@ -46,7 +46,7 @@ class _Lease(NamedTuple):
     @property
     def is_abandoned(self) -> bool:
         """Whether nobody holds it any more: its process has ended, or is this one, and could not remove it."""
-        ours = self.owner == this_process() and self.token not in _held
+        ours = self.owner == this_process() and bool(self.owner.machine) and self.token not in _held
         return self.owner is not None and (ours or self.owner.is_gone)
 
 

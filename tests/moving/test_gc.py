@@ -318,7 +318,7 @@ def test_C4_the_note_of_a_collector_that_was_killed_on_this_machine_holds_nobody
 UNKNOWN = {
     "another machine": {"machine": "another", "host": "far"},
     "a machine that was rebooted": {"machine": "00000000-0000"},
-    "a number that is used again": {"process": os.getpid()},
+    "a number that is used again": {"process": os.getppid()},
 }
 
 
