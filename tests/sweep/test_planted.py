@@ -12,7 +12,6 @@ from dataset_assets.core import files, scratch
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.errors import Conflict, StorageError
 from dataset_assets.making import prepare as preparing
-from dataset_assets.making import steps
 from dataset_assets.storage import manifest
 from dataset_assets.storage.connectors import local
 from dataset_assets.storage.keys import pointer_key
@@ -73,13 +72,13 @@ def an_error_that_is_nobodys(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(files.reported, "__exit__", lambda self, *raised: None)
 
 
-def a_failed_read_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
-    def run(*arguments: Any) -> Iterator[Any]:
+def a_failed_release_passed_over(patch: pytest.MonkeyPatch) -> None:
+    def passed_over(stored: Any, version: Any, expected: str | None) -> str:
         with suppress(StorageError):
-            yield from whole(*arguments)
+            release(stored, version, expected)
+        return digest_of(version)
 
-    whole = steps._run
-    patch.setattr(steps, "_run", run)
+    patch.setattr(preparing, "release", passed_over)
 
 
 def scratch_that_stays(patch: pytest.MonkeyPatch) -> None:
@@ -98,7 +97,7 @@ PLANTED: dict[str, tuple[Any, Fault, str, str]] = {
     "the pointer before the version": (the_pointer_before_the_version, "kill", "I3", "replace .*/versions/"),
     "the old pointer removed first": (the_old_pointer_removed_first, "kill", "I3", "replace .*/current.json"),
     "an error that is nobody's": (an_error_that_is_nobodys, "ENOSPC", "I4", "write .*/text/"),
-    "a failed read taken for the end": (a_failed_read_taken_for_the_end, "EIO", "I5", "read .*/storage/.*/raw/"),
+    "a failed release passed over": (a_failed_release_passed_over, "ENOSPC", "I5", "replace .*/current.json"),
     "scratch that stays": (scratch_that_stays, "EIO", "I6", "write .*/text/"),
 }
 
