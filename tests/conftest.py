@@ -154,7 +154,7 @@ SLOW = (
     "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
     "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
     "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
-    "storage/test_forged_documents.py", "storage/test_listing.py", "test_suite.py",
+    "storage/test_forged_documents.py", "storage/test_listing.py", "sweep", "test_suite.py",
 )  # fmt: skip
 
 

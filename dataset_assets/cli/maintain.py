@@ -3,7 +3,6 @@
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
-import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -226,13 +225,8 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
         with files.reported(path), path.open("wb") as pipe:
             yield pipe
         return
-    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
-    try:
-        with files.Written(part) as file:
-            yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed
-        files.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed
 
 
 @click.command()
@@ -251,10 +245,11 @@ def unbundle(
     It verifies the whole bundle before it stores anything. A dataset's current version stays current unless
     --make-current is given.
     """
+    from dataset_assets.core import files
     from dataset_assets.moving import bundle
 
     store = opened(storage)
-    with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+    with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else files.opened(path) as file:
         done = bundle.unbundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
     _show_copied(state, done, as_json)
 

@@ -153,6 +153,7 @@ def mapped(file: BinaryIO) -> memoryview:
 
 
 def _map(file: BinaryIO, size: int) -> memoryview:
+    files.passes("map", name_of(file))
     try:
         with descriptor(file) as opened:
             return map_file(opened, size)

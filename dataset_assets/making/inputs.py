@@ -67,9 +67,9 @@ class Inputs:
 
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
         # The index holds name and URL too, and must depend on nothing but the recipe.
-        files = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
+        given = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
-        return {**files, **splits}
+        return {**given, **splits}
 
     def _index(self, source: SplitOf) -> str:
         return self.splits[source.split].origin.index

@@ -266,8 +266,8 @@ def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str, 
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as opened:
-        return hashlib.file_digest(opened, algorithm).hexdigest()
+    with files.opened(path) as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _raw_of(file: RemoteFile, sha256: str, size: int, source: Source) -> RawFile:

@@ -28,7 +28,7 @@ from dataset_assets.errors import (
     StoredFileDamaged,
     UsageError,
 )
-from dataset_assets.moving.pointer import Knows, may_move, settle
+from dataset_assets.moving.pointer import Knows, may_move, offer
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
@@ -43,7 +43,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import every_whole, known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import entries_of, open_object, sizes_of
+from dataset_assets.storage.storage import entries_of, open_object, settle, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -287,7 +287,7 @@ def workplace(storage: Storage) -> Iterator[Path]:
 def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
     """Download a file into a folder, and verify its digest. Raises `StoredFileDamaged` and `DigestMismatch`."""
     path = folder / piece.sha256
-    path.unlink(missing_ok=True)
+    files.remove(path)
     digest = sha256()
     try:
         with open_object(storage, piece.key, whole=True) as file, files.Written(path) as written:
@@ -326,6 +326,7 @@ def deliver(
         lacking = _lacking(wanted, _sizes(wanted, target, surely=False))
         _store(lacking, target, fetch, wanted)
         stored |= {piece.key for piece in lacking}
+        settle(target, wanted.pieces)
         _put_documents(target, wanted)
         # A collector may have removed files before it could see these versions; from now on it sees them.
         wait_for_collector(there)
@@ -338,7 +339,7 @@ def deliver(
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    current, offered = settle(there, wanted.current, before.digest, agreed)
+    current, offered = offer(there, wanted.current, before.digest, agreed)
     if agreed:
         _put_sources(target, wanted)
     write_aliases(there, wanted.aliases)
@@ -368,7 +369,7 @@ def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parc
         report(wanted.dataset, done, total)
         path = fetch(piece)
         target.put(piece.key, path)
-        path.unlink()
+        files.remove(path)
         done += piece.bytes
     if lacking:
         report(wanted.dataset, done, total)

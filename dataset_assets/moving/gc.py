@@ -37,6 +37,7 @@ from dataset_assets.storage.keys import (
 from dataset_assets.storage.listing import every_whole, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.storage import settle
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -149,8 +150,12 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
         # The lease was just written: its time is what the clock of the store says now.
         now = storage.stat(collector_key(stored.name)).modified
         planned, places = rule.plan(whole(stored), now)
+        documents = [place.key for place in places if place.kind in DOCUMENTS]
         planned.removed, planned.bytes = [], 0
         for i, place in enumerate(places):
+            if i == len(documents):
+                # No power failure may bring a document back without its files.
+                settle(storage, documents)
             renew()
             # A writer may have renewed it since it was listed.
             if (size := rule.old_size(replace(place, stat=None), now)) is not None:

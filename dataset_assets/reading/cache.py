@@ -136,7 +136,7 @@ class Cache:
                     "the object and prepare the dataset again."
                 )
             # Opened before it gets its name, because after that it may be evicted.
-            file = open(part.path, "rb")  # noqa: SIM115 -- the caller closes it
+            file = files.opened(part.path)
             # Not while another process counts the files, which could miss this one between its two names.
             with _turn(self.folder / "room", self.patience):
                 files.replace(part.path, path)

@@ -14,6 +14,7 @@ from dataset_assets.storage.storage import (
     LeavesStrays,
     ListsEntries,
     ReadsWhole,
+    Settles,
     Stat,
     Storage,
     Stray,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from dataset_assets.storage.connectors.memory import MemoryStorage as MemoryStorage
 
 __all__ = [
-    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "ReadsWhole", "Stat",
-    "Storage", "Stray", "check_key", "entries_of", "listing_cut", "open_storage", "size_of",
+    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "ReadsWhole", "Settles",
+    "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut", "open_storage", "size_of",
 ]  # fmt: skip
 
 # Connectors are imported when they are first used: reading a manifest needs none.

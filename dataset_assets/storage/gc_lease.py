@@ -33,6 +33,8 @@ LONGEST_SECONDS = 3600
 
 VOID = sealed({"milliseconds": 0})
 """A lease that nobody holds."""
+_held: set[str] = set()
+"""The tokens of the leases that this process holds."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,13 @@ class _Lease(NamedTuple):
     data: bytes
     seconds: float
     owner: Process | None
+    token: Any
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody holds it any more: its process has ended, or is this one, and could not remove it."""
+        ours = self.owner == this_process() and bool(self.owner.machine) and self.token not in _held
+        return self.owner is not None and (ours or self.owner.is_gone)
 
 
 @contextmanager
@@ -52,8 +61,9 @@ def collecting(stored: StoredDataset, seconds: float = SECONDS) -> Iterator[Call
     Waits for the end of one that was killed; raises `Conflict` if another one is running.
     """
     lease = _Holder(stored, seconds)
-    lease.take(_wait(stored, seconds, alive_is_a_conflict=True))
+    abandoned = _wait(stored, seconds, alive_is_a_conflict=True)
     try:
+        lease.take(abandoned)
         yield lease.renew
     finally:
         lease.give_up()
@@ -76,6 +86,7 @@ class _Holder:
         self._thread = threading.Thread(target=self._beat, name="dataset_assets-lease", daemon=True)
 
     def take(self, abandoned: bytes | None) -> None:
+        _held.add(self.token)
         self._write(None if abandoned is None else sha256_hex(abandoned))
         self._thread.start()
 
@@ -90,6 +101,7 @@ class _Holder:
 
     def give_up(self) -> None:
         self._ended.set()
+        _held.discard(self.token)
         with self._lock:
             if self.digest is not None:
                 self.storage.delete(self.key)
@@ -149,7 +161,7 @@ def _wait(stored: StoredDataset, seconds: float = SECONDS, alive_is_a_conflict: 
                     f"Another collector is at work on {stored.name} in {stored.storage.url}: {who}. Run it later."
                 )
             seen, since = lease, time.monotonic()
-        elif lease.owner and lease.owner.is_gone or time.monotonic() - since > lease.seconds:
+        elif lease.is_abandoned or time.monotonic() - since > lease.seconds:
             logger.warning("%s did not finish collecting %s; going on", lease.owner or "somebody", stored.name)
             stored.storage.swap(collector_key(stored.name), VOID, sha256_hex(lease.data))
         time.sleep(0.05)
@@ -168,7 +180,7 @@ def _read(stored: StoredDataset, seconds: float) -> _Lease | None:
         found = unsealed(data, key, stored.name)
     asked: Any = found.get("milliseconds")
     valid = type(asked) is int and 0 <= asked <= 1000 * LONGEST_SECONDS
-    return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")))
+    return _Lease(data, asked / 1000 if valid else seconds, _owner_of(found.get("owner")), found.get("collector"))
 
 
 def _owner_of(written: Any) -> Process | None:

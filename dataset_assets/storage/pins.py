@@ -7,7 +7,7 @@ from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pin_key, place_of, version_key
 from dataset_assets.storage.manifest import sealed
-from dataset_assets.storage.storage import Storage
+from dataset_assets.storage.storage import Storage, settle
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 
@@ -15,6 +15,7 @@ def pin(pinned: str, storage: Storage) -> None:
     """Keep a version, `name@digest` or the current one, for ever. Raises `NotPrepared` if it is not stored."""
     stored, digest = _version_named(pinned, storage)
     stored.version(digest)
+    settle(storage, [version_key(stored.name, digest)])
     storage.put(pin_key(stored.name, digest), sealed({"pinned": digest}))
     # A collector that could not see the pin may remove the version; from now on collectors see it.
     wait_for_collector(stored)

@@ -11,6 +11,7 @@ from typing import (
     BinaryIO,
     Callable,
     Collection,
+    Iterable,
     Iterator,
     Mapping,
     NamedTuple,
@@ -137,6 +138,21 @@ def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
     else:
         for key, source in sources.items():
             storage.put(key, source)
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """An optional method of connectors whose writers may be killed before what they did is on the disk."""
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Return when all that any process stored or removed under these keys outlasts a power failure."""
+        ...
+
+
+def settle(storage: Storage, keys: Iterable[str]) -> None:
+    """Settle some keys, if the storage is one that needs it."""
+    if isinstance(storage, Settles):
+        storage.settle(keys)
 
 
 def check_key(key: str) -> str:

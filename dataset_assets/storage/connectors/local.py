@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Iterator, Mapping
+from typing import BinaryIO, Iterable, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
@@ -71,6 +71,7 @@ class LocalStorage:
         path = self._path(key)
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
+        files.make_folder(path.parent)
         with files.reported(path):
             if not _renewed(path, source):
                 self._store(path, source)
@@ -122,9 +123,18 @@ class LocalStorage:
             files.sync(path.parent)
             return True
 
+    def settle(self, keys: Iterable[str]) -> None:
+        """Sync the folders of these keys: whoever stored them may have been killed just before that."""
+        for folder in sorted({self._path(key).parent for key in keys}):
+            with suppress(FileNotFoundError):
+                if folder.is_dir():
+                    files.make_folder(folder)
+                    files.sync(folder)
+
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the partial files that killed writers left."""
         for folder, folders, names in os.walk(self.root, onerror=_unread):
+            files.passes("list", folder)
             folders[:] = [name for name in folders if _is_key(name)]
             for path in (Path(folder, name) for name in names):
                 with suppress(FileNotFoundError):
@@ -168,6 +178,7 @@ class LocalStorage:
 
 def _is_file(path: Path) -> bool:
     """Say whether a file exists. Raises OSError if that cannot be seen, where `Path.is_file` may return False."""
+    files.passes("stat", path)
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -299,6 +310,7 @@ def _moved(path: Path, key: str, level: int) -> Iterator[str]:
 
 def _entries(folder: Path | str) -> "list[os.DirEntry[str]]":
     with files.reading(Path(folder)):
+        files.passes("list", folder)
         try:
             with os.scandir(folder) as entries:
                 return [*entries]
