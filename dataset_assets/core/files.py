@@ -217,6 +217,7 @@ def make_folder(path: Path) -> None:
     A folder that is there already may have been made by a process that was killed before it synced the parent. So it
     is synced too, once in a process.
     """
+    path = path.absolute()
     if _is_synced(path):
         return
     if path.is_dir():

@@ -133,7 +133,7 @@ class PutsTogether(Protocol):
 
 def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
     """Put many files, together if the storage can."""
-    if isinstance(storage, PutsTogether) and len(sources) > 1:
+    if len(sources) > 1 and _puts_together(storage):
         storage.put_all(sources)
     else:
         for key, source in sources.items():
@@ -151,7 +151,7 @@ class Settles(Protocol):
 
 def settle(storage: Storage, keys: Iterable[str]) -> None:
     """Settle some keys, if the storage is one that needs it."""
-    if isinstance(storage, Settles):
+    if _settles(storage):
         storage.settle(keys)
 
 
@@ -227,6 +227,14 @@ def _lists_entries(storage: Storage) -> TypeGuard[ListsEntries]:
 
 def _reads_whole(storage: Storage) -> TypeGuard[ReadsWhole]:
     return hasattr(type(storage), "get_whole")
+
+
+def _puts_together(storage: Storage) -> TypeGuard[PutsTogether]:
+    return hasattr(type(storage), "put_all")
+
+
+def _settles(storage: Storage) -> TypeGuard[Settles]:
+    return hasattr(type(storage), "settle")
 
 
 FEW = 4

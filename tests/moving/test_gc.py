@@ -77,7 +77,7 @@ def test_the_current_version_stays_and_the_old_one_goes(copied: Storage, release
 
 def test_a_collected_version_is_not_found_and_the_error_says_so(copied: Storage, released: Released):
     collect(copied, keep_versions=1, **NOW)
-    with pytest.raises(NotPrepared, match="it was collected, or never made there"):
+    with pytest.raises(NotPrepared, match="it was collected, it was never made there"):
         load(f"{tiny.NAME}@{released.old}", storage=copied)
 
 

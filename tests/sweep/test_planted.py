@@ -52,7 +52,7 @@ def a_lock_that_outlives_its_holder(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_pointer_before_the_version(patch: pytest.MonkeyPatch) -> None:
-    def early(stored: Any, version: Any, expected: str | None) -> str:
+    def early(stored: Any, version: Any, expected: str | None, aliases: Any = ()) -> str:
         digest = digest_of(version)
         stored.storage.swap(pointer_key(stored.name), manifest.pointer_to(digest), expected)
         return publish_version(stored, version)
@@ -61,9 +61,9 @@ def the_pointer_before_the_version(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_old_pointer_removed_first(patch: pytest.MonkeyPatch) -> None:
-    def anew(stored: Any, version: Any, expected: str | None) -> str:
+    def anew(stored: Any, version: Any, expected: str | None, aliases: Any = ()) -> str:
         stored.storage.delete(pointer_key(stored.name))
-        return release(stored, version, None)
+        return release(stored, version, None, aliases)
 
     patch.setattr(preparing, "release", anew)
 
@@ -73,9 +73,9 @@ def an_error_that_is_nobodys(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_failed_release_passed_over(patch: pytest.MonkeyPatch) -> None:
-    def passed_over(stored: Any, version: Any, expected: str | None) -> str:
+    def passed_over(stored: Any, version: Any, expected: str | None, aliases: Any = ()) -> str:
         with suppress(StorageError):
-            release(stored, version, expected)
+            release(stored, version, expected, aliases)
         return digest_of(version)
 
     patch.setattr(preparing, "release", passed_over)
