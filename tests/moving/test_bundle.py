@@ -1,11 +1,7 @@
 """Bundles: the same content gives the same bytes, tar and sha256sum read them, and nothing but a bundle is taken."""
 
 import io
-import itertools
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -14,18 +10,16 @@ from typing import Any, Callable
 
 import pytest
 import tiny
-from children import in_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from released import STEPS, Released, everything
+from released import Released, everything
 
 from dataset_assets import load
 from dataset_assets.core.canonical import canonical, sha256_hex
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NoSpace, NotPrepared, StorageError
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NoSpace, NotPrepared
 from dataset_assets.moving.bundle import MANIFEST, SUMS, bundle, unbundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
-from dataset_assets.testing.faults import failing
 
 
 @pytest.fixture
@@ -230,33 +224,6 @@ def test_one_that_says_it_is_larger_than_the_disk_is_refused_at_once(fast_path: 
     data = forged(lambda m: m["objects"][-1].update(bytes=1 << 60))
     with pytest.raises(NoSpace, match="The bundle needs"):
         unbundle(io.BytesIO(data), LocalStorage(fast_path / "target"))
-
-
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("fault", ["ENOSPC", "kill"])
-def test_after_a_fault_at_any_write_nothing_partial_is_there_and_a_second_time_ends_it(
-    source: Storage, released: Released, fast_path: Path, fault: Any, step: int
-):
-    data, clean = _WHOLE[0], LocalStorage(fast_path / "clean")
-    unbundle(io.BytesIO(data), clean)
-    for n in itertools.count(1, step):
-        target = LocalStorage(fast_path / "target")
-
-        def act(n: int = n, target: LocalStorage = target) -> None:
-            with failing(n, fault) as calls:
-                unbundle(io.BytesIO(data), target)
-            os._exit(0 if not calls.tripped else 1)
-
-        died = in_child(act)
-        assert died in (0, 1, StorageError.exit_code, -signal.SIGKILL)
-        released.check(target)
-        unbundle(io.BytesIO(data), target)
-        assert everything(target) == everything(clean)
-        assert [*(target.root / ".scratch").iterdir()] == []
-        shutil.rmtree(target.root)
-        if died == 0:
-            break
-    assert n > 50
 
 
 def test_memory_does_not_grow_with_what_is_in_it(fast_path: Path):

@@ -2,13 +2,11 @@
 
 import itertools
 import shutil
-import signal
 import threading
 from pathlib import Path
 
 import pytest
 import tiny
-from children import in_child
 from released import STEPS, FailsOnce, Released, check_names, everything
 
 from dataset_assets import load, prepare
@@ -166,26 +164,6 @@ def _ends(source: Storage, target: LocalStorage, released: Released) -> None:
     check_names(target)
     assert [*(target.root / ".scratch").iterdir()] == []
     shutil.rmtree(target.root)
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_after_a_kill_at_any_write_the_target_is_whole_and_a_second_copy_ends_it(
-    source: Storage, fast_path: Path, released: Released, step: int
-):
-    for n in itertools.count(1, step):
-        target = LocalStorage(fast_path / "target")
-
-        def act(n: int = n, target: LocalStorage = target) -> None:
-            with failing(n, "kill"):
-                copy(tiny.NAME, source, target)
-
-        died = in_child(act)
-        released.check(target)
-        _ends(source, target, released)
-        if died == 0:
-            break
-        assert died == -signal.SIGKILL
-    assert n > 50
 
 
 @pytest.mark.parametrize("step", STEPS)
