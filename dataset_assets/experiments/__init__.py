@@ -1,0 +1,25 @@
+"""Experiments: runs with their fields, and a store for values that are too large for a record."""
+
+from dataset_assets.experiments.bunch import Bunch, DataStore
+from dataset_assets.experiments.data_store_io import DataStoreIO
+from dataset_assets.experiments.experiment import Experiment, create_experiment, experiments, load_experiment
+from dataset_assets.experiments.folders import Folder, StoredFolder
+from dataset_assets.experiments.kinds import codec
+from dataset_assets.experiments.place import datastore
+from dataset_assets.experiments.run import Run, Runs
+
+__all__ = [
+    "Bunch",
+    "DataStore",
+    "DataStoreIO",
+    "Experiment",
+    "Folder",
+    "Run",
+    "Runs",
+    "StoredFolder",
+    "codec",
+    "create_experiment",
+    "datastore",
+    "experiments",
+    "load_experiment",
+]
