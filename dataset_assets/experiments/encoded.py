@@ -43,7 +43,7 @@ class Encoded:
 
     def whole(self) -> bytes:
         """Return all bytes."""
-        return b"".join(map(bytes, self.chunks()))
+        return b"".join(self.chunks())
 
 
 def size_of_part(part: Any) -> int:

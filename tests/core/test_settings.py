@@ -58,7 +58,7 @@ def test_defaults_are_in_the_folder_that_the_platform_has_for_data(folders):
     )
     assert settings().scratch == home / "scratch"
     assert settings().cache == home / "cache"
-    assert {origin for _, origin in origins().values()} == {"default"}
+    assert {origin for _, origin in origins().values()} == {"default", "storage"}
 
 
 def test_nothing_is_made_by_asking(folders):
