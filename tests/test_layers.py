@@ -43,6 +43,7 @@ THROUGH = {
     "experiments.comparison": "experiments/test_experiment.py",
     "experiments.pandas_kinds": "experiments/test_values.py",
     "experiments.records": "experiments/test_experiment.py",
+    "experiments.used": "experiments/test_ledger.py",
     "experiments.value_store": "experiments/test_data_store_io.py",
     "formats.ipc": "formats/test_forged_files.py",
     "formats.ranged": "reading/test_remote_columns.py",

@@ -2,11 +2,12 @@
 
 from dataset_assets.experiments.bunch import Bunch, DataStore
 from dataset_assets.experiments.data_store_io import DataStoreIO
-from dataset_assets.experiments.experiment import Experiment, create_experiment, experiments, load_experiment
+from dataset_assets.experiments.experiment import Experiment, create_experiment, experiments, load_experiment, who_used
 from dataset_assets.experiments.folders import Folder, StoredFolder
 from dataset_assets.experiments.kinds import codec
+from dataset_assets.experiments.ledger import Ledger
 from dataset_assets.experiments.place import datastore
-from dataset_assets.experiments.run import Run, Runs
+from dataset_assets.experiments.run import Run, Runs, Sources
 
 __all__ = [
     "Bunch",
@@ -14,12 +15,15 @@ __all__ = [
     "DataStoreIO",
     "Experiment",
     "Folder",
+    "Ledger",
     "Run",
     "Runs",
+    "Sources",
     "StoredFolder",
     "codec",
     "create_experiment",
     "datastore",
     "experiments",
     "load_experiment",
+    "who_used",
 ]

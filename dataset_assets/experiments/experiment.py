@@ -14,6 +14,7 @@ from dataset_assets.experiments.place import chosen_compression, chosen_storage
 from dataset_assets.experiments.records import RecordWriter, StoredValue, run_from
 from dataset_assets.experiments.run import Run, Runs
 from dataset_assets.experiments.stored_experiment import Pointer, StoredExperiment, document_of
+from dataset_assets.experiments.used import uses_version
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
 from dataset_assets.storage import Storage
 from dataset_assets.storage.keys import experiment_place
@@ -180,6 +181,12 @@ def load_experiment(
 def _id_of(store: Storage, name: str) -> str | None:
     found = StoredExperiment(store, name).pointer()
     return found.id if found else None
+
+
+def who_used(name: str, *, storage: "str | Path | Storage | None" = None) -> list[tuple[str, Run]]:
+    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment."""
+    loaded = [load_experiment(one, storage=storage) for one in experiments(storage=storage)]
+    return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, name)]
 
 
 def experiments(*, storage: "str | Path | Storage | None" = None) -> list[str]:

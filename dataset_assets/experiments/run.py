@@ -1,14 +1,20 @@
 """A run of an experiment: its fields, when it ran, its error if it raised, and the data that it used."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Iterable, overload
 
 from dataset_assets.core.redact import redacted_text
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import NotFound, UsageError
 from dataset_assets.experiments.bunch import Bunch, settle, was_changed
+from dataset_assets.experiments.used import markdown_of, sources_of, used_by
+from dataset_assets.reading.views import View
+from dataset_assets.storage import Storage, open_storage
 
 LONGEST_MESSAGE = 4_000
 
@@ -28,7 +34,18 @@ class Run:
         self.used: list[dict[str, Any]] = []
         self._clock = perf_counter()
         self._stored = False
-        self._uses = 0
+        self._uses = ""
+
+    def uses(self, view: View) -> None:
+        """Note that the run uses a view: its datasets with their versions, and the stack.
+
+        A loader does it by itself with `ledger=Ledger(run)`, and notes which samples it handed out, too.
+        """
+        self.used.append(used_by(view))
+
+    def sources(self, storage: "str | Path | Storage | None" = None) -> "Sources":
+        """Return what went into the run: each split with its licence, share and files; as JSON or as Markdown."""
+        return Sources(sources_of(self.used, open_storage(settings().storage if storage is None else storage)))
 
     def end(self, error: BaseException | None = None) -> None:
         """Note how long the run took, and its error."""
@@ -40,7 +57,7 @@ class Run:
     @property
     def is_stored(self) -> bool:
         """Whether the run is persisted as it is now."""
-        return self._stored and not was_changed(self.fields) and self._uses == len(self.used)
+        return self._stored and not was_changed(self.fields) and self._uses == _text(self.used)
 
     @property
     def was_changed(self) -> bool:
@@ -49,11 +66,23 @@ class Run:
 
     def settle(self, stored: bool = True) -> None:
         """Count the run as persisted, or as new."""
-        self._stored, self._uses = stored, len(self.used)
+        self._stored, self._uses = stored, _text(self.used)
         settle(self.fields)
 
     def __repr__(self) -> str:
         return f"Run({self.id_run[:8]}, {', '.join(self.fields)}{', failed' if self.error else ''})"
+
+
+class Sources(list[dict[str, Any]]):
+    """What went into a run: plain JSON, an object for each split that it used."""
+
+    def to_markdown(self) -> str:
+        """Return the sources as a document in Markdown."""
+        return markdown_of(self)
+
+
+def _text(used: list[dict[str, Any]]) -> str:
+    return json.dumps(used) if used else ""
 
 
 class Runs(Sequence[Run]):

@@ -271,7 +271,7 @@ def test_9_urls_are_handled_exactly_or_refused(store: Path) -> None:
     assert DataStoreIO(url).read() == b"x"
 
 
-TOUCH = """
+TOUCH = r"""
 import re
 from dataset_assets.experiments import load_experiment
 store = load_experiment("x").runs.first().fields.ds
