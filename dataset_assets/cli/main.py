@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import maintain, trust
+from dataset_assets.cli import experiments, maintain, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -52,7 +52,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *trust.VERBS):
+for _verb in (*maintain.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 

@@ -1,9 +1,15 @@
 """Runs as a table: a row for each, a column for each field that any of them has."""
 
+import csv
+import io
 import json
+import math
+from pathlib import Path
 from typing import Any, Iterable
 
+from dataset_assets.core import files
 from dataset_assets.core.extras import needed
+from dataset_assets.errors import UsageError
 from dataset_assets.experiments.bunch import DataStore, held
 from dataset_assets.experiments.run import COLUMNS, Run
 
@@ -70,3 +76,50 @@ def _text(value: Any) -> str:
         return value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError):
         return repr(value)
+
+
+def rows_of(runs: Iterable[Run]) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of the columns, and the rows as plain JSON values."""
+    found = table(runs)
+    columns = [[_json(value) for value in found[name].to_pylist()] for name in found.column_names]
+    return found.column_names, [list(row) for row in zip(*columns)]
+
+
+def _json(value: Any) -> Any:
+    if value is None or type(value) in (str, int, bool):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else str(value)
+    return value.isoformat() if hasattr(value, "isoformat") else _text(value)
+
+
+def write_table(runs: Iterable[Run], path: Path) -> None:
+    """Write the runs into a new file; its suffix decides the format. Raises `UsageError` for any other suffix."""
+    data = _written(runs, path.suffix)
+    if path.exists():
+        raise UsageError(f"{path} is there already. Name a new file, or remove it first.")
+    with files.Written(path) as file:
+        file.write(data)
+
+
+def _written(runs: Iterable[Run], suffix: str) -> bytes:
+    import pyarrow
+    import pyarrow.csv
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    if suffix in (".csv", ".json"):
+        names, rows = rows_of(runs)
+        if suffix == ".json":
+            return json.dumps([dict(zip(names, row)) for row in rows], indent=1).encode()
+        lines = io.StringIO()
+        csv.writer(lines).writerows([names, *rows])
+        return lines.getvalue().encode("utf-8", "backslashreplace")
+    out = io.BytesIO()
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(table(runs), out)
+    elif suffix == ".arrow":
+        pyarrow.feather.write_feather(table(runs), out)
+    else:
+        raise UsageError(f"{suffix or 'A name without a suffix'} is not known. Use .csv, .json, .parquet or .arrow.")
+    return out.getvalue()

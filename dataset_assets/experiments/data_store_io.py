@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from dataset_assets.errors import DigestMismatch, NameNotAllowed, NotFound, UsageError
 from dataset_assets.experiments.encoded import Encoded, decompressed
@@ -10,6 +10,7 @@ from dataset_assets.experiments.place import chosen_compression, chosen_storage
 from dataset_assets.experiments.value_store import StoredValues, stored
 from dataset_assets.experiments.values import decode, encode
 from dataset_assets.storage import Storage, check_key
+from dataset_assets.storage.keys import own_value
 
 _OBJECT = r"(?P<digest>[0-9a-f]{64})\.(?P<codec>\w+?)(?:\.(?P<zst>zst))?"
 _URL = re.compile(rf"store:(?P<folder>values(?:/[^/]+)+)/(?P<object>{_OBJECT})")
@@ -129,3 +130,11 @@ def _checked(folder: str) -> str:
             f"{folder.removeprefix('values/')[:80]!r} is not a prefix. Use names of letters, digits, '_', '-' and '.', "
             "joined by '/', none of them beginning with '.' or '-'."
         ) from None
+
+
+def values_below(prefix: str | None, storage: Storage) -> Iterator[tuple[str, int]]:
+    """Yield the URL and the size of each value below a prefix, or of all."""
+    folder = "values" if prefix is None else _folder(prefix)
+    for key in sorted(storage.list(folder)):
+        if own_value(key) and _URL.fullmatch(f"store:{key}"):
+            yield f"store:{key}", storage.stat(key).bytes
