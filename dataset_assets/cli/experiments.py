@@ -61,7 +61,7 @@ def show(state: State, name: str, storage: str | None, as_json: bool) -> None:
     from dataset_assets.experiments import load_experiment
 
     experiment = load_experiment(name, storage=_opened(storage))
-    document = {
+    document: dict[str, Any] = {
         "name": experiment.name,
         "id": experiment.id_experiment,
         "runs": [_run(run) for run in experiment.runs],
@@ -171,7 +171,7 @@ def list_values(state: State, prefix: str | None, storage: str | None, as_json: 
     from dataset_assets.experiments.data_store_io import values_below
 
     place = _opened(storage)
-    rows = [{"url": url, "bytes": size} for url, size in values_below(prefix, place)]
+    rows: list[dict[str, Any]] = [{"url": url, "bytes": size} for url, size in values_below(prefix, place)]
     if as_json:
         state.show_json(rows)
     elif rows:

@@ -13,11 +13,11 @@ from dataset_assets.experiments.bunch import Unread
 from dataset_assets.experiments.place import chosen_compression, chosen_storage
 from dataset_assets.experiments.records import RecordWriter, StoredValue, run_from
 from dataset_assets.experiments.run import Run, Runs
-from dataset_assets.experiments.stored_experiment import Pointer, StoredExperiment, document_of
 from dataset_assets.experiments.used import uses_version
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
 from dataset_assets.storage import Storage
 from dataset_assets.storage.keys import experiment_place
+from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment, document_of
 
 IfExists = Literal["fail", "add", "replace"]
 _ID = re.compile("[0-9a-f]{32}")

@@ -325,7 +325,7 @@ def test_runs_that_are_added_while_others_replace_are_added_again() -> None:
 def test_an_experiment_that_is_being_deleted_is_not_added_to() -> None:
     storage = MemoryStorage()
     experiment = made("x", storage).persist()
-    from dataset_assets.experiments.stored_experiment import StoredExperiment
+    from dataset_assets.storage.stored_experiment import StoredExperiment
 
     stored = StoredExperiment(storage, "x")
     stored._swap(stored.pointer(), experiment="x", id="0", generation="0" * 32, deleting=True)

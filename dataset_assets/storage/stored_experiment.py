@@ -11,10 +11,9 @@ from typing import Any, Callable, Iterator, NamedTuple
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import check_identifier
 from dataset_assets.errors import Conflict, DecodeError, DigestMismatch, IntegrityError, NewerFormat, NotFound
-from dataset_assets.storage import Storage
 from dataset_assets.storage.keys import experiment_key, experiment_place
 from dataset_assets.storage.manifest import bounded, sealed, unsealed
-from dataset_assets.storage.storage import open_object
+from dataset_assets.storage.storage import Storage, open_object
 
 FORMAT = 1
 ATTEMPTS = 20
@@ -77,18 +76,39 @@ class StoredExperiment:
         """Read the pointer. Raises `NotFound` if the experiment is not stored, or is being deleted."""
         found = self.pointer()
         if found is None or found.deleting:
-            raise NotFound(
-                f"The experiment {self.name} is not in {self.storage.url}. List what is there with: "
-                "dataset-assets experiments ls"
-            )
+            raise self.absent()
         return found
+
+    def absent(self) -> NotFound:
+        """Return the error for an experiment that is not stored."""
+        return NotFound(
+            f"The experiment {self.name} is not in {self.storage.url}. List what is there with: "
+            "dataset-assets experiments ls"
+        )
+
+    def become(self, pointer: Pointer, before: Pointer | None) -> None:
+        """Make a generation current whose runs were copied here. Raises `Conflict`."""
+        if before is None or before.generation != pointer.generation:
+            self._swap(before, experiment=self.name, id=pointer.id, generation=pointer.generation)
 
     def runs(self, generation: str) -> Iterator[dict[str, Any]]:
         """Yield the records of the runs of a generation. Raises `DigestMismatch` and `DecodeError`."""
-        for key in sorted(self.storage.list(experiment_key(self.name, "runs", generation))):
-            place = experiment_place(key)
-            if place and place.kind == "runs":
-                yield from runs_in(self._document(key, place.digest), key, self.storage.url)
+        for key in self.run_keys(generation):
+            yield from self.document(key)["runs"]
+
+    def run_keys(self, generation: str) -> list[str]:
+        """Return the keys of the objects of runs of a generation."""
+        places = map(experiment_place, self.storage.list(experiment_key(self.name, "runs", generation)))
+        return sorted(place.key for place in places if place and place.kind == "runs")
+
+    def document(self, key: str) -> dict[str, Any]:
+        """Return an object of runs: their records, and the names of the values that they need.
+
+        Raises `NotFound`, `DigestMismatch`, `DecodeError` and `NewerFormat`.
+        """
+        place = experiment_place(key)
+        assert place is not None
+        return parsed_runs(self._document(key, place.digest), key, self.storage.url)
 
     def _document(self, key: str, digest: str) -> bytes:
         try:
@@ -166,17 +186,21 @@ def document_of(name: str, records: list[dict[str, Any]], objects: set[str]) -> 
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
-def runs_in(data: bytes, key: str, url: str) -> list[dict[str, Any]]:
-    """Return the records of runs in an object. Raises `DecodeError` and `NewerFormat`."""
+def parsed_runs(data: bytes, key: str, url: str) -> dict[str, Any]:
+    """Return an object of runs from its bytes. Raises `DecodeError` and `NewerFormat`."""
     try:
-        found = json.loads(data)
+        found: dict[str, Any] = json.loads(data)
         if type(found["format"]) is int and found["format"] > FORMAT:
             raise NewerFormat(f"{key} in {url} has format {found['format']}. Read it with a newer release.")
-        runs: list[dict[str, Any]] = found["runs"]
-        if not isinstance(runs, list):
-            raise TypeError("its runs are no list")
+        if not isinstance(found["runs"], list) or not all(map(_is_value, found["values"])):
+            raise TypeError("its runs or values are not listed")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         if isinstance(error, NewerFormat):
             raise
         raise DecodeError(f"{key} in {url} is not an object of runs: {type(error).__name__}.") from error
-    return runs
+    return found
+
+
+def _is_value(name: Any) -> bool:
+    place = experiment_place(experiment_key("x", "values", name)) if isinstance(name, str) else None
+    return place is not None and place.kind == "value"
