@@ -223,7 +223,11 @@ def copy(name: str, source: "str | Storage", to: "str | Storage", *, make_curren
         raise UsageError(f"{here.url} is both where to copy from and where to. Name two storages.")
     if not is_experiment(name):
         return _copied(name, sorted(key for key in here.list(name) if own_value(key)), here, there)
-    stored = StoredExperiment(here, named(name))
+    return deliver(StoredExperiment(here, named(name)), there, make_current)
+
+
+def deliver(stored: StoredExperiment, there: Storage, make_current: bool = False) -> Copied:
+    """Store what another storage lacks of an experiment, and make its runs current there. Raises `Conflict`."""
     needed, target = needed_by(stored), StoredExperiment(there, stored.name)
     if needed.pointer is None or needed.pointer.deleting:
         raise stored.absent()
@@ -234,7 +238,7 @@ def copy(name: str, source: "str | Storage", to: "str | Storage", *, make_curren
             "it, run the command again with --make-current."
         )
     # Values before the runs that need them.
-    done = _copied(name, [*sorted(needed.values), *needed.runs], here, there)
+    done = _copied(FOLDER + stored.name, [*sorted(needed.values), *needed.runs], stored.storage, there)
     target.become(needed.pointer, before)
     return done._replace(versions=(needed.pointer.generation,), current=needed.pointer.generation)
 

@@ -1,5 +1,6 @@
 """Experiments are collected, measured, verified and copied by their keys, as datasets are."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 
-from dataset_assets.errors import Conflict, NotFound, UsageError
+from dataset_assets.errors import Conflict, DatasetAssetsError, NotFound, UsageError
 from dataset_assets.experiments import DataStore, DataStoreIO, create_experiment, datastore, load_experiment
+from dataset_assets.moving.bundle import bundle, unbundle
 from dataset_assets.moving.experiments import collect, copy, copy_all, experiment_names, repair, usage, verify
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
@@ -131,6 +133,40 @@ def test_a_damaged_value_is_not_copied(another: Storage) -> None:
     assert [one.dataset for one in copy_all(another, there, broken)] == ["experiments/y", "values/a/b"]
     assert len(broken) == 1 and large in str(broken[0])
     assert experiment_names(there) == ["y"] and not [key for key in keys(there) if "x/runs/" in key]
+
+
+def bundled(storage: Storage, *names: str) -> bytes:
+    out = io.BytesIO()
+    bundle(names, storage, out)
+    return out.getvalue()
+
+
+def test_an_experiment_is_bundled_and_stored_again(another: Storage) -> None:
+    made(another)
+    there, data = MemoryStorage(), bundled(another)
+    assert data == bundled(another, "experiments/x")
+    (done,) = unbundle(io.BytesIO(data), there)
+    assert (done.dataset, done.files) == ("experiments/x", 3) and is_whole(there, 0.0)
+    assert unbundle(io.BytesIO(data), there)[0].present == 3
+    made(there, value=1.0, if_exists="replace")
+    with pytest.raises(Conflict, match="--make-current"):
+        unbundle(io.BytesIO(data), there)
+    unbundle(io.BytesIO(data), there, make_current=True)
+    assert is_whole(there, 0.0)
+
+
+def test_a_forged_bundle_of_an_experiment_stores_nothing(another: Storage) -> None:
+    made(another)
+    data, there = bundled(another), MemoryStorage()
+    for old, new in (
+        (b"experiments/x/values/", b"experiments/y/values/"), (b'"experiment":"x"', b'"experiment":"."'),
+        (b'"generation":"', b'"generation":"/'), (b'"bundle":2', b'"bundle":3'), (b'"bundle":2', b'"bundle":1'),
+        (b'"plain":0.0', b'"plain":0.1'), (b".npy", b".nnn"),
+    ):  # fmt: skip
+        assert old in data
+        with pytest.raises(DatasetAssetsError):
+            unbundle(io.BytesIO(data.replace(old, new)), there)
+        assert keys(there) == set()
 
 
 def test_the_verbs_know_experiments(fast_path: Path) -> None:
