@@ -57,8 +57,8 @@ def verify(
 ) -> None:
     """Hash all stored files of datasets and report damage.
 
-    Without NAMES it checks all datasets and experiments; name@digest checks one version. --repair makes damaged files again, as prepare
-    does, or copies them from another storage. A repaired file has the same digest as before.
+    Without NAMES it checks all datasets and experiments; name@digest checks one version. --repair makes damaged files
+    again, as prepare does, or copies them from another storage. A repaired file has the same digest as before.
     """
     from dataset_assets.moving.verify import verifiable
     from dataset_assets.storage import open_storage

@@ -75,9 +75,9 @@ class Experiment:
         before = stored.pointer()
         if before and before.deleting:
             raise Conflict(f"{self.name} is being deleted. To finish that: dataset-assets experiments rm {self.name}")
-        if self._persisted and adding:
-            before = stored.present()
-        elif before and if_exists == "fail":
+        if before is None and self._persisted and adding:
+            raise stored.absent()
+        if before and if_exists == "fail" and not adding:
             raise Conflict(
                 f"An experiment {self.name} is in {self.storage.url} already. Persist with if_exists='add' or "
                 "'replace', or choose another name."
@@ -85,7 +85,7 @@ class Experiment:
         objects = values.write() | writer.named
         self._check(stored, writer.named)
         data = document_of(self.name, records, objects) if records else None
-        self._settle(self._stored(stored, data, before, values, adding).id)
+        self._settle(self._stored(stored, data, before, values, adding).id, [run for _, run in runs])
         return self
 
     def _stored(
@@ -98,7 +98,8 @@ class Experiment:
                 # Another process that adds may have been first.
                 if not adding:
                     raise
-        return stored.present() if data is None else stored.add(data, values.write)
+        before = before or stored.present()
+        return before if data is None else stored.add(data, values.write, before)
 
     def _is_stored(self, k: int, run: Run) -> bool:
         if run.was_changed:
@@ -122,10 +123,11 @@ class Experiment:
                     f"{stored.values}/{name} is gone from {self.storage.url}. Nothing was replaced."
                 )
 
-    def _settle(self, id_experiment: str) -> None:
-        self._persisted, self.id_experiment = True, id_experiment
-        for run in self.runs:
+    def _settle(self, id_experiment: str, runs: list[Run]) -> None:
+        for run in self.runs if id_experiment != self.id_experiment else ():
             run.id_experiment = id_experiment
+        self._persisted, self.id_experiment = True, id_experiment
+        for run in runs:
             run.settle()
 
     def reload(self, *, allow_pickle: bool = False) -> "Experiment":

@@ -123,9 +123,8 @@ class StoredExperiment:
             )
         return data
 
-    def add(self, data: bytes, write_values: Callable[[], object]) -> Pointer:
-        """Add runs to the current generation: again if another one became current meanwhile."""
-        pointer = self.present()
+    def add(self, data: bytes, write_values: Callable[[], object], pointer: Pointer) -> Pointer:
+        """Add runs to the generation of a pointer: again if another one became current meanwhile."""
         for _ in range(ATTEMPTS):
             self.storage.put(self._runs_key(pointer.generation, data), data)
             after = self.present()
