@@ -8,6 +8,7 @@ from dataset_assets.experiments.kinds import codec
 from dataset_assets.experiments.ledger import Ledger
 from dataset_assets.experiments.place import datastore
 from dataset_assets.experiments.run import Run, Runs, Sources
+from dataset_assets.experiments.trackers import log_to_mlflow, log_to_wandb
 
 __all__ = [
     "Bunch",
@@ -25,5 +26,7 @@ __all__ = [
     "datastore",
     "experiments",
     "load_experiment",
+    "log_to_mlflow",
+    "log_to_wandb",
     "who_used",
 ]
