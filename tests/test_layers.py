@@ -36,6 +36,7 @@ FORBIDDEN = {
 # Modules that no test imports: the test file that uses them through a door, a command or a URL.
 THROUGH = {
     "__main__": "cli/test_main.py",
+    "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
     "encoding.values": "encoding/test_encoding.py",
     "experiments.arrays": "experiments/test_values.py",
@@ -56,7 +57,6 @@ THROUGH = {
     "orchestration.handover": "orchestration/test_assets.py",
     "orchestration.keys": "orchestration/test_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
-    "orchestration.specs": "orchestration/test_assets.py",
     "orchestration.webserver": "orchestration/test_instance.py",
     "reading.cache_folder": "reading/test_cache.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
@@ -68,11 +68,15 @@ THROUGH = {
     "retrieval.http_status": "retrieval/test_retrieval.py",
     "retrieval.local": "retrieval/test_retrieval.py",
     "retrieval.package": "retrieval/test_retrieval.py",
+    "storage.connectors.bucket.answers": "storage/connectors/test_error_codes.py",
     "storage.connectors.bucket.client": "storage/connectors/test_bucket.py",
     "storage.connectors.bucket.fork_server": "storage/connectors/test_fork.py",
     "storage.connectors.bucket.reader": "storage/connectors/test_reader.py",
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
+    "storage.connectors.watchdog": "storage/connectors/test_waiting.py",
+    "storage.outcome": "storage/connectors/test_lost_answers.py",
+    "storage.patience": "storage/connectors/test_waiting.py",
 }
 
 

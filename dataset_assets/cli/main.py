@@ -4,12 +4,13 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import experiments, maintain, trust
+from dataset_assets.cli import experiments, maintain, remove, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -24,7 +25,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.errors import NotFound, UsageError
+from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
@@ -52,7 +53,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *trust.VERBS, *experiments.VERBS):
+for _verb in (*maintain.VERBS, *remove.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 
@@ -76,7 +77,10 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
         state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
-    if not matches:
+    undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
+    for name, url in undefined.items() if not as_json else ():
+        state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
+    if not matches and not undefined:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
 
@@ -100,17 +104,29 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
         state.show(_some_samples(document, store))
 
 
+def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
+    """Return the stored datasets whose names hold all terms and that nothing here defines, each with its storage."""
+    from dataset_assets.reading.load import stored_names
+
+    with suppress(DatasetAssetsError):
+        store = opened(None)
+        names = sorted(stored_names(store) - defined)
+        return {name: store.url for name in names if all(term.lower() in name for term in terms)}
+    return {}
+
+
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe
     from dataset_assets.errors import UnknownDataset
-    from dataset_assets.storage.stored_dataset import StoredDataset
+    from dataset_assets.storage.aliases import aliases_of, named
 
     try:
-        return describe.describe(_dataset(name), store)
+        return describe.describe(_dataset(name, store), store)
     except UnknownDataset:
         # A copied dataset can be read without the plugin that defined it.
-        if document := describe.current_document(StoredDataset(store, name)):
-            return document
+        stored = named(store, name)
+        if document := describe.current_document(stored):
+            return {**document, "aliases": aliases_of(stored)}
         raise
 
 
@@ -130,7 +146,8 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
     from dataset_assets.cli import describe, text
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    dataset, store = _dataset(name), opened(storage)
+    store = opened(storage)
+    dataset = _dataset(name, store)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
@@ -150,11 +167,9 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
     from dataset_assets.cli import describe, text
-    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    every = [describe.current_document(StoredDataset(store, name)) for name in describe.stored_names(store)]
-    documents = [document for document in every if document]
+    documents = describe.current_documents(store)
     if as_json:
         state.show_json(documents)
     elif documents:
@@ -172,12 +187,11 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     """List the stored versions of a dataset, the current one first."""
     go_light()
     from dataset_assets.cli import describe, text
-    from dataset_assets.errors import NotPrepared
-    from dataset_assets.storage.stored_dataset import StoredDataset
+    from dataset_assets.storage.aliases import named
 
-    store = opened(storage)
-    if not (documents := describe.versions_of(StoredDataset(store, name))):
-        raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
+    stored = named(opened(storage), name)
+    if not (documents := describe.versions_of(stored)):
+        raise stored.absent()
     if as_json:
         state.show_json(documents)
     else:
@@ -203,12 +217,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store, (plain, pin) = opened(storage), split_pin(name)
-    stored = StoredDataset(store, plain)
-    _, digest = open_version(stored, pin)
+    stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)
     if as_json:
-        state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": paths})
+        state.show_json({"id": document["id"], "name": stored.name, "version": digest, "paths": paths})
     else:
         state.show_paths(paths)
 
@@ -267,10 +280,10 @@ def completion(state: State, shell: str) -> None:
     state.show(completion_class(commands, {}, NAME, f"_{NAME.replace('-', '_')}_COMPLETE".upper()).source())
 
 
-def _dataset(name: str) -> "Dataset":
+def _dataset(name: str, store: "Storage") -> "Dataset":
     from dataset_assets.definition import registry
 
-    return registry.find(name)
+    return registry.find(name, store)
 
 
 def _missing(package: str) -> str | None:

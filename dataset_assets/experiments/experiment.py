@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, Literal, get_args
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_identifier
 from dataset_assets.errors import Conflict, StoredFileDamaged, UsageError, nearest
 from dataset_assets.experiments import comparison
@@ -74,7 +75,8 @@ class Experiment:
         records = [writer.record(run, f"run {k}") for k, run in runs]
         before = stored.pointer()
         if before and before.deleting:
-            raise Conflict(f"{self.name} is being deleted. To finish that: dataset-assets experiments rm {self.name}")
+            finish = command(f"experiments rm {self.name}", self.storage.url)
+            raise Conflict(f"{self.name} is being deleted. Finish that with: {finish}")
         if before is None and self._persisted and adding:
             raise stored.absent()
         if before and if_exists == "fail" and not adding:

@@ -1,8 +1,8 @@
 """Bundles: datasets in one plain tar, for machines without a network. Equal content gives equal bytes.
 
 The first member is `SHA256SUMS`, which `sha256sum -c` can read. The second is `bundle.json`, which lists the others:
-versions, indexes and files, each named by its storage key. `unbundle` computes every tar header from that list and
-refuses any difference.
+versions, indexes and files, each named by its storage key; and the aliases of the datasets. `unbundle` computes every
+tar header from that list and refuses any difference.
 """
 
 import errno
@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical
-from dataset_assets.core.names import check_identifier, split_pin
+from dataset_assets.core.commands import command
+from dataset_assets.core.names import check_dataset_name, check_identifier, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import (
     DecodeError,
@@ -44,6 +45,7 @@ from dataset_assets.moving.copy import (
 from dataset_assets.moving.experiments import FOLDER, experiment_names, is_experiment, named, needed_by, piece_at
 from dataset_assets.moving.experiments import deliver as deliver_experiment
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
+from dataset_assets.storage.aliases import aliases_in, lacking_aliases, own_name
 from dataset_assets.storage.keys import experiment_place, place_of
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -81,9 +83,13 @@ def bundle(
     store = open_storage(storage)
     chosen = sorted({*names} or [*dataset_names(store), *map(FOLDER.__add__, experiment_names(store))])
     if not chosen:
-        raise NotPrepared(f"{store.url} has no datasets. Prepare one with: dataset-assets prepare NAME")
-    parcels = [parcel(name, store, versions, raw) for name in chosen if not is_experiment(name)]
+        raise NotPrepared(f"{store.url} has no datasets. Prepare one with: {command('prepare NAME', store.url)}")
+    datasets = sorted({own_name(store, name) for name in chosen if not is_experiment(name)})
+    parcels = [parcel(name, store, versions, raw) for name in datasets]
     runs = [_experiment_in(store, name) for name in chosen if is_experiment(name)]
+    known = aliases_in(store)
+    for one in parcels:
+        one.aliases = tuple(sorted(alias for alias, dataset in known.items() if dataset == one.dataset))
     members = [*_members(parcels), *(member for one in runs for member in one.members)]
     total, done, length = sum(member.size for member in members), 0, 0
     for member in (*_lists(parcels, runs, members, raw), *members):
@@ -114,18 +120,27 @@ def _experiment_in(storage: Storage, name: str) -> _Experiment:
 
 
 def unbundle(
-    source: BinaryIO, into: "str | Storage", *, expect: str | None = None, make_current: bool = False
+    source: BinaryIO,
+    into: "str | Storage",
+    *,
+    expect: str | None = None,
+    make_current: bool = False,
+    aliases: bool = False,
 ) -> list[Copied]:
     """Read a bundle from an open file or pipe, verify all of it, then store its contents.
 
     The bundle's current version becomes current if the dataset has none yet, or if `make_current` is true. `expect` is
-    the SHA-256 that the bundle must have. Raises `DecodeError` if this is not a bundle or it ends early, and
-    `DigestMismatch` if a digest differs. Nothing is stored then.
+    the SHA-256 that the bundle must have. `aliases` stores the datasets' aliases too. Raises `DecodeError` if this is
+    not a bundle or it ends early, `DigestMismatch` if a digest differs, and `Conflict` if another stored dataset has
+    one of the aliases. Nothing is stored then.
     """
     target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
         parcels, runs = _unpacked(reader, staged)
+        for one in parcels:
+            one.aliases = one.aliases if aliases else ()
+            lacking_aliases(StoredDataset(target, one.dataset), one.aliases)
         # The bundle may be hostile, so what it says about its source's other versions is not used.
         done = [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
         return done + [deliver_experiment(one, target, make_current) for one in runs]
@@ -162,11 +177,14 @@ def _lists(
         for p in parcels
     ]
     objects = [{"key": m.key, "bytes": m.size, "sha256": m.sha256} for m in members]
-    listed = {"bundle": FORMAT, "raw": raw, "datasets": datasets, "objects": objects}
+    # Earlier releases ignore this field, and do not write it.
+    aliases = {alias: one.dataset for one in parcels for alias in one.aliases}
+    more: dict[str, Any] = {"aliases": aliases} if aliases else {}
     if runs:
         pointers = [{"experiment": one.name, "id": one.id, "generation": one.generation} for one in runs]
-        listed |= {"bundle": WITH_EXPERIMENTS, "experiments": pointers}
-    data = canonical(listed)
+        more |= {"experiments": pointers}
+    number = WITH_EXPERIMENTS if runs else FORMAT
+    data = canonical({"bundle": number, "raw": raw, "datasets": datasets, "objects": objects, **more})
     manifest = _Member(MANIFEST, len(data), sha256(data).hexdigest(), data)
     sums = _sums([manifest, *members])
     return _Member(SUMS, len(sums), sha256(sums).hexdigest(), sums), manifest
@@ -186,7 +204,8 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
     if count != member.size or digest.hexdigest() != member.sha256:
         raise DigestMismatch(
             f"{member.key} in {storage.url} has {count} bytes and sha256 {digest.hexdigest()}, not that of its name. "
-            "The bundle cannot be used. Repair the stored file with: dataset-assets verify --repair"
+            "The bundle cannot be used. Repair the stored file with: "
+            f"{command('verify --repair', storage.url)}"
         )
     into.write(_filling(count))
     return len(header) + count + len(_filling(count))
@@ -194,12 +213,12 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
 
 def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
     try:
-        with open_object(storage, member.key) as file:
+        with open_object(storage, member.key, whole=True) as file:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(
             f"{member.key} is missing from {storage.url}. The bundle cannot be used. Repair the dataset with: "
-            "dataset-assets verify --repair"
+            f"{command('verify --repair', storage.url)}"
         ) from error
 
 
@@ -283,7 +302,7 @@ def _strange(what: str) -> DecodeError:
 def _unpacked(reader: _Reader, staged: LocalStorage) -> tuple[list[Parcel], list[StoredExperiment]]:
     """Stage a bundle and return its contents, which must be exactly the objects that its versions and runs name."""
     sums, data = _listed(reader, SUMS), _listed(reader, MANIFEST)
-    raw, datasets, pointers, members = _manifest(data)
+    raw, datasets, pointers, members, aliases = _manifest(data)
     if sums != _sums([_Member(MANIFEST, len(data), sha256(data).hexdigest()), *members]):
         raise DigestMismatch(f"{SUMS} and {MANIFEST} of the bundle contradict each other. Nothing was stored.")
     _see_room(sum(member.size for member in members), staged.root.parent)
@@ -295,12 +314,14 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> tuple[list[Parcel], list
     reader.end()
     parcels = [gathered(StoredDataset(staged, dataset.pop("dataset")), raw=raw, **dataset) for dataset in datasets]
     names = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
-    runs = [StoredExperiment(staged, one.name) for one in pointers]
-    for one, pointer in zip(runs, pointers):
-        one.become(Pointer(pointer.id, pointer.generation, ""), None)
-        names |= needed_by(one).keys
+    runs = [StoredExperiment(staged, pointer.name) for pointer in pointers]
+    for run, pointer in zip(runs, pointers):
+        run.become(Pointer(pointer.id, pointer.generation, ""), None)
+        names |= needed_by(run).keys
     if names != {member.key for member in members} or any(missing(one, staged) for one in parcels):
         raise IntegrityError("The bundle's objects are not exactly those that its versions name. Nothing was stored.")
+    for one in parcels:
+        one.aliases = tuple(alias for alias, dataset in aliases.items() if dataset == one.dataset)
     return parcels, runs
 
 
@@ -316,7 +337,7 @@ def _listed(reader: _Reader, name: str) -> bytes:
     return b"".join(reader.chunks(size))
 
 
-def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Experiment], list[_Member]]:
+def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Experiment], list[_Member], dict[str, str]]:
     try:
         found = json.loads(data)
         if found.get("bundle") != (WITH_EXPERIMENTS if found.get("experiments") else FORMAT) or data != canonical(
@@ -330,19 +351,26 @@ def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Experiment
         members = [_member(**one) for one in found["objects"]]
         datasets = [_dataset(**one) for one in found["datasets"]]
         raw = found["raw"]
+        aliases = _aliases(found.get("aliases", {}), {one["dataset"] for one in datasets})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, IntegrityError):
             raise
         raise _strange(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
     if len({member.key for member in members}) != len(members) or raw not in (True, False):
         raise _strange(f"{MANIFEST} names an object twice")
-    return raw, datasets, runs, members
+    return raw, datasets, runs, members, aliases
 
 
 def _experiment(experiment: str, id: str, generation: str) -> _Experiment:
     if not all(isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) for text in (id, generation)):
         raise ValueError(experiment)
     return _Experiment(check_identifier(experiment, "experiment"), id, generation)
+
+
+def _aliases(aliases: dict[str, str], datasets: set[str]) -> dict[str, str]:
+    if not {*aliases.values()} <= datasets:
+        raise _strange(f"{MANIFEST} has aliases of datasets that are not in it")
+    return {check_dataset_name(alias): dataset for alias, dataset in aliases.items()}
 
 
 def _member(key: str, bytes: int, sha256: str) -> _Member:

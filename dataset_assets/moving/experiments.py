@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import check_identifier
 from dataset_assets.core.progress import report
@@ -113,6 +114,18 @@ def _collected(stored: StoredExperiment, grace_seconds: float, dry_run: bool) ->
     return found
 
 
+def remove(name: str, storage: Storage, *, dry_run: bool = False) -> Collected:
+    """Remove an experiment with its values, and nothing else; with `dry_run` only report it. Raises `NotFound`."""
+    stored = StoredExperiment(storage, named(name))
+    keys = [place.key for place in _places(storage) if place.experiment == stored.name]
+    found = Collected(FOLDER + stored.name, removed=sorted(keys), bytes=sum(size_of(storage, key) or 0 for key in keys))
+    if dry_run:
+        stored.pointer_or_damage()
+    else:
+        stored.delete()
+    return found
+
+
 def _is_of(key: str, name: str) -> bool:
     place = experiment_place(key)
     return place is not None and place.experiment == name and place.kind != "pointer"
@@ -202,7 +215,7 @@ def repair(found: Verified, storage: Storage, source: Storage) -> Verified:
     with workplace(storage) as folder:
         for damage in found.left:
             if damage.piece is None:
-                damage.reason = f"Remove the experiment with: dataset-assets experiments rm {found.name[len(FOLDER) :]}"
+                damage.reason = f"Remove it with: {command(f'experiments rm {found.name[len(FOLDER) :]}', storage.url)}"
                 continue
             try:
                 storage.put(damage.key, fetched(source, damage.piece, folder))
@@ -245,7 +258,9 @@ def deliver(stored: StoredExperiment, there: Storage, make_current: bool = False
 
 def _copied(name: str, keys: list[str], source: Storage, target: Storage) -> Copied:
     if not keys and not is_experiment(name):
-        raise NotFound(f"Nothing is stored below {name} in {source.url}. List values with: dataset-assets store ls")
+        raise NotFound(
+            f"Nothing is stored below {name} in {source.url}. List values with: {command('store ls', source.url)}"
+        )
     done = Copied(name, (), None, 0, 0, 0)
     with workplace(target) as folder:
         fetch = partial(_fetched, source, folder=folder)

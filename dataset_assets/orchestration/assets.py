@@ -10,6 +10,7 @@ import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.definition.registry import free_aliases
 from dataset_assets.making.checks import SPLIT_CHECKS
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
@@ -27,6 +28,7 @@ from dataset_assets.orchestration.handover import (
     Upstream,
 )
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.markdown import prose
 from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
@@ -153,7 +155,7 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
             if version.refused:
                 maker.refuse(version)
             expected = _expected(given.values(), current.pointer)
-            yield _output(key, Release(version, expected, maker.unproven()), digest_of(version))
+            yield _output(key, Release(version, expected, maker.unproven(), free_aliases(dataset)), digest_of(version))
 
     return release
 
@@ -223,7 +225,7 @@ def _check_results(
                 asset_key=key,
                 check_name=names[finding.check],
                 severity=_LEVELS[finding.severity],
-                description=finding.message,
+                description=prose(finding.message),
                 metadata={"found": finding.message},
             )
 

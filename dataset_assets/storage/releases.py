@@ -3,23 +3,44 @@
 Every function may be called again after its process was killed, and by several processes at once, without a lock.
 """
 
+from contextlib import suppress
+from typing import Iterable, Iterator
+
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.errors import Conflict, NotPrepared
+from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
-from dataset_assets.storage.keys import pointer_key, version_key
+from dataset_assets.storage.keys import index_key, pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
+from dataset_assets.storage.storage import settle
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
 def publish_version(stored: StoredDataset, version: Version) -> str:
     """Store a version, so that its digest opens it, without releasing it; return the digest."""
     digest = digest_of(version)
-    stored.storage.put(version_key(stored.name, digest), canonical(version))
+    settle(stored.storage, _named_by(stored, version))
+    stored.put_document(version_key(stored.name, digest), canonical(version))
     return digest
 
 
-def release(stored: StoredDataset, version: Version, expected: str | None) -> str:
-    """Store a version and make it current, as `point_to` does, unless it is current already; return its digest."""
+def _named_by(stored: StoredDataset, version: Version) -> Iterator[str]:
+    """Yield the keys of a version's indexes and of their files."""
+    for split, digest in version.splits.items():
+        yield index_key(stored.name, split, digest)
+        # A damaged index is found when the version is released.
+        with suppress(*UNUSABLE):
+            index = stored.index(split, digest)
+            yield from (index.key_of(name, file) for name, stream in index.streams.items() for file in stream.files)
+
+
+def release(stored: StoredDataset, version: Version, expected: str | None, aliases: Iterable[str] = ()) -> str:
+    """Store a version and make it current, as `point_to` does, unless it is current already; return its digest.
+
+    The aliases are stored after it. Raises `Conflict`, and releases nothing, if another stored dataset has one of them.
+    """
+    aliases = lacking_aliases(stored, aliases)
     digest = digest_of(version)
     if stored.current().digest != digest:
         is_new = not stored.storage.exists(version_key(stored.name, digest))
@@ -28,7 +49,8 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
         wait_for_collector(stored)
         try:
             for split, index in version.splits.items():
-                stored.check_sizes(stored.index(split, index))
+                # Not from memory: the index may be gone too.
+                stored.check_sizes(stored.remembering().index(split, index))
         except UNUSABLE:
             # Its files were collected while this process was stopped. A version that others may use or have pinned
             # stays, so that it can be repaired.
@@ -36,6 +58,7 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
                 stored.storage.delete(version_key(stored.name, digest))
             raise
         point_to(stored, digest, expected)
+    write_aliases(stored, aliases)
     return digest
 
 
@@ -49,6 +72,11 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
         _look_again(stored, digest, before.version)
         return
     current = stored.pointer().version
+    if current is None:
+        raise Conflict(
+            f"{stored.name} was removed by somebody else while {digest} was prepared. Make it again with: "
+            f"dataset-assets prepare {stored.name}"
+        )
     if current != digest:
         raise Conflict(
             f"{stored.name}: version {current} was released by somebody else while {digest} was prepared. The current "
@@ -71,5 +99,5 @@ def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
         stored.storage.delete(key)
     raise NotPrepared(
         f"{stored.name}: version {digest} was collected before it was released. It is not the current version. Make it "
-        f"again with: dataset-assets prepare {stored.name}"
+        f"again with: {command(f'prepare {stored.name}', stored.storage.url)}"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_identifier
 from dataset_assets.errors import Conflict, DecodeError, DigestMismatch, IntegrityError, NewerFormat, NotFound
 from dataset_assets.storage.keys import experiment_key, experiment_place
@@ -63,7 +64,7 @@ class StoredExperiment:
         except (IntegrityError, LookupError, TypeError) as error:
             raise DecodeError(
                 f"{self.key} in {self.storage.url} is damaged. Copy the experiment again from where it is whole, or "
-                f"remove it with: dataset-assets experiments rm {self.name}"
+                f"remove it with: {command(f'experiments rm {self.name}', self.storage.url)}"
             ) from error
         if name != self.name:
             # On a disk that does not tell cases apart.
@@ -83,7 +84,7 @@ class StoredExperiment:
         """Return the error for an experiment that is not stored."""
         return NotFound(
             f"The experiment {self.name} is not in {self.storage.url}. List what is there with: "
-            "dataset-assets experiments ls"
+            f"{command('experiments ls', self.storage.url)}"
         )
 
     def become(self, pointer: Pointer, before: Pointer | None) -> None:

@@ -179,3 +179,5 @@ def test_the_verbs_know_experiments(fast_path: Path) -> None:
     assert line.json("copy", "experiments/x", "--to", there)[0]["present"] == 3
     assert "removed 3 objects" in line.run("gc", "experiments/x", DATASET_ASSETS_GRACE_DAYS="0").stdout
     assert is_whole(open_storage(line.home / "storage"), 1.0)
+    assert line.json("rm", "experiments/x", "--dry-run")["removed"] == line.json("rm", "experiments/x")["removed"]
+    assert "experiments ls" in line.run("rm", "experiments/x", code=3).stderr
