@@ -19,9 +19,10 @@ import torch
 from exactly import same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import TESTS
 
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused, SchemaError, UsageError
-from dataset_assets.experiments import Bunch, Folder, StoredFolder, codec
+from dataset_assets.experiments import Bunch, Folder, StoredFolder, codec, load_experiment
 from dataset_assets.experiments.encoded import Encoded
 from dataset_assets.experiments.values import LEAVES, decode, encode
 
@@ -318,3 +319,16 @@ def test_links_and_files_that_change_are_refused(tree: Path) -> None:
 
 def test_each_codec_of_files_is_used_by_a_value() -> None:
     assert {encode(value, "value").codec for value in VALUES.values()} >= {*LEAVES, "json", "tree"}
+
+
+GOLDEN: dict[str, Any] = {
+    "plain": {"a": [1, 2**70, float("nan"), (None, {"x"}), b"y"], 3: uuid.UUID(int=7)},
+    "array": np.asfortranarray(np.arange(6, dtype=">i2").reshape(2, 3)),
+    "frame": pandas.DataFrame({"n": [1.5, 2.5], "c": pandas.Categorical(["a", "b"])}, index=["x", "y"]),
+    "table": pyarrow.table({"a": [1, None]}),
+}
+
+
+def test_an_experiment_that_was_stored_once_is_read_for_ever() -> None:
+    found = load_experiment("golden", storage=TESTS / "data" / "golden" / "experiments_1").runs.first()
+    assert found.fields.lr == 0.1 and same(dict(found.fields.ds), GOLDEN)
