@@ -330,5 +330,5 @@ GOLDEN: dict[str, Any] = {
 
 
 def test_an_experiment_that_was_stored_once_is_read_for_ever() -> None:
-    found = load_experiment("golden", storage=TESTS / "data" / "golden" / "experiments_1").runs.first()
+    found = load_experiment("golden", storage=TESTS / "data" / "golden_experiments").runs.first()
     assert found.fields.lr == 0.1 and same(dict(found.fields.ds), GOLDEN)
