@@ -19,7 +19,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-dagster test-servers acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-dagster test-servers test-clients acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ test-fast: .venv/.made  ## Run the tests that need no server and start few proce
 
 sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
 	$(PYTEST) -m sweep
+
+# The trackers lie in a folder of their own: they are no dependency.
+.venv/clients/.made: .venv/.made
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade mlflow-skinny sqlalchemy alembic wandb
+	@touch $@
+
+test-clients: .venv/clients/.made  ## Run the tests of what other programs are told, with the real packages
+	PYTHONPATH=.venv/clients .venv/bin/python -m pytest tests/clients
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

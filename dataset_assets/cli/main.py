@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import maintain, remove, trust
+from dataset_assets.cli import experiments, maintain, remove, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -53,7 +53,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *trust.VERBS):
+for _verb in (*maintain.VERBS, *remove.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 

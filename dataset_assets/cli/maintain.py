@@ -58,8 +58,8 @@ def verify(
 ) -> None:
     """Hash all stored files of datasets and report damage.
 
-    Without NAMES it checks all datasets; name@digest checks one version. --repair makes damaged files again, as prepare
-    does, or copies them from another storage. A repaired file has the same digest as before.
+    Without NAMES it checks all datasets and experiments; name@digest checks one version. --repair makes damaged files
+    again, as prepare does, or copies them from another storage. A repaired file has the same digest as before.
     """
     from dataset_assets.moving.verify import verifiable
     from dataset_assets.storage import open_storage
@@ -69,7 +69,7 @@ def verify(
     store, other = opened(storage), open_storage(source) if source else None
     report, codes = [], [0]
     with watched(state):
-        for name in names or verifiable(store):
+        for name in names or [*verifiable(store), *_experiments_in(store)]:
             row, code = _verified(name, store, repair, other)
             report.append(row)
             codes.append(code)
@@ -80,14 +80,25 @@ def verify(
     sys.exit(max(codes))
 
 
+def _experiments_in(store: Any) -> list[str]:
+    from dataset_assets.moving import experiments
+
+    return [experiments.FOLDER + name for name in experiments.experiment_names(store)]
+
+
 def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[str, Any], int]:
     from dataset_assets.errors import IntegrityError
-    from dataset_assets.moving import verify
+    from dataset_assets.moving import experiments, verify
 
     try:
-        result = verify.verify(name, store)
-        if repair and result.damaged:
-            result = verify.repair(result, store, source)
+        if experiments.is_experiment(name):
+            result = experiments.verify(name, store)
+            if repair and result.damaged and source:
+                result = experiments.repair(result, store, source)
+        else:
+            result = verify.verify(name, store)
+            if repair and result.damaged:
+                result = verify.repair(result, store, source)
     except DatasetAssetsError as error:
         return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
     return _row(result, store), IntegrityError.exit_code if result.left else 0
@@ -146,7 +157,7 @@ def copy(
     the target is not in the source, it stays current unless --make-current is given. name@digest copies that version
     without making it current. After an interruption, run it again: it continues.
     """
-    from dataset_assets.moving import copy
+    from dataset_assets.moving import copy, experiments
 
     if bool(name) == everything:
         raise UsageError("copy needs one dataset. Give a name, or --all.")
@@ -156,7 +167,12 @@ def copy(
     with watched(state):
         here, there = opened(source), opened(target)
         given: dict[str, Any] = {"versions": versions, "raw": raw, "make_current": make_current, "aliases": aliases}
-        done = copy.copy(name, here, there, broken=broken, **given)
+        if name and name.startswith(("experiments/", "values/")):
+            done = [experiments.copy(name, here, there, make_current=make_current)]
+        else:
+            done = copy.copy(name, here, there, broken=broken, **given)
+        if everything:
+            done += experiments.copy_all(here, there, broken, make_current)
     if done or not broken:
         _show_copied(state, done, as_json)
     for error in broken[1:]:
@@ -296,13 +312,18 @@ def du(state: State, names: tuple[str, ...], storage: str | None, as_json: bool)
     go_light()
     from dataset_assets.cli import text
     from dataset_assets.core.settings import settings
-    from dataset_assets.moving import usage
+    from dataset_assets.moving import experiments, usage
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
     store = open_storage(chosen.storage)
     grace = chosen.grace_days * SECONDS_A_DAY
-    usages = usage.usage(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace)
+    datasets = [name for name in names if not experiments.is_experiment(name)]
+    usages = []
+    if datasets or not names:
+        usages = usage.usage(store, datasets, keep_versions=chosen.keep_versions, grace_seconds=grace)
+    if len(datasets) < len(names) or not names:
+        usages += experiments.usage(store, names, grace_seconds=grace)
     if as_json:
         state.show_json([one.document() for one in usages])
     elif usages:

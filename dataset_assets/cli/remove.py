@@ -60,13 +60,18 @@ def gc(
     from dataset_assets.core import scratch
     from dataset_assets.core.settings import settings
     from dataset_assets.errors import IntegrityError
-    from dataset_assets.moving import gc
+    from dataset_assets.moving import experiments, gc
     from dataset_assets.storage import open_storage
 
     chosen = settings(storage=storage)
     store, grace = open_storage(chosen.storage), chosen.grace_days * SECONDS_A_DAY
     with watched(state):
-        results = gc.collect(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run)
+        datasets = [name for name in names if not experiments.is_experiment(name)]
+        keep, results = chosen.keep_versions, []
+        if datasets or not names:
+            results = gc.collect(store, datasets, keep_versions=keep, grace_seconds=grace, dry_run=dry_run)
+        if len(datasets) < len(names) or not names:
+            results += experiments.collect(store, names, grace_seconds=grace, dry_run=dry_run)
         if not names and (left := gc.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
             results.append(left)
         if not names and (unused := gc.collect_aliases(store, grace_seconds=grace, dry_run=dry_run)):
@@ -125,18 +130,24 @@ def _stays(why: str | None) -> str:
 @storage_option
 @json_option
 def rm(state: State, name: str, force: bool, dry_run: bool, storage: str | None, as_json: bool) -> None:
-    """Remove a dataset, a version or a raw file.
+    """Remove a dataset, a version, a raw file or an experiment.
 
-    NAME is a dataset, for all of it with its aliases; NAME@DIGEST, for one version and what only this version uses; or
-    NAME/raw/FILE, for a retrieved file. What depends on it is named first. If the current version is removed, the
-    newest other version becomes current. After an interruption, run it again: it continues.
+    NAME is a dataset, for all of it with its aliases; NAME@DIGEST, for one version and what only this version uses;
+    NAME/raw/FILE, for a retrieved file; or experiments/NAME. What depends on it is named first. If the current version
+    is removed, the newest other version becomes current. After an interruption, run it again: it continues.
     """
     from dataset_assets.cli import text
-    from dataset_assets.moving.rm import rm
+    from dataset_assets.moving.rm import Removed, rm
 
     store = opened(storage)
-    with watched(state):
-        found = rm(name, store, force=force, dry_run=dry_run)
+    if name.startswith("experiments/"):
+        from dataset_assets.moving.experiments import remove
+
+        gone = remove(name, store, dry_run=dry_run)
+        found = Removed(name, removed=gone.removed, bytes=gone.bytes)
+    else:
+        with watched(state):
+            found = rm(name, store, force=force, dry_run=dry_run)
     if as_json:
         state.show_json({**asdict(found), "dry_run": dry_run})
     else:

@@ -220,6 +220,8 @@ def _plain_folder_below(url: Any, folder: Path) -> str | None:
 
 HARMLESS: Mapping[str, Callable[[Any, Path], Any]] = {
     "storage": _plain_folder_below,
+    "datastore_url": _plain_folder_below,
+    "datastore_compression": lambda value, folder: value,
     # A smaller value could create one file for each sample.
     "file_bytes": lambda value, folder: value if value >= LEAST_FILE_BYTES else None,
     # A file may switch it on, but not off: the user may have chosen on.

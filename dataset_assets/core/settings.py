@@ -40,6 +40,8 @@ class Settings:
     max_bytes: int = 1 << 40
     intranet: bool = False
     definitions: tuple[Path, ...] = ()
+    datastore_url: str = ""
+    datastore_compression: str = "none"
 
     @property
     def scratch(self) -> Path:
@@ -80,6 +82,7 @@ def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
         source.say_ignored(ignored)
     chosen.setdefault("home", (_default_home(), "default"))
     chosen.setdefault("storage", ((chosen["home"][0] / "storage").absolute().as_uri(), "default"))
+    chosen.setdefault("datastore_url", (chosen["storage"][0], "storage"))
     places = {key: chosen.get(key, (getattr(Settings, key, None), "default")) for key in _READERS}
     notes = {key: f"; ignored: {origin}" for key, origin in ignored.items()}
     return {key: (value, place + notes.get(key, "")) for key, (value, place) in places.items()}
@@ -234,4 +237,6 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "max_bytes": _at_least(1),
     "intranet": _switch,
     "definitions": _programs,
+    "datastore_url": _url,
+    "datastore_compression": _one_of("none", "zstd"),
 }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Protocol
 
 import numpy as np
 
@@ -28,6 +28,38 @@ from dataset_assets.reading.views.rows import Where
 Batch = Any
 
 
+class Records(Protocol):
+    """Records what a loader hands out, as `dataset_assets.experiments.Ledger` does."""
+
+    def begin(self, loader: "Loader") -> None:
+        """Begin to record a loader."""
+        ...
+
+    def consumed(self, epoch: int, start: int, stop: int) -> None:
+        """Record that the samples from one position of an epoch's order to another were handed out."""
+        ...
+
+    def flush(self) -> None:
+        """Write what was recorded: an epoch ended, or is left."""
+        ...
+
+
+def recorded(loader: "Loader", epoch: int, consumed: int) -> "Iterator[Made]":
+    """Yield the batches after a position; each is recorded in the loader's ledger when it is handed out."""
+    ledger = loader.ledger
+    if ledger is None:
+        yield from loader.batches(epoch, consumed)
+        return
+    ledger.begin(loader)
+    try:
+        for batch, after, last in loader.batches(epoch, consumed):
+            ledger.consumed(epoch, consumed, after)
+            consumed = after
+            yield batch, after, last
+    finally:
+        ledger.flush()
+
+
 class Loader:
     """Batches of a view's samples: `for batch in Loader(train, 256, shuffle=True, seed=0).epoch(0)`.
 
@@ -42,7 +74,8 @@ class Loader:
 
     `threads` prepare batches ahead; 0 makes them in the caller's thread. A batch that takes longer than `timeout`
     seconds raises `TimedOut`. `collate` turns a mapping of stream to values into a batch. `copy=False` yields read-only
-    arrays, on the stored bytes where the order allows it. The position is that of the iterator that was used last.
+    arrays, on the stored bytes where the order allows it. `ledger` records which samples were handed out. The position
+    is that of the iterator that was used last.
     """
 
     def __init__(
@@ -63,6 +96,7 @@ class Loader:
         output: Output = "numpy",
         device: Any = None,
         copy: bool = True,
+        ledger: Records | None = None,
     ) -> None:
         a_view(view)
         rank, world = ranks(rank, world)
@@ -84,6 +118,7 @@ class Loader:
         if device is not None and output == "arrow":
             raise UsageError("output='arrow' cannot be on a device. Leave out output='arrow' or device=.")
         self.output: Output = "torch" if device is not None else output
+        self.ledger = ledger
         self.position = (0, 0)
         self._check()
         self._pool = BufferPool()
@@ -140,7 +175,7 @@ class Loader:
 
     def _run(self, epoch: int, consumed: int) -> Iterator[Batch]:
         empty = True
-        for batch, after, last in self.batches(epoch, consumed):
+        for batch, after, last in recorded(self, epoch, consumed):
             self.position = (epoch + 1, 0) if last else (epoch, after)
             empty = False
             yield batch

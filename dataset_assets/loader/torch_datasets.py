@@ -10,7 +10,8 @@ from typing import Any, Iterator, Mapping
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from dataset_assets.loader.loader import Loader
+from dataset_assets.errors import UsageError
+from dataset_assets.loader.loader import Loader, recorded
 from dataset_assets.loader.state import check_state
 from dataset_assets.reading.views.document import fingerprint_by_name
 
@@ -59,13 +60,18 @@ class Batches(IterableDataset[Any]):
 
     def _here(self) -> Iterator[Any]:
         epoch, consumed = self._position()
-        for batch, after, _ in self.loader.batches(epoch, consumed):
+        for batch, after, _ in recorded(self.loader, epoch, consumed):
             self._at[:] = torch.tensor((epoch, after))
             yield batch
         self._at[:] = torch.tensor((epoch + 1, 0))
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
         """Yield this worker's batches; the first one is at this position."""
+        if self.loader.ledger is not None:
+            raise UsageError(
+                "A ledger does not see the batches of worker processes. Use num_workers=0: the loader has threads of "
+                "its own."
+            )
         _end_with_parent()
         begun = self._begun[_worker() % MOST_WORKERS]
         begun[:] = torch.tensor((epoch, consumed))

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical
 from dataset_assets.core.commands import command
-from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.core.names import check_dataset_name, check_identifier, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import (
     DecodeError,
@@ -42,13 +42,17 @@ from dataset_assets.moving.copy import (
     parcel,
     workplace,
 )
+from dataset_assets.moving.experiments import FOLDER, experiment_names, is_experiment, named, needed_by, piece_at
+from dataset_assets.moving.experiments import deliver as deliver_experiment
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
 from dataset_assets.storage.aliases import aliases_in, lacking_aliases, own_name
-from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.keys import experiment_place, place_of
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment
 
-FORMAT = 1
+FORMAT, WITH_EXPERIMENTS = 1, 2
+"""Releases that read format 1 refuse a bundle with experiments, which has format 2."""
 SUMS, MANIFEST = "SHA256SUMS", "bundle.json"
 LARGEST_LIST = 256 << 20
 """The size limit of a bundle's list of objects, in bytes. It is read into memory."""
@@ -71,28 +75,48 @@ def bundle(
     versions: Which = "current",
     raw: bool = False,
 ) -> list[str]:
-    """Write datasets as one tar to an open file or pipe, and return the versions in it. No names means all datasets.
+    """Write datasets as one tar to an open file or pipe, and return the versions in it. No names means all.
 
-    `versions` and `raw` are as in `copy`. Each file is hashed while it is written. A damaged file raises
-    `DigestMismatch`; the tar then ends early, and `unbundle` refuses it.
+    `experiments/NAME` names an experiment. `versions` and `raw` are as in `copy`. Each file is hashed while it is
+    written. A damaged file raises `DigestMismatch`; the tar then ends early, and `unbundle` refuses it.
     """
     store = open_storage(storage)
-    chosen = sorted({own_name(store, name) for name in names} or dataset_names(store))
+    chosen = sorted({*names} or [*dataset_names(store), *map(FOLDER.__add__, experiment_names(store))])
     if not chosen:
         raise NotPrepared(f"{store.url} has no datasets. Prepare one with: {command('prepare NAME', store.url)}")
-    parcels = [parcel(name, store, versions, raw) for name in chosen]
+    datasets = sorted({own_name(store, name) for name in chosen if not is_experiment(name)})
+    parcels = [parcel(name, store, versions, raw) for name in datasets]
+    runs = [_experiment_in(store, name) for name in chosen if is_experiment(name)]
     known = aliases_in(store)
     for one in parcels:
         one.aliases = tuple(sorted(alias for alias, dataset in known.items() if dataset == one.dataset))
-    members = [*_members(parcels)]
+    members = [*_members(parcels), *(member for one in runs for member in one.members)]
     total, done, length = sum(member.size for member in members), 0, 0
-    for member in (*_lists(parcels, members, raw), *members):
+    for member in (*_lists(parcels, runs, members, raw), *members):
         length += _write(into, store, member)
         done += member.size if member.key not in (SUMS, MANIFEST) else 0
         report("bundle", done, total)
     into.write(_end(length))
     into.flush()
-    return [f"{one.dataset}@{digest}" for one in parcels for digest in one.versions]
+    written = [f"{one.dataset}@{digest}" for one in parcels for digest in one.versions]
+    return written + [f"{FOLDER}{one.name}@{one.generation}" for one in runs]
+
+
+class _Experiment(NamedTuple):
+    """An experiment in a bundle: its pointer's fields, and its objects."""
+
+    name: str
+    id: str
+    generation: str
+    members: tuple[_Member, ...] = ()
+
+
+def _experiment_in(storage: Storage, name: str) -> _Experiment:
+    stored = StoredExperiment(storage, named(name))
+    pointer, needed = stored.present(), needed_by(stored)
+    pieces = [piece_at(key, storage) for key in sorted(needed.keys)]
+    members = tuple(_Member(piece.key, piece.bytes, piece.sha256) for piece in pieces)
+    return _Experiment(stored.name, pointer.id, pointer.generation, members)
 
 
 def unbundle(
@@ -113,12 +137,13 @@ def unbundle(
     target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
-        parcels = _unpacked(reader, staged)
+        parcels, runs = _unpacked(reader, staged)
         for one in parcels:
             one.aliases = one.aliases if aliases else ()
             lacking_aliases(StoredDataset(target, one.dataset), one.aliases)
         # The bundle may be hostile, so what it says about its source's other versions is not used.
-        return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
+        done = [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
+        return done + [deliver_experiment(one, target, make_current) for one in runs]
 
 
 def _linked(staged: LocalStorage, folder: Path, piece: Piece) -> Path:
@@ -143,7 +168,9 @@ def _members(parcels: list[Parcel]) -> Iterator[_Member]:
         yield _Member(key, piece.bytes, piece.sha256)
 
 
-def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_Member, _Member]:
+def _lists(
+    parcels: list[Parcel], runs: list[_Experiment], members: list[_Member], raw: bool
+) -> tuple[_Member, _Member]:
     datasets = [
         # Sorted by digest, so that the bundle does not depend on when the versions were stored.
         {"dataset": p.dataset, "versions": sorted(p.versions), "current": p.current, "pinned": p.pinned}
@@ -152,8 +179,12 @@ def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_M
     objects = [{"key": m.key, "bytes": m.size, "sha256": m.sha256} for m in members]
     # Earlier releases ignore this field, and do not write it.
     aliases = {alias: one.dataset for one in parcels for alias in one.aliases}
-    more = {"aliases": aliases} if aliases else {}
-    data = canonical({"bundle": FORMAT, "raw": raw, "datasets": datasets, "objects": objects, **more})
+    more: dict[str, Any] = {"aliases": aliases} if aliases else {}
+    if runs:
+        pointers = [{"experiment": one.name, "id": one.id, "generation": one.generation} for one in runs]
+        more |= {"experiments": pointers}
+    number = WITH_EXPERIMENTS if runs else FORMAT
+    data = canonical({"bundle": number, "raw": raw, "datasets": datasets, "objects": objects, **more})
     manifest = _Member(MANIFEST, len(data), sha256(data).hexdigest(), data)
     sums = _sums([manifest, *members])
     return _Member(SUMS, len(sums), sha256(sums).hexdigest(), sums), manifest
@@ -268,10 +299,10 @@ def _strange(what: str) -> DecodeError:
     return DecodeError(f"This is not a bundle that dataset-assets wrote: {what}. Nothing was stored.")
 
 
-def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
-    """Stage a bundle and return its contents, which must be exactly the objects that its versions name."""
+def _unpacked(reader: _Reader, staged: LocalStorage) -> tuple[list[Parcel], list[StoredExperiment]]:
+    """Stage a bundle and return its contents, which must be exactly the objects that its versions and runs name."""
     sums, data = _listed(reader, SUMS), _listed(reader, MANIFEST)
-    raw, datasets, members, aliases = _manifest(data)
+    raw, datasets, pointers, members, aliases = _manifest(data)
     if sums != _sums([_Member(MANIFEST, len(data), sha256(data).hexdigest()), *members]):
         raise DigestMismatch(f"{SUMS} and {MANIFEST} of the bundle contradict each other. Nothing was stored.")
     _see_room(sum(member.size for member in members), staged.root.parent)
@@ -282,12 +313,16 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
         report("bundle", done, total)
     reader.end()
     parcels = [gathered(StoredDataset(staged, dataset.pop("dataset")), raw=raw, **dataset) for dataset in datasets]
-    named = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
-    if named != {member.key for member in members} or any(missing(one, staged) for one in parcels):
+    names = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
+    runs = [StoredExperiment(staged, pointer.name) for pointer in pointers]
+    for run, pointer in zip(runs, pointers):
+        run.become(Pointer(pointer.id, pointer.generation, ""), None)
+        names |= needed_by(run).keys
+    if names != {member.key for member in members} or any(missing(one, staged) for one in parcels):
         raise IntegrityError("The bundle's objects are not exactly those that its versions name. Nothing was stored.")
     for one in parcels:
         one.aliases = tuple(alias for alias, dataset in aliases.items() if dataset == one.dataset)
-    return parcels
+    return parcels, runs
 
 
 def _listed(reader: _Reader, name: str) -> bytes:
@@ -302,11 +337,17 @@ def _listed(reader: _Reader, name: str) -> bytes:
     return b"".join(reader.chunks(size))
 
 
-def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member], dict[str, str]]:
+def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Experiment], list[_Member], dict[str, str]]:
     try:
         found = json.loads(data)
-        if found.get("bundle") != FORMAT or data != canonical(found):
-            raise _strange(f"{MANIFEST} says {found.get('bundle')!r}; this release reads bundles of format {FORMAT}")
+        if found.get("bundle") != (WITH_EXPERIMENTS if found.get("experiments") else FORMAT) or data != canonical(
+            found
+        ):
+            said = found.get("bundle")
+            raise _strange(
+                f"{MANIFEST} says {said!r}; this release reads format {FORMAT}, or {WITH_EXPERIMENTS} with experiments"
+            )
+        runs = [_experiment(**one) for one in found.get("experiments", [])]
         members = [_member(**one) for one in found["objects"]]
         datasets = [_dataset(**one) for one in found["datasets"]]
         raw = found["raw"]
@@ -317,7 +358,13 @@ def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member], d
         raise _strange(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
     if len({member.key for member in members}) != len(members) or raw not in (True, False):
         raise _strange(f"{MANIFEST} names an object twice")
-    return raw, datasets, members, aliases
+    return raw, datasets, runs, members, aliases
+
+
+def _experiment(experiment: str, id: str, generation: str) -> _Experiment:
+    if not all(isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) for text in (id, generation)):
+        raise ValueError(experiment)
+    return _Experiment(check_identifier(experiment, "experiment"), id, generation)
 
 
 def _aliases(aliases: dict[str, str], datasets: set[str]) -> dict[str, str]:
@@ -327,8 +374,8 @@ def _aliases(aliases: dict[str, str], datasets: set[str]) -> dict[str, str]:
 
 
 def _member(key: str, bytes: int, sha256: str) -> _Member:
-    place = place_of(check_key(key))
-    if place is None or place.kind not in ("version", "index", "source", "stream", "raw"):
+    place = place_of(check_key(key)) or experiment_place(key)
+    if place is None or place.kind not in ("version", "index", "source", "stream", "raw", "runs", "value"):
         raise NameNotAllowed(f"A bundle cannot contain {key}.")
     if type(bytes) is not int or bytes < 0 or not isinstance(sha256, str) or place.digest not in ("", sha256):
         raise ValueError(key)

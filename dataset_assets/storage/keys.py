@@ -156,3 +156,59 @@ def pin_key(dataset: str, digest: str) -> str:
 def collector_key(dataset: str) -> str:
     """Return the key of a collector's lease."""
     return storage_key(dataset, "meta", "collector.json")
+
+
+# Experiments, and the values that users manage themselves.
+
+ExperimentKind = Literal["pointer", "runs", "value"]
+
+_GENERATION = "[0-9a-f]{32}"
+_IDENTIFIER = r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*"
+_VALUE = rf"(?P<digest>{_HEX})(?:\.\w+)*"
+_OF_EXPERIMENTS: dict[ExperimentKind, "re.Pattern[str]"] = {
+    "pointer": re.compile(rf"experiments/(?P<experiment>{_IDENTIFIER})/current\.json"),
+    "runs": re.compile(
+        rf"experiments/(?P<experiment>{_IDENTIFIER})/runs/(?P<generation>{_GENERATION})/(?P<digest>{_HEX})\.json"
+    ),
+    "value": re.compile(rf"experiments/(?P<experiment>{_IDENTIFIER})/values/{_VALUE}"),
+}
+_OWN_VALUE = re.compile(rf"values/(?P<prefix>.+)/{_VALUE}")
+
+
+@dataclass(frozen=True)
+class ExperimentPlace:
+    """What is at a key of an experiment."""
+
+    key: str
+    experiment: str
+    kind: ExperimentKind
+    generation: str = ""
+    digest: str = ""
+
+
+def experiment_place(key: str) -> ExperimentPlace | None:
+    """Return what an experiment has at a key, or None for any other key.
+
+    >>> experiment_place("experiments/mnist_cnn/current.json").kind
+    'pointer'
+    """
+    for kind, rule in _OF_EXPERIMENTS.items():
+        if found := rule.fullmatch(key):
+            parts = found.groupdict()
+            return ExperimentPlace(key, parts.pop("experiment"), kind, **parts)
+    return None
+
+
+def own_value(key: str) -> str | None:
+    """Return the prefix of a value that its user manages, or None for any other key."""
+    found = _OWN_VALUE.fullmatch(key)
+    return found["prefix"] if found else None
+
+
+def experiment_key(name: str, *rest: str) -> str:
+    """Return a key below an experiment.
+
+    >>> experiment_key("mnist_cnn", "current.json")
+    'experiments/mnist_cnn/current.json'
+    """
+    return "/".join(("experiments", name, *rest))

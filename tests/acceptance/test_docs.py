@@ -230,7 +230,7 @@ def test_every_verb_and_option_is_on_the_page_of_the_command_line() -> None:
 
     from dataset_assets.cli.main import commands
 
-    assert set(re.findall(r"^## `([a-z]+)`$", (DOCS / "cli.md").read_text(), re.MULTILINE)) == set(commands.commands)
+    assert set(re.findall(r"^## `([a-z-]+)`$", (DOCS / "cli.md").read_text(), re.MULTILINE)) == set(commands.commands)
     for verb, command in commands.commands.items():
         text = section("cli.md", f"`{verb}`")
         assert f"dataset-assets {verb}" in text, verb

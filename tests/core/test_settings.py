@@ -53,10 +53,12 @@ def test_the_examples_in_the_docstrings_run():
 
 def test_defaults_are_in_the_folder_that_the_platform_has_for_data(folders):
     home = folders / "data" / "dataset_assets"
-    assert settings() == Settings(home, f"file://{home}/storage", 1 << 30, False, 3, 7)
+    assert settings() == Settings(
+        home, f"file://{home}/storage", 1 << 30, False, 3, 7, datastore_url=f"file://{home}/storage"
+    )
     assert settings().scratch == home / "scratch"
     assert settings().cache == home / "cache"
-    assert {origin for _, origin in origins().values()} == {"default"}
+    assert {origin for _, origin in origins().values()} == {"default", "storage"}
 
 
 def test_nothing_is_made_by_asking(folders):

@@ -1,0 +1,200 @@
+"""Experiments: runs with their fields, persisted whole, added to from many processes, compared as a table."""
+
+import re
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, Literal, get_args
+
+from dataset_assets.core.commands import command
+from dataset_assets.core.names import check_identifier
+from dataset_assets.errors import Conflict, StoredFileDamaged, UsageError, nearest
+from dataset_assets.experiments import comparison
+from dataset_assets.experiments.bunch import Unread
+from dataset_assets.experiments.place import chosen_compression, chosen_storage
+from dataset_assets.experiments.records import RecordWriter, StoredValue, run_from
+from dataset_assets.experiments.run import Run, Runs
+from dataset_assets.experiments.used import uses_version
+from dataset_assets.experiments.value_store import StoredValues, ValueWriter
+from dataset_assets.storage import Storage
+from dataset_assets.storage.keys import experiment_place
+from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment, document_of
+
+IfExists = Literal["fail", "add", "replace"]
+_ID = re.compile("[0-9a-f]{32}")
+
+
+class Experiment:
+    """Runs under one name, in one storage; `create_experiment` and `load_experiment` return one.
+
+    >>> experiment = create_experiment("mnist_cnn")
+    >>> with experiment.run(lr=0.1) as run:
+    ...     run.fields.accuracy = 0.97
+    >>> experiment.persist()
+    """
+
+    def __init__(self, name: str, storage: Storage, id_experiment: str | None = None) -> None:
+        self.name, self.storage = check_identifier(name, "experiment"), storage
+        self.id_experiment = id_experiment or uuid.uuid4().hex
+        self.runs = Runs()
+        self._persisted = False
+
+    @contextmanager
+    def run(self, **fields: Any) -> Iterator[Run]:
+        """Add a run with these fields. A run that raises is kept, with its error.
+
+        >>> with experiment.run(lr=0.1) as run:
+        ...     run.fields.accuracy = 0.97
+        """
+        run = Run(self.id_experiment, fields)
+        self.runs.add(run)
+        try:
+            yield run
+        except BaseException as error:
+            run.end(error)
+            raise
+        run.end()
+
+    def persist(
+        self, if_exists: IfExists = "fail", *, compression: str | None = None, allow_pickle: bool = False
+    ) -> "Experiment":
+        """Store the runs: all of them or nothing. A run that is stored is final.
+
+        An experiment that was loaded or persisted gets the runs that are new. Otherwise `if_exists` decides what to do
+        if its name is stored already: "fail" raises `Conflict`, "add" adds the runs to those of other processes, and
+        "replace" stores the runs of this experiment instead of all that were there. `compression` is "none" or "zstd".
+        A value that no codec writes raises `SchemaError` before anything is written; `allow_pickle` pickles it.
+        """
+        if if_exists not in get_args(IfExists):
+            raise UsageError(f"if_exists={if_exists!r} is not known.{nearest(str(if_exists), get_args(IfExists))}")
+        stored = StoredExperiment(self.storage, self.name)
+        adding = if_exists == "add" or (self._persisted and if_exists == "fail")
+        runs = [(k, run) for k, run in enumerate(self.runs) if not (adding and self._is_stored(k, run))]
+        values = ValueWriter(self.storage, stored.values, chosen_compression(compression))
+        writer = RecordWriter(values, allow_pickle, self._kept)
+        records = [writer.record(run, f"run {k}") for k, run in runs]
+        before = stored.pointer()
+        if before and before.deleting:
+            finish = command(f"experiments rm {self.name}", self.storage.url)
+            raise Conflict(f"{self.name} is being deleted. Finish that with: {finish}")
+        if before is None and self._persisted and adding:
+            raise stored.absent()
+        if before and if_exists == "fail" and not adding:
+            raise Conflict(
+                f"An experiment {self.name} is in {self.storage.url} already. Persist with if_exists='add' or "
+                "'replace', or choose another name."
+            )
+        objects = values.write() | writer.named
+        self._check(stored, writer.named)
+        data = document_of(self.name, records, objects) if records else None
+        self._settle(self._stored(stored, data, before, values, adding).id, [run for _, run in runs])
+        return self
+
+    def _stored(
+        self, stored: StoredExperiment, data: bytes | None, before: Pointer | None, values: ValueWriter, adding: bool
+    ) -> Pointer:
+        if not (before and adding):
+            try:
+                return stored.replace(self.id_experiment, data, before)
+            except Conflict:
+                # Another process that adds may have been first.
+                if not adding:
+                    raise
+        before = before or stored.present()
+        return before if data is None else stored.add(data, values.write, before)
+
+    def _is_stored(self, k: int, run: Run) -> bool:
+        if run.was_changed:
+            raise Conflict(
+                f"run {k} of {self.name} was changed after it was persisted, and a persisted run is final. Store all "
+                "runs as they are now with persist(if_exists='replace')."
+            )
+        return run.is_stored
+
+    def _kept(self, value: Unread) -> dict[str, Any] | None:
+        """Return the document of a value that lies below this experiment already."""
+        folder = StoredExperiment(self.storage, self.name).values
+        at = value.values if isinstance(value, StoredValue) else None
+        here = at is not None and at.storage.url == self.storage.url and at.folder == folder
+        return value.document if here or "value" not in value.document else None
+
+    def _check(self, stored: StoredExperiment, names: set[str]) -> None:
+        for name in sorted(names):
+            if not self.storage.exists(f"{stored.values}/{name}"):
+                raise StoredFileDamaged(
+                    f"{stored.values}/{name} is gone from {self.storage.url}. Nothing was replaced."
+                )
+
+    def _settle(self, id_experiment: str, runs: list[Run]) -> None:
+        for run in self.runs if id_experiment != self.id_experiment else ():
+            run.id_experiment = id_experiment
+        self._persisted, self.id_experiment = True, id_experiment
+        for run in runs:
+            run.settle()
+
+    def reload(self, *, allow_pickle: bool = False) -> "Experiment":
+        """Read the stored runs again; runs that were not persisted are dropped. Raises `NotFound`.
+
+        Values are read when they are touched. `allow_pickle` reads those that were pickled, which may run code.
+        """
+        stored = StoredExperiment(self.storage, self.name)
+        pointer = stored.present()
+        values = StoredValues(self.storage, stored.values)
+        runs = [run_from(record, pointer.id, values, allow_pickle) for record in stored.runs(pointer.generation)]
+        # One run may be there twice: added again when the generation changed.
+        unique = {run.id_run: run for run in runs}
+        self.runs = Runs(sorted(unique.values(), key=lambda run: (run.started, run.id_run)))
+        self.id_experiment, self._persisted = pointer.id, True
+        return self
+
+    def delete(self) -> None:
+        """Remove the experiment from its storage, with all its values. Raises `NotFound` if it is not stored."""
+        StoredExperiment(self.storage, self.name).delete()
+        self._persisted = False
+        for run in self.runs:
+            run.settle(False)
+
+    def df(self) -> Any:
+        """Return the runs as a pandas DataFrame, a row for each. Values in a `DataStore` are left out."""
+        return comparison.frame(self.runs)
+
+    def to_arrow(self) -> Any:
+        """Return the runs as an Arrow table, a row for each, for polars, DuckDB and others."""
+        return comparison.table(self.runs)
+
+    def __repr__(self) -> str:
+        return f"Experiment({self.name!r}, {len(self.runs)} runs, {self.storage.url})"
+
+
+def create_experiment(name: str | None = None, *, storage: "str | Path | Storage | None" = None) -> Experiment:
+    """Return a new experiment, of which nothing is stored before `persist`. Without a name, it gets a random one."""
+    return Experiment(f"experiment_{uuid.uuid4().hex[:12]}" if name is None else name, chosen_storage(storage))
+
+
+def load_experiment(
+    name_or_id: str, *, storage: "str | Path | Storage | None" = None, allow_pickle: bool = False
+) -> Experiment:
+    """Return a stored experiment, by its name or its `id_experiment`. Raises `NotFound`."""
+    store = chosen_storage(storage)
+    name = name_or_id
+    if isinstance(name, str) and _ID.fullmatch(name):
+        name = next((one for one in experiments(storage=store) if _id_of(store, one) == name), name)
+    return Experiment(name, store).reload(allow_pickle=allow_pickle)
+
+
+def _id_of(store: Storage, name: str) -> str | None:
+    found = StoredExperiment(store, name).pointer()
+    return found.id if found else None
+
+
+def who_used(name: str, *, storage: "str | Path | Storage | None" = None) -> list[tuple[str, Run]]:
+    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment."""
+    loaded = [load_experiment(one, storage=storage) for one in experiments(storage=storage)]
+    return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, name)]
+
+
+def experiments(*, storage: "str | Path | Storage | None" = None) -> list[str]:
+    """Return the names of the stored experiments, sorted."""
+    store = chosen_storage(storage)
+    places = map(experiment_place, store.list("experiments"))
+    return sorted({place.experiment for place in places if place and place.kind == "pointer"})
