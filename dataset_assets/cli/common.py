@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "dataset-assets"
 INTERRUPTED = 130
+SECONDS_A_DAY = 86_400
 
 
 def run(group: click.Group) -> int:
@@ -240,6 +241,15 @@ def bars(state: State) -> Iterator["Progress | None"]:
         drawn.close()
 
 
+@contextmanager
+def watched(state: State) -> Iterator[None]:
+    """Show the progress of what the block does."""
+    from dataset_assets.core.progress import watched_by
+
+    with bars(state) as progress, watched_by(progress):
+        yield
+
+
 def completed_name(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the dataset names with this prefix."""
     from dataset_assets.definition import registry
@@ -266,5 +276,6 @@ def _quietly(candidates: Callable[[], list[str]]) -> list[str]:
 
 
 name_argument = click.argument("name", shell_complete=completed_name)
+names_argument = click.argument("names", nargs=-1, shell_complete=completed_name)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 storage_option = click.option("--storage", metavar="URL", help="The storage; default: the storage of the settings.")

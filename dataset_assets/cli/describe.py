@@ -14,6 +14,7 @@ from dataset_assets.making.existing import usable_raw
 from dataset_assets.making.provisional import is_proven
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
+from dataset_assets.storage.aliases import aliases_in, aliases_of
 from dataset_assets.storage.keys import contents, index_key, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex
@@ -35,7 +36,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "license": dataset.license,
         "homepage": dataset.homepage,
         "citation": dataset.citation,
-        "aliases": list(dataset.aliases),
+        "aliases": list(dict.fromkeys([*dataset.aliases, *aliases_of(stored)])),
         "tags": list(dataset.tags),
         "tasks": list(dataset.tasks),
         "refresh": dataset.refresh,
@@ -51,6 +52,15 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "storage": storage.url,
         "tried": dataset.name in datasets.TRIED if _is_ours(dataset.name) else None,
     }
+
+
+def current_documents(storage: Storage) -> list[Document]:
+    """Return the current version of each stored dataset, with its aliases. Raises `ListingCut`."""
+    aliases: dict[str, list[str]] = {}
+    for alias, dataset in aliases_in(storage).items():
+        aliases.setdefault(dataset, []).append(alias)
+    every = [current_document(StoredDataset(storage, name)) for name in stored_names(storage)]
+    return [{**document, "aliases": aliases.get(document["name"], [])} for document in every if document]
 
 
 def current_document(stored: StoredDataset) -> Document | None:

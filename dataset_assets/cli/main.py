@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import maintain, trust
+from dataset_assets.cli import maintain, remove, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -52,7 +52,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *trust.VERBS):
+for _verb in (*maintain.VERBS, *remove.VERBS, *trust.VERBS):
     commands.add_command(_verb)
 
 
@@ -103,14 +103,15 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe
     from dataset_assets.errors import UnknownDataset
-    from dataset_assets.storage.stored_dataset import StoredDataset
+    from dataset_assets.storage.aliases import aliases_of, named
 
     try:
-        return describe.describe(_dataset(name), store)
+        return describe.describe(_dataset(name, store), store)
     except UnknownDataset:
         # A copied dataset can be read without the plugin that defined it.
-        if document := describe.current_document(StoredDataset(store, name)):
-            return document
+        stored = named(store, name)
+        if document := describe.current_document(stored):
+            return {**document, "aliases": aliases_of(stored)}
         raise
 
 
@@ -130,7 +131,8 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
     from dataset_assets.cli import describe, text
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    dataset, store = _dataset(name), opened(storage)
+    store = opened(storage)
+    dataset = _dataset(name, store)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
@@ -150,11 +152,9 @@ def ls(state: State, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage."""
     go_light()
     from dataset_assets.cli import describe, text
-    from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
-    every = [describe.current_document(StoredDataset(store, name)) for name in describe.stored_names(store)]
-    documents = [document for document in every if document]
+    documents = describe.current_documents(store)
     if as_json:
         state.show_json(documents)
     elif documents:
@@ -173,10 +173,10 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     go_light()
     from dataset_assets.cli import describe, text
     from dataset_assets.errors import NotPrepared
-    from dataset_assets.storage.stored_dataset import StoredDataset
+    from dataset_assets.storage.aliases import named
 
     store = opened(storage)
-    if not (documents := describe.versions_of(StoredDataset(store, name))):
+    if not (documents := describe.versions_of(named(store, name))):
         raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
     if as_json:
         state.show_json(documents)
@@ -203,12 +203,11 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store, (plain, pin) = opened(storage), split_pin(name)
-    stored = StoredDataset(store, plain)
-    _, digest = open_version(stored, pin)
+    stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)
     if as_json:
-        state.show_json({"id": document["id"], "name": plain, "version": digest, "paths": paths})
+        state.show_json({"id": document["id"], "name": stored.name, "version": digest, "paths": paths})
     else:
         state.show_paths(paths)
 
@@ -267,10 +266,10 @@ def completion(state: State, shell: str) -> None:
     state.show(completion_class(commands, {}, NAME, f"_{NAME.replace('-', '_')}_COMPLETE".upper()).source())
 
 
-def _dataset(name: str) -> "Dataset":
+def _dataset(name: str, store: "Storage") -> "Dataset":
     from dataset_assets.definition import registry
 
-    return registry.find(name)
+    return registry.find(name, store)
 
 
 def _missing(package: str) -> str | None:

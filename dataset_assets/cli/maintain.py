@@ -1,4 +1,4 @@
-"""The commands that maintain and move stored datasets: verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor.
+"""The commands that maintain and move stored datasets: verify, copy, bundle, unbundle, pin, unpin, du, doctor.
 
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterator
 import click
 
 from dataset_assets.cli.common import (
+    SECONDS_A_DAY,
     State,
-    bars,
     completed_name,
     go_light,
     json_option,
     name_argument,
+    names_argument,
     opened,
     storage_option,
     verb,
+    watched,
 )
 from dataset_assets.errors import DatasetAssetsError, UsageError
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from dataset_assets.moving.copy import Copied
     from dataset_assets.moving.verify import Verified
 
-names_argument = click.argument("names", nargs=-1, shell_complete=completed_name)
 from_option = click.option("--from", "source", metavar="URL", help="The storage to copy from; default: the settings'.")
 versions_option = click.option(
     "--versions",
@@ -42,7 +43,7 @@ raw_option = click.option("--raw", is_flag=True, help="Include the files as they
 make_current_option = click.option(
     "--make-current", is_flag=True, help="Make it current even if a version from somewhere else is current."
 )
-SECONDS_A_DAY = 86_400
+aliases_option = click.option("--aliases", is_flag=True, help="Include the other names of the datasets.")
 
 
 @click.command()
@@ -67,7 +68,7 @@ def verify(
         raise UsageError("--from only works with --repair. Add --repair.")
     store, other = opened(storage), open_storage(source) if source else None
     report, codes = [], [0]
-    with _watched(state):
+    with watched(state):
         for name in names or verifiable(store):
             row, code = _verified(name, store, repair, other)
             report.append(row)
@@ -124,6 +125,7 @@ def _show_verified(state: State, row: dict[str, Any]) -> None:
 @versions_option
 @raw_option
 @make_current_option
+@aliases_option
 @json_option
 def copy(
     state: State,
@@ -134,6 +136,7 @@ def copy(
     versions: Any,
     raw: bool,
     make_current: bool,
+    aliases: bool,
     as_json: bool,
 ) -> None:
     """Copy a dataset from one storage to another.
@@ -149,9 +152,10 @@ def copy(
     if not (source or target):
         raise UsageError("copy needs a second storage. Give --from URL, --to URL, or both.")
     broken: list[DatasetAssetsError] = []
-    with _watched(state):
+    with watched(state):
         here, there = opened(source), opened(target)
-        done = copy.copy(name, here, there, versions=versions, raw=raw, make_current=make_current, broken=broken)
+        given: dict[str, Any] = {"versions": versions, "raw": raw, "make_current": make_current, "aliases": aliases}
+        done = copy.copy(name, here, there, broken=broken, **given)
     if done or not broken:
         _show_copied(state, done, as_json)
     for error in broken[1:]:
@@ -196,7 +200,7 @@ def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw:
     from dataset_assets.moving import bundle
 
     store = opened(storage)
-    with _watched(state), _output(state, path) as file:
+    with watched(state), _output(state, path) as file:
         hashed = files.Hashed(file)
         written = bundle.bundle(names, store, hashed, versions=versions, raw=raw)
     for pinned in written:
@@ -235,9 +239,10 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
 @storage_option
 @click.option("--expect", metavar="SHA256", help="Refuse a bundle that does not have this digest.")
 @make_current_option
+@aliases_option
 @json_option
 def unbundle(
-    state: State, path: Path, storage: str | None, expect: str | None, make_current: bool, as_json: bool
+    state: State, path: Path, storage: str | None, expect: str | None, make_current: bool, aliases: bool, as_json: bool
 ) -> None:
     """Store the datasets of a bundle; use - as PATH for stdin.
 
@@ -247,51 +252,9 @@ def unbundle(
     from dataset_assets.moving import bundle
 
     store = opened(storage)
-    with _watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
-        done = bundle.unbundle(file, store, expect=expect, make_current=make_current)
+    with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+        done = bundle.unbundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
     _show_copied(state, done, as_json)
-
-
-@click.command()
-@verb
-@names_argument
-@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
-@storage_option
-@json_option
-def gc(state: State, names: tuple[str, ...], dry_run: bool, storage: str | None, as_json: bool) -> None:
-    """Remove files that no kept version of a dataset needs.
-
-    It keeps the current version, pinned versions, the newest few (setting keep_versions), and everything younger than
-    the grace period (setting grace_days). Without NAMES it also removes what killed writers left, such as parts of
-    files. A rule of your bucket removes unfinished uploads (docs/storages.md).
-    """
-    from dataset_assets.cli import text
-    from dataset_assets.core import scratch
-    from dataset_assets.core.settings import settings
-    from dataset_assets.errors import IntegrityError
-    from dataset_assets.moving import gc
-    from dataset_assets.storage import open_storage
-
-    chosen = settings(storage=storage)
-    store, grace = open_storage(chosen.storage), chosen.grace_days * SECONDS_A_DAY
-    with _watched(state):
-        results = gc.collect(store, names, keep_versions=chosen.keep_versions, grace_seconds=grace, dry_run=dry_run)
-        if not names and (left := gc.collect_strays(store, grace_seconds=grace, dry_run=dry_run)):
-            results.append(left)
-    if not dry_run:
-        scratch.sweep(chosen.scratch)
-    if as_json:
-        state.show_json([{**asdict(one), "dry_run": dry_run} for one in results])
-    for one in results if not as_json else []:
-        does = f"{'would remove' if dry_run else 'removed'} {len(one.removed)} objects, {text.size(one.bytes)}"
-        kept = f"; versions kept: {len(one.kept)}" if one.dataset else ""
-        # A damaged dataset may be collected in part; if nothing was removed, only the problem is shown.
-        done = [does + kept] if one.removed or not one.problem else []
-        message = " ".join([*done, *([one.problem] if one.problem else [])])
-        state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {message}"])
-    freed = sum(one.bytes for one in results)
-    state.say(f"{text.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
-    sys.exit(IntegrityError.exit_code if any(one.problem for one in results) else 0)
 
 
 @click.command()
@@ -372,12 +335,4 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
     sys.exit(doctor.exit_code(checks))
 
 
-@contextmanager
-def _watched(state: State) -> Iterator[None]:
-    from dataset_assets.core.progress import watched_by
-
-    with bars(state) as progress, watched_by(progress):
-        yield
-
-
-VERBS = (verify, copy, bundle, unbundle, gc, pin, unpin, du, doctor)
+VERBS = (verify, copy, bundle, unbundle, pin, unpin, du, doctor)

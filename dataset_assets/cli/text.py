@@ -78,7 +78,8 @@ def stored(document: Document) -> str:
     if document["problem"]:
         return in_line(f"{document['name']:<34} {document['problem']}")
     counted = f"{document['samples']:>9} samples {size(document['bytes']):>9}"
-    return f"{document['name']:<34} {document['version'][:12]} {counted}"
+    also = f"  also {', '.join(aliases)}" if (aliases := document.get("aliases")) else ""
+    return f"{document['name']:<34} {document['version'][:12]} {counted}{also}"
 
 
 def version(document: Document) -> str:

@@ -20,6 +20,8 @@ from dataset_assets.core.names import check_dataset_name
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
+from dataset_assets.storage.aliases import named
+from dataset_assets.storage.storage import Storage
 
 OURS = "dataset_assets.datasets"
 ANY = ""
@@ -28,15 +30,23 @@ ANY = ""
 log = logging.getLogger(__name__)
 
 
-def find(name: str) -> Dataset:
-    """Return the definition with this name or alias.
+def find(name: str, storage: Storage | None = None) -> Dataset:
+    """Return the definition with this name or alias. In `storage`, a stored dataset or alias has the name first.
 
     Raises `UnknownDataset`, with the nearest name, if there is none. Raises `DefinitionError` if two plugins define
     the name, or if one plugin's name is a prefix of another's.
     """
     check_dataset_name(name)
-    if dataset := _defined(name):
+    if dataset := defined(name):
         return dataset
+    if storage is not None and (stored := named(storage, name)).exists():
+        if dataset := defined(stored.name):
+            return dataset
+        alias = "" if stored.name == name else f", of which {name} is an alias,"
+        raise UnknownDataset(
+            f"{stored.name}{alias} is stored in {storage.url}, but no definition has this name. List the definitions "
+            "with: dataset-assets search"
+        )
     known = {dataset.name: dataset for dataset in definitions()}
     for dataset in known.values():
         if name in dataset.aliases:
@@ -45,28 +55,36 @@ def find(name: str) -> Dataset:
     raise UnknownDataset(f"No dataset is named {name}.{near} List them with: dataset-assets search")
 
 
+def free_aliases(dataset: Dataset) -> list[str]:
+    """Return the aliases of a dataset that may be stored; a name that another definition has itself is left out."""
+    free = [alias for alias in dict.fromkeys(dataset.aliases) if alias != dataset.name]
+    for alias in (taken := [alias for alias in free if defined(alias)]):
+        log.warning("%s is itself a dataset, so it is no alias of %s.", alias, dataset.name)
+    return [alias for alias in free if alias not in taken]
+
+
 def definitions(pattern: str = "*") -> list[Dataset]:
     """Return the definitions whose names match a pattern (`com.lecun.*`), sorted by name.
 
     If two definitions cannot share a storage, the first is used: ours, then those of plugins by module name.
     """
-    defined: dict[str, Dataset] = {}
+    known: dict[str, Dataset] = {}
     where: dict[str, str] = {}
     folders: dict[str, str] = {}
     for prefix, module in _places():
         for name, dataset in _own(prefix, module).items():
-            if defined.get(name) is dataset:
+            if known.get(name) is dataset:
                 continue
             if clash := _clash(name, where, folders):
                 log.warning("%s of %s is left out: %s Rename one of them.", name, module, clash)
                 continue
-            defined[name], where[name] = dataset, module
+            known[name], where[name] = dataset, module
             folders |= dict.fromkeys(_above(name), name)
-    return [defined[name] for name in sorted(defined) if fnmatchcase(name, pattern)]
+    return [known[name] for name in sorted(known) if fnmatchcase(name, pattern)]
 
 
-def _defined(name: str) -> Dataset | None:
-    """Return the definition of a name; import only modules that may define it."""
+def defined(name: str) -> Dataset | None:
+    """Return the definition with this very name, or None; import only modules that may define it."""
     candidates: dict[Dataset, str] = {}
     for prefix, module in _places():
         if _begins(name, prefix):

@@ -1,13 +1,14 @@
 """Preparing: make what is missing of a dataset and release it, without Dagster."""
 
+import logging
 from contextlib import contextmanager
 from typing import Collection, Iterator, Mapping
 
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
-from dataset_assets.definition.registry import find
-from dataset_assets.errors import DatasetAssetsError, StorageError, UsageError
+from dataset_assets.definition.registry import find, free_aliases
+from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.making.existing import publish_raw, publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
@@ -15,8 +16,11 @@ from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import load
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
+
+log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -31,12 +35,15 @@ def prepare(
     What is stored already is left as it is: if nothing is missing, nothing is written. With `refresh` the source of
     each file is asked whether it changed, and a new version is made of what did; other bytes than those of a declared
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
-    stays so, and the refused one can be opened by its digest.
+    stays so, and the refused one can be opened by its digest. Raises `Conflict` if another stored dataset has one of
+    the definition's aliases.
     """
-    definition = find(dataset) if isinstance(dataset, str) else dataset
+    store = open_storage(settings().storage if storage is None else storage)
+    definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
-    stored = StoredDataset(open_storage(settings().storage if storage is None else storage), definition.name)
+    stored = StoredDataset(store, definition.name)
+    aliases = lacking_aliases(stored, free_aliases(definition))
     current, released, pointer = stored.current()
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
         with _nothing_vanishing():
@@ -46,9 +53,19 @@ def prepare(
         if version is not current:
             if version.refused:
                 maker.refuse(version)
-            released = release(stored, version, pointer)
+            released = release(stored, version, pointer, aliases)
+        else:
+            _add_aliases(stored, aliases)
         prove(stored, maker.unproven())
     return load(f"{definition.name}@{released}", storage=stored.storage)
+
+
+def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:
+    """Store the aliases of a version that was released before; a storage that cannot be written to is no error."""
+    try:
+        write_aliases(stored, aliases)
+    except (StorageError, Refused) as error:
+        log.warning("The aliases of %s are not stored: %s", stored.name, error)
 
 
 def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -> None:

@@ -1,8 +1,8 @@
 """Bundles: datasets in one plain tar, for machines without a network. Equal content gives equal bytes.
 
 The first member is `SHA256SUMS`, which `sha256sum -c` can read. The second is `bundle.json`, which lists the others:
-versions, indexes and files, each named by its storage key. `unbundle` computes every tar header from that list and
-refuses any difference.
+versions, indexes and files, each named by its storage key; and the aliases of the datasets. `unbundle` computes every
+tar header from that list and refuses any difference.
 """
 
 import errno
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical
-from dataset_assets.core.names import split_pin
+from dataset_assets.core.names import check_dataset_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import (
     DecodeError,
@@ -42,6 +42,7 @@ from dataset_assets.moving.copy import (
     workplace,
 )
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
+from dataset_assets.storage.aliases import aliases_in, lacking_aliases, own_name
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -75,10 +76,13 @@ def bundle(
     `DigestMismatch`; the tar then ends early, and `unbundle` refuses it.
     """
     store = open_storage(storage)
-    chosen = sorted({*names} or dataset_names(store))
+    chosen = sorted({own_name(store, name) for name in names} or dataset_names(store))
     if not chosen:
         raise NotPrepared(f"{store.url} has no datasets. Prepare one with: dataset-assets prepare NAME")
     parcels = [parcel(name, store, versions, raw) for name in chosen]
+    known = aliases_in(store)
+    for one in parcels:
+        one.aliases = tuple(sorted(alias for alias, dataset in known.items() if dataset == one.dataset))
     members = [*_members(parcels)]
     total, done, length = sum(member.size for member in members), 0, 0
     for member in (*_lists(parcels, members, raw), *members):
@@ -91,18 +95,27 @@ def bundle(
 
 
 def unbundle(
-    source: BinaryIO, into: "str | Storage", *, expect: str | None = None, make_current: bool = False
+    source: BinaryIO,
+    into: "str | Storage",
+    *,
+    expect: str | None = None,
+    make_current: bool = False,
+    aliases: bool = False,
 ) -> list[Copied]:
     """Read a bundle from an open file or pipe, verify all of it, then store its contents.
 
     The bundle's current version becomes current if the dataset has none yet, or if `make_current` is true. `expect` is
-    the SHA-256 that the bundle must have. Raises `DecodeError` if this is not a bundle or it ends early, and
-    `DigestMismatch` if a digest differs. Nothing is stored then.
+    the SHA-256 that the bundle must have. `aliases` stores the datasets' aliases too. Raises `DecodeError` if this is
+    not a bundle or it ends early, `DigestMismatch` if a digest differs, and `Conflict` if another stored dataset has
+    one of the aliases. Nothing is stored then.
     """
     target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
         staged = LocalStorage(folder / "staged")
         parcels = _unpacked(reader, staged)
+        for one in parcels:
+            one.aliases = one.aliases if aliases else ()
+            lacking_aliases(StoredDataset(target, one.dataset), one.aliases)
         # The bundle may be hostile, so what it says about its source's other versions is not used.
         return [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
 
@@ -136,7 +149,10 @@ def _lists(parcels: list[Parcel], members: list[_Member], raw: bool) -> tuple[_M
         for p in parcels
     ]
     objects = [{"key": m.key, "bytes": m.size, "sha256": m.sha256} for m in members]
-    data = canonical({"bundle": FORMAT, "raw": raw, "datasets": datasets, "objects": objects})
+    # Earlier releases ignore this field, and do not write it.
+    aliases = {alias: one.dataset for one in parcels for alias in one.aliases}
+    more = {"aliases": aliases} if aliases else {}
+    data = canonical({"bundle": FORMAT, "raw": raw, "datasets": datasets, "objects": objects, **more})
     manifest = _Member(MANIFEST, len(data), sha256(data).hexdigest(), data)
     sums = _sums([manifest, *members])
     return _Member(SUMS, len(sums), sha256(sums).hexdigest(), sums), manifest
@@ -253,7 +269,7 @@ def _strange(what: str) -> DecodeError:
 def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
     """Stage a bundle and return its contents, which must be exactly the objects that its versions name."""
     sums, data = _listed(reader, SUMS), _listed(reader, MANIFEST)
-    raw, datasets, members = _manifest(data)
+    raw, datasets, members, aliases = _manifest(data)
     if sums != _sums([_Member(MANIFEST, len(data), sha256(data).hexdigest()), *members]):
         raise DigestMismatch(f"{SUMS} and {MANIFEST} of the bundle contradict each other. Nothing was stored.")
     _see_room(sum(member.size for member in members), staged.root.parent)
@@ -267,6 +283,8 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> list[Parcel]:
     named = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
     if named != {member.key for member in members} or any(missing(one, staged) for one in parcels):
         raise IntegrityError("The bundle's objects are not exactly those that its versions name. Nothing was stored.")
+    for one in parcels:
+        one.aliases = tuple(alias for alias, dataset in aliases.items() if dataset == one.dataset)
     return parcels
 
 
@@ -282,7 +300,7 @@ def _listed(reader: _Reader, name: str) -> bytes:
     return b"".join(reader.chunks(size))
 
 
-def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member]]:
+def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member], dict[str, str]]:
     try:
         found = json.loads(data)
         if found.get("bundle") != FORMAT or data != canonical(found):
@@ -290,13 +308,20 @@ def _manifest(data: bytes) -> tuple[bool, list[dict[str, Any]], list[_Member]]:
         members = [_member(**one) for one in found["objects"]]
         datasets = [_dataset(**one) for one in found["datasets"]]
         raw = found["raw"]
+        aliases = _aliases(found.get("aliases", {}), {one["dataset"] for one in datasets})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, IntegrityError):
             raise
         raise _strange(f"{MANIFEST} cannot be read ({type(error).__name__})") from error
     if len({member.key for member in members}) != len(members) or raw not in (True, False):
         raise _strange(f"{MANIFEST} names an object twice")
-    return raw, datasets, members
+    return raw, datasets, members, aliases
+
+
+def _aliases(aliases: dict[str, str], datasets: set[str]) -> dict[str, str]:
+    if not {*aliases.values()} <= datasets:
+        raise _strange(f"{MANIFEST} has aliases of datasets that are not in it")
+    return {check_dataset_name(alias): dataset for alias, dataset in aliases.items()}
 
 
 def _member(key: str, bytes: int, sha256: str) -> _Member:

@@ -17,6 +17,7 @@ from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import (
+    Conflict,
     DatasetAssetsError,
     DigestMismatch,
     IntegrityError,
@@ -27,6 +28,7 @@ from dataset_assets.errors import (
 )
 from dataset_assets.moving.pointer import Knows, may_move, settle
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
@@ -67,6 +69,7 @@ class Parcel:
     sources: dict[str, bytes] = field(default_factory=dict)
     indexes: dict[str, bytes] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -88,6 +91,7 @@ class Copied(NamedTuple):
     bytes: int
     present: int
     offered: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 Fetch = Callable[[Piece], Path]
@@ -101,6 +105,7 @@ def copy(
     versions: Which = "current",
     raw: bool = False,
     make_current: bool = False,
+    aliases: bool = False,
     broken: list[DatasetAssetsError] | None = None,
 ) -> list[Copied]:
     """Copy a dataset, or with None every one, to another storage.
@@ -109,8 +114,9 @@ def copy(
     stays, unless `make_current` is given; `Copied` says both.
 
     `name@digest` copies that version and moves no pointer. `versions` may ask for the pinned ones too, or for all, and
-    `raw` for the retrieved files. Every file is hashed on the way. Raises `NotPrepared`, `DigestMismatch`,
-    `StoredFileDamaged`, `ListingCut`, and `Conflict` if somebody else released another version there meanwhile.
+    `raw` for the retrieved files. `aliases` copies the dataset's aliases too. Every file is hashed on the way. Raises
+    `NotPrepared`, `DigestMismatch`, `StoredFileDamaged`, `ListingCut`, and `Conflict` if somebody else released another
+    version there meanwhile, or another dataset there has one of the aliases.
 
     What is broken does not keep the rest from being copied: its errors are added to `broken` if that is given; else the
     first one is raised at the end.
@@ -127,8 +133,10 @@ def copy(
     with workplace(there) as folder:
         for one in [name] if name else dataset_names(here):
             try:
-                done.append(_copied(parcel(one, here, versions, raw, errors), here, there, folder, make_current))
-            except (IntegrityError, NotFound) as error:
+                wanted = parcel(one, here, versions, raw, errors)
+                wanted.aliases = tuple(aliases_of(StoredDataset(here, wanted.dataset))) if aliases else ()
+                done.append(_copied(wanted, here, there, folder, make_current))
+            except (IntegrityError, NotFound, Conflict) as error:
                 errors.append(error)
     if errors and broken is None:
         raise errors[0]
@@ -160,7 +168,7 @@ def parcel(
     """
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
-    dataset, digest = split_pin(name)
+    dataset, digest = split_pin(own_name(storage, name))
     stored = StoredDataset(storage, dataset)
     current = None if digest else stored.pointer().version
     there = Contents(dataset) if digest or which == "current" else whole(stored)
@@ -295,11 +303,12 @@ def _mend(piece: Piece) -> str:
 def deliver(
     wanted: Parcel, target: Storage, fetch: Fetch, knows: Knows | None = None, make_current: bool = False
 ) -> Copied:
-    """Store what is missing of a parcel: files, indexes, versions; then move the pointer if it may move.
+    """Store what is missing of a parcel: files, indexes, versions; then move the pointer if it may move; then aliases.
 
     `knows` says which versions the source has; without it, a pointer that exists is not moved.
     """
     there = StoredDataset(target, wanted.dataset)
+    lacking_aliases(there, wanted.aliases)
     before = there.pointer(damage_is_absence=True)
     agreed = make_current or may_move(there, before, wanted.current, knows)
     stored: set[str] = set()
@@ -321,9 +330,10 @@ def deliver(
     current, offered = settle(there, wanted.current, before.digest, agreed)
     if agreed:
         _put_sources(target, wanted)
+    write_aliases(there, wanted.aliases)
     done = sum(wanted.pieces[key].bytes for key in stored)
     present = len(wanted.pieces) - len(stored)
-    return Copied(wanted.dataset, wanted.versions, current, len(stored), done, present, offered)
+    return Copied(wanted.dataset, wanted.versions, current, len(stored), done, present, offered, wanted.aliases)
 
 
 def missing(wanted: Parcel, target: Storage) -> list[Piece]:

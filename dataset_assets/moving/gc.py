@@ -17,11 +17,13 @@ from typing import Iterable
 from dataset_assets.core.progress import report
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
 from dataset_assets.storage import LeavesStrays, Storage
+from dataset_assets.storage.aliases import aliases_in, own_name
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
     Contents,
     Kind,
     Place,
+    alias_key,
     collector_key,
     contents,
     folded,
@@ -109,10 +111,27 @@ def collect_strays(
     return found if found.removed or found.problem else None
 
 
+def collect_aliases(
+    storage: Storage, *, grace_seconds: float = 7 * DAY_SECONDS, dry_run: bool = False
+) -> Collected | None:
+    """Remove the aliases of datasets that are not stored and that are older than the grace period; None: none."""
+    found = Collected("aliases")
+    for alias, dataset in aliases_in(storage).items():
+        with suppress(FileNotFoundError):
+            stat = storage.stat(alias_key(alias))
+            if time() - stat.modified < grace_seconds or StoredDataset(storage, dataset).exists():
+                continue
+            if not dry_run:
+                storage.delete(alias_key(alias))
+            found.removed.append(alias_key(alias))
+            found.bytes += stat.bytes
+    return found if found.removed else None
+
+
 def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Contents]:
     """Return what is stored of some datasets, or of all, by name, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
-    for name in (chosen := sorted(names)):
+    for name in (chosen := sorted({own_name(storage, name) for name in names})):
         found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
             raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")

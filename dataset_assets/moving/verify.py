@@ -23,6 +23,7 @@ from dataset_assets.moving.copy import Piece, fetched, pieces_of, workplace
 from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
+from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
@@ -154,7 +155,7 @@ def _current_keys(stored: StoredDataset) -> set[str]:
     """Return the keys of the current version's files, which prepare makes again if they are missing."""
     keys: set[str] = set()
     with suppress(*DAMAGED):
-        version, _ = open_version(stored)
+        _, version, _ = open_version(stored)
         for split, digest in version.splits.items():
             keys |= {piece.key for piece in pieces_of(stored.index(split, digest))}
     return keys
@@ -169,6 +170,7 @@ class _Look:
     """Verifies a dataset; a file that several versions name is hashed once."""
 
     def __init__(self, name: str, storage: Storage) -> None:
+        name = own_name(storage, name)
         self.dataset, self.pin = split_pin(name)
         self.storage, self.stored = storage, StoredDataset(storage, self.dataset)
         self.found = Verified(name)

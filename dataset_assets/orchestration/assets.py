@@ -10,6 +10,7 @@ import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.definition.registry import free_aliases
 from dataset_assets.making.checks import SPLIT_CHECKS
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
@@ -153,7 +154,7 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
             if version.refused:
                 maker.refuse(version)
             expected = _expected(given.values(), current.pointer)
-            yield _output(key, Release(version, expected, maker.unproven()), digest_of(version))
+            yield _output(key, Release(version, expected, maker.unproven(), free_aliases(dataset)), digest_of(version))
 
     return release
 

@@ -42,6 +42,7 @@ class Release:
     expected: str | None
     proven: Sequence[RawFile] = ()
     """The raw files that are proven when it is released."""
+    aliases: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             return _described(storage, obj.index)
         case Release():
             stored = StoredDataset(storage, obj.version.dataset)
-            digest = release(stored, obj.version, obj.expected)
+            digest = release(stored, obj.version, obj.expected, obj.aliases)
             prove(stored, obj.proven)
             return previews.of_version(storage, obj.version, digest)
         case AlreadyStored(what=RawFile() as raw):

@@ -5,11 +5,12 @@ from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
 from dataset_assets.core.names import check_identifier, split_pin
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import UnknownSplit, UsageError, nearest
+from dataset_assets.errors import NotPrepared, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.aliases import followed
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.manifest import Version, check_hex
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -48,6 +49,8 @@ def load(
 ) -> "Mapping[str, View] | View":
     """Open all released splits of a dataset, or one of them. `name@digest` opens exactly that version.
 
+    The name may be an alias that is stored.
+
     The index's digest and the size of each file are always checked. `verify="all"` hashes every file too, "sample" one
     in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
     checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
@@ -57,10 +60,9 @@ def load(
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
     plain, pin = split_pin(name)
-    stored = StoredDataset(store, plain)
-    version, digest = open_version(stored, pin)
+    stored, version, digest = open_version(StoredDataset(store, plain), pin)
     if split is not None:
-        check_split(plain, split, version.splits)
+        check_split(stored.name, split, version.splits)
         return open_split(stored, split, version.splits[split], digest, verify, fetch)
     splits = sorted(version.splits.items())
     return {part: open_split(stored, part, at, digest, verify, fetch) for part, at in splits}
@@ -95,12 +97,25 @@ def view_from_json(
     return restored(document, stored, functions, trust)
 
 
-def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[Version, str]:
-    """Return a version by its digest, or the current one, with its digest. Raises `NotPrepared`."""
-    digest = pin or stored.pointer().version
+def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredDataset, Version, str]:
+    """Return a version by its digest, or the current one, with its dataset and its digest. Raises `NotPrepared`.
+
+    The dataset is another one if the name is an alias, for which the storage is asked only if it has no such dataset.
+    """
+    found, digest = stored, pin or stored.pointer().version
     if digest is None:
-        raise stored.absent(nearest(stored.name, _stored_names(stored.storage) - {stored.name}, listed=False))
-    return stored.version(digest), digest
+        found = followed(stored)
+        digest = found.pointer().version
+    if digest is None:
+        alias = f" {stored.name} is an alias of it." if found is not stored else ""
+        near = nearest(found.name, _stored_names(stored.storage) - {found.name}, listed=False)
+        raise found.absent(alias or near)
+    try:
+        return found, found.version(digest), digest
+    except NotPrepared:
+        if pin is None or (found := followed(stored)) is stored:
+            raise
+    return found, found.version(digest), digest
 
 
 def _stored_names(storage: Storage) -> set[str]:

@@ -23,6 +23,7 @@ _PATTERNS: dict[Kind, str] = {
     "index": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.json",
     "stream": rf"(?P<name>{_SPLIT})/{_STREAM}/(?P<digest>{_HEX})(\.\w+)*",
 }
+_ALIAS = re.compile(r"aliases/(?P<name>.+)\.json")
 _RULES = {kind: re.compile(f"(?P<dataset>.+)/{rest}") for kind, rest in _PATTERNS.items()}
 
 
@@ -89,6 +90,24 @@ def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
         else:
             found.setdefault(place.dataset, Contents(place.dataset)).places.append(place)
     return found, strange
+
+
+def alias_of(key: str) -> str | None:
+    """Return the name whose alias is at a key, or None for any other key.
+
+    >>> alias_of("aliases/com.example.digits.json")
+    'com.example.digits'
+    """
+    found = _ALIAS.fullmatch(folded(key))
+    try:
+        return check_dataset_name(found["name"]) if found else None
+    except NameNotAllowed:
+        return None
+
+
+def alias_key(name: str) -> str:
+    """Return the key of an alias: another name of a dataset."""
+    return f"aliases/{name}.json"
 
 
 def raw_key(dataset: str, file: str, sha256: str) -> str:

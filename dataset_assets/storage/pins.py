@@ -2,6 +2,7 @@
 
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.errors import NotPrepared
+from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pin_key, place_of, version_key
 from dataset_assets.storage.manifest import sealed
@@ -37,7 +38,7 @@ def pins(stored: StoredDataset) -> list[str]:
 
 def _version_named(pinned: str, storage: Storage) -> tuple[StoredDataset, str]:
     name, digest = split_pin(pinned)
-    stored = StoredDataset(storage, name)
+    stored = named(storage, name)
     digest = digest or stored.pointer().version
     if digest is None:
         raise stored.absent()

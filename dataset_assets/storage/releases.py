@@ -3,8 +3,11 @@
 Every function may be called again after its process was killed, and by several processes at once, without a lock.
 """
 
+from typing import Iterable
+
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.errors import Conflict, NotPrepared
+from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
@@ -18,8 +21,12 @@ def publish_version(stored: StoredDataset, version: Version) -> str:
     return digest
 
 
-def release(stored: StoredDataset, version: Version, expected: str | None) -> str:
-    """Store a version and make it current, as `point_to` does, unless it is current already; return its digest."""
+def release(stored: StoredDataset, version: Version, expected: str | None, aliases: Iterable[str] = ()) -> str:
+    """Store a version and make it current, as `point_to` does, unless it is current already; return its digest.
+
+    The aliases are stored after it. Raises `Conflict`, and releases nothing, if another stored dataset has one of them.
+    """
+    aliases = lacking_aliases(stored, aliases)
     digest = digest_of(version)
     if stored.current().digest != digest:
         is_new = not stored.storage.exists(version_key(stored.name, digest))
@@ -36,6 +43,7 @@ def release(stored: StoredDataset, version: Version, expected: str | None) -> st
                 stored.storage.delete(version_key(stored.name, digest))
             raise
         point_to(stored, digest, expected)
+    write_aliases(stored, aliases)
     return digest
 
 
@@ -49,6 +57,11 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
         _look_again(stored, digest, before.version)
         return
     current = stored.pointer().version
+    if current is None:
+        raise Conflict(
+            f"{stored.name} was removed by somebody else while {digest} was prepared. Make it again with: "
+            f"dataset-assets prepare {stored.name}"
+        )
     if current != digest:
         raise Conflict(
             f"{stored.name}: version {current} was released by somebody else while {digest} was prepared. The current "

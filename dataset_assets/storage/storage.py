@@ -3,10 +3,12 @@
 import errno
 import io
 import re
+import shlex
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
 
 from dataset_assets.core.files import reading
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import ListingCut, NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -135,6 +137,12 @@ def size_of(storage: Storage, key: str) -> int | None:
         return storage.stat(key).bytes
     except FileNotFoundError:
         return None
+
+
+def command_on(storage: Storage, words: str) -> str:
+    """Return a command line for a message; it names the storage unless that is the one of the settings."""
+    named = "" if settings().storage == storage.url else f" --storage {shlex.quote(storage.url)}"
+    return f"dataset-assets {words}{named}"
 
 
 def listing_cut(key: str, url: str) -> ListingCut:

@@ -86,6 +86,10 @@ class StoredDataset:
                 raise
             return Pointer(None, self._sha256(key))
 
+    def exists(self) -> bool:
+        """Say whether it has a current version, or any version."""
+        return self.storage.exists(pointer_key(self.name)) or bool(self.versions())
+
     def version(self, digest: str) -> Version:
         """Read a version and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
         key = version_key(self.name, digest)

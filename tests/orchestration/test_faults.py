@@ -147,6 +147,7 @@ def test_B5_a_module_that_cannot_be_imported_costs_the_others_nothing_and_an_old
     assert "broken_module are left out" in told.stderr and "not_installed" in told.stderr
     # By Dagster, under its old name.
     assert line.json("prepare", "org.sound.old")["name"] == "org.sound.new"
+    assert line.json("path", "org.sound.old")["name"] == "org.sound.new"
 
 
 # B6: data that is refused.

@@ -102,12 +102,16 @@ class LocalStorage:
                     if _is_part(path) and _age(path) >= older_than:
                         yield Stray(None, path.lstat().st_size, partial(files.remove, path))
 
+    def link_in(self, key: str) -> str | None:
+        """Return the first symbolic link on the way to a key, or None."""
+        return _link_in(self._root, check_key(key))
+
     def _absent(self, key: str) -> FileNotFoundError:
         return FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
 
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
-        if _has_link(self._root, key):
+        if _link_in(self._root, key):
             self._check_inside(path, key)
         return path
 
@@ -153,20 +157,20 @@ def _unread(error: OSError) -> None:
             raise error
 
 
-def _has_link(root: str, key: str) -> bool:
-    """Say whether a folder or the file of a key is a link; below a folder that does not exist there is none."""
+def _link_in(root: str, key: str) -> str | None:
+    """Return the first folder or file of a key that is a link; below a folder that does not exist there is none."""
     path = root
     for part in key.split("/"):
         path = f"{path}/{part}"
         try:
             if stat.S_ISLNK(os.lstat(path).st_mode):
-                return True
+                return path
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return None
         except OSError:
             # Such as a name that is too long: using the path then raises a clear error.
-            return True
-    return False
+            return path
+    return None
 
 
 def open_local(url: str) -> LocalStorage:
