@@ -30,6 +30,7 @@ _FACE = {
     "open_storage": "storage",
     "view_from_json": "reading.load",
     "view_of": "reading.convert",
+    "checkout": "moving.checkout",
 }
 
 __all__ = sorted(_FACE)
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
     from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.moving.checkout import checkout as checkout
     from dataset_assets.reading.convert import view_of as view_of
     from dataset_assets.reading.load import load as load
     from dataset_assets.reading.load import view_from_json as view_from_json

@@ -40,6 +40,7 @@ class Settings:
     max_bytes: int = 1 << 40
     intranet: bool = False
     definitions: tuple[Path, ...] = ()
+    remote: str = ""
 
     @property
     def scratch(self) -> Path:
@@ -234,4 +235,5 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "max_bytes": _at_least(1),
     "intranet": _switch,
     "definitions": _programs,
+    "remote": _url,
 }

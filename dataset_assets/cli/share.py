@@ -1,0 +1,164 @@
+"""The commands that share datasets: register, create, checkout, push, pull, purge.
+
+Each command imports what it needs inside its function, so that `--help` and completion are fast.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dataset_assets.cli.common import (
+    State,
+    completed_name,
+    json_option,
+    name_argument,
+    opened,
+    storage_option,
+    verb,
+    watched,
+)
+from dataset_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from dataset_assets.moving.copy import Copied
+
+remote_option = click.option("--remote", metavar="URL", help="The remote storage; default: the setting remote.")
+folder_type = click.Path(path_type=Path)
+
+
+@click.command()
+@verb
+@click.argument("folder", metavar="DIR", type=folder_type)
+@click.argument("words", metavar="[as] [NAME]", nargs=-1)
+@click.option("-f", "--force", is_flag=True, help="Release what is in the folder now, if the name is in use.")
+@storage_option
+@json_option
+def register(
+    state: State, folder: Path, words: tuple[str, ...], force: bool, storage: str | None, as_json: bool
+) -> None:
+    """Release a folder as a dataset.
+
+    DIR holds a folder data with a folder for each partition, such as data/train, and may hold meta.json, README.md and
+    anything else. The dataset is called NAME, or like the folder; flower is short for shared.flower. The folder is not
+    changed. A later change of it is taken by the same command with --force.
+    """
+    from dataset_assets.moving.share import register
+
+    name = words[1:] if words[:1] == ("as",) else words
+    if len(name) > 1:
+        raise UsageError(f"register takes a folder and a name, not {' '.join(map(repr, words))}. Write: DIR NAME")
+    with watched(state):
+        pinned = register(folder, name[0] if name else None, force=force, storage=opened(storage))
+    if as_json:
+        state.show_json({"id": pinned, "folder": str(folder.absolute())})
+    else:
+        state.show(pinned)
+
+
+@click.command()
+@verb
+@click.argument("folder", metavar="DIR", type=folder_type)
+@click.argument("partitions", nargs=-1)
+@click.option("-f", "--force", is_flag=True, help="Add what is missing to a folder that is not empty.")
+def create(state: State, folder: Path, partitions: tuple[str, ...], force: bool) -> None:
+    """Make an empty folder that can be registered.
+
+    It gets a folder data with a folder for each of PARTITIONS; default: train and test.
+    """
+    from dataset_assets.moving.share import create
+
+    state.show_paths([str(create(folder, partitions or ("train", "test"), force=force))])
+
+
+@click.command()
+@verb
+@name_argument
+@click.option("--pull", is_flag=True, help="Pull it from the remote if it is not in the storage.")
+@remote_option
+@storage_option
+@json_option
+def checkout(state: State, name: str, pull: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
+    """Print the path of a dataset as a folder of plain, read-only files."""
+    from dataset_assets.moving.checkout import checkout
+
+    with watched(state):
+        found = checkout(name, pull=pull, storage=opened(storage), remote=remote)
+    if as_json:
+        parts = {part: str(path) for part, path in found.items()}
+        state.show_json({"id": f"{found.name}@{found.version}", "path": str(found.root), "partitions": parts})
+    else:
+        state.show_paths([str(found.root)])
+
+
+@click.command()
+@verb
+@name_argument
+@click.option("-f", "--force", is_flag=True, help="Make it current there, if another version is.")
+@remote_option
+@storage_option
+@json_option
+def push(state: State, name: str, force: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
+    """Copy a dataset to the remote.
+
+    Only what is missing there is moved. After an interruption, run it again: it continues.
+    """
+    from dataset_assets.moving.share import push
+
+    with watched(state):
+        done = push(name, remote, force=force, storage=opened(storage))
+    _show(state, done, as_json)
+
+
+@click.command()
+@verb
+@click.argument("name", shell_complete=completed_name)
+@click.option("-f", "--force", is_flag=True, help="Make it current here, if another version is.")
+@remote_option
+@storage_option
+@json_option
+def pull(state: State, name: str, force: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
+    """Copy a dataset from the remote.
+
+    Only what is missing here is moved, and the old version stays until the new one is whole. After an interruption, run
+    it again: it continues.
+    """
+    from dataset_assets.moving.share import pull
+
+    with watched(state):
+        done = pull(name, remote, force=force, storage=opened(storage))
+    _show(state, done, as_json)
+
+
+def _show(state: State, done: "Copied", as_json: bool) -> None:
+    from dataset_assets.cli import text
+
+    if as_json:
+        state.show_json(done._asdict())
+        return
+    for digest in done.versions:
+        state.show(f"{done.dataset}@{digest}")
+    state.say(f"{done.files} files, {text.size(done.bytes)} moved; {done.present} already there")
+
+
+@click.command()
+@verb
+@name_argument
+@storage_option
+@json_option
+def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
+    """Remove a dataset from the storage.
+
+    A folder that it was registered from is not touched.
+    """
+    from dataset_assets.cli import text
+    from dataset_assets.moving.share import purge
+
+    with watched(state):
+        done = purge(name, storage=opened(storage))
+    if as_json:
+        state.show_json({"name": done.name, "removed": done.removed, "bytes": done.bytes})
+    state.say(f"{done.name}: {len(done.removed)} objects, {text.size(done.bytes)}, removed")
+
+
+VERBS = (register, create, checkout, push, pull, purge)

@@ -1,0 +1,23 @@
+"""The remote: the storage that datasets are pushed to and pulled from, by the setting `remote`."""
+
+from dataset_assets.core.settings import settings
+from dataset_assets.errors import UsageError
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.keys import place_of
+
+
+def open_remote(url: "str | Storage | None" = None) -> Storage:
+    """Open the remote: the storage with this URL, or that of the setting `remote`. Raises `UsageError` if unset."""
+    chosen = url or settings().remote
+    if not chosen:
+        raise UsageError(
+            "No remote is set. Name a storage with --remote URL, or set one: export "
+            "DATASET_ASSETS_REMOTE=s3://bucket/prefix"
+        )
+    return open_storage(chosen)
+
+
+def listed_names(storage: Storage) -> list[str]:
+    """Return the names of the released datasets of a storage, by one listing."""
+    places = map(place_of, (key for key in storage.list("") if key.endswith("/current.json")))
+    return sorted(place.dataset for place in places if place and place.kind == "pointer")
