@@ -29,13 +29,20 @@ folder_type = click.Path(path_type=Path)
 
 @click.command()
 @verb
-@click.argument("folder", metavar="DIR", type=folder_type)
+@click.argument("folder", metavar="DIR", type=folder_type, required=False)
 @click.argument("words", metavar="[as] [NAME]", nargs=-1)
 @click.option("-f", "--force", is_flag=True, help="Release what is in the folder now, if the name is in use.")
+@click.option("--from-etc", is_flag=True, help="Register all datasets of a folder of etcetera; default: ~/.etc.")
 @storage_option
 @json_option
 def register(
-    state: State, folder: Path, words: tuple[str, ...], force: bool, storage: str | None, as_json: bool
+    state: State,
+    folder: Path | None,
+    words: tuple[str, ...],
+    force: bool,
+    from_etc: bool,
+    storage: str | None,
+    as_json: bool,
 ) -> None:
     """Release a folder as a dataset.
 
@@ -43,17 +50,21 @@ def register(
     anything else. The dataset is called NAME, or like the folder; flower is short for shared.flower. The folder is not
     changed. A later change of it is taken by the same command with --force.
     """
-    from dataset_assets.moving.share import register
+    from dataset_assets.moving.register import adopt, register
 
     name = words[1:] if words[:1] == ("as",) else words
-    if len(name) > 1:
-        raise UsageError(f"register takes a folder and a name, not {' '.join(map(repr, words))}. Write: DIR NAME")
+    if len(name) > 1 or from_etc and name or not (folder or from_etc):
+        raise UsageError("register takes a folder and a name. Write: dataset-assets register DIR NAME")
+    store = opened(storage)
     with watched(state):
-        pinned = register(folder, name[0] if name else None, force=force, storage=opened(storage))
+        if folder is None or from_etc:
+            done = adopt(folder, force=force, storage=store)
+        else:
+            done = [register(folder, name[0] if name else None, force=force, storage=store)]
     if as_json:
-        state.show_json({"id": pinned, "folder": str(folder.absolute())})
+        state.show_json([{"id": pinned} for pinned in done])
     else:
-        state.show(pinned)
+        state.show_lines(done)
 
 
 @click.command()
@@ -66,7 +77,7 @@ def create(state: State, folder: Path, partitions: tuple[str, ...], force: bool)
 
     It gets a folder data with a folder for each of PARTITIONS; default: train and test.
     """
-    from dataset_assets.moving.share import create
+    from dataset_assets.moving.register import create
 
     state.show_paths([str(create(folder, partitions or ("train", "test"), force=force))])
 
@@ -95,10 +106,13 @@ def checkout(state: State, name: str, pull: bool, remote: str | None, storage: s
 @verb
 @name_argument
 @click.option("-f", "--force", is_flag=True, help="Make it current there, if another version is.")
+@click.option("--tgz", is_flag=True, help="Store one archive that the package etcetera pulls.")
 @remote_option
 @storage_option
 @json_option
-def push(state: State, name: str, force: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
+def push(
+    state: State, name: str, force: bool, tgz: bool, remote: str | None, storage: str | None, as_json: bool
+) -> None:
     """Copy a dataset to the remote.
 
     Only what is missing there is moved. After an interruption, run it again: it continues.
@@ -106,7 +120,7 @@ def push(state: State, name: str, force: bool, remote: str | None, storage: str 
     from dataset_assets.moving.share import push
 
     with watched(state):
-        done = push(name, remote, force=force, storage=opened(storage))
+        done = push(name, remote, force=force, tgz=tgz, storage=opened(storage))
     _show(state, done, as_json)
 
 
@@ -120,8 +134,8 @@ def push(state: State, name: str, force: bool, remote: str | None, storage: str 
 def pull(state: State, name: str, force: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
     """Copy a dataset from the remote.
 
-    Only what is missing here is moved, and the old version stays until the new one is whole. After an interruption, run
-    it again: it continues.
+    An archive of the package etcetera, NAME.tgz, is taken too. Only what is missing here is moved, and the old version
+    stays until the new one is whole. After an interruption, run it again: it continues.
     """
     from dataset_assets.moving.share import pull
 
@@ -161,4 +175,31 @@ def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
     state.say(f"{done.name}: {len(done.removed)} objects, {text.size(done.bytes)}, removed")
 
 
-VERBS = (register, create, checkout, push, pull, purge)
+@click.group("settings")
+def settings_group() -> None:
+    """Change the settings of this user."""
+
+
+@settings_group.command("import-etc")
+@verb
+@click.argument("file", type=folder_type, required=False)
+@json_option
+def import_etc(state: State, file: Path | None, as_json: bool) -> None:
+    """Take the remote and the credentials from FILE, the settings of etcetera; default: ~/.etc.toml or ~/.etc.yaml.
+
+    The remote is written into the user's settings. The credentials are written into a file that only the user can read,
+    for the shell; they are not printed.
+    """
+    from dataset_assets.moving.etc_settings import import_etc
+
+    found = import_etc(file)
+    if as_json:
+        state.show_json({key: value and str(value) for key, value in found._asdict().items()})
+    else:
+        state.show(found.remote)
+    state.say(f"is the remote now, by {found.settings}.")
+    if found.credentials:
+        state.say(f"Before you push or pull, run: . {found.credentials}")
+
+
+VERBS = (register, create, checkout, push, pull, purge, settings_group)

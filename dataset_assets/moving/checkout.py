@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Mapping
 
 from dataset_assets.core import files, locks
-from dataset_assets.core.progress import report
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import NotPrepared, SchemaError, StorageError
+from dataset_assets.errors import NotPrepared
 from dataset_assets.moving import share
-from dataset_assets.moving.folder_files import FolderFiles, folder_files
+from dataset_assets.moving.folder_files import FolderFiles, folder_files, write_folder
+from dataset_assets.moving.register import full_name, parsed_meta
 from dataset_assets.reading import cache_folder
 from dataset_assets.storage import Storage, open_storage
 
@@ -34,7 +34,7 @@ class Folder(Mapping[str, Path]):
     def meta(self) -> dict[str, Any]:
         """What `meta.json` says; an empty mapping if there is none."""
         path = self.root / "meta.json"
-        return share.parsed_meta(path.read_bytes(), path) if path.exists() else {}
+        return parsed_meta(path.read_bytes(), path) if path.exists() else {}
 
     def file(self, *parts: str) -> Path:
         """Return the path of a file in the folder, such as `file("README.md")`."""
@@ -68,7 +68,7 @@ def checkout(
     `auto_install` is another word for `pull`. Raises `NotPrepared`, `Refused` for paths that lead out of the folder,
     `SchemaError` for two files of one path, `NoSpace`, and what `pull` raises.
     """
-    full, store = share.full_name(name), open_storage(settings().storage if storage is None else storage)
+    full, store = full_name(name), open_storage(settings().storage if storage is None else storage)
     try:
         found = folder_files(full, store)
     except NotPrepared:
@@ -120,39 +120,12 @@ def _lock(file: BinaryIO, kind: int) -> None:
 def _make(found: FolderFiles, root: Path) -> None:
     part = root.with_name(f".{root.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
-        for folder in ("data", *found.folders()):
-            _folder(part / folder)
-        total = sum(len(view) for view, _ in found.streams.values())
-        for count, file in enumerate(found.files()):
-            _write(part / file.path, file.member.data, file.executable, found.name)
-            report(found.name, count + 1, total)
+        write_folder(found, part)
         for folder, _, _ in os.walk(part):
             os.chmod(folder, 0o555)
         files.move(part, root)
     finally:
         remove_folder(part)
-
-
-def _folder(path: Path) -> None:
-    with files.reported(path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
-def _write(path: Path, data: Any, executable: bool, dataset: str) -> None:
-    try:
-        if not path.parent.is_dir():
-            _folder(path.parent)
-        file = files.Written(path)
-    except StorageError as error:
-        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-            raise SchemaError(f"{dataset} has two files at the path {path.name!r} of one folder. Export it.") from error
-        raise
-    try:
-        file.write(data)
-        with files.reported(path):
-            os.chmod(path, 0o555 if executable else 0o444)
-    finally:
-        file.discard()
 
 
 def remove_folder(root: Path) -> None:

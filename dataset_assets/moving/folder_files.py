@@ -4,16 +4,19 @@ Names of files come from whoever released the version, so each is checked before
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
 
+from dataset_assets.core import files
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.documents import UNFIT, read_as
-from dataset_assets.core.files import sha256_of
 from dataset_assets.core.folder_tree import Entry
+from dataset_assets.core.progress import report
 from dataset_assets.definition.folders import BESIDE, LAYOUT, MANIFEST, STREAM
-from dataset_assets.errors import DecodeError, Refused, UsageError
+from dataset_assets.errors import DecodeError, Refused, SchemaError, StorageError, UsageError
 from dataset_assets.formats import Member
 from dataset_assets.reading.load import open_split, open_version
 from dataset_assets.reading.views import Stored
@@ -120,6 +123,38 @@ def _manifest(name: str, streams: Mapping[str, tuple[Stored, tuple[str, ...]]]) 
     return manifest
 
 
+def write_folder(found: FolderFiles, root: Path) -> None:
+    """Write the files of a version, read-only, into a new folder. Raises `SchemaError` for two files of one path."""
+    for folder in ("data", *found.folders()):
+        _folder(root / folder)
+    total = sum(len(view) for view, _ in found.streams.values())
+    for count, file in enumerate(found.files()):
+        _write(root / file.path, file.member.data, file.executable, found.name)
+        report(found.name, count + 1, total)
+
+
+def _folder(path: Path) -> None:
+    with files.reported(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def _write(path: Path, data: Any, executable: bool, dataset: str) -> None:
+    try:
+        if not path.parent.is_dir():
+            _folder(path.parent)
+        file = files.Written(path)
+    except StorageError as error:
+        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+            raise SchemaError(f"{dataset} has two files at the path {path.name!r} of one folder. Export it.") from error
+        raise
+    try:
+        file.write(data)
+        with files.reported(path):
+            os.chmod(path, 0o555 if executable else 0o444)
+    finally:
+        file.discard()
+
+
 def changed_file(folder: Path, found: list[Entry], stored: FolderFiles) -> str | None:
     """Return the first file that differs between a folder and a version, as the start of a sentence; None if none."""
     there = {entry.path: entry for entry in found}
@@ -135,6 +170,4 @@ def changed_file(folder: Path, found: list[Entry], stored: FolderFiles) -> str |
 
 
 def _differs(path: Path, member: Member) -> bool:
-    from dataset_assets.core.canonical import sha256_hex
-
-    return sha256_of(path) != sha256_hex(bytes(member.data))
+    return files.sha256_of(path) != sha256_hex(bytes(member.data))

@@ -2,6 +2,7 @@
 
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import UsageError
+from dataset_assets.moving.etcetera import archived
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.keys import place_of
 
@@ -18,6 +19,12 @@ def open_remote(url: "str | Storage | None" = None) -> Storage:
 
 
 def listed_names(storage: Storage) -> list[str]:
-    """Return the names of the released datasets of a storage, by one listing."""
-    places = map(place_of, (key for key in storage.list("") if key.endswith("/current.json")))
-    return sorted(place.dataset for place in places if place and place.kind == "pointer")
+    """Return the names of the released datasets of a storage, and of archives of etcetera, by one listing."""
+    found = set()
+    for key in storage.list(""):
+        place = place_of(key) if key.endswith("/current.json") else None
+        if place and place.kind == "pointer":
+            found.add(place.dataset)
+        elif (name := archived(key)) is not None:
+            found.add(name)
+    return sorted(found)

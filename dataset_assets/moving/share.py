@@ -1,173 +1,27 @@
-"""Shares datasets: folders registered as datasets, pushed to a remote storage and pulled from it.
+"""Shares datasets: pushes them to a remote storage, and pulls them from it.
 
-A registered folder is a dataset like any other: a split for each partition, released as a version. `push` and `pull`
-are copies between the storage and the setting `remote`: they move what the other side lacks, each file is verified, and
-the pointer moves last.
+Both are copies between the storage and the setting `remote`: they move what the other side lacks, each file is
+verified, and the pointer moves last. Archives of the package etcetera are read and written too.
 """
 
-import json
-import re
+import shlex
 from pathlib import Path
-from typing import Any, Iterable
 
 from dataset_assets.core import files, registered
 from dataset_assets.core.folder_tree import entries, state_of
-from dataset_assets.core.names import check_dataset_name, prefix_clash, split_pin
-from dataset_assets.core.registered import Registered
+from dataset_assets.core.names import split_pin
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
-from dataset_assets.definition.folders import folder_dataset
-from dataset_assets.definition.registry import defined
-from dataset_assets.errors import (
-    Conflict,
-    NameNotAllowed,
-    NotPrepared,
-    Refused,
-    SchemaError,
-    UsageError,
-)
-from dataset_assets.making.prepare import prepare
+from dataset_assets.errors import Conflict, NotPrepared, at
 from dataset_assets.moving.copy import Copied, copy
-from dataset_assets.moving.folder_files import changed_file, folder_files
+from dataset_assets.moving.etcetera import archive_key, pack, unpack
+from dataset_assets.moving.folder_files import changed_file, folder_files, write_folder
+from dataset_assets.moving.register import check_folder, full_name, release_folder
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
-from dataset_assets.storage import Storage, open_storage
-from dataset_assets.storage.storage import command_on
+from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage.storage import command_on, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
-
-SHARED = "shared"
-"""The first part of the name of a dataset that was given one word."""
-MOST_META_BYTES = 64 << 20
-
-
-def full_name(name: str) -> str:
-    """Return the qualified name of a dataset, with its `@digest` if it has one. Raises `NameNotAllowed`.
-
-    >>> full_name("flower"), full_name("org.example.flower")
-    ('shared.flower', 'org.example.flower')
-    """
-    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
-    try:
-        whole = check_dataset_name(plain if isinstance(plain, str) and "." in plain else f"{SHARED}.{plain}")
-    except NameNotAllowed:
-        words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100] or "flower"
-        raise NameNotAllowed(
-            f"{str(name)[:80]!r} cannot be the name of a dataset. Write a word of a-z, 0-9 and single underscores, as "
-            f"in {words}, or several joined by dots."
-        ) from None
-    if at:
-        split_pin(f"{whole}@{digest}")
-    return whole + at + digest
-
-
-def check_folder(folder: "Path | str") -> Registered:
-    """Return what a folder holds if it is a dataset: `data` with a folder for each partition, and perhaps `meta.json`.
-
-    Raises `UsageError`, `SchemaError` for a `meta.json` that is no mapping, and the errors of `entries`.
-    """
-    root = Path(folder).absolute()
-    data = root / "data"
-    if not root.is_dir():
-        raise UsageError(f"{root} {'is a file' if root.exists() else 'does not exist'}. Name a folder of data.")
-    if data.is_symlink():
-        raise Refused(f"{data} is a link, and links are not followed. Put the folder itself there.")
-    if not data.is_dir():
-        raise UsageError(f"{data} is not a folder. Make it, with a folder inside for each partition, such as train.")
-    found = entries(root)
-    inside = [(data / entry.path.split("/")[1], entry) for entry in found if entry.path.startswith("data/")]
-    for path, entry in inside:
-        if entry.path.count("/") == 1 and not entry.is_folder:
-            raise UsageError(f"{path} is a file. {data} holds folders only, one for each partition.")
-    if not inside:
-        raise UsageError(f"{data} is empty. Put a folder into it for each partition, such as train.")
-    meta = _meta(root / "meta.json")
-    return Registered(
-        str(root), tuple(sorted({path.name for path, _ in inside})), _text(meta, "license"), _text(meta, "citation")
-    )
-
-
-def parsed_meta(data: bytes, shown: "Path | str") -> dict[str, Any]:
-    """Return metadata as a mapping. Raises `SchemaError` if it is not JSON, or not a mapping."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{shown} is not JSON: {error or 'it is too deep'}. Correct the file.") from None
-    if not isinstance(found, dict):
-        raise SchemaError(f"{shown} holds a {type(found).__name__}, not a mapping. Write it as {{...}}.")
-    return found
-
-
-def _meta(path: Path) -> dict[str, Any]:
-    try:
-        with files.opened(path) as file:
-            return parsed_meta(file.read(), path)
-    except FileNotFoundError:
-        return {}
-
-
-def _text(meta: dict[str, Any], field: str) -> str | None:
-    found = meta.get(field)
-    return found if isinstance(found, str) and found.strip() else None
-
-
-def create(folder: "Path | str", partitions: Iterable[str] = ("train", "test"), *, force: bool = False) -> Path:
-    """Make an empty folder in the layout of a dataset: `data` with a folder for each partition.
-
-    Raises `Conflict` if the folder holds anything; with `force` only what is missing is added.
-    """
-    root, names = Path(folder).absolute(), [partitions] if isinstance(partitions, str) else [*partitions]
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
-            raise NameNotAllowed(f"{name!r} cannot be the name of a partition. Write the name of a folder.")
-    if not names:
-        raise UsageError("A dataset needs a partition. Name one or more, such as train.")
-    if root.exists() and not root.is_dir():
-        raise Conflict(f"{root} is a file. Name a folder.")
-    if not force and root.is_dir() and any(root.iterdir()):
-        raise Conflict(f"{root} is not empty. Name a new folder, or add what is missing with --force.")
-    for name in names:
-        files.make_folder(root / "data" / name)
-    return root
-
-
-def register(
-    folder: "Path | str", name: str | None = None, *, force: bool = False, storage: "str | Storage | None" = None
-) -> str:
-    """Release a folder as a dataset, and return it as `name@digest`. The folder itself is never changed.
-
-    Without a name, the dataset has that of the folder. Later changes of the folder are taken by registering it again
-    with `force`. Raises `Conflict` if the name is in use, and the errors of `check_folder`.
-    """
-    record, store = check_folder(folder), _opened(storage)
-    full = full_name(Path(record.folder).name if name is None else name)
-    before = registered.registered(full)
-    _see_free(full, store, force)
-    stored = StoredDataset(store, full)
-    registered.write(full, record)
-    try:
-        prepare(folder_dataset(full, record), storage=store, refresh=True)
-    except BaseException:
-        registered.write(full, before) if before else registered.forget(full)
-        raise
-    _drop_tree(stored)
-    return f"{full}@{stored.pointer().version}"
-
-
-def _see_free(full: str, store: Storage, force: bool) -> None:
-    if "@" in full:
-        raise NameNotAllowed(f"{full[:80]!r} names a version. Write the name alone: {full.partition('@')[0]}")
-    if (other := defined(full)) and not other.remote_files.keys() <= {"folder"}:
-        raise Conflict(f"{full} is a dataset with a definition. Give the folder a different name.")
-    if clash := prefix_clash([*{*registered.names(), full}]):
-        raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
-    if not force and StoredDataset(store, full).exists():
-        raise Conflict(f"{full} is in {store.url}. To release what is in the folder now, add --force (force=True).")
-
-
-def _drop_tree(stored: StoredDataset) -> None:
-    """Remove the tar of a registered folder: its files are stored in the splits, and its record names its digest."""
-    raw = stored.raw("folder")
-    if raw and raw.url == f"folder:{stored.name}":
-        stored.storage.delete(stored.raw_key(raw))
 
 
 def push(
@@ -175,16 +29,17 @@ def push(
     to: "str | Storage | None" = None,
     *,
     force: bool = False,
+    tgz: bool = False,
     storage: "str | Storage | None" = None,
 ) -> Copied:
     """Copy a dataset to the remote, where it becomes current. Only what is missing there is moved.
 
-    Raises `Conflict` if another version is current there, unless `force` is given; and if a file of the registered
-    folder changed since it was registered.
+    With `tgz`, one archive is stored there instead, which the package etcetera pulls. Raises `Conflict` if another
+    version is current there, unless `force` is given; and if a file of the registered folder changed since.
     """
     full, here = full_name(name), _opened(storage)
     _see_unchanged(full, here)
-    return _moved(full, here, open_remote(to), force, "push")
+    return (_pushed_archive if tgz else _pushed)(full, here, open_remote(to), force)
 
 
 def pull(
@@ -196,21 +51,67 @@ def pull(
 ) -> Copied:
     """Copy a dataset from the remote, and make it current here. The old version stays until the new one is whole.
 
-    Raises `Conflict` if another version is current here, unless `force` is given.
+    An archive of the package etcetera, `NAME.tgz`, is taken too, if the remote has no dataset of the name. Raises
+    `Conflict` if another version is current here, unless `force` is given.
     """
     full, here, there = full_name(name), _opened(storage), open_remote(source)
-    before = StoredDataset(here, full.partition("@")[0]).pointer(damage_is_absence=True).version
-    done = _moved(full, there, here, force, "pull")
+    plain, pin = split_pin(full)
+    before = StoredDataset(here, plain).pointer(damage_is_absence=True).version
+    if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
+        done = _pulled_archive(plain, there, here, force)
+    else:
+        done = _moved(full, there, here, force, "pull")
     if done.current not in (None, before):
         # What is current now is not what is in a folder here.
         registered.forget(done.dataset)
     return done
 
 
+def _pushed(full: str, here: Storage, there: Storage, force: bool) -> Copied:
+    return _moved(full, here, there, force, "push")
+
+
+def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Copied:
+    found = folder_files(full, here)
+    key = archive_key(found.name)
+    with scratch_folder(settings().scratch) as work:
+        write_folder(found, work / "folder")
+        pack(work / "folder", work / "archive")
+        size, done = (work / "archive").stat().st_size, Copied(found.name, (found.version,), found.version, 0, 0, 1)
+        if size_of(there, key) == size and _sha256(there, key) == files.sha256_of(work / "archive"):
+            return done
+        if there.exists(key) and not force:
+            raise Conflict(
+                f"{key} is in {there.url} already, with other bytes. To replace it, run: dataset-assets push --force "
+                f"--tgz {found.name}"
+            )
+        there.put(key, work / "archive")
+    return done._replace(files=1, bytes=size, present=0)
+
+
+def _sha256(storage: Storage, key: str) -> str:
+    with open_object(storage, key) as file:
+        return files.sha256_in(file)
+
+
+def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> Copied:
+    key = archive_key(plain)
+    if not force and StoredDataset(here, plain).exists():
+        raise Conflict(f"{plain} is in {here.url}. To replace it, run: dataset-assets pull --force {plain}")
+    with scratch_folder(settings().scratch) as work, at(f"{key} in {there.url}"):
+        with open_object(there, key) as far, files.Written(work / key) as near:
+            for chunk in files.chunks_of(far):
+                near.write(chunk)
+        with open(work / key, "rb") as archive:
+            unpack(archive, work / "folder")
+        digest = release_folder(plain, check_folder(work / "folder"), here, keep=False).partition("@")[2]
+    return Copied(plain, (digest,), digest, 1, near.bytes, 0)
+
+
 def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str) -> Copied:
     plain, pin = split_pin(full)
     if not (new := pin or StoredDataset(source, plain).pointer().version):
-        raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {_listing(source)}")
+        raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command_on(source, 'ls')}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
     if there.version not in (None, new) and not force and not pin:
         raise Conflict(
@@ -233,7 +134,7 @@ def _see_unchanged(full: str, here: Storage) -> None:
     if changed := changed_file(Path(record.folder), found, folder_files(plain, here)):
         raise Conflict(
             f"{changed} since it was registered as {plain}. Nothing was pushed. Register it again with: dataset-assets "
-            f"register --force {record.folder} {plain}"
+            f"register --force {shlex.quote(record.folder)} {plain}"
         )
 
 
@@ -248,7 +149,3 @@ def purge(name: str, *, storage: "str | Storage | None" = None) -> Removed:
 
 def _opened(storage: "str | Storage | None") -> Storage:
     return open_storage(settings().storage if storage is None else storage)
-
-
-def _listing(storage: Storage) -> str:
-    return command_on(storage, "ls")

@@ -7,6 +7,7 @@ of a folder, `file:///folder`, works too.
 import os
 import tarfile
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from dataset_assets.core import registered
@@ -18,6 +19,14 @@ from dataset_assets.retrieval.retriever import ByteProgress
 from dataset_assets.storage.raw_files import Source
 
 _BLOCK = 512
+
+
+class Sink(Protocol):
+    """A file to write to, and how many bytes were written."""
+
+    bytes: int
+
+    def write(self, data: Any) -> int: ...
 
 
 class FolderRetriever:
@@ -49,7 +58,7 @@ def retrieve_folder(
     return source
 
 
-def write_tree(root: Path, found: list[Entry], into: Written, report: ByteProgress | None = None) -> None:
+def write_tree(root: Path, found: list[Entry], into: Sink, report: ByteProgress | None = None) -> None:
     """Write these entries of a folder as a tar. Raises `RetrievalError` if a file changes meanwhile."""
     total = sum(_BLOCK + entry.size for entry in found)
     for entry in found:
@@ -62,7 +71,7 @@ def write_tree(root: Path, found: list[Entry], into: Written, report: ByteProgre
     into.write(bytes(2 * _BLOCK))
 
 
-def _write_file(path: Path, entry: Entry, into: Written) -> None:
+def _write_file(path: Path, entry: Entry, into: Sink) -> None:
     head, left = _header(entry), entry.size
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

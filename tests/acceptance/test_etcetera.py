@@ -11,7 +11,7 @@ from typing import Any, Callable
 import pytest
 from children import in_child
 from foldered import META, flower, held
-from servers import Proxy
+from servers import KEY, SECRET, Proxy
 
 from dataset_assets import checkout, load
 from dataset_assets.cli.common import State
@@ -26,8 +26,10 @@ from dataset_assets.errors import (
     SchemaError,
     UsageError,
 )
+from dataset_assets.moving.etc_settings import import_etc
+from dataset_assets.moving.register import create, register
 from dataset_assets.moving.remotes import listed_names
-from dataset_assets.moving.share import create, pull, purge, push, register
+from dataset_assets.moving.share import pull, purge, push
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import failing
@@ -153,6 +155,31 @@ def test_5_what_is_pushed_is_pulled_alike_on_another_machine_and_force_is_needed
     assert checkout("flower").version == old.partition("@")[2]
     pull("flower", force=True)
     assert held(checkout("flower").root) == held(source) and checkout("flower").version == new.partition("@")[2]
+
+
+def test_7_credentials_come_from_the_settings_of_etcetera_or_the_environment_and_unknown_keys_are_named(
+    source: Path, seaweed: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(source.parent / "config"))
+    register(source)
+    endpoint, etc = seaweed.environment["AWS_ENDPOINT_URL"], source.parent / "etc.toml"
+    etc.write_text(
+        f'url = "{seaweed.url}"\nendpoint_url = "{endpoint}"\naws_access_key_id = "{KEY}"\n'
+        f'aws_secret_access_key = "{SECRET}"\n'
+    )
+    found = import_etc(etc)
+    with pytest.raises(DatasetAssetsError):
+        push("flower")
+    for line in (found.credentials or etc).read_text().splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        monkeypatch.setenv(name, value)
+    try:
+        assert push("flower").current and listed_names(open_storage(found.remote)) == [NAME]
+    finally:
+        purge("flower", storage=found.remote)
+    etc.write_text('url = "s3://flowers"\nbuckets = 1\naws_key = "x"\n')
+    with pytest.raises(UsageError, match="unknown keys buckets, aws_key"):
+        import_etc(etc)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "corrupt", "empty", "missing", "pointer"])
@@ -314,7 +341,7 @@ def test_15_an_error_is_one_line_and_the_code_of_its_class(
         assert pinned.startswith(f"{NAME}@")
         root = line("checkout", "flower")
         assert held(Path(root)) == held(source)
-        assert json.loads(line("register", "-f", str(source), "--json"))["id"].startswith(f"{NAME}@")
+        assert json.loads(line("register", "-f", str(source), "--json"))[0]["id"].startswith(f"{NAME}@")
         monkeypatch.setenv("DATASET_ASSETS_REMOTE", str(source.parent / "remote"))
         assert line("push", "flower") == pinned == line("pull", "flower")
         assert line("ls", "--remote") == NAME and json.loads(line("ls", "-r", "--json")) == [{"name": NAME}]
