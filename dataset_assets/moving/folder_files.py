@@ -18,8 +18,9 @@ from dataset_assets.core.progress import report
 from dataset_assets.definition.folders import BESIDE, LAYOUT, MANIFEST, STREAM
 from dataset_assets.errors import DecodeError, Refused, SchemaError, StorageError, UsageError
 from dataset_assets.formats import Member
+from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.reading.load import open_split, open_version
-from dataset_assets.reading.views import Stored
+from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage import Storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -109,18 +110,34 @@ def folder_files(name: str, storage: Storage) -> FolderFiles:
 
 def _manifest(name: str, streams: Mapping[str, tuple[Stored, tuple[str, ...]]]) -> Manifest:
     """Return the manifest of a registered folder; of any other dataset, the splits are the partitions."""
-    view, found = streams.get(LAYOUT, (None, ()))
-    first: Any = view[0].get(STREAM) if view is not None and found == (STREAM,) and len(view) else None
-    if not isinstance(first, Member) or first.name != MANIFEST:
+    view = streams[LAYOUT][0] if LAYOUT in streams else None
+    if view is None or not is_layout(LAYOUT, view):
         return Manifest({split: split for split in streams})
     try:
-        manifest: Manifest = read_as(Manifest, json.loads(bytes(first.data)))
+        manifest: Manifest = read_as(Manifest, json.loads(bytes(view[0][STREAM].data)))
     except UNFIT as error:
         raise DecodeError(f"The manifest of {name} is damaged ({error}). Pull it again with: --force") from error
     for part in manifest.partitions.values():
         if not isinstance(part, str) or "/" in checked_path(part, name):
             raise Refused(f"{name} has a partition named {part!r}, which is not the name of a folder. Do not use it.")
     return manifest
+
+
+def is_layout(split: str, view: View) -> bool:
+    """Return whether a split is what a registered folder holds beside its partitions."""
+    first: Any = view[0].get(STREAM) if split == LAYOUT and view.streams == (STREAM,) and len(view) else None
+    return isinstance(first, Member) and first.name == MANIFEST
+
+
+def meta_of(stored: StoredDataset, version: str) -> dict[str, Any]:
+    """Return the metadata of a registered folder; empty for any other dataset."""
+    at = stored.version(version).splits.get(LAYOUT)
+    view = open_split(stored, LAYOUT, at, version) if at else None
+    if view is not None and is_layout(LAYOUT, view):
+        for (member,) in view.tuples(STREAM):
+            if member.name == f"{BESIDE}meta.json":
+                return parsed_meta(bytes(member.data), f"meta.json of {stored.name}")
+    return {}
 
 
 def write_folder(found: FolderFiles, root: Path) -> None:

@@ -1,6 +1,5 @@
 """Registers folders: a folder of partitions is released as a dataset, and what it held then stays as it was."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Iterable
@@ -19,11 +18,11 @@ from dataset_assets.errors import (
     NotFound,
     Refused,
     RetrievalError,
-    SchemaError,
     UsageError,
 )
 from dataset_assets.making.prepare import prepare
 from dataset_assets.moving.etc_settings import home_of_etc
+from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -75,17 +74,6 @@ def check_folder(folder: "Path | str") -> Registered:
     return Registered(
         str(root), tuple(sorted({path.name for path, _ in inside})), _text(meta, "license"), _text(meta, "citation")
     )
-
-
-def parsed_meta(data: bytes, shown: "Path | str") -> dict[str, Any]:
-    """Return metadata as a mapping. Raises `SchemaError` if it is not JSON, or not a mapping."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{shown} is not JSON: {error or 'it is too deep'}. Correct the file.") from None
-    if not isinstance(found, dict):
-        raise SchemaError(f"{shown} holds a {type(found).__name__}, not a mapping. Write it as {{...}}.")
-    return found
 
 
 def _meta(path: Path) -> dict[str, Any]:
