@@ -154,7 +154,7 @@ SLOW = (
     "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
     "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
     "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
-    "storage/test_forged_documents.py", "storage/test_listing.py", "test_suite.py",
+    "storage/test_forged_documents.py", "storage/test_listing.py", "sweep", "test_suite.py",
 )  # fmt: skip
 
 
@@ -164,7 +164,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start what the workers of the run borrow servers from."""
+    """Give the run a folder of its own, and start what its workers borrow servers from."""
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="dataset_assets_run_")
+        config.add_cleanup(functools.partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
     if config.getoption("numprocesses", None):
         lender = lending.Lender(servers.SERVERS)
         config.add_cleanup(lender.close)
