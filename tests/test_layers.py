@@ -33,6 +33,7 @@ FORBIDDEN = {
 # Modules that no test imports: the test file that uses them through a door, a command or a URL.
 THROUGH = {
     "__main__": "cli/test_main.py",
+    "cli.share": "acceptance/test_etcetera.py",
     "core.loopback": "storage/connectors/test_credentials.py",
     "encoding.values": "encoding/test_encoding.py",
     "formats.ipc": "formats/test_forged_files.py",
@@ -42,9 +43,14 @@ THROUGH = {
     "loader.output": "loader/test_loader.py",
     "loader.prefetch": "loader/test_failing.py",
     "making.version_checks": "making/test_prepare.py",
+    "moving.croissant": "moving/test_export.py",
+    "moving.export_files": "moving/test_export.py",
+    "moving.export_parquet": "moving/test_export.py",
+    "moving.export_readme": "moving/test_export.py",
     "orchestration.events": "orchestration/test_io_manager.py",
     "orchestration.handover": "orchestration/test_assets.py",
     "orchestration.keys": "orchestration/test_assets.py",
+    "orchestration.remote": "orchestration/test_remote_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
     "orchestration.specs": "orchestration/test_assets.py",
     "orchestration.webserver": "orchestration/test_instance.py",

@@ -1,4 +1,4 @@
-"""The commands that share datasets: register, create, checkout, push, pull, purge.
+"""The commands that share datasets: register, create, checkout, push, pull, purge, export, settings.
 
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
@@ -175,6 +175,30 @@ def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
     state.say(f"{done.name}: {len(done.removed)} objects, {text.size(done.bytes)}, removed")
 
 
+@click.command()
+@verb
+@click.argument("what", metavar="NAME|VIEW.json", shell_complete=completed_name)
+@click.option("--to", "folder", metavar="DIR", type=folder_type, required=True, help="The new folder.")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["parquet", "huggingface", "files", "webdataset", "croissant"]),
+    required=True,
+    help="What the folder holds.",
+)
+@click.option("--croissant", is_flag=True, help="Add a description of the files, croissant.json.")
+@storage_option
+def export(state: State, what: str, folder: Path, kind: str, croissant: bool, storage: str | None) -> None:
+    """Write a dataset, or a view that was saved as JSON, for other tools.
+
+    Licences and citations of all that went in are in README.md and sources.json of the new folder.
+    """
+    from dataset_assets.moving.export import export
+
+    with watched(state):
+        state.show_paths([str(export(what, folder, kind, croissant=croissant, storage=opened(storage)))])
+
+
 @click.group("settings")
 def settings_group() -> None:
     """Change the settings of this user."""
@@ -202,4 +226,4 @@ def import_etc(state: State, file: Path | None, as_json: bool) -> None:
         state.say(f"Before you push or pull, run: . {found.credentials}")
 
 
-VERBS = (register, create, checkout, push, pull, purge, settings_group)
+VERBS = (register, create, checkout, push, pull, purge, export, settings_group)
