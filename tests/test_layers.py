@@ -35,6 +35,7 @@ THROUGH = {
     "__main__": "cli/test_main.py",
     "cli.share": "acceptance/test_etcetera.py",
     "core.loopback": "storage/connectors/test_credentials.py",
+    "decoding.tar_headers": "definition/test_folders.py",
     "encoding.values": "encoding/test_encoding.py",
     "formats.ipc": "formats/test_forged_files.py",
     "formats.ranged": "reading/test_remote_columns.py",

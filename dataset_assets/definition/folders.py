@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Iterable, Iterator, Mapping
 from dataset_assets.core import registered
 from dataset_assets.core.names import LONGEST, check_identifier
 from dataset_assets.core.registered import Registered
+from dataset_assets.decoding.tar_headers import headers
 from dataset_assets.definition.dataset import Dataset, RemoteFile, Split
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.formats import Files
@@ -80,14 +81,14 @@ def _escaped(name: str) -> str:
 def partition(tree: BinaryIO, name: str) -> Iterator[Mapping[str, Any]]:
     """Yield the files of a partition, with their paths below its folder."""
     below = f"data/{name}/"
-    for info in _infos(tree):
+    for info in headers(tree):
         if info.isreg() and info.name.startswith(below):
             yield {STREAM: (info.name[len(below) :], _bytes(tree, info))}
 
 
 def layout(tree: BinaryIO, partitions: dict[str, str]) -> Iterator[Mapping[str, Any]]:
     """Yield the manifest of a folder, then the files beside its `data`, below `beside`."""
-    infos = [*_infos(tree)]
+    infos = headers(tree)
     manifest = {
         "partitions": {split: name for name, split in partitions.items()},
         "executable": [info.name for info in infos if info.isreg() and info.mode & 0o100],
@@ -97,12 +98,6 @@ def layout(tree: BinaryIO, partitions: dict[str, str]) -> Iterator[Mapping[str, 
     for info in infos:
         if info.isreg() and not info.name.startswith("data/"):
             yield {STREAM: (f"{BESIDE}{info.name}", _bytes(tree, info))}
-
-
-def _infos(tree: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    tree.seek(0)
-    with tarfile.open(fileobj=tree, mode="r:", encoding="utf-8") as archive:
-        yield from archive
 
 
 def _bytes(tree: BinaryIO, info: tarfile.TarInfo) -> bytes:
