@@ -18,7 +18,7 @@ from dataset_assets.errors import NotPrepared
 from dataset_assets.moving import share
 from dataset_assets.moving.folder_files import FolderFiles, folder_files, write_folder
 from dataset_assets.moving.metadata import parsed_meta
-from dataset_assets.moving.register import full_name
+from dataset_assets.moving.shared_names import full_name
 from dataset_assets.reading import cache_folder
 from dataset_assets.storage import Storage, open_storage
 

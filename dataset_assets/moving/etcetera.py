@@ -12,12 +12,11 @@ from typing import BinaryIO, cast
 from dataset_assets.core import files
 from dataset_assets.core.folder_tree import entries
 from dataset_assets.core.limits import limits, remedy
-from dataset_assets.core.names import check_dataset_name
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.members import TAR, damaged, normalised
 from dataset_assets.decoding.streams import name_of
 from dataset_assets.decoding.tar_file import tar_members
-from dataset_assets.errors import DatasetAssetsError, DecodeError, NameNotAllowed
+from dataset_assets.errors import DatasetAssetsError, DecodeError
 from dataset_assets.moving.folder_files import checked_path
 from dataset_assets.retrieval.folder import write_tree
 
@@ -25,28 +24,6 @@ from dataset_assets.retrieval.folder import write_tree
 _LEVEL = 6
 _ENTRY_BYTES = 100
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OSError)
-
-
-def archive_key(name: str) -> str:
-    """Return the key of a dataset's archive in a remote.
-
-    >>> archive_key("shared.flower"), archive_key("org.example.flower")
-    ('flower.tgz', 'org.example.flower.tgz')
-    """
-    return f"{name.removeprefix('shared.')}.tgz"
-
-
-def archived(key: str) -> str | None:
-    """Return the name of the dataset whose archive is at a key; None for any other key.
-
-    >>> archived("flower.tgz")
-    'shared.flower'
-    """
-    name = key.removesuffix(".tgz")
-    try:
-        return None if "/" in key or name == key else check_dataset_name(name if "." in name else f"shared.{name}")
-    except NameNotAllowed:
-        return None
 
 
 def pack(root: Path, path: Path) -> None:

@@ -17,7 +17,7 @@ from dataset_assets.moving.export_files import write_files, write_tars
 from dataset_assets.moving.export_parquet import write_huggingface, write_parquet
 from dataset_assets.moving.export_readme import sources_of, write_readme
 from dataset_assets.moving.folder_files import is_layout
-from dataset_assets.moving.register import full_name
+from dataset_assets.moving.shared_names import full_name
 from dataset_assets.reading.load import load, view_from_json
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage

@@ -1,12 +1,11 @@
 """Registers folders: a folder of partitions is released as a dataset, and what it held then stays as it was."""
 
-import re
 from pathlib import Path
 from typing import Any, Iterable
 
 from dataset_assets.core import files, registered
 from dataset_assets.core.folder_tree import entries
-from dataset_assets.core.names import check_dataset_name, prefix_clash, split_pin
+from dataset_assets.core.names import prefix_clash
 from dataset_assets.core.registered import Registered
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.folders import folder_dataset
@@ -23,31 +22,9 @@ from dataset_assets.errors import (
 from dataset_assets.making.prepare import prepare
 from dataset_assets.moving.etc_settings import home_of_etc
 from dataset_assets.moving.metadata import parsed_meta
+from dataset_assets.moving.shared_names import full_name
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
-
-SHARED = "shared"
-"""The first part of the name of a dataset that was given one word."""
-
-
-def full_name(name: str) -> str:
-    """Return the qualified name of a dataset, with its `@digest` if it has one. Raises `NameNotAllowed`.
-
-    >>> full_name("flower"), full_name("org.example.flower")
-    ('shared.flower', 'org.example.flower')
-    """
-    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
-    try:
-        whole = check_dataset_name(plain if isinstance(plain, str) and "." in plain else f"{SHARED}.{plain}")
-    except NameNotAllowed:
-        words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100] or "flower"
-        raise NameNotAllowed(
-            f"{str(name)[:80]!r} cannot be the name of a dataset. Write a word of a-z, 0-9 and single underscores, as "
-            f"in {words}, or several joined by dots."
-        ) from None
-    if at:
-        split_pin(f"{whole}@{digest}")
-    return whole + at + digest
 
 
 def check_folder(folder: "Path | str") -> Registered:

@@ -2,7 +2,7 @@
 
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import UsageError
-from dataset_assets.moving.etcetera import archived
+from dataset_assets.moving.shared_names import archived
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.keys import place_of
 

@@ -1,7 +1,8 @@
 """Shares datasets: pushes them to a remote storage, and pulls them from it.
 
 Both are copies between the storage and the setting `remote`: they move what the other side lacks, each file is
-verified, and the pointer moves last. Archives of the package etcetera are read and written too.
+verified, and the pointer moves last. Archives of the package etcetera are read and written too. What only some calls
+need is imported by them, so that a command starts fast.
 """
 
 import shlex
@@ -14,11 +15,9 @@ from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, NotPrepared, at
 from dataset_assets.moving.copy import Copied, copy
-from dataset_assets.moving.etcetera import archive_key, pack, unpack
-from dataset_assets.moving.folder_files import changed_file, folder_files, write_folder
-from dataset_assets.moving.register import check_folder, full_name, release_folder
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
+from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.storage import command_on, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -72,6 +71,9 @@ def _pushed(full: str, here: Storage, there: Storage, force: bool) -> Copied:
 
 
 def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Copied:
+    from dataset_assets.moving.etcetera import pack
+    from dataset_assets.moving.folder_files import folder_files, write_folder
+
     found = folder_files(full, here)
     key = archive_key(found.name)
     with scratch_folder(settings().scratch) as work:
@@ -95,6 +97,9 @@ def _sha256(storage: Storage, key: str) -> str:
 
 
 def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> Copied:
+    from dataset_assets.moving.etcetera import unpack
+    from dataset_assets.moving.register import check_folder, release_folder
+
     key = archive_key(plain)
     if not force and StoredDataset(here, plain).exists():
         raise Conflict(f"{plain} is in {here.url}. To replace it, run: dataset-assets pull --force {plain}")
@@ -131,6 +136,8 @@ def _see_unchanged(full: str, here: Storage) -> None:
     found = entries(Path(record.folder))
     if raw is None or raw.source.etag == f'"{state_of(found)}"':
         return
+    from dataset_assets.moving.folder_files import changed_file, folder_files
+
     if changed := changed_file(Path(record.folder), found, folder_files(plain, here)):
         raise Conflict(
             f"{changed} since it was registered as {plain}. Nothing was pushed. Register it again with: dataset-assets "

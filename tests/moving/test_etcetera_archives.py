@@ -16,10 +16,11 @@ from foldered import META, flower, held
 from dataset_assets import checkout
 from dataset_assets.core import registered
 from dataset_assets.errors import Conflict, DatasetAssetsError, DecodeError, Refused
-from dataset_assets.moving.etcetera import archive_key, archived, pack, unpack
+from dataset_assets.moving.etcetera import pack, unpack
 from dataset_assets.moving.register import adopt, register
 from dataset_assets.moving.remotes import listed_names
 from dataset_assets.moving.share import pull, push
+from dataset_assets.moving.shared_names import archive_key, archived
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 
 
