@@ -1,7 +1,7 @@
 """Writes views as Parquet: plain, or with the types of Hugging Face for pictures, sounds and classes."""
 
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from dataset_assets.core.extras import needed
 from dataset_assets.core.files import Written, make_folder
@@ -9,6 +9,8 @@ from dataset_assets.core.progress import report
 from dataset_assets.moving.export_values import Encoded, encoded_view
 from dataset_assets.reading.convert.arrow import arrow_reader
 from dataset_assets.reading.views import View
+
+GROUP_ROWS, GROUP_BYTES = 1 << 20, 64 << 20
 
 
 def write_parquet(views: Mapping[str, View], root: Path) -> None:
@@ -65,7 +67,21 @@ def _write(reader: Any, schema: Any, change: Callable[[Any], Any], path: Path, w
 
     done = 0
     with Written(path) as file, parquet.ParquetWriter(file, schema) as writer:
-        for batch in reader:
-            writer.write_batch(change(batch))
-            done += batch.num_rows
+        for table in _row_groups(map(change, reader), schema):
+            writer.write_table(table)
+            done += table.num_rows
             report(what, done, total)
+
+
+def _row_groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
+    """Yield batches joined: in small row groups, numbers that differ would be written as a dictionary first."""
+    import pyarrow
+
+    held: list[Any] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= GROUP_ROWS or sum(one.nbytes for one in held) >= GROUP_BYTES:
+            yield pyarrow.Table.from_batches(held, schema)
+            held = []
+    if held:
+        yield pyarrow.Table.from_batches(held, schema)
