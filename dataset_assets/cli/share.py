@@ -107,11 +107,19 @@ def checkout(state: State, name: str, pull: bool, remote: str | None, storage: s
 @name_argument
 @click.option("-f", "--force", is_flag=True, help="Make it current there, if another version is.")
 @click.option("--tgz", is_flag=True, help="Store one archive that the package etcetera pulls.")
+@click.option("--public", is_flag=True, help="Let everyone read the objects of this version; on S3 only.")
 @remote_option
 @storage_option
 @json_option
 def push(
-    state: State, name: str, force: bool, tgz: bool, remote: str | None, storage: str | None, as_json: bool
+    state: State,
+    name: str,
+    force: bool,
+    tgz: bool,
+    public: bool,
+    remote: str | None,
+    storage: str | None,
+    as_json: bool,
 ) -> None:
     """Copy a dataset to the remote.
 
@@ -120,7 +128,7 @@ def push(
     from dataset_assets.moving.share import push
 
     with watched(state):
-        done = push(name, remote, force=force, tgz=tgz, storage=opened(storage))
+        done = push(name, remote, force=force, tgz=tgz, public=public, storage=opened(storage))
     _show(state, done, as_json)
 
 

@@ -40,7 +40,7 @@ def import_etc(path: "Path | str | None" = None) -> Imported:
     settings = user_folder() / "config.toml"
     _set_remote(settings, remote)
     if given.get("public"):
-        log.warning("%s sets public, which is not a setting here: what you push stays private.", source)
+        log.warning("%s sets public, which is not a setting here: push with --public.", source)
     return Imported(remote, settings, _write_credentials(credentials) if credentials else None)
 
 

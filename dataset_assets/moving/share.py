@@ -14,7 +14,8 @@ from dataset_assets.core.names import split_pin
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, NotPrepared, at
-from dataset_assets.moving.copy import Copied, copy
+from dataset_assets.moving.copy import Copied, copy, parcel
+from dataset_assets.moving.public import check_public, make_public
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
 from dataset_assets.moving.shared_names import archive_key, full_name
@@ -29,16 +30,24 @@ def push(
     *,
     force: bool = False,
     tgz: bool = False,
+    public: bool = False,
     storage: "str | Storage | None" = None,
 ) -> Copied:
     """Copy a dataset to the remote, where it becomes current. Only what is missing there is moved.
 
-    With `tgz`, one archive is stored there instead, which the package etcetera pulls. Raises `Conflict` if another
+    With `tgz`, one archive is stored there instead, which the package etcetera pulls. With `public`, everyone may read
+    the objects of this version, and no other; only on S3. Raises `Conflict` if another
     version is current there, unless `force` is given; and if a file of the registered folder changed since.
     """
     full, here = full_name(name), _opened(storage)
+    there = open_remote(to)
+    if public:
+        check_public(there)
     _see_unchanged(full, here)
-    return (_pushed_archive if tgz else _pushed)(full, here, open_remote(to), force)
+    done = (_pushed_archive if tgz else _pushed)(full, here, there, force)
+    if public:
+        make_public(there, [archive_key(done.dataset)] if tgz else _keys(done, there))
+    return done
 
 
 def pull(
@@ -64,6 +73,12 @@ def pull(
         # What is current now is not what is in a folder here.
         registered.forget(done.dataset)
     return done
+
+
+def _keys(done: Copied, there: Storage) -> list[str]:
+    """Return the keys of all objects of the versions that were pushed; the pointer is of no version."""
+    found = [parcel(f"{done.dataset}@{version}", there) for version in done.versions]
+    return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents)})
 
 
 def _pushed(full: str, here: Storage, there: Storage, force: bool) -> Copied:

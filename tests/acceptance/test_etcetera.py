@@ -27,10 +27,12 @@ from dataset_assets.errors import (
     UsageError,
 )
 from dataset_assets.moving.etc_settings import import_etc
+from dataset_assets.moving.public import ALL_USERS, signed
 from dataset_assets.moving.register import create, register
 from dataset_assets.moving.remotes import listed_names
 from dataset_assets.moving.share import pull, purge, push
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage, open_storage
+from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import failing
 
@@ -155,6 +157,36 @@ def test_5_what_is_pushed_is_pulled_alike_on_another_machine_and_force_is_needed
     assert checkout("flower").version == old.partition("@")[2]
     pull("flower", force=True)
     assert held(checkout("flower").root) == held(source) and checkout("flower").version == new.partition("@")[2]
+
+
+def test_6_the_public_flag_makes_exactly_the_objects_of_the_version_readable(
+    source: Path, seaweed: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    for variable, value in seaweed.environment.items():
+        monkeypatch.setenv(variable, value)
+    s3 = open_storage(f"{seaweed.url}etc{os.urandom(4).hex()}/a b".replace(" ", "_"))
+    register(source)
+    push("flower", s3)
+    assert public_keys(s3) == set()
+    change(source)
+    done = push("flower", s3, force=True, public=True)
+    version = StoredDataset(s3, NAME).version(done.versions[0])
+    names = {f"/{split}/index/{digest}.json" for split, digest in version.splits.items()}
+    found = public_keys(s3)
+    assert {key.removeprefix("shared/flower") for key in found if "/index/" in key} == names
+    assert len(found) == 2 * len(version.splits) + 1 and "shared/flower/current.json" not in found
+    # This server stores the lists, but asks everyone for credentials.
+    assert "does not follow them" in caplog.text
+    push("flower", s3, tgz=True, public=True)
+    assert public_keys(s3) == found | {"flower.tgz"}
+    with pytest.raises(UsageError, match="on s3: only, not on file:"):
+        push("flower", source.parent / "remote", public=True)
+    assert not (source.parent / "remote").exists()
+
+
+def public_keys(s3: Storage) -> set[str]:
+    """Return the keys of the objects that everyone may read, by their lists."""
+    return {key for key in s3.list("") if ALL_USERS in signed(bucket_of(s3.url), "GET", key, {})[1]}
 
 
 def test_7_credentials_come_from_the_settings_of_etcetera_or_the_environment_and_unknown_keys_are_named(
