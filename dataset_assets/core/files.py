@@ -22,16 +22,16 @@ hook: Callable[[str, Path, int], int | None] | None = None
 class Written:
     """A new file: `write` takes any buffer and writes all of it, `close` makes the file durable.
 
-    With `keep`, an existing file is cut to its first `keep` bytes and continued.
+    With `keep`, an existing file is cut to its first `keep` bytes and continued. `mode` is that of a new file.
     """
 
-    def __init__(self, path: Path, keep: int = 0) -> None:
+    def __init__(self, path: Path, keep: int = 0, mode: int = 0o644) -> None:
         self.path = path
         self.bytes = keep
         _pass("create", path)
         new = os.O_NOFOLLOW if keep else os.O_CREAT | os.O_EXCL
         with reported(path):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, 0o644)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, mode)
         self.closed = False
         if keep:
             self._cut(keep)

@@ -4,7 +4,6 @@ Names of files come from whoever released the version, so each is checked before
 """
 
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,34 +141,32 @@ def meta_of(stored: StoredDataset, version: str) -> dict[str, Any]:
 
 def write_folder(found: FolderFiles, root: Path) -> None:
     """Write the files of a version, read-only, into a new folder. Raises `SchemaError` for two files of one path."""
+    made: set[str] = set()
     for folder in ("data", *found.folders()):
-        _folder(root / folder)
+        _make(root, folder, made)
     total = sum(len(view) for view, _ in found.streams.values())
-    for count, file in enumerate(found.files()):
-        _write(root / file.path, file.member.data, file.executable, found.name)
+    for count, (path, executable, member) in enumerate(found.files()):
+        try:
+            _make(root, path.rpartition("/")[0], made)
+            file = files.Written(root / path, mode=0o555 if executable else 0o444)
+        except StorageError as error:
+            if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+                raise SchemaError(
+                    f"{found.name} has two files at the path {path!r}, or a file and a folder. Read its samples with load."
+                ) from error
+            raise
+        try:
+            file.write(member.data)
+        finally:
+            file.discard()
         report(found.name, count + 1, total)
 
 
-def _folder(path: Path) -> None:
-    with files.reported(path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
-def _write(path: Path, data: Any, executable: bool, dataset: str) -> None:
-    try:
-        if not path.parent.is_dir():
-            _folder(path.parent)
-        file = files.Written(path)
-    except StorageError as error:
-        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-            raise SchemaError(f"{dataset} has two files at the path {path.name!r} of one folder. Export it.") from error
-        raise
-    try:
-        file.write(data)
-        with files.reported(path):
-            os.chmod(path, 0o555 if executable else 0o444)
-    finally:
-        file.discard()
+def _make(root: Path, folder: str, made: set[str]) -> None:
+    if folder not in made:
+        with files.reported(root / folder):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        made.add(folder)
 
 
 def changed_file(folder: Path, found: list[Entry], stored: FolderFiles) -> str | None:
