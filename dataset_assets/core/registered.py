@@ -25,8 +25,8 @@ class Registered:
 
 
 def registered(name: str) -> Registered | None:
-    """Return the folder that is registered under a dataset's name; None if there is none, or its record is damaged."""
-    with suppress(FileNotFoundError, *UNFIT):
+    """Return the folder that is registered under a dataset's name; None if there is none that can be read."""
+    with suppress(OSError, *UNFIT):
         found: Registered = read_as(Registered, json.loads(_path(name).read_bytes()))
         return found
     return None
@@ -44,7 +44,7 @@ def folder_of(name: str) -> Path:
 
 def names() -> Iterator[str]:
     """Yield the names under which folders are registered, sorted."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         for entry in sorted(os.listdir(_root())):
             with suppress(NameNotAllowed):
                 if entry.endswith(".json"):

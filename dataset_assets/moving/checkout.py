@@ -141,9 +141,15 @@ def remove_folder(root: Path) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed processes left of this version; its lock is held, so no other process is writing it."""
-    for left in root.parent.glob(f".{root.name}.*.part"):
-        remove_folder(left)
+    """Remove what killed processes left: of this version, whose lock is held, and of versions that nobody holds."""
+    for left in root.parent.glob(".*.part"):
+        version = root.with_name(left.name[1:65])
+        if version == root:
+            remove_folder(left)
+        elif cache_folder.NAME.fullmatch(version.name) and version not in _OPEN:
+            with locks.opened(_lock_of(version)) as file:
+                if locks.taken(file):
+                    remove_folder(left)
 
 
 def _make_room(root: Path) -> None:

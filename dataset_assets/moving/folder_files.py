@@ -152,7 +152,7 @@ def write_folder(found: FolderFiles, root: Path) -> None:
         except StorageError as error:
             if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
                 raise SchemaError(
-                    f"{found.name} has two files at the path {path!r}, or a file and a folder. Read its samples with load."
+                    f"{found.name} has two files at the path {path!r}, or a file and a folder. Read it with load."
                 ) from error
             raise
         try:

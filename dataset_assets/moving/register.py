@@ -1,5 +1,6 @@
 """Registers folders: a folder of partitions is released as a dataset, and what it held then stays as it was."""
 
+import os
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -32,7 +33,7 @@ def check_folder(folder: "Path | str") -> Registered:
 
     Raises `UsageError`, `SchemaError` for a `meta.json` that is no mapping, and the errors of `entries`.
     """
-    root = Path(folder).absolute()
+    root = Path(os.path.abspath(folder))
     data = root / "data"
     if not root.is_dir():
         raise UsageError(f"{root} {'is a file' if root.exists() else 'does not exist'}. Name a folder of data.")
@@ -71,7 +72,7 @@ def create(folder: "Path | str", partitions: Iterable[str] = ("train", "test"), 
 
     Raises `Conflict` if the folder holds anything; with `force` only what is missing is added.
     """
-    root, names = Path(folder).absolute(), [partitions] if isinstance(partitions, str) else [*partitions]
+    root, names = Path(os.path.abspath(folder)), [partitions] if isinstance(partitions, str) else [*partitions]
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise NameNotAllowed(f"{name!r} cannot be the name of a partition. Write the name of a folder.")

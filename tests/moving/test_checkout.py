@@ -62,6 +62,18 @@ def test_a_checkout_is_read_only_and_no_link_into_the_storage(source: Path):
         assert not info.st_mode & 0o222 and not path.is_symlink() and (path.is_dir() or info.st_nlink == 1)
 
 
+def test_what_killed_processes_left_is_removed_by_the_next_checkout_of_any_version(source: Path, home: Path):
+    register(source)
+    left = home / "cache/folders" / f".{'a' * 64}.77-abc.part"
+    checkout("flower")
+    (left / "data").mkdir(parents=True)
+    (left / "data").chmod(0o555)
+    (source / "README.md").write_bytes(b"new")
+    register(source, force=True)
+    checkout("flower")
+    assert not left.exists()
+
+
 def test_processes_share_one_checkout(source: Path):
     register(source)
     with multiprocessing.get_context("fork").Pool(4) as pool:

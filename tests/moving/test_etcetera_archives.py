@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from etcetera.engine import Engine
-from etcetera.repo import Repo
 from foldered import META, flower, held
 
 from dataset_assets import checkout
@@ -22,6 +20,9 @@ from dataset_assets.moving.remotes import listed_names
 from dataset_assets.moving.share import pull, push
 from dataset_assets.moving.shared_names import archive_key, archived
 from dataset_assets.storage import LocalStorage, Storage, open_storage
+
+etcetera = pytest.importorskip("etcetera")
+Engine, Repo = etcetera.engine.Engine, etcetera.repo.Repo
 
 
 class OurStorage(Repo):
