@@ -90,7 +90,10 @@ def create(state: State, folder: Path, partitions: tuple[str, ...], force: bool)
 @storage_option
 @json_option
 def checkout(state: State, name: str, pull: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
-    """Print the path of a dataset as a folder of plain, read-only files."""
+    """Print the path of a dataset as a folder of files.
+
+    The files are plain and read-only. They lie in the cache.
+    """
     from dataset_assets.moving.checkout import checkout
 
     with watched(state):
@@ -197,9 +200,9 @@ def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
 @click.option("--croissant", is_flag=True, help="Add a description of the files, croissant.json.")
 @storage_option
 def export(state: State, what: str, folder: Path, kind: str, croissant: bool, storage: str | None) -> None:
-    """Write a dataset, or a view that was saved as JSON, for other tools.
+    """Write a dataset or a view for other tools.
 
-    Licences and citations of all that went in are in README.md and sources.json of the new folder.
+    A view is a JSON file that view.to_json() wrote. Licences and citations of all that went in are in README.md and sources.json of the new folder.
     """
     from dataset_assets.moving.export import export
 
