@@ -19,7 +19,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-dagster test-servers acceptance test-fast soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-dagster test-servers acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -44,19 +44,22 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	@touch $@
 
 test: .venv/.made  ## Run the tests of all rooms that need no server and no Dagster
-	$(PYTEST) $(WITHOUT) --ignore tests/orchestration -m 'not soak and not server'
+	$(PYTEST) $(WITHOUT) --ignore tests/orchestration -m 'not soak and not sweep and not server'
 
 test-dagster: .venv/.made  ## Run the tests of what is built on Dagster
-	$(PYTEST) tests/orchestration -m 'not soak and not server'
+	$(PYTEST) tests/orchestration -m 'not soak and not sweep and not server'
 
 test-servers: $(SERVERS)  ## Run the tests of storages on real servers
-	$(PYTEST) $(WITHOUT) -m 'not soak and server'
+	$(PYTEST) $(WITHOUT) -m 'server and not soak and not sweep'
 
 acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and the web UI from outside
 	$(PYTEST) $(OUTSIDE)
 
 test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
-	$(PYTEST) -n logical -m 'not soak and not slow'
+	$(PYTEST) -n logical -m 'not soak and not sweep and not slow'
+
+sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
+	$(PYTEST) -m sweep
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

@@ -20,6 +20,12 @@
     ├── StorageError         (OSError)               6
     │   ├── NoSpace
     │   ├── ListingCut                                   an incomplete listing
+    │   ├── NoConditions                                 a store for a single writer
+    │   ├── ObjectLocked                                 archived, immutable, leased or held
+    │   ├── StoreDenied                                  credentials or rights
+    │   ├── StoreMisconfigured                           region, clock, key or account
+    │   ├── StoreMissing                                 no such bucket, container or database
+    │   ├── StoreReadOnly                                a replica, or a store that takes no writes
     │   └── StoreUnavailable                             no answer; a retry may succeed
     ├── Conflict                                     7
     ├── Refused              (PermissionError)       8   refused by policy
@@ -57,15 +63,21 @@ __all__ = [
     "ListingCut",
     "NameNotAllowed",
     "NewerFormat",
+    "NoConditions",
     "NoSpace",
     "NotFound",
     "NotInstalled",
     "NotPrepared",
+    "ObjectLocked",
     "Refused",
     "RetrievalError",
     "SchemaError",
     "SplitFailed",
     "StorageError",
+    "StoreDenied",
+    "StoreMisconfigured",
+    "StoreMissing",
+    "StoreReadOnly",
     "StoreUnavailable",
     "StoredFileDamaged",
     "TimedOut",
@@ -170,6 +182,30 @@ class NoSpace(StorageError):
 
 class ListingCut(StorageError):
     """A storage returned an incomplete listing. Objects missing from it are not treated as deleted."""
+
+
+class NoConditions(StorageError):
+    """A store refuses or ignores conditional writes, so it is for a single writer."""
+
+
+class ObjectLocked(StorageError):
+    """An object cannot be read or replaced now: it is archived, immutable, leased or held."""
+
+
+class StoreDenied(StorageError):
+    """A store refused the credentials, or they lack the rights for a request."""
+
+
+class StoreMisconfigured(StorageError):
+    """A store needs another region, clock, encryption key or paying account than the request had."""
+
+
+class StoreMissing(StorageError):
+    """The bucket, container or database does not exist."""
+
+
+class StoreReadOnly(StorageError):
+    """A store takes no writes, for example because it is a replica."""
 
 
 class StoreUnavailable(StorageError):

@@ -19,6 +19,7 @@ from google_interface import GoogleStorage, entered_google
 from hypothesis import settings
 from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
+from slow import is_slow
 
 from dataset_assets import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -90,6 +91,7 @@ def another(request: pytest.FixtureRequest, fast_path: Path) -> Storage:
 
 
 SERVERS = tuple(servers.SERVERS)
+ON_SERVERS = ("storage/connectors", "reading/test_remote.py", "reading/test_remote_columns.py")
 
 
 @pytest.fixture(params=SERVERS)
@@ -148,16 +150,6 @@ def looked_at(folder: Path) -> dict[str, tuple[int, int, int, str]]:
     return found
 
 
-# Files and folders of tests that start many processes, wait, or repeat a law thousands of times.
-SLOW = (
-    "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py",
-    "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
-    "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
-    "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
-    "storage/test_forged_documents.py", "storage/test_listing.py", "sweep", "test_suite.py",
-)  # fmt: skip
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the pictures of the web UI be kept: pytest -k web_ui --pictures docs/pictures."""
     parser.addoption("--pictures", default="", help="the folder in which pictures of the web UI are kept")
@@ -188,15 +180,10 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out, and what `make test-servers` runs."""
     for item in items:
-        if uses_server(item) or item.path.is_relative_to(TESTS / "storage/connectors"):
+        if uses_server(item) or any(item.path.is_relative_to(TESTS / name) for name in ON_SERVERS):
             item.add_marker("server")
         if is_slow(item.path) or item.get_closest_marker("server"):
             item.add_marker("slow")
-
-
-@functools.cache
-def is_slow(path: Path) -> bool:
-    return any(path.is_relative_to(TESTS / name) for name in SLOW)
 
 
 def uses_server(item: pytest.Item) -> bool:

@@ -34,6 +34,7 @@ FORBIDDEN = {
 THROUGH = {
     "__main__": "cli/test_main.py",
     "cli.share": "acceptance/test_etcetera.py",
+    "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
     "decoding.tar_headers": "definition/test_folders.py",
     "encoding.values": "encoding/test_encoding.py",
@@ -53,7 +54,6 @@ THROUGH = {
     "orchestration.keys": "orchestration/test_assets.py",
     "orchestration.remote": "orchestration/test_remote_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
-    "orchestration.specs": "orchestration/test_assets.py",
     "orchestration.webserver": "orchestration/test_instance.py",
     "reading.cache_folder": "reading/test_cache.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
@@ -65,11 +65,15 @@ THROUGH = {
     "retrieval.http_status": "retrieval/test_retrieval.py",
     "retrieval.local": "retrieval/test_retrieval.py",
     "retrieval.package": "retrieval/test_retrieval.py",
+    "storage.connectors.bucket.answers": "storage/connectors/test_error_codes.py",
     "storage.connectors.bucket.client": "storage/connectors/test_bucket.py",
     "storage.connectors.bucket.fork_server": "storage/connectors/test_fork.py",
     "storage.connectors.bucket.reader": "storage/connectors/test_reader.py",
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
+    "storage.connectors.watchdog": "storage/connectors/test_waiting.py",
+    "storage.outcome": "storage/connectors/test_lost_answers.py",
+    "storage.patience": "storage/connectors/test_waiting.py",
 }
 
 

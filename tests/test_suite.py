@@ -11,10 +11,10 @@ from typing import Iterator
 
 import lending
 import pytest
-from conftest import SLOW
 from lending import Lender, Place, borrowed
 from places import ROOT, TESTS
 from servers import own_database
+from slow import SLOW
 
 SKIPPED = """
 import pytest

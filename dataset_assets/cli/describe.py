@@ -1,11 +1,12 @@
 """Describes a dataset: its definition, what is in a storage, and the paths of its files."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Container, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
-from dataset_assets.core.names import storage_key
+from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
@@ -15,10 +16,11 @@ from dataset_assets.making.provisional import is_proven
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
-from dataset_assets.storage.keys import contents, index_key, pointer_key, version_key
-from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.keys import Contents, contents, folded, index_key, pointer_key, version_key
+from dataset_assets.storage.listing import listed_versions, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Document = dict[str, Any]
@@ -26,9 +28,10 @@ Document = dict[str, Any]
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
     """Return the full description of a dataset as JSON values; `problem` says how its current version is damaged."""
-    stored = StoredDataset(storage, dataset.name)
-    released = current_document(stored) or {}
-    files = {name: _file(stored, file) for name, file in dataset.remote_files.items()}
+    stored = StoredDataset(storage, dataset.name).remembering()
+    there = stored.listed()
+    released = current_document(stored, there) or {}
+    files = {name: _file(stored, file, there) for name, file in dataset.remote_files.items()}
     return {
         "id": released.get("id", dataset.name),
         "name": dataset.name,
@@ -59,32 +62,34 @@ def current_documents(storage: Storage) -> list[Document]:
     aliases: dict[str, list[str]] = {}
     for alias, dataset in aliases_in(storage).items():
         aliases.setdefault(dataset, []).append(alias)
-    every = [current_document(StoredDataset(storage, name)) for name in stored_names(storage)]
+    every = [current_document(stored, there) for stored, there in stored_datasets(storage)]
     return [{**document, "aliases": aliases.get(document["name"], [])} for document in every if document]
 
 
-def current_document(stored: StoredDataset) -> Document | None:
+def current_document(stored: StoredDataset, there: Contents | None = None) -> Document | None:
     """Return the current version of a dataset, or its `problem` if it is damaged; None if no version is stored.
 
-    Raises `StorageError` if the storage refuses or fails: that is no problem of the dataset.
+    `there` is a listing of the dataset. Raises `StorageError` if the storage refuses or fails: that is no problem of
+    the dataset.
     """
     try:
-        return released_version(stored)
+        return released_version(stored, there)
     except StorageError:
         raise
     except DatasetAssetsError as error:
         return {"id": stored.name, "name": stored.name, "version": None, "problem": str(error)}
 
 
-def released_version(stored: StoredDataset) -> Document | None:
+def released_version(stored: StoredDataset, there: Contents | None = None) -> Document | None:
     """Return the current version of a dataset and its splits, or None if no version is stored."""
     digest = stored.pointer().version
-    return version_document(stored, digest) if digest else None
+    return version_document(stored, digest, there) if digest else None
 
 
-def version_document(stored: StoredDataset, digest: str) -> Document:
-    """Return one version and its splits; a file that is gone has no path."""
+def version_document(stored: StoredDataset, digest: str, there: Contents | None = None) -> Document:
+    """Return one version and its splits; a file that is gone has no path. `there` is a listing of the dataset."""
     name, storage, version = stored.name, stored.storage, stored.version(digest)
+    path = partial(path_of, storage, listed=(there or stored.listed()).keys())
     indexes = {split: stored.index(split, at) for split, at in version.splits.items()}
     return {
         "id": f"{name}@{digest}",
@@ -92,9 +97,9 @@ def version_document(stored: StoredDataset, digest: str) -> Document:
         "version": digest,
         "samples": sum(index.samples for index in indexes.values()),
         "bytes": sum(index.bytes for index in indexes.values()),
-        "splits": {split: _split(index, version.splits[split], storage) for split, index in indexes.items()},
+        "splits": {split: _split(index, version.splits[split], path) for split, index in indexes.items()},
         "findings": [{**vars(finding)} for finding in version.findings],
-        "path": path_of(storage, version_key(name, digest)),
+        "path": path(version_key(name, digest)),
         "storage": storage.url,
         "problem": None,
     }
@@ -102,21 +107,28 @@ def version_document(stored: StoredDataset, digest: str) -> Document:
 
 def stored_names(storage: Storage) -> Iterator[str]:
     """Yield the names of the datasets that are released in a storage. Raises `ListingCut`."""
-    for name, there in sorted(contents(storage.list(""))[0].items()):
+    return (stored.name for stored, _ in stored_datasets(storage))
+
+
+def stored_datasets(storage: Storage) -> Iterator[tuple[StoredDataset, Contents]]:
+    """Yield the datasets that are released in a storage, and what is listed of each. Raises `ListingCut`."""
+    for name, there in sorted(contents(listed(storage, ""))[0].items()):
         # A listing may omit an object that exists.
-        there = relisted(StoredDataset(storage, name), there, [pointer_key(name)]) or there
+        stored = StoredDataset(storage, name)
+        there = relisted(stored, there, [pointer_key(name)]) or there
         if there.of("pointer"):
-            yield name
+            yield stored, there
 
 
 def versions_of(stored: StoredDataset) -> list[Document]:
     """Return every stored version of a dataset, the current one first."""
-    name, current = stored.name, stored.pointer().version
-    there = known_versions(stored, whole(stored)) | ({current} if current else set())
+    name, stored = stored.name, stored.remembering()
+    there = whole(stored, folders=[("versions",)])
+    current = stored.pointer().version
     documents = []
-    for digest in sorted(there):
+    for digest in sorted(listed_versions(there) | ({current} if current else set())):
         try:
-            document = version_document(stored, digest)
+            document = version_document(stored, digest, there)
         except StorageError:
             raise
         except DatasetAssetsError as error:
@@ -137,30 +149,33 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     if None in paths:
         raise StoredFileDamaged(
             f"A file of {version['name']}, split {split}, is missing in {version['storage']}. "
-            f"Repair it with: dataset-assets prepare {version['name']}"
+            f"Repair it with: {command('prepare ' + version['name'], version['storage'])}"
         )
     return paths
 
 
-def path_of(storage: Storage, key: str) -> str | None:
-    """Return the path of an object on a local disk, else its URL; None if the object does not exist."""
-    if not storage.exists(key):
+def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | None:
+    """Return the path of an object on a local disk, else its URL; None if the object does not exist.
+
+    Only a key that was not listed is asked for.
+    """
+    if folded(key) not in listed and not storage.exists(key):
         return None
     parts = urlsplit(storage.url)
     return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
 
 
-def _file(stored: StoredDataset, file: RemoteFile) -> Document:
-    record, usable = stored.raw(file.identifier), usable_raw(stored, file)
+def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
+    usable = usable_raw(stored, file, {place.key: place.stat.bytes for place in there.of("raw") if place.stat})
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
-    some = record or any(stored.storage.list(storage_key(stored.name, "raw", file.identifier)))
+    some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {
         "urls": [redacted(url) for url in file.urls],
         "digest": file.digest,
         "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(stored.storage, stored.raw_key(usable)) if usable else None,
+        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable else None,
     }
 
 
@@ -177,12 +192,12 @@ def _is_ours(name: str) -> bool:
     return any(f"{name}.".startswith(f"{prefix}.") for prefix in datasets.MODULES)
 
 
-def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
+def _split(index: SplitIndex, digest: str, path: Callable[[str], str | None]) -> Document:
     return {
         "samples": index.samples,
         "bytes": index.bytes,
         "digest": digest,
-        "path": path_of(storage, index_key(index.dataset, index.split, digest)),
+        "path": path(index_key(index.dataset, index.split, digest)),
         "streams": {
             name: {
                 "type": described(stream),
@@ -190,7 +205,7 @@ def _split(index: SplitIndex, digest: str, storage: Storage) -> Document:
                 "classes": stream.parameters.get("classes"),
                 "files": [
                     {
-                        "path": path_of(storage, index.key_of(name, file)),
+                        "path": path(index.key_of(name, file)),
                         "sha256": file.sha256,
                         "bytes": file.bytes,
                         "samples": file.samples,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Iterator, Literal, NamedTuple
 
 from dataset_assets.core import plugins, project_file, scratch
-from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import Settings, as_variable, origins, settings
-from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
+from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoreDenied, StoreReadOnly, UsageError
 from dataset_assets.storage import LocalStorage, Storage, open_storage
+from dataset_assets.storage.contest import PROBES, keeps_writers_apart, probe_key
+from dataset_assets.storage.outcome import SINGLE
 
 State = Literal["ok", "warning", "error"]
 
@@ -21,8 +22,6 @@ PACKAGES = (
     "dataset_assets", "numpy", "pyarrow", "requests", "dagster", "dagster-webserver", "torch", "pandas", "obstore",
     "sqlalchemy", "psycopg2-binary", "pymongo",
 )  # fmt: skip
-PROBES = "meta"
-"""The folder of a storage for probes; no dataset can have this name."""
 SKEW_SECONDS = 60
 ENOUGH_BYTES = 1 << 30
 
@@ -84,6 +83,9 @@ def _storage(chosen: Settings) -> Iterator[Check]:
     except OSError as error:
         yield _error("storage", StorageError(error.errno or errno.EIO, f"{_why(error)}. Check the URL."))
         return
+    if probe.denied:
+        yield Check("storage", "warning", f"{store.url} can be read, not written: {probe.denied}")
+        return
     yield Check("storage", "ok", f"{store.url}: written, read, listed and removed in {probe.seconds:.2f} s")
     yield Check("storage lists", *_graded(probe.listed, "a new object is listed at once", "listings lag behind writes"))
     yield Check(
@@ -91,7 +93,7 @@ def _storage(chosen: Settings) -> Iterator[Check]:
         *_graded(
             probe.conditional,
             "of two writers, exactly one succeeds",
-            "two writers may both seem to succeed: run only one prepare at a time",
+            f"the store ignores conditional writes, so it is for a single writer. {SINGLE}",
         ),
     )
     skew = f"the storage's clock is {probe.skew:+.0f} s from this machine's"
@@ -106,24 +108,30 @@ class Probe:
     """Tests a storage with a temporary object."""
 
     def __init__(self, storage: Storage) -> None:
-        self.storage, self.key = storage, f"{PROBES}/probe_{os.urandom(8).hex()}"
+        self.storage, self.key = storage, probe_key()
         self.seconds, self.skew = 0.0, 0.0
+        self.denied = ""
+        """Why nothing may be written, although the storage can be read."""
         self.listed, self.conditional = False, False
 
     def run(self) -> "Probe":
         """Write, read, list, swap and remove the object. Raises `StorageError`."""
-        began = time.monotonic()
+        began, before = time.monotonic(), time.time()
         try:
-            self._run()
+            self.storage.put(self.key, b"probe")
+        except (StoreDenied, StoreReadOnly) as error:
+            # Raises the error if it may not be read either.
+            next(iter(self.storage.list(PROBES)), None)
+            self.denied = error.strerror or str(error)
+            return self
+        try:
+            self._run(before, time.time())
         finally:
             self.storage.delete(self.key)
         self.seconds = time.monotonic() - began
         return self
 
-    def _run(self) -> None:
-        before = time.time()
-        self.storage.put(self.key, b"probe")
-        after = time.time()
+    def _run(self, before: float, after: float) -> None:
         stored = self.storage.stat(self.key).modified
         # The object was stored between the two times, and clocks of stores may count whole seconds.
         self.skew = stored - before if stored < before - 1 else max(0.0, stored - after)
@@ -131,8 +139,7 @@ class Probe:
             if file.read() != b"probe":
                 raise StorageError(errno.EIO, f"{self.storage.url} returned different bytes than were written.")
         self.listed = self.key in self.storage.list(PROBES)
-        first, again = (self.storage.swap(self.key, b"swapped", sha256_hex(b"probe")) for _ in range(2))
-        self.conditional = first and not again
+        self.conditional = keeps_writers_apart(self.storage)
 
 
 def _disks(chosen: Settings) -> Iterator[Check]:

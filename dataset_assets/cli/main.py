@@ -4,6 +4,7 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.errors import NotFound, UsageError
+from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
@@ -76,7 +77,10 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
         state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
-    if not matches:
+    undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
+    for name, url in undefined.items() if not as_json else ():
+        state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
+    if not matches and not undefined:
         raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
 
@@ -98,6 +102,17 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     state.show(text.info(document) if "streams" in document else text.stored(document))
     if document["version"]:
         state.show(_some_samples(document, store))
+
+
+def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
+    """Return the stored datasets whose names hold all terms and that nothing here defines, each with its storage."""
+    from dataset_assets.reading.load import stored_names
+
+    with suppress(DatasetAssetsError):
+        store = opened(None)
+        names = sorted(stored_names(store) - defined)
+        return {name: store.url for name in names if all(term.lower() in name for term in terms)}
+    return {}
 
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:
@@ -192,12 +207,11 @@ def versions(state: State, name: str, storage: str | None, as_json: bool) -> Non
     """List the stored versions of a dataset, the current one first."""
     go_light()
     from dataset_assets.cli import describe, text
-    from dataset_assets.errors import NotPrepared
     from dataset_assets.storage.aliases import named
 
-    store = opened(storage)
-    if not (documents := describe.versions_of(named(store, name))):
-        raise NotPrepared(f"{name} is not in {store.url}. Make it with: {NAME} prepare {name}")
+    stored = named(opened(storage), name)
+    if not (documents := describe.versions_of(stored)):
+        raise stored.absent()
     if as_json:
         state.show_json(documents)
     else:

@@ -3,7 +3,6 @@
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
-import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import DatasetAssetsError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def verify(
             report.append(row)
             codes.append(code)
             if not as_json:
-                _show_verified(state, row)
+                _show_verified(state, row, store.url)
     if as_json:
         state.show_json(report)
     sys.exit(max(codes))
@@ -90,26 +90,27 @@ def _verified(name: str, store: Any, repair: bool, source: Any) -> tuple[dict[st
             result = verify.repair(result, store, source)
     except DatasetAssetsError as error:
         return {"name": name, "problem": str(error), "damaged": []}, error.exit_code
-    return _row(result), IntegrityError.exit_code if result.left else 0
+    return _row(result, store), IntegrityError.exit_code if result.left else 0
 
 
-def _row(result: "Verified") -> dict[str, Any]:
+def _row(result: "Verified", store: Any) -> dict[str, Any]:
     problem = " ".join(damage.problem for damage in result.left) or None
-    hint = "" if problem is None or "dataset-assets" in problem else f" Repair it with: {_mend(result.name)}"
+    hint = (
+        ""
+        if problem is None or "dataset-assets" in problem
+        else f" Repair it with: {command(f'verify --repair {result.name}', store.url)}"
+    )
     damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in result.damaged]
     row = {field: getattr(result, field) for field in ("name", "versions", "released", "files", "bytes")}
     return {**row, "problem": problem and problem + hint, "damaged": damaged}
 
 
-def _mend(name: str) -> str:
-    return f"dataset-assets verify --repair {name}"
-
-
-def _show_verified(state: State, row: dict[str, Any]) -> None:
+def _show_verified(state: State, row: dict[str, Any], storage: str) -> None:
     mended = sum(damage["repaired"] is not None for damage in row["damaged"])
     whole = f"whole, {mended} repaired" if mended else "whole"
     if not row.get("released") and "@" not in row["name"]:
-        whole += f", but no version of it is released. Release one with: dataset-assets prepare {row['name']}"
+        release = command(f"prepare {row['name']}", storage)
+        whole += f", but no version of it is released. Release one with: {release}"
     state.show_lines([f"{row['name']:<34} {row['problem'] or whole}"])
     for damage in row["damaged"]:
         if damage["repaired"] or damage["reason"]:
@@ -224,13 +225,8 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
         with files.reported(path), path.open("wb") as pipe:
             yield pipe
         return
-    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
-    try:
-        with files.Written(part) as file:
-            yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed
-        files.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        yield file  # type: ignore[misc]  # of an open file only `write` and `flush` are needed
 
 
 @click.command()
@@ -249,10 +245,11 @@ def unbundle(
     It verifies the whole bundle before it stores anything. A dataset's current version stays current unless
     --make-current is given.
     """
+    from dataset_assets.core import files
     from dataset_assets.moving import bundle
 
     store = opened(storage)
-    with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+    with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else files.opened(path) as file:
         done = bundle.unbundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
     _show_copied(state, done, as_json)
 

@@ -44,8 +44,9 @@ def gc(
     """Remove files that no kept version of a dataset needs.
 
     It keeps the current version, pinned versions, the newest few (setting keep_versions), and everything younger than
-    the grace period (setting grace_days). Without NAMES it also removes what killed writers left, such as parts of
-    files. A rule of your bucket removes unfinished uploads (docs/storages.md).
+    the grace period (setting grace_days). Beside a broken version it removes what surely belongs to others, and says
+    so; it ends with 4 if it could remove nothing of a dataset. Without NAMES it also removes what killed writers left,
+    such as parts of files. A rule of your bucket removes unfinished uploads (docs/storages.md).
 
     gc --unknown only lists. gc --unknown --remove KEY... removes keys that it lists, if they are of the layout of
     datasets, older than the grace period, and used by nothing.
@@ -83,7 +84,7 @@ def gc(
         state.show_lines([f"{one.dataset or '(left by killed writers)':<34} {message}"])
     freed = sum(one.bytes for one in results)
     state.say(f"{text.size(freed)} {'would be freed; nothing was changed' if dry_run else 'freed'}")
-    sys.exit(IntegrityError.exit_code if any(one.problem for one in results) else 0)
+    sys.exit(IntegrityError.exit_code if any(one.stopped for one in results) else 0)
 
 
 def _unknown(

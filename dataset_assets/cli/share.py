@@ -202,7 +202,8 @@ def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
 def export(state: State, what: str, folder: Path, kind: str, croissant: bool, storage: str | None) -> None:
     """Write a dataset or a view for other tools.
 
-    A view is a JSON file that view.to_json() wrote. Licences and citations of all that went in are in README.md and sources.json of the new folder.
+    A view is a JSON file that view.to_json() wrote. Licences and citations of all that went in are in README.md and
+    sources.json of the new folder.
     """
     from dataset_assets.moving.export import export
 

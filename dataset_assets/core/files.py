@@ -1,22 +1,34 @@
-"""All writes to the local disk go through here, and each passes a fail point.
+"""All reads and writes of the local disk go through here, and each passes a fail point.
 
-A test installs a `hook` (see `dataset_assets.testing.faults`). The hook sees every call and may raise, cut a write
-short or end the process, so a test can make each call fail in turn.
+A test installs a `hook` (see `dataset_assets.testing.faults`). The hook sees every call and may raise, cut a read or a
+write short or end the process, so a test can make each call fail in turn.
 """
 
 import errno
 import hashlib
 import io
 import os
+import stat
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator
 
+from dataset_assets.core.few_open import Shelf
 from dataset_assets.errors import NoSpace, Refused, StorageError
 
 CHUNK = 1 << 20
+READS = ("open", "read", "map", "stat", "list")
+"""The operations of fail points that change nothing."""
+
+# The new files that have a descriptor: a split may have thousands of streams.
+_WRITTEN = Shelf()
 
 hook: Callable[[str, Path, int], int | None] | None = None
-"""Called with (operation, path, bytes). It may raise OSError, or return a number of bytes to cut a write to."""
+"""Called with (operation, path, bytes). It may raise OSError, or return a number of bytes to cut a read or write to."""
+
+_synced: dict[Path, tuple[int, int]] = {}
+"""The folders that this process saw and whose parents it synced, with device and inode."""
 
 
 class Written:
@@ -25,14 +37,15 @@ class Written:
     With `keep`, an existing file is cut to its first `keep` bytes and continued. `mode` is that of a new file.
     """
 
-    def __init__(self, path: Path, keep: int = 0, mode: int = 0o644) -> None:
+    def __init__(self, path: Path, keep: int = 0, mode: int = 0o666) -> None:
         self.path = path
         self.bytes = keep
-        _pass("create", path)
+        passes("create", path)
         new = os.O_NOFOLLOW if keep else os.O_CREAT | os.O_EXCL
+        self._lock, self.closed = threading.Lock(), False
         with reported(path):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, mode)
-        self.closed = False
+            self._fd: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, mode)
+        _WRITTEN.use(self)
         if keep:
             self._cut(keep)
 
@@ -41,24 +54,24 @@ class Written:
         view = memoryview(data)
         # memoryview cannot cast a buffer with a dimension of 0.
         view = view.cast("B") if view.nbytes else memoryview(b"")
-        with reported(self.path):
+        with self._lock, reported(self.path):
             self._write_all(view, None)
         self.bytes += len(view)
         return len(view)
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Overwrite earlier bytes, such as a header with the count of what follows."""
-        with reported(self.path):
+        with self._lock, reported(self.path):
             self._write_all(memoryview(data), offset)
 
     def _write_all(self, view: memoryview, offset: int | None) -> None:
         while len(view):
-            limit = _pass("write", self.path, len(view))
+            limit = passes("write", self.path, len(view))
             part = view if limit is None else view[:limit]
             if offset is None:
-                count = os.write(self._fd, part)
+                count = os.write(self._opened(), part)
             else:
-                count = os.pwrite(self._fd, part, offset)
+                count = os.pwrite(self._opened(), part, offset)
                 offset += count
             view = view[count:]
 
@@ -67,10 +80,10 @@ class Written:
         self._cut(0)
 
     def _cut(self, size: int) -> None:
-        with reported(self.path):
-            _pass("truncate", self.path)
-            os.ftruncate(self._fd, size)
-            os.lseek(self._fd, size, os.SEEK_SET)
+        with self._lock, reported(self.path):
+            passes("truncate", self.path)
+            os.ftruncate(self._opened(), size)
+            os.lseek(self._opened(), size, os.SEEK_SET)
         self.bytes = size
 
     def tell(self) -> int:
@@ -84,25 +97,62 @@ class Written:
         """Sync the file to disk and close it."""
         if self.closed:
             return
-        self.closed = True
-        try:
-            with reported(self.path):
-                _pass("fsync", self.path)
-                os.fsync(self._fd)
-        finally:
-            os.close(self._fd)
+        with self._lock:
+            try:
+                with reported(self.path):
+                    passes("fsync", self.path)
+                    os.fsync(self._opened())
+            finally:
+                self._end()
 
     def discard(self) -> None:
-        """Close the file without syncing it, when it is no longer wanted."""
-        if not self.closed:
-            self.closed = True
-            os.close(self._fd)
+        """Close the file without syncing it: it is not wanted, or what stores it syncs it."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        self.closed = True
+        _WRITTEN.drop(self)
+        self._release()
+
+    def put_away(self) -> bool:
+        """Close the descriptor until the next write, if nobody is writing; return whether it is closed."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._release()
+        self._lock.release()
+        return True
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def _opened(self) -> int:
+        """Return the descriptor; the caller holds the lock."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            os.lseek(self._fd, self.bytes, os.SEEK_SET)
+        _WRITTEN.use(self)
+        return self._fd
 
     def __enter__(self) -> "Written":
         return self
 
     def __exit__(self, kind: object, *rest: object) -> None:
         self.close() if kind is None else self.discard()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Written]:
+    """Give a file to write, which gets its name at the end of the block, and only if nothing failed."""
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
+    try:
+        with Written(part) as file:
+            yield file
+        replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class reported:
@@ -145,41 +195,91 @@ class _Readable(io.FileIO):
 
     def readinto(self, buffer: Any) -> int | None:
         with reading(self.name):
-            return super().readinto(buffer)
+            limit = passes("read", self.name, len(buffer))
+            return super().readinto(buffer if limit is None else memoryview(buffer)[:limit])
 
     def readall(self) -> bytes:
         with reading(self.name):
+            passes("read", self.name)
             return super().readall()
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path, opener: Callable[[str, int], int] | None = None) -> io.BufferedReader:
     """Open a file for reading. Raises `StorageError`, here and at each read, and `FileNotFoundError`."""
     with reading(path):
-        return io.BufferedReader(_Readable(path))
+        passes("open", path)
+        return io.BufferedReader(_Readable(path, opener=opener))
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and sync them to disk."""
-    if path.is_dir():
+    """Make a folder and its parents, and sync them to disk.
+
+    A folder that is there already may have been made by a process that was killed before it synced the parent. So it
+    is synced too, once in a process.
+    """
+    path = path.absolute()
+    if _is_synced(path):
         return
-    make_folder(path.parent)
-    _pass("mkdir", path)
-    with reported(path):
-        path.mkdir(exist_ok=True)
-    sync(path.parent)
+    if path.is_dir():
+        _sync_found(path)
+    else:
+        make_folder(path.parent)
+        passes("mkdir", path)
+        with reported(path):
+            path.mkdir(exist_ok=True)
+        sync(path.parent)
+    # Somebody may remove it at any time.
+    with suppress(FileNotFoundError):
+        info = path.stat()
+        _synced[path] = info.st_dev, info.st_ino
+
+
+def _is_synced(path: Path) -> bool:
+    try:
+        info = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(info.st_mode) and _synced.get(path) == (info.st_dev, info.st_ino)
+
+
+def _sync_found(path: Path) -> None:
+    """Sync the parents of a folder that is there, as far up as this process could have made folders itself."""
+    with suppress(FileNotFoundError):
+        if not os.path.ismount(path) and os.access(path.parent, os.W_OK | os.R_OK):
+            make_folder(path.parent)
+            sync(path.parent)
 
 
 def link(source: Path, target: Path) -> None:
-    """Hard-link a finished file, or copy it if the filesystem has no hard links."""
-    _pass("link", target)
+    """Hard-link a finished file; copy it if the filesystem has no hard links, or if it needs another group.
+
+    A folder with the setgid bit gives its group to new files, so that its members can read them; not to links.
+    """
+    passes("link", target)
     try:
         # Linux would link a symbolic link itself, not the file that it points to.
         os.link(os.path.realpath(source), target)
+        if not _has_group(target, target.parent.stat()):
+            remove(target)
+            raise OSError(errno.EPERM, "it needs the group of its folder")
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
             with reported(target):
                 raise
         copy(source, target)
+
+
+def _has_group(linked: Path, folder: os.stat_result) -> bool:
+    """Say whether a new link has the group that a new file would have, or was given it."""
+    info = linked.lstat()
+    if not folder.st_mode & stat.S_ISGID or info.st_gid == folder.st_gid:
+        return True
+    if info.st_nlink == 2:
+        # Only our own file has this second name, so nobody else sees the change.
+        with suppress(OSError):
+            os.chown(linked, -1, folder.st_gid)
+            return True
+    return False
 
 
 def copy(source: Path, target: Path) -> None:
@@ -197,14 +297,14 @@ def replace(source: Path, target: Path) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Atomically move a file over another, without a sync, for a file that need not outlive a power failure."""
-    _pass("replace", target)
+    passes("replace", target)
     with reported(target):
         os.replace(source, target)
 
 
 def sync(path: Path) -> None:
     """Sync a file, or the entries of a folder, to disk."""
-    _pass("fsync", path)
+    passes("fsync", path)
     with reported(path):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -219,14 +319,14 @@ def sync(path: Path) -> None:
 
 def renew(path: Path) -> None:
     """Set a file's times to now, so that garbage collection keeps it."""
-    _pass("utime", path)
+    passes("utime", path)
     with reported(path):
         os.utime(path)
 
 
 def remove(path: Path) -> None:
     """Remove a file; do nothing if it does not exist."""
-    _pass("unlink", path)
+    passes("unlink", path)
     with reported(path):
         path.unlink(missing_ok=True)
 
@@ -252,11 +352,12 @@ def chunks_of(file: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
         yield chunk
 
 
-def _pass(operation: str, path: Path, count: int = 0) -> int | None:
+def passes(operation: str, path: "Path | str", count: int = 0) -> int | None:
+    """Pass the fail point of a call that is about to be made. Return how many bytes to cut it to, if a test says so."""
     if hook is None:
         return None
-    with reported(path):
-        return hook(operation, path, count)
+    with (reading if operation in READS else reported)(path):
+        return hook(operation, Path(path), count)
 
 
 def _free(path: "Path | str") -> str:

@@ -34,6 +34,7 @@ def opened(path: Path) -> BinaryIO:
 
 def existing(path: Path) -> BinaryIO:
     """Open a lock file. Raises FileNotFoundError, or `Refused` if the path is a link or not a regular file."""
+    files.passes("open", path)
     try:
         file = open(path, "rb+", buffering=0, opener=_open)  # noqa: SIM115 -- the caller closes it
     except PermissionError:
@@ -83,7 +84,9 @@ def sign(file: BinaryIO) -> None:
         info = os.fstat(file.fileno())
         # A hard link may give an unrelated file this name.
         if info.st_nlink == 1 and info.st_size <= _MOST and _SIGNED.fullmatch(_text(file)):
+            files.passes("truncate", file.name)
             os.ftruncate(file.fileno(), 0)
+            files.passes("write", file.name)
             os.pwrite(file.fileno(), f"{this_process()}\n".encode(), 0)
 
 

@@ -122,6 +122,7 @@ class _Table:
         marks = self._bucket(mark)
         if mark not in marks:
             place = marks.index(bytes(_MARK)) if bytes(_MARK) in marks else os.urandom(1)[0] % _PLACES
+            files.passes("write", self.path, _MARK)
             os.pwrite(self.fd, mark, _place(mark) + place * _MARK)
 
     def _bucket(self, mark: bytes) -> list[bytes]:
@@ -131,6 +132,7 @@ class _Table:
     def _open(self, make: bool) -> int:
         for _ in range(3):
             with suppress(FileNotFoundError):
+                files.passes("open", self.path)
                 fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 if _is_private(fd):
                     return fd
@@ -146,11 +148,14 @@ class _Table:
     def _make(self) -> None:
         files.make_folder(self.path.parent)
         part = self.path.with_name(f"{self.path.name}.{os.urandom(8).hex()}.part")
+        files.passes("create", part)
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            files.passes("write", part)
             os.write(fd, _MAGIC + os.urandom(_KEY))
             os.ftruncate(fd, _BYTES)
             # If two processes create it at once, the later file stays.
+            files.passes("replace", self.path)
             os.rename(part, self.path)
         except OSError:
             os.unlink(part)

@@ -6,6 +6,7 @@ different.
 """
 
 import re
+from typing import Iterable
 
 from dataset_assets.errors import NameNotAllowed
 
@@ -36,6 +37,16 @@ def check_dataset_name(name: str) -> str:
     _check_free(parts[0], "first part of a dataset's name")
     _check_free(parts[-1], "last part of a dataset's name")
     return name
+
+
+def namesakes(name: object, names: Iterable[str]) -> str:
+    """Return the end of a message: the qualified names that end in a name without its first parts.
+
+    >>> namesakes("mnist", ["com.lecun.mnist", "org.example.numbers"])
+    ' Did you mean com.lecun.mnist?'
+    """
+    found = sorted(known for known in names if isinstance(name, str) and known.endswith(f".{name.lower()}"))
+    return f" Did you mean {' or '.join(found[:5])}?" if found else ""
 
 
 def check_identifier(name: str, what: str) -> str:

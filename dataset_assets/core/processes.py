@@ -7,24 +7,30 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process number, the name of its host, and an id of the machine, boot and container ("" if unknown)."""
+    """A process number, the name of its host, an id of the machine, boot and container, and when the process started.
+
+    The last two are "" if unknown.
+    """
 
     process: int
     host: str
     machine: str
+    started: str = ""
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
 
     @property
     def is_gone(self) -> bool:
-        """True if the process has surely ended. False on other machines, and if a new process has its number."""
-        return bool(self.machine) and self.machine == _machine() and not lives(self.process)
+        """True if the process has surely ended. Always False on other machines."""
+        if not self.machine or self.machine != _machine():
+            return False
+        return not lives(self.process) or bool(self.started) and self.started != _started(self.process)
 
 
 def this_process() -> Process:
     """Return the current process."""
-    return Process(os.getpid(), os.uname().nodename, _machine())
+    return Process(os.getpid(), os.uname().nodename, _machine(), _started(os.getpid()))
 
 
 def lives(process: int) -> bool:
@@ -44,6 +50,16 @@ def boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
+        return ""
+
+
+def _started(process: int) -> str:
+    """Return when a process started, in ticks since the boot, or "" if that is unknown or it ended just now."""
+    try:
+        # The name before it, in brackets, may hold spaces and brackets.
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
+    except (OSError, IndexError):
         return ""
 
 

@@ -4,6 +4,7 @@ The working folder may hold files of strangers: a cloned repository, an unpacked
 user owns is never read, and until the user trusts the content of a file, only its `HARMLESS` settings apply.
 """
 
+import copy
 import functools
 import hashlib
 import logging
@@ -185,16 +186,16 @@ def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
     """Parse a TOML file. Raises `UsageError` if it cannot be read or is not TOML."""
     try:
-        return _parsed(path.read_bytes() if content is None else content)
+        return copy.deepcopy(_parsed(path.read_bytes() if content is None else content))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
     except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {error}. Fix that line.") from error
 
 
-@functools.lru_cache(4)
+# Settings are read at every use, and a project file takes milliseconds to parse.
+@functools.lru_cache(maxsize=4)
 def _parsed(content: bytes) -> dict[str, Any]:
-    """Parse TOML. Settings are read again at each call, and a large pyproject.toml takes milliseconds."""
     import tomllib
 
     return tomllib.loads(content.decode("utf-8"))

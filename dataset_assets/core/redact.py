@@ -16,6 +16,7 @@ _BEARER_NAME = re.compile(
 )
 _VARIABLE = re.compile(r"KEY$|KEY_BASE64$|SECRET|TOKEN|SAS|PASSWORD")
 _LOGIN = re.compile(r"(?<=://)[^/\s?#'\"]*@")
+_LOGIN_IN_PATH = re.compile(r"^(/*)[^/]*:[^/]*@")
 # The name of a dataset holds no secret.
 _FOLDER = re.compile(r"folder:[a-z0-9_.]+")
 _PAIR = re.compile(r"(?<=[?&;#])([^?&;#=\s'\"]+)=([^&;#\s'\"]+)")
@@ -38,6 +39,8 @@ def redacted(url: str) -> str:
         _ = parts.port
     except ValueError:
         return f"{printable(url.partition(':')[0])[:20]}://***"
+    if parts.scheme in ("file", "sqlite") and has_login(parts.path):
+        return f"{parts.scheme}://***"
     query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
     if not parts.netloc and parts.scheme not in ("", "file"):
         if url[len(parts.scheme) :].startswith(":///"):
@@ -49,6 +52,15 @@ def redacted(url: str) -> str:
         return f"{printable(parts.scheme)}:***"
     host = parts.netloc.rpartition("@")[2]
     return printable(parts._replace(netloc=host, query=query, fragment="").geturl())
+
+
+def has_login(path: str) -> bool:
+    """Return True if the path of a URL begins with `user:password@`, as it does where a slash is too many.
+
+    >>> has_login("/ada:pw@example.org/data"), has_login("/data/at@home")
+    (True, False)
+    """
+    return bool(_LOGIN_IN_PATH.match(path))
 
 
 def has_secret(url: str) -> bool:

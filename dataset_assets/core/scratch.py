@@ -314,13 +314,17 @@ def _turn(path: Path, patience: float) -> BinaryIO | None:
     while True:
         lock = locks.opened(path)
         if locks.taken(lock):
-            if _is_at(lock, path):
-                os.utime(lock.fileno())
-                if _excludes(path):
-                    return lock
-                path.unlink(missing_ok=True)
+            try:
+                if _is_at(lock, path):
+                    os.utime(lock.fileno())
+                    if _excludes(path):
+                        return lock
+                    path.unlink(missing_ok=True)
+                    lock.close()
+                    return None
+            except OSError:
                 lock.close()
-                return None
+                raise
         elif time.time() - max(since, _written(path)) > patience:
             lock.close()
             return None

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from pathlib import Path
 
 from dataset_assets.core import files
@@ -53,13 +52,8 @@ def _place() -> Path:
 def _write(trusted: dict[str, str]) -> None:
     path = _place()
     files.make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with files.Written(part) as file:
-            file.write(json.dumps(trusted, indent=1, sort_keys=True).encode())
-        files.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        file.write(json.dumps(trusted, indent=1, sort_keys=True).encode())
 
 
 def _unreadable(path: Path, why: str) -> UsageError:

@@ -18,11 +18,11 @@ from types import ModuleType
 from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins, registered
-from dataset_assets.core.names import check_dataset_name
+from dataset_assets.core.names import check_dataset_name, namesakes
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.folders import registered_dataset
-from dataset_assets.errors import DefinitionError, UnknownDataset, nearest
+from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, nearest
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
 
@@ -39,7 +39,12 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
     Raises `UnknownDataset`, with the nearest name, if there is none. Raises `DefinitionError` if two plugins define
     the name, or if one plugin's name is a prefix of another's.
     """
-    check_dataset_name(name)
+    try:
+        check_dataset_name(name)
+    except NameNotAllowed as error:
+        known_names = (known for dataset in definitions() for known in (dataset.name, *dataset.aliases))
+        error.args = (f"{error.args[0]}{namesakes(name, known_names)}",)
+        raise
     if dataset := defined(name):
         return dataset
     if storage is not None and (stored := named(storage, name)).exists():
@@ -47,8 +52,8 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
             return dataset
         alias = "" if stored.name == name else f", of which {name} is an alias,"
         raise UnknownDataset(
-            f"{stored.name}{alias} is stored in {storage.url}, but no definition has this name. List the definitions "
-            "with: dataset-assets search"
+            f"{stored.name}{alias} is stored in {storage.url}, and load opens it, but nothing here defines it. To "
+            "prepare it, name the file or folder of its definition in DATASET_ASSETS_DEFINITIONS."
         )
     known = {dataset.name: dataset for dataset in definitions()}
     for dataset in known.values():

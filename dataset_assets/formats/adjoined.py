@@ -4,21 +4,19 @@ A gather needs one address and the size of a row. So the files are mapped into o
 number of rows after the first. The gaps between them are not backed by memory and are never read.
 """
 
-import ctypes
-import io
 import math
 import mmap
-import os
 import resource
 import sys
-import weakref
 from typing import Any, BinaryIO, Sequence
 
 import numpy as np
 
+from dataset_assets.core.few_open import descriptor, has_descriptor
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats.columns import Chained, Column, Indices, check_rows
 from dataset_assets.formats.dtypes import AnyArray
+from dataset_assets.formats.maps import map_at, owned
 from dataset_assets.formats.npy import layout_of
 
 MAP_FIXED = 0x10  # from Linux's <asm-generic/mman-common.h>, the same on every processor
@@ -54,20 +52,19 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         # The gaps would count against the limit on addresses.
         return None
-    if not all(isinstance(getattr(file, "raw", file), io.FileIO) for file in opened):
+    if not all(map(has_descriptor, opened)):
         return None
     try:
-        layouts = [layout_of(file) for file in opened]
+        layouts, sizes = zip(*((layout_of(file), file.seek(0, 2)) for file in opened))
     except DecodeError:
         return None
     dtype, (_, *shape), start = layouts[0]
     row_bytes = math.prod(shape) * dtype.itemsize
-    sizes = [os.fstat(file.fileno()).st_size for file in opened]
     expected = [start + layout[1][0] * row_bytes for layout in layouts]
     alike = all((layout[0], layout[1][1:], layout[2]) == (dtype, (*shape,), start) for layout in layouts)
-    if not alike or not row_bytes or sizes != expected:
+    if not alike or not row_bytes or [*sizes] != expected:
         return None
-    if (one_range := _side_by_side([file.fileno() for file in opened], sizes, row_bytes)) is None:
+    if (one_range := _side_by_side(opened, sizes, row_bytes)) is None:
         return None
     data, places = one_range
     for file in opened:
@@ -78,7 +75,7 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
 
 
 def _side_by_side(
-    descriptors: Sequence[int], sizes: Sequence[int], row_bytes: int
+    files: Sequence[BinaryIO], sizes: Sequence[int], row_bytes: int
 ) -> tuple[memoryview, list[int]] | None:
     """Map files into one range; return it, and where each begins: at a multiple of both a page and a row."""
     unit = math.lcm(mmap.PAGESIZE, row_bytes)
@@ -88,24 +85,15 @@ def _side_by_side(
         end = places[-1] + size
     if end > MOST_BYTES:
         return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-
-    def mapped(address: int | None, size: int, access: int, flags: int, descriptor: int) -> int | None:
-        where, length = ctypes.c_void_p(address), ctypes.c_size_t(size)
-        start: int = libc.mmap(where, length, access, flags, descriptor, ctypes.c_long(0))
-        return None if start == ctypes.c_void_p(-1).value else start
-
     # Reserves addresses only; the kernel counts no memory for them.
-    if (base := mapped(None, end, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)) is None:
+    if (base := map_at(None, end, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)) is None:
         return None
-    whole = (ctypes.c_char * end).from_address(base)
-    ending = weakref.finalize(whole, libc.munmap, ctypes.c_void_p(base), ctypes.c_size_t(end))
-    # Not at exit, because a thread may still be reading.
-    ending.atexit = False
-    for descriptor, place, size in zip(descriptors, places, sizes):
-        if mapped(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, descriptor) is None:
+    whole, ending = owned(base, end)
+    for file, place, size in zip(files, places, sizes):
+        with descriptor(file) as opened:
+            part = map_at(base + place, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, opened)
+        if part is None:
             # The state of the range is unknown: another thread may have mapped a part of it, so it is not unmapped.
             ending.detach()
             return None
-    return memoryview(whole).cast("B").toreadonly(), places
+    return whole, places

@@ -4,7 +4,6 @@ Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format. pyar
 written or opened, not before.
 """
 
-import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.core import marks
+from dataset_assets.core.few_open import descriptor, has_descriptor
 from dataset_assets.errors import DatasetAssetsError, DecodeError
 from dataset_assets.formats.canonical import canonical, row_bytes
 from dataset_assets.formats.format import Misfit, Part, Parts, mapped, name_of
@@ -301,11 +301,10 @@ def _as_bytes(column: Any) -> Any:
 
 def _state_of(file: BinaryIO) -> os.stat_result | None:
     """Return the `stat` of a plain file, to recognise it later, or None."""
-    if not isinstance(getattr(file, "raw", file), io.FileIO) or not isinstance(
-        getattr(file, "name", None), (str, Path)
-    ):
+    if not has_descriptor(file) or not isinstance(getattr(file, "name", None), (str, Path)):
         return None
-    return os.fstat(file.fileno())
+    with descriptor(file) as opened:
+        return os.fstat(opened)
 
 
 def _described(schema: Any) -> str:

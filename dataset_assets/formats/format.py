@@ -2,16 +2,16 @@
 
 import errno
 import io
-import mmap
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
 
 from dataset_assets.core import files
+from dataset_assets.core.few_open import descriptor, has_descriptor
 from dataset_assets.errors import SchemaError, StorageError
 from dataset_assets.formats.columns import Column
+from dataset_assets.formats.maps import map_file
 
 FILE_BYTES = 1 << 30
 """A stream's file is finished when it has so many bytes, and the next one is begun."""
@@ -87,7 +87,7 @@ class Misfit(Exception):
 
 
 class Parts:
-    """The files of a stream that is being written. Each finished file is synced to the disk and hashed."""
+    """The files of a stream that is being written. Each finished file is hashed; the storage syncs what it stores."""
 
     def __init__(self, folder: Path, suffix: str, file_bytes: int) -> None:
         self.folder, self.suffix, self.file_bytes = folder, suffix, file_bytes
@@ -124,9 +124,9 @@ class Parts:
 
 
 def _closed_and_hashed(file: files.Written) -> str:
-    """Sync a file to the disk and hash it at the same time: one needs the disk, the other a core."""
+    """Close a file and hash it; sync a large one at the same time: one needs the disk, the other a core."""
     if file.bytes < WORTH_A_THREAD:
-        file.close()
+        file.discard()
         return files.sha256_of(file.path)
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(files.sha256_of, file.path)
@@ -143,19 +143,20 @@ def mapped(file: BinaryIO) -> memoryview:
         # Not getbuffer(), which copies bytes that are shared.
         return memoryview(file.getvalue())
     # Only plain files are mapped: the descriptor of a decompressing file gives the compressed bytes.
-    if not isinstance(getattr(file, "raw", file), io.FileIO):
+    if not has_descriptor(file):
         file.seek(0)
         return memoryview(file.read())
-    with file, files.reading(str(getattr(file, "name", "a file"))):
+    with file, files.reading(name_of(file)):
+        size = file.seek(0, 2)
         # An empty file cannot be mapped.
-        return memoryview(_map(file)) if file.seek(0, 2) else memoryview(b"")
+        return _map(file, size) if size else memoryview(b"")
 
 
-def _map(file: BinaryIO) -> mmap.mmap:
+def _map(file: BinaryIO, size: int) -> memoryview:
+    files.passes("map", name_of(file))
     try:
-        if sys.version_info >= (3, 13):
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with descriptor(file) as opened:
+            return map_file(opened, size)
     except OSError as error:
         if error.errno != errno.ENOMEM:
             raise

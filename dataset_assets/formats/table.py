@@ -64,6 +64,12 @@ class Table:
                 f"A file has the fields {table.column_names}, expected {expected}. Verify the dataset, then prepare it "
                 "again."
             )
+        for name, text in dict(self.fields or ()).items():
+            if not _is_of(kind := table.schema.field(name).type, text):
+                raise DecodeError(
+                    f"The field {name} of a file has the type {kind}, expected {text}. Verify the dataset, then "
+                    "prepare it again."
+                )
         return TableColumn(table, check)
 
     def _schema(self) -> Any:
@@ -135,6 +141,16 @@ def _taken(batch: Any, rows: Indices) -> Any:
     import pyarrow
 
     return batch.slice(int(rows[0]), 1) if len(rows) == 1 else batch.take(pyarrow.array(rows))
+
+
+def _is_of(kind: Any, text: str) -> bool:
+    """Return whether an Arrow type is the one of this text, which another version of Arrow may write differently."""
+    if str(kind) == text:
+        return True
+    try:
+        return bool(type_named(text) == kind)
+    except DefinitionError:
+        return False
 
 
 def _fields(schema: Any) -> dict[str, Any]:

@@ -20,15 +20,15 @@ def question(stored: StoredDataset, file: RemoteFile, raw: RawFile, *, refresh: 
       if the source has no strong ETag, or a different one.
     * Any other source is asked in a refresh only. If the bytes are gone, a refresh brings them back.
     """
-    anew, there = Source(raw.source.url), stored.has_raw(raw)
+    anew = Source(raw.source.url)
     unchanged = _looked_at(file, raw) if refresh or file.digest is None else None
     if unchanged is not None:
         # A refresh asks the mirrors that come first, too.
         first = raw.source.url == redacted(file.urls[0])
-        return None if unchanged and (not refresh or first and there) else anew
+        return None if unchanged and (not refresh or first and stored.has_raw(raw)) else anew
     if file.digest is not None or is_proven(stored, raw):
-        return (raw.source if there else anew) if refresh else None
-    if refresh or not there or raw.state == "doubted":
+        return (raw.source if stored.has_raw(raw) else anew) if refresh else None
+    if refresh or raw.state == "doubted" or not stored.has_raw(raw):
         return anew
     strong = (raw.source.etag or "").startswith('"')
     return None if offline else Source(raw.source.url, raw.source.etag if strong else None)

@@ -5,10 +5,15 @@ Every function may be called again after its process was killed, and by several 
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Mapping
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Iterator, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import storage_key
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
@@ -20,6 +25,7 @@ from dataset_assets.reading.load import open_split
 from dataset_assets.storage.keys import index_key, source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, Source, record_bytes
+from dataset_assets.storage.storage import put_all
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
@@ -33,10 +39,12 @@ def meant_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
     return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
 
 
-def usable_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
-    """Return the stored raw file if it is the one that the definition means."""
+def usable_raw(
+    stored: StoredDataset, file: RemoteFile, sizes: Mapping[str, int] = MappingProxyType({})
+) -> RawFile | None:
+    """Return the stored raw file if it is the one that the definition means; `sizes` are those of a listing."""
     raw = meant_raw(stored, file)
-    return raw if raw and stored.has_raw(raw) else None
+    return raw if raw and stored.has_raw(raw, sizes) else None
 
 
 def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
@@ -66,9 +74,9 @@ def made_raw(stored: StoredDataset, file: str, recipe: str) -> RawFile | None:
 def check_raw(stored: StoredDataset, raw: RawFile) -> None:
     """Hash a stored raw file. Raises `DigestMismatch` if it changed, `NotPrepared` if it is gone."""
     key, url = stored.raw_key(raw), stored.storage.url
-    again = f"dataset-assets prepare --refresh {stored.name}"
+    again = command(f"prepare --refresh {stored.name}", url)
     try:
-        with stored.open_raw(raw) as opened:
+        with stored.open_raw(raw, whole=True) as opened:
             found = files.sha256_in(opened)
     except FileNotFoundError as error:
         raise NotPrepared(f"The raw file {key} is gone from {url}. Make it again with: {again}") from error
@@ -88,7 +96,11 @@ class FoundSplit:
 
 def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | None:
     """Return a stored split that this recipe made, if all its files are there; the current one is tried first."""
+    tried = set[str]()
     for digest in _candidates(stored, split):
+        if digest in tried:
+            continue
+        tried.add(digest)
         try:
             index = stored.index(split, digest)
             if index.recipe == recipe:
@@ -115,8 +127,7 @@ def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
 
 def publish_stream(stored: StoredDataset, staged: StagedSplit, stream: str) -> None:
     """Store the files of one stream under their digests."""
-    for file, path in zip(staged.index.streams[stream].files, staged.files[stream], strict=True):
-        stored.storage.put(staged.index.key_of(stream, file), path)
+    put_all(stored.storage, _files_of(staged, stream))
 
 
 def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
@@ -125,7 +136,7 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     Stores the split's files again if a collector removed one in the meantime.
     """
     digest = digest_of(staged.index)
-    stored.storage.put(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
+    stored.put_document(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:
@@ -137,15 +148,23 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
 
 def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
     """Store a split, its index last; return the digest of the index."""
-    for stream in staged.index.streams:
-        publish_stream(stored, staged, stream)
+    # All streams together: a split may have thousands of small files.
+    files_of_all = map(partial(_files_of, staged), staged.index.streams)
+    put_all(stored.storage, dict(chain.from_iterable(found.items() for found in files_of_all)))
     return publish_index(stored, staged)
 
 
-def _candidates(stored: StoredDataset, split: str) -> Mapping[str, None]:
-    """Return the digests of a split's indexes, the current one first, each once."""
+def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
+    """Return the files of a stream by their keys."""
+    keys = [staged.index.key_of(stream, file) for file in staged.index.streams[stream].files]
+    return dict(zip(keys, staged.files[stream], strict=True))
+
+
+def _candidates(stored: StoredDataset, split: str) -> Iterator[str]:
+    """Yield the digests of a split's indexes, the current one first."""
     current = stored.current().version
-    found = [current.splits[split]] if current and split in current.splits else []
+    if current and split in current.splits:
+        yield current.splits[split]
     # A listing may lag behind; what it lacks is made again.
     names = (key.rsplit("/", 1)[1] for key in stored.storage.list(storage_key(stored.name, split, "index")))
-    return dict.fromkeys([*found, *sorted(name.removesuffix(".json") for name in names)])
+    yield from sorted(name.removesuffix(".json") for name in names)

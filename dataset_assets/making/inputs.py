@@ -2,9 +2,12 @@
 
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
+from dataset_assets.core import files
+from dataset_assets.core.few_open import open_all
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.making.recipe import derived_recipe, split_recipe
 from dataset_assets.making.steps import derive, url_of
@@ -64,17 +67,20 @@ class Inputs:
 
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
         # The index holds name and URL too, and must depend on nothing but the recipe.
-        files = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
+        given = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
-        return {**files, **splits}
+        return {**given, **splits}
 
     def _index(self, source: SplitOf) -> str:
         return self.splits[source.split].origin.index
 
     def opened(self, applied: Split | DerivedFile, stack: ExitStack) -> dict[str, Any]:
         """Open the arguments of a split or derived file that are files or splits, until the stack is closed."""
-        files = {name: stack.enter_context(self.open(file)) for name, file in applied.files.items()}
-        return {**files, **{name: self._hashed(source) for name, source in applied.splits.items()}}
+        opened = open_all([partial(self._open, file) for file in applied.files.values()])
+        found: dict[str, Any] = {name: self._hashed(source) for name, source in applied.splits.items()}
+        for (name, file), each in zip(applied.files.items(), opened):
+            found[name] = _named(stack.enter_context(each), _shown(file, self.raw(file)))
+        return found
 
     def _hashed(self, source: SplitOf) -> Stored:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
@@ -83,11 +89,10 @@ class Inputs:
             self._passing[index] = open_for_streaming(self.splits[source.split], self.run)
         return self._passing[index]
 
-    def open(self, file: File) -> BinaryIO:
-        """Open one file."""
+    def _open(self, file: File) -> BinaryIO:
         raw = self.raw(file)
         path = self.transient.get(file.identifier)
-        return _named(open(path, "rb") if path else self.open_raw(raw), _shown(file, raw))
+        return files.opened(path) if path else self.open_raw(raw)
 
     def raw(self, file: File) -> RawFile:
         """Return the record of a file. Derives it if it is missing."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
@@ -38,6 +39,7 @@ from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
+from dataset_assets.storage.contest import warn_of_single_writer
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
@@ -62,7 +64,8 @@ class Maker:
         progress: Progress | None = None,
         run: str = "",
     ) -> None:
-        self.dataset, self.stored, self.refresh, self.progress = dataset, stored, refresh, progress
+        self.dataset, self.stored = dataset, stored.remembering()
+        self.refresh, self.progress = refresh, progress
         self.settings = settings()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
@@ -233,6 +236,7 @@ class Maker:
                 progress=self.progress,
                 offline=self.settings.offline,
                 kept=kept,
+                storage=self.stored.storage.url,
             )
             staged = self._anew(file, known, fetch) if refresh else self._shared(file, known, began, fetch)
             if staged is None:
@@ -293,7 +297,7 @@ class Maker:
         return [self.inputs.raws[name] for name in files if name in self.inputs.raws]
 
     def _command(self, option: str = "") -> str:
-        return f"dataset-assets prepare {option}{self.dataset.name}"
+        return command(f"prepare {option}{self.dataset.name}", self.stored.storage.url)
 
     def _open(self, raw: RawFile) -> BinaryIO:
         self.see_undamaged(raw)
@@ -302,6 +306,7 @@ class Maker:
     def _scratch(self) -> Path:
         """Return the scratch folder, which is made when it is first needed."""
         if self._folder is None:
+            warn_of_single_writer(self.stored.storage)
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder
 

@@ -44,8 +44,9 @@ def prepare(
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
     stored = StoredDataset(store, definition.name)
     aliases = lacking_aliases(stored, free_aliases(definition))
-    current, released, pointer = stored.current()
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
+        stored = maker.stored
+        current, released, pointer = stored.current()
         with _nothing_vanishing():
             _make_files(maker)
             _make_splits(maker)

@@ -68,10 +68,13 @@ def stage_copy(
         return None
     raw, path = elsewhere.raw, place_of(folder, file)
     try:
-        with StoredDataset(stored.storage, elsewhere.dataset).open_raw(raw) as source, files.Written(path) as out:
+        with (
+            StoredDataset(stored.storage, elsewhere.dataset).open_raw(raw, whole=True) as source,
+            files.Written(path) as out,
+        ):
             for chunk in files.chunks_of(source):
                 out.write(chunk)
-        verified(path, file, raw, dataset.name)
+        verified(path, file, raw, dataset.name, stored.storage.url)
     except NoSpace:
         raise
     except (DatasetAssetsError, OSError):

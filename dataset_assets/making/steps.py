@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from dataset_assets.core import files
+from dataset_assets.core.commands import command
 from dataset_assets.core.limits import limits, remedy
 from dataset_assets.core.progress import Progress as Progress
 from dataset_assets.core.progress import report, split_label
@@ -68,6 +69,7 @@ def stage_raw(
     offline: bool | None = None,
     unless: Source | None = None,
     kept: Path | None = None,
+    storage: str = "",
 ) -> StagedRaw | None:
     """Retrieve a file into the scratch folder; return None if a refresh finds that its source is unchanged.
 
@@ -77,7 +79,7 @@ def stage_raw(
     found: dict[str, str] = {}
 
     def verify(path: Path) -> None:
-        found["sha256"] = verified(path, file, None if refresh else known, dataset.name)
+        found["sha256"] = verified(path, file, None if refresh else known, dataset.name, storage)
 
     tell = progress or report
     path = place_of(folder, file)
@@ -190,10 +192,8 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
 
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
-    with ExitStack() as stack:
-        columns = open_columns(index, lambda name, k: stack.enter_context(open(paths[name][k], "rb")))
-        findings = check_split(index.samples, index.streams, columns)
-    return replace(index, findings=findings)
+    columns = open_columns(index, lambda name, k: files.opened(paths[name][k]))
+    return replace(index, findings=check_split(index.samples, index.streams, columns))
 
 
 def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:
@@ -243,7 +243,7 @@ def _where(error: BaseException, applied: Split | DerivedFile) -> str:
     return ""
 
 
-def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) -> str:
+def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str, storage: str = "") -> str:
     """Return the sha256 of a retrieved file; raise `DigestMismatch` if it is not the file that was meant."""
     sha256 = files.sha256_of(path)
     if file.digest is not None:
@@ -258,7 +258,7 @@ def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) 
         raise DigestMismatch(
             f"{redacted(file.urls[0])} has sha256 {sha256}, not the {known.sha256} that was recorded when it was first "
             "retrieved. Its publisher changed it: state the digest you want, or take the new bytes with: "
-            f"dataset-assets prepare --refresh {dataset}"
+            f"{command(f'prepare --refresh {dataset}', storage)}"
         )
     if file.size is not None and path.stat().st_size != file.size:
         raise DigestMismatch(f"{redacted(file.urls[0])} has {path.stat().st_size} bytes, not {file.size} as defined.")
@@ -266,8 +266,8 @@ def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str) 
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as opened:
-        return hashlib.file_digest(opened, algorithm).hexdigest()
+    with files.opened(path) as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _raw_of(file: RemoteFile, sha256: str, size: int, source: Source) -> RawFile:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Iterable, Iterator, NamedTuple
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_dataset_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import (
@@ -78,7 +79,7 @@ def bundle(
     store = open_storage(storage)
     chosen = sorted({own_name(store, name) for name in names} or dataset_names(store))
     if not chosen:
-        raise NotPrepared(f"{store.url} has no datasets. Prepare one with: dataset-assets prepare NAME")
+        raise NotPrepared(f"{store.url} has no datasets. Prepare one with: {command('prepare NAME', store.url)}")
     parcels = [parcel(name, store, versions, raw) for name in chosen]
     known = aliases_in(store)
     for one in parcels:
@@ -172,7 +173,8 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
     if count != member.size or digest.hexdigest() != member.sha256:
         raise DigestMismatch(
             f"{member.key} in {storage.url} has {count} bytes and sha256 {digest.hexdigest()}, not that of its name. "
-            "The bundle cannot be used. Repair the stored file with: dataset-assets verify --repair"
+            "The bundle cannot be used. Repair the stored file with: "
+            f"{command('verify --repair', storage.url)}"
         )
     into.write(_filling(count))
     return len(header) + count + len(_filling(count))
@@ -180,12 +182,12 @@ def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: _Member) -
 
 def _chunks(storage: Storage, member: _Member) -> Iterator[bytes]:
     try:
-        with open_object(storage, member.key) as file:
+        with open_object(storage, member.key, whole=True) as file:
             yield from files.chunks_of(file)
     except FileNotFoundError as error:
         raise StoredFileDamaged(
             f"{member.key} is missing from {storage.url}. The bundle cannot be used. Repair the dataset with: "
-            "dataset-assets verify --repair"
+            f"{command('verify --repair', storage.url)}"
         ) from error
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Literal, NamedTuple, get_args
+from typing import Callable, Iterable, Iterator, Literal, Mapping, NamedTuple, get_args
 
 from dataset_assets.core import files
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
@@ -23,26 +24,26 @@ from dataset_assets.errors import (
     IntegrityError,
     NotFound,
     NotPrepared,
+    Refused,
     StoredFileDamaged,
     UsageError,
 )
-from dataset_assets.moving.pointer import Knows, may_move, settle
-from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+from dataset_assets.moving.pointer import Knows, may_move, offer
+from dataset_assets.storage import LocalStorage, Storage, open_storage
 from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
-    contents,
     index_key,
     place_of,
     raw_key,
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import known_versions, whole
+from dataset_assets.storage.listing import every_whole, known_versions, whole
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import open_object
+from dataset_assets.storage.storage import entries_of, open_object, settle, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Which = Literal["current", "pinned", "all"]
@@ -150,9 +151,16 @@ def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make
 
 def dataset_names(storage: Storage) -> list[str]:
     """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
-    found, _ = contents(storage.list(""))
-    every = {name: (StoredDataset(storage, name), there) for name, there in found.items()}
-    return [name for name, (stored, there) in every.items() if known_versions(stored, whole(stored, there))]
+    every = every_whole(storage, [("versions",)])
+    return [name for name, there in every.items() if _has_versions(StoredDataset(storage, name), there)]
+
+
+def _has_versions(stored: StoredDataset, there: Contents) -> bool:
+    try:
+        return bool(known_versions(stored, there))
+    except Refused:
+        # Copying it raises the error, after the others are copied.
+        return True
 
 
 def parcel(
@@ -169,7 +177,7 @@ def parcel(
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
     dataset, digest = split_pin(own_name(storage, name))
-    stored = StoredDataset(storage, dataset)
+    stored = StoredDataset(storage, dataset).remembering()
     current = None if digest else stored.pointer().version
     there = Contents(dataset) if digest or which == "current" else whole(stored)
     pinned = sorted(place.digest for place in there.of("pin"))
@@ -177,18 +185,23 @@ def parcel(
     if which == "all":
         chosen |= {place.digest for place in there.of("version")}
     if not chosen:
-        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: dataset-assets ls")
+        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     # The oldest first: garbage collection keeps the versions that were stored last.
-    ages = {one: _modified(storage, version_key(dataset, one)) for one in chosen}
+    ages = _ages(stored, chosen, there) if len(chosen) > 1 else dict.fromkeys(chosen, 0.0)
     ordered = sorted(chosen, key=lambda one: (ages[one], one))
     return gathered(stored, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
 
 
-def _modified(storage: Storage, key: str) -> float:
-    try:
-        return storage.stat(key).modified
-    except FileNotFoundError:
-        return 0.0
+def _ages(stored: StoredDataset, versions: Iterable[str], there: Contents) -> dict[str, float]:
+    """Return when each version was stored last; 0 for one that is gone."""
+    ages = {place.digest: place.stat.modified for place in there.of("version") if place.stat}
+    for one in versions:
+        if one not in ages:
+            try:
+                ages[one] = stored.storage.stat(version_key(stored.name, one)).modified
+            except FileNotFoundError:
+                ages[one] = 0.0
+    return ages
 
 
 def gathered(
@@ -220,12 +233,12 @@ def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) 
         key = index_key(wanted.dataset, split, at)
         if key not in wanted.indexes:
             index = stored.index(split, at)
-            one.indexes[key] = _document(stored.storage, key, at)
+            one.indexes[key] = stored.index_bytes(split, at)
             one.pieces |= {piece.key: piece for piece in pieces_of(index)}
             if raw:
                 _add_raw(one, stored, index)
     key = version_key(wanted.dataset, digest)
-    wanted.documents[key] = _document(stored.storage, key, digest)
+    wanted.documents[key] = stored.version_bytes(digest)
     wanted.versions += (digest,)
     wanted.pieces |= one.pieces
     wanted.indexes |= one.indexes
@@ -233,19 +246,19 @@ def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) 
 
 
 def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
-    storage = stored.storage
-    for used in index.sources:
-        key = raw_key(index.dataset, used.name, used.sha256)
-        # A derived file that is not kept is not stored.
-        if size_of(storage, key) is not None:
+    storage, folder = stored.storage, storage_key(index.dataset, "raw")
+    used_keys = {raw_key(index.dataset, used.name, used.sha256): used for used in index.sources}
+    sizes = {entry.key: entry.bytes for entry in entries_of(storage, folder)}
+    for key, used in used_keys.items():
+        # A derived file that is not kept is not stored. What a listing lacks is asked for.
+        if key in sizes or storage.exists(key):
             wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
-    places = map(place_of, storage.list(storage_key(index.dataset, "raw")))
-    listed = {place.name for place in places if place and place.kind == "source"}
-    for name in sorted(listed | {used.name for used in index.sources}):
+    names = {place.name for place in map(place_of, sizes) if place and place.kind == "source"}
+    for name in sorted(names | {used.name for used in index.sources}):
         record = stored.raw(name)
         held = stored.raw_key(record) if record else ""
         # Provisional bytes are copied only with a split that is made of them.
-        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record):
+        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record, sizes):
             key = source_key(index.dataset, name)
             wanted.sources[key] = _read(storage, key)
             wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
@@ -258,15 +271,8 @@ def pieces_of(index: SplitIndex) -> Iterator[Piece]:
             yield Piece(index.key_of(name, file), file.bytes, file.sha256)
 
 
-def _document(storage: Storage, key: str, digest: str) -> bytes:
-    data = _read(storage, key)
-    if sha256(data).hexdigest() != digest:
-        raise DigestMismatch(f"{key} in {storage.url} was damaged while it was read. Look with: dataset-assets verify")
-    return data
-
-
 def _read(storage: Storage, key: str) -> bytes:
-    with open_object(storage, key) as file:
+    with open_object(storage, key, whole=True) as file:
         return file.read()
 
 
@@ -281,23 +287,26 @@ def workplace(storage: Storage) -> Iterator[Path]:
 def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
     """Download a file into a folder, and verify its digest. Raises `StoredFileDamaged` and `DigestMismatch`."""
     path = folder / piece.sha256
-    path.unlink(missing_ok=True)
+    files.remove(path)
     digest = sha256()
     try:
-        with open_object(storage, piece.key) as file, files.Written(path) as written:
+        with open_object(storage, piece.key, whole=True) as file, files.Written(path) as written:
             for chunk in files.chunks_of(file):
                 digest.update(chunk)
                 written.write(chunk)
     except FileNotFoundError as error:
-        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece)}") from error
+        raise StoredFileDamaged(f"{piece.key} is gone from {storage.url}. {_mend(piece, storage)}") from error
     if (found := digest.hexdigest()) != piece.sha256:
-        raise DigestMismatch(f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece)}")
+        raise DigestMismatch(
+            f"{piece.key} in {storage.url} has sha256 {found}, not that of its name. {_mend(piece, storage)}"
+        )
     return path
 
 
-def _mend(piece: Piece) -> str:
+def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
-    return f"Repair it there with: dataset-assets verify --repair {place.dataset if place else ''}".rstrip()
+    words = f"verify --repair {place.dataset if place else ''}".rstrip()
+    return f"Repair it there with: {command(words, storage.url)}"
 
 
 def deliver(
@@ -313,13 +322,16 @@ def deliver(
     agreed = make_current or may_move(there, before, wanted.current, knows)
     stored: set[str] = set()
     for _ in range(ATTEMPTS):
-        lacking = missing(wanted, target)
+        # A file that this listing lacks is stored again.
+        lacking = _lacking(wanted, _sizes(wanted, target, surely=False))
         _store(lacking, target, fetch, wanted)
         stored |= {piece.key for piece in lacking}
+        settle(target, wanted.pieces)
         _put_documents(target, wanted)
         # A collector may have removed files before it could see these versions; from now on it sees them.
         wait_for_collector(there)
-        if not missing(wanted, target) and all(map(target.exists, wanted.indexes)):
+        sizes = _sizes(wanted, target)
+        if not _lacking(wanted, sizes) and wanted.indexes.keys() <= sizes.keys():
             break
     else:
         raise StoredFileDamaged(
@@ -327,7 +339,7 @@ def deliver(
         )
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
-    current, offered = settle(there, wanted.current, before.digest, agreed)
+    current, offered = offer(there, wanted.current, before.digest, agreed)
     if agreed:
         _put_sources(target, wanted)
     write_aliases(there, wanted.aliases)
@@ -338,7 +350,16 @@ def deliver(
 
 def missing(wanted: Parcel, target: Storage) -> list[Piece]:
     """Return the files that are missing, or have another size."""
-    return [piece for piece in wanted.pieces.values() if size_of(target, piece.key) != piece.bytes]
+    return _lacking(wanted, _sizes(wanted, target))
+
+
+def _sizes(wanted: Parcel, target: Storage, surely: bool = True) -> dict[str, int]:
+    """Return the sizes of the files and indexes that are stored already."""
+    return sizes_of(target, storage_key(wanted.dataset), [*wanted.pieces, *wanted.indexes], surely)
+
+
+def _lacking(wanted: Parcel, sizes: Mapping[str, int]) -> list[Piece]:
+    return [piece for piece in wanted.pieces.values() if sizes.get(piece.key) != piece.bytes]
 
 
 def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parcel) -> None:
@@ -348,7 +369,7 @@ def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parc
         report(wanted.dataset, done, total)
         path = fetch(piece)
         target.put(piece.key, path)
-        path.unlink()
+        files.remove(path)
         done += piece.bytes
     if lacking:
         report(wanted.dataset, done, total)

@@ -9,15 +9,17 @@ stored: it is asked for, and if it is stored, nothing is removed (`ListingCut`).
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import time
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.progress import report
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared
-from dataset_assets.storage import LeavesStrays, Storage
-from dataset_assets.storage.aliases import aliases_in, own_name
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NewerFormat, NotPrepared, Refused
+from dataset_assets.storage import LeavesStrays, Stat, Storage
+from dataset_assets.storage.aliases import aliases_in, named
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.gc_lease import SECONDS, collecting
 from dataset_assets.storage.keys import (
     Contents,
@@ -25,7 +27,6 @@ from dataset_assets.storage.keys import (
     Place,
     alias_key,
     collector_key,
-    contents,
     folded,
     index_key,
     place_of,
@@ -33,9 +34,10 @@ from dataset_assets.storage.keys import (
     source_key,
     version_key,
 )
-from dataset_assets.storage.listing import relisted, whole
+from dataset_assets.storage.listing import every_whole, relisted, whole
 from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.raw_files import RawFile
+from dataset_assets.storage.storage import settle
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 DAY_SECONDS = 86_400
@@ -52,7 +54,7 @@ DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index"
 class Collected:
     """What was removed, or would be, of a dataset; with an empty name, of files under no key.
 
-    With a `problem` nothing was removed, or only what surely does not belong to a broken version.
+    With a `problem` only what surely does not belong to a broken version was removed; nothing if it `stopped`.
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class Collected:
     removed: list[str] = field(default_factory=list)
     bytes: int = 0
     problem: str | None = None
+    stopped: bool = False
 
 
 def collect(
@@ -107,7 +110,7 @@ def collect_strays(
                 found.removed.append(stray.key or "")
                 found.bytes += stray.bytes
     except DatasetAssetsError as error:
-        found.problem = str(getattr(error, "strerror", None) or error)
+        found.problem, found.stopped = str(getattr(error, "strerror", None) or error), True
     return found if found.removed or found.problem else None
 
 
@@ -131,14 +134,13 @@ def collect_aliases(
 def contents_of(storage: Storage, names: Iterable[str] = ()) -> dict[str, Contents]:
     """Return what is stored of some datasets, or of all, by name, sorted. Raises `NotPrepared`."""
     found: dict[str, Contents] = {}
-    for name in (chosen := sorted({own_name(storage, name) for name in names})):
+    for name in (chosen := sorted({named(storage, name).name for name in names})):
         found[name] = whole(StoredDataset(storage, name))
         if not found[name].places:
-            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: dataset-assets ls")
+            raise NotPrepared(f"{name} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
     if chosen:
         return found
-    listed = sorted(contents(storage.list(""))[0].items())
-    return {name: whole(StoredDataset(storage, name), there) for name, there in listed}
+    return every_whole(storage)
 
 
 def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
@@ -148,9 +150,19 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
         # The lease was just written: its time is what the clock of the store says now.
         now = storage.stat(collector_key(stored.name)).modified
         planned, places = rule.plan(whole(stored), now)
+        documents = [place.key for place in places if place.kind in DOCUMENTS]
+        planned.removed, planned.bytes = [], 0
         for i, place in enumerate(places):
+            if i == len(documents):
+                # No power failure may bring a document back without its files.
+                settle(storage, documents)
             renew()
-            storage.delete(place.key)
+            # A writer may have renewed it since it was listed.
+            if (size := rule.old_size(replace(place, stat=None), now)) is not None:
+                storage.delete(place.key)
+                OPENED.forget(storage, place.key)
+                planned.removed.append(place.key)
+                planned.bytes += size
             report(stored.name, i + 1, len(places))
     return planned
 
@@ -173,10 +185,11 @@ class _Kept:
         return {*map(folded, self.keys)}
 
 
-def _stays(dataset: str) -> str:
+def _stays(stored: StoredDataset) -> str:
+    url = stored.storage.url
     return (
-        "What may belong to it stays. Make it again with: dataset-assets verify --repair "
-        f"{dataset}; or let go of a pinned version with: dataset-assets unpin {dataset}@DIGEST"
+        f"What may belong to it stays. Make it again with: {command(f'verify --repair {stored.name}', url)}; or let "
+        f"go of a pinned version with: {command(f'unpin {stored.name}@DIGEST', url)}"
     )
 
 
@@ -189,6 +202,8 @@ class _Rule:
 
     def plan(self, there: Contents, now: float) -> tuple[Collected, list[Place]]:
         """Return what of a dataset is not kept, in the order in which it may be removed."""
+        # Each plan reads all documents anew, and each of them once.
+        self.stored = self.stored.remembering()
         try:
             if not self._is_known(there):
                 url = self.storage.url
@@ -196,14 +211,14 @@ class _Rule:
                 return Collected(there.dataset), []
             kept, there = self._kept_of(there, now)
         except DatasetAssetsError as error:
-            if not isinstance(error, (IntegrityError, NotPrepared)):
+            if not isinstance(error, (IntegrityError, NotPrepared, Refused)):
                 raise
-            return Collected(there.dataset, problem=str(error)), []
+            return Collected(there.dataset, problem=str(error), stopped=True), []
         found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
             ours = kept.may_go(place.key) and self._is_ours(place)
-            if ours and (size := self._old(place, now)) is not None:
+            if ours and (size := self.old_size(place, now)) is not None:
                 places.append(place)
                 found.removed.append(place.key)
                 found.bytes += size
@@ -223,7 +238,7 @@ class _Rule:
         gone = {key for key in unlisted if (place := place_of(key)) and place.kind == "stream"}
         kept.gone += [f"{key} is gone." for key in sorted(gone)]
         if kept.gone:
-            kept.gone.append(_stays(there.dataset))
+            kept.gone.append(_stays(self.stored))
             kept.only = self._surely_of_others(there, kept)
         return kept, there
 
@@ -232,7 +247,7 @@ class _Rule:
         kept = _Kept(self._versions(there, now))
         kept.gone += [f"Version {digest} is gone." for digest, version in kept.versions.items() if version is None]
         # These may belong to a writer that has not stored its version yet.
-        named = {(p.name, p.digest) for p in there.of("index") if self._old(p, now) is None}
+        named = {(p.name, p.digest) for p in there.of("index") if self.old_size(p, now) is None}
         for digest, version in kept.versions.items():
             kept.keys.add(version_key(there.dataset, digest))
             named |= {*version.splits.items()} if version else set()
@@ -256,7 +271,7 @@ class _Rule:
         current = self.stored.pointer().version
         placed = {place.digest: place for place in there.of("version")}
         sure = ({current} if current else set()) | {pin.digest for pin in there.of("pin")}
-        sure |= {digest for digest, place in placed.items() if self._old(place, now) is None}
+        sure |= {digest for digest, place in placed.items() if self.old_size(place, now) is None}
         kept = {digest: self._still(digest) for digest in sure}
         # The current one counts as the newest, even if a copy stored an older one after it.
         newest = sorted(placed, key=lambda d: (d == current, self._modified(placed[d]), d), reverse=True)
@@ -305,19 +320,20 @@ class _Rule:
         except NewerFormat:
             return False
 
-    def _old(self, place: Place, now: float) -> int | None:
+    def old_size(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace period; None for any other."""
-        try:
-            found = self.storage.stat(place.key)
-        except FileNotFoundError:
-            return None
-        return found.bytes if now - found.modified >= self.grace_seconds else None
+        found = self._stat(place)
+        return found.bytes if found and now - found.modified >= self.grace_seconds else None
 
     def _modified(self, place: Place) -> float:
+        found = self._stat(place)
+        return found.modified if found else 0.0
+
+    def _stat(self, place: Place) -> Stat | None:
         try:
-            return self.storage.stat(place.key).modified
+            return place.stat or self.storage.stat(place.key)
         except FileNotFoundError:
-            return 0.0
+            return None
 
 
 def files_of(index: SplitIndex) -> set[str]:

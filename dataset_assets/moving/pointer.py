@@ -21,7 +21,7 @@ def may_move(target: StoredDataset, pointer: Pointer, new: str | None, knows: Kn
     return knows is not None and all(map(knows, [current] if current else target.versions()))
 
 
-def settle(target: StoredDataset, new: str | None, expected: str | None, agreed: bool) -> tuple[str | None, str | None]:
+def offer(target: StoredDataset, new: str | None, expected: str | None, agreed: bool) -> tuple[str | None, str | None]:
     """Make a new version current if that was agreed; return the current version, and the new one if it is not current.
 
     Raises `Conflict` if the pointer is no longer `expected`.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator, NamedTuple
 from urllib.parse import unquote
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_dataset_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused, UsageError, nearest
@@ -34,7 +35,6 @@ from dataset_assets.storage.keys import (
 )
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import pointer_to
-from dataset_assets.storage.storage import command_on
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
 ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "index", "source", "stream", "raw")
@@ -120,7 +120,7 @@ def _stored(store: Storage, target: Target) -> StoredDataset:
     if (other := followed(stored)) is not stored:
         raise UsageError(
             f"{target.dataset} is an alias of {other.name}. Nothing was removed. Write the dataset's own name: "
-            f"{command_on(store, f'rm {target._replace(dataset=other.name)}')}"
+            f"{command(f'rm {target._replace(dataset=other.name)}', store.url)}"
         )
     see_no_link(store, [collector_key(target.dataset)])
     return stored
@@ -141,7 +141,7 @@ def see_no_link(store: Storage, keys: Iterable[str]) -> None:
 def _planned(stored: StoredDataset, target: Target, force: bool) -> _Plan:
     there = whole(stored)
     if not there.places:
-        ls = command_on(stored.storage, "ls")
+        ls = command("ls", stored.storage.url)
         raise NotPrepared(f"{stored.name} is not in {stored.storage.url}. List what is there with: {ls}")
     if target.version:
         plan = _of_version(stored, there, target, force)
@@ -167,7 +167,7 @@ def _of_version(stored: StoredDataset, there: Contents, target: Target, force: b
     if digest not in known_versions(stored, there):
         raise NotPrepared(
             f"There is no version {digest} of {stored.name} in {stored.storage.url}. List those that are there with: "
-            f"{command_on(stored.storage, f'versions {stored.name}')}"
+            f"{command(f'versions {stored.name}', stored.storage.url)}"
         )
     # A damaged pointer may have named this version.
     pointer = stored.pointer(damage_is_absence=force)
@@ -176,7 +176,7 @@ def _of_version(stored: StoredDataset, there: Contents, target: Target, force: b
         what = " and ".join(["the current version"] * current + ["pinned"] * (digest in pinned))
         raise Refused(
             f"{target} is {what}. Nothing was removed. If it is current, the newest other version that is whole "
-            f"becomes current. Remove it all the same with: {command_on(stored.storage, f'rm --force {target}')}"
+            f"becomes current. Remove it all the same with: {command(f'rm --force {target}', stored.storage.url)}"
         )
     pins = [pin_key(stored.name, digest)] if digest in pinned else []
     keys = [*pins, version_key(stored.name, digest), *_only_of(stored, there, digest, others)]
@@ -216,7 +216,7 @@ def _of_file(stored: StoredDataset, there: Contents, target: Target, force: bool
         raise Refused(
             f"{users[0]}{f' and {len(users) - 1} more' if len(users) > 1 else ''}. Nothing was removed. If it is "
             f"needed, it is retrieved again. Remove it all the same with: "
-            f"{command_on(stored.storage, f'rm --force {target}')}"
+            f"{command(f'rm --force {target}', stored.storage.url)}"
         )
     return _Plan(keys, stored.pointer(damage_is_absence=True).version)
 
@@ -310,5 +310,5 @@ def _leave(stored: StoredDataset, before: Pointer, version: str | None) -> None:
     if not unmoved:
         raise Conflict(
             f"{stored.name}: another version was released meanwhile. Nothing was removed. Look at what is there with: "
-            f"{command_on(stored.storage, f'versions {stored.name}')}"
+            f"{command(f'versions {stored.name}', stored.storage.url)}"
         )

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 from dataset_assets.core import files, registered
+from dataset_assets.core.commands import command
 from dataset_assets.core.folder_tree import entries, state_of
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.scratch import scratch_folder
@@ -20,7 +21,7 @@ from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
 from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
-from dataset_assets.storage.storage import command_on, open_object
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 
@@ -131,7 +132,7 @@ def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> C
 def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str) -> Copied:
     plain, pin = split_pin(full)
     if not (new := pin or StoredDataset(source, plain).pointer().version):
-        raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command_on(source, 'ls')}")
+        raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
     if there.version not in (None, new) and not force and not pin:
         raise Conflict(

@@ -9,25 +9,26 @@ from itertools import groupby
 from time import time
 from typing import Iterable, Iterator, Mapping, NamedTuple
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.names import RESERVED, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import NotFound, Refused
+from dataset_assets.errors import NewerFormat, NotFound, Refused
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
 from dataset_assets.moving.rm import see_no_link
 from dataset_assets.storage import Stat, Storage, size_of
-from dataset_assets.storage.aliases import own_name
+from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
 from dataset_assets.storage.listing import known_versions, whole
-from dataset_assets.storage.storage import command_on, open_object
+from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 KINDS: tuple[Kind, ...] = ("index", "source", "stream", "raw")
 """The kinds that may be removed, in this order; other documents are known by what they are."""
 
-FOREIGN = "it is not a key of dataset_assets"
+FOREIGN = "it is not of dataset_assets"
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -44,7 +45,7 @@ def unknown(storage: Storage, names: Iterable[str] = (), *, grace_seconds: float
 
     Raises `NotPrepared` for a name of which nothing is stored, and `ListingCut`.
     """
-    chosen = {own_name(storage, name) for name in names}
+    chosen = {named(storage, name).name for name in names}
     defined = {dataset.name: dataset for dataset in registry.definitions()}
     found: list[Unknown] = []
     for name, there in contents_of(storage, chosen).items():
@@ -96,7 +97,7 @@ def _place(storage: Storage, key: str) -> Place:
 
 def _see_removable(storage: Storage, key: str, listed: Mapping[str, Unknown]) -> None:
     if key not in listed and not storage.exists(key):
-        gc = command_on(storage, "gc --unknown")
+        gc = command("gc --unknown", storage.url)
         raise NotFound(f"{key} is not in {storage.url}. List what is there with: {gc}")
     if key not in listed:
         raise _stays(storage, key, "a definition, a version or a pin uses it")
@@ -107,7 +108,7 @@ def _see_removable(storage: Storage, key: str, listed: Mapping[str, Unknown]) ->
 def _stays(storage: Storage, key: str, why: str) -> Refused:
     return Refused(
         f"{key[:300]} stays, because {why}. Nothing was removed. List what can be removed with: "
-        f"{command_on(storage, 'gc --unknown')}"
+        f"{command('gc --unknown', storage.url)}"
     )
 
 
@@ -145,7 +146,17 @@ def _unknown_of(
     for place in there.places:
         used = folded(place.key) in named or place.digest in digests or _knows(definition, place)
         if place.kind in KINDS and not used and (found := stat(place)):
-            yield Unknown(place.key, found.bytes, damaged or (young if is_young(found) else None))
+            ours = place.kind != "source" or _is_record(stored, place)
+            why = damaged or (young if is_young(found) else None)
+            yield Unknown(place.key, found.bytes, why if ours else FOREIGN)
+
+
+def _is_record(stored: StoredDataset, place: Place) -> bool:
+    """Say whether this release wrote a record of a raw file; another program may have a file of this name."""
+    try:
+        return stored.raw(place.name) is not None
+    except NewerFormat:
+        return False
 
 
 def _named(stored: StoredDataset, there: Contents, young: set[Place]) -> tuple[set[str], str | None]:

@@ -7,7 +7,7 @@ from dataset_assets.errors import IntegrityError
 from dataset_assets.moving.copy import pieces_of
 from dataset_assets.moving.gc import collect, contents_of
 from dataset_assets.storage import Storage, size_of
-from dataset_assets.storage.keys import Contents
+from dataset_assets.storage.keys import Contents, Place
 from dataset_assets.storage.listing import known_versions, relisted
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
@@ -47,7 +47,9 @@ def usage(storage: Storage, names: Iterable[str] = (), *, keep_versions: int, gr
     found = contents_of(storage, chosen)
     plans = collect(storage, chosen, keep_versions=keep_versions, grace_seconds=grace_seconds, dry_run=True)
     free = {plan.dataset: plan.bytes for plan in plans}
-    return [_usage(StoredDataset(storage, name), there, free.get(name, 0)) for name, there in found.items()]
+    return [
+        _usage(StoredDataset(storage, name).remembering(), there, free.get(name, 0)) for name, there in found.items()
+    ]
 
 
 def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
@@ -55,7 +57,7 @@ def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
     # Indexes hold the sizes of the files that they name; only the other sizes are asked for.
     known = {key: size for files in named.values() for key, size in files.items()}
     there = relisted(stored, there, known) or there
-    sizes = {place.key: known.get(place.key) or size_of(stored.storage, place.key) or 0 for place in there.places}
+    sizes = {place.key: known.get(place.key) or _size(stored, place) for place in there.places}
     found = Usage(there.dataset, bytes=sum(sizes.values()), free=free, versions=versions)
     found.streams = sum(sizes[place.key] for place in there.of("stream"))
     found.raw = sum(sizes[place.key] for place in there.of("raw"))
@@ -66,6 +68,10 @@ def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
     often = {key for key in known if sum(key in files for files in named.values()) > 1}
     found.shared = sum(known[key] for key in often)
     return found
+
+
+def _size(stored: StoredDataset, place: Place) -> int:
+    return place.stat.bytes if place.stat else size_of(stored.storage, place.key) or 0
 
 
 def _versions(stored: StoredDataset, there: Contents) -> tuple[list[VersionUsage], dict[str, dict[str, int]]]:

@@ -24,8 +24,8 @@ from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.aliases import own_name
-from dataset_assets.storage.keys import Contents, contents, index_key, place_of, pointer_key, version_key
-from dataset_assets.storage.listing import known_versions, relisted, whole
+from dataset_assets.storage.keys import Contents, index_key, place_of, pointer_key, version_key
+from dataset_assets.storage.listing import every_whole, listed_versions, relisted, whole
 from dataset_assets.storage.manifest import unsealed
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -68,8 +68,7 @@ class Verified:
 
 def verifiable(storage: Storage) -> list[str]:
     """Return the names of the datasets with a version that is stored, released or pinned. Raises `ListingCut`."""
-    found, _ = contents(storage.list(""))
-    every = {name: whole(StoredDataset(storage, name), there) for name, there in found.items()}
+    every = every_whole(storage)
     return [name for name, there in every.items() if there.of("version") or there.of("pointer") or there.of("pin")]
 
 
@@ -162,7 +161,7 @@ def _current_keys(stored: StoredDataset) -> set[str]:
 
 
 def _read(storage: Storage, key: str) -> bytes:
-    with open_object(storage, key) as file:
+    with open_object(storage, key, whole=True) as file:
         return file.read()
 
 
@@ -172,12 +171,12 @@ class _Look:
     def __init__(self, name: str, storage: Storage) -> None:
         name = own_name(storage, name)
         self.dataset, self.pin = split_pin(name)
-        self.storage, self.stored = storage, StoredDataset(storage, self.dataset)
+        self.storage, self.stored = storage, StoredDataset(storage, self.dataset).remembering()
         self.found = Verified(name)
         self.pieces: dict[str, Piece] = {}
 
     def verified(self) -> Verified:
-        there = Contents(self.dataset) if self.pin else whole(self.stored)
+        there = Contents(self.dataset) if self.pin else whole(self.stored, folders=[("versions",)])
         for digest in [self.pin] if self.pin else self._versions(there):
             self.found.versions.append(digest)
             self._version(digest)
@@ -196,7 +195,7 @@ class _Look:
         current = self._seen(pointer_key(self.dataset), lambda: self.stored.pointer().version)
         self.found.released = current
         # Versions that a pin names, and that are gone, are broken.
-        return sorted(known_versions(self.stored, there) | ({current} if current else set()))
+        return sorted(listed_versions(there) | ({current} if current else set()))
 
     def _version(self, digest: str) -> None:
         key = version_key(self.dataset, digest)
@@ -210,7 +209,7 @@ class _Look:
     def _raw(self, there: Contents) -> None:
         for place in there.of("raw"):
             # A collector may have removed it since it was listed.
-            if (size := size_of(self.storage, place.key)) is not None:
+            if (size := place.stat.bytes if place.stat else size_of(self.storage, place.key)) is not None:
                 self.pieces[place.key] = Piece(place.key, size, place.digest)
         for place in there.of("source"):
             self._seen(place.key, partial(self._unsealed, place.key))
@@ -226,7 +225,7 @@ class _Look:
         self.found.files, self.found.bytes = len(self.pieces), total
 
     def _unsealed(self, key: str) -> object:
-        return unsealed(_read(self.storage, key), key, self.dataset)
+        return unsealed(_read(self.storage, key), key, self.dataset, self.storage.url)
 
     def _seen(self, key: str, read: Callable[[], T]) -> T | None:
         try:
@@ -242,7 +241,7 @@ class _Look:
 def problem_of(piece: Piece, storage: Storage) -> str | None:
     """Return what is wrong with a stored file, or None."""
     try:
-        with open_object(storage, piece.key) as file:
+        with open_object(storage, piece.key, whole=True) as file:
             found = files.sha256_in(file)
     except FileNotFoundError:
         return f"{piece.key} is gone from {storage.url}."

@@ -28,6 +28,7 @@ from dataset_assets.orchestration.handover import (
     Upstream,
 )
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.markdown import prose
 from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
@@ -224,7 +225,7 @@ def _check_results(
                 asset_key=key,
                 check_name=names[finding.check],
                 severity=_LEVELS[finding.severity],
-                description=finding.message,
+                description=prose(finding.message),
                 metadata={"found": finding.message},
             )
 

@@ -11,6 +11,7 @@ from typing import Any, Mapping
 import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
+from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NotPrepared, UsageError
@@ -103,8 +104,8 @@ def _present(opened: OpenedRaw) -> OpenedRaw:
     if not opened.stored.has_raw(opened.raw):
         name, url = opened.stored.name, opened.stored.storage.url
         raise NotPrepared(
-            f"The raw file {opened.raw.name} of {name} is gone from {url}. Get it with: dataset-assets prepare "
-            f"--refresh {name}"
+            f"The raw file {opened.raw.name} of {name} is gone from {url}. Get it with: "
+            f"{command(f'prepare --refresh {name}', url)}"
         )
     return opened
 

@@ -11,6 +11,10 @@ SHOWN_VALUES = 8
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#+!|~$&^=-]")
 _ADDRESS = re.compile(r"(?i)(https?:|ftp:|www|@)")
 _BREAK = "\N{ZERO WIDTH SPACE}"
+# The same in prose, where most punctuation means nothing; and what means something at the beginning of a paragraph.
+_SPECIAL_IN_PROSE = re.compile(r"[\\`*<\[\]|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BEGINNING = re.compile(r"^(\d{0,9})([#>+=.)-])")
+_PLAIN_URL = re.compile(r"https?://[\w.~:/?#@!$&+,;=%-]+")
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -29,9 +33,33 @@ def escaped(text: str) -> str:
     """Return a text that is shown as it is: on one line, cut if it is long."""
     text = " ".join(text[: 4 * LONGEST_CELL].split())
     text = text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 3] + "..."
-    # What cannot be written as UTF-8, and what does not show or turns the direction of writing.
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-    return _ADDRESS.sub(rf"\1{_BREAK}", _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text))
+    return _ADDRESS.sub(rf"\1{_BREAK}", _SPECIAL.sub(_entity, _visible(text)))
+
+
+def prose(text: str) -> str:
+    """Return an author's text, of several paragraphs, that is shown as it is."""
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
+    return "\n\n".join(_paragraph(part) for part in paragraphs if part)
+
+
+def address(url: str) -> str:
+    """Return a URL that is a link if it holds nothing but what URLs are made of; else as text."""
+    return url if _PLAIN_URL.fullmatch(url) else prose(url)
+
+
+def _paragraph(text: str) -> str:
+    text = _SPECIAL_IN_PROSE.sub(_entity, _visible(text))
+    text = _BEGINNING.sub(lambda found: f"{found[1]}&#{ord(found[2])};", text)
+    return _ADDRESS.sub(rf"\1{_BREAK}", text)
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
+
+
+def _visible(text: str) -> str:
+    """Replace what cannot be written as UTF-8, and what does not show or turns the direction of writing."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def worded(value: Any) -> str:

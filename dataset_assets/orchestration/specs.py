@@ -11,6 +11,7 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
 from dataset_assets.making.inputs import File
 from dataset_assets.making.recipe import derived_recipe, release_code, split_code
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.markdown import address, prose
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
@@ -24,7 +25,7 @@ CHECKED = {
 
 def raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
     """Describe a retrieved file, or a derived one that is kept."""
-    made = f"Retrieved from {redacted(file.urls[0])}." if isinstance(file, RemoteFile) else _derived(file)
+    made = f"Retrieved from {address(redacted(file.urls[0]))}." if isinstance(file, RemoteFile) else _derived(file)
     return dg.AssetSpec(
         keys.key(dataset.name, "raw", file.identifier),
         deps=list(deps),
@@ -71,13 +72,15 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
     """Describe the dataset itself."""
     owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
-    facts = {"Licence": dataset.license, "Homepage": dataset.homepage, "Cite": dataset.citation, "Owners": others}
-    lines = [f"**{name}**: {value}" for name, value in facts.items() if value]
+    facts = {"Licence": dataset.license, "Cite": dataset.citation, "Owners": others}
+    lines = [f"**{name}**: {prose(value)}" for name, value in facts.items() if value]
+    if dataset.homepage:
+        lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
     last = "Materializing it checks all splits together and releases them."
     return dg.AssetSpec(
         keys.key(dataset.name),
         deps=[keys.key(dataset.name, split) for split in dataset.splits],
-        description="\n\n".join([dataset.summary, *lines, last]),
+        description="\n\n".join([prose(dataset.summary), *lines, last]),
         skippable=True,
         group_name=keys.group(dataset.name),
         metadata=_metadata(dataset, {keys.REFRESH: dataset.refresh} if dataset.refresh else {}),
@@ -98,7 +101,7 @@ def _check(dataset: Dataset, check: str) -> str:
     own = dataset.checks.get(check)
     said = (own.__doc__ or "A check of the definition.") if callable(own) else CHECKED[check]
     follows = "the release is refused" if dataset.severity(check) == "error" else "the release has this warning"
-    return f"{said.strip().splitlines()[0]} If it fails, {follows}."
+    return f"{prose(said.strip().splitlines()[0])} If it fails, {follows}."
 
 
 @lru_cache
@@ -113,7 +116,7 @@ def _metadata(dataset: Dataset, more: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _derived(file: DerivedFile) -> str:
-    return f"Made by {file.function.__qualname__}."
+    return f"Made by {prose(file.function.__qualname__)}."
 
 
 def _file_code(file: File) -> str:

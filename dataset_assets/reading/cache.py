@@ -136,7 +136,7 @@ class Cache:
                     "the object and prepare the dataset again."
                 )
             # Opened before it gets its name, because after that it may be evicted.
-            file = open(part.path, "rb")  # noqa: SIM115 -- the caller closes it
+            file = files.opened(part.path)
             # Not while another process counts the files, which could miss this one between its two names.
             with _turn(self.folder / "room", self.patience):
                 files.replace(part.path, path)
@@ -216,7 +216,7 @@ def _fill(part: files.Written, storage: Storage, key: str, stall: float) -> str:
 
 def _copy(part: files.Written, storage: Storage, key: str, digest: "hashlib._Hash") -> None:
     """Copy an object, continuing where an earlier attempt ended."""
-    with open_object(storage, key) as source:
+    with open_object(storage, key, whole=not part.tell()) as source:
         if part.tell():
             source.seek(part.tell())
         for chunk in files.chunks_of(source):

@@ -95,7 +95,7 @@ def _is_open_to_all(folder: Path) -> bool:
 def opened(path: Path) -> BinaryIO | None:
     """Open a plain file; return None if it does not exist, or is not one (a link, for example)."""
     try:
-        file = open(path, "rb", opener=_without_links)  # noqa: SIM115 -- the caller closes it
+        file = files.opened(path, _without_links)
     except FileNotFoundError:
         return None
     except OSError as error:

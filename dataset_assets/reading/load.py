@@ -1,16 +1,18 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import check_identifier, split_pin
+from dataset_assets.core.names import check_identifier, namesakes, split_pin
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import NotPrepared, UnknownSplit, UsageError, nearest
+from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.manifest import Version, check_hex
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -59,8 +61,9 @@ def load(
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
     store = open_storage(settings().storage if storage is None else storage)
-    plain, pin = split_pin(name)
-    stored, version, digest = open_version(StoredDataset(store, plain), pin)
+    plain, pin = _split_pin(name, store)
+    known = StoredDataset(store, plain, OPENED if is_cached(store) else None)
+    stored, version, digest = open_version(known, pin)
     if split is not None:
         check_split(stored.name, split, version.splits)
         return open_split(stored, split, version.splits[split], digest, verify, fetch)
@@ -108,7 +111,7 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
         digest = found.pointer().version
     if digest is None:
         alias = f" {stored.name} is an alias of it." if found is not stored else ""
-        near = nearest(found.name, _stored_names(stored.storage) - {found.name}, listed=False)
+        near = nearest(found.name, stored_names(stored.storage) - {found.name}, listed=False)
         raise found.absent(alias or near)
     try:
         return found, found.version(digest), digest
@@ -118,7 +121,19 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
     return found, found.version(digest), digest
 
 
-def _stored_names(storage: Storage) -> set[str]:
+def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
+    """Split a name and its pin; the error for a name without its first parts offers the stored ones that end so."""
+    try:
+        return split_pin(name)
+    except NameNotAllowed as error:
+        hint = f" Find it with: dataset-assets search {name}" if isinstance(name, str) and name.isalnum() else ""
+        with suppress(DatasetAssetsError):
+            hint = namesakes(name, stored_names(store)) or hint
+        error.args = (f"{error.args[0]}{hint}",)
+        raise
+
+
+def stored_names(storage: Storage) -> set[str]:
     """Return the names of stored datasets for a hint; in a storage with very many objects, only the first names."""
     places = map(place_of, islice(storage.list(""), LISTED))
     return {place.dataset for place in places if place is not None}

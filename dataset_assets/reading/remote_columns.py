@@ -15,6 +15,7 @@ import numpy as np
 from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
 from dataset_assets.formats.columns import Chained, Column, Indices
 from dataset_assets.reading.cache import patiently
+from dataset_assets.storage.patience import hasty
 
 AT_ONCE = 3
 """The most files to prefetch at a time. A single download does not use the network and the cores fully."""
@@ -41,7 +42,11 @@ class RemoteFiles:
         self._columns: dict[File, Column] = {}
         self._used: dict[File, int] = {}
         self._clock = itertools.count()
-        self._coming: dict[str, tuple[int, ...]] = {}
+        self._fits = sum(sizes.values()) <= limit
+        self._unopened: dict[str, set[int]] = {}
+        for stream, part in sizes:
+            self._unopened.setdefault(stream, set()).add(part)
+        self._coming: dict[str, _Expected] = {}
         self._fetched: set[File] = set()
         self._fetching: dict[File, int] = {}
         self._announced = False
@@ -62,7 +67,8 @@ class RemoteFiles:
             self._fetched.discard(file)
             if not self._announced:
                 # Without an announcement, assume that the next file is read next.
-                self._coming = {**self._coming, file[0]: (file[1] + 1,)}
+                self._coming = {**self._coming, file[0]: _Expected((file[1] + 1,))}
+            self._unopened[file[0]].discard(file[1])
             self._close_least_used(file)
             self._prefetch()
             self._join(file[0])
@@ -72,12 +78,12 @@ class RemoteFiles:
     def expect(self, stream: str, parts: Iterable[int]) -> None:
         """Prefetch the files that are not open, in this order, within the limit."""
         self._announced = True
-        self._coming = {**self._coming, stream: tuple(parts)}
+        self._coming = {**self._coming, stream: _Expected(tuple(parts))}
         self._prefetch()
 
     def _join(self, stream: str) -> None:
         """Open a stream as one column if all its files are open, and none will be closed."""
-        if sum(self.sizes.values()) > self.limit or not all(file in self._columns for file in self._of(stream)):
+        if not self._fits or self._unopened[stream]:
             return
         try:
             whole = self._together(stream)
@@ -87,10 +93,9 @@ class RemoteFiles:
         if whole is not None:
             self.whole[stream] = whole
 
-    def _of(self, stream: str) -> list[File]:
-        return [file for file in self.sizes if file[0] == stream]
-
     def _close_least_used(self, kept: File) -> None:
+        if self._fits:
+            return
         held = sum(self.sizes[file] for file in [*self._columns])
         for file in sorted([*self._columns], key=lambda file: self._used.get(file, 0)):
             if held <= self.limit:
@@ -108,7 +113,8 @@ class RemoteFiles:
     def _fetch_files(self) -> None:
         while (file := self._claimed()) is not None:
             try:
-                self._fetch(*file)
+                with hasty():
+                    self._fetch(*file)
                 self._fetched.add(file)
                 self._at_once = min(self._at_once + 1, AT_ONCE)
             except StoreUnavailable:
@@ -130,14 +136,37 @@ class RemoteFiles:
         return None
 
     def _next(self) -> File | None:
-        ahead = sum(self.sizes[file] for file in {*self._fetched, *self._fetching})
         # The streams take turns, because samples are read from all of them.
-        for parts in itertools.zip_longest(*self._coming.values()):
-            for file in zip(self._coming, parts):
-                there = file in self._columns or file in self._fetched or file in self._fetching
-                if file in self.sizes and not there:
-                    return file if ahead + self.sizes[file] <= self.limit else None
-        return None
+        first: tuple[int, File] | None = None
+        coming = self._coming
+        for stream, row in [*coming.items()]:
+            # Of files that do not fit, earlier ones may have been closed and come again.
+            done = row.done if self._fits else 0
+            while done < len(row.parts) and self._is_there((stream, row.parts[done])):
+                done += 1
+            row.done = done
+            if done >= len(row.parts):
+                if self._fits:
+                    coming.pop(stream, None)
+            elif first is None or done < first[0]:
+                first = done, (stream, row.parts[done])
+        if first is None:
+            return None
+        file = first[1]
+        return file if self._fits or self._ahead() + self.sizes[file] <= self.limit else None
+
+    def _is_there(self, file: File) -> bool:
+        return file not in self.sizes or file in self._columns or file in self._fetched or file in self._fetching
+
+    def _ahead(self) -> int:
+        return sum(self.sizes[file] for file in {*self._fetched, *self._fetching})
+
+
+class _Expected:
+    """The files of a stream that are read next, in order. The first `done` of them are open or fetched."""
+
+    def __init__(self, parts: tuple[int, ...]) -> None:
+        self.parts, self.done = parts, 0
 
 
 class RemoteColumn(Chained):

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any, BinaryIO, Callable, Mapping
 
 from dataset_assets.core import files, marks
+from dataset_assets.core.commands import command
+from dataset_assets.core.few_open import open_all
 from dataset_assets.core.settings import Settings
 from dataset_assets.errors import (
     DigestMismatch,
@@ -32,7 +34,7 @@ def open_columns(index: SplitIndex, opened: Callable[[str, int], BinaryIO]) -> d
     """Open the columns of a split; `opened` opens file k of a stream."""
     found = {}
     for name, stream in index.streams.items():
-        parts = [opened(name, k) for k in range(len(stream.files))]
+        parts = open_all([partial(opened, name, k) for k in range(len(stream.files))])
         place = f"{index.dataset}, split {index.split}, stream {name}"
         with at(place):
             found[name] = column = format_of(stream).open(parts)
@@ -65,14 +67,17 @@ class StoredFiles(Opener):
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
         self.storage, self.index = storage, index
 
-    def stream(self, stream: str, part: int, *, copied: bool = True) -> BinaryIO:
-        """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`."""
+    def stream(self, stream: str, part: int, *, copied: bool = True, whole: bool = False) -> BinaryIO:
+        """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`.
+
+        With `copied=False` and `whole` it is read once, from its beginning to its end.
+        """
         found = self.index.streams[stream].files
         if not 0 <= part < len(found):
             raise NotFound(f"{self._place(stream)} has {len(found)} files; there is no part {part}.")
         try:
             with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-                file = self._copy(stream, part) if copied else open_object(self.storage, self._key(stream, part))
+                file = self._copy(stream, part) if copied else self._open(stream, part, whole)
         except FileNotFoundError as error:
             raise self._gone(stream, part, "is gone") from error
         if (size := file.seek(0, 2)) != found[part].bytes:
@@ -98,7 +103,7 @@ class StoredFiles(Opener):
         except FileNotFoundError as error:
             raise NotPrepared(
                 f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: dataset-assets prepare --refresh {self.index.dataset}"
+                f"Get it with: {command(f'prepare --refresh {self.index.dataset}', self.storage.url)}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:
@@ -140,7 +145,8 @@ class StoredFiles(Opener):
         if len(stream.files) < 2 or not isinstance(format_of(stream), Array) or self._is_ranged(chosen, name):
             return None
         with at(f"{self.index.dataset}, split {self.index.split}, stream {name}"):
-            return format_of(stream).open([self._copy(name, part, patient=False) for part in range(len(stream.files))])
+            copies = [partial(self._copy, name, part, patient=False) for part in range(len(stream.files))]
+            return format_of(stream).open(open_all(copies))
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
         return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
@@ -151,7 +157,7 @@ class StoredFiles(Opener):
             if len(column) != self.index.samples:
                 raise StoredFileDamaged(
                     f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
-                    f"as its index says. Repair it with: dataset-assets verify --repair {self.index.dataset}"
+                    f"as its index says. Repair it with: {self._repair()}"
                 )
 
     def verify(self, every: int = 1) -> None:
@@ -160,7 +166,7 @@ class StoredFiles(Opener):
             count = -(-len(stream.files) // every)
             for part in sorted(random.sample(range(len(stream.files)), count)):
                 drop_damaged(self.storage, stream.files[part].sha256)
-                with self.stream(name, part, copied=False) as opened:
+                with self.stream(name, part, copied=False, whole=True) as opened:
                     self._compare(opened, name, part)
 
     def verify_once(self, run: str) -> None:
@@ -182,12 +188,18 @@ class StoredFiles(Opener):
         if found != self.index.streams[name].files[part].sha256:
             raise DigestMismatch(
                 f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                f"not that of its name. Repair it with: dataset-assets verify --repair {self.index.dataset}"
+                f"not that of its name. Repair it with: {self._repair()}"
             )
+
+    def _repair(self) -> str:
+        return command(f"verify --repair {self.index.dataset}", self.storage.url)
 
     def _copy(self, stream: str, part: int, patient: bool = True) -> BinaryIO:
         file = self.index.streams[stream].files[part]
         return open_cached(self.storage, self._key(stream, part), file.sha256, file.bytes, patient)
+
+    def _open(self, stream: str, part: int, whole: bool) -> BinaryIO:
+        return open_object(self.storage, self._key(stream, part), whole)
 
     def _key(self, stream: str, part: int) -> str:
         return self.index.key_of(stream, self.index.streams[stream].files[part])

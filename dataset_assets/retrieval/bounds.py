@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from dataset_assets.core.files import Written
+from dataset_assets.core.files import Written, opened
 from dataset_assets.errors import DigestMismatch, RetrievalError
 
 
@@ -68,5 +68,5 @@ class Coded(Bounded):
     def is_the_file(self) -> bool:
         """Return True if the coded bytes have the digest of the file."""
         algorithm, _, expected = (self.digest or "").partition(":")
-        with open(self.path, "rb") as file:
+        with opened(self.path) as file:
             return hashlib.file_digest(file, algorithm).hexdigest() == expected

@@ -23,7 +23,7 @@ from http import HTTPStatus
 import requests
 from urllib3.exceptions import HTTPError
 
-from dataset_assets.core.files import Written, chunks_of, remove
+from dataset_assets.core.files import Written, chunks_of, opened, remove
 from dataset_assets.core.redact import redact_logs_of_http, redacted
 from dataset_assets.core.settings import Settings, settings
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
@@ -298,7 +298,7 @@ class _Transfer:
             kept = coded.is_the_file()
             if not kept and not is_gzip(coding):
                 raise self._in_coding(coding)
-            with open(coded.path, "rb") as file:
+            with opened(coded.path) as file:
                 self._write(chunks_of(file) if kept else ungzipped(chunks_of(file), keep=False), None)
         finally:
             coded.discard()
@@ -333,7 +333,7 @@ class _Transfer:
         """Raise `RetrievalError` if the file is a web page, such as a login, but its URL does not end in .html."""
         if split_url(self.url).path.lower().endswith((".html", ".htm")):
             return
-        with open(self.into.path, "rb") as file:
+        with opened(self.into.path) as file:
             head = file.read(1 << 16)
         title = page_title(head, response.headers.get("Content-Type", ""))
         if title is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.documents import UNFIT, Count, Digest, parsed, read_as
-from dataset_assets.core.files import Written, remove, reported
+from dataset_assets.core.files import Written, opened, remove, reported
 from dataset_assets.core.processes import boot
 from dataset_assets.core.scratch import MARKER, NOTE
 from dataset_assets.errors import RetrievalError
@@ -120,7 +120,7 @@ def _part(url: str) -> str:
 def _found(folder: Path) -> tuple[Begun | None, int]:
     """Return what is noted of a file that can be continued, and how many of its bytes there are."""
     with suppress(OSError, *UNFIT):
-        with open(folder / NOTE, "rb") as file:
+        with opened(folder / NOTE) as file:
             first, *lengths = file.read(_MOST_NOTE).split(b"\n")[:-1]
         begun: Begun = read_as(Begun, parsed(first))
         length = int(lengths[-1])

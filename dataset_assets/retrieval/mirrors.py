@@ -111,7 +111,7 @@ def _combined(failures: list[tuple[str, DatasetAssetsError]]) -> DatasetAssetsEr
         kind = DigestMismatch
         remedy = (
             "Add a mirror that has the old bytes. If the publisher has replaced the file, state its new digest in the "
-            "definition; if the definition states none, accept the new file with: dataset-assets prepare --refresh."
+            "definition; if the definition states none, refresh the dataset to accept the new file."
         )
     elif len({type(error) for _, error in failures}) == 1:
         kind = type(last)

@@ -9,15 +9,28 @@ from dataset_assets.core import plugins
 from dataset_assets.core.lazy import lazily
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DatasetAssetsError, UsageError, nearest
-from dataset_assets.storage.storage import LeavesStrays, Stat, Storage, Stray, check_key, listing_cut, size_of
+from dataset_assets.storage.storage import (
+    Entry,
+    LeavesStrays,
+    ListsEntries,
+    ReadsWhole,
+    Settles,
+    Stat,
+    Storage,
+    Stray,
+    check_key,
+    entries_of,
+    listing_cut,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from dataset_assets.storage.connectors.local import LocalStorage as LocalStorage
     from dataset_assets.storage.connectors.memory import MemoryStorage as MemoryStorage
 
 __all__ = [
-    "CONNECTORS", "LeavesStrays", "LocalStorage", "MemoryStorage", "Stat", "Storage", "Stray", "check_key",
-    "listing_cut", "open_storage", "size_of",
+    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "ReadsWhole", "Settles",
+    "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut", "open_storage", "size_of",
 ]  # fmt: skip
 
 # Connectors are imported when they are first used: reading a manifest needs none.

@@ -5,16 +5,17 @@ always wins. An alias that another stored dataset has is never changed: that is 
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.documents import Unfit, read_as
 from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import split_pin
 from dataset_assets.errors import Conflict, DecodeError, IntegrityError, NewerFormat
 from dataset_assets.storage.keys import alias_key, alias_of, pointer_key
 from dataset_assets.storage.manifest import SHORT, DatasetName, how_to_repair, sealed, unsealed
-from dataset_assets.storage.storage import Storage, command_on, open_object
+from dataset_assets.storage.storage import Storage, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def target_of(storage: Storage, name: str) -> str | None:
     except FileNotFoundError:
         return None
     except Unfit as error:
-        raise DecodeError(f"{key} is damaged ({error}). {how_to_repair(name)}") from error
+        raise DecodeError(f"{key} is damaged ({error}). {how_to_repair(name, storage.url)}") from error
     if found.alias != name:
-        raise DecodeError(f"{key} is the alias {found.alias}, not {name}. {how_to_repair(name)}")
+        raise DecodeError(f"{key} is the alias {found.alias}, not {name}. {how_to_repair(name, storage.url)}")
     return str(found.dataset)
 
 
@@ -53,7 +54,7 @@ def followed(stored: StoredDataset) -> StoredDataset:
     if storage.exists(pointer_key(stored.name)):
         return stored
     target = target_of(storage, stored.name)
-    return stored if target is None or stored.exists() else StoredDataset(storage, target)
+    return stored if target is None or stored.exists() else replace(stored, name=target)
 
 
 def named(storage: Storage, name: str) -> StoredDataset:
@@ -125,7 +126,7 @@ def _free_target(stored: StoredDataset, alias: str) -> str | None:
     if StoredDataset(storage, str(target)).exists():
         raise Conflict(
             f"{alias} is an alias of {target} in {storage.url}, and stays so. Remove it from the aliases of "
-            f"{stored.name}; or remove {target} with all its aliases: {command_on(storage, f'rm {target}')}"
+            f"{stored.name}; or remove {target} with all its aliases: {command(f'rm {target}', storage.url)}"
         )
     return target
 

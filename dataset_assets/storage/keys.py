@@ -6,6 +6,7 @@ from typing import Iterable, Literal
 
 from dataset_assets.core.names import check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
+from dataset_assets.storage.storage import Entry, Stat
 
 Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index", "stream"]
 
@@ -39,6 +40,8 @@ class Place:
     kind: Kind
     name: str = ""
     digest: str = ""
+    stat: Stat | None = field(default=None, compare=False)
+    """Its size and age, if a listing showed them."""
 
 
 @dataclass
@@ -52,8 +55,12 @@ class Contents:
         """Return the places of a kind."""
         return [place for place in self.places if place.kind == kind]
 
+    def keys(self) -> set[str]:
+        """Return the keys, `folded`."""
+        return {folded(place.key) for place in self.places}
 
-def place_of(key: str) -> Place | None:
+
+def place_of(key: str, stat: Stat | None = None) -> Place | None:
     """Return what is at a key, or None for a key that dataset_assets does not write.
 
     >>> place_of("com/lecun/mnist/current.json").kind
@@ -66,7 +73,7 @@ def place_of(key: str) -> Place | None:
                 dataset = check_dataset_name(parts.pop("dataset").replace("/", "."))
             except NameNotAllowed:
                 return None
-            return Place(key, dataset, kind, **parts)
+            return Place(key, dataset, kind, **parts, stat=stat)
     return None
 
 
@@ -79,12 +86,13 @@ def folded(key: str) -> str:
     return key.casefold()
 
 
-def contents(keys: Iterable[str]) -> tuple[dict[str, Contents], list[str]]:
+def contents(listed: Iterable[str | Entry]) -> tuple[dict[str, Contents], list[str]]:
     """Group keys by dataset, each once; return also the keys that dataset_assets does not write."""
     found: dict[str, Contents] = {}
     strange = []
-    for key in sorted({*keys}):
-        place = place_of(key)
+    stats = dict((one, None) if isinstance(one, str) else (one.key, one.stat) for one in listed)
+    for key in sorted(stats):
+        place = place_of(key, stats[key])
         if place is None:
             strange.append(key)
         else:

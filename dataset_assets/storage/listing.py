@@ -4,22 +4,49 @@ from contextlib import suppress
 from typing import Iterable, Iterator
 
 from dataset_assets.core.names import storage_key
-from dataset_assets.errors import IntegrityError
-from dataset_assets.storage.keys import Contents, folded, index_key, pin_key, place_of, pointer_key, version_key
-from dataset_assets.storage.storage import listing_cut
+from dataset_assets.errors import IntegrityError, Refused
+from dataset_assets.storage.keys import (
+    Contents,
+    contents,
+    folded,
+    index_key,
+    pin_key,
+    place_of,
+    pointer_key,
+    version_key,
+)
+from dataset_assets.storage.storage import Storage, listed, listing_cut
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
-def whole(stored: StoredDataset, there: Contents | None = None) -> Contents:
+def whole(
+    stored: StoredDataset, there: Contents | None = None, folders: Iterable[tuple[str, ...]] | None = None
+) -> Contents:
     """Return all that is stored of a dataset; `there` is an earlier listing.
+
+    It is compared with listings of single `folders`: of these, or of all that hold documents.
 
     It holds every pointer, pin, version and index, or `ListingCut` is raised: each of them that a document or another
     listing names is asked for by its key if it was not listed.
     """
     there = there or stored.listed()
-    while (again := relisted(stored, there, _named(stored, there))) is not None:
+    while (again := relisted(stored, there, _named(stored, there, folders))) is not None:
         there = again
     return there
+
+
+def every_whole(storage: Storage, folders: Iterable[tuple[str, ...]] | None = None) -> dict[str, Contents]:
+    """Return all that is stored of each dataset, by name, sorted; of one that may not be read, what the listing shows.
+
+    The listing is compared with those of single `folders`, as in `whole`.
+    A verb that then reads it raises `Refused`, as for a folder that was moved out of the storage and left a link.
+    """
+    found = {}
+    for name, there in sorted(contents(listed(storage, ""))[0].items()):
+        found[name] = there
+        with suppress(Refused):
+            found[name] = whole(StoredDataset(storage, name), there, folders)
+    return found
 
 
 def relisted(stored: StoredDataset, there: Contents, needed: Iterable[str]) -> Contents | None:
@@ -38,13 +65,13 @@ def relisted(stored: StoredDataset, there: Contents, needed: Iterable[str]) -> C
 
 
 def _unlisted(keys: Iterable[str], there: Contents) -> list[str]:
-    listed = {folded(place.key) for place in there.places}
+    listed = there.keys()
     return sorted({key for key in keys if folded(key) not in listed})
 
 
 def known_versions(stored: StoredDataset, there: Contents) -> set[str]:
     """Return the digests of the versions that are listed, pinned or current, whether or not they are stored."""
-    found = {place.digest for kind in ("version", "pin") for place in there.of(kind)}
+    found = listed_versions(there)
     # A damaged pointer names nothing.
     with suppress(IntegrityError):
         current = stored.pointer().version
@@ -52,7 +79,12 @@ def known_versions(stored: StoredDataset, there: Contents) -> set[str]:
     return found
 
 
-def _named(stored: StoredDataset, there: Contents) -> Iterator[str]:
+def listed_versions(there: Contents) -> set[str]:
+    """Return the digests of the versions that are listed or pinned."""
+    return {place.digest for kind in ("version", "pin") for place in there.of(kind)}
+
+
+def _named(stored: StoredDataset, there: Contents, only: Iterable[tuple[str, ...]] | None) -> Iterator[str]:
     """Yield the keys of documents that other documents, and the listings of single folders, name."""
     name = stored.name
     yield pointer_key(name)
@@ -65,7 +97,7 @@ def _named(stored: StoredDataset, there: Contents) -> Iterator[str]:
             for split, at in stored.version(digest).splits.items():
                 yield index_key(name, split, at)
                 folders.add((split, "index"))
-    for folder in sorted(folders):
+    for folder in sorted(folders if only is None else only):
         for place in map(place_of, stored.storage.list(storage_key(name, *folder))):
             if place and place.dataset == name:
                 yield place.key

@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Annotated, Any, BinaryIO, Mapping
 
 from dataset_assets.core.canonical import canonical, digest_of, restored
+from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
 from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier
 from dataset_assets.errors import DecodeError, NewerFormat
@@ -134,11 +135,11 @@ class Version:
 
 def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
     """Return the digest of the version that a pointer names. Raises `DecodeError` and `NewerFormat`."""
-    version = unsealed(data, key, dataset).get("version")
+    version = unsealed(data, key, dataset, url).get("version")
     try:
         return check_hex(version)
     except TypeError as error:
-        raise DecodeError(f"{key} in {url} points nowhere: {data[:80]!r}. {how_to_repair(dataset)}") from error
+        raise DecodeError(f"{key} in {url} points nowhere: {data[:80]!r}. {how_to_repair(dataset, url)}") from error
 
 
 def pointer_to(version: str) -> bytes:
@@ -152,34 +153,35 @@ def sealed(document: Mapping[str, Any]) -> bytes:
     return canonical({**whole, "seal": digest_of(whole)})
 
 
-def unsealed(data: bytes, key: str, dataset: str) -> dict[str, Any]:
+def unsealed(data: bytes, key: str, dataset: str, url: str = "") -> dict[str, Any]:
     """Return the content of a sealed document. Raises `DecodeError` if it is damaged, `NewerFormat` if it is newer."""
-    found = _object(data, key, dataset)
+    found = _object(data, key, dataset, url)
     # Before the format is read: a flipped bit must not look like a newer format.
     try:
         whole = found.pop("seal", None) == digest_of(found)
     except RecursionError:
         whole = False
     if not whole:
-        raise _malformed(key, dataset, ValueError("its seal is broken"))
-    del _checked_format(found, key, dataset)["format"]
+        raise _malformed(key, dataset, ValueError("its seal is broken"), url)
+    del _checked_format(found, key, dataset, url)["format"]
     return found
 
 
-def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str) -> SplitIndex:
+def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, url: str = "") -> SplitIndex:
     """Return a split's index from its bytes. Raises `DecodeError` if it is damaged, or is of another split."""
-    found: SplitIndex = _parsed(SplitIndex, data, key, dataset)
+    found: SplitIndex = _parsed(SplitIndex, data, key, dataset, url)
     if (found.dataset, found.split) != (dataset, split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     for name, stream in found.streams.items():
         if (held := sum(file.samples for file in stream.files)) != found.samples:
-            raise _malformed(key, dataset, Unfit(f"holds {held} samples, not {found.samples}", f"stream {name}"))
+            wrong = Unfit(f"holds {held} samples, not {found.samples}", f"stream {name}")
+            raise _malformed(key, dataset, wrong, url)
     return found
 
 
-def parse_version(data: bytes, key: str, dataset: str, digest: str) -> Version:
+def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "") -> Version:
     """Return a version from its bytes. Raises `DecodeError` if it is damaged, or is of another dataset."""
-    found: Version = _parsed(Version, data, key, dataset)
+    found: Version = _parsed(Version, data, key, dataset, url)
     if found.dataset != dataset:
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
@@ -187,15 +189,15 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str) -> Version:
 
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
-def _parsed(kind: Any, data: bytes, key: str, dataset: str) -> Any:
-    return _read_as(kind, _checked_format(_object(data, key, dataset), key, dataset), key, dataset)
+def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
+    return _read_as(kind, _checked_format(_object(data, key, dataset, url), key, dataset, url), key, dataset, url)
 
 
-def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str) -> Any:
+def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str, url: str) -> Any:
     try:
         return read_as(kind, raw)
     except ValueError as error:
-        raise _malformed(key, dataset, error) from error
+        raise _malformed(key, dataset, error, url) from error
 
 
 def bounded(file: BinaryIO) -> bytes:
@@ -205,22 +207,22 @@ def bounded(file: BinaryIO) -> bytes:
     return data + file.read(MOST_BYTES + 1 - SHORT) if len(data) == SHORT else data
 
 
-def _object(data: bytes, key: str, dataset: str) -> dict[str, Any]:
+def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     try:
         found = parsed(data)
     except ValueError as error:
-        raise _malformed(key, dataset, error) from error
+        raise _malformed(key, dataset, error, url) from error
     if not isinstance(found, dict):
-        raise _malformed(key, dataset, TypeError("it is no object"))
+        raise _malformed(key, dataset, TypeError("it is no object"), url)
     return found
 
 
-def _checked_format(found: dict[str, Any], key: str, dataset: str) -> dict[str, Any]:
+def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str) -> dict[str, Any]:
     written = found.get("format")
     if type(written) is int and FORMAT < written < 1 << 63:
         raise NewerFormat(f"{key} has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets.")
     if type(written) is not int or written != FORMAT:
-        raise _malformed(key, dataset, TypeError(f"its format is {written!r}"))
+        raise _malformed(key, dataset, TypeError(f"its format is {written!r}"), url)
     return found
 
 
@@ -232,18 +234,18 @@ def check_hex(text: Any) -> str:
         raise TypeError(f"{text!r:.80} is not a sha256") from error
 
 
-def _malformed(key: str, dataset: str, error: Exception) -> DecodeError:
-    return DecodeError(f"{key} is damaged, or not what this release reads ({error}). {how_to_repair(dataset)}")
+def _malformed(key: str, dataset: str, error: Exception, url: str) -> DecodeError:
+    return DecodeError(f"{key} is damaged, or not what this release reads ({error}). {how_to_repair(dataset, url)}")
 
 
-def how_to_repair(dataset: str) -> str:
+def how_to_repair(dataset: str, url: str = "") -> str:
     """Return the sentence that says how a damaged dataset is repaired."""
-    return f"Repair it with: dataset-assets prepare {dataset}"
+    return f"Repair it with: {command(f'prepare {dataset}', url)}"
 
 
-def how_to_open_another(dataset: str) -> str:
+def how_to_open_another(dataset: str, url: str = "") -> str:
     """Return the sentence that says what to do about a version that is not stored."""
     return (
-        f"See what is there with: dataset-assets versions {dataset}. Or make it again: prepare {dataset} as it was "
-        "defined then, from the same raw files."
+        f"Make it again: prepare {dataset} as it was defined then, from the same raw files. Or see what is there with: "
+        f"{command(f'versions {dataset}', url)}"
     )

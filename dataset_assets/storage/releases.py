@@ -3,22 +3,36 @@
 Every function may be called again after its process was killed, and by several processes at once, without a lock.
 """
 
-from typing import Iterable
+from contextlib import suppress
+from typing import Iterable, Iterator
 
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.errors import Conflict, NotPrepared
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
-from dataset_assets.storage.keys import pointer_key, version_key
+from dataset_assets.storage.keys import index_key, pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
+from dataset_assets.storage.storage import settle
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
 def publish_version(stored: StoredDataset, version: Version) -> str:
     """Store a version, so that its digest opens it, without releasing it; return the digest."""
     digest = digest_of(version)
-    stored.storage.put(version_key(stored.name, digest), canonical(version))
+    settle(stored.storage, _named_by(stored, version))
+    stored.put_document(version_key(stored.name, digest), canonical(version))
     return digest
+
+
+def _named_by(stored: StoredDataset, version: Version) -> Iterator[str]:
+    """Yield the keys of a version's indexes and of their files."""
+    for split, digest in version.splits.items():
+        yield index_key(stored.name, split, digest)
+        # A damaged index is found when the version is released.
+        with suppress(*UNUSABLE):
+            index = stored.index(split, digest)
+            yield from (index.key_of(name, file) for name, stream in index.streams.items() for file in stream.files)
 
 
 def release(stored: StoredDataset, version: Version, expected: str | None, aliases: Iterable[str] = ()) -> str:
@@ -35,7 +49,8 @@ def release(stored: StoredDataset, version: Version, expected: str | None, alias
         wait_for_collector(stored)
         try:
             for split, index in version.splits.items():
-                stored.check_sizes(stored.index(split, index))
+                # Not from memory: the index may be gone too.
+                stored.check_sizes(stored.remembering().index(split, index))
         except UNUSABLE:
             # Its files were collected while this process was stopped. A version that others may use or have pinned
             # stays, so that it can be repaired.
@@ -84,5 +99,5 @@ def _look_again(stored: StoredDataset, digest: str, before: str | None) -> None:
         stored.storage.delete(key)
     raise NotPrepared(
         f"{stored.name}: version {digest} was collected before it was released. It is not the current version. Make it "
-        f"again with: dataset-assets prepare {stored.name}"
+        f"again with: {command(f'prepare {stored.name}', stored.storage.url)}"
     )

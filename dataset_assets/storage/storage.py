@@ -3,12 +3,24 @@
 import errno
 import io
 import re
-import shlex
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, NamedTuple, Protocol, runtime_checkable
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Protocol,
+    TypeGuard,
+    runtime_checkable,
+)
 
 from dataset_assets.core.files import reading
-from dataset_assets.core.settings import settings
 from dataset_assets.errors import ListingCut, NameNotAllowed
 
 _KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -61,6 +73,37 @@ class Storage(Protocol):
         ...
 
 
+class Entry(NamedTuple):
+    """An object as a listing shows it: its key, its size, and when it was last put, as `Stat` says."""
+
+    key: str
+    bytes: int
+    modified: float
+
+    @property
+    def stat(self) -> Stat:
+        """Its size and age."""
+        return Stat(self.bytes, self.modified)
+
+
+@runtime_checkable
+class ListsEntries(Protocol):
+    """An optional method of connectors whose listings show sizes and times. Without it, each object is asked for."""
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        """Yield all objects below a folder, or with `deep=False` those that lie directly in it, as `list` does."""
+        ...
+
+
+@runtime_checkable
+class ReadsWhole(Protocol):
+    """An optional method of connectors that open an object without asking for its size first."""
+
+    def get_whole(self, key: str) -> BinaryIO:
+        """Open an object that is read once, from its beginning to its end. Raises FileNotFoundError."""
+        ...
+
+
 class Stray(NamedTuple):
     """Bytes that a killed writer left in a storage, under no key."""
 
@@ -79,6 +122,39 @@ class LeavesStrays(Protocol):
         ...
 
 
+@runtime_checkable
+class PutsTogether(Protocol):
+    """An optional method of connectors that store many files faster together than one after another."""
+
+    def put_all(self, sources: Mapping[str, Path]) -> None:
+        """Put each file under its key, as `put` does; when this returns, all are stored."""
+        ...
+
+
+def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
+    """Put many files, together if the storage can."""
+    if len(sources) > 1 and _puts_together(storage):
+        storage.put_all(sources)
+    else:
+        for key, source in sources.items():
+            storage.put(key, source)
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """An optional method of connectors whose writers may be killed before what they did is on the disk."""
+
+    def settle(self, keys: Iterable[str]) -> None:
+        """Return when all that any process stored or removed under these keys outlasts a power failure."""
+        ...
+
+
+def settle(storage: Storage, keys: Iterable[str]) -> None:
+    """Settle some keys, if the storage is one that needs it."""
+    if _settles(storage):
+        storage.settle(keys)
+
+
 def check_key(key: str) -> str:
     """Return the key if its parts are plain names. Raises `NameNotAllowed` for `..`, empty or hidden parts."""
     if not isinstance(key, str) or len(key) > 1000 or not all(map(_KEY_PART.fullmatch, key.split("/"))):
@@ -89,11 +165,14 @@ def check_key(key: str) -> str:
     return key
 
 
-def open_object(storage: Storage, key: str) -> BinaryIO:
-    """Open an object of any connector. Raises FileNotFoundError, and `StorageError` here and at each read."""
+def open_object(storage: Storage, key: str, whole: bool = False) -> BinaryIO:
+    """Open an object of any connector. Raises FileNotFoundError, and `StorageError` here and at each read.
+
+    With `whole` it is read once, from its beginning to its end, which takes fewer requests.
+    """
     place = f"{key} in {storage.url}"
     with reading(place):
-        file = storage.get(key)
+        file = storage.get_whole(key) if whole and _reads_whole(storage) else storage.get(key)
     raw = getattr(file, "raw", file)
     if isinstance(raw, (io.FileIO, io.BytesIO)) or getattr(raw, "reports", False):
         return file
@@ -139,10 +218,74 @@ def size_of(storage: Storage, key: str) -> int | None:
         return None
 
 
-def command_on(storage: Storage, words: str) -> str:
-    """Return a command line for a message; it names the storage unless that is the one of the settings."""
-    named = "" if settings().storage == storage.url else f" --storage {shlex.quote(storage.url)}"
-    return f"dataset-assets {words}{named}"
+# Of the class: a wrapper that passes on every attribute need not have what it wraps.
+
+
+def _lists_entries(storage: Storage) -> TypeGuard[ListsEntries]:
+    return hasattr(type(storage), "entries")
+
+
+def _reads_whole(storage: Storage) -> TypeGuard[ReadsWhole]:
+    return hasattr(type(storage), "get_whole")
+
+
+def _puts_together(storage: Storage) -> TypeGuard[PutsTogether]:
+    return hasattr(type(storage), "put_all")
+
+
+def _settles(storage: Storage) -> TypeGuard[Settles]:
+    return hasattr(type(storage), "settle")
+
+
+FEW = 4
+"""So many sizes are asked for one by one: a listing may show thousands of other objects."""
+PAGE = 1000
+"""How many objects a server lists in one request."""
+
+
+def sizes_of(storage: Storage, folder: str, keys: Collection[str], surely: bool = True) -> dict[str, int]:
+    """Return the sizes of those objects of a folder that exist, with few requests.
+
+    An object that a listing lacks is asked for by its key; not `surely`, it counts as absent.
+    """
+    found: dict[str, int] = {}
+    if len(keys) > FEW and _lists_entries(storage):
+        wanted = {*keys}
+        # No longer than it takes to ask for each.
+        shown = [*islice(storage.entries(folder), PAGE * len(keys))]
+        found = {entry.key: entry.bytes for entry in shown if entry.key in wanted}
+        if not surely and len(shown) < PAGE * len(keys):
+            return found
+    for key in keys:
+        if key not in found and (size := size_of(storage, key)) is not None:
+            found[key] = size
+    return found
+
+
+def listed(storage: Storage, prefix: str) -> "Iterator[str] | Iterator[Entry]":
+    """Return the objects below a folder, with their sizes and times if the connector lists them, else their keys."""
+    return storage.entries(prefix) if _lists_entries(storage) else storage.list(prefix)
+
+
+def entries_of(storage: Storage, prefix: str, deep: bool = True) -> Iterator[Entry]:
+    """Yield the objects below a folder of any connector, or with `deep=False` those that lie directly in it."""
+    if _lists_entries(storage):
+        yield from storage.entries(prefix, deep)
+        return
+    for key in storage.list(prefix):
+        # What is listed may be deleted meanwhile.
+        with suppress(FileNotFoundError):
+            if deep or is_directly_in(prefix, key):
+                yield Entry(key, *storage.stat(key))
+
+
+def is_directly_in(prefix: str, key: str) -> bool:
+    """Say whether a key below a folder lies directly in it.
+
+    >>> is_directly_in("com/lecun", "com/lecun/mnist"), is_directly_in("com", "com/lecun/mnist")
+    (True, False)
+    """
+    return "/" not in key[len(prefix) + 1 if prefix else 0 :]
 
 
 def listing_cut(key: str, url: str) -> ListingCut:

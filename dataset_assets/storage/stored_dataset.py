@@ -1,13 +1,17 @@
 """A dataset in a storage, as one value that answers what is stored of it."""
 
-from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import BinaryIO, Mapping, NamedTuple
 
 from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES
 from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import check_dataset_name, storage_key
 from dataset_assets.errors import (
+    DatasetAssetsError,
     DigestMismatch,
     IntegrityError,
     NewerFormat,
@@ -15,6 +19,7 @@ from dataset_assets.errors import (
     NotPrepared,
     StoredFileDamaged,
 )
+from dataset_assets.storage.documents import OPENED, Documents
 from dataset_assets.storage.keys import (
     Contents,
     contents,
@@ -36,7 +41,7 @@ from dataset_assets.storage.manifest import (
     parse_version,
 )
 from dataset_assets.storage.raw_files import RawFile, record_of
-from dataset_assets.storage.storage import Storage, open_object, size_of
+from dataset_assets.storage.storage import Storage, listed, open_object, size_of, sizes_of
 
 UNUSABLE = (IntegrityError, NotFound)
 """What a damaged or missing document raises: it can be made again. A storage that fails raises something else."""
@@ -66,9 +71,15 @@ class StoredDataset:
 
     storage: Storage
     name: str
+    documents: Documents | None = field(default=None, compare=False, repr=False)
+    """Keeps the versions and indexes that were read, so that each is read once."""
 
     def __post_init__(self) -> None:
         check_dataset_name(self.name)
+
+    def remembering(self) -> "StoredDataset":
+        """Return the dataset for one piece of work, which reads each version and index once."""
+        return replace(self, documents=Documents())
 
     def pointer(self, damage_is_absence: bool = False) -> Pointer:
         """Read the pointer; both digests are None if there is none. Raises `NewerFormat`.
@@ -93,13 +104,20 @@ class StoredDataset:
     def version(self, digest: str) -> Version:
         """Read a version and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
         key = version_key(self.name, digest)
-        return parse_version(self._document(key, digest, f"version {digest}"), key, self.name, digest)
+        return parse_version(self.version_bytes(digest), key, self.name, digest, self.storage.url)
+
+    def version_bytes(self, digest: str) -> bytes:
+        """Read a version's document and verify its digest. Raises `NotPrepared`, `DigestMismatch`."""
+        return self._document(version_key(self.name, digest), digest, f"version {digest}")
 
     def index(self, split: str, digest: str) -> SplitIndex:
         """Read a split's index and verify its digest. Raises `NotPrepared`, `DigestMismatch`, `DecodeError`."""
         key = index_key(self.name, split, digest)
-        data = self._document(key, digest, f"index {digest} of split {split}")
-        return parse_index(data, key, self.name, split, digest)
+        return parse_index(self.index_bytes(split, digest), key, self.name, split, digest, self.storage.url)
+
+    def index_bytes(self, split: str, digest: str) -> bytes:
+        """Read the document of a split's index and verify its digest. Raises `NotPrepared`, `DigestMismatch`."""
+        return self._document(index_key(self.name, split, digest), digest, f"index {digest} of split {split}")
 
     def current(self) -> Current:
         """Read the pointer and the version that it names; what is damaged counts as absent. Raises `NewerFormat`."""
@@ -117,13 +135,17 @@ class StoredDataset:
         data = self._read(key)
         return None if data is None else record_of(data, key, self.name)
 
-    def has_raw(self, raw: RawFile) -> bool:
-        """Say whether the bytes of a raw file are stored; only their number is compared."""
-        return size_of(self.storage, self.raw_key(raw)) == raw.bytes
+    def has_raw(self, raw: RawFile, sizes: Mapping[str, int] = MappingProxyType({})) -> bool:
+        """Say whether the bytes of a raw file are stored; only their number is compared.
 
-    def open_raw(self, raw: RawFile) -> BinaryIO:
-        """Open a raw file for reading: seekable, read when asked. Raises FileNotFoundError."""
-        return open_object(self.storage, self.raw_key(raw))
+        The storage is not asked if a listing showed that `sizes` has it.
+        """
+        key = self.raw_key(raw)
+        return sizes.get(key) == raw.bytes or size_of(self.storage, key) == raw.bytes
+
+    def open_raw(self, raw: RawFile, whole: bool = False) -> BinaryIO:
+        """Open a raw file for reading, as `open_object` does: seekable, read when asked. Raises FileNotFoundError."""
+        return open_object(self.storage, self.raw_key(raw), whole)
 
     def raw_key(self, raw: RawFile) -> str:
         """Return the key of a raw file's bytes."""
@@ -131,7 +153,7 @@ class StoredDataset:
 
     def listed(self) -> Contents:
         """Return what one listing shows."""
-        return contents(self.storage.list(storage_key(self.name)))[0].get(self.name, Contents(self.name))
+        return contents(listed(self.storage, storage_key(self.name)))[0].get(self.name, Contents(self.name))
 
     def versions(self) -> set[str]:
         """Return the digests of the versions that are listed."""
@@ -145,45 +167,72 @@ class StoredDataset:
 
     def check_sizes(self, index: SplitIndex) -> None:
         """Raise `StoredFileDamaged` for a file of a split that is gone, or whose size is not that of the index."""
-        for name, stream in index.streams.items():
-            for file in stream.files:
-                size = size_of(self.storage, index.key_of(name, file))
-                if size is None:
-                    raise damaged(index, name, index.key_of(name, file), self.storage.url, "is gone")
-                if size != file.bytes:
-                    what = f"has {size} bytes, not the {file.bytes} it was written with"
-                    raise damaged(index, name, index.key_of(name, file), self.storage.url, what)
+        every = [(name, file) for name, stream in index.streams.items() for file in stream.files]
+        files = {index.key_of(name, file): (name, file) for name, file in every}
+        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files, surely=False)
+        for key, (name, file) in files.items():
+            # A listing may lag behind.
+            size = sizes.get(key) if sizes.get(key) == file.bytes else size_of(self.storage, key)
+            if size is None:
+                raise damaged(index, name, key, self.storage.url, "is gone")
+            if size != file.bytes:
+                what = f"has {size} bytes, not the {file.bytes} it was written with"
+                raise damaged(index, name, key, self.storage.url, what)
 
     def absent(self, hint: str = "") -> NotPrepared:
         """Return the error for a dataset of which no version is stored."""
         return NotPrepared(
-            f"{self.name} is not in {self.storage.url}.{hint} Make it with: dataset-assets prepare {self.name}"
+            f"{self.name} is not in {self.storage.url}.{hint} "
+            f"Make it with: {command(f'prepare {self.name}', self.storage.url)}"
         )
 
     def _document(self, key: str, digest: str, what: str) -> bytes:
+        kept = self.documents.get(self.storage, key) if self.documents is not None else None
+        if kept is not None:
+            return kept
         data = self._read(key)
         if data is None:
+            how = how_to_repair if "/index/" in key or self._is_current(digest) else how_to_open_another
             raise NotPrepared(
-                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, or never made there. "
-                f"{how_to_repair(self.name) if '/index/' in key else how_to_open_another(self.name)}"
+                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, it was never made there, "
+                f"or the storage was restored from an older copy. {how(self.name, self.storage.url)}"
             )
         # A longer document is read in part; parsing refuses it.
         if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
             raise DigestMismatch(
-                f"{key} in {self.storage.url} has sha256 {found}, not that of its name. {how_to_repair(self.name)}"
+                f"{key} in {self.storage.url} has sha256 {found}, not that of its name. "
+                f"{how_to_repair(self.name, self.storage.url)}"
             )
+        if len(data) <= MOST_BYTES:
+            self._keep(key, data)
         return data
+
+    def put_document(self, key: str, data: bytes) -> None:
+        """Store a version or an index, which is named by its digest."""
+        self.storage.put(key, data)
+        self._keep(key, data)
+
+    def _keep(self, key: str, data: bytes) -> None:
+        if self.documents is not None:
+            self.documents.keep(self.storage, key, data)
+        if getattr(self.storage, "cached", False):
+            OPENED.keep(self.storage, key, data)
+
+    def _is_current(self, digest: str) -> bool:
+        with suppress(DatasetAssetsError):
+            return self.pointer().version == digest
+        return False
 
     def _read(self, key: str) -> bytes | None:
         try:
-            with open_object(self.storage, key) as file:
+            with open_object(self.storage, key, whole=True) as file:
                 return bounded(file)
         except FileNotFoundError:
             return None
 
     def _sha256(self, key: str) -> str | None:
         try:
-            with open_object(self.storage, key) as file:
+            with open_object(self.storage, key, whole=True) as file:
                 return sha256_in(file)
         except FileNotFoundError:
             return None
@@ -193,5 +242,5 @@ def damaged(index: SplitIndex, stream: str, key: str, url: str, what: str) -> St
     """Return the error for a file of a stream that is not as its index says."""
     return StoredFileDamaged(
         f"Stream {stream} of {index.dataset}, split {index.split}, file {key} in {url} {what}. "
-        f"Repair it with: dataset-assets prepare {index.dataset}"
+        f"Repair it with: {command(f'prepare {index.dataset}', url)}"
     )

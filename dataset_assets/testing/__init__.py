@@ -28,18 +28,24 @@ _PLACES = {
     "LengthTooSmall": "http_faults",
     "Line": "http_faults",
     "LoaderTests": "loaders",
+    "Lost": "http_faults",
     "NoLength": "http_faults",
     "PartAsWhole": "http_faults",
+    "Proxy": "proxy",
     "Redirect": "http_faults",
     "Reply": "http_faults",
     "Request": "server",
+    "Reset": "http_faults",
     "ShortRange": "http_faults",
+    "Silence": "http_faults",
     "Slow": "http_faults",
     "SlowHeaders": "http_faults",
     "Stack": "views",
     "Stall": "http_faults",
     "Status": "http_faults",
     "StorageTests": "storage",
+    "WireError": "http_faults",
+    "WireProxy": "wire_proxy",
     "WrongRange": "http_faults",
     "check_view": "views",
     "counting": "faults",
@@ -74,18 +80,23 @@ if TYPE_CHECKING:
     from dataset_assets.testing.http_faults import LengthTooBig as LengthTooBig
     from dataset_assets.testing.http_faults import LengthTooSmall as LengthTooSmall
     from dataset_assets.testing.http_faults import Line as Line
+    from dataset_assets.testing.http_faults import Lost as Lost
     from dataset_assets.testing.http_faults import NoLength as NoLength
     from dataset_assets.testing.http_faults import PartAsWhole as PartAsWhole
     from dataset_assets.testing.http_faults import Redirect as Redirect
     from dataset_assets.testing.http_faults import Reply as Reply
+    from dataset_assets.testing.http_faults import Reset as Reset
     from dataset_assets.testing.http_faults import ShortRange as ShortRange
+    from dataset_assets.testing.http_faults import Silence as Silence
     from dataset_assets.testing.http_faults import Slow as Slow
     from dataset_assets.testing.http_faults import SlowHeaders as SlowHeaders
     from dataset_assets.testing.http_faults import Stall as Stall
     from dataset_assets.testing.http_faults import Status as Status
+    from dataset_assets.testing.http_faults import WireError as WireError
     from dataset_assets.testing.http_faults import WrongRange as WrongRange
     from dataset_assets.testing.loaders import LoaderTests as LoaderTests
     from dataset_assets.testing.loaders import failures as failures
+    from dataset_assets.testing.proxy import Proxy as Proxy
     from dataset_assets.testing.server import FaultyServer as FaultyServer
     from dataset_assets.testing.server import Request as Request
     from dataset_assets.testing.storage import StorageTests as StorageTests
@@ -93,5 +104,6 @@ if TYPE_CHECKING:
     from dataset_assets.testing.views import Stack as Stack
     from dataset_assets.testing.views import check_view as check_view
     from dataset_assets.testing.views import stacks as stacks
+    from dataset_assets.testing.wire_proxy import WireProxy as WireProxy
 
 __getattr__, __dir__ = lazily(globals(), _PLACES)

@@ -38,6 +38,9 @@ class Fault:
     It may `change` the reply, or send the headers (`send_head`) or the body (`send`) itself.
     """
 
+    instead = False
+    """Whether a proxy answers in place of the server, which then does not see the request."""
+
     def change(self, reply: Reply) -> None:
         reply.sending = self
 
@@ -188,6 +191,52 @@ class CutHeaders(Fault):
 
 
 @dataclass(frozen=True)
+class Lost(CutHeaders):
+    """Lose the answer: the server acted, and the connection closes without a byte."""
+
+    after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reset(Fault):
+    """Reset the connection; the server does not see the request."""
+
+    instead = True
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        line.close(reset=True)
+        raise Ending
+
+
+@dataclass(frozen=True)
+class Silence(Fault):
+    """Keep the connection open and send nothing: the server acted, and nobody hears of it."""
+
+    seconds: float = 600.0
+
+    def change(self, reply: Reply) -> None:
+        reply.heading = self
+
+    def send_head(self, line: Line, head: bytes) -> None:
+        line.stopping.wait(self.seconds)
+        line.close()
+        raise Ending
+
+
+@dataclass(frozen=True)
+class WireError(Fault):
+    """Answer with an error of a database: a number for MongoDB, five characters for PostgreSQL. For `WireProxy`."""
+
+    instead = True
+    code: int | str
+    message: str = "as a test wants it"
+    more: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class SlowHeaders(Fault):
     """Send the headers slowly."""
 
@@ -263,17 +312,20 @@ class Stall(Fault):
 class Status(Fault):
     """Answer with this status."""
 
+    instead = True
     code: int
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     def change(self, reply: Reply) -> None:
-        reply.status, reply.body, reply.headers, reply.heeds = self.code, b"", dict(self.headers), set()
+        reply.status, reply.body, reply.headers, reply.heeds = self.code, self.body, dict(self.headers), set()
 
 
 @dataclass(frozen=True)
 class Html(Fault):
     """Answer with a web page, such as a login or a quota notice."""
 
+    instead = True
     title: str = "Sign in"
     content_type: str = "text/html; charset=utf-8"
 
@@ -287,6 +339,7 @@ class Html(Fault):
 class Redirect(Fault):
     """Redirect the client."""
 
+    instead = True
     location: str
     code: int = 302
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dataset_assets.errors import NameNotAllowed
-from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage import Storage, entries_of, open_storage, size_of
+from dataset_assets.storage.storage import open_object
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[[Storage, str], object]] = {
     "exists": lambda storage, key: storage.exists(key),
     "stat": lambda storage, key: storage.stat(key),
     "list": lambda storage, key: list(storage.list(key)),
+    "entries": lambda storage, key: list(entries_of(storage, key)),
     "delete": lambda storage, key: storage.delete(key),
     "swap": lambda storage, key: storage.swap(key, b"x", None),
 }
@@ -188,11 +190,55 @@ class StorageTests:
         storage.put("a/b", b"x")
         assert list(storage.list("b")) == list(storage.list("a/b")) == list(storage.list("a/b/c")) == []
 
+    def test_entries_tell_sizes_and_times_as_stat_does(self, storage: Storage) -> None:
+        for key, size in (("a/b/c", 0), ("a/b/d/e", 3), ("a/bc", 70_000), ("ab", 1)):
+            storage.put(key, some_bytes(size))
+        storage.swap("a/b/c", b"swapped", sha256(b""))
+        for folder in ("", "a", "a/b", "a/b/c", "missing"):
+            found = {entry.key: entry for entry in entries_of(storage, folder)}
+            assert sorted(found) == sorted(storage.list(folder))
+            for key, entry in found.items():
+                told = storage.stat(key)
+                # A listing may tell parts of seconds that `stat` does not.
+                assert entry.bytes == told.bytes and abs(entry.modified - told.modified) < 1.1
+
+    def test_entries_of_one_level_are_those_directly_in_a_folder(self, storage: Storage) -> None:
+        for key in ("a/b/c", "a/b/d/e", "a/bc", "b/a/b/c", "ab"):
+            storage.put(key, b"x")
+        for folder in ("", "a", "a/b", "b", "a/b/d"):
+            level = sorted(entry.key for entry in entries_of(storage, folder, deep=False))
+            below = f"{folder}/" if folder else ""
+            assert level == sorted(key for key in storage.list(folder) if "/" not in key.removeprefix(below))
+
+    @pytest.mark.parametrize("size", [0, 1, 5_000_000])
+    def test_what_is_read_whole_is_what_was_put(self, storage: Storage, size: int) -> None:
+        storage.put("a/b", some_bytes(size))
+        with open_object(storage, "a/b", whole=True) as file:
+            assert file.read(1) + file.read() == some_bytes(size) and file.read(1) == b""
+        with open_object(storage, "a/b", whole=True) as file:
+            assert file.seek(0, io.SEEK_END) == size and file.seek(0) == 0
+            assert b"".join(iter(lambda: file.read(1_000_000), b"")) == some_bytes(size)
+        for missing in ("a", "b", "a/b/c"):
+            with pytest.raises(FileNotFoundError):
+                open_object(storage, missing, whole=True)
+
+    def test_who_reads_it_whole_reads_one_content(self, storage: Storage) -> None:
+        storage.put("a", b"old" * 100_000)
+        with open_object(storage, "a", whole=True) as file:
+            start = file.read(3)
+            storage.put("a", b"new" * 100_000)
+            assert start + file.read() == b"old" * 100_000
+
     def test_what_is_listed_may_be_deleted_meanwhile(self, storage: Storage) -> None:
         for i in range(20):
             storage.put(f"a/{i}/b", b"x")
         for key in storage.list("a"):
             storage.delete(key)
+        assert list(storage.list("")) == []
+        for i in range(20):
+            storage.put(f"a/{i}/b", b"x")
+        for entry in entries_of(storage, "a"):
+            storage.delete(entry.key)
         assert list(storage.list("")) == []
 
     def test_deleting_twice_is_no_error(self, storage: Storage) -> None:
@@ -264,7 +310,7 @@ class StorageTests:
     @pytest.mark.parametrize("key", REFUSED_KEYS, ids=lambda key: ascii(key[:12]))
     def test_keys_that_are_not_plain_names_are_refused(self, storage: Storage, key: str) -> None:
         for verb, call in VERBS.items():
-            if key or verb != "list":
+            if key or verb not in ("list", "entries"):
                 with pytest.raises(NameNotAllowed):
                     call(storage, key)
         assert list(storage.list("")) == []
@@ -345,6 +391,8 @@ def storage_state_machine(make_storage: Callable[[], Storage]) -> type[RuleBased
         def list_folder(self, folder: str) -> None:
             below = f"{folder}/" if folder else ""
             assert sorted(self.storage.list(folder)) == sorted(key for key in self.oracle if key.startswith(below))
+            sizes = {entry.key: entry.bytes for entry in entries_of(self.storage, folder)}
+            assert sizes == {key: len(data) for key, data in self.oracle.items() if key.startswith(below)}
 
         @invariant()
         def nothing_else_is_listed(self) -> None:

@@ -18,6 +18,7 @@ from command_line import COMMAND, CommandLine
 from servers import Place, Proxy
 
 from dataset_assets.storage import open_storage
+from dataset_assets.testing import Fault, Reset
 
 NAME = "org.example.large"
 DEFINITION = """
@@ -50,13 +51,13 @@ class Stalled:
         self.method, self.part, self.left = method, part, after
         self.met, self.go = threading.Event(), threading.Event()
 
-    def __call__(self, method: str, path: str) -> str | None:
+    def __call__(self, method: str, path: str) -> Fault | None:
         if method == self.method and self.part in path:
             self.left -= 1
             if self.left < 0:
                 self.met.set()
                 self.go.wait(60)
-                return "reset"
+                return Reset()
         return None
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -125,6 +126,29 @@ def test_verify_says_that_nothing_is_released(line: CommandLine) -> None:
 def test_gc_of_a_damaged_dataset_ends_with_its_code(line: CommandLine):
     (line.home / "storage/io/github/allisonhorst/penguins/current.json").write_text("{")
     assert "Repair it with" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout
+
+
+def test_gc_goes_on_beside_a_broken_version_and_says_so(line: CommandLine):
+    stream = next((line.home / "storage").rglob("*.arrow"))
+    stream.unlink()
+    assert "is gone. What may belong to it stays" in line.run("gc", DATASET_ASSETS_GRACE_DAYS="0").stdout
+
+
+def test_every_verb_refuses_a_dataset_whose_folder_was_moved_away_and_goes_on_with_others(
+    line: CommandLine, fast_path: Path
+):
+    folder = line.home / "storage/io/github/allisonhorst/penguins"
+    line.run("copy", "--all", "--to", f"{fast_path}/there")
+    shutil.copytree(folder, line.home / "storage/org/example/other")
+    shutil.move(folder, fast_path / "moved")
+    folder.symlink_to(fast_path / "moved")
+    for words in (["verify"], ["info", PENGUINS], ["copy", "--all", "--to", f"{fast_path}/else"], ["du"]):
+        done = line.run(*words, code=8)
+        assert "is a link to" in done.stdout + done.stderr and str(fast_path / "moved") in done.stdout + done.stderr
+    listed = line.run("ls").stdout
+    assert PENGUINS in listed and "is a link to" in listed and "org.example.other" in listed
+    assert "is a link to" in line.run("gc", code=4, DATASET_ASSETS_GRACE_DAYS="0").stdout
+    assert [*(fast_path / "moved").rglob("*.arrow")]
 
 
 def test_repair_says_how_each_object_was_repaired(line: CommandLine, fast_path: Path):

@@ -15,7 +15,7 @@ from dataset_assets.cli.main import commands
 from dataset_assets.errors import DatasetAssetsError
 
 NAME, ALIAS = "org.example.numbers", "org.alias.numbers"
-STAYS = ["stays:", "it", "is", "not", "a", "key", "of", "dataset_assets"]
+STAYS = ["stays:", "it", "is", "not", "of", "dataset_assets"]
 MODULE = f"""
 import numpy as np
 from dataset_assets import Array, Columns, Dataset, Split

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -143,12 +144,34 @@ def test_copying_a_folder_is_one_typed_error(tmp_path: Path) -> None:
 # Names.
 
 
+def synced_by(path: Path, below: Path) -> list[tuple[str, str]]:
+    """Make a folder; return what was done below another one."""
+    done: list[tuple[str, Path]] = []
+    with installed(lambda operation, path, size: done.append((operation, path))):
+        files.make_folder(path)
+    return [(operation, str(one.relative_to(below))) for operation, one in done if one.is_relative_to(below)]
+
+
 def test_folders_are_made_with_those_above_and_forced_to_the_disk(tmp_path: Path) -> None:
-    done: list[tuple[str, str]] = []
-    with installed(lambda operation, path, size: done.append((operation, str(path.relative_to(tmp_path))))):
-        files.make_folder(tmp_path / "a/b")
-        files.make_folder(tmp_path / "a/b")
-    assert done == [("mkdir", "a"), ("fsync", "."), ("mkdir", "a/b"), ("fsync", "a")]
+    assert synced_by(tmp_path / "a/b", tmp_path) == [("mkdir", "a"), ("fsync", "."), ("mkdir", "a/b"), ("fsync", "a")]
+    assert synced_by(tmp_path / "a/b", tmp_path) == []
+
+
+def test_folders_of_a_killed_maker_are_forced_to_the_disk_once(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert synced_by(tmp_path / "a/b/c", tmp_path) == [
+        ("fsync", "."), ("fsync", "a"), ("mkdir", "a/b/c"), ("fsync", "a/b"),
+    ]  # fmt: skip
+    shutil.rmtree(tmp_path / "a/b")
+    (tmp_path / "a/other").mkdir()
+    (tmp_path / "a/b").mkdir()
+    assert synced_by(tmp_path / "a/b", tmp_path) == [("fsync", "a")]
+
+
+def test_a_folder_below_one_of_somebody_else_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs/ours").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "theirs")
+    assert synced_by(tmp_path / "theirs/ours/a", tmp_path) == [("mkdir", "theirs/ours/a"), ("fsync", "theirs/ours")]
 
 
 def test_a_folder_may_be_made_by_many_at_once(tmp_path: Path) -> None:
@@ -211,14 +234,17 @@ def test_a_digest_is_of_the_whole_file(path: Path) -> None:
 # Fail points.
 
 
-def test_every_change_passes_a_fail_point(path: Path, tmp_path: Path) -> None:
+def test_every_read_and_change_passes_a_fail_point(path: Path, tmp_path: Path) -> None:
     passed: list[str] = []
+    files.make_folder(tmp_path)
     with installed(lambda operation, path, size: passed.append(operation)):
         change_everything(tmp_path)
+        files.sha256_of(tmp_path / "a/one")
     assert passed == [
         "mkdir", "fsync",
         "create", "write", "truncate", "write", "fsync",
         "link", "utime", "replace", "fsync", "unlink",
+        "open", "read", "read", "read",
     ]  # fmt: skip
 
 
@@ -236,6 +262,7 @@ def change_everything(folder: Path) -> None:
 
 @pytest.mark.parametrize("n", range(1, 13))
 def test_the_call_that_is_asked_to_fail_does(tmp_path: Path, n: int) -> None:
+    files.make_folder(tmp_path)
     with failing(n, "EIO") as calls, pytest.raises(StorageError):
         change_everything(tmp_path)
     assert calls.tripped and calls.calls == n
@@ -243,6 +270,7 @@ def test_the_call_that_is_asked_to_fail_does(tmp_path: Path, n: int) -> None:
 
 @pytest.mark.parametrize("fault", DISK_FAULTS)
 def test_nothing_fails_when_there_are_fewer_calls(tmp_path: Path, fault: DiskFault) -> None:
+    files.make_folder(tmp_path)
     with failing(13, fault) as calls:
         change_everything(tmp_path)
     assert not calls.tripped and calls.calls == 12
@@ -259,6 +287,7 @@ def test_a_short_write_is_cut_in_half_and_may_be_the_last(path: Path, tmp_path: 
 
 
 def test_only_writes_are_cut(tmp_path: Path) -> None:
+    files.make_folder(tmp_path)
     with failing(1, "short-ENOSPC") as calls:
         change_everything(tmp_path)
     assert calls.tripped and calls.calls == 12
@@ -272,6 +301,19 @@ def test_calls_of_all_threads_are_counted(tmp_path: Path) -> None:
     with counting() as calls:
         at_once(8, remove)
     assert calls.calls == 1600
+
+
+def test_reads_fail_where_they_are_to_and_with_nothing_but_an_io_error(path: Path) -> None:
+    path.write_bytes(b"0123456789")
+    with failing(1, "ENOSPC") as calls:
+        assert files.opened(path).read(4) == b"0123"
+    assert not calls.tripped
+    for n in (1, 2):
+        with failing(n, "ENOSPC", reads=True) as calls, pytest.raises(StorageError) as caught:
+            files.opened(path).read(4)
+        assert calls.struck == "EIO" and caught.value.errno == errno.EIO
+    with failing(2, "short", reads=True) as calls, files.opened(path) as file:
+        assert file.read(4) == b"0123" and calls.tripped
 
 
 def test_hooks_end_with_their_block(tmp_path: Path) -> None:

@@ -4,47 +4,22 @@ They are read in a child process, which many share; when one ends it, the file i
 """
 
 import io
-import json
-import os
-import select
-import signal
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-import media
 import numpy as np
 import pyarrow as pa
 import pytest
+from every_format import MADE, TABLE, WORDS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from places import SUPPORT
+from reading_child import Child
 
 from dataset_assets.errors import DecodeError
-from dataset_assets.formats import Array, Audio, Bytes, Files, Format, Image, Json, Ragged, Table, Text
+from dataset_assets.formats import Bytes, Table, Text
 from dataset_assets.testing.formats import written
 
-SECONDS = 60
-WORDS = ["one", "", "zwölf", "🐈" * 5, "end"]
-TABLE = pa.table(
-    {
-        "text": pa.array(["a", None, "ccc", "", "ee"]),
-        "large": pa.array(WORDS, pa.large_string()),
-        "bytes": pa.array([b"a", b"\xff", None, b"", b"12345"]),
-        "list": pa.array([[1, 2], [], None, [3], [4, 5]]),
-        "lists": pa.array([[["a"], []], None, [], [["bc", None]], [[]]]),
-        "struct": pa.array([{"a": 1, "b": "x"}, None, {"a": None, "b": "yy"}, {"a": 4, "b": None}, {"a": 5, "b": ""}]),
-        "map": pa.array([[("k", 1)], [], None, [("l", 2), ("m", None)], []], pa.map_(pa.string(), pa.int32())),
-        "fixed": pa.array([[1, 2], [3, 4], None, [5, 6], [7, 8]], pa.list_(pa.int16(), 2)),
-        "binary": pa.array([b"abc", None, b"def", b"ghi", b"jkl"], pa.binary(3)),
-        "flag": pa.array([True, None, False, True, True]),
-        "time": pa.array([0, None, 10**15, -5, 7], pa.timestamp("us", "Europe/Berlin")),
-        "date": pa.array([0, 1, None, -1, 20000], pa.date32()),
-        "decimal": pa.array([1, None, 2, 3, 4], pa.decimal128(10, 2)),
-    }
-)
 OTHERS = pa.table(
     {
         "dictionary": pa.array(["a", "b", "a", None, "b"]).dictionary_encode(),
@@ -60,22 +35,6 @@ OTHERS = pa.table(
         "null": pa.nulls(5),
     }
 )
-MADE: dict[str, tuple[Format, Any]] = {
-    "numbers": (Array(), np.arange(40, dtype="<i4").reshape(5, 8)),
-    "records": (Array(), np.zeros(5, [("a", "<f4"), ("b", "S3")])),
-    "text": (Text(), WORDS),
-    "bytes": (Bytes(), [b"ab", b"", b"\0\xff", bytes(range(100)), b"e"]),
-    "ragged": (Ragged(), [np.arange(k, dtype="<f4") for k in range(5)]),
-    "points": (Ragged(shape=(2,)), [np.ones((k, 2), "<i2") * k for k in range(5)]),
-    "flags": (Ragged(), [np.ones(k, bool) for k in range(5)]),
-    "table": (Table(), TABLE),
-    "json": (Json(), [{"a": [1, 2.5]}, None, "text", [], {}]),
-    "any shape": (Ragged(shape=(None,)), [np.ones((k, 5 - k), "<i2") * k for k in range(5)]),
-    "files": (Files(), [("a.txt", b"hello"), ("b", b""), ("c/d", bytes(50))]),
-    "image": (Image(), [media.picture("PNG", seed=k) for k in range(2)]),
-    "jpeg": (Image(), [media.picture("JPEG", seed=k) for k in range(2)]),
-    "audio": (Audio(), [media.sound(seed=k) for k in range(2)]),
-}
 
 
 def ipc(table: Any, **options: Any) -> bytes:
@@ -103,43 +62,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, 
     }
 
 
-class Child:
-    """A process that reads files until one of them ends it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.process = home, None  # type: Path, subprocess.Popen[str] | None
-
-    def read(self, path: Path, name: str, parameters: dict[str, Any], within: bool = True) -> str:
-        """Return what came of a file, or how the child ended."""
-        process = self.process = self.process or self._begun()
-        assert process.stdin and process.stdout
-        process.stdin.write(json.dumps([str(path), name, parameters, within]) + "\n")
-        process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], SECONDS)
-        if ready and (line := process.stdout.readline()):
-            return str(json.loads(line))
-        self.end()
-        code = process.returncode
-        return f"ended by {signal.Signals(-code).name}" if ready and code < 0 else f"ended with {code}, or hung"
-
-    def _begun(self) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(SUPPORT / "forged_child.py")]
-        more = {"DATASET_ASSETS_HOME": str(self.home), "PYTHONWARNINGS": "ignore"}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True,
-                                env={**os.environ, **more})  # fmt: skip
-
-    def end(self) -> None:
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.kill()
-            self.process.communicate()
-            self.process = None
-
-
 @pytest.fixture(scope="module")
 def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    found = Child(tmp_path_factory.mktemp("home"))
+    found = Child("forged_child.py", tmp_path_factory.mktemp("home"))
     yield found
     found.end()
 
@@ -167,7 +92,7 @@ def forged(data: bytes, edits: list[Edit]) -> bytes:
 def check(child: Child, path: Path, kind: str, original: tuple[str, dict[str, Any], bytes], data: bytes) -> None:
     path.write_bytes(data)
     within = original[0] not in ("image", "audio") and "compressed" not in kind
-    said = child.read(path, original[0], original[1], within)
+    said = child.read(str(path), original[0], original[1], within)
     # A clock whose ticks are coarse must not give two files of one size one state.
     path.unlink()
     assert said in ("fine", "refused"), f"{kind}: {said}: {data.hex()}"
@@ -178,7 +103,7 @@ def test_what_nobody_forged_is_read(originals: Any, child: Child, tmp_path: Path
     for kind, (name, parameters, data) in originals.items():
         (tmp_path / "file").write_bytes(data)
         within = name not in ("image", "audio") and "compressed" not in kind
-        said[kind] = child.read(tmp_path / "file", name, parameters, within)
+        said[kind] = child.read(str(tmp_path / "file"), name, parameters, within)
     assert said == dict.fromkeys(originals, "fine")
 
 
@@ -257,7 +182,7 @@ def test_no_offset_leads_out_of_a_column(child: Child, tmp_path: Path) -> None:
         except (pa.ArrowException, OSError):
             # Some arrays Arrow does not even write.
             continue
-        said[name] = child.read(tmp_path / name, "table", {})
+        said[name] = child.read(str(tmp_path / name), "table", {}, True)
     assert said == dict.fromkeys(said, "refused") and len(said) > 25
 
 
@@ -285,7 +210,7 @@ def test_no_border_of_text_bytes_arrays_or_files_leads_out_of_them(child: Child,
         for name, (format, data) in streams_of(*to).items():
             try:
                 (tmp_path / "file").write_bytes(data)
-                said[f"{name}, {where}"] = child.read(tmp_path / "file", format, {})
+                said[f"{name}, {where}"] = child.read(str(tmp_path / "file"), format, {}, True)
             finally:
                 (tmp_path / "file").unlink()
     assert said == dict.fromkeys(said, "refused")

@@ -19,6 +19,7 @@ from places import SUPPORT
 
 from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, Text, load, prepare
 from dataset_assets.core.canonical import canonical, digest_of
+from dataset_assets.core.files import READS
 from dataset_assets.errors import (
     CheckFailed,
     Conflict,
@@ -139,7 +140,8 @@ def test_a_second_prepare_needs_neither_network_nor_a_storage_that_can_be_writte
 
 
 def _refuse(operation: str, path: Path, size: int) -> None:
-    raise OSError(errno.EROFS, f"{operation} {path}")
+    if operation not in READS:
+        raise OSError(errno.EROFS, f"{operation} {path}")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

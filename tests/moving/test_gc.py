@@ -1,5 +1,6 @@
 """Collecting: what is kept stays whole, what is not goes, whoever reads and writes meanwhile."""
 
+import errno
 import itertools
 import os
 import re
@@ -76,7 +77,7 @@ def test_the_current_version_stays_and_the_old_one_goes(copied: Storage, release
 
 def test_a_collected_version_is_not_found_and_the_error_says_so(copied: Storage, released: Released):
     collect(copied, keep_versions=1, **NOW)
-    with pytest.raises(NotPrepared, match="it was collected, or never made there"):
+    with pytest.raises(NotPrepared, match="it was collected, it was never made there"):
         load(f"{tiny.NAME}@{released.old}", storage=copied)
 
 
@@ -318,7 +319,6 @@ def test_C4_the_note_of_a_collector_that_was_killed_on_this_machine_holds_nobody
 UNKNOWN = {
     "another machine": {"machine": "another", "host": "far"},
     "a machine that was rebooted": {"machine": "00000000-0000"},
-    "a number that is used again": {"process": os.getpid()},
 }
 
 
@@ -337,6 +337,60 @@ def test_C4_the_note_of_a_collector_of_which_nothing_is_known_is_believed_for_a_
     assert f"process {note['owner']['process']} on {note['owner']['host']} is collecting" in caplog.text
     collect(store, keep_versions=1, **NOW)
     assert not store.exists(key)
+
+
+def test_C4_a_collector_whose_number_another_process_has_holds_nobody(store: LocalStorage):
+    kill_a_collector(store, 600)
+    key = collector_key(tiny.NAME)
+    note = unsealed(store.get(key).read(), key, tiny.NAME)
+    note["owner"]["process"] = os.getpid()
+    store.put(key, sealed(note))
+    began = time.monotonic()
+    wait_for_collector(StoredDataset(store, tiny.NAME))
+    assert time.monotonic() - began < 60
+
+
+def test_C4_a_collector_that_was_stopped_until_others_went_on_removes_nothing_more(copied: Storage):
+    """Its lease is abandoned, and it goes on after that."""
+    stored = StoredDataset(copied, tiny.NAME)
+    before = everything(copied)
+
+    class Stopped(FailsOnce):
+        """Stops its process once the lease is written, until another process went on."""
+
+        stopped = False
+
+        def delete(self, key: str) -> None:
+            raise AssertionError(f"{key} was removed")
+
+        def swap(self, key: str, new: bytes, expected: str | None) -> bool:
+            if self.stopped:
+                raise StorageError(errno.EIO, "Stopped processes swap nothing.")
+            return super().swap(key, new, expected)
+
+        def stat(self, key: str) -> Stat:
+            if key == collector_key(tiny.NAME):
+                self.stopped = True
+                wait_for_collector(stored)
+                self.stopped = False
+            return super().stat(key)
+
+    with pytest.raises(Conflict, match="took over"):
+        collect(Stopped(copied, 10**9, False), keep_versions=1, **NOW)
+    assert {key: data for key, data in everything(copied).items() if key in before} == before
+    collect(copied, keep_versions=1, **NOW)
+    assert not copied.exists(collector_key(tiny.NAME))
+
+
+def test_a_collector_that_looks_for_long_keeps_its_lease(copied: Storage):
+    with collecting(StoredDataset(copied, tiny.NAME), 0.5) as hold:
+        seen = set()
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            seen.add(copied.get(collector_key(tiny.NAME)).read())
+            time.sleep(0.02)
+        hold()
+    assert len(seen) > 4
 
 
 def test_C4_the_note_of_a_collector_that_was_killed_at_its_end_goes_with_the_next_one(store: LocalStorage):

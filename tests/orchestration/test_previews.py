@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -18,7 +19,7 @@ from orchestrated import facts, made, run
 from PIL import Image
 
 from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, View, load, view_of
-from dataset_assets.orchestration import markdown, previews
+from dataset_assets.orchestration import markdown, previews, specs
 from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
 from dataset_assets.testing import FaultyServer
 
@@ -68,6 +69,47 @@ def test_any_text_is_one_cell_of_text(texts: list[str]) -> None:
     assert len(cells) == 2 * len(texts)
     for cell in cells:
         shown(cell)
+
+
+def of_prose(text: str) -> str:
+    """Parse markdown as the UI does, and return its text, which must be nothing but text in paragraphs."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    assert {token.type for token in tokens} <= {"paragraph_open", "inline", "paragraph_close"}, tokens
+    return "\n\n".join(shown(token.children or []) for token in tokens if token.type == "inline")
+
+
+BLOCKS = ["# head", "> quote", "- item", "1. one", "1234) many", "a\n===", "+ x", "---", "    code", "a\n\n\n* b\n_c_"]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *BLOCKS, "a_b is x_1 - really (no)!"])
+def test_hostile_prose_is_shown_as_it_is(text: str) -> None:
+    visible = "".join(c if c.isprintable() or c in "\n" else f"\\u{ord(c):04x}" for c in text)
+    expected = "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", visible) if part.strip())
+    assert of_prose(markdown.prose(text)) == expected
+
+
+@given(st.text(max_size=80))
+def test_any_prose_is_text(text: str) -> None:
+    of_prose(markdown.prose(text))
+
+
+def test_what_an_author_wrote_is_text_in_the_descriptions_of_assets() -> None:
+    hostile = "<img src=x onerror=alert(1)> [here](javascript:alert) ![](http://127.0.0.1/track)"
+
+    def check(views: Any) -> bool:
+        return bool(views)
+
+    check.__doc__ = hostile
+    defined = Dataset(
+        "org.example.hostile", hostile, {"x": Array()}, {"train": Split(lambda: ())}, license=hostile, citation=hostile,
+        owners=(hostile,), homepage="http://127.0.0.1/a?b=1", checks={"own": check},
+    )  # fmt: skip
+    described = str(specs.dataset_spec(defined).description)
+    [checked] = specs.check_specs(defined, dg.AssetKey("x"), ["own"])
+    for text in (described, str(checked.description)):
+        kinds = {each.type for token in MarkdownIt("commonmark").parse(text) for each in token.children or []}
+        assert kinds <= {"text", "text_special", "strong_open", "strong_close"}, kinds
+    assert "http://127.0.0.1/a?b=1" in described
 
 
 def test_no_address_becomes_a_link() -> None:

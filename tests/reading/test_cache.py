@@ -485,7 +485,7 @@ def test_C6_sixteen_processes_with_a_cold_cache_fetch_each_object_once(
         assert child.returncode == 0, said.decode()
         assert json.loads(out) == [size for _, _, size in objects]
     if not lockless:
-        assert proxy.count("GET") == proxy.count("HEAD") == 3
+        assert (proxy.count("GET"), proxy.count("HEAD")) == (3, 0)
     folder = home / "cache"
     assert {path.name for path in folder.iterdir() if len(path.name) == 64} == {digest for _, digest, _ in objects}
     assert all(hashlib.sha256((folder / digest).read_bytes()).hexdigest() == digest for _, digest, _ in objects)

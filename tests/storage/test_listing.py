@@ -217,7 +217,7 @@ def test_beside_a_pinned_version_whose_index_is_gone_the_work_goes_on(
     needed = keys_of(store, versions[0])
     store.delete(gone)
     [done] = collect(store, **NOW)
-    assert done.problem and f"{gone} is gone. What may belong to it stays" in done.problem
+    assert done.problem and f"{gone} is gone. What may belong to it stays" in done.problem and not done.stopped
     assert version_key(NAME, versions[1]) in done.removed and not any(map(store.exists, done.removed))
     assert all(map(store.exists, needed - {gone}))
     assert load(NAME, storage=store, verify="all")

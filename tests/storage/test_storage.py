@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from local_steps import KEY, NEW, OLD, STEPS
 
+from dataset_assets.core import locks
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage, open_storage
 from dataset_assets.storage.connectors.local import DAY_SECONDS, sweep
@@ -335,9 +337,51 @@ def test_bytes_are_on_the_disk_before_they_have_a_name(local: LocalStorage, tmp_
         local.put("a/b", source if as_file else NEW)
     named = done.index(("replace", local.root / "a/b"))
     assert done[named - 1][0] == "fsync" and done[named - 1][1].suffix == ".part"
-    assert done[named + 1] == ("fsync", local.root / "a")
+    assert done[-1] == ("fsync", local.root / "a")
     for folder in (local.root, local.root / "a"):
         assert done.index(("mkdir", folder)) < done.index(("fsync", folder.parent)) < named
+
+
+def some_files(folder: Path) -> dict[str, Path]:
+    """Return files to put under keys in two folders."""
+    found = {f"{part}/{k}": folder / f"{part}-{k}" for part in "ab" for k in range(40)}
+    for key, path in found.items():
+        path.write_bytes(key.encode())
+    return found
+
+
+def test_many_files_are_on_the_disk_before_they_have_names_and_their_folders_when_all_do(
+    local: LocalStorage, tmp_path: Path
+) -> None:
+    done: list[tuple[str, Path]] = []
+    sources = some_files(tmp_path)
+    local.put("a/7", sources["a/7"])
+    with installed(lambda operation, path, size: done.append((operation, path))):
+        local.put_all(sources)
+    assert {key: content(local, key) for key in local.list("")} == {key: key.encode() for key in sources}
+    named = [at for at, (operation, path) in enumerate(done) if operation == "replace"]
+    synced = [path for operation, path in done if operation == "fsync" and path.suffix == ".part"]
+    assert len(named) == len({*synced}) == len(sources) - 1
+    for folder in (local.root / "a", local.root / "b"):
+        last = max(at for at, place in enumerate(done) if place == ("fsync", folder))
+        assert max(named) < last
+    assert sum(operation == "fsync" and path == local.root / "a" for operation, path in done) == 1
+
+
+@pytest.mark.parametrize("fault", ["EIO", "ENOSPC"])
+def test_whatever_call_fails_each_of_many_files_is_whole_or_absent(
+    local: LocalStorage, tmp_path: Path, fault: DiskFault
+) -> None:
+    sources = some_files(tmp_path)
+    for n in (1, 2, 5, 40, 200, 270):
+        storage = LocalStorage(tmp_path / f"store-{n}")
+        with failing(n, fault) as calls, pytest.raises(StorageError):
+            storage.put_all(sources)
+        assert calls.tripped
+        assert all(content(storage, key) == key.encode() for key in storage.list(""))
+        assert [path for path in tmp_path.rglob("*.part") if path.is_file()] == []
+        storage.put_all(sources)
+        assert {*storage.list("")} == sources.keys()
 
 
 def test_two_puts_of_one_source_at_once_leave_no_second_link(local: LocalStorage, tmp_path: Path) -> None:
@@ -543,11 +587,67 @@ def doing(operation: str, act: Callable[[], object]) -> AbstractContextManager[N
     return installed(hook)
 
 
-@pytest.mark.parametrize("scheme", sorted({*CONNECTORS, "another"} - {"memory"}))
-def test_no_error_about_a_url_shows_its_password(scheme: str) -> None:
+SLIPS = [
+    *(f"{scheme}://ada:hunter2@127.0.0.1:9/data" for scheme in sorted({*CONNECTORS, "another"} - {"memory"})),
+    *(f"{begin}ada:hunter2@127.0.0.1/data" for begin in ("file:", "file:/", "file:///", "sqlite:", "sqlite:///", "")),
+    "file:///data?token=hunter2", "file:///data#ada:hunter2", "sqlite:////data.db?password=hunter2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", SLIPS)
+def test_no_error_about_a_url_shows_its_password(url: str) -> None:
     with pytest.raises((UsageError, StorageError)) as caught:
-        open_storage(f"{scheme}://ada:hunter2@127.0.0.1:9/data").exists("a")
+        open_storage(url).exists("a")
     error: BaseException | None = caught.value
     while error is not None:
         assert "hunter2" not in str(error)
         error = error.__cause__
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another group")
+def test_files_in_a_folder_of_a_group_belong_to_it(local: LocalStorage, tmp_path: Path) -> None:
+    local.root.mkdir()
+    os.chown(local.root, -1, 4444)
+    local.root.chmod(0o2770)
+    ours, shared = file_of(tmp_path, NEW), tmp_path / "shared"
+    shared.write_bytes(OLD)
+    os.link(shared, tmp_path / "second name")
+    before = os.umask(0o007)
+    try:
+        local.put("a/linked", ours)
+        local.put("a/copied", shared)
+        local.put("a/bytes", NEW)
+        assert local.swap("a/swapped", NEW, None)
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat() for path in (local.root / "a").iterdir()}
+    assert {info.st_gid for info in found.values()} == {4444}
+    assert {oct(info.st_mode & 0o777) for name, info in found.items() if name in ("bytes", "swapped")} == {"0o660"}
+    # What others know by another name keeps its group.
+    assert shared.stat().st_gid != 4444 and content(local, "a/copied") == OLD
+
+
+def publish_in_rounds(root: Path, me: int) -> None:
+    """Publish objects on a filesystem whose locks exclude nobody."""
+    locks.fcntl.flock = lambda *_: None  # type: ignore[assignment]
+    storage = LocalStorage(root)
+    for k in range(150):
+        data = bytes([me]) * (1000 + k)
+        digest = hashlib.sha256(data).hexdigest()
+        storage.put(f"versions/{digest}", data)
+        current = storage.get("current").read() if storage.exists("current") else None
+        storage.swap("current", digest.encode(), None if current is None else sha256(current))
+
+
+def test_without_locks_what_is_current_is_always_whole(local: LocalStorage) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=publish_in_rounds, args=(local.root, me), daemon=True) for me in (1, 2)]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        if local.exists("current"):
+            digest = content(local, "current").decode()
+            assert hashlib.sha256(content(local, f"versions/{digest}")).hexdigest() == digest
+            seen.add(digest)
+    assert [writer.exitcode for writer in writers] == [0, 0] and len(seen) > 1

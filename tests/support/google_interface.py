@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,6 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"<Bucket>{BUCKET}</Bucket><Key>{escape(name)}</Key><UploadId>{upload}</UploadId>"
             self.reply(200, f"<InitiateMultipartUploadResult>{text}</InitiateMultipartUploadResult>".encode())
             return
+        if query["uploadId"] not in self.google.uploads:
+            self.reply(404, b"<Error><Code>NoSuchUpload</Code></Error>")
+            return
         parts = self.google.uploads.pop(query["uploadId"])
         self.stored(name, b"".join(parts[number] for number in sorted(parts)), multipart=True)
 
@@ -136,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply(200, text.encode() if multipart else b"", _headers(generation, time.time()))
 
     def list(self, query: Mapping[str, str]) -> None:
-        prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
+        prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
         names = sorted(name for name in [*self.google.objects] if name.startswith(prefix) and name > after)
         page, more = names[:2], len(names) > 2
         text = "".join(_listed(name, *self.google.objects[name]) for name in page)
@@ -164,4 +168,5 @@ def _headers(generation: int, when: float) -> dict[str, str]:
 
 def _listed(name: str, generation: int, data: bytes, when: float) -> str:
     about = f'<Key>{escape(name)}</Key><Size>{len(data)}</Size><ETag>"{generation}"</ETag>'
-    return f"<Contents>{about}<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+    modified = datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"<Contents>{about}<LastModified>{modified}</LastModified></Contents>"

@@ -10,7 +10,7 @@ import tiny
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.errors import NotPrepared, StorageError
-from dataset_assets.storage import Stat, Storage
+from dataset_assets.storage import Entry, Stat, Storage
 from dataset_assets.storage.keys import alias_of, place_of
 
 STEPS = [7, pytest.param(1, marks=pytest.mark.soak)]
@@ -107,6 +107,9 @@ class FailsOnce:
     def list(self, prefix: str) -> Iterator[str]:
         found: Iterator[str] = self._call("list", prefix)
         return found
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        return iter([*self._call("entries", prefix, deep)])
 
     def delete(self, key: str) -> None:
         self._call("delete", key)

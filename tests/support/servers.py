@@ -1,4 +1,4 @@
-"""Real servers for the tests: SeaweedFS, Azurite, PostgreSQL and secantus, and a proxy that breaks what it passes on.
+"""Real servers for the tests: SeaweedFS, Azurite, PostgreSQL and secantus, and proxies that break what they pass on.
 
 Each is a child process of the test session that listens on loopback only, on ports of its own, and is stopped by its
 process id; the workers of a session share it. The fixtures give a `Place`: a URL to put names behind, and the
@@ -9,7 +9,6 @@ import base64
 import ctypes
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import pwd
@@ -18,22 +17,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, TypeVar
+from typing import Any, Callable, Iterator, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from lending import Place, Server, borrowed
 from ports import free_port, free_ports
+
+from dataset_assets.testing import Proxy, WireProxy
+
+__all__ = ["Proxy", "WireProxy"]
 
 T = TypeVar("T")
 
@@ -363,108 +365,15 @@ def own(base: Path, user: str | None) -> None:
             shutil.chown(path, user)
 
 
-# A proxy.
+# Proxies.
 
 
-Fault = int | str | bytes | Callable[[bytes], Mapping[str, str]] | None
-
-
-class Proxy:
-    """Passes requests on to a server, and lets a function answer some of them instead.
-
-    `fault(method, path)` returns None to pass a request on, a status or a body to answer it with, a function of the
-    request's body that returns the headers of an answer, "reset" to close the connection at once, "drop" to pass it on
-    and close the connection without an answer, or "cut" to close it in the middle of the answer. Requests with a key in
-    `expired` are refused.
-    """
-
-    def __init__(self, endpoint: str) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
-        self.server.daemon_threads = True
-        self.to = endpoint.removeprefix("http://").partition("/")[0]
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.requests: list[tuple[str, str]] = []
-        self.expired: set[str] = set()
-        self.fault: Callable[[str, str], Fault] = lambda method, path: None
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> "Proxy":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def count(self, method: str, part: str = "") -> int:
-        """Return how many requests there were of this kind."""
-        return sum(done == method and part in path for done, path in self.requests)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Else each answer waits 40 ms for an acknowledgement.
-    disable_nagle_algorithm = True
-    proxy: Proxy
-
-    def handle_one_request(self) -> None:
-        # Clients of these tests are killed, and answers cut.
-        with suppress(ConnectionError):
-            super().handle_one_request()
-
-    def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.proxy.requests.append((self.command, self.path))
-        fault = self.proxy.fault(self.command, self.path)
-        if any(key in (self.headers["Authorization"] or "") for key in self.proxy.expired):
-            self.reply(400, {}, b"<Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>")
-            return
-        if fault == "reset":
-            self.close_connection = True
-            return
-        if isinstance(fault, int):
-            self.reply(fault, {}, b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>")
-            return
-        if isinstance(fault, bytes):
-            self.reply(200, {}, fault)
-            return
-        if callable(fault):
-            self.reply(200, fault(body), b"")
-            return
-        connection = http.client.HTTPConnection(self.proxy.to, timeout=30)
-        # The headers are passed as they came, the host too: they are signed.
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        found = connection.getresponse()
-        data, headers = found.read(), dict(found.headers)
-        connection.close()
-        if fault == "drop":
-            self.close_connection = True
-        elif fault == "cut":
-            self.reply(found.status, headers, data[: len(data) // 2], len(data))
-            self.close_connection = True
-        else:
-            self.reply(found.status, headers, data)
-
-    def reply(self, status: int, headers: Mapping[str, str], data: bytes, length: int | None = None) -> None:
-        self.send_response_only(status)
-        for name, value in headers.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        stated = headers.get("Content-Length") if self.command == "HEAD" else None
-        self.send_header("Content-Length", str(stated or (len(data) if length is None else length)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-            self.wfile.flush()
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
-
-    def log_message(self, *args: object) -> None:
-        return None
+@contextmanager
+def before_database(place: Place, protocol: str) -> Iterator[tuple[WireProxy, str]]:
+    """A proxy before a database server, and the URL of the database behind it."""
+    port = urlsplit(place.url).port or 0
+    with WireProxy(port, protocol) as proxy:
+        yield proxy, place.url.replace(f":{port}/", f":{proxy.port}/")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any, Iterator, Mapping
 
 import numpy as np
 
-from dataset_assets.errors import SchemaError
+from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.formats.columns import Chained, Columns, Indices, JsonBlock, spans
 from dataset_assets.formats.fields import cast_column, extension_in, widened
 from dataset_assets.formats.format import Misfit
@@ -176,8 +176,11 @@ def _on_the_map(column: Any, lo: int, hi: int) -> Any:
         borders, data = column.chunk(chunk)
         buffers = [None, pyarrow.py_buffer(borders[first:]), pyarrow.py_buffer(data)]
         parts.append(pyarrow.Array.from_buffers(kind, last - first, buffers))
-        # Users of an Arrow array rely on valid UTF-8.
-        parts[-1].validate(full=text)
+        try:
+            # Users of an Arrow array rely on valid UTF-8.
+            parts[-1].validate(full=text)
+        except pyarrow.ArrowInvalid as error:
+            raise DecodeError(f"A text is not UTF-8 ({error}). Verify the dataset, then prepare it again.") from error
     return pyarrow.chunked_array(parts, kind)
 
 

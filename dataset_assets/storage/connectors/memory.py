@@ -11,7 +11,7 @@ from typing import BinaryIO, Iterator
 from weakref import WeakValueDictionary
 
 from dataset_assets.core import files
-from dataset_assets.storage.storage import Stat, check_key
+from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 
 class _Objects(dict[str, tuple[bytes, float]]):
@@ -56,8 +56,12 @@ class MemoryStorage:
         return Stat(len(data), modified)
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         folder = f"{check_key(prefix)}/" if prefix else ""
-        return (key for key in [*self._objects] if key.startswith(folder))
+        found = [(key, *held) for key, held in self._objects.copy().items() if key.startswith(folder)]
+        return (Entry(key, len(data), at) for key, data, at in found if deep or is_directly_in(prefix, key))
 
     def delete(self, key: str) -> None:
         check_key(key)

@@ -4,6 +4,8 @@ A document for each object names its file; it is replaced in one step when all o
 begin with `dataset_assets`, or with the name in `?bucket=name`. A password in the URL is used, but is not in the `url`
 of the storage: a process that opens that uses MONGODB_USERNAME and MONGODB_PASSWORD.
 
+A write is acknowledged when a majority of the servers has it in the journal, unless the URL asks for less: `?w=1`.
+
 It is tested against secantus, an implementation of MongoDB's protocol that is not mongod.
 """
 
@@ -12,6 +14,7 @@ import hashlib
 import io
 import os
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -23,14 +26,17 @@ import gridfs
 import pymongo
 from bson import ObjectId
 from gridfs.errors import NoFile
-from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError
 
 from dataset_assets.core import files
 from dataset_assets.core.loopback import is_loopback
-from dataset_assets.errors import Refused, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import Refused, StorageError, UsageError
 from dataset_assets.storage.connectors.bucket.address import Hidden
+from dataset_assets.storage.connectors.mongodb_errors import WITHOUT_RETRY, explained
 from dataset_assets.storage.object_file import Changed, opened
-from dataset_assets.storage.storage import Stat, Stray, check_key, listing_cut
+from dataset_assets.storage.outcome import settled
+from dataset_assets.storage.patience import silence_seconds, waiting
+from dataset_assets.storage.storage import Entry, Stat, Stray, check_key, is_directly_in, listing_cut
 
 T = TypeVar("T")
 
@@ -43,7 +49,6 @@ _OPTIONS = {
 }  # fmt: skip
 _REVEALING = {"PLAIN": "the password", "MONGODB-AWS": "a session token", "MONGODB-OIDC": "a token"}
 """Login mechanisms that send a secret in plain text, and which one."""
-_LOGIN = "Set MONGODB_USERNAME and MONGODB_PASSWORD, or write mongodb://user@host/database and set MONGODB_PASSWORD."
 
 Document = dict[str, Any]
 
@@ -62,6 +67,7 @@ class MongoStorage:
         # Tuples, because they are keys of a cache.
         self._place = (hosts, tuple(sorted(options.items())))
         self._login = tuple(sorted(login.items()))
+        self._silence, self._direct = silence_seconds(), "directConnection" in options
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_mongodb, (self.url,)
@@ -87,16 +93,21 @@ class MongoStorage:
         document = self._document(check_key(key))
         if document is None:
             raise FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
-        return Stat(document["bytes"], document["stored"].replace(tzinfo=UTC).timestamp())
+        return _stat(document)
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         below = {"_id": {"$gte": f"{check_key(prefix)}/", "$lt": f"{prefix}0"}} if prefix else {}
-        return iter(self._call(lambda db: [one["_id"] for one in self._objects(db).find(below, {"_id": 1})]))
+        found = self._call(lambda db: [*self._objects(db).find(below, {"_id": 1, "bytes": 1, "stored": 1})])
+        return (Entry(one["_id"], *_stat(one)) for one in found if deep or is_directly_in(prefix, one["_id"]))
 
     def delete(self, key: str) -> None:
         check_key(key)
-        self._drop(self._call(lambda db: self._objects(db).find_one_and_delete({"_id": key})))
+        act = partial(self._call, lambda db: self._objects(db).find_one_and_delete({"_id": key}))
+        self._tidy(settled(act, lambda: not self.exists(key), None, self._silence / 2))
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
@@ -105,13 +116,19 @@ class MongoStorage:
         if digest != expected:
             return False
         document = self._uploaded(key, io.BytesIO(new))
-        if held:
-            same = {"_id": key, "file": held[0]["file"]}
-            was = self._call(lambda db: self._objects(db).find_one_and_replace(same, document))
-        else:
-            was = self._call(lambda db: _inserted(self._objects(db), document))
-        self._drop(document if was is None else was)
-        return was is not None
+        same = {"_id": key, "file": held[0]["file"]} if held else {}
+        act = _replaced_same if held else _inserted
+
+        def set_it() -> Document | None:
+            return self._call(lambda db: act(self._objects(db), document, same))
+
+        none: Document = {}
+        was = settled(set_it, lambda: self._names(document), none, self._silence / 2)
+        # The first of two attempts may have set it, and then the second one finds another document.
+        if was is None and not self._names(document):
+            return False
+        self._tidy(was)
+        return True
 
     def strays(self, older_than: float) -> Iterator[Stray]:
         """Yield the files and pieces in GridFS that no object names."""
@@ -145,24 +162,40 @@ class MongoStorage:
 
     def _put(self, key: str, file: BinaryIO) -> None:
         document = self._uploaded(key, file)
-        try:
-            self._drop(self._call(lambda db: _replaced(self._objects(db), document)))
-        except StorageError:
-            self._drop(document)
-            raise
+        replace = partial(self._call, lambda db: _replaced(self._objects(db), document))
+        was: Document | None = settled(replace, lambda: self._names(document), None, self._silence / 2)
+        # If the first of two attempts replaced it, the second one finds this document.
+        self._tidy(was if was and was["file"] != document["file"] else None)
+
+    def _names(self, document: Document) -> bool:
+        """Say whether the document of an object names this file."""
+        now = self._document(document["_id"])
+        return now is not None and bool(now["file"] == document["file"])
 
     def _uploaded(self, key: str, file: BinaryIO) -> Document:
         """Upload a file that is not visible yet; return the document that makes it visible."""
-        source = _Hashed(file)
-        uploaded = self._call(lambda db: self._files(db).upload_from_stream(key, source))
+
+        def upload(db: Any) -> tuple[Any, _Hashed]:
+            file.seek(0)
+            source = _Hashed(file)
+            return self._files(db).upload_from_stream(key, source), source
+
+        uploaded, source = self._call(upload)
         # By the clock of the server: GridFS records the time of this machine.
         now = self._call(_now)
         sizes = {"bytes": source.bytes, "sha256": source.digest.hexdigest()}
         return {"_id": key, "file": uploaded, "stored": now, **sizes}
 
-    def _drop(self, document: Document | None) -> None:
-        if not document:
-            return
+    def _tidy(self, document: Document | None) -> None:
+        """Drop the file of a document that was replaced; what cannot be dropped now is left to `gc`.
+
+        The file of a new document is never dropped: even after an error the document may come to be stored.
+        """
+        if document:
+            with suppress(StorageError):
+                self._drop(document)
+
+    def _drop(self, document: Document) -> None:
         file = document["file"]
 
         def drop(db: Any) -> None:
@@ -213,25 +246,25 @@ class MongoStorage:
         return gridfs.GridFSBucket(db, self.bucket, chunk_size_bytes=CHUNK)
 
     def _call(self, act: Callable[[Any], T]) -> T:
-        """Act on the database. Our errors are raised outside of the handler, so as not to carry those of pymongo."""
+        """Act on the database; again, if the connection was lost or the server is too busy. `act` may act twice."""
+        return waiting(partial(self._once, act))
+
+    def _once(self, act: Callable[[Any], T], again: bool = True) -> T:
+        # Our errors are raised outside of the handler, so as not to carry those of pymongo.
+        client, began = _client(*self._place, self._login, self._silence, os.getpid()), time.monotonic()
         try:
-            return act(_client(*self._place, self._login, os.getpid())[self.database])
+            return act(client[self.database])
         except PyMongoError as error:
-            ours = self._explained(error)
+            ours = explained(error, client, self.url, self._direct)
+            lost = isinstance(error, AutoReconnect) and not isinstance(error, WITHOUT_RETRY)
+        # One that was lost after a while was silent.
+        if again and lost and time.monotonic() - began < self._silence / 4:
+            return self._once(act, again=False)
         raise ours
 
-    def _explained(self, error: PyMongoError) -> StorageError:
-        message = str(error).partition(", full error")[0].partition(", Timeout")[0][:300]
-        # 13 and 18 are MongoDB's codes. A thread that waits while another one is refused gets only the text.
-        refused = isinstance(error, OperationFailure) and error.code in (13, 18) or "uthentication failed" in message
-        if refused or isinstance(error, ConfigurationError):
-            return StorageError(errno.EACCES, f"{self.url} refused: {message}. {_LOGIN}")
-        # Lost connections, and servers that do not answer.
-        kind = StoreUnavailable if isinstance(error, ConnectionFailure) else StorageError
-        return kind(
-            errno.EIO,
-            f"{self.url} failed: {message}. Nothing was published. Run the same command again when the server works.",
-        )
+
+def _stat(document: Document) -> Stat:
+    return Stat(document["bytes"], document["stored"].replace(tzinfo=UTC).timestamp())
 
 
 class GridReader:
@@ -281,13 +314,19 @@ class _Hashed:
         return data
 
 
-def _inserted(objects: Any, document: Document) -> Document | None:
+def _inserted(objects: Any, document: Document, same: Document) -> Document | None:
     """Insert a document and return an empty one, or None if the key has a document."""
     try:
         objects.insert_one(document)
         return {}
     except DuplicateKeyError:
         return None
+
+
+def _replaced_same(objects: Any, document: Document, same: Document) -> Document | None:
+    """Replace a document if it is still the same, and return the one before; else None."""
+    before: Document | None = objects.find_one_and_replace(same, document)
+    return before
 
 
 def _replaced(objects: Any, document: Document) -> Document | None:
@@ -305,10 +344,20 @@ def _replaced(objects: Any, document: Document) -> Document | None:
 
 @lru_cache(maxsize=8)
 def _client(
-    hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], process: int
+    hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], silence: float, process: int
 ) -> "pymongo.MongoClient[Document]":
     """Return the client of one process; a forked child has its own."""
-    place = f"mongodb://{hosts}/?{urlencode({'serverSelectionTimeoutMS': '10000', **dict(options)})}"
+    silent, soon = int(1000 * silence), int(min(10_000, 500 * silence))
+    ours: Document = {
+        "serverSelectionTimeoutMS": soon,
+        "connectTimeoutMS": soon,
+        "socketTimeoutMS": silent,
+        "waitQueueTimeoutMS": silent,
+    }
+    # Its own retries would double the wait for a server that is silent.
+    ours |= {"retryReads": "false", "retryWrites": "false", "readConcernLevel": "majority"}
+    ours |= {"w": "majority", "journal": "true", "wTimeoutMS": silent}
+    place = f"mongodb://{hosts}/?{urlencode({**ours, **dict(options)})}"
     return pymongo.MongoClient(place, **dict(login), connect=False)  # type: ignore[arg-type]
 
 
@@ -332,6 +381,8 @@ def _options(query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options.keys() - _OPTIONS:
         raise UsageError(f"{name[:40]!r} is not an option of a mongodb URL here. Use {', '.join(sorted(_OPTIONS))}.")
+    if options.get("w") == "0":
+        raise UsageError("w=0 in a mongodb URL asks for no answer to a write. Leave it out, or use w=1.")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", options.get("bucket", _BUCKET)):
         raise UsageError("The bucket of this mongodb URL is not valid. Use letters, digits and '_'.")
     return options

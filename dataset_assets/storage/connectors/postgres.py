@@ -1,30 +1,36 @@
-"""Storage in a PostgreSQL database, as large objects: `postgresql+psycopg2://user@host:port/database`.
+"""Storage in a PostgreSQL database, as rows of bytes: `postgresql+psycopg2://user@host:port/database`.
 
-The tables are in the schema `dataset_assets`, or in that of `?schema=name`. A password in the URL is used, but is not
-in the `url` of the storage: a process that opens that takes the password from PGPASSWORD, ~/.pgpass, or wherever else
-libpq looks.
+The tables `objects` and `chunks` are in the schema `dataset_assets`, or in that of `?schema=name`. Who has rights on
+the tables has them on all objects. Earlier releases stored large objects, which are read on.
+
+A password in the URL is used, but is not in the `url` of the storage: a process that opens that takes the password from
+PGPASSWORD, ~/.pgpass, or wherever else libpq looks.
 """
 
-import errno
 import os
 import re
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, Iterator, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import psycopg2
 import psycopg2.extensions
 import sqlalchemy
-from psycopg2.errors import DiskFull, InvalidSchemaName, UndefinedTable
+from psycopg2.errors import InvalidSchemaName, UndefinedTable
 
 from dataset_assets.core.interruptible import interruptibly
-from dataset_assets.errors import NoSpace, NotInstalled, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import NotInstalled, StorageError, UsageError
 from dataset_assets.storage.connectors.bucket.address import Hidden
-from dataset_assets.storage.connectors.sql_base import SqlStorage
+from dataset_assets.storage.connectors.postgres_errors import explained
+from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
+from dataset_assets.storage.connectors.watchdog import watched
+from dataset_assets.storage.patience import MOST_SILENT_SECONDS, silence_seconds, waiting
 
 T = TypeVar("T")
 
-LOCK_SECONDS = 60
+PING_SECONDS = 5.0
+"""How long a pooled connection may take to show that it is alive; else it is made anew."""
 KEPT_CONNECTIONS, MORE_CONNECTIONS = 4, 28
 _SCHEMA = "dataset_assets"
 _OPTIONS = {
@@ -34,16 +40,19 @@ _OPTIONS = {
 
 
 class PostgresStorage(SqlStorage):
-    """Objects in a database. The first `put` creates the schema and the table."""
+    """Objects in a database. The first `put` creates the schema and the tables."""
 
     mark = "%s"
     epoch = "extract(epoch FROM stored)"
 
     def __init__(self, url: str, schema: str, login: dict[str, str]) -> None:
         self.url, self.schema = url, schema
-        self.table = f'"{schema}".objects'
+        self.table, self.chunks = f'"{schema}".objects', f'"{schema}".chunks'
         # A tuple, because it is the key of a cache.
         self._login = tuple(sorted(login.items()))
+        self._silence = silence_seconds()
+        self._waiting = f"SET LOCAL lock_timeout = {int(800 * self._silence)}"
+        self.look_seconds = self._silence / 2
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_postgres, (self.url,)
@@ -59,94 +68,141 @@ class PostgresStorage(SqlStorage):
             self._do(cursor, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", f"{self.schema}/{key}")
             return act(cursor)
 
-        self._make_table()
-        return self._in_transaction(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", (), locked)
+        self._make_tables()
+        return self._in_transaction(self._waiting, (), locked)
 
-    def _make_table(self) -> None:
-        if not self._has_table():
+    def _make_tables(self) -> None:
+        if steps := self._lacking():
             try:
-                self._in_transaction(_MAKE.format(schema=self.schema), (), lambda cursor: None)
+                made = "; ".join([self._waiting, *steps]).format(schema=self.schema)
+                self._in_transaction(made, (), lambda cursor: None)
             except StorageError:
-                # Of several processes that create it at once, all but one fail.
-                if not self._has_table():
+                # Of several processes that create them at once, all but one fail.
+                if self._lacking():
                     raise
 
-    def _has_table(self) -> bool:
-        row = self._in_transaction("SELECT to_regclass(%s)", (self.table,), lambda cursor: cursor.fetchone())
-        return row[0] is not None
+    def _lacking(self) -> list[str]:
+        """Return the statements that make what is missing. A role that uses tables of others need not make any."""
+        names = (self.schema, self.table, self.chunks, self.table)
+        has_schema, has_objects, has_chunks, is_older = self._in_transaction(
+            _LOOK, names, lambda cursor: cursor.fetchone()
+        )
+        made = {
+            _SCHEMA_STEP: has_schema,
+            _OBJECTS_STEP: has_objects,
+            _CHUNKS_STEP: has_chunks,
+            _NUMBERS_STEP: not is_older,
+        }
+        return [step for step, there in made.items() if not there]
 
     def _in_transaction(self, first: str, values: tuple[Any, ...], act: Callable[[Any], T]) -> T:
         def acted() -> T:
-            connection = _engine(self._login, _environment(), os.getpid()).raw_connection()
+            connection = _engine(self._login, self._silence, _environment(), os.getpid()).raw_connection()
             try:
                 cursor = connection.cursor()
                 cursor.execute(first, values)
                 done = act(cursor)
                 connection.commit()
                 return done
+            except BaseException:
+                # Closed for good, which rolls back; the pool would report at length that a lost one cannot.
+                connection.invalidate()
+                raise
             finally:
-                # This also rolls back what was not committed.
                 connection.close()
 
-        try:
-            return interruptibly(acted)
-        except (UndefinedTable, InvalidSchemaName):
-            raise
-        except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-            ours = self._explained(getattr(error, "orig", None) or error)
-        raise ours
+        def tried() -> T:
+            try:
+                return interruptibly(acted)
+            except (UndefinedTable, InvalidSchemaName):
+                raise
+            except (psycopg2.Error, sqlalchemy.exc.SQLAlchemyError, TimeoutError) as error:
+                ours = explained(getattr(error, "orig", None) or error, self.url, self.schema)
+            raise ours
+
+        return waiting(tried)
 
     def _write_blob(self, cursor: Any, chunks: Iterable[bytes]) -> int:
-        large = cursor.connection.lobject(0, "wb")
-        for chunk in chunks:
-            large.write(chunk)
-        large.close()
-        return int(large.oid)
+        # At random, so that no number is used twice: somebody may still be reading the older blob.
+        blob = _LARGE_OBJECTS + int.from_bytes(os.urandom(7))
+        for number, chunk in enumerate(chunks):
+            self._do(cursor, f"INSERT INTO {self.chunks} VALUES (?, ?, ?)", blob, number, psycopg2.Binary(chunk))
+        return blob
 
     def _read_blob(self, cursor: Any, blob: int, start: int, stop: int) -> bytes:
-        large = cursor.connection.lobject(blob, "rb")
+        if blob < _LARGE_OBJECTS:
+            return _large_object(cursor, blob, start, stop)
+        number, skipped = divmod(start, CHUNK)
+        part = f"SELECT substring(data FROM ? FOR ?) FROM {self.chunks} WHERE blob = ? AND number = ?"
+        rows = self._all(cursor, part, skipped + 1, min(stop - start, CHUNK), blob, number)
+        return bytes(rows[0][0]) if rows else b""
+
+    def _drop_blob(self, cursor: Any, blob: int) -> None:
+        drop = _UNLINK if blob < _LARGE_OBJECTS else f"DELETE FROM {self.chunks} WHERE blob = ?"
+        self._do(cursor, drop, blob)
+
+
+# Reads see one state of the database, large objects included. A policy that would hide rows is an error.
+_READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
+_LARGE_OBJECTS = 1 << 32
+"""Smaller numbers of blobs are those of large objects, which earlier releases stored."""
+_LOOK = """
+    SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL, EXISTS (SELECT
+        FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'blob' AND atttypid = 'oid'::regtype)
+"""
+_SCHEMA_STEP = 'CREATE SCHEMA IF NOT EXISTS "{schema}"'
+_OBJECTS_STEP = """
+    CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob bigint NOT NULL,
+        bytes bigint NOT NULL, sha256 text NOT NULL, stored timestamptz NOT NULL DEFAULT now())
+"""
+# Not compressed, so that a part is read without the rest.
+_CHUNKS_STEP = """CREATE TABLE IF NOT EXISTS "{schema}".chunks (blob bigint, number integer, data bytea NOT NULL,
+    PRIMARY KEY (blob, number)); ALTER TABLE "{schema}".chunks ALTER COLUMN data SET STORAGE EXTERNAL"""
+_NUMBERS_STEP = 'ALTER TABLE "{schema}".objects ALTER COLUMN blob TYPE bigint'
+# That of another role stays; PostgreSQL's `vacuumlo` removes it.
+_UNLINK = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ? AND pg_has_role(lomowner, 'USAGE')"
+
+
+def _large_object(cursor: Any, number: int, start: int, stop: int) -> bytes:
+    with cursor.connection.watched():
+        large = cursor.connection.lobject(number, "rb")
         large.seek(start)
         data = large.read(stop - start)
         large.close()
-        return bytes(data)
-
-    def _drop_blob(self, cursor: Any, blob: int) -> None:
-        self._do(cursor, "SELECT lo_unlink(?)", blob)
-
-    def _explained(self, error: BaseException) -> StorageError:
-        message = " ".join(str(error).split())
-        if isinstance(error, DiskFull):
-            return NoSpace(
-                errno.ENOSPC, f"No space left at {self.url}: {message}. Free some and run the same command again."
-            )
-        if any(sign in message for sign in _REFUSALS):
-            return StorageError(
-                errno.EACCES,
-                f"{self.url} refused: {message}. Set PGPASSWORD, or put the password into ~/.pgpass.",
-            )
-        if "authentication method requirement" in message:
-            return StorageError(
-                errno.EACCES,
-                f"{self.url} asks for the password in a way that is not allowed: {message}. Let the server use "
-                "scram-sha-256, or write its method into the URL: ?require_auth=none if it asks for no password.",
-            )
-        # Lost and refused connections, and those to a server that starts or stops.
-        may_pass = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
-        kind = StoreUnavailable if may_pass else StorageError
-        return kind(
-            errno.EIO,
-            f"{self.url} failed: {message}. Nothing was published. Run the same command again when the server works.",
-        )
+    return bytes(data)
 
 
-_REFUSALS = ("authentication failed", "no password supplied", "permission denied", "row-level security")
-# Reads see one state of the database, large objects included. A policy that would hide rows is an error.
-_READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off"
-_MAKE = """
-    CREATE SCHEMA IF NOT EXISTS "{schema}";
-    CREATE TABLE IF NOT EXISTS "{schema}".objects (key text COLLATE "C" PRIMARY KEY, blob oid NOT NULL,
-        bytes bigint NOT NULL, sha256 text NOT NULL, stored timestamptz NOT NULL DEFAULT now())
-"""
+class _Cursor(psycopg2.extensions.cursor):  # type: ignore[misc]
+    def execute(self, *args: Any) -> Any:
+        with self.connection.watched():
+            return super().execute(*args)
+
+
+class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]
+    """A connection on which no call waits longer for the server than it may be silent."""
+
+    silence = MOST_SILENT_SECONDS
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        # The pool asks in this mode whether a connection is alive.
+        pinging = self.autocommit
+        seconds = min(PING_SECONDS, self.silence / 4) if pinging else self.silence
+        with watched(self.fileno(), seconds) as call:
+            try:
+                yield
+            except psycopg2.Error:
+                if call.ended and not pinging:
+                    raise TimeoutError(f"it was silent for {seconds:g} seconds") from None
+                raise
+
+    def commit(self) -> None:
+        with self.watched():
+            super().commit()
+
+    def rollback(self) -> None:
+        with self.watched():
+            super().rollback()
 
 
 def _environment() -> int:
@@ -154,17 +210,25 @@ def _environment() -> int:
     return hash(frozenset(pair for pair in os.environ.items() if pair[0].startswith("PG")))
 
 
+_ALIVE = {"application_name": "dataset_assets", "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+"""A network that loses everything is noticed in 30 seconds, also while a server works for longer."""
+
+
 @lru_cache(maxsize=8)
-def _engine(login: tuple[tuple[str, str], ...], environment: int, process: int) -> sqlalchemy.Engine:
+def _engine(login: tuple[tuple[str, str], ...], silence: float, environment: int, process: int) -> sqlalchemy.Engine:
     """Return the connection pool of one process; a forked child has its own."""
-    options: dict[str, Any] = {"connect_timeout": "10", "application_name": "dataset_assets", **dict(login)}
+    options: dict[str, Any] = {"connect_timeout": max(2, int(min(10.0, silence / 2))), **_ALIVE, **dict(login)}
+    options |= {
+        "cursor_factory": _Cursor,
+        "connection_factory": type("Connection", (_Connection,), {"silence": silence}),
+    }
     return sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: psycopg2.connect(**options),
         pool_pre_ping=True,
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
-        pool_timeout=LOCK_SECONDS,
+        pool_timeout=silence,
     )
 
 

@@ -8,14 +8,18 @@ import hashlib
 import io
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, TypeVar
 
 from dataset_assets.core import files
 from dataset_assets.storage.object_file import Changed, opened
-from dataset_assets.storage.storage import Stat, check_key
+from dataset_assets.storage.outcome import settled
+from dataset_assets.storage.patience import MOST_SILENT_SECONDS
+from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 T = TypeVar("T")
+Blobs = list[int]
 
 CHUNK = 1 << 20
 
@@ -37,6 +41,8 @@ class SqlStorage(ABC):
     epoch: str
     """The SQL for the column `stored` in seconds since 1970."""
     table = "objects"
+    look_seconds = MOST_SILENT_SECONDS / 2
+    """How long to look what became of a request whose answer was lost."""
 
     def get(self, key: str) -> BinaryIO:
         check_key(key)
@@ -47,8 +53,10 @@ class SqlStorage(ABC):
 
     def put(self, key: str, source: Path | bytes) -> None:
         check_key(key)
+        written: Blobs = []
         with _opened(source) as file:
-            self._write(key, lambda cursor: self._replace(cursor, key, file))
+            act = partial(self._write, key, lambda cursor: written.append(self._replace(cursor, key, file)))
+            settled(act, lambda: self._names(key, written), None, self.look_seconds)
 
     def exists(self, key: str) -> bool:
         check_key(key)
@@ -62,29 +70,44 @@ class SqlStorage(ABC):
         return Stat(rows[0][0], float(rows[0][1]))
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (key for (key,) in self._below(_LIST, prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        rows = self._below(_ENTRIES, prefix)
+        return (Entry(key, size, float(at)) for key, size, at in rows if deep or is_directly_in(prefix, key))
+
+    def _below(self, statement: str, prefix: str) -> Any:
         # '0' is the character after '/', so these bounds hold the keys that begin with the folder and '/'.
         bounds = (f"{check_key(prefix)}/", f"{prefix}0") if prefix else ("", "~")
-        rows: Any = self._read(lambda cursor: self._all(cursor, _LIST, *bounds), ())
-        return (key for (key,) in rows)
+        return self._read(lambda cursor: self._all(cursor, statement, *bounds), ())
 
     def delete(self, key: str) -> None:
         if self.exists(key):
-            self._write(key, lambda cursor: self._forget(cursor, key))
+            act = partial(self._write, key, lambda cursor: self._forget(cursor, key))
+            settled(act, lambda: not self.exists(key), None, self.look_seconds)
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
-        return self._write(key, lambda cursor: self._swapped(cursor, key, new, expected))
+        written: Blobs = []
+        act = partial(self._write, key, lambda cursor: self._swapped(cursor, key, new, expected, written))
+        return settled(act, lambda: self._names(key, written), True, self.look_seconds)
 
-    def _swapped(self, cursor: Any, key: str, new: bytes, expected: str | None) -> bool:
+    def _names(self, key: str, written: Blobs) -> bool:
+        """Say whether the row of an object names the last blob that was written."""
+        row = self._read(lambda cursor: self._row(cursor, key), None)
+        return row is not None and row.blob in written[-1:]
+
+    def _swapped(self, cursor: Any, key: str, new: bytes, expected: str | None, written: Blobs) -> bool:
         row = self._row(cursor, key)
         # Not the digest in the row: only the bytes show damage.
         digest = hashlib.sha256(self._content(cursor, row)).hexdigest() if row else None
         if digest != expected:
             return False
-        self._replace(cursor, key, io.BytesIO(new))
+        written.append(self._replace(cursor, key, io.BytesIO(new)))
         return True
 
-    def _replace(self, cursor: Any, key: str, file: BinaryIO) -> None:
+    def _replace(self, cursor: Any, key: str, file: BinaryIO) -> int:
+        """Write a blob and name it by the row of an object; return its number."""
         file.seek(0)
         digest, size = hashlib.sha256(), 0
 
@@ -95,9 +118,13 @@ class SqlStorage(ABC):
                 size += len(chunk)
                 yield chunk
 
-        blob = self._write_blob(cursor, chunks())
-        self._forget(cursor, key)
-        self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+        blob, row = self._write_blob(cursor, chunks()), self._row(cursor, key)
+        if row is None:
+            self._do(cursor, _INSERT, key, blob, size, digest.hexdigest())
+        else:
+            self._do(cursor, _UPDATE, blob, size, digest.hexdigest(), key)
+            self._drop_blob(cursor, row.blob)
+        return blob
 
     def _forget(self, cursor: Any, key: str) -> None:
         row = self._row(cursor, key)
@@ -148,7 +175,9 @@ class SqlStorage(ABC):
 _SELECT = "SELECT blob, bytes, sha256 FROM {table} WHERE key = ?"
 _STAT = "SELECT bytes, {epoch} FROM {table} WHERE key = ?"
 _LIST = "SELECT key FROM {table} WHERE key >= ? AND key < ?"
+_ENTRIES = "SELECT key, bytes, {epoch} FROM {table} WHERE key >= ? AND key < ?"
 _INSERT = "INSERT INTO {table} (key, blob, bytes, sha256) VALUES (?, ?, ?, ?)"
+_UPDATE = "UPDATE {table} SET blob = ?, bytes = ?, sha256 = ?, stored = CURRENT_TIMESTAMP WHERE key = ?"
 _DELETE = "DELETE FROM {table} WHERE key = ?"
 
 

@@ -1,19 +1,24 @@
 """Storage in one SQLite file: `sqlite:///path.db`, relative to the working folder, or `sqlite:////absolute/path.db`.
 
 It needs only Python, and is for one machine: SQLite's locks do not hold on network filesystems. Readers and a writer do
-not wait for each other; writers take turns.
+not wait for each other; writers take turns. `store.db-wal` beside it holds what was written in the last second, or last
+by a process that was killed.
 """
 
+import atexit
 import errno
 import os
 import sqlite3
-from contextlib import closing
+import threading
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Callable, Iterable, TypeVar
 from urllib.parse import quote, unquote
+from weakref import ref
 
 from dataset_assets.core import files
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.redact import has_login, redacted
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 
@@ -29,8 +34,73 @@ _TABLES = (
 _COLUMNS = {"objects": {"key", "blob", "bytes", "sha256", "stored"}, "chunks": {"blob", "number", "data"}}
 
 
+# Of a disk that is full or may not be written: SQLite needs to write two small files even to read.
+_UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+ATTEMPTS = 5
+
+
+class _Connection:
+    """A connection that one thread of one process keeps, and which file it is of."""
+
+    def __init__(self, sql: sqlite3.Connection, path: Path) -> None:
+        self.sql = sql
+        self.process, self.file, self.has_tables = os.getpid(), _identity(path), False
+        key = id(self)
+        _open[key] = ref(self, lambda _: _open.pop(key, None))
+
+    def fits(self, path: Path) -> bool:
+        """Say whether it may be used: by this process, while nobody replaced the file."""
+        return self.process == os.getpid() and self.file is not None and self.file == _identity(path)
+
+    def close(self) -> None:
+        """Close it, unless it is that of the parent of this process."""
+        if self.process == os.getpid():
+            with suppress(sqlite3.Error):
+                self.sql.close()
+
+    # Python's connections hold themselves, and would stay open until the garbage collector finds them.
+    __del__ = close
+
+
+_open: "dict[int, ref[_Connection]]" = {}
+# A forked child must neither use nor close the connections of its parent.
+_inherited: list[_Connection] = []
+
+
+def _opened() -> list[_Connection]:
+    return [connection for one in _open.copy().values() if (connection := one())]
+
+
+def _close_all() -> None:
+    """Close all connections of this process; the last one merges what was written into the file."""
+    for connection in _opened():
+        connection.close()
+
+
+atexit.register(_close_all)
+os.register_at_fork(before=lambda: _inherited.extend(_opened()), after_in_parent=_inherited.clear)
+
+
+def _start(seconds: float, storage: "ref[SqliteStorage]") -> None:
+    def merge() -> None:
+        if (found := storage()) is not None:
+            found._merge()
+
+    timer = threading.Timer(seconds, merge)
+    timer.name, timer.daemon = "dataset_assets-merge", True
+    timer.start()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return info.st_dev, info.st_ino
+
+
 class SqliteStorage(SqlStorage):
-    """Objects in a file, which the first `put` creates. Each verb opens a connection of its own.
+    """Objects in a file, which the first `put` creates. Each thread keeps one connection.
 
     >>> SqliteStorage("/data/assets.db").url
     'sqlite:////data/assets.db'
@@ -38,27 +108,57 @@ class SqliteStorage(SqlStorage):
 
     epoch = "CAST(strftime('%s', stored) AS INTEGER)"
 
-    def __init__(self, path: Path | str, *, lock_seconds: float = 60.0) -> None:
+    def __init__(self, path: Path | str, *, lock_seconds: float = 60.0, merge_seconds: float = 1.0) -> None:
         self.path = Path(path).expanduser().absolute()
         self.url = f"sqlite:///{quote(os.fsencode(self.path))}"
-        self.lock_seconds = lock_seconds
+        self.lock_seconds, self.merge_seconds = lock_seconds, merge_seconds
+        self._kept = threading.local()
+        self._written, self._merging = 0.0, 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_sqlite, (self.url,)
 
     def _read(self, act: Callable[[Any], T], empty: T) -> T:
         if not self._is_there():
             return empty
         try:
-            with closing(self._connected("rw")) as connection:
-                # Not opened read-only: then closing it last would leave its journal file behind.
-                connection.execute("PRAGMA query_only = ON")
-                connection.execute("BEGIN")
-                return act(connection.cursor())
-        except sqlite3.OperationalError as error:
+            try:
+                return self._transaction("BEGIN", act)
+            except sqlite3.OperationalError as error:
+                if _code(error) not in _UNWRITABLE:
+                    raise
+                return self._read_unwritable(act, error)
+        except sqlite3.Error as error:
             # Without the other table the bytes are missing: that is damage.
             if str(error) == "no such table: objects":
                 return empty
             raise self._failed(error) from error
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
+
+    def _read_unwritable(self, act: Callable[[Any], T], error: sqlite3.Error) -> T:
+        """Read the file alone, on a disk that takes nothing; again if somebody changes it meanwhile."""
+        for _ in range(ATTEMPTS):
+            before = self._state()
+            # What is in there is not in the file yet.
+            if before is None or before[-1]:
+                break
+            try:
+                with closing(self._connected("ro&immutable=1")) as connection:
+                    done = act(connection.cursor())
+            except sqlite3.Error:
+                if self._state() == before:
+                    raise
+                continue
+            if self._state() == before:
+                return done
+        raise error
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Return what changes when the file does, and last the size of the file of what is not merged into it yet."""
+        try:
+            info, log = os.stat(self.path), Path(f"{self.path}-wal")
+            return info.st_ino, info.st_size, info.st_mtime_ns, log.stat().st_size if log.exists() else 0
+        except FileNotFoundError:
+            return None
 
     def _is_there(self) -> bool:
         # Not `Path.exists`, which may return False for a folder that may not be read.
@@ -72,18 +172,65 @@ class SqliteStorage(SqlStorage):
     def _write(self, key: str, act: Callable[[Any], T]) -> T:
         files.make_folder(self.path.parent)
         try:
-            with closing(self._connected("rwc")) as connection:
-                self._check(connection)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _TABLES:
-                    connection.execute(statement)
-                # What is not committed is rolled back when the connection is closed.
-                done = act(connection.cursor())
-                connection.execute("COMMIT")
-                return done
+            done = self._transaction("BEGIN IMMEDIATE", act)
         except sqlite3.Error as error:
             raise self._failed(error) from error
+        self._merge_later()
+        return done
+
+    def _merge_later(self) -> None:
+        """Merge what was written into the file when this process pauses: then the file alone may be copied."""
+        self._written = time.monotonic()
+        if self._merging != os.getpid():
+            self._merging = os.getpid()
+            _start(self.merge_seconds, ref(self))
+
+    def _merge(self) -> None:
+        self._merging = 0
+        pause = self._written + self.merge_seconds - time.monotonic()
+        if pause > 0:
+            self._merging = os.getpid()
+            _start(pause, ref(self))
+            return
+        # Whoever reads or writes just now is not held up: the next pause, or the last to close it, merges it.
+        with suppress(sqlite3.Error), closing(self._connected("rw")) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _transaction(self, begin: str, act: Callable[[Any], T]) -> T:
+        connection = self._connection("rw" if begin == "BEGIN" else "rwc")
+        try:
+            if begin != "BEGIN" and not connection.has_tables:
+                self._make_tables(connection)
+            connection.sql.execute(begin)
+            done = act(connection.sql.cursor())
+            connection.sql.execute("COMMIT")
+            return done
+        except BaseException:
+            # Closing rolls back what was not committed.
+            self._drop()
+            raise
+
+    def _connection(self, mode: str) -> _Connection:
+        """Return the connection of this thread, which is made anew if another file is there now."""
+        kept: _Connection | None = getattr(self._kept, "connection", None)
+        if kept is None or not kept.fits(self.path):
+            self._drop()
+            kept = _Connection(self._connected(mode), self.path)
+            self._kept.connection = kept
+        return kept
+
+    def _drop(self) -> None:
+        kept: _Connection | None = self._kept.__dict__.pop("connection", None)
+        if kept is not None:
+            kept.close()
+
+    def _make_tables(self, connection: _Connection) -> None:
+        self._check(connection.sql)
+        connection.sql.execute("PRAGMA journal_mode = WAL")
+        for statement in _TABLES:
+            connection.sql.execute(statement)
+        connection.has_tables, connection.file = True, _identity(self.path)
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Raise `Refused` if the file has tables of these names that another program made."""
@@ -111,12 +258,21 @@ class SqliteStorage(SqlStorage):
 
     def _connected(self, mode: str) -> sqlite3.Connection:
         place = f"file:{quote(os.fsencode(self.path))}?mode={mode}"
-        return sqlite3.connect(place, uri=True, timeout=self.lock_seconds, isolation_level=None)
+        # The last one is closed by the thread that ends the process.
+        return sqlite3.connect(
+            place, uri=True, timeout=self.lock_seconds, isolation_level=None, check_same_thread=False
+        )
 
     def _failed(self, error: sqlite3.Error) -> StorageError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code == sqlite3.SQLITE_FULL:
             return NoSpace(errno.ENOSPC, f"No space left for {self.path}. Free some and run the same command again.")
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            return StorageError(
+                errno.EROFS,
+                f"{self.path} and its folder may not be written here ({error}). Nothing was published. Let this user "
+                "write there, or copy what you need into a storage of yours with: dataset-assets copy",
+            )
         if code == sqlite3.SQLITE_BUSY:
             return StorageError(
                 errno.EBUSY,
@@ -128,11 +284,18 @@ class SqliteStorage(SqlStorage):
         )
 
 
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code of an error."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
 def open_sqlite(url: str) -> SqliteStorage:
     """Open the file of a `sqlite:///path.db` URL."""
     host, slash, path = url.partition(":")[2].removeprefix("//").partition("/")
-    if host or not slash or not path or "?" in path or "#" in path or "\0" in unquote(path):
+    refused = has_login(path) or "?" in path or "#" in path or "\0" in unquote(path)
+    if host or not slash or not path or refused:
         raise UsageError(
-            f"{redacted(url)[:80]!r} does not name a file. Write it as sqlite:///path.db or sqlite:////absolute/path.db."
+            f"{redacted(url)[:80]!r} does not name a file. Write it as sqlite:///path.db or "
+            "sqlite:////absolute/path.db; in its name, write %3A for :, %40 for @, %3F for ? and %23 for #."
         )
     return SqliteStorage(os.fsdecode(unquote(path, errors="surrogateescape")))

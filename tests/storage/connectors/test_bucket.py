@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from dataset_assets.storage.connectors.bucket import fork_client
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.object_file import WHOLE, Changed
-from dataset_assets.testing import StorageTests, storage_state_machine
+from dataset_assets.testing import Drop, Lost, StorageTests, storage_state_machine
+from dataset_assets.testing.proxy import Answer, Rule
 from dataset_assets.testing.storage import VERBS, at_once, content, file_of, sha256, some_bytes
 
 SETTINGS = settings(max_examples=8, stateful_step_count=20, deadline=None)
@@ -134,7 +134,7 @@ def test_a_large_object_that_is_replaced_meanwhile_is_never_two_contents_in_one(
 def test_O1_a_broken_answer_is_continued_where_it_broke(proxied: ObjectStorage, proxy: Proxy) -> None:
     proxied.put("a", LARGE)
     proxy.requests.clear()
-    proxy.fault = first(2, "GET", "cut")
+    proxy.fault = first(2, "GET", Drop(reset=False))
     assert content(proxied, "a") == LARGE
     assert proxy.count("GET") == 3
 
@@ -142,13 +142,13 @@ def test_O1_a_broken_answer_is_continued_where_it_broke(proxied: ObjectStorage, 
 # Faults.
 
 
-def first(count: int, method: str, fault: int | str, part: str = "") -> Callable[[str, str], int | str | None]:
+def first(count: int, method: str, fault: Answer, part: str = "") -> Rule:
     """Return a fault for the first requests of a kind."""
     left = [fault] * count
     return lambda asked, path: left.pop() if asked == method and part in path and left else None
 
 
-def always(fault: int | str) -> Callable[[str, str], int | str | None]:
+def always(fault: Answer) -> Rule:
     return lambda method, path: fault
 
 
@@ -163,8 +163,9 @@ def test_O1_a_server_that_asks_to_slow_down_is_asked_again(proxied: ObjectStorag
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_O1_a_server_that_goes_on_failing_is_one_error_in_bounded_time(
-    proxied: ObjectStorage, proxy: Proxy, verb: str
+    proxied: ObjectStorage, proxy: Proxy, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "0")
     proxy.fault = always(503)
     begun = time.monotonic()
     with pytest.raises(StorageError, match="failed at .*503.*after 2 retries. Nothing was published") as caught:
@@ -181,9 +182,9 @@ def test_a_server_that_is_not_there_is_said(s3: Place) -> None:
 
 
 def test_O3_a_lost_answer_to_a_put_does_no_harm(proxied: ObjectStorage, proxy: Proxy) -> None:
-    proxy.fault = first(1, "PUT", "drop")
+    proxy.fault = first(1, "PUT", Lost())
     proxied.put("a", b"x")
-    proxy.fault = first(1, "POST", "drop", "uploadId=")
+    proxy.fault = first(1, "POST", Lost(), "uploadId=")
     proxied.put("b", PARTS)
     assert content(proxied, "a") == b"x" and content(proxied, "b") == PARTS
 
@@ -192,7 +193,7 @@ def test_O3_a_lost_answer_to_a_put_does_no_harm(proxied: ObjectStorage, proxy: P
 def test_O6_a_lost_answer_to_a_swap_is_found_out(proxied: ObjectStorage, proxy: Proxy, expected: bytes | None) -> None:
     if expected:
         proxied.put("a", expected)
-    proxy.fault = first(1, "PUT", "drop")
+    proxy.fault = first(1, "PUT", Lost())
     assert proxied.swap("a", b"new", expected and sha256(expected))
     assert content(proxied, "a") == b"new"
 

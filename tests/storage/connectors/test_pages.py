@@ -9,8 +9,8 @@ from children import ended, in_child
 from command_line import CommandLine
 from listing_server import EXPIRED, HTML, PAGE, Lists, listing, s3_page
 
-from dataset_assets.errors import ListingCut, StorageError
-from dataset_assets.storage.connectors.bucket.address import Denied, bucket_of
+from dataset_assets.errors import ListingCut, StorageError, StoreDenied
+from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.pages import Listing
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 
@@ -60,7 +60,7 @@ def test_credentials_that_expire_before_any_page_are_renewed_and_the_listing_is_
 @pytest.mark.parametrize("page", PAGES)
 def test_a_refusal_that_stays_is_an_error_on_any_page(lists: Lists, page: int, status: int) -> None:
     lists.fault = lambda number, asked: (status, b"") if len(lists.asked) > page else None
-    with pytest.raises(Denied, match="refused the request"):
+    with pytest.raises(StoreDenied, match="refused the request"):
         list(opened(lists).list(""))
 
 
@@ -137,7 +137,7 @@ def test_each_key_is_listed_once_and_in_any_order(lists: Lists) -> None:
 def test_a_listing_in_no_order_is_not_gone_on_with(s3: Lists) -> None:
     s3.keys = [*reversed(KEYS)]
     s3.fault = once(2, EXPIRED)
-    with pytest.raises(Denied):
+    with pytest.raises(StoreDenied):
         list(opened(s3).list(""))
 
 
@@ -148,7 +148,7 @@ def test_a_forked_child_is_told_of_a_refusal(s3: Lists) -> None:
     s3.fault = lambda number, asked: EXPIRED if len(s3.asked) > 2 else None
 
     def act() -> None:
-        with pytest.raises(Denied, match="refused the request"):
+        with pytest.raises(StoreDenied, match="refused the request"):
             list(storage.list(""))
 
     child = in_child(act, wait=False)

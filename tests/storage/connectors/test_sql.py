@@ -4,6 +4,8 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -13,20 +15,27 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
+from children import ended, in_child
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
+from places import ROOT
 from servers import SECRET, Place
 
+from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
+from dataset_assets.moving.gc import collect
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
 from dataset_assets.storage.object_file import WHOLE, Changed
+from dataset_assets.storage.pins import pin, unpin
 from dataset_assets.testing import StorageTests, storage_state_machine
-from dataset_assets.testing.storage import VERBS, content, sha256, some_bytes
+from dataset_assets.testing.storage import VERBS, at_once, content, sha256, some_bytes
 
 SETTINGS = settings(max_examples=8, stateful_step_count=20, deadline=None)
 LARGE = some_bytes(3 * WHOLE + 5)
@@ -208,20 +217,136 @@ def test_a_connection_that_the_server_closed_is_made_anew(pg: Place) -> None:
     assert content(storage, "a") == b"x"
 
 
-def test_large_objects_do_not_pile_up(pg: Place) -> None:
-    import psycopg2
+def test_a_connection_that_breaks_at_work_is_one_error_and_no_report_of_the_pool(
+    pg: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage: Any = open_storage(fresh(pg))
+    storage.put("a", b"x")
 
-    storage = open_storage(fresh(pg))
-    connection = psycopg2.connect(pg.url.replace("+psycopg2", ""))
+    def cut(cursor: Any) -> None:
+        ask(pg, "SELECT pg_terminate_backend(%s)", cursor.connection.get_backend_pid())
+        cursor.execute("SELECT 1")
+
+    with pytest.raises(StorageError, match="failed"):
+        storage._write("a", cut)
+    assert content(storage, "a") == b"x" and caplog.records == []
+
+
+def test_the_bytes_of_replaced_objects_do_not_pile_up(either: Any) -> None:
     counts = []
     for _ in range(3):
-        storage.put("a", b"x")
-        storage.swap("a", b"y", sha256(b"x"))
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
-            counts.append(cursor.fetchone())
-    connection.close()
-    assert len(set(counts)) == 1
+        either.put("a", LARGE)
+        either.swap("a", b"y", sha256(LARGE))
+        chunks = getattr(either, "chunks", "chunks")
+        counts += either._read(lambda cursor: either._all(cursor, f"SELECT count(*) FROM {chunks}"), ())  # noqa: B023
+    either.delete("a")
+    counts += either._read(lambda cursor: either._all(cursor, f"SELECT count(*) + 1 FROM {chunks}"), ())
+    assert counts == [(1,)] * 4
+
+
+# A team at one database, and stores of earlier releases.
+
+
+def ask(place: Place, statement: str, *values: Any) -> list[Any]:
+    """Run SQL as the owner of the server."""
+    import psycopg2
+
+    with closing(psycopg2.connect(place.url.replace("+psycopg2", ""))) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        connection.commit()
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def team(pg: Place) -> dict[str, Storage]:
+    """A storage as its owner sees it, and as a reader, a writer and a collector see it, by the documentation."""
+    url = fresh(pg)
+    schema = url.rpartition("=")[2]
+    open_storage(url).put("a/first", b"x")
+    [rights] = re.findall("```sql\n(.*?)```", (ROOT / "docs/storages.md").read_text(), re.DOTALL)
+    ask(pg, rights.replace("dataset_assets", schema).replace("assets_", f"{schema}_"))
+    found = {"owner": open_storage(url)}
+    for role in ("reader", "writer", "collector"):
+        user = f"{schema}_one_{role}"
+        ask(pg, f"CREATE ROLE {user} LOGIN PASSWORD '{SECRET}' IN ROLE {schema}_{role}")
+        found[role] = open_storage(url.replace("//tests@", f"//{user}@"))
+    ask(pg, f"CREATE ROLE {schema}_one_stranger LOGIN PASSWORD '{SECRET}'")
+    found["stranger"] = open_storage(url.replace("//tests@", f"//{schema}_one_stranger@"))
+    return found
+
+
+def test_a_reader_a_writer_and_a_collector_do_what_their_rights_say(team: dict[str, Storage]) -> None:
+    owner, reader, writer, collector = (team[role] for role in ("owner", "reader", "writer", "collector"))
+    writer.put("a/by_writer", LARGE)
+    owner.put("a/by_owner", b"z")
+    writer.put("a/first", LARGE)
+    assert writer.swap("a/current.json", b"1", None) and writer.swap("a/current.json", b"2", sha256(b"1"))
+    for storage in (owner, reader, writer, collector):
+        assert content(storage, "a/by_writer") == content(storage, "a/first") == LARGE
+        assert content(storage, "a/current.json") == b"2" and len([*storage.list("")]) == 4
+    refused: list[tuple[str, Callable[[], object]]] = [
+        ("reader", lambda: reader.put("a/first", b"y")),
+        ("reader", lambda: reader.swap("a/current.json", b"3", sha256(b"2"))),
+        ("reader", lambda: reader.delete("a/first")),
+        ("writer", lambda: writer.delete("a/first")),
+        ("stranger", lambda: team["stranger"].get("a/first")),
+        ("stranger", lambda: team["stranger"].put("a/first", b"y")),
+    ]
+    for role, act in refused:
+        with pytest.raises(StorageError, match="permission denied.* the rights of a reader, a writer or a coll") as no:
+            act()
+        assert "PGPASSWORD" not in str(no.value), role
+    collector.delete("a/by_writer")
+    assert sorted(reader.list("")) == ["a/by_owner", "a/current.json", "a/first"]
+    assert content(reader, "a/first") == LARGE
+
+
+def test_a_team_prepares_loads_and_collects(team: dict[str, Storage], dataset: Dataset, home: Path) -> None:
+    made = prepare(dataset, storage=team["writer"])
+    assert prepare(dataset, storage=team["owner"])["train"].version == made["train"].version
+    loaded = load(dataset.name, storage=team["reader"], verify="all")
+    assert tiny.plain(loaded) == tiny.plain(made)
+    with pytest.raises(StorageError, match="permission denied"):
+        prepare(replace(dataset, version="2"), storage=team["reader"])
+    pin(dataset.name, team["writer"])
+    unpin(dataset.name, team["collector"])
+    assert collect(team["collector"], grace_seconds=0)[0].problem is None
+    assert tiny.plain(load(dataset.name, storage=team["reader"], verify="all")) == tiny.plain(made)
+
+
+OLDER = """
+    CREATE SCHEMA {0};
+    CREATE TABLE {0}.objects (key text COLLATE "C" PRIMARY KEY, blob oid NOT NULL,
+        bytes bigint NOT NULL, sha256 text NOT NULL, stored timestamptz NOT NULL DEFAULT now());
+"""
+
+
+def test_large_objects_of_earlier_releases_are_read_replaced_and_copied(pg: Place) -> None:
+    url = fresh(pg)
+    schema = url.rpartition("=")[2]
+    ask(pg, OLDER.format(schema))
+    for key, data in (("a", LARGE), ("b", b"small")):
+        add = f"INSERT INTO {schema}.objects SELECT %s, lo_from_bytea(0, %s), %s, %s"
+        ask(pg, add, key, data, len(data), sha256(data))
+    storage: Any = open_storage(url)
+    numbers = "SELECT count(*) FROM pg_largeobject_metadata"
+    [(before,)] = ask(pg, numbers)
+    assert (
+        content(storage, "a") == LARGE and content(storage, "b") == b"small" and storage.stat("a").bytes == len(LARGE)
+    )
+    with storage.get("a") as file:
+        file.seek(WHOLE + 3)
+        assert file.read(2 * WHOLE) == LARGE[WHOLE + 3 :][: 2 * WHOLE]
+    assert ask(pg, f"SELECT to_regclass('{schema}.chunks')") == [(None,)], "reading makes nothing"
+    assert storage.swap("b", b"new", sha256(b"small"))
+    storage.put("c", LARGE)
+    assert [content(storage, key) for key in "abc"] == [LARGE, b"new", LARGE]
+    other = open_storage(fresh(pg))
+    for entry in storage.entries(""):
+        other.put(entry.key, content(storage, entry.key))
+    storage.put("a", b"moved")
+    assert [content(other, key) for key in "abc"] == [LARGE, b"new", LARGE] and content(storage, "a") == b"moved"
+    assert ask(pg, numbers) == [(before - 2,)]
 
 
 # URLs and passwords.
@@ -232,6 +357,7 @@ def test_the_url_of_any_file_opens_it_again(fast_path: Path, name: str) -> None:
     storage = SqliteStorage(fast_path / name)
     storage.put("a", b"x")
     assert content(open_storage(storage.url), "a") == b"x"
+    del storage
     assert [path.name for path in fast_path.iterdir()] == [name]
 
 
@@ -268,7 +394,7 @@ def test_a_password_in_the_url_opens_it_and_is_not_shown(postgres: Place, monkey
     storage.put("a", b"x")
     assert storage.url == url.replace(f":{SECRET}", "")
     assert SECRET not in f"{storage} {storage!r} {vars(storage)}" and SECRET.encode() not in pickle.dumps(storage)
-    with pytest.raises(StorageError, match="no password supplied. Set PGPASSWORD") as caught:
+    with pytest.raises(StorageError, match="no password supplied.* Set PGPASSWORD") as caught:
         pickle.loads(pickle.dumps(storage)).get("a")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
@@ -281,6 +407,154 @@ def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
         with pytest.raises(StorageError, match='authentication failed for user "tests".* Set PGPASSWORD') as caught:
             VERBS[verb](open_storage(postgres.url), "a")
         assert "wrong-pa55word" not in "".join(traceback.format_exception(caught.value))
+
+
+# One connection a thread.
+
+
+class Counting(SqliteStorage):
+    connections = 0
+
+    def _connected(self, mode: str) -> sqlite3.Connection:
+        self.connections += 1
+        return super()._connected(mode)
+
+
+def test_a_thread_keeps_one_connection_to_a_file(fast_path: Path) -> None:
+    storage = Counting(fast_path / "store.db", merge_seconds=60)
+    for i in range(20):
+        storage.put(f"a/{i}", b"x")
+        assert content(storage, f"a/{i}") == b"x" and storage.stat(f"a/{i}").bytes == 1
+    assert len([*storage.entries("a")]) == 20 and storage.connections == 1
+    at_once(3, lambda i: [storage.exists("a/0") for _ in range(20)])
+    assert storage.connections == 4
+
+
+def test_a_file_that_was_removed_is_made_anew(lite: SqliteStorage) -> None:
+    lite.put("a", b"old")
+    for path in lite.path.parent.iterdir():
+        path.unlink()
+    assert not lite.exists("a") and [*lite.list("")] == []
+    lite.put("a", b"new")
+    assert content(lite, "a") == content(SqliteStorage(lite.path), "a") == b"new"
+
+
+def test_an_act_that_fails_leaves_no_transaction_open(lite: SqliteStorage) -> None:
+    lite.put("a", b"x")
+    for source in (Path("/proc/self/mem"), Path("/")):
+        with pytest.raises(OSError):
+            lite.put("a", source)
+    hasty = SqliteStorage(lite.path, lock_seconds=0.1)
+    hasty.put("a", b"y")
+    assert content(lite, "a") == b"y"
+
+
+def test_all_is_in_the_one_file_when_its_process_has_ended(fast_path: Path) -> None:
+    code = """
+import os, sys, threading
+from dataset_assets.storage import open_storage
+storage = open_storage(sys.argv[1])
+storage.put("a", b"x")
+threading.Thread(target=storage.put, args=("b", b"y")).start()
+child = os.fork()
+if child == 0:
+    storage.put("c", storage.get("a").read())
+    sys.exit()
+os.waitpid(child, 0)
+"""
+    url = SqliteStorage(fast_path / "store.db").url
+    subprocess.run([sys.executable, "-c", code, url], check=True)
+    assert [path.name for path in fast_path.iterdir()] == ["store.db"]
+    assert [content(open_storage(url), key) for key in "abc"] == [b"x", b"y", b"x"]
+
+
+def test_when_its_process_pauses_the_file_alone_is_whole(fast_path: Path) -> None:
+    storage = SqliteStorage(fast_path / "store.db", merge_seconds=0.05)
+    for i in range(3):
+        storage.put(f"a/{i}", some_bytes(100_000 + i))
+    log, until = fast_path / "store.db-wal", time.monotonic() + 30
+    while log.stat().st_size and time.monotonic() < until:
+        time.sleep(0.01)
+    (fast_path / "copy.db").write_bytes((fast_path / "store.db").read_bytes())
+    copied = SqliteStorage(fast_path / "copy.db")
+    assert [content(copied, f"a/{i}") for i in range(3)] == [some_bytes(100_000 + i) for i in range(3)]
+    os.replace(fast_path / "copy.db", fast_path / "store.db")
+    storage.put("a/0", b"new")
+    assert content(SqliteStorage(fast_path / "store.db"), "a/0") == b"new"
+
+
+# Files that may not be written.
+
+
+def as_a_reader(path: Path, act: Callable[[], object]) -> None:
+    """Act as a user who may only read a file and its folder."""
+
+    def without_rights() -> None:
+        if os.geteuid() == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        act()
+
+    path.parent.parent.chmod(0o755)
+    for one in path.parent.iterdir():
+        one.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert ended(in_child(without_rights, wait=False)) == 0
+    finally:
+        path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["while nobody writes", "while somebody writes"])
+def test_who_may_only_read_reads_and_is_told_that_writing_is_refused(fast_path: Path, is_written: bool) -> None:
+    path = fast_path / "kept" / "store.db"
+    writer = SqliteStorage(path)
+    writer.put("a/b", b"x")
+    if not is_written:
+        del writer
+
+    def look() -> None:
+        storage = SqliteStorage(path)
+        assert content(storage, "a/b") == b"x" and [*storage.list("")] == ["a/b"] and not storage.exists("a/c")
+        with pytest.raises(StorageError, match="may not be written here"):
+            storage.put("a/b", b"y")
+        assert content(storage, "a/b") == b"x"
+
+    as_a_reader(path, look)
+    assert content(SqliteStorage(path), "a/b") == b"x"
+
+
+def test_what_is_not_in_the_file_yet_is_an_error_and_not_left_out(fast_path: Path) -> None:
+    """As in a copy of the folder of a process that was killed, on a disk that takes nothing."""
+    writer = SqliteStorage(fast_path / "store.db")
+    writer.put("a", b"old")
+    (fast_path / "copy").mkdir()
+    for name in ("store.db", "store.db-wal"):
+        (fast_path / "copy" / name).write_bytes((fast_path / name).read_bytes())
+    path = fast_path / "copy" / "store.db"
+
+    def look() -> None:
+        for verb in ("get", "exists", "stat", "list"):
+            with pytest.raises(StorageError, match="may not be written here"):
+                VERBS[verb](SqliteStorage(path), "a")
+
+    as_a_reader(path, look)
+    assert content(SqliteStorage(path), "a") == b"old"
+
+
+def test_on_a_full_disk_it_is_read(fast_path: Path) -> None:
+    path = fast_path / "store.db"
+    SqliteStorage(path).put("a", b"x")
+
+    def look() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        assert content(SqliteStorage(path), "a") == b"x"
+        with pytest.raises(StorageError):
+            SqliteStorage(path).put("a", b"y")
+
+    assert ended(in_child(look, wait=False)) == 0
+    assert content(SqliteStorage(path), "a") == b"x"
 
 
 # Processes.

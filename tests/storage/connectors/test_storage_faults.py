@@ -32,10 +32,14 @@ from dataset_assets.storage.connectors.bucket.store import ObjectStorage
 from dataset_assets.storage.connectors.sqlite import SqliteStorage
 from dataset_assets.storage.keys import stream_key
 from dataset_assets.storage.object_file import WHOLE
+from dataset_assets.testing import Reset, Status
+from dataset_assets.testing.proxy import Answer
 from dataset_assets.testing.storage import at_once, content, file_of, sha256, some_bytes
 
 LARGE = some_bytes(12 * WHOLE + 5)
-NOTHING_LISTED = b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+NOTHING_LISTED = Status(
+    200, body=b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+)
 numbers = itertools.count()
 
 
@@ -58,7 +62,7 @@ def storage(place: str, proxy: Proxy) -> ObjectStorage:
 
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT"])
 def test_O1_a_connection_that_is_reset_is_made_again(storage: ObjectStorage, proxy: Proxy, verb: str) -> None:
-    left = ["reset", "reset"]
+    left: list[Answer] = [Reset(), Reset()]
     proxy.fault = lambda method, path: left.pop() if left and method == verb else None
     storage.put("a", b"x")
     assert content(storage, "a") == b"x" and not left
@@ -74,10 +78,13 @@ def azure(azurite: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Obj
         yield ObjectStorage(bucket_of(place), retries=2), proxy
 
 
-@pytest.mark.parametrize("fault", ["reset", 503, 500])
+@pytest.mark.parametrize("fault", [Reset(), 503, 500])
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "PUT"])
-def test_O1_azure_is_asked_again_too(azure: tuple[ObjectStorage, Proxy], verb: str, fault: Any) -> None:
+def test_O1_azure_is_asked_again_too(
+    azure: tuple[ObjectStorage, Proxy], verb: str, fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage, proxy = azure
+    monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "0")
     left = [fault, fault]
     proxy.fault = lambda method, path: left.pop() if left and method == verb else None
     storage.put("a", b"x")
@@ -256,7 +263,10 @@ def test_O6_where_conditions_are_ignored_the_last_of_two_publishers_leaves_a_who
 ) -> None:
     def store(method: str, path: str) -> Any:
         key = path.partition("?")[0].partition(f"/{BUCKET}/")[2]
-        return (lambda body: {"ETag": obstore.put(direct, key, body)["e_tag"]}) if method == "PUT" else None
+        return (lambda body: stored(key, body)) if method == "PUT" else None
+
+    def stored(key: str, body: bytes) -> Status:
+        return Status(200, {"ETag": obstore.put(direct, key, body)["e_tag"] or ""})
 
     direct, proxy.fault = open_storage(storage.url.partition("?")[0]).clients.current(""), store  # type: ignore[attr-defined]
     made = two_of_one_name(fast_path)

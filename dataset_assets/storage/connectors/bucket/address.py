@@ -1,4 +1,4 @@
-"""The address of a bucket, from its URL and the environment, and its errors as ours. Neither shows a secret."""
+"""The address of a bucket, from its URL and the environment, and errors that name it. Neither shows a secret."""
 
 import errno
 import os
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from dataset_assets.core.loopback import is_readable_on_the_way
-from dataset_assets.errors import NameNotAllowed, Refused, StorageError, StoreUnavailable, UsageError
+from dataset_assets.errors import NameNotAllowed, Refused, StorageError, StoreDenied, StoreMissing, UsageError
+from dataset_assets.storage.outcome import NOTHING
 from dataset_assets.storage.storage import check_key
 
 
@@ -26,6 +27,8 @@ class _Service:
     """Variables whose values are sent in plain text."""
     anonymous: str
     """The variable that turns credentials off."""
+    rights: str = ""
+    """What else a refusal may mean."""
 
 
 _SERVICES = {
@@ -38,6 +41,8 @@ _SERVICES = {
         (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),),
         ("AWS_SESSION_TOKEN", "AWS_TOKEN", "AWS_SSE_CUSTOMER_KEY_BASE64"),
         "AWS_SKIP_SIGNATURE",
+        " Without the right s3:ListBucket, S3 refuses to say that an object is absent; where the requester pays, set "
+        "AWS_REQUEST_PAYER=true.",
     ),
     "az": _Service(
         "container",
@@ -60,8 +65,6 @@ _SERVICES = {
         "GOOGLE_SKIP_SIGNATURE",
     ),
 }
-_EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|SAS|PASSWORD|CREDENTIAL")
 
 
 class Hidden(str):
@@ -71,10 +74,6 @@ class Hidden(str):
 
     def __repr__(self) -> str:
         return "'***'"
-
-
-class Denied(StorageError):
-    """The credentials are wrong, have expired, or do not allow the request."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,13 @@ class Bucket:
     def config(self) -> dict[str, str]:
         """Return the configuration for obstore beyond the environment."""
         options = {**dict(self.options), **({"endpoint": self.endpoint} if self.endpoint else {})}
+        options.pop("writers", None)
         return {self._service.queries[name]: value for name, value in options.items()}
+
+    @property
+    def has_one_writer(self) -> bool:
+        """Whether the URL says that a single process writes, so that no conditions are needed."""
+        return dict(self.options).get("writers") == "one"
 
     def environment(self) -> frozenset[tuple[str, str]]:
         """Return the environment variables that a client depends on."""
@@ -129,29 +134,39 @@ class Bucket:
     def missing(self) -> StorageError:
         """Return the error for a bucket that does not exist."""
         what = self._service.bucket
-        return StorageError(
+        return StoreMissing(
             errno.ENODEV, f"There is no {what} {self.name!r}{self._where()}. Create it, or correct the URL {self.url}."
         )
 
     def refused(self, key: str, what: str) -> StorageError:
         """Return the error for a request that was refused."""
-        return Denied(
+        return StoreDenied(
             errno.EACCES,
             f"{self.url}{self._where()} refused the request for {key!r} ({what}). The credentials are wrong or have "
-            f"expired, or do not allow this. Look at {self._service.login}.",
+            f"expired, or do not allow this. Look at {self._service.login}.{self._service.rights}",
         )
 
     def no_credentials(self) -> StorageError:
         """Return the error for missing credentials."""
-        return StorageError(errno.EACCES, f"There are no credentials for {self.url}. Set {self._service.login}.")
+        return StoreDenied(errno.EACCES, f"There are no credentials for {self.url}. Set {self._service.login}.")
 
-    def failed(self, key: str, what: str, kind: type[StorageError] = StorageError) -> StorageError:
+    def failed(
+        self,
+        key: str,
+        what: str,
+        kind: type[StorageError] = StorageError,
+        number: int = errno.EIO,
+        remedy: str = "Run the same command again when the server works.",
+    ) -> StorageError:
         """Return the error for a server that fails or does not answer."""
-        return kind(
-            errno.EIO,
-            f"{self.url}{self._where()} failed at {key!r}: {what}. Nothing was published. Run the same command "
-            "again when the server works.",
-        )
+        told = remedy.format(bucket=self.name)
+        return kind(number, f"{self.url}{self._where()} failed at {key!r}: {what}. {NOTHING} {told}")
+
+    def is_at(self, host: str) -> bool:
+        """Say whether a request to a host is one to this bucket, and not to a service that gives credentials."""
+        if self.endpoint:
+            return host == urlsplit(self.endpoint).netloc
+        return re.search(r"(^|\.)s3[.-]", host) is not None
 
     def _where(self) -> str:
         return f" at {self.endpoint}" if self.endpoint and "endpoint" not in dict(self.options) else ""
@@ -192,61 +207,16 @@ def bucket_of(url: str) -> Bucket:
 def _options(service: _Service, query: str) -> tuple[tuple[str, str], ...]:
     options = parse_qsl(query, keep_blank_values=True)
     for name, value in options:
-        if name not in service.queries:
+        if name not in (*service.queries, "writers"):
             raise UsageError(
                 f"{name[:40]!r} is not an option of this storage URL. Use {' or '.join(service.queries)}; credentials "
                 f"come from {service.login}."
             )
         # The value is not shown: it may hold a password.
-        pattern = r"https?://[^/@?#\s]+(/[^@?#\s]*)?" if name == "endpoint" else r"[A-Za-z0-9_-]+"
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(_PATTERNS.get(name, r"[A-Za-z0-9_-]+"), value):
             raise UsageError(f"The {name} of this storage URL is not valid. Write it like {_LIKE[name]}.")
     return tuple(sorted((name, value.rstrip("/")) for name, value in dict(options).items()))
 
 
-_LIKE = {"endpoint": "https://host:port", "region": "eu-west-1", "account": "myaccount"}
-
-
-def explained(error: Exception, bucket: Bucket, key: str) -> Exception:
-    """Return our error for an error of obstore, whose text may hold signatures and addresses."""
-    text = str(error)
-    status = re.search(r"status code: (\d{3})", text)
-    code = re.search(r"<Code>(\w+)</Code>", text)
-    what = " ".join(match[1] for match in (status, code) if match)
-    if code and code[1] in ("NoSuchBucket", "ContainerNotFound"):
-        return bucket.missing()
-    if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, f"{bucket.url} holds no such object", key)
-    # Addresses that give a machine its credentials: obstore asks them last, when it found no others.
-    asked_who = any(sign in text for sign in ("169.254.", "/latest/", "metadata", "Missing"))
-    # XML that is cut has a missing tag.
-    if asked_who and "invalid list response" not in text:
-        return bucket.no_credentials()
-    # S3 answers an expired token with 400; without a body there is no code that says why.
-    refusing = ("401", "403") if code else ("400", "401", "403")
-    if code and code[1] in _EXPIRED or status and status[1] in refusing:
-        return bucket.refused(key, what)
-    may_pass = status is None or status[1] in ("408", "429") or status[1][0] == "5" and status[1] != "501"
-    kind = StoreUnavailable if may_pass else StorageError
-    return bucket.failed(key, f"{what or _reason(text)}{_tries(text)}", kind)
-
-
-def was_retried(error: Exception) -> bool:
-    """Say whether the request that failed was not the first one."""
-    return bool(_tries(str(error)))
-
-
-def _tries(text: str) -> str:
-    match = re.search(r"after (\d+) retries", text)
-    return f", after {match[1]} retries" if match and match[1] != "0" else ""
-
-
-def _reason(text: str) -> str:
-    """Return the beginning of a text, without queries (they hold signatures) and secrets of the environment."""
-    kind = re.search(r"kind: (\w+),", text)
-    message = re.search(r'message: "([^"]{1,80})"', text)
-    line = re.sub(r"\?\S*", "", text.partition("\n")[0])[:300]
-    for name, value in os.environ.items():
-        if len(value) > 5 and _SECRET.search(name):
-            line = line.replace(value, "***")
-    return f"no answer ({kind[1]}, {message[1]})" if kind and message else line
+_PATTERNS = {"endpoint": r"https?://[^/@?#\s]+(/[^@?#\s]*)?", "writers": "one"}
+_LIKE = {"writers": "writers=one", "endpoint": "https://host:port", "region": "eu-west-1", "account": "myaccount"}

@@ -6,13 +6,15 @@ from datetime import timedelta
 from functools import lru_cache, partial, wraps
 from typing import Any, Callable, Concatenate, ParamSpec, Protocol, TypeVar
 
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from dataset_assets.core.interruptible import interruptibly
-from dataset_assets.storage.connectors.bucket.address import Bucket, Denied, explained
+from dataset_assets.errors import StoreDenied
+from dataset_assets.storage.connectors.bucket.address import Bucket
+from dataset_assets.storage.connectors.bucket.answers import explained
 from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
-from dataset_assets.storage.object_file import Changed
+from dataset_assets.storage.patience import silence_seconds, waiting
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -22,11 +24,7 @@ RENEWED_SECONDS = 5.0
 """How long a new client is used before another one may take its place, so that wrong keys do not cost one a request."""
 RETRIES = 8
 
-# An overloaded server is asked again for about 20 seconds, a minute at most.
 _BACKOFF: Any = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
-_RETRY: Any = {"backoff": _BACKOFF, "retry_timeout": timedelta(minutes=1)}
-# Without a limit for a whole answer: a large object is read at the pace of its reader.
-_CLIENT: Any = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "12h"}
 _STORES = {"s3": S3Store, "az": AzureStore, "gs": GCSStore}
 
 # The threads of obstore do not survive a fork: in a child of this process every request would wait for ever.
@@ -37,8 +35,11 @@ _renewals: dict[Bucket, tuple[int, float]] = {}
 class Clients:
     """The clients of obstore for one bucket: one for the credentials of now, and a new one when it is refused."""
 
-    def __init__(self, bucket: Bucket, retries: int) -> None:
+    def __init__(self, bucket: Bucket, retries: int, silence: float | None = None) -> None:
         self.bucket, self.retries = bucket, retries
+        self.silence = silence_seconds() if silence is None else silence
+        self.speaks = False
+        """Whether the server ever answered with a listing."""
 
     def current(self, key: str) -> Any:
         """Return the client for the environment of now. Raises an error of ours if none can be made."""
@@ -66,21 +67,19 @@ class Clients:
         """Return what asks in place of this process if it is a forked child whose parent has used a bucket."""
         if _used_by in (None, os.getpid()):
             return None
-        return ForkedBucket(self.bucket.url, self.retries, hash(self.bucket.environment()))
+        return ForkedBucket(self.bucket.url, self.retries, self.silence, hash(self.bucket.environment()))
 
     def _explained(self, key: str, act: Callable[[], T]) -> T | Exception:
         # Errors are returned and raised elsewhere: raised in the handler they would carry obstore's, with its secrets.
         try:
             return act()
-        except PreconditionError:
-            return Changed(key, self.bucket.url)
         except (FileNotFoundError, BaseError) as error:
             return explained(error, self.bucket, key)
 
     def _client(self) -> Any:
         global _used_by
         _used_by = os.getpid()
-        return _made(self.bucket, self.retries, hash(self.bucket.environment()), self.generation())
+        return _made(self.bucket, self.retries, self.silence, hash(self.bucket.environment()), self.generation())
 
 
 class Requester(Protocol):
@@ -102,7 +101,7 @@ class Requester(Protocol):
 
 
 def request(
-    not_found: Callable[[Any, Exception], Exception] = lambda asker, error: error,
+    not_found: Callable[[Any, Exception], Exception] = lambda asker, error: error, *, patient: bool = True
 ) -> Callable[[Callable[Concatenate[S, Any, P], T]], Callable[Concatenate[S, P], T]]:
     """Make a method one request: `method(self, client, key)` is written, and `self.method(key)` is called.
 
@@ -110,11 +109,15 @@ def request(
     * Ctrl-C ends the wait.
     * Refused credentials are renewed, and the request is made again, once.
     * Errors of obstore become ours. `not_found(self, error)` returns what the answer 404 means.
+    * If `patient`, a server that is too busy is asked again for `stall_seconds`.
     """
 
     def decorate(method: Callable[Concatenate[S, Any, P], T]) -> Callable[Concatenate[S, P], T]:
         @wraps(method)
         def ask(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return waiting(lambda: once(self, *args, **kwargs)) if patient else once(self, *args, **kwargs)
+
+        def once(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             if (other := self.forked()) is not None:
                 return getattr(other, method.__name__)(*args, **kwargs)  # type: ignore[no-any-return]
             key = self.key_of(*args, **kwargs)
@@ -129,7 +132,7 @@ def request(
 def _outcome(asker: Requester, key: str, act: Callable[[Any], T]) -> T | Exception:
     clients, client = asker.clients, asker.client(key)
     outcome = clients.attempt(key, act, client)
-    if isinstance(outcome, Denied) and (renewed := clients.renewed(client)) is not None:
+    if isinstance(outcome, StoreDenied) and (renewed := clients.renewed(client)) is not None:
         return clients.attempt(key, act, renewed)
     return outcome
 
@@ -141,9 +144,12 @@ def _result(outcome: T | Exception) -> T:
 
 
 @lru_cache(maxsize=16)
-def _made(bucket: Bucket, retries: int, environment: int, generation: int) -> Any:
+def _made(bucket: Bucket, retries: int, silence: float, environment: int, generation: int) -> Any:
     """Return the client of an environment; always the same one, because it holds the connections."""
     bucket.check_encrypted()
-    options = {**_CLIENT, "allow_http": bucket.endpoint.startswith("http://")}
-    retry = {**_RETRY, "max_retries": retries}
+    # The limit of reading counts the sending of a request too. There is none for a whole answer: a large object is read
+    # at the pace of its reader.
+    options: Any = {"connect_timeout": timedelta(seconds=min(5.0, silence / 2)), "timeout": "12h"}
+    options |= {"read_timeout": timedelta(seconds=silence), "allow_http": bucket.endpoint.startswith("http://")}
+    retry: Any = {"backoff": _BACKOFF, "max_retries": retries, "retry_timeout": timedelta(seconds=silence / 2)}
     return _STORES[bucket.scheme](bucket.name, config=bucket.config(), client_options=options, retry_config=retry)

@@ -17,9 +17,8 @@ from typing import Any, BinaryIO, Iterator
 
 from dataset_assets import errors
 from dataset_assets.errors import StorageError, StoreUnavailable
-from dataset_assets.storage.connectors.bucket.address import Denied
 from dataset_assets.storage.object_file import Changed
-from dataset_assets.storage.storage import Stat
+from dataset_assets.storage.storage import Entry, Stat
 
 SERVER = f"{__package__}.fork_server"
 """By its name: it imports the store, which imports this module."""
@@ -47,8 +46,8 @@ def receive(file: Any) -> tuple[dict[str, Any], bytes] | None:
 class ForkedBucket:
     """The requests of `ObjectStorage`, made by the helper process."""
 
-    def __init__(self, url: str, retries: int, environment: int) -> None:
-        self.url, self.retries, self.environment = url, retries, environment
+    def __init__(self, url: str, retries: int, silence: float, environment: int) -> None:
+        self.url, self.retries, self.silence, self.environment = url, retries, silence, environment
 
     def stat(self, key: str) -> Stat:
         return Stat(*self.ask("stat", key)[0]["result"])
@@ -67,19 +66,30 @@ class ForkedBucket:
         else:
             self.ask("upload", key, path=os.path.abspath(source.name))
 
-    def put_if(self, key: str, new: bytes, condition: Any) -> bool | None:
-        was_put: bool | None = self.ask("put_if", key, new, condition=condition)[0]["result"]
+    def put_if(self, key: str, new: bytes, condition: Any) -> bool:
+        was_put: bool = self.ask("put_if", key, new, condition=condition)[0]["result"]
         return was_put
 
     def remove(self, key: str) -> None:
         self.ask("remove", key)
 
-    def list(self, prefix: str) -> Iterator[str]:
-        return iter(self.ask("list", prefix)[0]["result"])
+    def streamed(self, key: str) -> "ForkedReader":
+        answer, _ = self.ask("streamed", key)
+        return ForkedReader(self, key, answer["handle"], answer["size"])
+
+    def objects(self, prefix: str) -> Iterator[Entry]:
+        return (Entry(*entry) for entry in self.ask("objects", prefix)[0]["result"])
 
     def ask(self, verb: str, key: str, data: bytes = b"", **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """Send a request and return the answer. Raises the error that the helper met."""
-        header = {"verb": verb, "key": key, "url": self.url, "retries": self.retries, **arguments}
+        header = {
+            "verb": verb,
+            "key": key,
+            "url": self.url,
+            "retries": self.retries,
+            "silence": self.silence,
+            **arguments,
+        }
         answer, payload = _helper(self.environment).ask(header, data)
         if "error" in answer:
             raise _error(answer["error"], answer["args"], key, self.url)
@@ -159,7 +169,6 @@ def _error(name: str, args: list[Any], key: str, url: str) -> Exception:
     """Return an error like the one that the helper met."""
     if name == "Changed":
         return Changed(key, url)
-    known: dict[str, Any] = {"FileNotFoundError": FileNotFoundError, "Denied": Denied}
-    kind = known.get(name) or getattr(errors, name, None)
+    kind: Any = FileNotFoundError if name == "FileNotFoundError" else getattr(errors, name, None)
     error: Exception = kind(*args) if kind else StorageError(errno.EIO, f"{name}: {' '.join(map(str, args))}")
     return error

@@ -11,6 +11,7 @@ from typing import Any
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.fork_client import receive, send
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.patience import hasty
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -26,7 +27,9 @@ def serve() -> None:
     readers: dict[int, Any] = {}
     while (request := receive(requests)) is not None:
         try:
-            header, data = _answer(*request, readers)
+            # The process that asks waits for a server that is too busy, as long as it wants to.
+            with hasty():
+                header, data = _answer(*request, readers)
         except Exception as error:
             header, data = {"error": type(error).__name__, "args": _arguments(error)}, b""
         send(answers, header, data)
@@ -43,9 +46,10 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
     if "handle" in header:
         return {}, _read(header, readers)
     verb, key = header["verb"], header["key"]
-    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"])
-    if verb == "reader":
-        reader, handle = storage.reader(key, header["e_tag"]), max(readers, default=0) + 1
+    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"], silence=header["silence"])
+    if verb in ("reader", "streamed"):
+        reader = storage.reader(key, header["e_tag"]) if verb == "reader" else storage.streamed(key)
+        handle = max(readers, default=0) + 1
         readers[handle] = reader
         return {"handle": handle, "size": reader.size}, b""
     if verb == "content":
@@ -59,8 +63,8 @@ def _done(storage: ObjectStorage, verb: str, key: str, header: dict[str, Any], d
         return storage.put(key, Path(header["path"]) if "path" in header else data)
     if verb == "put_if":
         return storage.put_if(key, data, header["condition"])
-    if verb == "list":
-        return [*storage.list(key)]
+    if verb == "objects":
+        return [*storage.objects(key)]
     return {"stat": storage.stat, "remove": storage.remove}[verb](key)
 
 

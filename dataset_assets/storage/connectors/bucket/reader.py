@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from typing import Any, Iterator
 
 import obstore
@@ -23,18 +24,30 @@ def _gone(reader: "BucketReader", error: Exception) -> Exception:
 class BucketReader:
     """Reads one object as it was when it was opened: raises `Changed` if it was replaced or deleted."""
 
-    def __init__(self, clients: Clients, key: str, meta: Any) -> None:
+    def __init__(self, clients: Clients, key: str, meta: Any, stream: Iterator[Any] | None = None) -> None:
         self.clients, self.key, self.path = clients, key, meta["path"]
         self.size: int = meta["size"]
         self.condition = {"if_match": meta["e_tag"]} if meta["e_tag"] else {}
         self._client: Any = None
         self._generation = -1
         self._next, self._left = 0, memoryview(b"")
-        self._stream: Iterator[Any] | None = None
+        self._stream = stream
         self._forked: dict[int, ForkedReader] = {}
 
+    def whole(self) -> bytes:
+        if (other := self.forked()) is not None:
+            return other.whole()
+        return self._rest() if self._stream else self._at_once()
+
+    def _rest(self) -> bytes:
+        """Return the whole object by the stream that it was opened with."""
+        data = bytearray()
+        while len(data) < self.size:
+            data += self.part(len(data), self.size)
+        return bytes(data)
+
     @request(_gone)
-    def whole(self, client: Any) -> bytes:
+    def _at_once(self, client: Any) -> bytes:
         return obstore.get(client, self.path).bytes().to_bytes()
 
     def part(self, start: int, stop: int) -> Any:
@@ -95,8 +108,9 @@ class BucketReader:
         data, self._left = self._left[:count], self._left[count:]
         return data
 
-    def _next_piece(self, attempts: int = ATTEMPTS) -> Any:
+    def _next_piece(self, attempts: int = ATTEMPTS, until: float | None = None) -> Any:
         """Return the next piece of the stream. A stream that breaks is begun anew from there on."""
+        until = time.monotonic() + self.clients.silence / 2 if until is None else until
         # An interrupted wait loses its piece to another thread: so the stream is kept only after it gave one.
         stream, self._stream = self._stream or self._new_stream(), None
         piece = self.clients.attempt(self.key, lambda _: next(stream, b""), None)
@@ -105,7 +119,7 @@ class BucketReader:
             return piece
         if isinstance(piece, FileNotFoundError):
             piece = _gone(self, piece)
-        if attempts and not isinstance(piece, Changed):
-            return self._next_piece(attempts - 1)
+        if attempts and not isinstance(piece, Changed) and time.monotonic() < until:
+            return self._next_piece(attempts - 1, until)
         url = self.clients.bucket.url
         raise piece or StorageError(errno.EIO, f"{self.key} in {url} ended early, at byte {self._next}.")

@@ -18,14 +18,16 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from dataset_assets.core import files
-from dataset_assets.errors import NameNotAllowed
-from dataset_assets.storage.connectors.bucket.address import Bucket, Denied, bucket_of, was_retried
+from dataset_assets.errors import NameNotAllowed, StorageError, StoreDenied
+from dataset_assets.storage.connectors.bucket.address import Bucket, bucket_of
+from dataset_assets.storage.connectors.bucket.answers import is_conflict
 from dataset_assets.storage.connectors.bucket.client import RETRIES, Clients, request
 from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
 from dataset_assets.storage.connectors.bucket.pages import Listing
-from dataset_assets.storage.connectors.bucket.reader import BucketReader
+from dataset_assets.storage.connectors.bucket.reader import STREAMED, BucketReader
 from dataset_assets.storage.object_file import Changed, opened
-from dataset_assets.storage.storage import Stat, check_key
+from dataset_assets.storage.outcome import settled, without_conditions
+from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 9_000
@@ -50,10 +52,10 @@ class ObjectStorage:
 
     cached = True
 
-    def __init__(self, bucket: Bucket, *, retries: int = RETRIES) -> None:
+    def __init__(self, bucket: Bucket, *, retries: int = RETRIES, silence: float | None = None) -> None:
         self.bucket, self.retries = bucket, retries
         self.url = bucket.url
-        self.clients = Clients(bucket, retries)
+        self.clients = Clients(bucket, retries, silence)
         self._seen = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,6 +79,15 @@ class ObjectStorage:
             return False
         return True
 
+    def list(self, prefix: str) -> Iterator[str]:
+        return (entry.key for entry in self.objects(prefix))
+
+    def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+        return (entry for entry in self.objects(prefix) if deep or is_directly_in(prefix, entry.key))
+
+    def get_whole(self, key: str) -> BinaryIO:
+        return opened(key, self.streamed(key))
+
     def delete(self, key: str) -> None:
         with suppress(FileNotFoundError):
             self.remove(key)
@@ -89,8 +100,40 @@ class ObjectStorage:
         digest, condition = self._digest(key)
         if digest != expected:
             return False
-        was_set = self.put_if(key, bytes(new), condition)
-        return self._digest(key)[0] == hashlib.sha256(new).hexdigest() if was_set is None else was_set
+        if self.bucket.has_one_writer:
+            self.put(key, bytes(new))
+            return True
+        made = hashlib.sha256(new).hexdigest()
+        if settled(
+            lambda: self.put_if(key, bytes(new), condition),
+            lambda: self._digest(key)[0] == made,
+            True,
+            self.clients.silence / 2,
+        ):
+            return True
+        # An attempt before the one that was refused may have set it.
+        now, _ = self._digest(key)
+        if now == expected:
+            raise without_conditions(self.url, f"refused a conditional write of {key!r}, though it is unchanged")
+        return now == made
+
+    def contest(self, key: str) -> bool:
+        """Let two writers create an object, and two replace it; say whether exactly one of each two succeeded.
+
+        Raises `NoConditions` if the store refuses conditional writes.
+        """
+        if self.bucket.has_one_writer:
+            return False
+        try:
+            created = [self.put_if(key, new, "create") for new in (b"one", b"two")]
+            _, held = self.content(key)
+            replaced = [self.put_if(key, new, held) for new in (b"three", b"four")]
+        finally:
+            with suppress(StorageError):
+                self.delete(key)
+        if True not in created or True not in replaced:
+            raise without_conditions(self.url, "refuses every conditional write")
+        return created == replaced == [True, False]
 
     def _digest(self, key: str) -> tuple[str | None, Any]:
         """Return the sha256 of an object, and the condition for a put that it is still the same."""
@@ -115,6 +158,12 @@ class ObjectStorage:
             raise Changed(key, self.url)
         return BucketReader(self.clients, key, meta)
 
+    @request(_no_object)
+    def streamed(self, client: Any, key: str) -> BucketReader:
+        """Open an object by the request for its bytes, which are read on."""
+        result = obstore.get(client, self._path(key))
+        return BucketReader(self.clients, key, result.meta, iter(result.stream(STREAMED)))
+
     @request()
     def content(self, client: Any, key: str) -> tuple[bytes, Any]:
         """Return the bytes of an object, and the condition for a put that they are still the same."""
@@ -134,25 +183,30 @@ class ObjectStorage:
         obstore.put(client, path, source, chunk_size=size, max_concurrency=PARTS_AT_ONCE)
 
     @request(_no_bucket)
-    def put_if(self, client: Any, key: str, new: bytes, condition: Any) -> bool | None:
-        """Put bytes if the condition holds. Say whether they were put; None if an earlier attempt may have put them.
+    def put_if(self, client: Any, key: str, new: bytes, condition: Any) -> bool:
+        """Put bytes if the condition holds. Say whether this request put them; an attempt before it may have done so.
 
-        obstore asks again if an answer is lost, and then the condition does not hold because of the first attempt.
+        If an answer is lost, the request is made again, and then the condition does not hold because of the first one.
         """
         try:
             obstore.put(client, self._path(key), new, mode=condition, use_multipart=False)
             return True
         except (AlreadyExistsError, PreconditionError) as error:
-            return None if was_retried(error) else False
+            if is_conflict(error):
+                return False
+            raise
 
-    @request(_no_object)
+    @request(_no_object, patient=False)
     def remove(self, client: Any, key: str) -> None:
-        """Delete an object. Some services answer 404 for one that is not there."""
+        """Delete an object. Some services answer 404 for one that is not there.
+
+        Without patience: garbage collection may remove for as long only as its lease lasts.
+        """
         obstore.delete(client, self._path(key))
 
     @request()
-    def list(self, client: Any, prefix: str) -> Iterator[str]:
-        return self._keys(Listing(self.clients, self._path(prefix) if prefix else self.bucket.prefix))
+    def objects(self, client: Any, prefix: str) -> Iterator[Entry]:
+        return self._entries(Listing(self.clients, self._path(prefix) if prefix else self.bucket.prefix))
 
     # What a request needs.
 
@@ -165,11 +219,12 @@ class ObjectStorage:
     def key_of(self, key: str = "", *args: Any, **kwargs: Any) -> str:
         return key
 
-    def _keys(self, paths: Iterable[str]) -> Iterator[str]:
+    def _entries(self, listed: Iterable[Any]) -> Iterator[Entry]:
         prefix_length = len(f"{self.bucket.prefix}/") if self.bucket.prefix else 0
-        for path in paths:
-            if _is_key(key := path[prefix_length:]):
-                yield key
+        for meta in listed:
+            self._seen = True
+            if _is_key(key := meta["path"][prefix_length:]):
+                yield Entry(key, meta["size"], meta["last_modified"].timestamp())
 
     def _path(self, key: str) -> str:
         return f"{self.bucket.prefix}/{check_key(key)}".removeprefix("/")
@@ -179,7 +234,7 @@ class ObjectStorage:
         if self._seen:
             return
         # Without the right to list there is an answer too: that the object is not there.
-        with suppress(Denied):
+        with suppress(StoreDenied):
             next(self.list(""), None)
         self._seen = True
 

@@ -1,0 +1,123 @@
+"""A command in a message works as printed: it is taken from an error, run as it stands, and the trouble is gone."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from dataset_assets import load, prepare
+from dataset_assets.cli.common import State
+from dataset_assets.cli.main import commands
+from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.storage import open_storage
+from dataset_assets.storage.pins import pin
+
+NAME = "org.example.numbers"
+DEFINED = """
+from dataset_assets import Array, Columns, Dataset, RemoteFile, Split
+
+def rows(file):
+    yield Columns(number=[int(word) for word in file.read().split()])
+
+numbers = Dataset("org.example.numbers", "Numbers.", {{"number": Array("int64")}},
+                  {{"train": Split(rows, file=RemoteFile({url!r}))}})
+"""
+COMMAND = re.compile(r"(?:^|[ (`])dataset-assets ([a-z]+(?: (?:--[a-z]+|[^ ;`)]+))*)")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a storage, beside the definition of what is in it, and the file that it is made of."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "numbers.txt").write_text("1 2 3")
+    (folder / "defined.py").write_text(DEFINED.format(url=(folder / "numbers.txt").as_uri()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATASET_ASSETS_HOME", str(folder / "home"))
+        patch.setenv("DATASET_ASSETS_DEFINITIONS", str(folder / "defined.py"))
+        prepare(NAME, storage=folder / "store")
+    return folder
+
+
+def remove(pattern: str) -> Callable[[Path], object]:
+    return lambda store: next(path for path in store.rglob(pattern) if path.is_file()).unlink()
+
+
+def damage(pattern: str) -> Callable[[Path], object]:
+    def act(store: Path) -> None:
+        path = next(path for path in store.rglob(pattern) if path.is_file())
+        path.write_bytes(b"x" * path.stat().st_size)
+
+    return act
+
+
+def opens(store: Path) -> Any:
+    return load(NAME, "train", storage=store, verify="all")[0]
+
+
+def copies(store: Path) -> Any:
+    return copy(None, open_storage(store), open_storage(store.with_name("target")), raw=True)
+
+
+TROUBLE: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
+    "nothing is stored": (shutil.rmtree, opens),
+    "the pointer is damaged": (damage("current.json"), opens),
+    "a version is gone": (remove("versions/*.json"), opens),
+    "an index is gone": (remove("train/index/*.json"), opens),
+    "an index is damaged": (damage("train/index/*.json"), opens),
+    "a stream is gone": (remove("*.npy"), opens),
+    "a stream is damaged": (damage("*.npy"), opens),
+    "a stream that is copied is damaged": (damage("*.npy"), copies),
+    "a raw file that is read is gone": (
+        remove("raw/numbers_txt/[0-9a-f]*"),
+        lambda store: load(NAME, "train", storage=store).open_raw("file").read(),
+    ),
+    "what is pinned is gone": (remove("versions/*.json"), lambda store: pin(NAME, open_storage(store))),
+}  # fmt: skip
+
+
+def run(words: list[str]) -> None:
+    """Run a command in this process, and see that it ends well."""
+    try:
+        commands.main(words, standalone_mode=False, obj=State())
+    except SystemExit as ended:
+        assert not ended.code, words
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_the_command_in_an_error_ends_the_trouble(
+    made: Path, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(made / "defined.py"))
+    store = tmp_path / "my store"
+    shutil.copytree(made / "store", store)
+    break_it, act = TROUBLE[trouble]
+    break_it(store)
+    with pytest.raises(DatasetAssetsError) as caught:
+        act(store)
+    found = COMMAND.search(str(caught.value))
+    assert found, f"no command in: {caught.value}"
+    words = shlex.split(found[1].removesuffix("."))
+    assert ["--storage", store.as_uri()] == words[-2:]
+    run([*words, *(["--direct"] if words[0] == "prepare" else [])])
+    act(store)
+
+
+def test_gc_names_commands_that_work_beside_a_broken_version(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(made / "defined.py"))
+    store = tmp_path / "store"
+    shutil.copytree(made / "store", store)
+    remove("*.npy")(store)
+    [done] = collect(open_storage(store), grace_seconds=0)
+    found = COMMAND.search(str(done.problem))
+    assert found
+    run(shlex.split(found[1]))
+    assert collect(open_storage(store), grace_seconds=0)[0].problem is None
