@@ -30,6 +30,12 @@ _FACE = {
     "open_storage": "storage",
     "view_from_json": "reading.load",
     "view_of": "reading.convert",
+    "checkout": "moving.checkout",
+    "export": "moving.export",
+    "pull": "moving.share",
+    "purge": "moving.share",
+    "push": "moving.share",
+    "register": "moving.register",
 }
 
 __all__ = sorted(_FACE)
@@ -52,6 +58,12 @@ if TYPE_CHECKING:
     from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
     from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.moving.checkout import checkout as checkout
+    from dataset_assets.moving.export import export as export
+    from dataset_assets.moving.register import register as register
+    from dataset_assets.moving.share import pull as pull
+    from dataset_assets.moving.share import purge as purge
+    from dataset_assets.moving.share import push as push
     from dataset_assets.reading.convert import view_of as view_of
     from dataset_assets.reading.load import load as load
     from dataset_assets.reading.load import view_from_json as view_from_json

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import experiments, maintain, remove, trust
+from dataset_assets.cli import experiments, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -53,7 +53,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *trust.VERBS, *experiments.VERBS):
+for _verb in (*maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 
@@ -161,21 +161,41 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
 
 @commands.command()
 @verb
+@click.option("-r", "--remote", "far", is_flag=True, help="List the remote: the storage of the setting remote.")
+@click.option("-l", "--long", is_flag=True, help="With --remote: show sizes and versions too, which asks for each.")
 @storage_option
 @json_option
-def ls(state: State, storage: str | None, as_json: bool) -> None:
-    """List the datasets that are in the storage."""
+def ls(state: State, far: bool, long: bool, storage: str | None, as_json: bool) -> None:
+    """List the datasets that are in the storage, or in the remote.
+
+    Registered folders are datasets like all others. --remote lists the names only, which takes one listing.
+    """
     go_light()
     from dataset_assets.cli import describe, text
 
-    store = opened(storage)
-    documents = describe.current_documents(store)
+    if far and storage:
+        raise UsageError("--remote and --storage name two storages. Give one of them.")
+    store = _remote() if far else opened(storage)
+    names_only = far and not long
+    documents = _names_in(store) if names_only else describe.current_documents(store)
     if as_json:
         state.show_json(documents)
     elif documents:
-        state.show_lines(map(text.stored, documents))
+        state.show_lines(document["name"] if names_only else text.stored(document) for document in documents)
     else:
         state.say(f"No dataset is stored in {store.url}.")
+
+
+def _remote() -> "Storage":
+    from dataset_assets.moving.remotes import open_remote
+
+    return open_remote()
+
+
+def _names_in(store: "Storage") -> list[dict[str, Any]]:
+    from dataset_assets.moving.remotes import listed_names
+
+    return [{"name": name} for name in listed_names(store)]
 
 
 @commands.command()

@@ -34,17 +34,17 @@ _synced: dict[Path, tuple[int, int]] = {}
 class Written:
     """A new file: `write` takes any buffer and writes all of it, `close` makes the file durable.
 
-    With `keep`, an existing file is cut to its first `keep` bytes and continued.
+    With `keep`, an existing file is cut to its first `keep` bytes and continued. `mode` is that of a new file.
     """
 
-    def __init__(self, path: Path, keep: int = 0) -> None:
+    def __init__(self, path: Path, keep: int = 0, mode: int = 0o666) -> None:
         self.path = path
         self.bytes = keep
         passes("create", path)
         new = os.O_NOFOLLOW if keep else os.O_CREAT | os.O_EXCL
         self._lock, self.closed = threading.Lock(), False
         with reported(path):
-            self._fd: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, 0o666)
+            self._fd: int | None = os.open(path, os.O_WRONLY | os.O_CLOEXEC | new, mode)
         _WRITTEN.use(self)
         if keep:
             self._cut(keep)

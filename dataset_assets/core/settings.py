@@ -42,6 +42,7 @@ class Settings:
     definitions: tuple[Path, ...] = ()
     datastore_url: str = ""
     datastore_compression: str = "none"
+    remote: str = ""
 
     @property
     def scratch(self) -> Path:
@@ -239,4 +240,5 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "definitions": _programs,
     "datastore_url": _url,
     "datastore_compression": _one_of("none", "zstd"),
+    "remote": _url,
 }

@@ -1,5 +1,7 @@
 """Finds definitions by name: in this package, in plugins, and in the Python files of the setting `definitions`.
 
+A folder that was registered on this machine has a definition too.
+
 A plugin is an entry point of the group `dataset_assets.datasets`. Its name is a prefix of dataset names; its value is a
 module, which offers its top-level `Dataset` values with that prefix. Only modules that may define a name are imported.
 A broken plugin is logged and does not affect the others. A file of the setting needs no package.
@@ -15,10 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Iterator, Mapping
 
-from dataset_assets.core import plugins
+from dataset_assets.core import plugins, registered
 from dataset_assets.core.names import check_dataset_name, namesakes
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.folders import registered_dataset
 from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, nearest
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
@@ -85,6 +88,9 @@ def definitions(pattern: str = "*") -> list[Dataset]:
                 continue
             known[name], where[name] = dataset, module
             folders |= dict.fromkeys(_above(name), name)
+    for name in registered.names():
+        if not _clash(name, where, folders) and (found := registered_dataset(name)):
+            known[name] = found
     return [known[name] for name in sorted(known) if fnmatchcase(name, pattern)]
 
 
@@ -99,8 +105,10 @@ def defined(name: str) -> Dataset | None:
             }
     exact = [dataset for dataset in candidates if dataset.name == name]
     # Our own come first, so that no plugin can replace one.
-    if not exact or len(candidates) == 1 or candidates[exact[0]].startswith(f"{OURS}."):
-        return exact[0] if exact else None
+    if not exact:
+        return registered_dataset(name)
+    if len(candidates) == 1 or candidates[exact[0]].startswith(f"{OURS}."):
+        return exact[0]
     (one, here), (other, there) = [*candidates.items()][:2]
     why = "they have the same name" if one.name == other.name else "one would be stored in the folders of the other"
     raise DefinitionError(

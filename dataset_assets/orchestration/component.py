@@ -5,8 +5,13 @@ type: dataset_assets.orchestration.DatasetComponent
 attributes:
   datasets: ["com.lecun.*", "io.github.rasbt.mnist_5k"]
   storage: file:///data/assets
+  push_to: s3://bucket/prefix       # optional: an asset that pushes each release
+  pull: ["shared.flower"]           # optional: datasets of the remote `pull_from`
+  pull_from: s3://bucket/prefix
 ```
 """
+
+from typing import Any
 
 import dagster as dg
 
@@ -18,8 +23,11 @@ from dataset_assets.orchestration.definitions import definitions
 class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     """Registered datasets, by name or pattern, in a storage; where none is given, the settings decide."""
 
-    datasets: list[str]
+    datasets: list[str] = []
     storage: str = ""
+    push_to: str = ""
+    pull: list[str] = []
+    pull_from: str = ""
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions; raise `NotFound` for a name or pattern that matches none."""
@@ -27,4 +35,5 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
             if not registry.definitions(pattern):
                 known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
                 raise NotFound(f"No dataset matches {pattern!r}, in {context.path}.{known}")
-        return definitions(*self.datasets, storage=self.storage)
+        remote: dict[str, Any] = {"push_to": self.push_to, "pull": self.pull, "pull_from": self.pull_from}
+        return definitions(*self.datasets, storage=self.storage, **remote)

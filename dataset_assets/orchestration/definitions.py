@@ -12,12 +12,22 @@ from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import refreshing
+from dataset_assets.orchestration.remote import pulled, pushed
 
 
-def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] = ()) -> dg.Definitions:
+def definitions(
+    *patterns: str,
+    storage: str = "",
+    datasets: Sequence[Dataset] = (),
+    push_to: str = "",
+    pull: Sequence[str] = (),
+    pull_from: str = "",
+) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
-    `storage` is a URL; without one the settings decide. Merge them into a project with
+    `storage` is a URL; without one the settings decide. With `push_to`, the URL of a remote, each dataset has an asset
+    that pushes its release. `pull` names datasets of the remote `pull_from`, default the setting `remote`: each is
+    observed there, and has an asset that pulls it. Merge them into a project with
     `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
     pattern that matches none.
     """
@@ -25,7 +35,11 @@ def definitions(*patterns: str, storage: str = "", datasets: Sequence[Dataset] =
     chosen |= {dataset.name: dataset for dataset in datasets}
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
-        assets=[asset for dataset in chosen.values() for asset in assets_of(dataset)],
+        assets=[
+            *(asset for dataset in chosen.values() for asset in assets_of(dataset)),
+            *(pushed(dataset, push_to) for dataset in chosen.values() if push_to),
+            *(asset for name in pull for asset in pulled(name, pull_from)),
+        ],
         jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={keys.IO: _connector(storage)},

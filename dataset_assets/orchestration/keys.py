@@ -33,6 +33,11 @@ def key(dataset: str, *rest: str) -> dg.AssetKey:
     return dg.AssetKey(list(key_parts(dataset, *rest)))
 
 
+def remote_key(what: str, dataset: str) -> dg.AssetKey:
+    """Return the key of a dataset as it is in a remote."""
+    return dg.AssetKey([what, *key_parts(dataset)])
+
+
 def group(dataset: str, *rest: str) -> str:
     """Return the group of something of a dataset; Dagster draws the parts as a tree."""
     return "/".join(key_parts(dataset, *rest))

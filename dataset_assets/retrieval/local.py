@@ -1,4 +1,7 @@
-"""Copies files of `file:` URLs. A file with the same size and modification time counts as unchanged."""
+"""Copies files of `file:` URLs. A file with the same size and modification time counts as unchanged.
+
+A folder is read as one tar.
+"""
 
 import os
 import stat
@@ -19,9 +22,13 @@ class FileRetriever:
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
-        """Copy the file. Return None if its size and modification time are those of `known`."""
+        """Copy the file, or a folder as a tar. Return None if its size and time, or its state, are those of `known`."""
         path = path_of(url)
         shown = redacted(url)
+        if path.is_dir():
+            from dataset_assets.retrieval.folder import retrieve_folder
+
+            return retrieve_folder(path, url, into, known, report)
         source = Source(shown, etag=f'"{validator(regular_file(path, shown))}"')
         if known and known.etag == source.etag:
             return None

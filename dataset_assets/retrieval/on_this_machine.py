@@ -8,12 +8,16 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch
 from dataset_assets.retrieval.local import regular_file
 
-SCHEMES = {"file": "dataset_assets.retrieval.local", "package": "dataset_assets.retrieval.package"}
-"""The schemes of files on this machine, and the module with the `path_of` of each."""
+SCHEMES = {
+    "file": "dataset_assets.retrieval.local",
+    "package": "dataset_assets.retrieval.package",
+    "folder": "dataset_assets.retrieval.folder",
+}
+"""The schemes of files and folders on this machine, and the module with the `path_of` of each."""
 
 
 def file_of(url: str) -> Path | None:
-    """Return the path of a `file:` or `package:` URL; None for a file that is missing, and for any other URL."""
+    """Return the path of a `file:` or `package:` URL; None for one that is missing, a folder, and any other URL."""
     module = SCHEMES.get(url.partition(":")[0].lower())
     if module is None:
         return None

@@ -26,7 +26,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 RUNNER = SUPPORT / "docs_page.py"
 NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
 
-LANGUAGES = {"python", "sh", "output", "toml", "yaml", "json", "text"}
+LANGUAGES = {"python", "sh", "output", "toml", "yaml", "json", "sql", "text"}
 # What is shown and not run, each with the reason.
 NOT_RUN = {"index.md": "pip install and make: they would change the environment that the tests run in"}
 

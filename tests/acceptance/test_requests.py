@@ -71,7 +71,7 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
         return StoredDataset(open_storage(one), NAME)
 
     def paths() -> list[str]:
-        _, digest = open_version(stored())
+        _, _, digest = open_version(stored())
         return describe.paths_of(describe.version_document(stored().remembering(), digest), "train")
 
     few = {"GET": 6, "LIST": 4, "HEAD": 1}

@@ -86,7 +86,7 @@ def test_every_verb_takes_an_alias_also_without_the_definition(
         line.run("unbundle", f"{fast_path}/b.tar", "--storage", f"{fast_path}/island", *more)
         line.run("versions", ALIAS, "--storage", f"{fast_path}/island", code=code)
     said = line.run("prepare", ALIAS, code=3).err
-    assert f"{NAME}, of which {ALIAS} is an alias, is stored in" in said and "dataset-assets search" in said
+    assert f"{NAME}, of which {ALIAS} is an alias, is stored in" in said and "DATASET_ASSETS_DEFINITIONS" in said
 
 
 def test_rm_names_what_depends_on_a_dataset_and_removes_it(line: Line) -> None:

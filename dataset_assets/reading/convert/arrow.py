@@ -57,13 +57,13 @@ def arrow_reader(view: View) -> Any:
 
     step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
     wheres = [slice(lo, min(lo + step, len(view))) for lo in range(0, max(len(view), 1), step)]
-    first = table_of(view.rows(wheres[0]))
+    first = table_of(_block(view, wheres[0]))
     schema = _typed(view, wheres[1:], first.schema)
 
     def batches() -> Iterator[Any]:
         yield from _cast(first, schema).to_batches()
         for where in wheres[1:]:
-            table = table_of(view.rows(where), where.start)
+            table = table_of(_block(view, where), where.start)
             if (wider := _wider(schema, table.schema)) != schema:
                 raise _differs(schema, wider, where)
             yield from _cast(table, schema).to_batches()
@@ -76,7 +76,7 @@ def _typed(view: View, wheres: list[slice], schema: Any) -> Any:
     for where in wheres:
         if not any(_has_nulls(field.type) for field in schema):
             return schema
-        later = table_of(view.rows(where), where.start).schema
+        later = table_of(_block(view, where), where.start).schema
         kinds = [_wider_type(f, later.field(f.name).type) if _has_nulls(f.type) else f.type for f in schema]
         schema = _schema(schema.names, kinds)
     return schema
@@ -153,6 +153,13 @@ def _pieces(view: View) -> Iterator[Columns]:
     ends = sorted(cuts)
     for lo, hi in zip(ends, ends[1:]) if len(ends) > 1 else [(order.start, order.start)]:
         yield Columns({name: _on_the_map(column, lo, hi) for name, column in stored.columns.items()})
+
+
+def _block(view: View, where: slice) -> Columns:
+    """Return some rows of a view; text of a stored one stays as it is stored."""
+    if isinstance(view, Stored):
+        return Columns({name: _on_the_map(column, where.start, where.stop) for name, column in view.columns.items()})
+    return view.rows(where)
 
 
 def _on_the_map(column: Any, lo: int, hi: int) -> Any:

@@ -1,0 +1,134 @@
+"""Reads the settings of the package etcetera once, and writes them as ours."""
+
+import logging
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Mapping, NamedTuple
+from urllib.parse import urlencode
+
+from dataset_assets.core import files
+from dataset_assets.core.project_file import table
+from dataset_assets.core.trust import user_folder
+from dataset_assets.errors import Conflict, NotFound, NotInstalled, UsageError, nearest
+
+NAMES = (".etc.toml", ".etc.yaml")
+_SECRETS = ("aws_secret_access_key", "aws_access_key_secret")
+KEYS = ("url", "home", "public", "endpoint_url", "aws_access_key_id", *_SECRETS)
+_MOST_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+class Imported(NamedTuple):
+    """The remote, the file that now sets it, and the file of the credentials, if there were any."""
+
+    remote: str
+    settings: Path
+    credentials: Path | None
+
+
+def import_etc(path: "Path | str | None" = None) -> Imported:
+    """Write the settings of etcetera into the user's settings file, and its credentials into a file of mode 600.
+
+    Raises `NotFound`, `UsageError` for unknown keys, and `Conflict` if a different remote is set already.
+    """
+    source = _found(path)
+    given = _read(source)
+    remote, credentials = _remote(given, source), _credentials(given, source)
+    settings = user_folder() / "config.toml"
+    _set_remote(settings, remote)
+    if given.get("public"):
+        log.warning("%s sets public, which is not a setting here: push with --public.", source)
+    return Imported(remote, settings, _write_credentials(credentials) if credentials else None)
+
+
+def home_of_etc() -> Path:
+    """Return the folder in which etcetera keeps its datasets."""
+    for name in NAMES:
+        if (path := Path.home() / name).is_file():
+            return Path(str(_read(path).get("home") or Path.home() / ".etc")).expanduser()
+    return Path.home() / ".etc"
+
+
+def _found(path: "Path | str | None") -> Path:
+    places = [Path(path)] if path else [Path.home() / name for name in NAMES]
+    for place in places:
+        if place.is_file():
+            return place
+    raise NotFound(f"{' and '.join(map(str, places))} do not exist. Name the settings file of etcetera.")
+
+
+def _read(source: Path) -> Mapping[str, Any]:
+    with files.opened(source) as file:
+        data = file.read(_MOST_BYTES)
+    if os.stat(source).st_mode & 0o077:
+        log.warning("%s can be read by others. If it holds a secret, run: chmod 600 %s", source, source)
+    given = table(source, data) if source.suffix == ".toml" else _from_yaml(source, data)
+    if unknown := [str(key)[:40] for key in given if key not in KEYS]:
+        raise UsageError(f"{source} has the unknown keys {', '.join(unknown)}.{nearest(unknown[0], KEYS)}")
+    return given
+
+
+def _from_yaml(source: Path, data: bytes) -> Mapping[str, Any]:
+    try:
+        import yaml  # type: ignore[import-untyped]
+    except ImportError:
+        raise NotInstalled(f"{source} is YAML, which needs PyYAML. Install it with: pip install pyyaml") from None
+    try:
+        found = yaml.safe_load(data)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # The error would show the line, which may hold a secret.
+        raise UsageError(f"{source} is not valid YAML, or holds more than plain values. Correct it.") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{source} is not a mapping of settings. Write lines such as: url: s3://bucket")
+    return found
+
+
+def _remote(given: Mapping[str, Any], source: Path) -> str:
+    url, endpoint = given.get("url"), given.get("endpoint_url")
+    if not isinstance(url, str) or not re.fullmatch(r"s3://[A-Za-z0-9._-]+/?", url):
+        raise UsageError(f"The url of {source} is missing, or is not like s3://bucket. Correct it.")
+    if endpoint is None:
+        return url
+    if not isinstance(endpoint, str) or not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", endpoint):
+        raise UsageError(f"The endpoint_url of {source} is not like https://host:port. Correct it.")
+    return f"{url}?{urlencode({'endpoint': endpoint}, safe='/:')}"
+
+
+def _set_remote(settings: Path, remote: str) -> None:
+    """Add the remote at the top of a TOML file: below it, the line might belong to a table."""
+    before = settings.read_bytes() if settings.exists() else b""
+    known = table(settings, before).get("remote")
+    if known == remote:
+        return
+    if known is not None:
+        raise Conflict(f"{settings} sets a different remote already. Remove that line, and run the same command again.")
+    _write(settings, f'remote = "{remote}"\n'.encode() + before, 0o644)
+
+
+def _credentials(given: Mapping[str, Any], source: Path) -> dict[str, str]:
+    key, secrets = given.get("aws_access_key_id"), {str(given[name]) for name in _SECRETS if given.get(name)}
+    if len(secrets) > 1:
+        raise UsageError(f"{source} has two secrets, {' and '.join(_SECRETS)}, which differ. Remove one of them.")
+    return {"AWS_ACCESS_KEY_ID": str(key), "AWS_SECRET_ACCESS_KEY": secrets.pop()} if key and secrets else {}
+
+
+def _write_credentials(credentials: Mapping[str, str]) -> Path:
+    path = user_folder() / "remote.env"
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in credentials.items()]
+    _write(path, "".join(lines).encode(), 0o600)
+    return path
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    files.make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        with files.Written(part) as file:
+            os.chmod(part, mode)
+            file.write(data)
+        files.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""The names of shared datasets: `flower` is short for `shared.flower`, and `flower.tgz` is its archive of etcetera."""
+
+import re
+
+from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.errors import NameNotAllowed
+
+SHARED = "shared"
+"""The first part of the name of a dataset that was given one word."""
+
+
+def full_name(name: str) -> str:
+    """Return the qualified name of a dataset, with its `@digest` if it has one. Raises `NameNotAllowed`.
+
+    >>> full_name("flower"), full_name("org.example.flower")
+    ('shared.flower', 'org.example.flower')
+    """
+    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
+    try:
+        whole = check_dataset_name(plain if isinstance(plain, str) and "." in plain else f"{SHARED}.{plain}")
+    except NameNotAllowed:
+        words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100] or "flower"
+        raise NameNotAllowed(
+            f"{str(name)[:80]!r} cannot be the name of a dataset. Write a word of a-z, 0-9 and single underscores, as "
+            f"in {words}, or several joined by dots."
+        ) from None
+    if at:
+        split_pin(f"{whole}@{digest}")
+    return whole + at + digest
+
+
+def archive_key(name: str) -> str:
+    """Return the key of a dataset's archive in a remote.
+
+    >>> archive_key("shared.flower"), archive_key("org.example.flower")
+    ('flower.tgz', 'org.example.flower.tgz')
+    """
+    return f"{name.removeprefix(f'{SHARED}.')}.tgz"
+
+
+def archived(key: str) -> str | None:
+    """Return the name of the dataset whose archive is at a key; None for any other key.
+
+    >>> archived("flower.tgz")
+    'shared.flower'
+    """
+    name = key.removesuffix(".tgz")
+    try:
+        return None if "/" in key or name == key else check_dataset_name(name if "." in name else f"{SHARED}.{name}")
+    except NameNotAllowed:
+        return None

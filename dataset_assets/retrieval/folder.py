@@ -1,0 +1,106 @@
+"""Reads a folder as one tar: its files, which of them are executable, and its empty folders.
+
+Equal folders give equal bytes, on every machine and at any time. `folder:NAME` is a folder that was registered; the URL
+of a folder, `file:///folder`, works too.
+"""
+
+import os
+import tarfile
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from dataset_assets.core import registered
+from dataset_assets.core.files import CHUNK, Written
+from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
+from dataset_assets.core.redact import redacted
+from dataset_assets.errors import RetrievalError
+from dataset_assets.retrieval.retriever import ByteProgress
+from dataset_assets.storage.raw_files import Source
+
+_BLOCK = 512
+
+
+class Sink(Protocol):
+    """A file to write to, and how many bytes were written."""
+
+    bytes: int
+
+    def write(self, data: Any) -> int: ...
+
+
+class FolderRetriever:
+    """Reads the folder of a `folder:NAME` URL."""
+
+    def retrieve(
+        self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
+    ) -> Source | None:
+        """Write the folder as a tar. Return None if no file of it changed since `known`."""
+        return retrieve_folder(path_of(url), url, into, known, report)
+
+
+def path_of(url: str) -> Path:
+    """Return the folder of a `folder:` URL. Raises `NotFound` if none is registered under the name."""
+    return registered.folder_of(unquote(url.partition(":")[2]))
+
+
+def retrieve_folder(
+    root: Path, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
+) -> Source | None:
+    """Write a folder as a tar, unless its state is that of `known`."""
+    found = entries(root)
+    source = Source(redacted(url), etag=f'"{state_of(found)}"')
+    if known and known.etag == source.etag:
+        return None
+    if into.bytes:
+        into.restart()
+    write_tree(root, found, into, report)
+    return source
+
+
+def write_tree(root: Path, found: list[Entry], into: Sink, report: ByteProgress | None = None) -> None:
+    """Write these entries of a folder as a tar. Raises `RetrievalError` if a file changes meanwhile."""
+    total = sum(_BLOCK + entry.size for entry in found)
+    for entry in found:
+        if entry.is_folder:
+            into.write(_header(entry))
+        else:
+            _write_file(root / entry.path, entry, into)
+        if report:
+            report(into.bytes, total)
+    into.write(bytes(2 * _BLOCK))
+
+
+def _write_file(path: Path, entry: Entry, into: Sink) -> None:
+    head, left = _header(entry), entry.size
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise RetrievalError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from error
+    try:
+        while left and (chunk := _read(fd, min(left, CHUNK), path)):
+            left -= len(chunk)
+            into.write(head + chunk if head else chunk)
+            head = b""
+        if left or os.read(fd, 1) or state_of_file(os.fstat(fd)) != entry.state:
+            raise RetrievalError(f"{path} changed while it was read. Run the same command again when it is done.")
+    finally:
+        os.close(fd)
+    into.write(head + bytes(-entry.size % _BLOCK))
+
+
+def _read(fd: int, count: int, path: Path) -> bytes:
+    # Only errors of reading become a RetrievalError; errors of writing are a StorageError.
+    try:
+        return os.read(fd, count)
+    except OSError as error:
+        raise RetrievalError(f"{path} cannot be read: {error.strerror or error}. Check the disk.") from error
+
+
+def _header(entry: Entry) -> bytes:
+    info = tarfile.TarInfo(entry.path)
+    info.mode = 0o755 if entry.is_folder or entry.executable else 0o644
+    if entry.is_folder:
+        info.type = tarfile.DIRTYPE
+    info.size = entry.size
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")

@@ -1,0 +1,124 @@
+"""Pushing and pulling: what is refused, what is kept, and many machines at once."""
+
+import os
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from children import ended, in_child
+from foldered import flower, held
+
+from dataset_assets import checkout, load, prepare
+from dataset_assets.core import registered
+from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, UsageError
+from dataset_assets.moving.register import check_folder, create, register
+from dataset_assets.moving.remotes import listed_names, open_remote
+from dataset_assets.moving.share import pull, purge, push
+from dataset_assets.moving.shared_names import full_name
+from dataset_assets.storage import LocalStorage, Storage
+
+NAME = "shared.flower"
+
+
+@pytest.fixture
+def source(home: Path, fast_path: Path) -> Path:
+    return flower(fast_path / "flower")
+
+
+@pytest.fixture
+def remote(fast_path: Path) -> Storage:
+    return LocalStorage(fast_path / "remote")
+
+
+def test_machines_that_pull_by_force_while_another_pushes_each_end_with_one_whole_version(
+    source: Path, remote: Storage, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    readmes = {register(source).partition("@")[2]: (source / "README.md").read_bytes()}
+    push("flower", remote)
+    for i in range(4):
+        (source / "README.md").write_bytes(b"version %d" % i)
+        readmes[register(source, force=True).partition("@")[2]] = b"version %d" % i
+
+    def pushing() -> None:
+        for digest in [*readmes] * 2:
+            push(f"{NAME}@{digest}", remote)
+            push("flower", remote, force=True)
+
+    def pulling(name: str) -> Callable[[], None]:
+        def act() -> None:
+            os.environ["DATASET_ASSETS_HOME"] = str(home.parent / name)
+            for _ in range(6):
+                done = pull("flower", remote, force=True)
+                found = checkout("flower")
+                assert (
+                    found.version == done.current and (found.root / "README.md").read_bytes() == readmes[found.version]
+                )
+
+        return act
+
+    machines = [in_child(act, wait=False) for act in (pushing, pulling("second"), pulling("third"))]
+    assert [ended(process) for process in machines] == [0, 0, 0]
+    for name in ("second", "third"):
+        monkeypatch.setenv("DATASET_ASSETS_HOME", str(home.parent / name))
+        assert load(NAME, verify="all")["layout"].version in readmes
+
+
+def test_a_prepared_dataset_is_pushed_and_pulled_as_any_other(dataset: object, remote: Storage, fast_path: Path):
+    prepare(dataset)  # type: ignore[arg-type]
+    name = push("org.example.tiny", remote).dataset
+    pull(name, remote, storage=fast_path / "second")
+    assert load(name, storage=fast_path / "second").keys() == load(name).keys()
+    assert listed_names(remote) == [name]
+
+
+def test_a_version_is_pulled_by_its_digest_and_moves_no_pointer(source: Path, remote: Storage, fast_path: Path):
+    old = register(source)
+    push("flower", remote)
+    (source / "README.md").write_bytes(b"new")
+    register(source, force=True)
+    push("flower", remote, force=True)
+    assert pull(old, remote, storage=fast_path / "second").current is None
+    assert checkout(old, storage=fast_path / "second").version == old.partition("@")[2]
+
+
+def test_what_was_pulled_over_a_registered_folder_is_no_longer_that_folder(source: Path, remote: Storage):
+    register(source)
+    push("flower", remote)
+    assert registered.registered(NAME)
+    pull("flower", remote)
+    assert registered.registered(NAME), "nothing changed"
+    (source / "README.md").write_bytes(b"new")
+    register(source, force=True)
+    pull("flower", remote, force=True)
+    assert registered.registered(NAME) is None
+    assert push("flower", remote).files == 0
+
+
+def test_a_name_in_use_is_a_conflict_and_a_folder_that_fails_leaves_what_was_registered(source: Path, home: Path):
+    first = register(source)
+    with pytest.raises(Conflict, match="add --force"):
+        register(source)
+    with pytest.raises(Conflict, match="is a dataset with a definition"):
+        register(source, "com.lecun.mnist")
+    with pytest.raises(Conflict, match="would lie in the folders of shared.flower"):
+        register(source, "shared.flower.deep")
+    other = create(home.parent / "other")
+    (other / "data/train/link").symlink_to("/etc")
+    with pytest.raises(Exception, match="link"):
+        register(other, "flower", force=True)
+    assert registered.folder_of(NAME) == source and f"{NAME}@{checkout('flower').version}" == first
+    with pytest.raises(Conflict, match="is not empty"):
+        create(source)
+    assert held(create(source, ["valid"], force=True) / "data/valid") == {}
+    for bad in ("a/b", "..", ""):
+        with pytest.raises(NameNotAllowed):
+            create(home.parent / "new", [bad])
+
+
+def test_purging_what_is_not_there_and_pushing_to_nowhere_say_so(source: Path, remote: Storage):
+    for act in (purge, lambda name: push(name, remote), lambda name: pull(name, remote)):
+        with pytest.raises(NotPrepared):
+            act("flower")
+    with pytest.raises(UsageError, match="No remote is set"):
+        open_remote()
+    assert check_folder(source).partitions == ("2020", "empty", "train") and full_name("a.b") == "a.b"
