@@ -1,5 +1,6 @@
 """Describes a dataset: its definition, what is in a storage, and the paths of its files."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Container, Iterator
@@ -9,7 +10,7 @@ from dataset_assets import datasets
 from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
-from dataset_assets.errors import DatasetAssetsError, StorageError, StoredFileDamaged, UnknownStream, nearest
+from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
 from dataset_assets.making.existing import usable_raw
 from dataset_assets.making.provisional import is_proven
@@ -115,7 +116,9 @@ def stored_datasets(storage: Storage) -> Iterator[tuple[StoredDataset, Contents]
     for name, there in sorted(contents(listed(storage, ""))[0].items()):
         # A listing may omit an object that exists.
         stored = StoredDataset(storage, name)
-        there = relisted(stored, there, [pointer_key(name)]) or there
+        # One whose folder is a link is shown with that problem.
+        with suppress(Refused):
+            there = relisted(stored, there, [pointer_key(name)]) or there
         if there.of("pointer"):
             yield stored, there
 

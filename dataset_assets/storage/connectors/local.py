@@ -96,7 +96,14 @@ class LocalStorage:
         for key in self._keys(prefix, deep):
             # What is listed may be deleted meanwhile.
             with suppress(FileNotFoundError):
-                yield Entry(key, *self.stat(key))
+                yield Entry(key, *self._status(key))
+
+    def _status(self, key: str) -> Stat:
+        try:
+            return self.stat(key)
+        except Refused:
+            # A link out of the storage is listed, so that every verb refuses the dataset.
+            return Stat(0, 0.0)
 
     def _keys(self, prefix: str, deep: bool = True) -> Iterator[str]:
         folder = self._path(prefix) if prefix else self.root
