@@ -10,7 +10,7 @@ from typing import Any, Iterator, Literal, NamedTuple
 
 from dataset_assets.core import plugins, project_file, scratch
 from dataset_assets.core.redact import redacted
-from dataset_assets.core.settings import Settings, as_variable, origins, settings
+from dataset_assets.core.settings import URLS, Settings, as_variable, origins, settings
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoreDenied, StoreReadOnly, UsageError
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 from dataset_assets.storage.contest import PROBES, keeps_writers_apart, probe_key
@@ -54,7 +54,7 @@ def _error(what: str, error: DatasetAssetsError) -> Check:
 
 def _settings(storage: str | None) -> Iterator[Check]:
     for name, (value, place) in origins(storage=storage).items():
-        shown = shown_url(value) if name == "storage" else as_variable(value)
+        shown = shown_url(value) if name in URLS and value else as_variable(value)
         yield Check(f"setting {name}", "ok", f"{shown} ({place})")
     for notice in project_file.notices():
         yield Check("project file", "warning", notice)

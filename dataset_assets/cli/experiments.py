@@ -18,7 +18,7 @@ experiment_argument = click.argument("name")
 
 @click.group()
 def experiments() -> None:
-    """Look at stored experiments, compare their runs, and remove them."""
+    """Look at experiments, compare their runs, remove them."""
 
 
 @experiments.command("ls")
@@ -210,7 +210,7 @@ def get(state: State, url: str, path: Path | None, storage: str | None) -> None:
 @storage_option
 @json_option
 def who_used(state: State, name: str, storage: str | None, as_json: bool) -> None:
-    """List the runs that used a version of a dataset, or any version of it.
+    """List the runs that used a dataset, or a version of it.
 
     It exits with 3 if there is none.
     """

@@ -33,6 +33,7 @@ def trust(state: State, folder: Path, listed: bool, remove: bool) -> None:
 def _add(state: State, folder: Path) -> None:
     from dataset_assets.core import project_file, trust
     from dataset_assets.core.redact import redacted
+    from dataset_assets.core.settings import URLS
 
     file = project_file.find(folder)
     if file is None:
@@ -43,7 +44,7 @@ def _add(state: State, folder: Path) -> None:
     trust.add(file.path, file.sha256)
     state.show_paths([str(file.path)])
     for key, value in file.values.items():
-        state.say(f"  {key} = {redacted(value) if key == 'storage' and isinstance(value, str) else repr(value)}")
+        state.say(f"  {key} = {redacted(value) if key in URLS and isinstance(value, str) else repr(value)}")
     state.say("is trusted until the file changes.")
 
 

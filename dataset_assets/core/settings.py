@@ -220,6 +220,9 @@ def _one_of(*words: str) -> Callable[[Any, _Source], str]:
     return read
 
 
+URLS = ("storage", "datastore_url", "remote")
+"""The settings that are URLs of storages, which may hold a secret."""
+
 _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "home": _folder,
     "storage": _url,

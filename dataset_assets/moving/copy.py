@@ -30,7 +30,7 @@ from dataset_assets.errors import (
 )
 from dataset_assets.moving.pointer import Knows, may_move, offer
 from dataset_assets.storage import LocalStorage, Storage, open_storage
-from dataset_assets.storage.aliases import aliases_of, lacking_aliases, own_name, write_aliases
+from dataset_assets.storage.aliases import aliases_of, followed, lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
@@ -176,9 +176,13 @@ def parcel(
     """
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
-    dataset, digest = split_pin(own_name(storage, name))
-    stored = StoredDataset(storage, dataset).remembering()
-    current = None if digest else stored.pointer().version
+    plain, digest = split_pin(name)
+    stored = StoredDataset(storage, plain).remembering()
+    pointer = stored.pointer(damage_is_absence=digest is not None)
+    if pointer.digest is None:
+        stored = followed(stored)
+        pointer = stored.pointer(damage_is_absence=digest is not None)
+    dataset, current = stored.name, None if digest else pointer.version
     there = Contents(dataset) if digest or which == "current" else whole(stored)
     pinned = sorted(place.digest for place in there.of("pin"))
     chosen = {one for one in (digest, current) if one} | {*pinned}

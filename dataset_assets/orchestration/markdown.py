@@ -12,7 +12,8 @@ _SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#+!|~$&^=-]")
 _ADDRESS = re.compile(r"(?i)(https?:|ftp:|www|@)")
 _BREAK = "\N{ZERO WIDTH SPACE}"
 # The same in prose, where most punctuation means nothing; and what means something at the beginning of a paragraph.
-_SPECIAL_IN_PROSE = re.compile(r"[\\`*<\[\]|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+# A bracket means something only where it closes the text of a link, or the name of its definition.
+_SPECIAL_IN_PROSE = re.compile(r"[\\`*<|~&]|\](?=\s?[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BEGINNING = re.compile(r"^(\d{0,9})([#>+=.)-])")
 _PLAIN_URL = re.compile(r"https?://[\w.~:/?#@!$&+,;=%-]+")
 

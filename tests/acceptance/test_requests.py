@@ -92,8 +92,11 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
         "gc": (lambda: collect(open_storage(one)), {"GET": 8, "LIST": 10, "HEAD": 3}),
         "copy": (lambda: copy(NAME, one, two), {"PUT": files + 3, "GET": files + 10, "LIST": 6, "HEAD": 3}),
         "copy again": (lambda: copy(NAME, one, two), {"PUT": 2, "GET": 6, "LIST": 4}),
-        "verify": (lambda: verify(NAME, open_storage(one)), {"GET": files + 4, "LIST": 4, "HEAD": 1}),
-        "bundle": (lambda: bundle([NAME], open_storage(one), open(os.devnull, "wb")), {"GET": files + 3}),
+        "verify": (lambda: verify(NAME, open_storage(one)), {"GET": files + 4, "LIST": 4, "HEAD": 2}),
+        "bundle": (
+            lambda: bundle([NAME], open_storage(one), open(os.devnull, "wb")),
+            {"GET": files + 4, "HEAD": 2, "LIST": 2},
+        ),
         "load and hash": (lambda: load(NAME, storage=one, verify="all"), {"GET": files + 3}),
     }
 
