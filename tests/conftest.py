@@ -69,6 +69,14 @@ def home(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the homes of a sweep, away from our own project file, which every call would read."""
+    home.mkdir()
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
 def folder(fast_path: Path) -> Path:
     """A folder with the file of the tiny dataset."""
     path = fast_path / "published"

@@ -323,7 +323,9 @@ class _Rule:
     def old_size(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace period; None for any other."""
         found = self._stat(place)
-        return found.bytes if found and now - found.modified >= self.grace_seconds else None
+        # Some stores round the time of an object that is asked for, and not of one that is listed.
+        is_old = found is not None and (self.grace_seconds <= 0 or now - found.modified >= self.grace_seconds)
+        return found.bytes if found and is_old else None
 
     def _modified(self, place: Place) -> float:
         found = self._stat(place)

@@ -75,7 +75,7 @@ def test_what_is_prepared_again_is_not_written_again(s3: str, dataset: Dataset, 
     prepare(dataset, storage=s3)
     proxy.requests.clear()
     prepare(dataset, storage=f"{s3}?endpoint={proxy.url}")
-    assert {method for method, _ in proxy.requests} == {"GET", "HEAD"}
+    assert {method for method, _ in proxy.requests} <= {"GET", "HEAD"}
 
 
 def test_dagster_puts_every_byte_there_and_gives_the_same_digests(

@@ -122,7 +122,7 @@ def test_a_reader_of_a_collected_version_reads_all_of_it_or_is_told(store: Stora
                 assert isinstance(error, StoredFileDamaged) and "prepare" in str(error)
                 told += 1
     assert told in (0, 10), "all of it, or none"
-    with pytest.raises(NotPrepared, match=f"collected, or never made there.* dataset-assets versions {tiny.NAME}"):
+    with pytest.raises(NotPrepared, match=f"collected, it was never made there.* dataset-assets versions {tiny.NAME}"):
         load(old, storage=store)
     assert tiny.plain(load(tiny.NAME, storage=store, verify="all")) == released.samples[released.new]
     assert collect(store, **NOW)[0].removed == []

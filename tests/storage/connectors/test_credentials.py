@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from servers import Place
 
-from dataset_assets.errors import DatasetAssetsError, Refused, StorageError
+from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoreDenied
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.testing import FaultyServer
@@ -164,7 +164,7 @@ def test_a_server_that_asks_for_the_password_as_it_is_does_not_get_it(how: bytes
         storage = open_storage(f"postgresql+psycopg2://ada:{SECRET}@127.0.0.1:{port}/db")
         with pytest.raises(StorageError, match="require_auth") as caught:
             storage.exists("a")
-    assert type(caught.value) is StorageError, "asking again would not help"
+    assert type(caught.value) is StoreDenied, "asking again would not help"
     until = time.monotonic() + 10
     while not told and time.monotonic() < until:
         time.sleep(0.01)  # the server's thread notices the end a little later

@@ -43,8 +43,8 @@ def test_no_verb_waits_for_a_silent_server_much_longer_than_stall_seconds(
                 verbs[i]()
             return time.monotonic() - began
 
-        # A second more, for a machine that is busy.
-        assert max(at_once(len(verbs), seconds)) < 1.5 * STALL + 1
+        # A call that begins anew on another connection may wait twice; a second more, for a machine that is busy.
+        assert max(at_once(len(verbs), seconds)) < 2 * STALL + 1
         proxy.fault = lambda verb, what: None
         monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "60")
         assert storage.exists("stat"), "a new connection takes the place of the silent one"
