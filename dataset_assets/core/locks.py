@@ -50,9 +50,9 @@ def existing(path: Path) -> BinaryIO:
     return file
 
 
-def take(file: BinaryIO) -> None:
+def take(file: BinaryIO, shared: bool = False) -> None:
     """Wait for a lock and take it. Raises OSError with one of `NO_LOCKS` if the filesystem has no locks."""
-    fcntl.flock(file, fcntl.LOCK_EX)
+    fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def take_now(file: BinaryIO) -> None:

@@ -4,7 +4,6 @@ A folder is written beside its place and renamed, so it is whole or absent. Whil
 not removed to make room.
 """
 
-import fcntl
 import os
 import shutil
 import stat
@@ -92,12 +91,12 @@ def _held(found: FolderFiles) -> Path:
     files.make_folder(root.parent)
     while True:
         file = locks.opened(_lock_of(root))
-        _lock(file, fcntl.LOCK_SH)
+        _lock(file, shared=True)
         if root.is_dir():
             cache_folder.touch(root)
             _OPEN[root] = file
             return root
-        _lock(file, fcntl.LOCK_EX)
+        _lock(file, shared=False)
         with file:
             if not root.is_dir():
                 _sweep(root)
@@ -110,9 +109,9 @@ def _lock_of(root: Path) -> Path:
     return cache_folder.lock_of(root)
 
 
-def _lock(file: BinaryIO, kind: int) -> None:
+def _lock(file: BinaryIO, shared: bool) -> None:
     try:
-        fcntl.flock(file, kind)
+        locks.take(file, shared)
     except OSError as error:
         if error.errno not in locks.NO_LOCKS:
             raise

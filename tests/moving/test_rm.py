@@ -52,9 +52,10 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
 
 
 @pytest.fixture(scope="module")
-def source(released: Released, tmp_path_factory: pytest.TempPathFactory) -> Storage:
+def source(released: Released) -> Storage:
     """Both versions, the old one pinned, their raw files and an alias."""
-    found = LocalStorage(tmp_path_factory.getbasetemp() / "released0" / "source")
+    found = released.storage
+    assert isinstance(found, LocalStorage)
     pin(f"{NAME}@{released.old}", found)
     write_aliases(StoredDataset(found, NAME), [ALIAS])
     return found

@@ -1193,8 +1193,11 @@ def test_a_local_file_that_is_not_there_is_told(tmp_path: Path, scratch: Path) -
 
 def test_a_folder_or_a_pipe_is_not_a_file(tmp_path: Path, scratch: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(RetrievalError, match="is not a regular file"):
+    for path, error, said in (
+        (tmp_path, Refused, "is a pipe"),
+        (tmp_path / "pipe", RetrievalError, "is not a regular file"),
+    ):
+        with pytest.raises(error, match=said):
             fetch_first([path.as_uri()], scratch)
 
 

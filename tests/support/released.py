@@ -23,6 +23,7 @@ class Released:
     """An old version and a new one, which is current, in the storage of the home."""
 
     def __init__(self, folder: Path, storage: "str | Storage | None" = None) -> None:
+        self.storage = storage
         self.definitions = [self._definition(folder, name) for name in ("old", "new")]
         self.samples: dict[str, Samples] = {}
         self.old, self.new = (self._prepared(definition, storage) for definition in self.definitions)
