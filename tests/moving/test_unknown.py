@@ -35,13 +35,13 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
 
 
 @pytest.fixture
-def store(released: Released, tmp_path_factory: pytest.TempPathFactory, home: Path) -> Storage:
-    return filled(tmp_path_factory, MemoryStorage())
+def store(released: Released, home: Path) -> Storage:
+    return filled(released, MemoryStorage())
 
 
-def filled(tmp_path_factory: pytest.TempPathFactory, storage: Storage) -> Storage:
-    source = LocalStorage(tmp_path_factory.getbasetemp() / "unknown0" / "source")
-    copy(None, source, storage, versions="all", raw=True, aliases=True)
+def filled(released: Released, storage: Storage) -> Storage:
+    assert isinstance(released.storage, LocalStorage)
+    copy(None, released.storage, storage, versions="all", raw=True, aliases=True)
     for key in (STRAY, LONELY, *FOREIGNERS, *KNOWN):
         storage.put(key, key.encode())
     return storage
@@ -63,7 +63,7 @@ def test_what_nothing_knows_is_listed_with_its_size(store: Storage) -> None:
 def test_only_what_is_listed_and_asked_for_goes(
     released: Released, tmp_path_factory: pytest.TempPathFactory, home: Path, another: Storage
 ) -> None:
-    store = filled(tmp_path_factory, another)
+    store = filled(released, another)
     before = everything(store)
     keys = [LONELY, STRAY, STRAY]
     assert [one.key for one in remove_unknown(store, keys, grace_seconds=0, dry_run=True)] == [STRAY, LONELY]
