@@ -147,9 +147,9 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
     """Plan again under a lease, which writers see, and remove."""
     stored, storage = rule.stored, rule.storage
     with collecting(stored, lease_seconds) as renew:
-        # The lease was just written: its time is what the clock of the store says now.
-        now = storage.stat(collector_key(stored.name)).modified
-        planned, places = rule.plan(whole(stored), now)
+        there = whole(stored)
+        now = _now(stored, there)
+        planned, places = rule.plan(there, now)
         documents = [place.key for place in places if place.kind in DOCUMENTS]
         planned.removed, planned.bytes = [], 0
         for i, place in enumerate(places):
@@ -165,6 +165,16 @@ def _removed(rule: "_Rule", lease_seconds: float) -> Collected:
                 planned.bytes += size
             report(stored.name, i + 1, len(places))
     return planned
+
+
+def _now(stored: StoredDataset, there: Contents) -> float:
+    """Return what the clock of the store said when the lease was written.
+
+    From the listing, if it has the lease: some stores round the time of an object that is asked for, and not of one
+    that is listed.
+    """
+    listed = [place.stat.modified for place in there.of("collector") if place.stat]
+    return listed[0] if listed else stored.storage.stat(collector_key(stored.name)).modified
 
 
 @dataclass
@@ -323,9 +333,7 @@ class _Rule:
     def old_size(self, place: Place, now: float) -> int | None:
         """Return the size of an object that is older than the grace period; None for any other."""
         found = self._stat(place)
-        # Some stores round the time of an object that is asked for, and not of one that is listed.
-        is_old = found is not None and (self.grace_seconds <= 0 or now - found.modified >= self.grace_seconds)
-        return found.bytes if found and is_old else None
+        return found.bytes if found and now - found.modified >= self.grace_seconds else None
 
     def _modified(self, place: Place) -> float:
         found = self._stat(place)

@@ -13,6 +13,7 @@ from dataset_assets.storage.storage import (
     Entry,
     LeavesStrays,
     ListsEntries,
+    PutsTogether,
     ReadsWhole,
     Settles,
     Stat,
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from dataset_assets.storage.connectors.memory import MemoryStorage as MemoryStorage
 
 __all__ = [
-    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "ReadsWhole", "Settles",
-    "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut", "open_storage", "size_of",
+    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "PutsTogether",
+    "ReadsWhole", "Settles", "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut",
+    "open_storage", "size_of",
 ]  # fmt: skip
 
 # Connectors are imported when they are first used: reading a manifest needs none.

@@ -75,7 +75,7 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
     if current is None:
         raise Conflict(
             f"{stored.name} was removed by somebody else while {digest} was prepared. Make it again with: "
-            f"dataset-assets prepare {stored.name}"
+            f"{command(f'prepare {stored.name}', stored.storage.url)}"
         )
     if current != digest:
         raise Conflict(
