@@ -79,6 +79,7 @@ THROUGH = {
     "storage.connectors.bucket.client": "storage/connectors/test_bucket.py",
     "storage.connectors.bucket.fork_server": "storage/connectors/test_fork.py",
     "storage.connectors.bucket.reader": "storage/connectors/test_reader.py",
+    "storage.connectors.mongodb_client": "storage/connectors/test_mongodb.py",
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
     "storage.connectors.watchdog": "storage/connectors/test_waiting.py",

@@ -17,21 +17,19 @@ import re
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, TypeVar
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import urlencode
 
 import gridfs
-import pymongo
 from bson import ObjectId
 from gridfs.errors import NoFile
 from pymongo.errors import AutoReconnect, DuplicateKeyError, PyMongoError
 
 from dataset_assets.core import files
-from dataset_assets.core.loopback import is_loopback
-from dataset_assets.errors import Refused, StorageError, UsageError
-from dataset_assets.storage.connectors.bucket.address import Hidden
+from dataset_assets.errors import StorageError, UsageError
+from dataset_assets.storage.connectors.mongodb_client import BUCKET, check_encrypted, client_of, login_of, options_of
 from dataset_assets.storage.connectors.mongodb_errors import WITHOUT_RETRY, explained
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.outcome import settled
@@ -42,14 +40,6 @@ T = TypeVar("T")
 
 CHUNK = 1 << 20
 ATTEMPTS = 10
-_BUCKET = "dataset_assets"
-_OPTIONS = {
-    "appName", "authMechanism", "authSource", "bucket", "connectTimeoutMS", "directConnection", "replicaSet",
-    "retryWrites", "serverSelectionTimeoutMS", "socketTimeoutMS", "tls", "tlsCAFile", "tlsCertificateKeyFile", "w",
-}  # fmt: skip
-_REVEALING = {"PLAIN": "the password", "MONGODB-AWS": "a session token", "MONGODB-OIDC": "a token"}
-"""Login mechanisms that send a secret in plain text, and which one."""
-
 Document = dict[str, Any]
 
 
@@ -63,7 +53,7 @@ class MongoStorage:
 
     def __init__(self, url: str, hosts: str, database: str, options: dict[str, str], login: dict[str, str]) -> None:
         self.url, self.database = url, database
-        self.bucket = options.pop("bucket", _BUCKET)
+        self.bucket = options.pop("bucket", BUCKET)
         # Tuples, because they are keys of a cache.
         self._place = (hosts, tuple(sorted(options.items())))
         self._login = tuple(sorted(login.items()))
@@ -251,7 +241,7 @@ class MongoStorage:
 
     def _once(self, act: Callable[[Any], T], again: bool = True) -> T:
         # Our errors are raised outside of the handler, so as not to carry those of pymongo.
-        client, began = _client(*self._place, self._login, self._silence, os.getpid()), time.monotonic()
+        client, began = client_of(*self._place, self._login, self._silence, os.getpid()), time.monotonic()
         try:
             return act(client[self.database])
         except PyMongoError as error:
@@ -342,25 +332,6 @@ def _replaced(objects: Any, document: Document) -> Document | None:
     return None
 
 
-@lru_cache(maxsize=8)
-def _client(
-    hosts: str, options: tuple[tuple[str, str], ...], login: tuple[tuple[str, str], ...], silence: float, process: int
-) -> "pymongo.MongoClient[Document]":
-    """Return the client of one process; a forked child has its own."""
-    silent, soon = int(1000 * silence), int(min(10_000, 500 * silence))
-    ours: Document = {
-        "serverSelectionTimeoutMS": soon,
-        "connectTimeoutMS": soon,
-        "socketTimeoutMS": silent,
-        "waitQueueTimeoutMS": silent,
-    }
-    # Its own retries would double the wait for a server that is silent.
-    ours |= {"retryReads": "false", "retryWrites": "false", "readConcernLevel": "majority"}
-    ours |= {"w": "majority", "journal": "true", "wTimeoutMS": silent}
-    place = f"mongodb://{hosts}/?{urlencode({**ours, **dict(options)})}"
-    return pymongo.MongoClient(place, **dict(login), connect=False)  # type: ignore[arg-type]
-
-
 def open_mongodb(url: str) -> MongoStorage:
     """Open the database of a `mongodb://user@host:port/database` URL. Its errors show no password."""
     whole = re.fullmatch(r"mongodb://(?:([^/?#]*)@)?([A-Za-z0-9._:,\[\]-]+)/([A-Za-z0-9_-]+)(?:\?([^#]*))?", url)
@@ -370,40 +341,8 @@ def open_mongodb(url: str) -> MongoStorage:
             "in a password."
         )
     user, _, password = (whole[1] or "").partition(":")
-    options = _options(whole[4] or "")
-    _check_encrypted(whole[2], options)
+    options = options_of(whole[4] or "")
+    check_encrypted(whole[2], options)
     shown = f"mongodb://{user}{'@' if user else ''}{whole[2]}/{whole[3]}"
     query = urlencode(sorted(options.items()))
-    return MongoStorage(f"{shown}?{query}" if query else shown, whole[2], whole[3], options, _login(user, password))
-
-
-def _options(query: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for name in options.keys() - _OPTIONS:
-        raise UsageError(f"{name[:40]!r} is not an option of a mongodb URL here. Use {', '.join(sorted(_OPTIONS))}.")
-    if options.get("w") == "0":
-        raise UsageError("w=0 in a mongodb URL asks for no answer to a write. Leave it out, or use w=1.")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", options.get("bucket", _BUCKET)):
-        raise UsageError("The bucket of this mongodb URL is not valid. Use letters, digits and '_'.")
-    return options
-
-
-def _check_encrypted(hosts: str, options: dict[str, str]) -> None:
-    """Raise `Refused` if a password or token would go to another machine in plain text."""
-    how = options.get("authMechanism", "").upper()
-    encrypted = options.get("tls", "").lower() == "true" or "tls" not in options and "tlsCertificateKeyFile" in options
-    far = [host for host in hosts.split(",") if not is_loopback(_PORT.sub("", host))]
-    if how in _REVEALING and far and not encrypted:
-        raise Refused(
-            f"authMechanism={how} would send {_REVEALING[how]} to {far[0]} unencrypted. Add tls=true to the mongodb "
-            "URL, or use SCRAM: leave authMechanism out."
-        )
-
-
-_PORT = re.compile(r":\d*$")
-
-
-def _login(user: str, password: str) -> dict[str, str]:
-    login = {"username": unquote(user) or os.environ.get("MONGODB_USERNAME", "")}
-    login["password"] = Hidden(unquote(password) or os.environ.get("MONGODB_PASSWORD", ""))
-    return login if login["username"] and login["password"] else {}
+    return MongoStorage(f"{shown}?{query}" if query else shown, whole[2], whole[3], options, login_of(user, password))
