@@ -262,11 +262,11 @@ def unbundle(
     --make-current is given.
     """
     from dataset_assets.core import files
-    from dataset_assets.moving import bundle
+    from dataset_assets.moving.unbundle import unbundle as read_bundle
 
     store = opened(storage)
     with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else files.opened(path) as file:
-        done = bundle.unbundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
+        done = read_bundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
     _show_copied(state, done, as_json)
 
 

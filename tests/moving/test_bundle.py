@@ -17,8 +17,10 @@ from released import Released, everything
 from dataset_assets import load
 from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch, IntegrityError, NoSpace, NotPrepared
-from dataset_assets.moving.bundle import MANIFEST, SUMS, bundle, unbundle
+from dataset_assets.moving.bundle import bundle
+from dataset_assets.moving.bundle_format import MANIFEST, SUMS
 from dataset_assets.moving.copy import copy
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 
 
@@ -233,7 +235,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from dataset_assets import Array, Columns, Dataset, Split, prepare
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
+from dataset_assets.moving.unbundle import unbundle
 base = Path(sys.argv[1])
 def zeros():
     for i in range(100):

@@ -10,8 +10,9 @@ from command_line import CommandLine
 
 from dataset_assets.errors import Conflict, DatasetAssetsError, NotFound, UsageError
 from dataset_assets.experiments import DataStore, DataStoreIO, create_experiment, datastore, load_experiment
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.experiments import collect, copy, copy_all, experiment_names, repair, usage, verify
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
 
 

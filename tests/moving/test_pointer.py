@@ -14,8 +14,9 @@ from released import Released, everything
 from dataset_assets import load, prepare
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.errors import Conflict, DigestMismatch, NewerFormat, UsageError
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import Copied, copy
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.keys import pointer_key, source_key, version_key
 from dataset_assets.storage.manifest import sealed

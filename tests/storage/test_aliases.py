@@ -13,10 +13,11 @@ from released import FailsOnce
 from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.core.canonical import canonical, digest_of
 from dataset_assets.errors import Conflict, DecodeError, DefinitionError, NameNotAllowed, NewerFormat, NotPrepared
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect, collect_aliases
 from dataset_assets.moving.rm import rm
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verify
 from dataset_assets.storage import MemoryStorage, Storage

@@ -23,9 +23,10 @@ from power import Journal
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.core import files
 from dataset_assets.errors import DatasetAssetsError, NoSpace, StorageError
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.keys import place_of, version_key

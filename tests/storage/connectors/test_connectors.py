@@ -13,9 +13,10 @@ from dataset_assets import load, prepare
 from dataset_assets.cli.doctor import Probe, examine
 from dataset_assets.definition import registry
 from dataset_assets.errors import DatasetAssetsError, NotPrepared, StoredFileDamaged
-from dataset_assets.moving.bundle import bundle, unbundle
+from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
+from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import repair, verify
 from dataset_assets.storage import CONNECTORS, LocalStorage, MemoryStorage, Storage
