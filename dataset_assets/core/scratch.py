@@ -16,7 +16,7 @@ import shutil
 import stat
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Iterator
 
@@ -312,23 +312,18 @@ def _turn(path: Path, patience: float) -> BinaryIO | None:
     """Wait for a lock and take it. Return None after `patience` seconds without progress, or if locks do not work."""
     since = time.time()
     while True:
-        lock = locks.opened(path)
-        if locks.taken(lock):
-            try:
+        with ExitStack() as stack:
+            lock = stack.enter_context(locks.opened(path))
+            if locks.taken(lock):
                 if _is_at(lock, path):
                     os.utime(lock.fileno())
                     if _excludes(path):
+                        stack.pop_all()
                         return lock
                     path.unlink(missing_ok=True)
-                    lock.close()
                     return None
-            except OSError:
-                lock.close()
-                raise
-        elif time.time() - max(since, _written(path)) > patience:
-            lock.close()
-            return None
-        lock.close()
+            elif time.time() - max(since, _written(path)) > patience:
+                return None
         time.sleep(_POLL_SECONDS)
 
 

@@ -19,6 +19,7 @@ from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused
 from dataset_assets.moving.gc import files_of
 from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
 from dataset_assets.storage.aliases import aliases_of, followed
+from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import (
     Contents,
@@ -294,6 +295,7 @@ def _carried_out(stored: StoredDataset, found: Removed, plan: _Plan, renew: Call
             renew()
             see_no_link(storage, [key])
             storage.delete(key)
+            OPENED.forget(storage, key)
             report(stored.name, i + 1, len(plan.keys))
         found.removed.append(key)
         found.bytes += size
