@@ -143,7 +143,7 @@ class Cache:
             cache_folder.remember(path, file)
             return file
         except FileNotFoundError as error:
-            if error.filename != str(part.path):
+            if str(error.filename) != str(part.path):
                 raise
         finally:
             part.discard()

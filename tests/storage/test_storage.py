@@ -375,10 +375,16 @@ def test_whatever_call_fails_each_of_many_files_is_whole_or_absent(
     sources = some_files(tmp_path)
     for n in (1, 2, 5, 40, 200, 270):
         storage = LocalStorage(tmp_path / f"store-{n}")
-        with failing(n, fault) as calls, pytest.raises(StorageError):
-            storage.put_all(sources)
+        with failing(n, fault) as calls:
+            try:
+                storage.put_all(sources)
+            except StorageError:
+                stored = {*storage.list("")}
+            else:
+                # What failed was to remove a temporary file, which has done its work.
+                stored = {*sources}
         assert calls.tripped
-        assert all(content(storage, key) == key.encode() for key in storage.list(""))
+        assert all(content(storage, key) == key.encode() for key in stored)
         assert [path for path in tmp_path.rglob("*.part") if path.is_file()] == []
         storage.put_all(sources)
         assert {*storage.list("")} == sources.keys()
