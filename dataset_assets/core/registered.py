@@ -14,7 +14,7 @@ from dataset_assets.core.names import check_dataset_name
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NameNotAllowed, NotFound, nearest
 
-
+# The name and the folder of a dataset that is released without a record.
 _LENT: ContextVar[tuple[str, Path] | None] = ContextVar("_LENT", default=None)
 
 

@@ -33,8 +33,8 @@ class Imported(NamedTuple):
 def import_etc(path: "Path | str | None" = None) -> Imported:
     """Write the settings of etcetera into the user's settings file, and its credentials into a file of mode 600.
 
-    Raises `NotFound`, `UsageError` for unknown keys, and `Conflict` if a different remote is set already, or if the file
-    of the credentials holds different ones.
+    Raises `NotFound`, `UsageError` for unknown keys, and `Conflict` if a different remote is set already, or if
+    different credentials were written before.
     """
     source = _found(path)
     given = _read(source)
