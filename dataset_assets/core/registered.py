@@ -2,7 +2,8 @@
 
 import json
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Iterator
@@ -12,6 +13,9 @@ from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.core.names import check_dataset_name
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NameNotAllowed, NotFound, nearest
+
+# The name and the folder of a dataset that is released without a record.
+_LENT: ContextVar[tuple[str, Path] | None] = ContextVar("_LENT", default=None)
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,25 @@ def registered(name: str) -> Registered | None:
 
 
 def folder_of(name: str) -> Path:
-    """Return the registered folder of a dataset. Raises `NotFound` if there is none."""
+    """Return the registered folder of a dataset, or the one that is lent to it. Raises `NotFound` if there is none."""
+    if (lent_now := _LENT.get()) and lent_now[0] == name:
+        return lent_now[1]
     if (found := registered(name)) is None:
         raise NotFound(
             f"No folder is registered as {name}.{nearest(name, names(), listed=False)} "
             f"Register one with: dataset-assets register DIR {name}"
         )
     return Path(found.folder)
+
+
+@contextmanager
+def lent(name: str, folder: Path) -> Iterator[None]:
+    """Give a dataset a folder inside the block, in this thread only. No record is written."""
+    token = _LENT.set((name, folder))
+    try:
+        yield
+    finally:
+        _LENT.reset(token)
 
 
 def names() -> Iterator[str]:
@@ -54,13 +70,8 @@ def names() -> Iterator[str]:
 def write(name: str, record: Registered) -> None:
     """Record a folder under a dataset's name, atomically."""
     files.make_folder(_root())
-    part = _root() / f".{name}.{os.getpid()}-{os.urandom(4).hex()}.part"
-    try:
-        with files.Written(part) as file:
-            file.write(json.dumps(asdict(record), indent=1).encode())
-        files.replace(part, _path(name))
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(_path(name)) as file:
+        file.write(json.dumps(asdict(record), indent=1).encode())
 
 
 def forget(name: str) -> None:

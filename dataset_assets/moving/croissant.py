@@ -54,8 +54,10 @@ _CONTEXT: dict[str, Any] = {
 _FORMATS = {".parquet": "application/x-parquet", ".tar": "application/x-tar", ".jsonl": "application/jsonlines"}
 
 
-def write_croissant(root: Path, name: str, views: Mapping[str, View], sources: list[SourceData]) -> None:
-    """Write `croissant.json` into an exported folder; what can be read as records are its Parquet files."""
+def write_croissant(
+    root: Path, name: str, views: Mapping[str, View], sources: list[SourceData], *, tables: bool
+) -> None:
+    """Write `croissant.json` into an exported folder; with `tables`, its Parquet files are the splits, as records."""
     paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix in _FORMATS]
     document = {
         "@context": _CONTEXT,
@@ -69,7 +71,7 @@ def write_croissant(root: Path, name: str, views: Mapping[str, View], sources: l
         "version": "1.0.0",
         "identifier": [f"{source.dataset}@{source.version}" for source in sources],
         "distribution": [_file_object(root, path) for path in paths],
-        "recordSet": [_record_set(root, path, views) for path in paths if path.suffix == ".parquet"],
+        "recordSet": [_record_set(root, path, views) for path in paths if tables and path.suffix == ".parquet"],
     }
     with files.Written(root / NAME) as file:
         present = {key: value for key, value in document.items() if value is not None}

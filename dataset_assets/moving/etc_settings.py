@@ -16,6 +16,7 @@ from dataset_assets.errors import Conflict, NotFound, NotInstalled, UsageError, 
 NAMES = (".etc.toml", ".etc.yaml")
 _SECRETS = ("aws_secret_access_key", "aws_access_key_secret")
 KEYS = ("url", "home", "public", "endpoint_url", "aws_access_key_id", *_SECRETS)
+_HALF = {True: "aws_access_key_id and no secret", False: "a secret and no aws_access_key_id"}
 _MOST_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
@@ -32,16 +33,21 @@ class Imported(NamedTuple):
 def import_etc(path: "Path | str | None" = None) -> Imported:
     """Write the settings of etcetera into the user's settings file, and its credentials into a file of mode 600.
 
-    Raises `NotFound`, `UsageError` for unknown keys, and `Conflict` if a different remote is set already.
+    Raises `NotFound`, `UsageError` for unknown keys, and `Conflict` if a different remote is set already, or if
+    different credentials were written before.
     """
     source = _found(path)
     given = _read(source)
     remote, credentials = _remote(given, source), _credentials(given, source)
-    settings = user_folder() / "config.toml"
+    settings, secret = user_folder() / "config.toml", user_folder() / "remote.env"
+    if credentials:
+        _see_replaceable(secret, credentials)
     _set_remote(settings, remote)
     if given.get("public"):
         log.warning("%s sets public, which is not a setting here: push with --public.", source)
-    return Imported(remote, settings, _write_credentials(credentials) if credentials else None)
+    if credentials:
+        _write(secret, credentials, 0o600)
+    return Imported(remote, settings, secret if credentials else None)
 
 
 def home_of_etc() -> Path:
@@ -105,30 +111,31 @@ def _set_remote(settings: Path, remote: str) -> None:
         return
     if known is not None:
         raise Conflict(f"{settings} sets a different remote already. Remove that line, and run the same command again.")
-    _write(settings, f'remote = "{remote}"\n'.encode() + before, 0o644)
+    mode = settings.stat().st_mode & 0o777 if settings.exists() else 0o644
+    # The file may be a link to one that the user keeps elsewhere.
+    _write(settings.resolve(), f'remote = "{remote}"\n'.encode() + before, mode)
 
 
-def _credentials(given: Mapping[str, Any], source: Path) -> dict[str, str]:
+def _credentials(given: Mapping[str, Any], source: Path) -> bytes:
+    """Return the credentials as lines for the shell; empty if there are none."""
     key, secrets = given.get("aws_access_key_id"), {str(given[name]) for name in _SECRETS if given.get(name)}
     if len(secrets) > 1:
         raise UsageError(f"{source} has two secrets, {' and '.join(_SECRETS)}, which differ. Remove one of them.")
-    return {"AWS_ACCESS_KEY_ID": str(key), "AWS_SECRET_ACCESS_KEY": secrets.pop()} if key and secrets else {}
+    if not (key and secrets):
+        if key or secrets:
+            log.warning("%s has %s. No credentials were taken.", source, _HALF[bool(key)])
+        return b""
+    named = {"AWS_ACCESS_KEY_ID": str(key), "AWS_SECRET_ACCESS_KEY": secrets.pop()}
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in named.items()).encode()
 
 
-def _write_credentials(credentials: Mapping[str, str]) -> Path:
-    path = user_folder() / "remote.env"
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in credentials.items()]
-    _write(path, "".join(lines).encode(), 0o600)
-    return path
+def _see_replaceable(path: Path, credentials: bytes) -> None:
+    if path.exists() and path.read_bytes() != credentials:
+        raise Conflict(f"{path} holds different credentials. Remove that file, and run the same command again.")
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
     files.make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    try:
-        with files.Written(part) as file:
-            os.chmod(part, mode)
-            file.write(data)
-        files.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole(path) as file:
+        os.chmod(file.path, mode)
+        file.write(data)

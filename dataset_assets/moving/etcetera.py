@@ -20,15 +20,18 @@ from dataset_assets.errors import DatasetAssetsError, DecodeError
 from dataset_assets.moving.folder_files import checked_path
 from dataset_assets.retrieval.folder import write_tree
 
-# The same on every machine, so that equal folders give equal bytes.
+# One level, so that equal folders give equal bytes. Another build of zlib may give different ones.
 _LEVEL = 6
 _ENTRY_BYTES = 100
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OSError)
 
 
 def pack(root: Path, path: Path) -> None:
-    """Write a folder as an archive; equal folders give equal bytes. Raises `Refused` for a link."""
-    # Of the file, gzip only needs to write it.
+    """Write a folder as an archive. Raises `Refused` for a link.
+
+    Equal folders give equal bytes on machines with the same build of zlib; the files in the archive are equal anywhere.
+    """
+    # GzipFile only writes to this file, so it needs no other method of one.
     with files.Written(path) as out, gzip.GzipFile("", "wb", _LEVEL, cast(BinaryIO, out), mtime=0) as packed:
         write_tree(root, entries(root), _Counting(packed))
 

@@ -62,7 +62,9 @@ def export(
         sources = sources_of(views.values())
         write_readme(part, views, sources, huggingface=kind == "huggingface")
         if croissant or kind == "croissant":
-            write_croissant(part, root.name, views, sources)
+            # Other Parquet files are those of the data.
+            tables = kind not in ("files", "webdataset")
+            write_croissant(part, root.name, views, sources, tables=tables)
         files.replace(part, root)
     finally:
         if part.exists():

@@ -1,5 +1,6 @@
 """Writes views as plain files by split and class, and as tars with a file for each stream of a sample."""
 
+import errno
 import re
 import tarfile
 from pathlib import Path
@@ -32,23 +33,33 @@ def write_files(views: Mapping[str, View], root: Path) -> None:
             for i, sample in _samples(found, split):
                 row = {name: plain(value) for name, value in sample.items() if name not in ours}
                 for name in ours:
-                    place = _place(view, sample, name, i, split, "" if len(ours) == 1 else f".{name}")
-                    path = root / split / place
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    _write(path, file_of(sample[name], found.kinds[name], False)[1])
-                    row["file_name" if len(ours) == 1 else f"{name}_file_name"] = place
+                    place = _place(view, sample, name, i, "" if len(ours) == 1 else f".{name}")
+                    data = file_of(sample[name], found.kinds[name], False)[1]
+                    row["file_name" if len(ours) == 1 else f"{name}_file_name"] = _placed(root / split, place, i, data)
                 metadata.write(f"{plain_text(row)}\n".encode())
 
 
-def _place(view: View, sample: Any, stream: str, i: int, split: str, suffix: str) -> str:
+def _place(view: View, sample: Any, stream: str, i: int, suffix: str) -> str:
     value = sample[stream]
     if isinstance(value, Member) and not suffix:
-        # The name may be that of the metadata.
-        return checked_path(value.name if value.name != METADATA else f"{i:08}/{value.name}", view.dataset)
+        return checked_path(value.name, view.dataset)
     target = view.roles.get("target")
     names = view.classes.get(target or "", ())
     folder = f"{_plain_name(names[int(sample[target])])}/" if target in sample and names else ""
     return f"{folder}{i:08}{suffix}.{file_of(value, 'image', False)[0]}"
+
+
+def _placed(root: Path, place: str, i: int, data: bytes) -> str:
+    """Write a file, and return its place: below its number, if a file or the metadata has its name already."""
+    for free in (place, f"{i:08}/{place}"):
+        try:
+            (root / free).parent.mkdir(parents=True, exist_ok=True)
+            _write(root / free, data)
+            return free
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+                raise
+    raise UsageError(f"Two files of the export would be {root.name}/{free}. Export the view as webdataset.")
 
 
 def _plain_name(name: str) -> str:

@@ -8,10 +8,10 @@ from typing import Any, Iterable, Mapping
 
 from dataset_assets.core.files import Written
 from dataset_assets.definition.registry import defined
-from dataset_assets.moving.export_values import stack_of
 from dataset_assets.moving.folder_files import meta_of
 from dataset_assets.reading.stored_files import StoredFiles
 from dataset_assets.reading.views import Stored, View
+from dataset_assets.reading.views.document import stack_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 FACTS = ("license", "citation", "homepage", "summary")

@@ -2,7 +2,7 @@
 
 import io
 import json
-from typing import Any, Iterator, Literal, Mapping, NamedTuple
+from typing import Any, Literal, Mapping, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.formats.json_values import text_of
 from dataset_assets.formats.members import FilesColumn, Member
 from dataset_assets.reading.views import Stored, View
-from dataset_assets.reading.views.document import document_of, restored
+from dataset_assets.reading.views.document import document_of, restored, stack_of
 from dataset_assets.reading.views.undecoded import encoded
 
 Kind = Literal["image", "audio", "files", "value"]
@@ -32,13 +32,6 @@ class Encoded(NamedTuple):
 
     view: View
     kinds: Mapping[str, Kind]
-
-
-def stack_of(view: View) -> Iterator[View]:
-    """Yield a view and all that it stands on."""
-    yield view
-    for parent in view.parents:
-        yield from stack_of(parent)
 
 
 def encoded_view(view: View) -> Encoded:

@@ -42,7 +42,7 @@ def check_public(storage: Storage) -> Bucket:
 def make_public(storage: Storage, keys: Iterable[str]) -> None:
     """Let everyone read these objects, and nothing else. Raises `Refused` if the server does not allow that.
 
-    A server that stores the lists and does not follow them is warned of.
+    Warns if the server stores the lists and does not follow them.
     """
     bucket, wanted = check_public(storage), [*keys]
     for count, key in enumerate(wanted):

@@ -1,5 +1,6 @@
 """Registers folders: a folder of partitions is released as a dataset, and what it held then stays as it was."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any, Iterable
@@ -9,6 +10,7 @@ from dataset_assets.core.folder_tree import entries
 from dataset_assets.core.names import prefix_clash
 from dataset_assets.core.registered import Registered
 from dataset_assets.core.settings import settings
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.folders import folder_dataset
 from dataset_assets.definition.registry import defined
 from dataset_assets.errors import (
@@ -18,7 +20,9 @@ from dataset_assets.errors import (
     NotFound,
     Refused,
     RetrievalError,
+    StorageError,
     UsageError,
+    at,
 )
 from dataset_assets.making.prepare import prepare
 from dataset_assets.moving.etc_settings import home_of_etc
@@ -26,6 +30,8 @@ from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.moving.shared_names import full_name
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
+
+log = logging.getLogger(__name__)
 
 
 def check_folder(folder: "Path | str") -> Registered:
@@ -102,15 +108,12 @@ def register(
 
 
 def release_folder(full: str, record: Registered, store: Storage, *, keep: bool = True) -> str:
-    """Release a folder; its record is kept only if that is asked for and it was released."""
-    before, stored, done = registered.registered(full), StoredDataset(store, full), False
-    registered.write(full, record)
-    try:
+    """Release a folder, and then record it with `keep`. Until it is released, the record of the name stays as it is."""
+    stored = StoredDataset(store, full)
+    with registered.lent(full, Path(record.folder)):
         prepare(folder_dataset(full, record), storage=store, refresh=True)
-        done = True
-    finally:
-        if not (done and keep):
-            registered.write(full, before) if before else registered.forget(full)
+    if keep:
+        registered.write(full, record)
     _drop_tree(stored)
     return f"{full}@{stored.pointer().version}"
 
@@ -118,12 +121,17 @@ def release_folder(full: str, record: Registered, store: Storage, *, keep: bool 
 def _see_free(full: str, store: Storage, force: bool) -> None:
     if "@" in full:
         raise NameNotAllowed(f"{full[:80]!r} names a version. Write the name alone: {full.partition('@')[0]}")
-    if (other := defined(full)) and not other.remote_files.keys() <= {"folder"}:
+    if (other := defined(full)) and not _is_registered(other):
         raise Conflict(f"{full} is a dataset with a definition. Give the folder a different name.")
     if clash := prefix_clash([*{*registered.names(), full}]):
         raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
     if not force and StoredDataset(store, full).exists():
         raise Conflict(f"{full} is in {store.url}. To release what is in the folder now, add --force (force=True).")
+
+
+def _is_registered(dataset: Dataset) -> bool:
+    """Return whether a definition is that of a registered folder."""
+    return [file.urls for file in dataset.remote_files.values()] == [(f"folder:{dataset.name}",)]
 
 
 def _drop_tree(stored: StoredDataset) -> None:
@@ -138,9 +146,10 @@ def adopt(
 ) -> list[str]:
     """Register every dataset of a folder of the package etcetera, `~/.etc` by default; return them as `name@digest`.
 
-    A dataset that cannot be registered does not keep the others from it: its error is raised at the end.
+    A dataset that cannot be registered does not keep the others from it: each error is logged with its folder. At the
+    end the first is raised, with the names of all folders that failed, and of the datasets that were registered.
     """
-    root, done, errors = Path(folder or home_of_etc()), [], []
+    root, done, failed = Path(folder or home_of_etc()), [], {}
     if not root.is_dir():
         raise NotFound(f"{root} is not a folder. Name the folder in which etcetera keeps its datasets.")
     for path in sorted(root.iterdir()):
@@ -149,7 +158,15 @@ def adopt(
                 # What was registered with etcetera is a link.
                 done.append(register(path.resolve(), path.name, force=force, storage=storage))
             except (UsageError, Conflict, Refused, IntegrityError, RetrievalError) as error:
-                errors.append(error)
-    if errors:
-        raise errors[0]
+                log.error("%s: %s", path, error)
+                failed[path.name] = error
+            except StorageError:
+                log.error("Registered before the storage failed: %s", ", ".join(done) or "none")
+                raise
+    if failed:
+        with at(
+            f"{len(failed)} of {len(failed) + len(done)} folders of {root} were not registered: "
+            f"{', '.join(failed)}. Registered: {', '.join(done) or 'none'}. The first error"
+        ):
+            raise next(iter(failed.values()))
     return done

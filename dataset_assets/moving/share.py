@@ -77,7 +77,7 @@ def pull(
 
 
 def _keys(done: Copied, there: Storage) -> list[str]:
-    """Return the keys of all objects of the versions that were pushed; the pointer is of no version."""
+    """Return the keys of all objects of the versions that were pushed. The pointer belongs to none."""
     found = [parcel(f"{done.dataset}@{version}", there) for version in done.versions]
     return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents)})
 

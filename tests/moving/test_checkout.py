@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from children import ended, in_child
 from foldered import flower, held
+from power import Journal
 
 from dataset_assets import Array, Dataset, Files, Split, checkout, prepare
+from dataset_assets.core import files
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.moving import checkout as checkouts
 from dataset_assets.moving.folder_files import changed_file, folder_files
@@ -60,6 +62,19 @@ def test_a_checkout_is_read_only_and_no_link_into_the_storage(source: Path):
     for path in root.rglob("*"):
         info = path.lstat()
         assert not info.st_mode & 0o222 and not path.is_symlink() and (path.is_dir() or info.st_nlink == 1)
+
+
+def test_a_checkout_that_is_there_after_a_power_failure_is_whole(
+    source: Path, home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    register(source)
+    journal = Journal(home / "cache/folders", fast_path / "kept")
+    monkeypatch.setattr(files, "hook", lambda operation, path, size: journal.note(operation, path))
+    # A journal knows one change at a time.
+    monkeypatch.setattr(checkouts, "_SYNCS", 1)
+    root = checkout("flower").root
+    journal.lose(names=False)
+    assert held(root) == held(source)
 
 
 def test_what_killed_processes_left_is_removed_by_the_next_checkout_of_any_version(source: Path, home: Path):

@@ -68,6 +68,37 @@ def test_what_the_user_has_set_stays(etc: Path):
     assert settings().remote == "s3://flowers"
 
 
+def test_the_settings_file_keeps_its_mode_and_its_link(etc: Path):
+    kept, file = etc / "dotfiles.toml", etc / "config/dataset_assets/config.toml"
+    write(kept, "grace_days = 3\n")
+    file.parent.mkdir(parents=True)
+    file.symlink_to(kept)
+    write(etc / ".etc.toml", 'url = "s3://flowers"\n')
+    import_etc()
+    assert file.is_symlink() and kept.stat().st_mode & 0o777 == 0o600
+    assert (settings().remote, settings().grace_days) == ("s3://flowers", 3)
+
+
+def test_other_credentials_that_were_taken_before_stay(etc: Path):
+    write(etc / ".etc.toml", TOML.format(spelling="aws_secret_access_key"))
+    secret = etc / "config/dataset_assets/remote.env"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("export AWS_ACCESS_KEY_ID=MINE\n")
+    with pytest.raises(Conflict, match="remote.env holds different credentials"):
+        import_etc()
+    assert secret.read_text() == "export AWS_ACCESS_KEY_ID=MINE\n" and settings().remote == ""
+    secret.unlink()
+    assert import_etc().credentials == secret
+
+
+@pytest.mark.parametrize("key", ["aws_access_key_id", "aws_secret_access_key"])
+def test_half_of_the_credentials_is_warned_of(etc: Path, caplog: pytest.LogCaptureFixture, key: str):
+    write(etc / ".etc.toml", f'url = "s3://flowers"\n{key} = "{SECRET}"\n')
+    assert import_etc().credentials is None
+    assert "aws_access_key_id" in caplog.text and "No credentials were taken" in caplog.text
+    assert SECRET not in caplog.text
+
+
 BROKEN = {
     'url = "s3://flowers"\nbucket = "x"\nhoem = "y"\n': "unknown keys bucket, hoem",
     'home = "x"\n': "url of .* is missing",

@@ -170,6 +170,28 @@ def test_sources_name_all_that_went_in(pictures: Dataset, home: Path, fast_path:
     assert [one["license"] for one in sources if one["dataset"] == NAME] == ["CC-BY-4.0"]
 
 
+def test_files_of_one_name_are_exported_below_their_numbers(home: Path, fast_path: Path):
+    folder = fast_path / "flower"
+    (folder / "data/train/rose").mkdir(parents=True)
+    (folder / "data/train/metadata.jsonl").write_bytes(b"{}")
+    (folder / "data/train/rose/1").write_bytes(b"rose")
+    register(folder)
+    root = export(load("shared.flower", "train").repeat(2), fast_path / "out", "files")
+    rows = [json.loads(line)["file_name"] for line in (root / "train/metadata.jsonl").read_text().splitlines()]
+    assert rows == ["00000000/metadata.jsonl", "rose/1", "00000002/metadata.jsonl", "00000003/rose/1"]
+    assert [(root / "train" / row).read_bytes() for row in rows] == [b"{}", b"rose"] * 2
+
+
+def test_parquet_files_of_the_data_are_no_records_of_an_export_as_files(home: Path, fast_path: Path):
+    folder = flower(fast_path / "flower")
+    (folder / "data/train/table.parquet").write_bytes(b"PAR1")
+    register(folder)
+    root = export("flower", fast_path / "out", "files", croissant=True)
+    found = json.loads((root / "croissant.json").read_text())
+    assert found["recordSet"] == []
+    assert "train/table.parquet" in [one["@id"] for one in found["distribution"]]
+
+
 def test_a_folder_that_is_not_new_and_a_kind_that_is_not_known_are_refused(pictures: Dataset, fast_path: Path):
     (fast_path / "out").mkdir()
     export(NAME, fast_path / "out", "parquet")

@@ -1,5 +1,6 @@
 """Pushing and pulling: what is refused, what is kept, and many machines at once."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Callable
@@ -9,9 +10,9 @@ from children import ended, in_child
 from foldered import flower, held
 
 from dataset_assets import checkout, load, prepare
-from dataset_assets.core import registered
+from dataset_assets.core import files, registered
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, UsageError
-from dataset_assets.moving.register import check_folder, create, register
+from dataset_assets.moving.register import adopt, check_folder, create, register
 from dataset_assets.moving.remotes import listed_names, open_remote
 from dataset_assets.moving.share import pull, purge, push
 from dataset_assets.moving.shared_names import full_name
@@ -113,6 +114,59 @@ def test_a_name_in_use_is_a_conflict_and_a_folder_that_fails_leaves_what_was_reg
     for bad in ("a/b", "..", ""):
         with pytest.raises(NameNotAllowed):
             create(home.parent / "new", [bad])
+
+
+GENERATED = """
+from dataset_assets import Array, Dataset, Split
+
+def numbers():
+    yield {"n": 1}
+
+made = Dataset("shared.flower", "Made of nothing.", {"n": Array()}, {"all": Split(numbers)})
+"""
+
+
+def test_a_folder_is_not_registered_over_a_definition_without_remote_files(
+    source: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (fast_path / "made.py").write_text(GENERATED)
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(fast_path / "made.py"))
+    with pytest.raises(Conflict, match="is a dataset with a definition"):
+        register(source, force=True)
+    assert registered.registered(NAME) is None
+
+
+def test_a_killed_pull_of_an_archive_leaves_the_registered_folder(source: Path, remote: Storage):
+    register(source)
+    push("flower", remote, tgz=True)
+    (source / "README.md").write_bytes(b"new")
+    register(source, force=True)
+
+    def killed(operation: str, path: Path, size: int) -> None:
+        if operation in ("replace", "link") and path.name == "current.json":
+            os._exit(9)
+
+    def act() -> None:
+        files.hook = killed
+        pull("flower", remote, force=True)
+
+    assert in_child(act) == 9
+    assert registered.folder_of(NAME) == source
+
+
+def test_adopting_folders_names_each_that_failed_and_all_that_were_registered(
+    source: Path, fast_path: Path, caplog: pytest.LogCaptureFixture
+):
+    root = fast_path / "etc"
+    for name in ("Bad Name", "oak", "broken"):
+        create(root / name)
+    (root / "broken/meta.json").write_text("[]")
+    with caplog.at_level(logging.ERROR), pytest.raises(NameNotAllowed) as error:
+        adopt(root)
+    said = str(error.value)
+    assert said.startswith(f"2 of 3 folders of {root} were not registered: Bad Name, broken.")
+    assert f"Registered: shared.oak@{checkout('oak').version}." in said
+    assert [record.message.partition(": ")[0] for record in caplog.records] == [f"{root}/Bad Name", f"{root}/broken"]
 
 
 def test_purging_what_is_not_there_and_pushing_to_nowhere_say_so(source: Path, remote: Storage):
