@@ -20,6 +20,7 @@ _FACE = {
     "Columns": "formats.columns",
     "Dataset": "definition.dataset",
     "DerivedFile": "definition.dataset",
+    "Family": "definition.family",
     "RemoteFile": "definition.dataset",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from dataset_assets.definition.dataset import RemoteFile as RemoteFile
     from dataset_assets.definition.dataset import Split as Split
     from dataset_assets.definition.dataset import SplitOf as SplitOf
+    from dataset_assets.definition.family import Family as Family
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes

@@ -8,8 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
 from dataset_assets.core.commands import command
+from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.family import Family
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
 from dataset_assets.making.existing import usable_raw
@@ -25,6 +27,7 @@ from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Document = dict[str, Any]
+MEMBERS_SHOWN = 20
 
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
@@ -36,6 +39,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
     return {
         "id": released.get("id", dataset.name),
         "name": dataset.name,
+        "axes": split_member(dataset.name)[1],
         "summary": dataset.summary,
         "license": dataset.license,
         "homepage": dataset.homepage,
@@ -55,6 +59,26 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "problem": released.get("problem"),
         "storage": storage.url,
         "tried": dataset.name in datasets.TRIED if _is_ours(dataset.name) else None,
+    }
+
+
+def describe_family(family: Family) -> Document:
+    """Return the description of a family as JSON values: its axes, the first members, and a command that works."""
+    return {
+        "name": family.name,
+        "summary": family.summary,
+        "axes": {
+            axis.name: {
+                "type": axis.kind,
+                "values": family.choices.get(axis.name),
+                "default": axis.default,
+                "identity": axis.identity,
+            }
+            for axis in family.axes
+        },
+        "count": family.count(),
+        "members": family.first_members(most=MEMBERS_SHOWN),
+        "example": command(f"prepare {family.example_name}"),
     }
 
 
@@ -118,6 +142,7 @@ def stored_datasets(storage: Storage) -> Iterator[tuple[StoredDataset, Contents]
         stored = StoredDataset(storage, name)
         # One whose folder is a link is shown with that problem.
         with suppress(Refused):
+            stored = stored.own_named()
             there = relisted(stored, there, [pointer_key(name)]) or there
         if there.of("pointer"):
             yield stored, there

@@ -65,19 +65,25 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     """List the datasets that match all TERMS.
 
     A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
-    source:example.org; or id: with a regular expression. The best matches come first.
+    source:example.org; or id: with a regular expression. The best matches come first. A family of datasets is one
+    line; 'NAME[*]' lists its members.
     """
     go_light()
     from dataset_assets.definition import registry, search
 
-    matches = search.search(terms, registry.definitions())
+    if len(terms) == 1 and terms[0].endswith(registry.EVERY):
+        _show_members(state, terms[0].removesuffix(registry.EVERY), as_json)
+        return
+    matches = search.search(terms, registry.searchable())
     if as_json:
         fields = ("name", "summary", "tags", "tasks", "license")
-        state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in matches])
+        axes = [{"axes": [axis.name for axis in dataset.axes]} for dataset in matches]
+        found = [{field: getattr(dataset, field) for field in fields} for dataset in matches]
+        state.show_json([one | more if more["axes"] else one for one, more in zip(found, axes)])
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
-    undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
+        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}{_axes_of(dataset)}" for dataset in matches)
+    undefined = _stored_without_definition(terms, {*registry.names()})
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
     if not matches and not undefined:
@@ -99,9 +105,29 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     if as_json:
         state.show_json(document)
         return
+    if "example" in document:
+        state.show(text.family(document))
+        return
     state.show(text.info(document) if "streams" in document else text.stored(document))
     if document["version"]:
         state.show(_some_samples(document, store))
+
+
+def _axes_of(dataset: "Dataset") -> str:
+    """Return the axes of a family for a row of a search."""
+    return f" [{', '.join(axis.name for axis in dataset.axes)}]" if dataset.axes else ""
+
+
+def _show_members(state: State, name: str, as_json: bool) -> None:
+    """List the members of a family; refuse an axis that may have any value."""
+    from dataset_assets.definition import registry
+
+    if (family := registry.family(name)) is None:
+        raise NotFound(f"{name} is not a family of datasets. List all with: {NAME} search")
+    if as_json:
+        state.show_json([*family.members()])
+    else:
+        state.show_lines(family.members())
 
 
 def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
@@ -117,9 +143,12 @@ def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dic
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe
+    from dataset_assets.definition import registry
     from dataset_assets.errors import UnknownDataset
     from dataset_assets.storage.aliases import aliases_of, named
 
+    if "." in name and "[" not in name and "@" not in name and (family := registry.family(name)):
+        return describe.describe_family(family)
     try:
         return describe.describe(_dataset(name, store), store)
     except UnknownDataset:

@@ -4,8 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 from urllib.parse import urlsplit
 
+from dataset_assets.core.axes import Axis
 from dataset_assets.core.frozen import FrozenMapping
-from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
+from dataset_assets.core.names import (
+    check_dataset_name,
+    check_identifier,
+    file_identifier,
+    is_folder_name,
+    is_member,
+)
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
@@ -214,7 +221,8 @@ class Dataset:
     """A dataset: where its files are, how its splits are made of them, and what its streams hold.
 
     `sample`, `target` and `tag` name the streams of these roles; pass further roles as `roles`. The attribute `roles`
-    has all of them. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
+    has all of them. `axes` are those of its family, which sets them. Pickling a dataset raises `DefinitionError` if a
+    function cannot be imported.
     """
 
     name: str
@@ -236,9 +244,10 @@ class Dataset:
     checks: Mapping[str, "str | Check"] = field(default_factory=dict)
     job: bool = False
     aliases: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
 
     def __post_init__(self) -> None:
-        check_dataset_name(self.name)
+        object.__setattr__(self, "name", check_dataset_name(self.name))
         for name in ("streams", "splits", "checks"):
             object.__setattr__(self, name, FrozenMapping(getattr(self, name)))
         for name in ("tags", "tasks", "owners", "aliases"):
@@ -304,6 +313,8 @@ class Dataset:
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:
             raise DefinitionError("A dataset needs a summary, at least one stream and at least one split.")
+        if is_folder_name(self.name) or is_member(self.name) and not self.axes:
+            raise NameNotAllowed("This is the name of a member of a family. Define it by a function: Family(...).")
         check_distinct("stream", self.streams)
         check_distinct("split", self.splits)
         for name, stream in self.streams.items():

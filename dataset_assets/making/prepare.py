@@ -1,9 +1,10 @@
 """Preparing: make what is missing of a dataset and release it, without Dagster."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
+from dataset_assets.core.names import is_member
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
@@ -17,8 +18,10 @@ from dataset_assets.reading.load import load
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
+from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.variants import write_axes
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ def prepare(
             released = release(stored, version, pointer, aliases)
         else:
             _add_aliases(stored, aliases)
+            _add_axes(stored, version)
         prove(stored, maker.unproven())
     return load(f"{definition.name}@{released}", storage=stored.storage)
 
@@ -67,6 +71,13 @@ def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:
         write_aliases(stored, aliases)
     except (StorageError, Refused) as error:
         log.warning("The aliases of %s are not stored: %s", stored.name, error)
+
+
+def _add_axes(stored: StoredDataset, version: Version) -> None:
+    """Store the axes of a member's family again, as a release does."""
+    with suppress(StorageError, Refused):
+        if is_member(stored.name):
+            write_axes(stored, version.axes)
 
 
 def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -> None:

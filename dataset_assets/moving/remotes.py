@@ -5,6 +5,7 @@ from dataset_assets.errors import UsageError
 from dataset_assets.moving.shared_names import archived
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 def open_remote(url: "str | Storage | None" = None) -> Storage:
@@ -24,7 +25,7 @@ def listed_names(storage: Storage) -> list[str]:
     for key in storage.list(""):
         place = place_of(key) if key.endswith("/current.json") else None
         if place and place.kind == "pointer":
-            found.add(place.dataset)
+            found.add(StoredDataset(storage, place.dataset).own_named().name)
         elif (name := archived(key)) is not None:
             found.add(name)
     return sorted(found)

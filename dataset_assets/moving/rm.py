@@ -13,7 +13,7 @@ from typing import Callable, Iterable, Iterator, NamedTuple
 from urllib.parse import unquote
 
 from dataset_assets.core.commands import command
-from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.core.names import check_dataset_name, plain_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused, UsageError, nearest
 from dataset_assets.moving.gc import files_of
@@ -106,7 +106,7 @@ def _target(name: str) -> Target:
     dataset, slash, file = str(name).partition("/raw/")
     if not slash:
         return Target(*split_pin(name))
-    check_dataset_name(dataset)
+    dataset = check_dataset_name(dataset)
     if not _FILE.fullmatch(file):
         raise NameNotAllowed(
             f"{file[:80]!r} is not the name of a raw file. Write {dataset}/raw/NAME, with a name that is listed by: "
@@ -270,7 +270,7 @@ def _dependents(stored: StoredDataset, target: Target, plan: _Plan) -> Iterator[
     if target.file:
         yield from (f"{line}." for line in _users(stored, whole(stored), target.file))
     urls = {unquote(f"{stored.storage.url}/{key}") for key in plan.keys}
-    for name in sorted({*contents(stored.storage.list(""))[0]} - {stored.name}):
+    for name in sorted({*contents(stored.storage.list(""))[0]} - {plain_name(stored.name)}):
         yield from _made_of(StoredDataset(stored.storage, name), urls)
 
 

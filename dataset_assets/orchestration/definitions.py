@@ -7,7 +7,6 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import UnknownDataset, nearest
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -25,13 +24,14 @@ def definitions(
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
+    A pattern may be the name of a member of a family, `name[lang=fr]`, or of all its members, `name[*]`.
     `storage` is a URL; without one the settings decide. With `push_to`, the URL of a remote, each dataset has an asset
     that pushes its release. `pull` names datasets of the remote `pull_from`, default the setting `remote`: each is
     observed there, and has an asset that pulls it. Merge them into a project with
     `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
     pattern that matches none.
     """
-    chosen = {dataset.name: dataset for pattern in patterns for dataset in _matching(pattern)}
+    chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
@@ -44,13 +44,6 @@ def definitions(
         schedules=schedules,
         resources={keys.IO: _connector(storage)},
     )
-
-
-def _matching(pattern: str) -> list[Dataset]:
-    if found := registry.definitions(pattern):
-        return found
-    known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
-    raise UnknownDataset(f"No dataset matches {pattern!r}.{known} List them with: dataset-assets search")
 
 
 @functools.cache

@@ -1,10 +1,11 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import check_identifier, namesakes, split_pin
+from dataset_assets.core.names import VARIANTS, check_identifier, is_folder_name, namesakes, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
@@ -114,11 +115,12 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
         near = nearest(found.name, stored_names(stored.storage) - {found.name}, listed=False)
         raise found.absent(alias or near)
     try:
-        return found, found.version(digest), digest
+        version = found.version(digest)
     except NotPrepared:
         if pin is None or (found := followed(stored)) is stored:
             raise
-    return found, found.version(digest), digest
+        version = found.version(digest)
+    return replace(found, name=version.dataset), version, digest
 
 
 def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
@@ -134,9 +136,9 @@ def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
 
 
 def stored_names(storage: Storage) -> set[str]:
-    """Return the names of stored datasets for a hint; in a storage with very many objects, only the first names."""
-    places = map(place_of, islice(storage.list(""), LISTED))
-    return {place.dataset for place in places if place is not None}
+    """Return the names of stored datasets and families for a hint; in a storage with very many objects, the first."""
+    names = {place.dataset for place in map(place_of, islice(storage.list(""), LISTED)) if place is not None}
+    return {name.rpartition(f".{VARIANTS}.")[0] if is_folder_name(name) else name for name in names}
 
 
 def check_split(name: str, split: str, known: Mapping[str, object]) -> None:

@@ -1,0 +1,185 @@
+"""Datamaestro's acceptance checks, by their numbers. The rooms they are about test them at length."""
+
+import json
+import shlex
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from orchestrated import assets_in, key, made
+
+from dataset_assets import load, prepare
+from dataset_assets.cli.common import State
+from dataset_assets.cli.main import commands
+from dataset_assets.core.names import key_parts
+from dataset_assets.definition import registry
+from dataset_assets.errors import NameNotAllowed, NotPrepared, UnknownDataset, UsageError
+from dataset_assets.moving.bundle import bundle
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.rm import rm
+from dataset_assets.moving.unbundle import unbundle
+from dataset_assets.moving.unknown import unknown
+from dataset_assets.moving.verify import verify
+from dataset_assets.orchestration import definitions
+from dataset_assets.storage import LocalStorage, Storage, open_storage
+
+REVIEWS = "org.example.reviews"
+FRENCH = f"{REVIEWS}[lang=fr,size=small]"
+CODE = """
+from typing import Literal
+from dataset_assets import Array, Dataset, Family, RemoteFile, Split, Text
+
+def rows(lines, lang, size):
+    for line in lines:
+        yield {"text": f"{lang} {size} {line.decode().strip()}"}
+
+def reviews(lang: Literal["en", "fr"], size: Literal["small", "large"] = "small", mirror: str = "eu") -> Dataset:
+    return Dataset(
+        "org.example.reviews", f"Reviews in {lang}.", {"text": Text()},
+        {"all": Split(rows, lines=RemoteFile("URL/lines.txt"), lang=lang, size=size)}, tags=("opinions",),
+    )
+
+def draws(seed: int, kind: Literal["even", "odd"] = "odd") -> Dataset:
+    return Dataset("org.example.draws", "Draws.", {"x": Array()}, {"all": Split(drawn, seed=seed)})
+
+def drawn(seed):
+    yield {"x": seed}
+
+family = Family("org.example.reviews", "Reviews in two languages.", reviews, not_identity=("mirror",))
+open_family = Family("org.example.draws", "Draws of a seed.", draws, example={"seed": 3})
+"""
+
+
+@pytest.fixture
+def families(home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of two families' definitions, which the settings name."""
+    (fast_path / "lines.txt").write_bytes(b"one\ntwo\n")
+    file = fast_path / f"families_{fast_path.name}.py"
+    file.write_text(CODE.replace("URL", fast_path.as_uri()))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(file))
+    return file
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command in this process, and return what it printed to stdout."""
+    capsys.readouterr()
+    commands.main([*words], standalone_mode=False, obj=State())
+    return capsys.readouterr().out
+
+
+def texts(name: str, storage: "Storage | str | None" = None) -> list[str]:
+    return [sample["text"] for sample in load(name, "all", storage=storage)]
+
+
+def test_12_a_member_has_one_name_in_every_spelling_and_a_storage_of_its_own(families: Path, home: Path):
+    prepare(f"{REVIEWS}[size=small,lang=fr]")
+    prepare(f"{REVIEWS}[lang=en]")
+    for name in (FRENCH, f"{REVIEWS}[size=small,lang=fr]", f"{REVIEWS}[lang=fr]", f"{REVIEWS}[lang=fr,mirror=us]"):
+        assert texts(name) == ["fr small one", "fr small two"]
+        view = load(name, "all")
+        assert view.origin.dataset == FRENCH
+        assert texts(f"{name}@{view.origin.version}") == ["fr small one", "fr small two"]
+    assert texts(f"{REVIEWS}[lang=en]") == ["en small one", "en small two"]
+    members = [path.name for path in (home / "storage/org/example/reviews/variants").iterdir() if path.is_dir()]
+    assert len(members) == 2
+    with pytest.raises(NotPrepared, match=r"dataset-assets prepare 'org.example.reviews\[lang=fr,size=large\]'"):
+        load(f"{REVIEWS}[lang=fr,size=large]")
+
+
+def test_12_a_name_without_defaults_is_read_without_the_definition(families: Path, monkeypatch: pytest.MonkeyPatch):
+    prepare(FRENCH)
+    monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")
+    assert texts(f"{REVIEWS}[lang=fr]") == ["fr small one", "fr small two"]
+    for name in (REVIEWS, f"{REVIEWS}[lang=de]", f"{REVIEWS}[lang=fr,size=large]", f"{REVIEWS}[long=fr]"):
+        with pytest.raises(NotPrepared):
+            load(name)
+
+
+def test_12_another_default_means_another_member(families: Path):
+    prepare(f"{REVIEWS}[lang=fr]")
+    families.with_name("other_" + families.name).write_text(families.read_text().replace('= "small"', '= "large"'))
+    for cached in (registry._own, registry._datasets_in):
+        cached.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATASET_ASSETS_DEFINITIONS", str(families.with_name("other_" + families.name)))
+        prepare(f"{REVIEWS}[lang=fr]")
+    assert texts(f"{REVIEWS}[lang=fr]") == ["fr large one", "fr large two"]
+    assert texts(FRENCH) == ["fr small one", "fr small two"]
+
+
+def test_12_a_member_lives_as_every_dataset_does(families: Path, home: Path, fast_path: Path):
+    prepare(FRENCH)
+    here, there = open_storage(home / "storage"), LocalStorage(fast_path / "there")
+    assert [one.dataset for one in copy(None, here, there)] == [FRENCH]
+    assert texts(f"{REVIEWS}[lang=fr]", there) == ["fr small one", "fr small two"]
+    with (fast_path / "b.tar").open("w+b") as file:
+        bundle([f"{REVIEWS}[size=small,lang=fr]"], here, file)
+        file.seek(0)
+        third = LocalStorage(fast_path / "third")
+        unbundle(file, third)
+    assert texts(f"{REVIEWS}[lang=fr]", third) == ["fr small one", "fr small two"]
+    assert verify(f"{REVIEWS}[lang=fr]", third).name == FRENCH
+    assert not unknown(here)
+    assert not [one for one in collect(here, grace_seconds=0) if one.removed]
+    rm(FRENCH, third, force=True)
+    with pytest.raises(NotPrepared):
+        load(FRENCH, storage=third)
+
+
+def test_12_the_command_line_names_lists_and_completes_members(
+    families: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    said = shown(capsys, "info", REVIEWS)
+    assert "lang         str    en, fr" in said
+    assert "size         str    small, large  default small" in said
+    assert "mirror       str    any value  default eu  not identity" in said
+    example = said.splitlines()[-1].removeprefix("example    ")
+    words = shlex.split(example)
+    assert words == ["dataset-assets", "prepare", f"{REVIEWS}[lang=en,size=small]"]
+    assert shown(capsys, *words[1:], "--direct").startswith(f"{REVIEWS}[lang=en,size=small]@")
+    assert json.loads(shown(capsys, "info", REVIEWS, "--json"))["count"] == 4
+    assert f"{REVIEWS}[lang=en,size=small]  Reviews in en." in shown(capsys, "info", f"{REVIEWS}[lang=en]")
+    assert shown(capsys, "ls").split()[0] == f"{REVIEWS}[lang=en,size=small]"
+    assert shown(capsys, "search", f"{REVIEWS}[*]").split() == [*registry.family(REVIEWS).members()]
+    row = next(row for row in shown(capsys, "search", "tag:opinions").splitlines())
+    assert row.split(None, 1) == [REVIEWS, "Reviews in two languages. [lang, size, mirror]"]
+    assert registry.members(REVIEWS, f"{REVIEWS}[lang=f")[0] == FRENCH
+    monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")
+    assert f"{REVIEWS}" in shown(capsys, "search", "reviews")
+
+
+def test_12_an_open_axis_is_refused_where_it_would_have_to_be_listed(
+    families: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(UsageError, match=r"seed may have any value. Name one, such as .*\[kind=odd,seed=3\]"):
+        shown(capsys, "search", "org.example.draws[*]")
+    with pytest.raises(UsageError, match="seed may have any value"):
+        definitions("org.example.draws[*]")
+    assert registry.members("org.example.draws") == []
+    assert "cannot be listed" in shown(capsys, "info", "org.example.draws")
+    assert prepare("org.example.draws[seed=12]")["all"][0]["x"] == 12
+    for wrong in ("org.example.draws", "org.example.draws[seed=x]", "org.example.draws[seed=1,kind=none]"):
+        with pytest.raises(NameNotAllowed):
+            prepare(wrong)
+
+
+def test_12_members_are_assets_of_their_own_in_dagster(families: Path, home: Path):
+    defined = definitions(f"{REVIEWS}[size=small,lang=fr]", f"{REVIEWS}[lang=en]", "org.networkx.*")
+    result = dg.materialize(
+        [asset for asset in assets_in(defined) if "variants" in str(asset.keys)], resources=defined.resources
+    )
+    folder = registry.find(FRENCH)
+    at = "/".join(key_parts(FRENCH))
+    assert f"{at}/all/text" in made(result) and at in made(result)
+    assert len([asset for asset in made(result) if asset.endswith("/all")]) == 2
+    assert texts(f"{REVIEWS}[lang=fr]") == ["fr small one", "fr small two"]
+    assert "**Member**" in defined.resolve_asset_graph().get(key(at)).description
+    before = load(FRENCH, "all").origin.index
+    prepare(folder)
+    assert load(FRENCH, "all").origin.index == before
+    assert len(definitions(f"{REVIEWS}[*]").resolve_all_asset_keys()) == 4 * len(
+        definitions(FRENCH).resolve_all_asset_keys()
+    )
+    with pytest.raises(UnknownDataset):
+        definitions("org.example.review[*]")
