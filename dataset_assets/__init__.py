@@ -21,7 +21,8 @@ _FACE = {
     "Dataset": "definition.dataset",
     "DerivedFile": "definition.dataset",
     "Family": "definition.family",
-    "RemoteFile": "definition.dataset",
+    "FileOf": "definition.links",
+    "RemoteFile": "definition.remote_file",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
     "Loader": "loader",
@@ -44,10 +45,11 @@ __all__ = sorted(_FACE)
 if TYPE_CHECKING:
     from dataset_assets.definition.dataset import Dataset as Dataset
     from dataset_assets.definition.dataset import DerivedFile as DerivedFile
-    from dataset_assets.definition.dataset import RemoteFile as RemoteFile
     from dataset_assets.definition.dataset import Split as Split
     from dataset_assets.definition.dataset import SplitOf as SplitOf
     from dataset_assets.definition.family import Family as Family
+    from dataset_assets.definition.links import FileOf as FileOf
+    from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes

@@ -10,7 +10,7 @@ from dataset_assets import datasets
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
-from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, links_of
 from dataset_assets.definition.family import Family
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
@@ -52,7 +52,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
         "roles": dict(dataset.roles),
         "files": files,
-        "made_of": {split: sources for split in dataset.splits if (sources := list(dataset.sources_of(split)))},
+        "made_of": {split: sources for split in dataset.splits if (sources := _sources(dataset, split))},
         "splits": {split: released.get("splits", {}).get(split) for split in dataset.splits},
         "state": _together([*(file["state"] for file in files.values()), "complete" if released else "none"]),
         "version": released.get("version"),
@@ -191,6 +191,15 @@ def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | No
         return None
     parts = urlsplit(storage.url)
     return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
+
+
+def _sources(dataset: Dataset, split: str) -> list[str]:
+    """Return the splits that a split is made of, and what it takes from other datasets."""
+    links = [
+        f"{link.dataset}/{link.split if isinstance(link, SplitOf) else link.file}"
+        for link in links_of(dataset.splits[split])
+    ]
+    return [*dataset.sources_of(split), *links]
 
 
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:

@@ -30,6 +30,7 @@ from dataset_assets.making.existing import (
     recorded_raw,
 )
 from dataset_assets.making.inputs import Inputs
+from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
@@ -67,7 +68,7 @@ class Maker:
         self.dataset, self.stored = dataset, stored.remembering()
         self.refresh, self.progress = refresh, progress
         self.settings = settings()
-        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
+        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
         self._stack = ExitStack()
@@ -113,7 +114,8 @@ class Maker:
         with self._advising(defined), ExitStack() as stack:
             opened = self.inputs.opened(defined, stack)
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
-            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress)
+            links = self.inputs.link_arguments(name)
+            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links)
         if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
@@ -140,8 +142,8 @@ class Maker:
         released, names = released_sources(self.stored), set[str]()
         for split in splits:
             for used in index_of(self.view(split)).sources:
-                file = self.dataset.files[used.name]
-                if (used.name, used.sha256) not in released:
+                file = self.dataset.files.get(used.name)
+                if file and (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
         for raw in raws:

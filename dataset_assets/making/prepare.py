@@ -8,6 +8,7 @@ from dataset_assets.core.names import is_member
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.making.existing import publish_raw, publish_split
@@ -38,13 +39,22 @@ def prepare(
     What is stored already is left as it is: if nothing is missing, nothing is written. With `refresh` the source of
     each file is asked whether it changed, and a new version is made of what did; other bytes than those of a declared
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
-    stays so, and the refused one can be opened by its digest. Raises `Conflict` if another stored dataset has one of
+    stays so, and the refused one can be opened by its digest. The datasets that it is made of are prepared first, in
+    the same way. Raises `Conflict` if another stored dataset has one of
     the definition's aliases.
     """
     store = open_storage(settings().storage if storage is None else storage)
     definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
+    for other in linked(definition, store):
+        _prepared(other, store, refresh, progress)
+    return _prepared(definition, store, refresh, progress)
+
+
+def _prepared(
+    definition: Dataset, store: Storage, refresh: bool, progress: Progress | None = None
+) -> Mapping[str, View]:
     stored = StoredDataset(store, definition.name)
     aliases = lacking_aliases(stored, free_aliases(definition))
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:

@@ -9,7 +9,7 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote
 
 from dataset_assets.core.commands import command
@@ -35,7 +35,7 @@ from dataset_assets.storage.keys import (
     version_key,
 )
 from dataset_assets.storage.listing import known_versions, relisted, whole
-from dataset_assets.storage.manifest import pointer_to
+from dataset_assets.storage.manifest import SplitIndex, pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
 ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "index", "source", "stream", "raw")
@@ -271,15 +271,21 @@ def _dependents(stored: StoredDataset, target: Target, plan: _Plan) -> Iterator[
         yield from (f"{line}." for line in _users(stored, whole(stored), target.file))
     urls = {unquote(f"{stored.storage.url}/{key}") for key in plan.keys}
     for name in sorted({*contents(stored.storage.list(""))[0]} - {plain_name(stored.name)}):
-        yield from _made_of(StoredDataset(stored.storage, name), urls)
+        yield from _made_of(StoredDataset(stored.storage, name), urls, stored.name)
 
 
-def _made_of(other: StoredDataset, urls: set[str]) -> Iterator[str]:
-    """Yield a sentence for each version of another dataset whose sources are among these URLs."""
+def _links_to(index: SplitIndex, name: str) -> bool:
+    """Say whether an argument of a split is of the dataset with this name."""
+    return any(isinstance(value, Mapping) and value.get("dataset") == name for value in index.arguments.values())
+
+
+def _made_of(other: StoredDataset, urls: set[str], name: str) -> Iterator[str]:
+    """Yield a sentence for each version of another dataset that links to this one, or has these URLs as sources."""
     for digest in sorted(other.versions()):
         with suppress(*UNUSABLE):
             indexes = [other.index(*split) for split in other.version(digest).splits.items()]
-            if any(unquote(used.url) in urls for index in indexes for used in index.sources):
+            of_urls = any(unquote(used.url) in urls for index in indexes for used in index.sources)
+            if of_urls or any(_links_to(index, name) for index in indexes):
                 yield f"{other.name}@{digest} was made of it."
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.linked import linked
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -24,15 +25,18 @@ def definitions(
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
-    A pattern may be the name of a member of a family, `name[lang=fr]`, or of all its members, `name[*]`.
-    `storage` is a URL; without one the settings decide. With `push_to`, the URL of a remote, each dataset has an asset
-    that pushes its release. `pull` names datasets of the remote `pull_from`, default the setting `remote`: each is
-    observed there, and has an asset that pulls it. Merge them into a project with
+    A pattern may be the name of a member of a family, `name[lang=fr]`, or of all its members, `name[*]`. Name the
+    datasets that they are made of too. `storage` is a URL; without one the settings decide. With `push_to`, the URL of
+    a remote, each dataset has an asset that pushes its release. `pull` names datasets of the remote `pull_from`, by
+    default the setting `remote`: each is observed there, and has an asset that pulls it. Merge them into a project with
     `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
-    pattern that matches none.
+    pattern that matches none, and `DefinitionError` if a dataset is made of itself.
     """
     chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
+    for dataset in chosen.values():
+        # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
+        linked(dataset, known=chosen.values(), lenient=True)
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
         assets=[

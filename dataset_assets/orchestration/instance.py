@@ -20,6 +20,7 @@ from dataset_assets.core import files, locks
 from dataset_assets.core.progress import Progress, watched_by
 from dataset_assets.core.settings import ENVIRONMENT, as_variable, settings
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.linked import linked
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
@@ -49,13 +50,13 @@ OVERRIDES = {
 
 
 def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None, refresh: bool = False) -> str:
-    """Materialize all assets of a dataset, keep the run in the history, and return the run's id.
+    """Materialize all assets of a dataset and of those that it is made of; return the id of the run in the history.
 
     With `refresh`, ask the sources whether they changed, as the schedule does.
 
     Raises the errors of the steps, or `CheckFailed` if a check refused the release.
     """
-    defined = definitions(datasets=[dataset], storage=storage.url)
+    defined = definitions(datasets=[*linked(dataset, storage), dataset], storage=storage.url)
     with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours():
         result = dg.materialize(
             [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],

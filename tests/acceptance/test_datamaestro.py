@@ -6,14 +6,21 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from orchestrated import assets_in, key, made
+from orchestrated import assets_in, key, made, run
 
-from dataset_assets import load, prepare
+from dataset_assets import View, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.core.names import key_parts
 from dataset_assets.definition import registry
-from dataset_assets.errors import NameNotAllowed, NotPrepared, UnknownDataset, UsageError
+from dataset_assets.errors import (
+    DefinitionError,
+    NameNotAllowed,
+    NotPrepared,
+    RetrievalError,
+    UnknownDataset,
+    UsageError,
+)
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
@@ -22,6 +29,7 @@ from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.unknown import unknown
 from dataset_assets.moving.verify import verify
 from dataset_assets.orchestration import definitions
+from dataset_assets.orchestration.instance import materialize
 from dataset_assets.storage import LocalStorage, Storage, open_storage
 
 REVIEWS = "org.example.reviews"
@@ -61,6 +69,43 @@ def families(home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return file
 
 
+LINKING = """
+from dataset_assets import Dataset, FileOf, RemoteFile, Split, SplitOf, Text
+
+def rows(lines):
+    for line in lines:
+        yield {"text": line.decode().strip()}
+
+def joined(whole, lines):
+    for sample, line in zip(whole, lines):
+        yield {"text": sample["text"] + " " + line.decode().strip()}
+
+def same(whole):
+    return whole
+
+def made(name, **splits):
+    return Dataset("org.example." + name, "Texts.", {"text": Text()}, splits)
+
+whole = made("whole", all=Split(rows, lines=RemoteFile("URL/lines.txt")))
+taken = made("taken", all=Split(
+    joined, whole=SplitOf("org.example.whole", "all"), lines=FileOf("org.example.whole", "lines_txt")))
+local = made("local", all=Split(rows, lines=RemoteFile("folder:corpora/lines.txt")))
+one = made("circle_one", all=Split(same, whole=SplitOf("org.example.circle_two", "all")))
+two = made("circle_two", all=Split(same, whole=SplitOf("org.example.circle_one", "all")))
+"""
+
+
+@pytest.fixture
+def linking(home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of definitions that take splits and files of each other, which the settings name."""
+    (fast_path / "lines.txt").write_bytes(b"one\ntwo\n")
+    file = fast_path / f"linking_{fast_path.name}.py"
+    file.write_text(LINKING.replace("URL", fast_path.as_uri()))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(file))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(fast_path / "config"))
+    return file
+
+
 def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """Run a command in this process, and return what it printed to stdout."""
     capsys.readouterr()
@@ -69,7 +114,49 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def texts(name: str, storage: "Storage | str | None" = None) -> list[str]:
-    return [sample["text"] for sample in load(name, "all", storage=storage)]
+    return texts_of(load(name, "all", storage=storage))
+
+
+def texts_of(view: View) -> list[str]:
+    return [sample["text"] for sample in view]
+
+
+def test_10_links_to_other_datasets_are_one_graph_and_a_refresh_follows(linking: Path, home: Path, fast_path: Path):
+    defined = definitions("org.example.whole", "org.example.taken")
+    graph = defined.resolve_asset_graph()
+    taken = graph.get(key("org/example/taken/all/text"))
+    assert key("org/example/whole") in taken.parent_keys
+    other = fast_path / "dagster"
+    instance = dg.DagsterInstance.ephemeral()
+    datasets = [registry.find("org.example.taken"), registry.find("org.example.whole")]
+    result = run(datasets, instance, str(other))
+    assert result.success and {"org/example/whole", "org/example/taken"} <= made(result).keys()
+    assert materialize(registry.find("org.example.taken"), open_storage(home / "storage"))
+    assert texts("org.example.taken") == ["one one", "two two"]
+    versions = {load("org.example.taken", "all", storage=at).origin.version for at in (home / "storage", other)}
+    assert len(versions) == 1
+    (fast_path / "lines.txt").write_bytes(b"one\nnew\n")
+    prepare("org.example.taken", refresh=True)
+    assert texts("org.example.taken") == ["one one", "new new"]
+    assert texts(f"org.example.taken@{versions.pop()}") == ["one one", "two two"]
+    with pytest.raises(DefinitionError, match="is made of itself"):
+        definitions("org.example.circle_one")
+
+
+def test_10_folders_of_the_user_are_set_and_listed_and_a_dangling_one_names_the_fix(
+    linking: Path, fast_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(RetrievalError, match="dataset-assets settings folders set corpora /PATH"):
+        prepare("org.example.local")
+    shown(capsys, "settings", "folders", "set", "corpora", str(fast_path))
+    assert shown(capsys, "settings", "folders", "list").split() == ["corpora", str(fast_path)]
+    assert json.loads(shown(capsys, "settings", "folders", "list", "--json")) == [
+        {"name": "corpora", "path": str(fast_path), "exists": True}
+    ]
+    assert texts_of(prepare("org.example.local")["all"]) == ["one", "two"]
+    shown(capsys, "settings", "folders", "unset", "corpora")
+    assert shown(capsys, "settings", "folders", "list") == ""
+    assert "org.example.whole/all" in shown(capsys, "info", "org.example.taken")
 
 
 def test_12_a_member_has_one_name_in_every_spelling_and_a_storage_of_its_own(families: Path, home: Path):
