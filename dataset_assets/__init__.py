@@ -22,6 +22,8 @@ _FACE = {
     "DerivedFile": "definition.dataset",
     "Family": "definition.family",
     "FileOf": "definition.links",
+    "extracted_file": "definition.archive_files",
+    "joined_file": "definition.archive_files",
     "RemoteFile": "definition.remote_file",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
@@ -43,6 +45,8 @@ _FACE = {
 __all__ = sorted(_FACE)
 
 if TYPE_CHECKING:
+    from dataset_assets.definition.archive_files import extracted_file as extracted_file
+    from dataset_assets.definition.archive_files import joined_file as joined_file
     from dataset_assets.definition.dataset import Dataset as Dataset
     from dataset_assets.definition.dataset import DerivedFile as DerivedFile
     from dataset_assets.definition.dataset import Split as Split

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Iterator, Self, cast
 
 from dataset_assets.core.limits import SMALL
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.members import BUFFER, TAR, Member, Selection, damaged
+from dataset_assets.decoding.members import BUFFER, TAR, Member, Patterns, Selection, damaged
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Slice, check_encoding, check_file, exactly, name_of, size_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError
 
@@ -26,16 +26,20 @@ _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, O
 
 
 def tar_members(
-    file: BinaryIO, pattern: str = "*", *, most: int | None = None, encoding: str = "utf-8"
+    file: BinaryIO, pattern: Patterns = "*", *, most: int | None = None, encoding: str = "utf-8"
 ) -> Iterator[Member]:
     """Read the members of a tar archive, compressed or not, whose paths match a pattern, in the order of the archive.
 
     Reads the archive to its end. The same as `zip_members` in all else. A member of a compressed archive that is read
     later than the members after it is decompressed again from the start of the archive, unless it has at most 1 MB.
     """
+    yield from tar_selected(file, Selection(name_of(file), pattern, most), encoding)
+
+
+def tar_selected(file: BinaryIO, wanted: Selection, encoding: str = "utf-8") -> Iterator[Member]:
+    """Read the members of a tar archive that a selection wants."""
     check_file(file)
     check_encoding(encoding)
-    wanted = Selection(name_of(file), pattern, most)
     # Its own position, so that an archive can be read more than once, also in turn.
     whole = Slice(file, 0, size_of(file), name_of(file), Lock())
     stream = decompressed(cast(BinaryIO, io.BufferedReader(whole, BUFFER)))

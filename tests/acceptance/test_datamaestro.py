@@ -1,22 +1,28 @@
 """Datamaestro's acceptance checks, by their numbers. The rooms they are about test them at length."""
 
+import io
 import json
 import shlex
+import shutil
+import tarfile
 from pathlib import Path
+from typing import Any, BinaryIO, Iterator
 
 import dagster as dg
 import pytest
 from orchestrated import assets_in, key, made, run
 
-from dataset_assets import View, load, prepare
+from dataset_assets import Dataset, RemoteFile, Split, Text, View, extracted_file, joined_file, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.core.names import key_parts
+from dataset_assets.decoding import archive_members
 from dataset_assets.definition import registry
 from dataset_assets.errors import (
     DefinitionError,
     NameNotAllowed,
     NotPrepared,
+    Refused,
     RetrievalError,
     UnknownDataset,
     UsageError,
@@ -119,6 +125,47 @@ def texts(name: str, storage: "Storage | str | None" = None) -> list[str]:
 
 def texts_of(view: View) -> list[str]:
     return [sample["text"] for sample in view]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_8_archives_are_read_by_sub_path_and_selection_without_their_top_folder(kind: str, home: Path, fast_path: Path):
+    for name, content in {"train/a.txt": "one\n", "train/b.txt": "two\n", "c.txt": "three\n"}.items():
+        (fast_path / "made/corpus-1.0" / name).parent.mkdir(parents=True, exist_ok=True)
+        (fast_path / "made/corpus-1.0" / name).write_text(content)
+    formats = {"zip": "zip", "tar": "tar", "tar.gz": "gztar", "tar.bz2": "bztar", "tar.xz": "xztar"}
+    data = Path(shutil.make_archive(str(fast_path / "corpus"), formats[kind], fast_path / "made")).read_bytes()
+    parts = [fast_path / f"{i}.part" for i in range(2)]
+    for path, piece in zip(parts, (data[:100], data[100:])):
+        path.write_bytes(piece)
+    archive = joined_file(
+        "corpus.archive", *(RemoteFile(path.as_uri(), identifier=f"p{i}") for i, path in enumerate(parts))
+    )
+    splits = {
+        "train": Split(members_of, archive=archive, below="train", only=["a.txt", "b.txt"]),
+        "rest": Split(lines_of, lines=extracted_file(archive, "c.txt", unwrap=True)),
+    }
+    found = prepare(Dataset("org.example.corpus", "Lines.", {"text": Text()}, splits))
+    assert (texts_of(found["train"]), texts_of(found["rest"])) == (["one", "two"], ["three"])
+
+
+def members_of(archive: BinaryIO, below: str, only: list[str]) -> Iterator[dict[str, str]]:
+    for member in sorted(archive_members(archive, only, below=below, unwrap=True), key=lambda member: member.name):
+        yield from lines_of(member)
+
+
+def lines_of(lines: BinaryIO) -> Iterator[dict[str, str]]:
+    for line in lines:
+        yield {"text": line.decode().strip()}
+
+
+@pytest.mark.parametrize("name", ["../x.txt", "/x.txt", "a/../../x.txt"])
+@pytest.mark.parametrize("options", [{}, {"unwrap": True}, {"below": "a"}])
+def test_8_hostile_members_are_refused(name: str, options: dict[str, Any]):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as made:
+        made.addfile(tarfile.TarInfo(name))
+    with pytest.raises(Refused):
+        list(archive_members(out, **options))
 
 
 def test_10_links_to_other_datasets_are_one_graph_and_a_refresh_follows(linking: Path, home: Path, fast_path: Path):
