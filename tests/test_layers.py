@@ -83,6 +83,7 @@ THROUGH = {
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
     "storage.connectors.watchdog": "storage/connectors/test_waiting.py",
+    "storage.links": "moving/test_rm.py",
     "storage.outcome": "storage/connectors/test_lost_answers.py",
     "storage.patience": "storage/connectors/test_waiting.py",
 }

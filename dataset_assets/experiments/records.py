@@ -38,7 +38,7 @@ class RecordWriter:
     def field(self, value: Any, path: str, beside: bool = False) -> Document:
         """Return a field as JSON; `beside`: its value does not lie in the record."""
         if isinstance(value, Unread):
-            return self._unread(value, path)
+            return self._unread(value, path, beside)
         if isinstance(value, DataStore):
             return {"store": {name: self.field(item, f"{path}.{name}", True) for name, item in held(value).items()}}
         if _holds_store(value):
@@ -56,13 +56,13 @@ class RecordWriter:
             raise SchemaError(f"{path} holds a DataStore beside a key that is not text. Use text as its keys.")
         return {"entries": {name: self.field(item, f"{path}[{name!r:.40}]", beside) for name, item in value.items()}}
 
-    def _unread(self, value: Unread, path: str) -> Document:
+    def _unread(self, value: Unread, path: str, beside: bool) -> Document:
         """Return the document of a value that was not read: it lies where it lay, or is stored here too."""
         kept = self.kept(value)
         if kept is not None:
             self.named |= objects_of(kept)
             return kept
-        return self.field(value.read(), path, "value" in value.document)
+        return self.field(value.read(), path, beside or "value" in value.document)
 
 
 def _holds_store(value: Any, depth: int = 0) -> bool:

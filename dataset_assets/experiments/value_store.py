@@ -163,10 +163,6 @@ class StoredValues:
         """Return a value. Raises `StoredFileDamaged`, `DigestMismatch`, `DecodeError` and `Refused`."""
         return decode(reference["codec"], self.bytes_of(reference), allow_pickle)
 
-    def encoded(self, reference: Reference) -> Encoded:
-        """Return a value as it is stored, to store it somewhere else."""
-        return Encoded(reference["codec"], [self.bytes_of(reference)])
-
     def bytes_of(self, reference: Reference) -> memoryview:
         """Return the bytes of a value, verified and decompressed."""
         data = self._slice(reference) if "at" in reference else self.whole(reference["object"])
@@ -178,6 +174,10 @@ class StoredValues:
             data, digest = opened(file)
         self._check(name, digest, name.partition(".")[0])
         return data
+
+    def renew(self, name: str) -> None:
+        """Store an object again as it is, so that it counts as new. Raises `StoredFileDamaged`, `DigestMismatch`."""
+        stored(self.storage, self.folder, Encoded(name.partition(".")[2], [self.whole(name)]), "none")
 
     def _slice(self, reference: Reference) -> memoryview:
         with self._open(reference["object"]) as file:

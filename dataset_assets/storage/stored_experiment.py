@@ -13,6 +13,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_identifier
 from dataset_assets.errors import Conflict, DecodeError, DigestMismatch, IntegrityError, NewerFormat, NotFound
 from dataset_assets.storage.keys import experiment_key, experiment_place
+from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.manifest import bounded, sealed, unsealed
 from dataset_assets.storage.storage import Storage, open_object
 
@@ -87,6 +88,11 @@ class StoredExperiment:
             f"{command('experiments ls', self.storage.url)}"
         )
 
+    def in_deletion(self) -> Conflict:
+        """Return the error for an experiment that another process deletes, or stopped deleting."""
+        finish = command(f"experiments rm {self.name}", self.storage.url)
+        return Conflict(f"{self.name} in {self.storage.url} is being deleted. Finish that with: {finish}")
+
     def become(self, pointer: Pointer, before: Pointer | None) -> None:
         """Make a generation current whose runs were copied here. Raises `Conflict`."""
         if before is None or before.generation != pointer.generation:
@@ -153,8 +159,9 @@ class StoredExperiment:
         return Pointer(fields["id"], fields["generation"], sha256_hex(new), bool(fields.get("deleting")))
 
     def delete(self) -> int:
-        """Remove all objects of the experiment and nothing else; return how many. Raises `NotFound`."""
+        """Remove all objects of the experiment and nothing else; return how many. Raises `NotFound` and `Refused`."""
         before = self.pointer_or_damage()
+        see_no_link(self.storage, [self.key])
         mine = self._swap(before, experiment=self.name, id=uuid.uuid4().hex, generation="0" * 32, deleting=True)
         count = 0
         for key in [*self.storage.list(experiment_key(self.name))]:
@@ -162,7 +169,9 @@ class StoredExperiment:
             if place and place.experiment == self.name and place.kind != "pointer":
                 self.storage.delete(key)
                 count += 1
-        # Another process may have finished this deletion, and a new experiment may have its name.
+        # Another process may have finished this deletion, and a new experiment may have its name. A storage cannot
+        # compare and delete at once: a second deletion and a new experiment between these two lines would lose its
+        # pointer. Its runs would stay until garbage collection.
         if (after := self.pointer()) is not None and after.id == mine.id:
             self.storage.delete(self.key)
         return count + 1

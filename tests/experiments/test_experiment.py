@@ -132,6 +132,21 @@ def test_an_experiment_is_stored_elsewhere_with_what_was_not_read(another: Stora
     assert content(load_experiment("y", storage=elsewhere))[1] == (1, 1.5, [2.5] * 10)
 
 
+@pytest.mark.parametrize("how", ["add", "fail"])
+def test_a_run_of_another_experiment_is_added_with_its_values(another: Storage, how: Any) -> None:
+    first = create_experiment("x", storage=another)
+    with first.run(k=1) as run:
+        run.fields.parts = [DataStore(a=np.arange(3))]
+    first.persist()
+    second = create_experiment("y", storage=another)
+    second.runs.add(load_experiment("x", storage=another).runs[0])
+    second.persist(how)
+    first.delete()
+    assert same(load_experiment("y", storage=another).runs[0].fields.parts[0].a, np.arange(3))
+    second.persist()
+    assert len(second.reload().runs) == 1
+
+
 def test_deleting_removes_its_objects_and_no_others(another: Storage) -> None:
     made("kept", another).persist()
     another.put("com/example/data/current.json", b"{}")
