@@ -45,7 +45,6 @@ THROUGH = {
     "experiments.arrow_values": "experiments/test_values.py",
     "experiments.comparison": "experiments/test_experiment.py",
     "experiments.pandas_kinds": "experiments/test_values.py",
-    "experiments.records": "experiments/test_experiment.py",
     "experiments.used": "experiments/test_ledger.py",
     "experiments.value_store": "experiments/test_data_store_io.py",
     "formats.ipc": "formats/test_forged_files.py",

@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Any, Callable
 
+from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError
 from dataset_assets.experiments.bunch import Bunch, DataStore, Unread, held
+from dataset_assets.experiments.record import Document, Record
 from dataset_assets.experiments.run import Run, check_fields
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
 from dataset_assets.experiments.values import encode, from_inline, inline
 
 INLINE = 16 << 10
 """A value up to this size, in bytes, lies in the record of its run, if it is not in a `DataStore`."""
-
-Document = dict[str, Any]
 
 
 class RecordWriter:
@@ -84,15 +84,14 @@ def objects_of(document: Any) -> set[str]:
 def run_from(record: Document, id_experiment: str, values: StoredValues, allow_pickle: bool) -> Run:
     """Return the run of a record; its values are read when they are touched. Raises `DecodeError`."""
     try:
-        reader = _Fields(values, allow_pickle)
-        fields = Bunch({name: reader.lazily(document) for name, document in record["fields"].items()})
-        run = Run(id_experiment, fields, str(record["id"]))
-        run.started = datetime.fromisoformat(record["started"])
-        run.seconds, run.error, run.used = record["seconds"], record["error"], [*record["used"]]
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        if isinstance(error, DatasetAssetsError):
-            raise
-        raise DecodeError(f"A record of a run in {values.folder} cannot be read: {type(error).__name__}.") from error
+        checked = read_as(Record, record)
+    except UNFIT as error:
+        raise DecodeError(f"A record of a run in {values.folder} is not valid: {error}.") from error
+    reader = _Fields(values, allow_pickle)
+    fields = Bunch({name: reader.lazily(document) for name, document in checked.fields.items()})
+    run = Run(id_experiment, fields, checked.id)
+    run.started, run.seconds = datetime.fromisoformat(checked.started), checked.seconds
+    run.error, run.used = checked.error, [*checked.used]
     run.settle()
     return run
 
@@ -113,7 +112,15 @@ class _Fields:
         return StoredValue(document, self)
 
     def read(self, document: Document) -> Any:
-        """Return the value of a field."""
+        """Return the value of a field. Raises `DecodeError` if its document holds no such value."""
+        try:
+            return self._read(document)
+        except DatasetAssetsError:
+            raise
+        except UNFIT as error:
+            raise DecodeError(f"A value in {self.values.folder} cannot be read: {error}.") from error
+
+    def _read(self, document: Document) -> Any:
         if "value" in document:
             return self.values.read(document["value"], self.allow_pickle)
         if "items" in document:

@@ -22,6 +22,8 @@ from dataset_assets.storage.storage import open_object
 LARGE = MAPPED
 """A value of this size, in bytes, is an object of its own; smaller ones share one."""
 PACK_BYTES = 64 << 20
+FURTHEST = 1 << 40
+"""No value begins after this byte of an object. File systems refuse to look far behind the end of a file."""
 SUFFIX = {"none": "", "zstd": ".zst"}
 
 Reference = dict[str, Any]

@@ -104,18 +104,16 @@ def test_what_a_copy_makes_current_again_is_not_collected(another: Storage) -> N
 
 
 @pytest.mark.parametrize("how", ["replace", "add"])
-def test_what_a_persist_needs_again_is_not_collected(how: str) -> None:
+def test_what_a_persist_needs_again_is_not_collected(how: Any) -> None:
     storage = Racing()
     made(storage)
     loaded = load_experiment("x", storage=storage)
     made(storage, value=1.0, if_exists="replace")
-    if how == "add":
-        with loaded.run(again=loaded.runs[0].fields.ds):
-            pass
-        loaded.persist()
-    collected(storage, lambda: loaded.persist(if_exists="replace"))
-    first = load_experiment("x", storage=storage).runs.first()
-    assert first.fields.ds.small == 0.0 and not first.fields.ds.large.any()
+    with loaded.run(ds=loaded.runs[0].fields.ds):
+        pass
+    collected(storage, lambda: loaded.persist(if_exists=how))
+    last = load_experiment("x", storage=storage).runs.last()
+    assert last.fields.ds.small == 0.0 and not last.fields.ds.large.any()
 
 
 def test_an_experiment_that_is_being_deleted_is_not_copied_into(another: Storage) -> None:
