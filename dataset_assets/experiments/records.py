@@ -5,7 +5,7 @@ from typing import Any, Callable
 
 from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError
-from dataset_assets.experiments.bunch import Bunch, DataStore, Unread, held
+from dataset_assets.experiments.bunch import Bunch, DataStore, Unread, bunches_in, held
 from dataset_assets.experiments.record import Document, Record
 from dataset_assets.experiments.run import Run, check_fields
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
@@ -41,7 +41,7 @@ class RecordWriter:
             return self._unread(value, path, beside)
         if isinstance(value, DataStore):
             return {"store": {name: self.field(item, f"{path}.{name}", True) for name, item in held(value).items()}}
-        if _holds_store(value):
+        if any(isinstance(one, DataStore) for one in bunches_in(value)):
             return self._collection(value, path, beside)
         encoded = encode(value, path, self.allow_pickle)
         if not beside and encoded.size <= INLINE:
@@ -63,14 +63,6 @@ class RecordWriter:
             self.named |= objects_of(kept)
             return kept
         return self.field(value.read(), path, beside or "value" in value.document)
-
-
-def _holds_store(value: Any, depth: int = 0) -> bool:
-    if isinstance(value, DataStore):
-        return True
-    if depth > 20 or type(value) not in (list, tuple, dict):
-        return False
-    return any(_holds_store(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def objects_of(document: Any) -> set[str]:

@@ -113,6 +113,35 @@ def test_a_persisted_run_is_final(another: Storage) -> None:
     assert same(load_experiment("x", storage=another).runs[1].fields.ds.a, np.ones(3))
 
 
+def test_a_change_below_a_list_is_noticed(another: Storage) -> None:
+    experiment = create_experiment("x", storage=another)
+    with experiment.run() as run:
+        run.fields.parts = [DataStore(a=1), ({"b": Bunch(c=1)},)]
+    for loaded in (experiment.persist(), load_experiment("x", storage=another)):
+        parts = loaded.runs[0].fields.parts
+        loaded.persist()
+        for bunch, name in ((parts[0], "a"), (parts[1][0]["b"], "c")):
+            bunch[name] = 5
+            with pytest.raises(Conflict, match="run 0 of x was changed"):
+                loaded.persist()
+            loaded.persist(if_exists="replace")
+            loaded.persist()
+    fields = load_experiment("x", storage=another).runs[0].fields
+    assert fields.parts[0].a == fields.parts[1][0]["b"].c == 5
+
+
+def test_a_run_that_is_persisted_before_it_ends_is_not_final(another: Storage) -> None:
+    experiment = create_experiment("x", storage=another)
+    with pytest.raises(ValueError), experiment.run() as run:
+        experiment.persist()
+        assert load_experiment("x", storage=another).runs[0].seconds is None
+        raise ValueError("late")
+    with pytest.raises(Conflict, match="run 0 of x was changed"):
+        experiment.persist()
+    (found,) = experiment.persist(if_exists="replace").reload().runs
+    assert found.error == {"type": "builtins.ValueError", "message": "late"} and found.seconds == run.seconds
+
+
 def test_replacing_keeps_what_was_not_read_and_what_others_hold(another: Storage) -> None:
     made("x", another, value=1.5).persist()
     reader, writer = load_experiment("x", storage=another), load_experiment("x", storage=another)
@@ -390,6 +419,9 @@ def test_a_bunch_is_a_mapping_whose_values_are_attributes() -> None:
         bunch.items = 3  # type: ignore[method-assign, assignment]
     with pytest.raises(UsageError, match="is not text"):
         bunch[3] = 4  # type: ignore[index]
+    for made_of_numbers in (lambda: DataStore({1: 2}), lambda: Bunch([(None, 1)])):
+        with pytest.raises(UsageError, match="is not text. Use text as the name"):
+            made_of_numbers()
     copied = pickle.loads(pickle.dumps(DataStore(a=[1])))
     assert type(copied) is DataStore and copied == {"a": [1]}
 
