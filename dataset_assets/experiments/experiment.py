@@ -2,12 +2,20 @@
 
 import re
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable, Iterator, Literal, get_args
 
 from dataset_assets.core.names import check_identifier
-from dataset_assets.errors import Conflict, StoredFileDamaged, UsageError, nearest
+from dataset_assets.errors import (
+    Conflict,
+    DatasetAssetsError,
+    IntegrityError,
+    NotFound,
+    StoredFileDamaged,
+    UsageError,
+    nearest,
+)
 from dataset_assets.experiments import comparison
 from dataset_assets.experiments.bunch import Unread
 from dataset_assets.experiments.place import chosen_compression, chosen_storage
@@ -20,6 +28,7 @@ from dataset_assets.storage.keys import experiment_place
 from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment, document_of
 
 IfExists = Literal["fail", "add", "replace"]
+Broken = dict[str, DatasetAssetsError]
 _ID = re.compile("[0-9a-f]{32}")
 
 
@@ -164,8 +173,10 @@ class Experiment:
 
         Values are read when they are touched. `allow_pickle` reads those that were pickled, which may run code.
         """
+        return self._read(StoredExperiment(self.storage, self.name).present(), allow_pickle)
+
+    def _read(self, pointer: Pointer, allow_pickle: bool = False) -> "Experiment":
         stored = StoredExperiment(self.storage, self.name)
-        pointer = stored.present()
         values = StoredValues(self.storage, stored.values)
         runs = [run_from(record, pointer.id, values, allow_pickle) for record in stored.runs(pointer.generation)]
         # One run may be there twice: added again when the generation changed.
@@ -210,14 +221,41 @@ def load_experiment(
 
 
 def _id_of(store: Storage, name: str) -> str | None:
-    found = StoredExperiment(store, name).pointer()
-    return found.id if found else None
+    # Another experiment that is damaged does not matter here.
+    with suppress(IntegrityError, Conflict):
+        found = StoredExperiment(store, name).pointer()
+        return found.id if found else None
+    return None
 
 
-def who_used(name: str, *, storage: "str | Path | Storage | None" = None) -> list[tuple[str, Run]]:
-    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment."""
-    loaded = [load_experiment(one, storage=storage) for one in experiments(storage=storage)]
+def who_used(
+    name: str, *, storage: "str | Path | Storage | None" = None, broken: Broken | None = None
+) -> list[tuple[str, Run]]:
+    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment.
+
+    If an experiment cannot be read, its error is added to `broken`, by its name; without `broken` it is raised.
+    """
+    errors: Broken = {} if broken is None else broken
+    loaded = readable(storage, errors)
+    if broken is None and errors:
+        raise [*errors.values()][0]
     return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, name)]
+
+
+def readable(storage: "str | Path | Storage | None", broken: Broken) -> list[Experiment]:
+    """Return the stored experiments; the errors of those that cannot be read are added to `broken`, by their names.
+
+    Those that are being deleted are left out.
+    """
+    store, found = chosen_storage(storage), []
+    for name in experiments(storage=store):
+        try:
+            pointer = StoredExperiment(store, name).pointer()
+            if pointer and not pointer.deleting:
+                found.append(Experiment(name, store)._read(pointer))
+        except (IntegrityError, NotFound, Conflict) as error:
+            broken[name] = error
+    return found
 
 
 def experiments(*, storage: "str | Path | Storage | None" = None) -> list[str]:

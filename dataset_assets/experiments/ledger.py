@@ -29,7 +29,8 @@ class Ledger:
     """Records what a loader hands out: `Loader(view, 256, ledger=Ledger("run.json"))`, or `Ledger(run)`.
 
     It holds the dataset versions, the stack, the seed, and the positions that were consumed, by epoch. With several
-    ranks, each writes a file of its own, such as `run.rank1.json`. A process that is killed loses the last second.
+    ranks, each writes a file of its own, such as `run.rank1.json`. A process that is killed loses what it read since
+    the file was written last: a second, or more on a slow disk, where the file is written less often.
     """
 
     def __init__(self, target: "str | Path | Run") -> None:
@@ -65,12 +66,9 @@ class Ledger:
         """Write the file now. It does nothing for the ledger of a run, which is written when the run is persisted."""
         if self.path is None:
             return
-        part = self.path.with_name(f".{self.path.name}.part")
-        files.remove(part)
         began = time.monotonic()
-        with files.Written(part) as file:
+        with files.whole(self.path) as file:
             file.write(json.dumps({"ledger": FORMAT, "entries": self.entries}, indent=1).encode())
-        files.replace(part, self.path)
         # On a slow disk, less often: writing takes a hundredth of the time.
         now = time.monotonic()
         self._due = now + max(WRITTEN_EVERY, 100 * (now - began))

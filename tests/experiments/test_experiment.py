@@ -448,6 +448,16 @@ def test_runs_are_compared_as_tables(another: Storage) -> None:
     assert create_experiment("empty", storage=another).df().empty
 
 
+def test_whole_numbers_that_a_float_cannot_hold_stay_exact_in_tables() -> None:
+    experiment = create_experiment("x", storage=MemoryStorage())
+    for n, small in ((2**60 + 1, 1), (0.5, 0.5)):
+        with experiment.run(n=n, small=small):
+            pass
+    frame, table = experiment.df(), experiment.to_arrow()
+    assert same(frame["n"].tolist(), [2**60 + 1, 0.5]) and frame["small"].dtype == "f8"
+    assert table["n"].to_pylist() == [str(2**60 + 1), "0.5"] and table["small"].to_pylist() == [1.0, 0.5]
+
+
 def test_the_runs_are_a_sequence() -> None:
     experiment = made("x", MemoryStorage(), 3)
     first, last = experiment.runs.first(), experiment.runs.last()

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -118,6 +119,22 @@ def test_each_of_several_processes_has_its_own_ledger(train: View, tmp_path: Pat
     for rank in range(2):
         assert values(Ledger(tmp_path / f"read.rank{rank}.json").replay()) == seen[rank]
     assert sorted(i for batches in seen for batch in batches for i in batch) == [*range(100)]
+
+
+def test_two_ledgers_of_one_file_leave_it_whole(tmp_path: Path) -> None:
+    path, entries = tmp_path / "read.json", [{"n": n, "text": "x" * 200_000} for n in range(10)]
+    Ledger(path).flush()
+
+    def write(k: int) -> None:
+        ledger = Ledger(path)
+        ledger.entries = entries[k:]
+        for _ in range(10):
+            ledger.flush()
+            assert len(json.loads(path.read_text())["entries"]) in (8, 9)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(write, (1, 2))] == [None, None]
+    assert [one.name for one in tmp_path.iterdir()] == ["read.json"]
 
 
 def test_a_ledger_of_a_hundred_million_samples_is_small_and_costs_little(train: View, tmp_path: Path) -> None:

@@ -348,6 +348,8 @@ def test_a_folder_is_one_value_chosen_by_globs_and_extracted_anew(tree: Path, tm
     assert (into / "sub/deep/c.txt").read_bytes() == b"sub/deep/c.txt" * 3
     with pytest.raises(Refused, match="not an empty folder"):
         found.extract(into)
+    (tree / "sub/empty").mkdir()
+    assert through_bytes(Folder(tree, exclude="cache/*")).names == found.names
     with pytest.raises(UsageError, match="no file 'x'"):
         found.read("x")
     assert through_bytes(found).names == found.names

@@ -68,7 +68,7 @@ def test_nothing_of_a_damaged_experiment_is_collected(another: Storage) -> None:
 
 
 class Racing(MemoryStorage):
-    """A storage of which all is old; another process acts while a collection reads what is needed."""
+    """A storage whose objects are old; another process acts while a collection reads what is needed."""
 
     act: Any = None
 
