@@ -131,5 +131,7 @@ def _written(runs: Iterable[Run], suffix: str) -> bytes:
     try:
         write(table(runs), out)
     except pyarrow.ArrowException as error:
-        raise UsageError(f"The runs cannot be written as {suffix}: {error}. Use .json or .csv.") from error
+        raise UsageError(
+            f"The runs cannot be written as {suffix}: {str(error).rstrip('.')}. Use .json or .csv."
+        ) from error
     return out.getvalue()

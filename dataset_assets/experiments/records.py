@@ -78,7 +78,9 @@ def run_from(record: Document, id_experiment: str, values: StoredValues, allow_p
     try:
         checked = read_as(Record, record)
     except UNFIT as error:
-        raise DecodeError(f"A record of a run in {values.folder} is not valid: {error}.") from error
+        raise DecodeError(
+            f"A record of a run in {values.folder} is not valid: {error}. Read it with the release that wrote it."
+        ) from error
     reader = _Fields(values, allow_pickle)
     fields = Bunch({name: reader.lazily(document) for name, document in checked.fields.items()})
     run = Run(id_experiment, fields, checked.id)

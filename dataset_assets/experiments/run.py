@@ -71,7 +71,7 @@ class Run:
 
     def _content(self) -> str:
         """Return all that is stored of the run except its fields, as text."""
-        return json.dumps([self.seconds, self.error, self.used])
+        return json.dumps([self.id_run, self.started.isoformat(), self.seconds, self.error, self.used])
 
     def __repr__(self) -> str:
         return f"Run({self.id_run[:8]}, {', '.join(self.fields)}{', failed' if self.error else ''})"

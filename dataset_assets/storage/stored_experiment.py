@@ -195,7 +195,7 @@ class StoredExperiment:
             found = self.pointer()
         except DecodeError:
             with open_object(self.storage, self.key) as file:
-                return Pointer("", "", sha256_hex(file.read()))
+                return Pointer("", "", files.sha256_in(file))
         return found if found is not None else self.present()
 
     def _runs_key(self, generation: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dataset_assets import Array, Columns, Dataset, Split, View, load, prepare, view_of
-from dataset_assets.errors import Conflict, DecodeError, NotFound, UsageError
+from dataset_assets.errors import Conflict, DatasetAssetsError, DecodeError, NotFound, UsageError
 from dataset_assets.experiments import Ledger, create_experiment, load_experiment, who_used
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.moving.copy import copy
@@ -99,6 +99,24 @@ def test_a_replay_that_would_differ_names_what_differs(train: View, tmp_path: Pa
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DecodeError, match="is not a ledger"):
         [*Ledger(tmp_path / "other.json").replay()]
+
+
+@pytest.mark.parametrize("field", ["consumed", "stack", "state", "batch_size", "rank"])
+def test_an_entry_that_is_damaged_is_an_error_of_ours(train: View, tmp_path: Path, field: str) -> None:
+    path = tmp_path / "read.json"
+    [*Loader(train, 8, ledger=Ledger(path))]
+    whole = json.loads(path.read_text())
+    entry = whole["entries"][0]
+    without = {name: value for name, value in entry.items() if name != field}
+    for damaged in (without, {**entry, field: [[-1]]}):
+        path.write_text(json.dumps({**whole, "entries": [damaged]}))
+        if "consumed" in damaged:
+            with pytest.raises(DatasetAssetsError):
+                [*Ledger(path).replay()]
+        [*Loader(train, 8, ledger=Ledger(path))]
+    path.write_text(json.dumps({**whole, "entries": [5]}))
+    with pytest.raises(DecodeError, match="is not a ledger"):
+        [*Loader(train, 8, ledger=Ledger(path))]
 
 
 def test_a_budget_is_replayed(train: View, tmp_path: Path) -> None:
