@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Mapping, Sequence
 
-from dataset_assets.core.documents import Count, Digest, read_as
+from dataset_assets.core.documents import Count, Digest, read_as, reader_of
 from dataset_assets.experiments.value_store import FURTHEST, PACK_BYTES
 from dataset_assets.storage.stored_experiment import is_value_name
 
@@ -53,10 +53,11 @@ class _Inline:
 
 def field(document: Document) -> Document:
     """Return the document of a field. Raises ValueError if it has no form that is ever written."""
+    if "plain" in document and len(document) == 1:
+        # By far the most fields are such.
+        return document
     below: Mapping[Any, Any] = {}
     match document:
-        case {"plain": _} if len(document) == 1:
-            pass
         case {"value": reference} if len(document) == 1:
             read_as(_Value, reference)
         case {"store": dict(below)} | {"entries": dict(below)} if len(document) == 1:
@@ -66,8 +67,11 @@ def field(document: Document) -> Document:
         case _:
             read_as(_Inline, document)
     for one in below.values():
-        read_as(Annotated[dict, field], one)
+        _FIELD(one)
     return document
+
+
+_FIELD = reader_of(Annotated[dict, field])
 
 
 @dataclass(frozen=True)
