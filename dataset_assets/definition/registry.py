@@ -22,7 +22,6 @@ from dataset_assets.core.names import check_dataset_name, is_member, namesakes, 
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.family import Family
-from dataset_assets.definition.folders import registered_dataset
 from dataset_assets.errors import DatasetAssetsError, DefinitionError, NameNotAllowed, UnknownDataset, nearest
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
@@ -86,7 +85,7 @@ def definitions(pattern: str = "*") -> list[Dataset]:
     """
     known, folders = _known()
     for name in registered.names():
-        if not _clash(name, known, folders) and (found := registered_dataset(name)):
+        if not _clash(name, known, folders) and (found := _registered(name)):
             known[name] = (found, "")
     datasets = [found for _, (found, _) in sorted(known.items()) if isinstance(found, Dataset)]
     return [dataset for dataset in datasets if fnmatchcase(dataset.name, pattern)]
@@ -158,6 +157,16 @@ def _known() -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
     return known, folders
 
 
+def _registered(name: str) -> Dataset | None:
+    """Return the definition of the folder that is registered under a name, or None."""
+    if registered.registered(name) is None:
+        return None
+    # It imports the decoders, which most processes do not need.
+    from dataset_assets.definition.folders import registered_dataset
+
+    return registered_dataset(name)
+
+
 def defined(name: str) -> Dataset | None:
     """Return the definition with this very name, or None; import only modules that may define it.
 
@@ -183,7 +192,7 @@ def _exact(name: str) -> Defined | None:
     exact = [each for each in candidates if each.name == name]
     # Our own come first, so that no plugin can replace one.
     if not exact:
-        return registered_dataset(name)
+        return _registered(name)
     if len(candidates) == 1 or candidates[exact[0]].startswith(f"{OURS}."):
         return exact[0]
     (one, here), (other, there) = [*candidates.items()][:2]
