@@ -75,6 +75,7 @@ THROUGH = {
     "retrieval.http_coding": "retrieval/test_retrieval.py",
     "retrieval.http_status": "retrieval/test_retrieval.py",
     "retrieval.local": "retrieval/test_retrieval.py",
+    "retrieval.local_file": "retrieval/test_retrieval.py",
     "retrieval.package": "retrieval/test_retrieval.py",
     "storage.variants": "acceptance/test_datamaestro.py",
     "storage.connectors.bucket.answers": "storage/connectors/test_error_codes.py",

@@ -16,7 +16,7 @@ from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError
-from dataset_assets.retrieval.local import copy_into, regular_file, validator
+from dataset_assets.retrieval.local_file import copy_into, regular_file, validator
 from dataset_assets.retrieval.retriever import ByteProgress
 from dataset_assets.storage.raw_files import Source
 

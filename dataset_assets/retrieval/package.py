@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
-from dataset_assets.retrieval.local import copy_into, regular_file, validator
+from dataset_assets.retrieval.local_file import copy_into, regular_file, validator
 from dataset_assets.retrieval.retriever import ByteProgress, split_url
 from dataset_assets.storage.raw_files import Source
 
