@@ -4,13 +4,12 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dataset_assets.cli import experiments, maintain, remove, share, trust
+from dataset_assets.cli import experiments, find, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -25,7 +24,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
+from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
@@ -53,41 +52,8 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
+for _verb in (*find.VERBS, *maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
-
-
-@commands.command()
-@verb
-@click.argument("terms", nargs=-1)
-@json_option
-def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
-    """List the datasets that match all TERMS.
-
-    A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
-    source:example.org; or id: with a regular expression. The best matches come first. A family of datasets is one
-    line; 'NAME[*]' lists its members.
-    """
-    go_light()
-    from dataset_assets.definition import registry, search
-
-    if len(terms) == 1 and terms[0].endswith(registry.EVERY):
-        _show_members(state, terms[0].removesuffix(registry.EVERY), as_json)
-        return
-    matches = search.search(terms, registry.searchable())
-    if as_json:
-        fields = ("name", "summary", "tags", "tasks", "license")
-        axes = [{"axes": [axis.name for axis in dataset.axes]} for dataset in matches]
-        found = [{field: getattr(dataset, field) for field in fields} for dataset in matches]
-        state.show_json([one | more if more["axes"] else one for one, more in zip(found, axes)])
-    elif matches:
-        width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}{_axes_of(dataset)}" for dataset in matches)
-    undefined = _stored_without_definition(terms, {*registry.names()})
-    for name, url in undefined.items() if not as_json else ():
-        state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
-    if not matches and not undefined:
-        raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
 
 
 @commands.command()
@@ -111,34 +77,6 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     state.show(text.info(document) if "streams" in document else text.stored(document))
     if document["version"]:
         state.show(_some_samples(document, store))
-
-
-def _axes_of(dataset: "Dataset") -> str:
-    """Return the axes of a family for a row of a search."""
-    return f" [{', '.join(axis.name for axis in dataset.axes)}]" if dataset.axes else ""
-
-
-def _show_members(state: State, name: str, as_json: bool) -> None:
-    """List the members of a family; refuse an axis that may have any value."""
-    from dataset_assets.definition import registry
-
-    if (family := registry.family(name)) is None:
-        raise NotFound(f"{name} is not a family of datasets. List all with: {NAME} search")
-    if as_json:
-        state.show_json([*family.members()])
-    else:
-        state.show_lines(family.members())
-
-
-def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
-    """Return the stored datasets whose names hold all terms and that nothing here defines, each with its storage."""
-    from dataset_assets.reading.load import stored_names
-
-    with suppress(DatasetAssetsError):
-        store = opened(None)
-        names = sorted(stored_names(store) - defined)
-        return {name: store.url for name in names if all(term.lower() in name for term in terms)}
-    return {}
 
 
 def _description(name: str, store: "Storage") -> dict[str, Any]:

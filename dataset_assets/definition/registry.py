@@ -19,7 +19,7 @@ from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins, registered
 from dataset_assets.core.names import check_dataset_name, is_member, namesakes, split_member
-from dataset_assets.core.settings import settings
+from dataset_assets.core.settings import APP, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.family import Family
 from dataset_assets.errors import DatasetAssetsError, DefinitionError, NameNotAllowed, UnknownDataset, nearest
@@ -122,6 +122,15 @@ def searchable() -> list[Dataset]:
         except DatasetAssetsError as error:
             log.warning("%s is left out: %s", each.name, error)
     return found
+
+
+def packages() -> dict[str, str]:
+    """Return the package of each definition and family by name; of a file of the setting its path."""
+    offered = {point.value: plugins.package_of(point) for point in plugins.points("datasets")}
+    found = {name: module for name, (_, module) in _known()[0].items()}
+    return {
+        name: APP if module.startswith(f"{OURS}.") else offered.get(module, module) for name, module in found.items()
+    }
 
 
 def matching(pattern: str) -> list[Dataset]:

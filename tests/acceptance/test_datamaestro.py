@@ -2,15 +2,20 @@
 
 import io
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
 
 import dagster as dg
 import pytest
+from command_line import CommandLine
 from orchestrated import assets_in, key, made, run
+from places import TESTS
 
 from dataset_assets import Dataset, RemoteFile, Split, Text, View, extracted_file, joined_file, load, prepare
 from dataset_assets.cli.common import State
@@ -125,6 +130,62 @@ def texts(name: str, storage: "Storage | str | None" = None) -> list[str]:
 
 def texts_of(view: View) -> list[str]:
     return [sample["text"] for sample in view]
+
+
+@pytest.fixture(scope="module")
+def bookworm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the plugin with the datasets of a field is installed."""
+    site = tmp_path_factory.mktemp("bookworm")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
+    subprocess.run([*pip, "--target", str(site), str(TESTS / "plugin_text")], check=True)
+    return site
+
+
+@pytest.fixture
+def line(bookworm: Path, tmp_path: Path) -> CommandLine:
+    """A command line with the plugin, and with one that is broken."""
+    line = CommandLine(tmp_path)
+    line.environment["PYTHONPATH"] = f"{bookworm}{os.pathsep}{line.environment['PYTHONPATH']}"
+    line.install(
+        "broken", {"broken_module": "raise RuntimeError('of its own')"}, datasets={"org.broken": "broken_module"}
+    )
+    return line
+
+
+def test_1_a_search_is_by_every_field_and_a_broken_plugin_hides_nothing(line: CommandLine):
+    found = line.run("search", "plugin:bookworm", "type:text", "task:retrieval", "tag:fables", "id:^org[.]example")
+    names = [row.split()[0].rpartition(".")[2] for row in found.stdout.splitlines()]
+    assert sorted(names) == ["fables", "judgements", "queries"]
+    assert len(found.stderr.splitlines()) == 1 and "broken_module are left out" in found.stderr
+    assert line.run("search", "plugin:bookworm", "type:image", code=3).stdout == ""
+    offers = {offer["package"]: offer for offer in line.json("plugins")}
+    assert offers["bookworm"]["definitions"] == 3 and offers["bookworm"]["problem"] is None
+    assert offers["broken"]["problem"] == "broken_module cannot be imported: RuntimeError"
+    assert "broken_module cannot be imported" in line.run("plugins").stdout
+
+
+def test_2_info_shows_what_a_dataset_is_and_how_far_it_is_made(line: CommandLine):
+    shown_of = line.json("info", "org.example.bookworm.queries[lang=de]")
+    assert (shown_of["id"], shown_of["axes"]) == ("org.example.bookworm.queries[lang=de]", {"lang": "de"})
+    assert shown_of["summary"] == "Four queries for the fables, in the language de."
+    assert (shown_of["homepage"], shown_of["tasks"]) == ("https://example.org/bookworm", ["retrieval"])
+    assert {name: file["state"] for name, file in shown_of["files"].items()} == {"queries_de_tsv": "none"}
+    assert {name: stream["format"] for name, stream in shown_of["streams"].items()} == {"id": "text", "text": "text"}
+    assert line.json("info", "org.example.bookworm.judgements")["made_of"]["test"] == [
+        "org.example.bookworm.fables/all"
+    ]
+
+
+def test_15_a_package_adds_the_datasets_of_a_field_by_an_entry_point(line: CommandLine):
+    made_of = line.json("prepare", "org.example.bookworm.judgements", "--direct")
+    assert {split: found["samples"] for split, found in made_of["splits"].items()} == {"test": 2, "train": 7}
+    names = [dataset["name"] for dataset in line.json("ls")]
+    assert names == ["org.example.bookworm.fables", "org.example.bookworm.judgements"]
+    shutil.copytree(TESTS / "plugin_text/tests", line.home / "tests")
+    pytest_of_its_own = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "tests"]
+    own = subprocess.run(pytest_of_its_own, cwd=line.home, env=line.environment, capture_output=True, text=True)
+    assert own.returncode == 0, own.stdout[-5000:]
+    assert int(own.stdout.splitlines()[-1].split(" passed")[0]) > 30
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
