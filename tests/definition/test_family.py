@@ -1,5 +1,6 @@
 """Families: a function whose signature is the axes; a member is made only when it is named."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -7,6 +8,7 @@ from test_registry import Plugins, installed
 
 from dataset_assets import Array, Dataset, Family, Split
 from dataset_assets.definition import registry, search
+from dataset_assets.definition.scaffold import scaffold
 from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, UsageError
 
 __all__ = ["installed"]
@@ -159,7 +161,9 @@ def test_an_error_of_the_function_names_its_values():
         Family(NAME, "A family.", failing)(lang="en")
 
 
-def test_only_a_family_gives_the_name_of_a_member():
+def test_only_a_family_gives_the_name_of_a_member(tmp_path: Path):
+    with pytest.raises(NameNotAllowed, match="Write the name of the family"):
+        scaffold(f"{NAME}[lang=fr]", tmp_path)
     with pytest.raises(NameNotAllowed, match="Define it by a function"):
         made(name=f"{NAME}[lang=fr]")
     with pytest.raises(NameNotAllowed, match="without axes"):
