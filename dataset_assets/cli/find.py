@@ -54,7 +54,7 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 @verb
 @json_option
 def plugins(state: State, as_json: bool) -> None:
-    """List the packages that add datasets, formats, retrievers, storages and decoders."""
+    """List the installed packages that extend this library."""
     from collections import Counter
     from dataclasses import asdict
 

@@ -24,6 +24,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
+from dataset_assets.cli.groups import Grouped
 from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def main() -> None:
     sys.exit(run(commands))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @with_loudness
 @click.version_option(package_name="dataset_assets")
 def commands() -> None:

@@ -38,6 +38,8 @@ class Family:
     axes: tuple[Axis, ...] = field(init=False)
     choices: Mapping[str, tuple[str, ...]] = field(init=False)
     """The values of the axes that have few: those of a `Literal`, and true and false."""
+    _shown: Mapping[str, str] = field(init=False, repr=False)
+    """The values of the example, as a name has them."""
 
     def __post_init__(self) -> None:
         if is_member(check_dataset_name(self.name)):
@@ -47,7 +49,7 @@ class Family:
         object.__setattr__(self, "example", FrozenMapping(self.example))
         try:
             self._read_signature()
-            object.__setattr__(self, "_example", self._texts_of_example())
+            object.__setattr__(self, "_shown", self._texts_of_example())
         except (DefinitionError, UsageError) as error:
             raise DefinitionError(f"{self.name}: {error}") from None
 
@@ -107,7 +109,7 @@ class Family:
     @property
     def example_name(self) -> str:
         """The name of the member that is shown as an example."""
-        return member_name(self.name, self.axes, self._example)  # type: ignore[attr-defined]
+        return member_name(self.name, self.axes, self._shown)
 
     def as_dataset(self) -> Dataset:
         """Return the example with the name and summary of the family, for a search."""
@@ -166,7 +168,7 @@ class Family:
                 )
 
     def _texts_of_example(self) -> dict[str, str]:
-        found = {axis.name: self._shown(axis) for axis in self.axes}
+        found = {axis.name: self._value_shown(axis) for axis in self.axes}
         lacking = [name for name, value in found.items() if value is None]
         if lacking:
             raise DefinitionError(
@@ -175,7 +177,7 @@ class Family:
             )
         return self._chosen({name: value for name, value in found.items() if value is not None})
 
-    def _shown(self, axis: Axis) -> str | None:
+    def _value_shown(self, axis: Axis) -> str | None:
         if axis.name in self.example:
             return axis.text(self.example[axis.name])
         return axis.default if axis.default is not None else next(iter(self.choices.get(axis.name, ())), None)

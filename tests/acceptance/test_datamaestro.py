@@ -234,6 +234,8 @@ def test_10_links_to_other_datasets_are_one_graph_and_a_refresh_follows(linking:
     graph = defined.resolve_asset_graph()
     taken = graph.get(key("org/example/taken/all/text"))
     assert key("org/example/whole") in taken.parent_keys
+    upstream = dg.AssetSelection.assets(key("org/example/taken")).upstream().resolve(graph)
+    assert key("org/example/whole/raw/lines_txt") in upstream
     other = fast_path / "dagster"
     instance = dg.DagsterInstance.ephemeral()
     datasets = [registry.find("org.example.taken"), registry.find("org.example.whole")]
