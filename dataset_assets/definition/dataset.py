@@ -312,7 +312,8 @@ class Dataset:
         for check, chosen in self.checks.items():
             check_check(check, chosen)
         for alias in self.aliases:
-            check_dataset_name(alias)
+            if is_member(check_dataset_name(alias)):
+                raise NameNotAllowed(f"The alias {alias} has axes. Write a name without them.")
         for name in ("version", "license"):
             if not isinstance(value := getattr(self, name), str if name == "version" else (str, type(None))):
                 raise DefinitionError(f"The {name} is {value!r}. Write it as a string.")

@@ -72,7 +72,7 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
 def free_aliases(dataset: Dataset) -> list[str]:
     """Return the aliases of a dataset that may be stored; a name that another definition has itself is left out."""
     free = [alias for alias in dict.fromkeys(dataset.aliases) if alias != dataset.name]
-    for alias in (taken := [alias for alias in free if defined(alias)]):
+    for alias in (taken := [alias for alias in free if _exact(alias)]):
         log.warning("%s is itself a dataset, so it is no alias of %s.", alias, dataset.name)
     return [alias for alias in free if alias not in taken]
 

@@ -217,6 +217,13 @@ def test_a_family_and_a_dataset_of_one_name_clash(installed: Plugins, caplog: py
         registry.find(f"{NAME}[lang=fr]")
 
 
+def test_an_alias_is_a_name_without_axes_and_not_that_of_a_family(family: Plugins, caplog: pytest.LogCaptureFixture):
+    with pytest.raises(NameNotAllowed, match="has axes"):
+        made(name="org.other.x", aliases=(f"{NAME}[lang=fr]",))
+    assert registry.free_aliases(made(name="org.other.x", aliases=(NAME, "org.other.y"))) == ["org.other.y"]
+    assert f"{NAME} is itself a dataset" in caplog.text
+
+
 def test_a_module_may_name_a_member(installed: Plugins):
     installed.install("reviewing", CODE + '\nfrench = family(lang="fr")\n', "org.example")
     assert f"{NAME}[lang=fr,size=small]" in [dataset.name for dataset in registry.definitions()]
