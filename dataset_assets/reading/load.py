@@ -125,7 +125,7 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
 def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
     """Split a name and its pin; the error for a name without its first parts offers the stored ones that end so."""
     try:
-        return split_pin(name)
+        return split_pin(name, store.url)
     except NameNotAllowed as error:
         hint = f" Find it with: dataset-assets search {name}" if isinstance(name, str) and name.isalnum() else ""
         with suppress(DatasetAssetsError):
