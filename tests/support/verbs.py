@@ -64,7 +64,9 @@ class Home:
 
     def seen(self) -> list[Any]:
         """Return what readers see of each storage by the name and by the alias, and the bundle."""
-        return [_seen(storage, name) for storage in self.storages for name in (tiny.NAME, ALIAS)] + [_digest(self.tar)]
+        return [seen_of(storage, name) for storage in self.storages for name in (tiny.NAME, ALIAS)] + [
+            _digest(self.tar)
+        ]
 
     def keys(self) -> list[list[str]]:
         return [sorted(storage.list("")) for storage in self.storages]
@@ -86,7 +88,7 @@ class Home:
         return [path for path in found if locks or path.suffix != ".lock" or path.stat().st_size]
 
 
-def _seen(storage: LocalStorage, name: str) -> Any:
+def seen_of(storage: LocalStorage, name: str) -> Any:
     # Looking for a name that is not stored takes long.
     if name == ALIAS and not storage.exists(alias_key(ALIAS)):
         return "NotPrepared"
