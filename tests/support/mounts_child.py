@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 import tiny
-from verbs import VERBS, Home, seen_of
+from verbs import VERBS, Home
 
 from dataset_assets import Array, Columns, Dataset, Split, load, prepare
 from dataset_assets.errors import DatasetAssetsError
@@ -97,8 +97,8 @@ def on_full_disk(home: Home, disk: Path, kind: str, free: int) -> tuple[Any, ...
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-def seen(storage: Any) -> Any:
-    return seen_of(storage, tiny.NAME)
+def seen(storage: Storage) -> Any:
+    return tiny.plain(load(tiny.NAME, storage=storage, verify="all"))
 
 
 def fill(disk: Path, free: int) -> None:

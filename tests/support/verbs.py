@@ -92,10 +92,22 @@ def seen_of(storage: LocalStorage, name: str) -> Any:
     # Looking for a name that is not stored takes long.
     if name == ALIAS and not storage.exists(alias_key(ALIAS)):
         return "NotPrepared"
-    try:
-        return tiny.plain(load(name, storage=storage, verify="all"))
-    except DatasetAssetsError as error:
-        return type(error).__name__
+    state = name, storage.url, *((key, *_state(storage.root / key)) for key in storage.list(""))
+    if state not in _read:
+        try:
+            _read[state] = tiny.plain(load(name, storage=storage, verify="all"))
+        except DatasetAssetsError as error:
+            _read[state] = type(error).__name__
+    return _read[state]
+
+
+_read: dict[object, Any] = {}
+"""What was read of the very same files: a verb leaves most of them as they are."""
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    info = path.stat()
+    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _digest(path: Path) -> str | None:
