@@ -16,7 +16,7 @@ SEED = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(1 << 3
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
-    ("part", "kills"), [(0, 12), *(pytest.param(part, 250, marks=pytest.mark.soak) for part in range(1, 5))]
+    ("part", "kills"), [(0, 8), *(pytest.param(part, 250, marks=pytest.mark.soak) for part in range(1, 5))]
 )
 def test_verbs_that_are_killed_at_random_break_no_invariant(
     part: int, kills: int, place: Path, capsys: pytest.CaptureFixture[str]
