@@ -236,7 +236,8 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.reading.load import open_version
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    store, (plain, pin) = opened(storage), split_pin(name)
+    store = opened(storage)
+    plain, pin = split_pin(name, store.url)
     stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)

@@ -66,6 +66,7 @@ class Maker:
     ) -> None:
         self.dataset, self.stored = dataset, stored.remembering()
         self.refresh, self.progress = refresh, progress
+        self.files = dataset.files
         self.settings = settings()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
@@ -99,7 +100,7 @@ class Maker:
 
     def raw(self, name: str) -> RawFile | StagedRaw:
         """Return a file if it is stored, as its definition means it; else retrieve or derive it."""
-        file = self.dataset.files[name]
+        file = self.files[name]
         return self._retrieved(file) if isinstance(file, RemoteFile) else self._derived(file)
 
     def split(self, name: str) -> FoundSplit | StagedSplit:
@@ -140,7 +141,7 @@ class Maker:
         released, names = released_sources(self.stored), set[str]()
         for split in splits:
             for used in index_of(self.view(split)).sources:
-                file = self.dataset.files[used.name]
+                file = self.files[used.name]
                 if (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
@@ -214,7 +215,7 @@ class Maker:
 
     def _again(self, raw: RawFile) -> StagedRaw:
         """Retrieve or derive a damaged file again."""
-        file = self.dataset.files[raw.name]
+        file = self.files[raw.name]
         if isinstance(file, DerivedFile):
             return self._derive(file, self.inputs.identity(file))
         staged = self._staged(file, raw, refresh=False)
