@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
+from dataset_assets.core import files
 from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition.folders import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.existing import (
@@ -27,6 +29,7 @@ from dataset_assets.making.existing import (
     made_split,
     meant_raw,
     publish_raw,
+    publish_record,
     recorded_raw,
 )
 from dataset_assets.making.inputs import Inputs
@@ -89,6 +92,14 @@ class Maker:
         self.inputs.raws[raw.name] = raw
         if undamaged:
             self._undamaged.add(raw.name)
+
+    def publish(self, staged: StagedRaw) -> None:
+        """Store what was made of a file, and use it as an input. The tar of a folder is used without being stored."""
+        if is_tree(self.dataset.files[staged.raw.name]):
+            self.inputs.transient[staged.raw.name] = staged.path
+            self.add_raw(publish_record(self.stored, staged), undamaged=True)
+        else:
+            self.add_raw(publish_raw(self.stored, staged), undamaged=True)
 
     def add_split(self, split: str, digest: str, view: Stored | None = None) -> None:
         """Use a stored split as an input, and in the version; it is opened when it is read."""
@@ -165,7 +176,7 @@ class Maker:
             staged = self._again(raw)
             if staged.raw.sha256 != raw.sha256:
                 raise
-            publish_raw(self.stored, staged)
+            self.publish(staged)
         self._undamaged.add(raw.name)
 
     def _retrieved(self, file: RemoteFile) -> RawFile | StagedRaw:
@@ -302,7 +313,8 @@ class Maker:
 
     def _open(self, raw: RawFile) -> BinaryIO:
         self.see_undamaged(raw)
-        return self.stored.open_raw(raw)
+        path = self.inputs.transient.get(raw.name)
+        return files.opened(path) if path else self.stored.open_raw(raw)
 
     def _scratch(self) -> Path:
         """Return the scratch folder, which is made when it is first needed."""

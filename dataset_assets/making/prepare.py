@@ -9,7 +9,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
-from dataset_assets.making.existing import publish_raw, publish_split
+from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
@@ -85,8 +85,10 @@ def _make_files(maker: Maker) -> None:
     for name, file in maker.files.items():
         if isinstance(file, RemoteFile) or file.keep:
             made = maker.raw(name)
-            staged = isinstance(made, StagedRaw)
-            maker.add_raw(publish_raw(maker.stored, made) if isinstance(made, StagedRaw) else made, undamaged=staged)
+            if isinstance(made, StagedRaw):
+                maker.publish(made)
+            else:
+                maker.add_raw(made)
 
 
 def _make_splits(maker: Maker) -> None:
