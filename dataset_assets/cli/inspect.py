@@ -1,11 +1,28 @@
-"""The commands that look at what datasets come from: cite.
+"""The commands that look at what datasets come from: check, cite.
 
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
-from dataset_assets.cli.common import State, completed_name, go_light, json_option, opened, storage_option, verb
+from dataset_assets.cli.common import (
+    State,
+    completed_name,
+    go_light,
+    json_option,
+    names_argument,
+    opened,
+    storage_option,
+    verb,
+)
+from dataset_assets.errors import UnknownDataset, UsageError
+
+if TYPE_CHECKING:
+    from dataset_assets.definition.dataset import Dataset
+    from dataset_assets.storage import Storage
 
 
 @click.command()
@@ -31,4 +48,43 @@ def cite(state: State, what: str, storage: str | None, as_json: bool) -> None:
         state.show(entry)
 
 
-VERBS = (cite,)
+@click.command()
+@verb
+@names_argument
+@click.option("--sources", is_flag=True, help="Ask the sources of the files, without downloading them.")
+@storage_option
+@json_option
+def check(state: State, names: tuple[str, ...], sources: bool, storage: str | None, as_json: bool) -> None:
+    """Check whether the files of datasets are still at their sources.
+
+    NAMES are datasets, or patterns such as 'com.lecun.*'; without any, all definitions are checked. Each URL is asked
+    for its headers, or for one byte. A file is ok, changed since it was retrieved, failed, skipped, or in error.
+    """
+    go_light()
+    if not sources:
+        raise UsageError("check needs to know what to check. Write: dataset-assets check --sources")
+    from dataset_assets.making.source_checks import check_sources, worst_code
+
+    store = opened(storage)
+    found = check_sources(_chosen(names, store), store)
+    if as_json:
+        state.show_json([one.to_dict() for one in found])
+    else:
+        state.show_lines(f"{one.status:<8} {one.dataset} {one.file}  {one.message}".rstrip() for one in found)
+    sys.exit(worst_code(found))
+
+
+def _chosen(names: tuple[str, ...], store: "Storage") -> "list[Dataset]":
+    """Return the definitions of these names and patterns, each once; of none, all."""
+    from dataset_assets.definition import registry
+
+    found: dict[str, Dataset] = {}
+    for name in names or ("*",):
+        patterned = registry.definitions(name) if "*" in name else [registry.find(name, store)]
+        if not patterned and names:
+            raise UnknownDataset(f"No definition matches {name!r}. List them with: dataset-assets search")
+        found |= {dataset.name: dataset for dataset in patterned}
+    return [*found.values()]
+
+
+VERBS = (check, cite)

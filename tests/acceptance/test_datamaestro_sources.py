@@ -7,7 +7,7 @@ from typing import Iterator
 import pytest
 from command_line import CommandLine, in_terminal
 
-from dataset_assets.testing import FaultyServer
+from dataset_assets.testing import FaultyServer, Status
 
 DEFINED = """
 from dataset_assets import Array, Dataset, RemoteFile, Split
@@ -32,6 +32,7 @@ by_value = Dataset("org.example.terms.value", "Faces.", {{"n": Array()}}, {{"all
 by_class = Styled().config("styled", Split(lines, table=file))
 without_files = Styled().config("made", Split(counted, to=3))
 """
+OFF = {"DATASET_ASSETS_OFFLINE": "1"}
 VALUE, STYLED, MADE = (f"org.example.terms.{name}" for name in ("value", "styled", "made"))
 
 
@@ -101,3 +102,28 @@ def test_11_cite_prints_bibtex_and_notices(line: CommandLine) -> None:
     assert (document["dataset"], document["splits"], document["license"]) == (MADE, ["all"], None)
     assert json.dumps(document["bibtex"])[1:-1].startswith("@misc")
     assert "allows only MIT" in line.run("prepare", VALUE, code=8, DATASET_ASSETS_ALLOW_LICENSES="MIT").stderr
+
+
+def test_13_every_remote_file_is_checked_without_a_download_and_the_worst_is_the_exit_code(
+    line: CommandLine, server: FaultyServer, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: server.files.update({"/table.txt": b"1\n2\n"}))
+    server.script("/table.txt", [Status(405)])
+    assert [one["status"] for one in line.json("check", "--sources", VALUE)] == ["ok"]
+    assert [(sent.method, sent.headers["Range"]) for sent in server.requests] == [("HEAD", None), ("GET", "bytes=0-0")]
+    found = line.json("check", "--sources", "org.example.terms.*")
+    assert [(one["dataset"], one["file"], one["status"]) for one in found] == [
+        (STYLED, "table_txt", "ok"),
+        (VALUE, "table_txt", "ok"),
+    ]
+    assert {sent.method for sent in server.requests[2:]} == {"HEAD"}
+    line.run("prepare", VALUE, "--accept-terms", "--direct")
+    server.files["/table.txt"] = b"1\n3\n"
+    changed = line.run("check", "--sources", VALUE, code=4)
+    assert changed.stdout.startswith(f"changed  {VALUE} table_txt  {server.url}/table.txt has the ETag")
+    server.files.clear()
+    [gone] = line.json("check", "--sources", VALUE, code=5)
+    assert gone["status"] == "failed" and gone["urls"][0]["url"] == f"{server.url}/table.txt"
+    assert line.run("check", "--sources", VALUE, **OFF).stdout.startswith("skipped ")
+    assert "check --sources" in line.run("check", VALUE, code=2).stderr
+    line.run("check", "--sources", "org.nowhere.*", code=3)
