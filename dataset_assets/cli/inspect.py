@@ -1,4 +1,4 @@
-"""The commands that look at what datasets come from: check, cite.
+"""The commands that look at what datasets come from, and what changed: check, cite, diff.
 
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
@@ -17,6 +17,7 @@ from dataset_assets.cli.common import (
     opened,
     storage_option,
     verb,
+    watched,
 )
 from dataset_assets.errors import UnknownDataset, UsageError
 
@@ -87,4 +88,29 @@ def _chosen(names: tuple[str, ...], store: "Storage") -> "list[Dataset]":
     return [*found.values()]
 
 
-VERBS = (check, cite)
+@click.command()
+@verb
+@click.argument("a", shell_complete=completed_name)
+@click.argument("b", shell_complete=completed_name)
+@click.option("--by", metavar="STREAM", help="The stream that tells which samples changed.")
+@storage_option
+@json_option
+def diff(state: State, a: str, b: str, by: str | None, storage: str | None, as_json: bool) -> None:
+    """Show what differs between two versions of a dataset, or two datasets.
+
+    A and B are names, or versions as name@digest. It compares streams, counts, classes, the content of samples and the
+    distribution of numbers, and names some rows. A changed sample has the same value of STREAM; default: that of the
+    role tag, or else sample.
+    """
+    from dataset_assets.cli.difference import difference
+    from dataset_assets.moving.diff import diff
+
+    with watched(state):
+        found = diff(a, b, by=by, storage=opened(storage))
+    if as_json:
+        state.show_json(found)
+    else:
+        state.show(difference(found))
+
+
+VERBS = (check, cite, diff)

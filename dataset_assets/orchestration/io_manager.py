@@ -19,6 +19,7 @@ from dataset_assets.making.existing import publish_index, publish_raw, publish_s
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
@@ -139,9 +140,10 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             return _described(storage, obj.index)
         case Release():
             stored = StoredDataset(storage, obj.version.dataset)
+            before = stored.current()
             digest = release(stored, obj.version, obj.expected, obj.aliases)
             prove(stored, obj.proven)
-            return previews.of_version(storage, obj.version, digest)
+            return previews.of_version(storage, obj.version, digest) | what_changed(stored, before, digest)
         case AlreadyStored(what=RawFile() as raw):
             return previews.of_raw(StoredDataset(storage, obj.dataset), raw)
         case StagedStream(split=AlreadyStored(what=SplitIndex() as index)):

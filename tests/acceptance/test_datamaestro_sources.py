@@ -127,3 +127,21 @@ def test_13_every_remote_file_is_checked_without_a_download_and_the_worst_is_the
     assert line.run("check", "--sources", VALUE, **OFF).stdout.startswith("skipped ")
     assert "check --sources" in line.run("check", VALUE, code=2).stderr
     line.run("check", "--sources", "org.nowhere.*", code=3)
+
+
+def test_versions_are_compared_on_the_command_line(line: CommandLine, server: FaultyServer) -> None:
+    old = line.json("prepare", VALUE, "--accept-terms", "--direct")["id"]
+    server.files["/table.txt"] = b"1\n5\n7\n"
+    new = line.json("prepare", VALUE, "--refresh", "--direct")["id"]
+    server.files["/table.txt"] = b"1\n2\n"
+    shown = line.run("diff", old, new).stdout.splitlines()
+    assert shown[:2] == [
+        f"{old} -> {new}",
+        "all          2 -> 3 samples: 1 the same, 2 added, 1 removed, 0 changed",
+    ]
+    assert "  numbers of n: max 2 -> 7, mean 1.5 -> 4.33333, std 0.5 -> 2.49444" in shown
+    found = line.json("diff", old, VALUE, "--by", "n")
+    assert (found["a"], found["b"], found["equal"]) == (old, new, False)
+    assert line.run("diff", new, VALUE).stdout.startswith(f"{new} -> {new}: no difference")
+    line.run("diff", VALUE, STYLED, code=3)
+    assert "no stream 'm'" in line.run("diff", old, new, "--by", "m", code=3).stderr
