@@ -47,7 +47,6 @@ THROUGH = {
     "experiments.arrow_values": "experiments/test_values.py",
     "experiments.comparison": "experiments/test_experiment.py",
     "experiments.pandas_kinds": "experiments/test_values.py",
-    "experiments.records": "experiments/test_experiment.py",
     "experiments.used": "experiments/test_ledger.py",
     "experiments.value_store": "experiments/test_data_store_io.py",
     "formats.ipc": "formats/test_forged_files.py",
@@ -85,6 +84,7 @@ THROUGH = {
     "storage.connectors.postgres": "storage/connectors/test_sql.py",
     "storage.connectors.sql_base": "storage/connectors/test_sql.py",
     "storage.connectors.watchdog": "storage/connectors/test_waiting.py",
+    "storage.links": "moving/test_rm.py",
     "storage.outcome": "storage/connectors/test_lost_answers.py",
     "storage.patience": "storage/connectors/test_waiting.py",
 }

@@ -1,13 +1,12 @@
 """The commands of experiments and of stored values: experiments, store, who-used."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dataset_assets.cli.common import NAME, State, go_light, json_option, verb
-from dataset_assets.errors import NotFound, UsageError
+from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from dataset_assets.storage import Storage
@@ -28,20 +27,25 @@ def experiments() -> None:
 def list_experiments(state: State, storage: str | None, as_json: bool) -> None:
     """List the stored experiments, with the number of their runs."""
     go_light()
-    from dataset_assets.experiments import experiments, load_experiment
+    from dataset_assets.experiments.experiment import Broken, readable
 
-    store = _opened(storage)
-    found = [load_experiment(name, storage=store) for name in experiments(storage=store)]
-    rows = [
+    store, broken = _opened(storage), Broken()
+    rows: list[dict[str, Any]] = [
         {"name": one.name, "id": one.id_experiment, "runs": len(one.runs), "failed": sum(map(_failed, one.runs))}
-        for one in found
+        for one in readable(store, broken)
     ]
+    rows += [{"name": name, "problem": str(error)} for name, error in broken.items()]
+    rows.sort(key=lambda row: row["name"])
     if as_json:
         state.show_json(rows)
     elif rows:
-        state.show_lines(f"{row['name']:<34} {row['runs']} runs, {row['failed']} failed" for row in rows)
+        state.show_lines(f"{row['name']:<34} {row.get('problem') or _counts(row)}" for row in rows)
     else:
         state.say(f"No experiment is stored in {store.url}.")
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return f"{row['runs']} runs, {row['failed']} failed"
 
 
 def _failed(run: Any) -> bool:
@@ -212,18 +216,27 @@ def get(state: State, url: str, path: Path | None, storage: str | None) -> None:
 def who_used(state: State, name: str, storage: str | None, as_json: bool) -> None:
     """List the runs that used a dataset, or a version of it.
 
-    It exits with 3 if there is none.
+    It exits with 3 if no run used it, and with an error if an experiment cannot be read.
     """
     from dataset_assets.experiments import who_used
+    from dataset_assets.experiments.experiment import Broken
 
-    found = [{"experiment": one, **_run(run)} for one, run in who_used(name, storage=_opened(storage))]
+    store, broken = _opened(storage), Broken()
+    found = [{"experiment": one, **_run(run)} for one, run in who_used(name, storage=store, broken=broken)]
     if as_json:
         state.show_json(found)
     else:
         state.show_lines(f"{row['experiment']:<34} {row['id']}  {row['started']}" for row in found)
+    _raise_first(state, [*broken.values()])
     if not found:
-        raise NotFound(f"No run in {_opened(storage).url} used {name}. List the experiments: {NAME} experiments ls")
-    sys.exit(0)
+        raise NotFound(f"No run in {store.url} used {name}. List the experiments: {NAME} experiments ls")
+
+
+def _raise_first(state: State, errors: list[DatasetAssetsError]) -> None:
+    for error in errors[1:]:
+        state.say(str(error))
+    if errors:
+        raise errors[0]
 
 
 def _opened(url: str | None) -> "Storage":

@@ -11,8 +11,6 @@ import fractions
 import hashlib
 import pathlib
 import sys
-import uuid
-import zoneinfo
 from collections.abc import Mapping
 from types import EllipsisType, NoneType
 from typing import Any, Callable
@@ -22,9 +20,11 @@ import numpy as np
 # The repr of these values is complete.
 _WRITTEN = frozenset((
     NoneType, EllipsisType, bool, int, float, complex, str, bytes, range, slice, decimal.Decimal, fractions.Fraction,
-    uuid.UUID, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
-    zoneinfo.ZoneInfo, pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
+    datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
+    pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
 ))  # fmt: skip
+# Of these, too. Their modules are imported by who has such values, and not here, which would take time.
+_WRITTEN_LATER = (("uuid", "UUID"), ("zoneinfo", "ZoneInfo"))
 _PANDAS = ("Timestamp", "Timedelta", "Period", "Interval", "NaTType", "NAType")
 _COLLECTIONS = ("builtins", "collections", "types")
 
@@ -58,7 +58,7 @@ def digest_of_value(value: Any, other: Other = no_other) -> str:
 def add(found: Any, value: Any, other: Other = no_other) -> None:
     """Add a value to a digest, with its type and length."""
     kind = type(value)
-    if kind in _WRITTEN or isinstance(value, np.generic):
+    if isinstance(value, np.generic) or _is_written(kind):
         text = value if kind is bytes else repr(value).encode("utf-8", "surrogatepass")
         found.update(f"{kind.__name__}{len(text)}:".encode() + text)
     elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
@@ -79,6 +79,10 @@ def add(found: Any, value: Any, other: Other = no_other) -> None:
         found.update(b"<")
         known = _known(value)
         add(found, other(value) if known is None else known, other)
+
+
+def _is_written(kind: type) -> bool:
+    return kind in _WRITTEN or any(kind is getattr(sys.modules.get(at), name, None) for at, name in _WRITTEN_LATER)
 
 
 def add_all(found: Any, opening: str, items: Any, other: Other) -> None:

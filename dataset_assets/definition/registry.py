@@ -21,7 +21,6 @@ from dataset_assets.core import plugins, registered
 from dataset_assets.core.names import check_dataset_name, namesakes
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.definition.folders import registered_dataset
 from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, nearest
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
@@ -89,9 +88,19 @@ def definitions(pattern: str = "*") -> list[Dataset]:
             known[name], where[name] = dataset, module
             folders |= dict.fromkeys(_above(name), name)
     for name in registered.names():
-        if not _clash(name, where, folders) and (found := registered_dataset(name)):
+        if not _clash(name, where, folders) and (found := _registered(name)):
             known[name] = found
     return [known[name] for name in sorted(known) if fnmatchcase(name, pattern)]
+
+
+def _registered(name: str) -> Dataset | None:
+    """Return the definition of the folder that is registered under a name, or None."""
+    if registered.registered(name) is None:
+        return None
+    # It imports the decoders, which most processes do not need.
+    from dataset_assets.definition.folders import registered_dataset
+
+    return registered_dataset(name)
 
 
 def defined(name: str) -> Dataset | None:
@@ -106,7 +115,7 @@ def defined(name: str) -> Dataset | None:
     exact = [dataset for dataset in candidates if dataset.name == name]
     # Our own come first, so that no plugin can replace one.
     if not exact:
-        return registered_dataset(name)
+        return _registered(name)
     if len(candidates) == 1 or candidates[exact[0]].startswith(f"{OURS}."):
         return exact[0]
     (one, here), (other, there) = [*candidates.items()][:2]

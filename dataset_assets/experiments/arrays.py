@@ -45,7 +45,8 @@ def read_array(data: memoryview) -> Any:
         if len(data) - start != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"it has {len(data) - start} bytes of data for {shape} of {dtype}")
         flat = np.frombuffer(data, np.uint8, offset=start) if len(data) > start else np.empty(0, np.uint8)
-        flat = flat.view(dtype) if flat.size else np.empty(math.prod(shape), dtype)
+        # Other functions make texts of no characters one character long.
+        flat = flat.view(dtype) if flat.size else np.ndarray((math.prod(shape),), dtype)
         return flat.reshape(shape[::-1]).T if order else flat.reshape(shape)
     except DecodeError:
         raise

@@ -9,6 +9,7 @@ from dataset_assets.errors import DecodeError, SchemaError
 from dataset_assets.formats.ipc import Malformed, check_heads
 
 KIND = b"dataset_assets.kind"
+_NOT_OF_POLARS = (KeyboardInterrupt, SystemExit, MemoryError)
 
 
 def write_arrow(value: Any, path: str) -> list[Any]:
@@ -75,9 +76,9 @@ def write_polars(value: Any, path: str) -> list[Any]:
     out = io.BytesIO()
     try:
         value.write_ipc(out)
-    # Polars raises errors of its own, for Python objects in a column.
+    # Polars panics with a BaseException of its own, for Python objects in a column.
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+        if isinstance(error, _NOT_OF_POLARS):
             raise
         raise SchemaError(f"{path} cannot be written by polars: {str(error)[:200]}") from None
     return [out.getbuffer()]
@@ -88,8 +89,10 @@ def read_polars(data: memoryview) -> Any:
     polars = needed("polars", "all")
     try:
         return polars.read_ipc(io.BytesIO(data))
-    except (polars.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DecodeError(f"A value is not an Arrow file of polars: {error}.") from error
+    except BaseException as error:
+        if isinstance(error, _NOT_OF_POLARS):
+            raise
+        raise DecodeError(f"A value is not an Arrow file of polars: {str(error)[:200]}.") from error
 
 
 TENSORS = {

@@ -5,6 +5,9 @@ from typing import Any, Callable, Iterator
 
 from dataset_assets.errors import UsageError
 
+DEEPEST = 20
+"""Bunches are found in collections that are nested up to this depth."""
+
 
 class Unread:
     """A stored value that was not read yet; `read` reads it."""
@@ -26,7 +29,10 @@ class Bunch(MutableMapping[str, Any]):
     _changed: bool
 
     def __init__(self, *mappings: Any, **values: Any) -> None:
-        object.__setattr__(self, "_held", dict(*mappings, **values))
+        held = dict(*mappings, **values)
+        for name in held:
+            _check_name(name)
+        object.__setattr__(self, "_held", held)
         object.__setattr__(self, "_changed", False)
 
     def __getitem__(self, name: str) -> Any:
@@ -36,8 +42,7 @@ class Bunch(MutableMapping[str, Any]):
         return value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if not isinstance(name, str):
-            raise UsageError(f"The name {name!r:.80} is not text. Use text as the name of a value.")
+        _check_name(name)
         self._held[name] = value
         object.__setattr__(self, "_changed", True)
 
@@ -78,6 +83,11 @@ class Bunch(MutableMapping[str, Any]):
         return type(self), (dict(self),)
 
 
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise UsageError(f"The name {name!r:.80} is not text. Use text as the name of a value.")
+
+
 class DataStore(Bunch):
     """Values that lie in the storage, beside the record of their run; each is read when it is touched, and only it.
 
@@ -95,13 +105,21 @@ def held(bunch: Bunch) -> dict[str, Any]:
 
 
 def was_changed(bunch: Bunch) -> bool:
-    """Say whether a value was set or removed, here or in a data store below."""
-    return bunch._changed or any(was_changed(value) for value in bunch._held.values() if isinstance(value, Bunch))
+    """Say whether a value was set or removed, here or in a bunch below. Lists and arrays that changed are not seen."""
+    return bunch._changed or any(map(was_changed, bunches_in([*bunch._held.values()])))
 
 
 def settle(bunch: Bunch) -> None:
-    """Count a bunch, and the data stores in it, as unchanged."""
+    """Count a bunch, and those below it, as unchanged."""
     object.__setattr__(bunch, "_changed", False)
-    for value in bunch._held.values():
-        if isinstance(value, Bunch):
-            settle(value)
+    for below in bunches_in([*bunch._held.values()]):
+        settle(below)
+
+
+def bunches_in(value: Any, depth: int = 0) -> Iterator[Bunch]:
+    """Yield the bunches in a value: itself, or in lists, tuples and dictionaries. Those in a bunch are not."""
+    if isinstance(value, Bunch):
+        yield value
+    elif depth <= DEEPEST and type(value) in (list, tuple, dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from bunches_in(item, depth + 1)

@@ -34,7 +34,11 @@ def _only_stores(runs: list[Run], name: str) -> bool:
 
 
 def frame(runs: Iterable[Run]) -> Any:
-    """Return the runs as a pandas DataFrame; whole numbers stay whole where some runs have none."""
+    """Return the runs as a pandas DataFrame; whole numbers stay whole where some runs have none.
+
+    A column of values of several types has the dtype object, and so do whole numbers beside fractions if a float cannot
+    hold one of them.
+    """
     pandas = needed("pandas", "pandas")
     found = columns(runs)
     return pandas.DataFrame({name: _series(pandas, values) for name, values in found.items()}, columns=[*found])
@@ -44,15 +48,20 @@ def _series(pandas: Any, values: list[Any]) -> Any:
     kinds = {type(value) for value in values if value is not None}
     if None in values and kinds in ({int}, {bool}):
         return pandas.Series(values, dtype="Int64" if kinds == {int} else "boolean")
-    plain = len(kinds) <= 1 or kinds <= {int, float}
+    plain = len(kinds) <= 1 or kinds == {int, float} and all(map(_is_exact, values))
     try:
         return pandas.Series(values, dtype=None if plain else object)
     except (OverflowError, ValueError, TypeError):
         return pandas.Series(values, dtype=object)
 
 
+def _is_exact(value: Any) -> bool:
+    """Say whether a whole number stays what it is as a float."""
+    return type(value) is not int or -(2**53) <= value <= 2**53
+
+
 def table(runs: Iterable[Run]) -> Any:
-    """Return the runs as an Arrow table; a column that Arrow cannot hold is text."""
+    """Return the runs as an Arrow table; a column that Arrow cannot hold is text, such as text beside numbers."""
     import pyarrow
 
     return pyarrow.table({name: _column(pyarrow, values) for name, values in columns(runs).items()})
@@ -116,10 +125,13 @@ def _written(runs: Iterable[Run], suffix: str) -> bytes:
         csv.writer(lines).writerows([names, *rows])
         return lines.getvalue().encode("utf-8", "backslashreplace")
     out = io.BytesIO()
-    if suffix == ".parquet":
-        pyarrow.parquet.write_table(table(runs), out)
-    elif suffix == ".arrow":
-        pyarrow.feather.write_feather(table(runs), out)
-    else:
+    if suffix not in (".parquet", ".arrow"):
         raise UsageError(f"{suffix or 'A name without a suffix'} is not known. Use .csv, .json, .parquet or .arrow.")
+    write = pyarrow.parquet.write_table if suffix == ".parquet" else pyarrow.feather.write_feather
+    try:
+        write(table(runs), out)
+    except pyarrow.ArrowException as error:
+        raise UsageError(
+            f"The runs cannot be written as {suffix}: {str(error).rstrip('.')}. Use .json or .csv."
+        ) from error
     return out.getvalue()

@@ -11,6 +11,7 @@ from dataset_assets.experiments.value_store import StoredValues, stored
 from dataset_assets.experiments.values import decode, encode
 from dataset_assets.storage import Storage, check_key
 from dataset_assets.storage.keys import own_value
+from dataset_assets.storage.links import see_no_link
 
 _OBJECT = r"(?P<digest>[0-9a-f]{64})\.(?P<codec>\w+?)(?:\.(?P<zst>zst))?"
 _URL = re.compile(rf"store:(?P<folder>values(?:/[^/]+)+)/(?P<object>{_OBJECT})")
@@ -83,12 +84,14 @@ class DataStoreIO:
 
     @staticmethod
     def delete(relative_path_prefix: str, *, storage: "str | Path | Storage | None" = None) -> int:
-        """Delete all values below a prefix, and return how many.
+        """Delete all values below a prefix, and return how many. Other files there stay.
 
-        Prefixes are compared by whole parts: `run1` leaves `run10` alone. Raises `NameNotAllowed` for an empty one.
+        Prefixes are compared by whole parts: `run1` leaves `run10` alone. Raises `NameNotAllowed` for an empty one, and
+        `Refused` if a folder is a symbolic link.
         """
         folder, store = _folder(relative_path_prefix), chosen_storage(storage)
-        keys = [key for key in store.list(folder) if key.startswith(f"{folder}/")]
+        keys = [key for key in store.list(folder) if key.startswith(f"{folder}/") and own_value(key)]
+        see_no_link(store, [folder, *keys])
         for key in keys:
             store.delete(key)
         return len(keys)

@@ -2,17 +2,24 @@
 
 import re
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator, Literal, get_args
+from typing import Any, Callable, Iterator, Literal, get_args
 
-from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_identifier
-from dataset_assets.errors import Conflict, StoredFileDamaged, UsageError, nearest
+from dataset_assets.errors import (
+    Conflict,
+    DatasetAssetsError,
+    IntegrityError,
+    NotFound,
+    StoredFileDamaged,
+    UsageError,
+    nearest,
+)
 from dataset_assets.experiments import comparison
 from dataset_assets.experiments.bunch import Unread
 from dataset_assets.experiments.place import chosen_compression, chosen_storage
-from dataset_assets.experiments.records import RecordWriter, StoredValue, run_from
+from dataset_assets.experiments.records import RecordWriter, StoredValue, objects_of, run_from
 from dataset_assets.experiments.run import Run, Runs
 from dataset_assets.experiments.used import uses_version
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
@@ -21,6 +28,7 @@ from dataset_assets.storage.keys import experiment_place
 from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment, document_of
 
 IfExists = Literal["fail", "add", "replace"]
+Broken = dict[str, DatasetAssetsError]
 _ID = re.compile("[0-9a-f]{32}")
 
 
@@ -38,6 +46,8 @@ class Experiment:
         self.id_experiment = id_experiment or uuid.uuid4().hex
         self.runs = Runs()
         self._persisted = False
+        # The generation that needs all values of these runs; "" if there may be none.
+        self._generation = ""
 
     @contextmanager
     def run(self, **fields: Any) -> Iterator[Run]:
@@ -61,9 +71,10 @@ class Experiment:
         """Store the runs: all of them or nothing. A run that is stored is final.
 
         An experiment that was loaded or persisted gets the runs that are new. Otherwise `if_exists` decides what to do
-        if its name is stored already: "fail" raises `Conflict`, "add" adds the runs to those of other processes, and
-        "replace" stores the runs of this experiment instead of all that were there. `compression` is "none" or "zstd".
-        A value that no codec writes raises `SchemaError` before anything is written; `allow_pickle` pickles it.
+        if the storage has an experiment of this name: "fail" raises `Conflict`, "add" adds the runs to those of other
+        processes, and "replace" stores the runs of this experiment instead of all that were there. `compression` is
+        "none" or "zstd". A value that no codec writes raises `SchemaError` before anything is written; `allow_pickle`
+        pickles it.
         """
         if if_exists not in get_args(IfExists):
             raise UsageError(f"if_exists={if_exists!r} is not known.{nearest(str(if_exists), get_args(IfExists))}")
@@ -75,8 +86,7 @@ class Experiment:
         records = [writer.record(run, f"run {k}") for k, run in runs]
         before = stored.pointer()
         if before and before.deleting:
-            finish = command(f"experiments rm {self.name}", self.storage.url)
-            raise Conflict(f"{self.name} is being deleted. Finish that with: {finish}")
+            raise stored.in_deletion()
         if before is None and self._persisted and adding:
             raise stored.absent()
         if before and if_exists == "fail" and not adding:
@@ -85,13 +95,26 @@ class Experiment:
                 "'replace', or choose another name."
             )
         objects = values.write() | writer.named
-        self._check(stored, writer.named)
+        if before and before.generation == self._generation:
+            self._check(stored, writer.named)
+        else:
+            self._renew(stored, writer.named)
         data = document_of(self.name, records, objects) if records else None
-        self._settle(self._stored(stored, data, before, values, adding).id, [run for _, run in runs])
+
+        def write_again() -> None:
+            values.write()
+            self._renew(stored, writer.named)
+
+        self._settle(self._stored(stored, data, before, write_again, adding), [run for _, run in runs])
         return self
 
     def _stored(
-        self, stored: StoredExperiment, data: bytes | None, before: Pointer | None, values: ValueWriter, adding: bool
+        self,
+        stored: StoredExperiment,
+        data: bytes | None,
+        before: Pointer | None,
+        write_again: Callable[[], None],
+        adding: bool,
     ) -> Pointer:
         if not (before and adding):
             try:
@@ -101,9 +124,12 @@ class Experiment:
                 if not adding:
                     raise
         before = before or stored.present()
-        return before if data is None else stored.add(data, values.write, before)
+        return before if data is None else stored.add(data, write_again, before)
 
     def _is_stored(self, k: int, run: Run) -> bool:
+        if run.id_experiment != self.id_experiment:
+            # It was added here from another experiment.
+            return False
         if run.was_changed:
             raise Conflict(
                 f"run {k} of {self.name} was changed after it was persisted, and a persisted run is final. Store all "
@@ -116,7 +142,7 @@ class Experiment:
         folder = StoredExperiment(self.storage, self.name).values
         at = value.values if isinstance(value, StoredValue) else None
         here = at is not None and at.storage.url == self.storage.url and at.folder == folder
-        return value.document if here or "value" not in value.document else None
+        return value.document if here or not objects_of(value.document) else None
 
     def _check(self, stored: StoredExperiment, names: set[str]) -> None:
         for name in sorted(names):
@@ -125,10 +151,20 @@ class Experiment:
                     f"{stored.values}/{name} is gone from {self.storage.url}. Nothing was replaced."
                 )
 
-    def _settle(self, id_experiment: str, runs: list[Run]) -> None:
-        for run in self.runs if id_experiment != self.id_experiment else ():
-            run.id_experiment = id_experiment
-        self._persisted, self.id_experiment = True, id_experiment
+    def _renew(self, stored: StoredExperiment, names: set[str]) -> None:
+        """Store values again that the current runs may not need: garbage collection may be about to remove them."""
+        values = StoredValues(self.storage, stored.values)
+        for name in sorted(names):
+            values.renew(name)
+
+    def _settle(self, now: Pointer, runs: list[Run]) -> None:
+        if len(runs) == len(self.runs):
+            self._generation = now.generation
+        elif self._generation != now.generation:
+            self._generation = ""
+        self._persisted, self.id_experiment = True, now.id
+        for run in self.runs:
+            run.id_experiment = now.id
         for run in runs:
             run.settle()
 
@@ -137,20 +173,22 @@ class Experiment:
 
         Values are read when they are touched. `allow_pickle` reads those that were pickled, which may run code.
         """
+        return self._read(StoredExperiment(self.storage, self.name).present(), allow_pickle)
+
+    def _read(self, pointer: Pointer, allow_pickle: bool = False) -> "Experiment":
         stored = StoredExperiment(self.storage, self.name)
-        pointer = stored.present()
         values = StoredValues(self.storage, stored.values)
         runs = [run_from(record, pointer.id, values, allow_pickle) for record in stored.runs(pointer.generation)]
         # One run may be there twice: added again when the generation changed.
         unique = {run.id_run: run for run in runs}
         self.runs = Runs(sorted(unique.values(), key=lambda run: (run.started, run.id_run)))
-        self.id_experiment, self._persisted = pointer.id, True
+        self.id_experiment, self._persisted, self._generation = pointer.id, True, pointer.generation
         return self
 
     def delete(self) -> None:
         """Remove the experiment from its storage, with all its values. Raises `NotFound` if it is not stored."""
         StoredExperiment(self.storage, self.name).delete()
-        self._persisted = False
+        self._persisted, self._generation = False, ""
         for run in self.runs:
             run.settle(False)
 
@@ -167,7 +205,7 @@ class Experiment:
 
 
 def create_experiment(name: str | None = None, *, storage: "str | Path | Storage | None" = None) -> Experiment:
-    """Return a new experiment, of which nothing is stored before `persist`. Without a name, it gets a random one."""
+    """Return a new experiment. `persist` stores it. Without a name, it gets a random one."""
     return Experiment(f"experiment_{uuid.uuid4().hex[:12]}" if name is None else name, chosen_storage(storage))
 
 
@@ -183,14 +221,41 @@ def load_experiment(
 
 
 def _id_of(store: Storage, name: str) -> str | None:
-    found = StoredExperiment(store, name).pointer()
-    return found.id if found else None
+    # Another experiment that is damaged does not matter here.
+    with suppress(IntegrityError, Conflict):
+        found = StoredExperiment(store, name).pointer()
+        return found.id if found else None
+    return None
 
 
-def who_used(name: str, *, storage: "str | Path | Storage | None" = None) -> list[tuple[str, Run]]:
-    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment."""
-    loaded = [load_experiment(one, storage=storage) for one in experiments(storage=storage)]
+def who_used(
+    name: str, *, storage: "str | Path | Storage | None" = None, broken: Broken | None = None
+) -> list[tuple[str, Run]]:
+    """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment.
+
+    If an experiment cannot be read, its error is added to `broken`, by its name; without `broken` it is raised.
+    """
+    errors: Broken = {} if broken is None else broken
+    loaded = readable(storage, errors)
+    if broken is None and errors:
+        raise [*errors.values()][0]
     return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, name)]
+
+
+def readable(storage: "str | Path | Storage | None", broken: Broken) -> list[Experiment]:
+    """Return the stored experiments; the errors of those that cannot be read are added to `broken`, by their names.
+
+    Those that are being deleted are left out.
+    """
+    store, found = chosen_storage(storage), []
+    for name in experiments(storage=store):
+        try:
+            pointer = StoredExperiment(store, name).pointer()
+            if pointer and not pointer.deleting:
+                found.append(Experiment(name, store)._read(pointer))
+        except (IntegrityError, NotFound, Conflict) as error:
+            broken[name] = error
+    return found
 
 
 def experiments(*, storage: "str | Path | Storage | None" = None) -> list[str]:

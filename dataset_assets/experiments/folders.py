@@ -16,7 +16,8 @@ class Folder:
     """A folder to store as one value: the files below `path` that match an `include` glob and no `exclude` glob.
 
     A glob is compared with the path below the folder; `*` crosses folders. Links and special files are refused, unless
-    a glob excludes them. Read back, it is a `StoredFolder`.
+    a glob excludes them. Paths and contents are stored; empty folders, permissions and times are not. Read back, it is
+    a `StoredFolder`.
     """
 
     def __init__(self, path: "str | Path", include: "str | Iterable[str]" = "*", exclude: "str | Iterable[str]" = ()):

@@ -10,7 +10,7 @@ import numpy as np
 
 from dataset_assets.core.extras import needed
 from dataset_assets.errors import SchemaError, UsageError
-from dataset_assets.experiments.bunch import Bunch
+from dataset_assets.experiments.bunch import Bunch, held
 
 
 class Kind(NamedTuple):
@@ -27,14 +27,20 @@ KINDS: dict[type, Kind] = {}
 NAMED: dict[str, Kind] = {}
 """The kinds by their stored name."""
 
-_OURS: set[type] = set()
+_OWNERS: dict[str, str] = {}
+"""The types that users registered, by the stored name."""
+
+_RESERVED = {"blob", "folder", "int", "float", "tuple", "set", "frozenset", "dict", "scalar", "numpy"}
+_BUILTIN = (type(None), bool, str, int, float, list, dict, tuple, set, frozenset, bytes, np.ndarray, np.memmap)
+_FILES = ("pyarrow.lib.", "polars.dataframe.frame.", "torch.Tensor")
 
 
 def codec(kind: type, name: str, reduce: Callable[[Any], Any], restore: Callable[[Any], Any]) -> None:
     """Register how values of your own type are stored, under a name that stays the same for ever.
 
     `reduce` returns simpler values, such as a dict with arrays; `restore` makes the value from them. Register it before
-    values are written, and wherever they are read. Raises `UsageError` if the name or the type is taken.
+    values are written, and wherever they are read. Raises `UsageError` if the name or the type is taken; the same class
+    may be registered again.
 
     >>> codec(fractions.Fraction, "fraction", lambda v: [v.numerator, v.denominator], lambda v: fractions.Fraction(*v))
     """
@@ -42,10 +48,19 @@ def codec(kind: type, name: str, reduce: Callable[[Any], Any], restore: Callable
         raise UsageError(f"{kind!r:.80} is not a type. Give the class whose values are stored.")
     if not isinstance(name, str) or not name.isidentifier():
         raise UsageError(f"{name!r:.80} cannot name a codec. Use letters, digits and underscores.")
-    if name in NAMED and name not in {KINDS[one].name for one in _OURS} or kind in KINDS and kind not in _OURS:
-        raise UsageError(f"A codec {name!r}, or one for {kind.__qualname__}, is there already. Choose another name.")
-    _OURS.add(kind)
+    _load(kind.__module__)
+    owner = f"{kind.__module__}.{kind.__qualname__}"
+    if name in _RESERVED or name in NAMED and _OWNERS.get(name) != owner:
+        raise UsageError(f"The codec name {name!r} is taken{_by(name)}. Choose another name for {kind.__qualname__}.")
+    ours = kind in _BUILTIN or issubclass(kind, np.generic) or owner.startswith(_FILES)
+    if ours or kind in KINDS and KINDS[kind].name not in _OWNERS:
+        raise UsageError(f"Values of {kind.__qualname__} are stored already. Register a codec for a class of your own.")
+    _OWNERS[name] = owner
     _add(kind, name, reduce, restore)
+
+
+def _by(name: str) -> str:
+    return f" by {_OWNERS[name]}" if name in _OWNERS else ""
 
 
 def _add(kind: type, name: str, reduce: Callable[[Any], Any], restore: Callable[[Any], Any]) -> None:
@@ -119,7 +134,19 @@ def _masked_from(stored: Any) -> Any:
     return np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, fill_value=fill[()], hard_mask=hard)
 
 
-_add(Bunch, "bunch", dict, Bunch)
+def _bunch(stored: Any) -> Bunch:
+    # Earlier ones may have names that are not text.
+    found = Bunch()
+    held(found).update(stored)
+    return found
+
+
+def _bytearray(stored: Any) -> bytearray:
+    # Of a number, bytearray would make as many bytes.
+    return bytearray(memoryview(stored))
+
+
+_add(Bunch, "bunch", dict, _bunch)
 _add(uuid.UUID, "uuid", lambda value: value.hex, uuid.UUID)
 _add(complex, "complex", lambda value: [value.real, value.imag], lambda stored: complex(*stored))
 _add(decimal.Decimal, "decimal", str, decimal.Decimal)
@@ -134,5 +161,5 @@ _add(
 )
 _add(range, "range", lambda value: [value.start, value.stop, value.step], lambda stored: range(*stored))
 _add(slice, "slice", lambda value: [value.start, value.stop, value.step], lambda stored: slice(*stored))
-_add(bytearray, "bytearray", bytes, bytearray)
+_add(bytearray, "bytearray", bytes, _bytearray)
 _add(np.ma.MaskedArray, "numpy.masked", _masked, _masked_from)

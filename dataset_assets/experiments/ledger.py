@@ -4,10 +4,10 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping, Sequence
 
 from dataset_assets.core import files
-from dataset_assets.core.documents import parsed
+from dataset_assets.core.documents import UNFIT, Count, parsed, read_as
 from dataset_assets.errors import Conflict, DecodeError, NotFound, UsageError
 from dataset_assets.experiments.run import Run
 from dataset_assets.experiments.used import used_by
@@ -29,7 +29,8 @@ class Ledger:
     """Records what a loader hands out: `Loader(view, 256, ledger=Ledger("run.json"))`, or `Ledger(run)`.
 
     It holds the dataset versions, the stack, the seed, and the positions that were consumed, by epoch. With several
-    ranks, each writes a file of its own, such as `run.rank1.json`. A process that is killed loses the last second.
+    ranks, each writes a file of its own, such as `run.rank1.json`. A process that is killed loses what it read since
+    the file was written last: a second, or more on a slow disk, where the file is written less often.
     """
 
     def __init__(self, target: "str | Path | Run") -> None:
@@ -65,12 +66,9 @@ class Ledger:
         """Write the file now. It does nothing for the ledger of a run, which is written when the run is persisted."""
         if self.path is None:
             return
-        part = self.path.with_name(f".{self.path.name}.part")
-        files.remove(part)
         began = time.monotonic()
-        with files.Written(part) as file:
+        with files.whole(self.path) as file:
             file.write(json.dumps({"ledger": FORMAT, "entries": self.entries}, indent=1).encode())
-        files.replace(part, self.path)
         # On a slow disk, less often: writing takes a hundredth of the time.
         now = time.monotonic()
         self._due = now + max(WRITTEN_EVERY, 100 * (now - began))
@@ -88,7 +86,8 @@ class Ledger:
         if not recorded:
             raise NotFound(f"{self.path or self.run} records no loader. Pass it to one with Loader(..., ledger=...).")
         for entry in recorded:
-            yield from _replayed(entry, view or _view_of(entry, storage), options)
+            order = _order_of(entry)
+            yield from _replayed(entry, order, view or _view_of(entry, storage), options)
 
     def __repr__(self) -> str:
         return f"Ledger({self.path or self.run})"
@@ -109,7 +108,7 @@ def _entry(loader: Loader) -> Entry:
 
 
 def _plan(entry: Entry) -> Any:
-    return [entry["state"], entry["batch_size"], entry["rank"], entry["world"], entry["last"]]
+    return [entry.get(name) for name in ("state", "batch_size", "rank", "world", "last")]
 
 
 def _of_rank(path: Path, loader: Loader) -> Path:
@@ -120,9 +119,9 @@ def _read(path: Path) -> list[Entry]:
     try:
         with files.opened(path) as file:
             found = parsed(file.read())
-        entries: list[Entry] = found["entries"]
-        if found["ledger"] != FORMAT or not isinstance(entries, list):
+        if found["ledger"] != FORMAT:
             raise ValueError("its format is not known")
+        entries: list[Entry] = [*read_as(Sequence[Mapping[str, Any]], found["entries"])]
     except FileNotFoundError:
         raise NotFound(
             f"There is no ledger {path}. Record one with Loader(..., ledger=Ledger({str(path)!r}))."
@@ -141,21 +140,29 @@ def _view_of(entry: Entry, storage: "str | Storage | None") -> View:
     return view_from_json(entry["stack"], storage=storage)
 
 
-def _replayed(entry: Entry, view: View, options: dict[str, Any]) -> Iterator[Any]:
-    state, size, bucket = entry["state"], entry["batch_size"], entry["state"].get("bucket")
-    loader = Loader(
-        view,
-        size if isinstance(size, int) else Budget(**size),
-        shuffle=state["shuffle"],
-        seed=state["seed"],
-        bucket=Buckets(**bucket) if bucket else None,
-        rank=entry["rank"],
-        world=entry["world"],
-        last=entry["last"],
-        **options,
-    )
+def _order_of(entry: Entry) -> dict[str, Any]:
+    """Return the arguments of the loader that an entry recorded. Raises `DecodeError`."""
     try:
-        check_state(state, loader.state_of(0, 0), lambda: fingerprint_by_name(view))
+        read_as(Sequence[tuple[Count, Count, Count]], entry["consumed"])
+        read_as(str | None, entry["stack"])
+        state, size = read_as(Mapping[str, Any], entry["state"]), entry["batch_size"]
+        return {
+            "batch_size": size if isinstance(size, int) else Budget(**size),
+            "shuffle": state["shuffle"],
+            "seed": state["seed"],
+            "bucket": Buckets(**state["bucket"]) if state["bucket"] else None,
+            **{name: entry[name] for name in ("rank", "world", "last")},
+        }
+    except UNFIT as error:
+        raise DecodeError(
+            f"An entry of a ledger is not valid: {error}. Read it with the release that wrote it."
+        ) from error
+
+
+def _replayed(entry: Entry, order: dict[str, Any], view: View, options: dict[str, Any]) -> Iterator[Any]:
+    loader = Loader(view, **order, **options)
+    try:
+        check_state(entry["state"], loader.state_of(0, 0), lambda: fingerprint_by_name(view))
     except Conflict as error:
         raise Conflict(f"The batches cannot be the same. {error}") from None
     for epoch, start, stop in entry["consumed"]:

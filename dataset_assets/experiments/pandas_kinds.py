@@ -33,7 +33,7 @@ def register(add: Register) -> None:
     add(type(pandas.NaT), "pandas.NaT", lambda value: None, lambda stored: pandas.NaT)
     add(type(pandas.NA), "pandas.NA", lambda value: None, lambda stored: pandas.NA)
     for extension in (pandas.Categorical, pandas.arrays.DatetimeArray, pandas.arrays.IntegerArray):
-        add(extension, "pandas.array", _array, _array_from)
+        add(extension, "pandas.array", _array, lambda stored: pandas.array(_array_from(stored), copy=False))
 
 
 def _frame(value: Any) -> dict[str, Any]:
@@ -75,8 +75,18 @@ def _index(value: Any) -> dict[str, Any]:
         }
     if isinstance(value, pandas.RangeIndex):
         return {"range": [value.start, value.stop, value.step], "name": value.name}
-    freq = getattr(value, "freqstr", None) if isinstance(value, (pandas.DatetimeIndex, pandas.TimedeltaIndex)) else None
-    return {"data": _array(value.array), "name": value.name, "freq": freq}
+    freq = value.freq if isinstance(value, (pandas.DatetimeIndex, pandas.TimedeltaIndex)) else None
+    return {"data": _array(value.array), "name": value.name, "freq": None if freq is None else _freq_name(freq)}
+
+
+def _freq_name(freq: Any) -> str:
+    name = str(freq.freqstr)
+    try:
+        if pandas.tseries.frequencies.to_offset(name) == freq:
+            return name
+    except ValueError:
+        pass
+    raise SchemaError(f"has the frequency {freq!r:.80}, which its name does not describe. Set index.freq = None")
 
 
 def _index_from(stored: Any) -> Any:
@@ -103,13 +113,24 @@ def _zone(value: Any) -> str | None:
 
 def _stamp_from(stored: Any) -> Any:
     moment = pandas.Timestamp(stored[0][()])
-    return moment if stored[1] is None else moment.tz_localize("UTC").tz_convert(stored[1])
+    return moment if stored[1] is None else moment.tz_localize("UTC").tz_convert(_checked_zone(stored[1]))
 
 
 def _zone_name(zone: Any) -> str:
-    name = str(zone)
-    if pandas.DatetimeTZDtype("ns", name).tz != zone:
-        raise SchemaError(f"has the time zone {zone!r:.80}. Use the name of a zone")
+    try:
+        name = _checked_zone(str(zone))
+        if pandas.DatetimeTZDtype("ns", name).tz == zone and name != "tzlocal()":
+            return name
+    # ZoneInfo raises KeyError for a name that it does not know.
+    except (ValueError, LookupError):
+        pass
+    raise SchemaError(f"has the time zone {zone!r:.80}. Use the name of a zone")
+
+
+def _checked_zone(name: Any) -> str:
+    # Pandas would open the file that such a name names.
+    if not isinstance(name, str) or name.startswith(("dateutil/", "tzfile(")):
+        raise ValueError(f"{name!r:.80} is not the name of a time zone")
     return name
 
 
@@ -231,7 +252,7 @@ _RESTORED: dict[str, Callable[[Any], Any]] = {
     "object": _listed,
     "string": _string_from,
     "category": lambda s: pandas.Categorical.from_codes(s["codes"], s["categories"], ordered=s["ordered"]),
-    "zoned": lambda s: pandas.DatetimeIndex(s["values"]).tz_localize("UTC").tz_convert(s["zone"]).array,
+    "zoned": lambda s: pandas.DatetimeIndex(s["values"]).tz_localize("UTC").tz_convert(_checked_zone(s["zone"])).array,
     "period": lambda s: _INDEXES.PeriodIndex.from_ordinals(s["values"], freq=s["freq"]).array,
     "interval": lambda s: pandas.arrays.IntervalArray.from_arrays(s["left"], s["right"], closed=s["closed"]),
     "arrow": lambda s: pandas.arrays.ArrowExtensionArray(s["values"]),

@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Any, Callable
 
+from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError
-from dataset_assets.experiments.bunch import Bunch, DataStore, Unread, held
+from dataset_assets.experiments.bunch import Bunch, DataStore, Unread, bunches_in, held
+from dataset_assets.experiments.record import Document, Record
 from dataset_assets.experiments.run import Run, check_fields
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
 from dataset_assets.experiments.values import encode, from_inline, inline
 
 INLINE = 16 << 10
 """A value up to this size, in bytes, lies in the record of its run, if it is not in a `DataStore`."""
-
-Document = dict[str, Any]
 
 
 class RecordWriter:
@@ -38,10 +38,10 @@ class RecordWriter:
     def field(self, value: Any, path: str, beside: bool = False) -> Document:
         """Return a field as JSON; `beside`: its value does not lie in the record."""
         if isinstance(value, Unread):
-            return self._unread(value, path)
+            return self._unread(value, path, beside)
         if isinstance(value, DataStore):
             return {"store": {name: self.field(item, f"{path}.{name}", True) for name, item in held(value).items()}}
-        if _holds_store(value):
+        if any(isinstance(one, DataStore) for one in bunches_in(value)):
             return self._collection(value, path, beside)
         encoded = encode(value, path, self.allow_pickle)
         if not beside and encoded.size <= INLINE:
@@ -56,21 +56,13 @@ class RecordWriter:
             raise SchemaError(f"{path} holds a DataStore beside a key that is not text. Use text as its keys.")
         return {"entries": {name: self.field(item, f"{path}[{name!r:.40}]", beside) for name, item in value.items()}}
 
-    def _unread(self, value: Unread, path: str) -> Document:
+    def _unread(self, value: Unread, path: str, beside: bool) -> Document:
         """Return the document of a value that was not read: it lies where it lay, or is stored here too."""
         kept = self.kept(value)
         if kept is not None:
             self.named |= objects_of(kept)
             return kept
-        return self.field(value.read(), path, "value" in value.document)
-
-
-def _holds_store(value: Any, depth: int = 0) -> bool:
-    if isinstance(value, DataStore):
-        return True
-    if depth > 20 or type(value) not in (list, tuple, dict):
-        return False
-    return any(_holds_store(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value))
+        return self.field(value.read(), path, beside or "value" in value.document)
 
 
 def objects_of(document: Any) -> set[str]:
@@ -84,15 +76,16 @@ def objects_of(document: Any) -> set[str]:
 def run_from(record: Document, id_experiment: str, values: StoredValues, allow_pickle: bool) -> Run:
     """Return the run of a record; its values are read when they are touched. Raises `DecodeError`."""
     try:
-        reader = _Fields(values, allow_pickle)
-        fields = Bunch({name: reader.lazily(document) for name, document in record["fields"].items()})
-        run = Run(id_experiment, fields, str(record["id"]))
-        run.started = datetime.fromisoformat(record["started"])
-        run.seconds, run.error, run.used = record["seconds"], record["error"], [*record["used"]]
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        if isinstance(error, DatasetAssetsError):
-            raise
-        raise DecodeError(f"A record of a run in {values.folder} cannot be read: {type(error).__name__}.") from error
+        checked = read_as(Record, record)
+    except UNFIT as error:
+        raise DecodeError(
+            f"A record of a run in {values.folder} is not valid: {error}. Read it with the release that wrote it."
+        ) from error
+    reader = _Fields(values, allow_pickle)
+    fields = Bunch({name: reader.lazily(document) for name, document in checked.fields.items()})
+    run = Run(id_experiment, fields, checked.id)
+    run.started, run.seconds = datetime.fromisoformat(checked.started), checked.seconds
+    run.error, run.used = checked.error, [*checked.used]
     run.settle()
     return run
 
@@ -113,7 +106,15 @@ class _Fields:
         return StoredValue(document, self)
 
     def read(self, document: Document) -> Any:
-        """Return the value of a field."""
+        """Return the value of a field. Raises `DecodeError` if its document holds no such value."""
+        try:
+            return self._read(document)
+        except DatasetAssetsError:
+            raise
+        except UNFIT as error:
+            raise DecodeError(f"A value in {self.values.folder} cannot be read: {error}.") from error
+
+    def _read(self, document: Document) -> Any:
         if "value" in document:
             return self.values.read(document["value"], self.allow_pickle)
         if "items" in document:

@@ -34,7 +34,7 @@ class Run:
         self.used: list[dict[str, Any]] = []
         self._clock = perf_counter()
         self._stored = False
-        self._uses = ""
+        self._settled = ""
 
     def uses(self, view: View) -> None:
         """Note that the run uses a view: its datasets with their versions, and the stack.
@@ -57,7 +57,7 @@ class Run:
     @property
     def is_stored(self) -> bool:
         """Whether the run is persisted as it is now."""
-        return self._stored and not was_changed(self.fields) and self._uses == _text(self.used)
+        return self._stored and not was_changed(self.fields) and self._settled == self._content()
 
     @property
     def was_changed(self) -> bool:
@@ -66,8 +66,12 @@ class Run:
 
     def settle(self, stored: bool = True) -> None:
         """Count the run as persisted, or as new."""
-        self._stored, self._uses = stored, _text(self.used)
+        self._stored, self._settled = stored, self._content()
         settle(self.fields)
+
+    def _content(self) -> str:
+        """Return all that is stored of the run except its fields, as text."""
+        return json.dumps([self.id_run, self.started.isoformat(), self.seconds, self.error, self.used])
 
     def __repr__(self) -> str:
         return f"Run({self.id_run[:8]}, {', '.join(self.fields)}{', failed' if self.error else ''})"
@@ -79,10 +83,6 @@ class Sources(list[dict[str, Any]]):
     def to_markdown(self) -> str:
         """Return the sources as a document in Markdown."""
         return markdown_of(self)
-
-
-def _text(used: list[dict[str, Any]]) -> str:
-    return json.dumps(used) if used else ""
 
 
 class Runs(Sequence[Run]):

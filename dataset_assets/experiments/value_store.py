@@ -22,6 +22,8 @@ from dataset_assets.storage.storage import open_object
 LARGE = MAPPED
 """A value of this size, in bytes, is an object of its own; smaller ones share one."""
 PACK_BYTES = 64 << 20
+FURTHEST = 1 << 40
+"""No value begins after this byte of an object. File systems refuse to look far behind the end of a file."""
 SUFFIX = {"none": "", "zstd": ".zst"}
 
 Reference = dict[str, Any]
@@ -163,10 +165,6 @@ class StoredValues:
         """Return a value. Raises `StoredFileDamaged`, `DigestMismatch`, `DecodeError` and `Refused`."""
         return decode(reference["codec"], self.bytes_of(reference), allow_pickle)
 
-    def encoded(self, reference: Reference) -> Encoded:
-        """Return a value as it is stored, to store it somewhere else."""
-        return Encoded(reference["codec"], [self.bytes_of(reference)])
-
     def bytes_of(self, reference: Reference) -> memoryview:
         """Return the bytes of a value, verified and decompressed."""
         data = self._slice(reference) if "at" in reference else self.whole(reference["object"])
@@ -178,6 +176,10 @@ class StoredValues:
             data, digest = opened(file)
         self._check(name, digest, name.partition(".")[0])
         return data
+
+    def renew(self, name: str) -> None:
+        """Store an object again as it is, so that it counts as new. Raises `StoredFileDamaged`, `DigestMismatch`."""
+        stored(self.storage, self.folder, Encoded(name.partition(".")[2], [self.whole(name)]), "none")
 
     def _slice(self, reference: Reference) -> memoryview:
         with self._open(reference["object"]) as file:

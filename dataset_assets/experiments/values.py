@@ -259,7 +259,7 @@ def _numpy_scalar(stored: Any) -> Any:
     if dtype.hasobject:
         raise DecodeError("A number is stored with a dtype of Python objects, which is never written.")
     # A text of no characters has no bytes.
-    return np.frombuffer(data, dtype)[0] if data else np.zeros((), dtype)[()]
+    return np.frombuffer(data, dtype)[0] if dtype.itemsize else np.zeros((), dtype)[()]
 
 
 _PLAIN = (str, int, float, bool)

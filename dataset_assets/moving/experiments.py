@@ -47,7 +47,7 @@ def experiment_names(storage: Storage) -> list[str]:
 
 
 def _chosen(storage: Storage, names: Iterable[str]) -> list[str]:
-    """Return the experiments among some names; without names, all of which anything is stored."""
+    """Return the experiments among some names; without names, all that have an object in the storage."""
     if chosen := [*names]:
         return [named(name) for name in chosen if is_experiment(name)]
     return sorted({place.experiment for place in _places(storage)})
@@ -132,7 +132,7 @@ def _is_of(key: str, name: str) -> bool:
 
 
 def usage(storage: Storage, names: Iterable[str] = (), *, grace_seconds: float) -> list[Usage]:
-    """Return what experiments use, and what garbage collection would free of each; then the values of users."""
+    """Return what each experiment uses and garbage collection would free, then what own values use, by prefix."""
     chosen = [*names]
     plans = collect(storage, chosen, grace_seconds=grace_seconds, dry_run=True)
     found = [_usage(storage, plan) for plan in plans]
@@ -229,7 +229,7 @@ def copy(name: str, source: "str | Storage", to: "str | Storage", *, make_curren
     """Copy an experiment, `experiments/NAME`, or a user's own values, `values/PREFIX`: only what is missing.
 
     Runs that were added since are copied too. Another experiment of that name stays, with `Conflict`, unless
-    `make_current` replaces it. Every object is hashed on the way.
+    `make_current` replaces it. Every object that is moved is hashed.
     """
     here, there = open_storage(source), open_storage(to)
     if here.url == there.url:
@@ -240,23 +240,39 @@ def copy(name: str, source: "str | Storage", to: "str | Storage", *, make_curren
 
 
 def deliver(stored: StoredExperiment, there: Storage, make_current: bool = False) -> Copied:
-    """Store what another storage lacks of an experiment, and make its runs current there. Raises `Conflict`."""
+    """Store what another storage lacks of an experiment, and make its runs current there. Raises `Conflict`.
+
+    An object that the current runs there do not need is stored again, because garbage collection may remove it.
+    """
     needed, target = needed_by(stored), StoredExperiment(there, stored.name)
     if needed.pointer is None or needed.pointer.deleting:
         raise stored.absent()
     before = target.pointer()
+    if before and before.deleting:
+        raise target.in_deletion()
     if before and before.generation != needed.pointer.generation and not make_current:
         raise Conflict(
             f"{there.url} holds another experiment {stored.name}, or a state of it that was replaced here. To replace "
             "it, run the command again with --make-current."
         )
     # Values before the runs that need them.
-    done = _copied(FOLDER + stored.name, [*sorted(needed.values), *needed.runs], stored.storage, there)
+    keys = [*sorted(needed.values), *needed.runs]
+    done = _copied(FOLDER + stored.name, keys, stored.storage, there, _protected(target))
     target.become(needed.pointer, before)
     return done._replace(versions=(needed.pointer.generation,), current=needed.pointer.generation)
 
 
-def _copied(name: str, keys: list[str], source: Storage, target: Storage) -> Copied:
+def _protected(target: StoredExperiment) -> set[str]:
+    """Return the keys that garbage collection keeps, because the current runs need them."""
+    # If the target is damaged, all is stored again.
+    with suppress(IntegrityError, NotFound):
+        return needed_by(target).keys
+    return set()
+
+
+def _copied(
+    name: str, keys: list[str], source: Storage, target: Storage, protected: "set[str] | None" = None
+) -> Copied:
     if not keys and not is_experiment(name):
         raise NotFound(
             f"Nothing is stored below {name} in {source.url}. List values with: {command('store ls', source.url)}"
@@ -266,7 +282,7 @@ def _copied(name: str, keys: list[str], source: Storage, target: Storage) -> Cop
         fetch = partial(_fetched, source, folder=folder)
         for count, key in enumerate(keys):
             piece = piece_at(key, source)
-            if size_of(target, key) == piece.bytes:
+            if (protected is None or key in protected) and size_of(target, key) == piece.bytes:
                 done = done._replace(present=done.present + 1)
             else:
                 target.put(key, fetch(piece))

@@ -17,7 +17,7 @@ from dataset_assets.core.names import check_dataset_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused, UsageError, nearest
 from dataset_assets.moving.gc import files_of
-from dataset_assets.storage import LocalStorage, Storage, open_storage, size_of
+from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.aliases import aliases_of, followed
 from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
@@ -34,6 +34,7 @@ from dataset_assets.storage.keys import (
     pointer_key,
     version_key,
 )
+from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
@@ -125,18 +126,6 @@ def _stored(store: Storage, target: Target) -> StoredDataset:
         )
     see_no_link(store, [collector_key(target.dataset)])
     return stored
-
-
-def see_no_link(store: Storage, keys: Iterable[str]) -> None:
-    """Raise `Refused` for a key of a folder behind a symbolic link."""
-    if not isinstance(store, LocalStorage):
-        return
-    for key in keys:
-        if link := store.link_in(key):
-            raise Refused(
-                f"{link} is a symbolic link, and nothing is removed through a link. Put what it leads to in its place, "
-                "or remove the link itself. Nothing more was removed."
-            )
 
 
 def _planned(stored: StoredDataset, target: Target, force: bool) -> _Plan:

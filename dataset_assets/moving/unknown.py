@@ -16,11 +16,11 @@ from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import NewerFormat, NotFound, Refused
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
-from dataset_assets.moving.rm import see_no_link
 from dataset_assets.storage import Stat, Storage, size_of
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
 from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
+from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset

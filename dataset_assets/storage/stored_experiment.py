@@ -6,18 +6,31 @@ Runs are added as objects of their own, so many processes add at once. Only repl
 import json
 import uuid
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Callable, Iterator, NamedTuple
 
+from dataset_assets.core import files
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_identifier
-from dataset_assets.errors import Conflict, DecodeError, DigestMismatch, IntegrityError, NewerFormat, NotFound
+from dataset_assets.errors import (
+    Conflict,
+    DecodeError,
+    DigestMismatch,
+    IntegrityError,
+    NewerFormat,
+    NotFound,
+    UsageError,
+)
 from dataset_assets.storage.keys import experiment_key, experiment_place
+from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.manifest import bounded, sealed, unsealed
 from dataset_assets.storage.storage import Storage, open_object
 
 FORMAT = 1
 ATTEMPTS = 20
+MOST_BYTES = 1 << 30
+"""The size limit of the runs of one persist."""
 
 
 class Pointer(NamedTuple):
@@ -87,6 +100,11 @@ class StoredExperiment:
             f"{command('experiments ls', self.storage.url)}"
         )
 
+    def in_deletion(self) -> Conflict:
+        """Return the error for an experiment that another process deletes, or stopped deleting."""
+        finish = command(f"experiments rm {self.name}", self.storage.url)
+        return Conflict(f"{self.name} in {self.storage.url} is being deleted. Finish that with: {finish}")
+
     def become(self, pointer: Pointer, before: Pointer | None) -> None:
         """Make a generation current whose runs were copied here. Raises `Conflict`."""
         if before is None or before.generation != pointer.generation:
@@ -114,7 +132,8 @@ class StoredExperiment:
     def _document(self, key: str, digest: str) -> bytes:
         try:
             with open_object(self.storage, key) as file:
-                data = file.read()
+                # `read` may allocate all that it is asked for.
+                data = b"".join(islice(files.chunks_of(file), MOST_BYTES // files.CHUNK + 1))
         except FileNotFoundError:
             raise NotFound(f"{key} was removed from {self.storage.url} while it was read. Read it again.") from None
         if sha256_hex(data) != digest:
@@ -153,8 +172,9 @@ class StoredExperiment:
         return Pointer(fields["id"], fields["generation"], sha256_hex(new), bool(fields.get("deleting")))
 
     def delete(self) -> int:
-        """Remove all objects of the experiment and nothing else; return how many. Raises `NotFound`."""
+        """Remove all objects of the experiment and nothing else; return how many. Raises `NotFound` and `Refused`."""
         before = self.pointer_or_damage()
+        see_no_link(self.storage, [self.key])
         mine = self._swap(before, experiment=self.name, id=uuid.uuid4().hex, generation="0" * 32, deleting=True)
         count = 0
         for key in [*self.storage.list(experiment_key(self.name))]:
@@ -162,7 +182,9 @@ class StoredExperiment:
             if place and place.experiment == self.name and place.kind != "pointer":
                 self.storage.delete(key)
                 count += 1
-        # Another process may have finished this deletion, and a new experiment may have its name.
+        # Another process may have finished this deletion, and a new experiment may have its name. A storage cannot
+        # compare and delete at once: a second deletion and a new experiment between these two lines would lose its
+        # pointer. Its runs would stay until garbage collection.
         if (after := self.pointer()) is not None and after.id == mine.id:
             self.storage.delete(self.key)
         return count + 1
@@ -173,7 +195,7 @@ class StoredExperiment:
             found = self.pointer()
         except DecodeError:
             with open_object(self.storage, self.key) as file:
-                return Pointer("", "", sha256_hex(file.read()))
+                return Pointer("", "", files.sha256_in(file))
         return found if found is not None else self.present()
 
     def _runs_key(self, generation: str, data: bytes) -> str:
@@ -183,7 +205,12 @@ class StoredExperiment:
 def document_of(name: str, records: list[dict[str, Any]], objects: set[str]) -> bytes:
     """Return the object of some runs; it lists the values that they need, so that nothing else need be read."""
     whole = {"format": FORMAT, "experiment": name, "values": sorted(objects), "runs": records}
-    return json.dumps(whole, separators=(",", ":")).encode()
+    data = json.dumps(whole, separators=(",", ":")).encode()
+    if len(data) > MOST_BYTES:
+        raise UsageError(
+            f"The runs have {len(data)} bytes, more than the limit of {MOST_BYTES}. Persist fewer at once."
+        )
+    return data
 
 
 def parsed_runs(data: bytes, key: str, url: str) -> dict[str, Any]:
@@ -192,8 +219,11 @@ def parsed_runs(data: bytes, key: str, url: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(data)
         if type(found["format"]) is int and found["format"] > FORMAT:
             raise NewerFormat(f"{key} in {url} has format {found['format']}. Read it with a newer release.")
-        if not isinstance(found["runs"], list) or not all(map(_is_value, found["values"])):
+        if not isinstance(found["runs"], list) or not all(map(is_value_name, found["values"])):
             raise TypeError("its runs or values are not listed")
+        place = experiment_place(key)
+        if place is None or found["experiment"] != place.experiment:
+            raise ValueError("it is of another experiment")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         if isinstance(error, NewerFormat):
             raise
@@ -201,6 +231,7 @@ def parsed_runs(data: bytes, key: str, url: str) -> dict[str, Any]:
     return found
 
 
-def _is_value(name: Any) -> bool:
+def is_value_name(name: Any) -> bool:
+    """Say whether this is the name of a value below an experiment."""
     place = experiment_place(experiment_key("x", "values", name)) if isinstance(name, str) else None
     return place is not None and place.kind == "value"

@@ -11,7 +11,17 @@ import pytest
 from command_line import CommandLine
 
 from dataset_assets import load
-from dataset_assets.experiments import DataStore, DataStoreIO, create_experiment, datastore
+from dataset_assets.errors import DecodeError
+from dataset_assets.experiments import (
+    DataStore,
+    DataStoreIO,
+    create_experiment,
+    datastore,
+    load_experiment,
+    who_used,
+)
+from dataset_assets.storage import open_storage
+from dataset_assets.storage.stored_experiment import StoredExperiment
 
 PENGUINS = "io.github.allisonhorst.penguins"
 
@@ -60,6 +70,39 @@ def test_runs_are_exported_in_each_format(line: CommandLine, fast_path: Path) ->
         assert read(path)["lr"].tolist() == [0.1, 0.2]
     for path, said in ((fast_path / "runs.csv", "is there already"), (fast_path / "runs.xls", "Use .csv")):
         assert said in line.run("experiments", "export", "digits", "--into", str(path), code=2).stderr
+
+
+def test_runs_that_a_format_cannot_hold_are_refused_by_name(line: CommandLine, fast_path: Path) -> None:
+    experiment = create_experiment("empty", storage=line.home / "storage")
+    with experiment.run(config={}):
+        pass
+    experiment.persist()
+    path = fast_path / "runs.parquet"
+    refused = line.run("experiments", "export", "empty", "--into", str(path), code=2).stderr
+    assert "cannot be written as .parquet" in refused and "Use .json or .csv" in refused and not path.exists()
+
+
+def test_an_experiment_that_cannot_be_read_does_not_hide_the_others(line: CommandLine) -> None:
+    line.run("prepare", PENGUINS, "--direct")
+    storage = open_storage(line.home / "storage")
+    for name in ("broken", "gone", "penguins"):
+        experiment = create_experiment(name, storage=storage)
+        with experiment.run() as run:
+            run.uses(load(PENGUINS, "all", storage=storage))
+        experiment.persist()
+    stored = StoredExperiment(storage, "gone")
+    stored._swap(stored.pointer(), experiment="gone", id="0", generation="0" * 32, deleting=True)
+    storage.put("experiments/broken/current.json", b"{}")
+    assert [(row["name"], row.get("runs")) for row in line.json("experiments", "ls")] == [
+        ("broken", None), ("digits", 2), ("penguins", 1),
+    ]  # fmt: skip
+    shown = line.run("experiments", "ls").stdout.splitlines()
+    assert "current.json" in shown[0] and "experiments rm broken" in shown[0] and "2 runs, 1 failed" in shown[1]
+    used = line.run("who-used", PENGUINS, code=DecodeError.exit_code)
+    assert used.stdout.split()[:2] == ["penguins", run.id_run] and "experiments rm broken" in used.stderr
+    with pytest.raises(DecodeError, match="experiments rm broken"):
+        who_used(PENGUINS, storage=storage)
+    assert load_experiment(experiment.id_experiment, storage=storage).name == "penguins"
 
 
 def test_an_experiment_is_removed_and_nothing_else(line: CommandLine) -> None:

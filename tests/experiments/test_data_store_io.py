@@ -127,6 +127,17 @@ def test_prefixes_are_compared_by_whole_parts(another: Storage) -> None:
         assert {key.split("/")[1] for key in another.list("values")} == {"run10", "run"}
 
 
+def test_deleting_leaves_what_is_not_a_value_and_goes_through_no_link(fast_path: Path) -> None:
+    with datastore(fast_path):
+        url = DataStoreIO.write(b"x", "models").url
+        (fast_path / "values/models/README.md").write_text("mine")
+        (fast_path / "values/other").symlink_to("models")
+        with pytest.raises(Refused, match="is a symbolic link"):
+            DataStoreIO.delete("other")
+        assert DataStoreIO(url).read() == b"x" and DataStoreIO.delete("models") == 1
+    assert (fast_path / "values/models/README.md").read_text() == "mine"
+
+
 def test_values_of_ones_own_survive_persisting_and_deleting(another: Storage) -> None:
     with datastore(another):
         experiment = create_experiment("x")

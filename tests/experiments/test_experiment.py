@@ -113,6 +113,35 @@ def test_a_persisted_run_is_final(another: Storage) -> None:
     assert same(load_experiment("x", storage=another).runs[1].fields.ds.a, np.ones(3))
 
 
+def test_a_change_below_a_list_is_noticed(another: Storage) -> None:
+    experiment = create_experiment("x", storage=another)
+    with experiment.run() as run:
+        run.fields.parts = [DataStore(a=1), ({"b": Bunch(c=1)},)]
+    for loaded in (experiment.persist(), load_experiment("x", storage=another)):
+        parts = loaded.runs[0].fields.parts
+        loaded.persist()
+        for bunch, name in ((parts[0], "a"), (parts[1][0]["b"], "c")):
+            bunch[name] = 5
+            with pytest.raises(Conflict, match="run 0 of x was changed"):
+                loaded.persist()
+            loaded.persist(if_exists="replace")
+            loaded.persist()
+    fields = load_experiment("x", storage=another).runs[0].fields
+    assert fields.parts[0].a == fields.parts[1][0]["b"].c == 5
+
+
+def test_a_run_that_is_persisted_before_it_ends_is_not_final(another: Storage) -> None:
+    experiment = create_experiment("x", storage=another)
+    with pytest.raises(ValueError), experiment.run() as run:
+        experiment.persist()
+        assert load_experiment("x", storage=another).runs[0].seconds is None
+        raise ValueError("late")
+    with pytest.raises(Conflict, match="run 0 of x was changed"):
+        experiment.persist()
+    (found,) = experiment.persist(if_exists="replace").reload().runs
+    assert found.error == {"type": "builtins.ValueError", "message": "late"} and found.seconds == run.seconds
+
+
 def test_replacing_keeps_what_was_not_read_and_what_others_hold(another: Storage) -> None:
     made("x", another, value=1.5).persist()
     reader, writer = load_experiment("x", storage=another), load_experiment("x", storage=another)
@@ -130,6 +159,21 @@ def test_an_experiment_is_stored_elsewhere_with_what_was_not_read(another: Stora
     loaded.persist(if_exists="replace")
     made("x", another).delete()
     assert content(load_experiment("y", storage=elsewhere))[1] == (1, 1.5, [2.5] * 10)
+
+
+@pytest.mark.parametrize("how", ["add", "fail"])
+def test_a_run_of_another_experiment_is_added_with_its_values(another: Storage, how: Any) -> None:
+    first = create_experiment("x", storage=another)
+    with first.run(k=1) as run:
+        run.fields.parts = [DataStore(a=np.arange(3))]
+    first.persist()
+    second = create_experiment("y", storage=another)
+    second.runs.add(load_experiment("x", storage=another).runs[0])
+    second.persist(how)
+    first.delete()
+    assert same(load_experiment("y", storage=another).runs[0].fields.parts[0].a, np.arange(3))
+    second.persist()
+    assert len(second.reload().runs) == 1
 
 
 def test_deleting_removes_its_objects_and_no_others(another: Storage) -> None:
@@ -375,6 +419,9 @@ def test_a_bunch_is_a_mapping_whose_values_are_attributes() -> None:
         bunch.items = 3  # type: ignore[method-assign, assignment]
     with pytest.raises(UsageError, match="is not text"):
         bunch[3] = 4  # type: ignore[index]
+    for made_of_numbers in (lambda: DataStore({1: 2}), lambda: Bunch([(None, 1)])):
+        with pytest.raises(UsageError, match="is not text. Use text as the name"):
+            made_of_numbers()
     copied = pickle.loads(pickle.dumps(DataStore(a=[1])))
     assert type(copied) is DataStore and copied == {"a": [1]}
 
@@ -399,6 +446,16 @@ def test_runs_are_compared_as_tables(another: Storage) -> None:
     assert table["mixed"].to_pylist() == ['{"b": 1}', '[1, "a"]', '[1, "a"]']
     assert polars.from_arrow(table).height == 3  # type: ignore[union-attr]
     assert create_experiment("empty", storage=another).df().empty
+
+
+def test_whole_numbers_that_a_float_cannot_hold_stay_exact_in_tables() -> None:
+    experiment = create_experiment("x", storage=MemoryStorage())
+    for n, small in ((2**60 + 1, 1), (0.5, 0.5)):
+        with experiment.run(n=n, small=small):
+            pass
+    frame, table = experiment.df(), experiment.to_arrow()
+    assert same(frame["n"].tolist(), [2**60 + 1, 0.5]) and frame["small"].dtype == "f8"
+    assert table["n"].to_pylist() == [str(2**60 + 1), "0.5"] and table["small"].to_pylist() == [1.0, 0.5]
 
 
 def test_the_runs_are_a_sequence() -> None:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from dataset_assets import Array, Columns, Dataset, Split, View, load, prepare, view_of
-from dataset_assets.errors import Conflict, DecodeError, NotFound, UsageError
+from dataset_assets.errors import Conflict, DatasetAssetsError, DecodeError, NotFound, UsageError
 from dataset_assets.experiments import Ledger, create_experiment, load_experiment, who_used
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.moving.copy import copy
@@ -100,6 +101,24 @@ def test_a_replay_that_would_differ_names_what_differs(train: View, tmp_path: Pa
         [*Ledger(tmp_path / "other.json").replay()]
 
 
+@pytest.mark.parametrize("field", ["consumed", "stack", "state", "batch_size", "rank"])
+def test_an_entry_that_is_damaged_is_an_error_of_ours(train: View, tmp_path: Path, field: str) -> None:
+    path = tmp_path / "read.json"
+    [*Loader(train, 8, ledger=Ledger(path))]
+    whole = json.loads(path.read_text())
+    entry = whole["entries"][0]
+    without = {name: value for name, value in entry.items() if name != field}
+    for damaged in (without, {**entry, field: [[-1]]}):
+        path.write_text(json.dumps({**whole, "entries": [damaged]}))
+        if "consumed" in damaged:
+            with pytest.raises(DatasetAssetsError):
+                [*Ledger(path).replay()]
+        [*Loader(train, 8, ledger=Ledger(path))]
+    path.write_text(json.dumps({**whole, "entries": [5]}))
+    with pytest.raises(DecodeError, match="is not a ledger"):
+        [*Loader(train, 8, ledger=Ledger(path))]
+
+
 def test_a_budget_is_replayed(train: View, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "read.json")
     seen = values(iter(Loader(train, Budget(5, "i"), ledger=ledger)))
@@ -118,6 +137,22 @@ def test_each_of_several_processes_has_its_own_ledger(train: View, tmp_path: Pat
     for rank in range(2):
         assert values(Ledger(tmp_path / f"read.rank{rank}.json").replay()) == seen[rank]
     assert sorted(i for batches in seen for batch in batches for i in batch) == [*range(100)]
+
+
+def test_two_ledgers_of_one_file_leave_it_whole(tmp_path: Path) -> None:
+    path, entries = tmp_path / "read.json", [{"n": n, "text": "x" * 200_000} for n in range(10)]
+    Ledger(path).flush()
+
+    def write(k: int) -> None:
+        ledger = Ledger(path)
+        ledger.entries = entries[k:]
+        for _ in range(10):
+            ledger.flush()
+            assert len(json.loads(path.read_text())["entries"]) in (8, 9)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(write, (1, 2))] == [None, None]
+    assert [one.name for one in tmp_path.iterdir()] == ["read.json"]
 
 
 def test_a_ledger_of_a_hundred_million_samples_is_small_and_costs_little(train: View, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ ARRAYS: dict[str, Any] = {
     "none": np.array(3),
     "empty": np.zeros((0, 4), "f4"),
     "no size": np.zeros(3, "U0"),
+    "no characters": np.ndarray((2, 2), "U0"),
     "structured": np.array([(1, 2.0, "x")], [("a", "i2"), ("b", "<f8"), ("ä", "U3")]),
     "padded": np.zeros(2, np.dtype({"names": ["a"], "formats": ["u1"], "offsets": [3], "itemsize": 8})),
     "big-endian": np.arange(4, dtype=">i4"),
@@ -107,6 +108,9 @@ PANDAS: dict[str, Any] = {
     "indexes": [pandas.Index(["a"], name="n"), pandas.RangeIndex(1, 9, 2), STAMPS, pandas.Index([1, "a"])],
     "moments": [pandas.Timestamp("2026-01-01", tz="UTC"), pandas.Timestamp(1, unit="s"), pandas.Timedelta("1D")],
     "nothings": [pandas.NA, pandas.NaT],
+    "arrays": [STAMPS.array, STAMPS.tz_localize("UTC").array, pandas.Categorical(["a"]), pandas.array([1, None])],
+    "frequencies": [pandas.date_range("2026-01-01", periods=3, freq=freq) for freq in ("W-WED", "2h", "YE-MAR", "C")],
+    "distances": pandas.timedelta_range(0, periods=3, freq="2h"),
 }  # fmt: skip
 OTHERS: dict[str, Any] = {
     "arrow": pyarrow.table({"a": [1, None], "s": ["x", "y"]}).replace_schema_metadata({"k": "v"}),
@@ -168,6 +172,9 @@ class Own:
 LOOP: list[Any] = []
 LOOP.append(LOOP)
 
+HOLIDAYS = pandas.bdate_range("2026-01-01", periods=9, freq="C", holidays=["2026-01-06"])
+OFFSETS = pandas.date_range("2026-01-01", periods=4, freq=pandas.DateOffset(months=1, days=2))
+
 UNSUPPORTED: dict[str, Any] = {
     "value[0]": [Own([])],
     "value['a'][1]": {"a": [1, lambda: 1]},
@@ -176,6 +183,11 @@ UNSUPPORTED: dict[str, Any] = {
     "value[1]": [1, torch.ones(2, requires_grad=True)],
     "value[2]": (0, 0, pandas.DataFrame({"s": pandas.arrays.SparseArray([0, 1])})),
     "value[0][0][0]": LOOP,
+    "value['holidays'] has the frequency": {"holidays": HOLIDAYS},
+    "value['offsets']['index'] has the frequency": {"offsets": pandas.DataFrame({"a": range(4)}, index=OFFSETS)},
+    "value['zone'] has the time zone tzfile": {"zone": pandas.Timestamp("2026-01-01", tz="dateutil/Europe/Berlin")},
+    "value['zones'] has the time zone tzfile": {"zones": STAMPS.tz_localize("dateutil/Europe/Berlin")},
+    "value['local'] has the time zone tzlocal": {"local": pandas.Timestamp("2026-01-01", tz="tzlocal()")},
 }
 
 
@@ -184,6 +196,15 @@ def test_what_no_codec_writes_is_refused_by_its_path(path: str) -> None:
     with pytest.raises(SchemaError) as error:
         encode(UNSUPPORTED[path], "value")
     assert str(error.value).startswith(path) and "tore" in str(error.value)
+
+
+TAKEN = (
+    (Own, "uuid", "'uuid' is taken. Choose another name for Own"), (Own, "tuple", "taken"), (Own, "blob", "taken"),
+    (Own, "test_point", "is taken by test_values.*Point. Choose"), (Own, "a b", "cannot name"), ("Own", "own", "type"),
+    (uuid.UUID, "mine", "UUID are stored already"), (dict, "mine", "dict are stored already"),
+    (np.float64, "mine", "stored already"), (pandas.Series, "mine", "stored already"),
+    (pyarrow.Table, "mine", "stored already"), (polars.Series, "mine", "stored"), (torch.Tensor, "mine", "stored"),
+)  # fmt: skip
 
 
 def test_a_type_of_ones_own_is_stored_by_its_codec() -> None:
@@ -195,9 +216,15 @@ def test_a_type_of_ones_own_is_stored_by_its_codec() -> None:
     codec(Point, "test_point", lambda value: value.items, Point)
     found = through_bytes({"p": Point([np.arange(3), (1,)])})
     assert type(found["p"]) is Point and same(found["p"].items, [np.arange(3), (1,)])
-    for kind, name in ((int, "uuid"), (uuid.UUID, "mine"), ("Point", "point"), (Own, "a b")):
-        with pytest.raises(UsageError):
+    codec(Point, "test_point", lambda value: value.items, Point)
+    for kind, name, said in TAKEN:
+        with pytest.raises(UsageError, match=said):
             codec(kind, name, str, str)  # type: ignore[arg-type]
+    assert type(through_bytes([Point([])])[0]) is Point and same(through_bytes((1, {2})), (1, {2}))
+
+
+def test_a_bunch_whose_names_were_not_checked_when_it_was_stored_is_read() -> None:
+    assert {**decode("json", memoryview(b'{"$bunch": {"$dict": [[1, 2]]}}'))} == {1: 2}
 
 
 def test_a_codec_that_is_not_registered_is_named() -> None:
@@ -231,6 +258,9 @@ def hostile() -> dict[str, Encoded]:
         "folder": Encoded("tree", [tree.replace(b'{"$blob": ["npy", 0, 152]}', b'{"$folder": {"../x":[0,1]}}')]),
         "date": Encoded("json", [b'{"$date": "yesterday"}']),
         "frame": Encoded("json", [b'{"$pandas.DataFrame": {}}']),
+        "many bytes": Encoded("json", [b'{"$bytearray": 20000000000000}']),
+        "large scalar": Encoded("json", [b'{"$numpy": ["|V2000000000000", ""]}']),
+        "large text": Encoded("json", [b'{"$numpy": ["<U500000000", ""]}']),
     }
 
 
@@ -241,6 +271,25 @@ def test_hostile_bytes_are_an_error_and_run_nothing(name: str, tmp_path: Path, m
     with pytest.raises((DecodeError, Refused)):
         decode(stored.codec, memoryview(bytearray(stored.whole())))
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("value", [STAMPS[0].tz_localize(BERLIN), pandas.Series(STAMPS.tz_localize(BERLIN))])
+def test_the_name_of_a_time_zone_opens_no_file(value: Any) -> None:
+    encoded = encode(value, "value")
+    forged = encoded.whole().replace(b"Europe/Berlin", b"dateutil//etc")
+    with pytest.raises(DecodeError, match="'dateutil//etc' is not the name of a time zone"):
+        decode(encoded.codec, memoryview(bytearray(forged)))
+
+
+def test_bytes_that_make_polars_panic_are_an_error() -> None:
+    whole = encode(polars.DataFrame({"a": [1], "b": ["x"]}), "value").whole()
+    refused = 0
+    for at in range(len(whole) * 3 // 4, len(whole) * 5 // 6):
+        try:
+            decode("polars", memoryview(whole[:at] + b"\xff" + whole[at + 1 :]))
+        except DecodeError:
+            refused += 1
+    assert refused > 20
 
 
 @given(st.sampled_from([*VALUES]), st.data())
@@ -299,6 +348,8 @@ def test_a_folder_is_one_value_chosen_by_globs_and_extracted_anew(tree: Path, tm
     assert (into / "sub/deep/c.txt").read_bytes() == b"sub/deep/c.txt" * 3
     with pytest.raises(Refused, match="not an empty folder"):
         found.extract(into)
+    (tree / "sub/empty").mkdir()
+    assert through_bytes(Folder(tree, exclude="cache/*")).names == found.names
     with pytest.raises(UsageError, match="no file 'x'"):
         found.read("x")
     assert through_bytes(found).names == found.names

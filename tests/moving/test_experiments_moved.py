@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 
-from dataset_assets.errors import Conflict, DatasetAssetsError, NotFound, UsageError
+from dataset_assets.errors import Conflict, DatasetAssetsError, NotFound, Refused, UsageError
 from dataset_assets.experiments import DataStore, DataStoreIO, create_experiment, datastore, load_experiment
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.experiments import collect, copy, copy_all, experiment_names, repair, usage, verify
 from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
+from dataset_assets.storage.stored_experiment import StoredExperiment
 
 
 def made(storage: Any, name: str = "x", value: float = 0.0, **how: Any) -> Any:
@@ -64,6 +65,78 @@ def test_nothing_of_a_damaged_experiment_is_collected(another: Storage) -> None:
     before = keys(another)
     (found,) = collect(another, grace_seconds=0)
     assert found.problem and "damaged" in found.problem and keys(another) == before
+
+
+class Racing(MemoryStorage):
+    """A storage whose objects are old; another process acts while a collection reads what is needed."""
+
+    act: Any = None
+
+    def age(self) -> None:
+        self.old = {key: super(Racing, self).stat(key).modified for key in self.list("")}
+
+    def stat(self, key: str) -> Any:
+        found = super().stat(key)
+        return found._replace(modified=0.0) if self.old.get(key) == found.modified else found
+
+    def get(self, key: str) -> Any:
+        found = super().get(key)
+        if self.act and "/runs/" in key:
+            act, self.act = self.act, None
+            act()
+        return found
+
+
+def collected(storage: Racing, act: Any) -> None:
+    storage.age()
+    storage.act = act
+    collect(storage, grace_seconds=3600)
+    assert storage.act is None
+
+
+def test_what_a_copy_makes_current_again_is_not_collected(another: Storage) -> None:
+    made(another)
+    storage = Racing()
+    copy("experiments/x", another, storage)
+    made(storage, value=1.0, if_exists="replace")
+    collected(storage, lambda: copy("experiments/x", another, storage, make_current=True))
+    assert is_whole(storage, 0.0)
+
+
+@pytest.mark.parametrize("how", ["replace", "add"])
+def test_what_a_persist_needs_again_is_not_collected(how: Any) -> None:
+    storage = Racing()
+    made(storage)
+    loaded = load_experiment("x", storage=storage)
+    made(storage, value=1.0, if_exists="replace")
+    with loaded.run(ds=loaded.runs[0].fields.ds):
+        pass
+    collected(storage, lambda: loaded.persist(if_exists=how))
+    last = load_experiment("x", storage=storage).runs.last()
+    assert last.fields.ds.small == 0.0 and not last.fields.ds.large.any()
+
+
+def test_an_experiment_that_is_being_deleted_is_not_copied_into(another: Storage) -> None:
+    made(another)
+    there = MemoryStorage()
+    made(there)
+    stored = StoredExperiment(there, "x")
+    stored._swap(stored.pointer(), experiment="x", id="0", generation="0" * 32, deleting=True)
+    before = keys(there)
+    with pytest.raises(Conflict, match="is being deleted. Finish that with"):
+        copy("experiments/x", another, there, make_current=True)
+    assert keys(there) == before
+
+
+def test_an_experiment_is_not_removed_through_a_link(fast_path: Path) -> None:
+    storage = open_storage(fast_path)
+    made(storage)
+    (fast_path / "experiments/y").symlink_to("x")
+    storage.put("experiments/x/current.json", b"damaged")
+    before = keys(storage)
+    with pytest.raises(Refused, match="is a symbolic link"):
+        create_experiment("y", storage=storage).delete()
+    assert keys(storage) == before
 
 
 class Blind(MemoryStorage):

@@ -27,6 +27,8 @@ def same(one: Any, other: Any) -> bool:
         return one.hex() == other.hex() or one != one and other != other
     if isinstance(one, (pandas.DataFrame, pandas.Series, pandas.Index)):
         return same_in_pandas(one, other)
+    if isinstance(one, pandas.api.extensions.ExtensionArray):
+        return same_in_pandas(pandas.Series(one), pandas.Series(other))
     if type(one).__module__.startswith("pyarrow"):
         return bool(
             one.schema.equals(other.schema, True) if hasattr(one, "schema") else one.type == other.type
