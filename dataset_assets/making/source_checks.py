@@ -90,19 +90,16 @@ def check_sources(datasets: Iterable[Dataset], storage: Storage, files: Iterable
     """
     only = {*files}
     asked = [
-        (dataset, file, meant_raw(StoredDataset(storage, dataset.name), file))
+        (StoredDataset(storage, dataset.name), file)
         for dataset in datasets
         for name, file in dataset.remote_files.items()
         if not only or name in only
     ]
-    seen = _asked([(url, file, raw) for _, file, raw in asked for url in file.urls])
-    found = iter(seen)
-    return [
-        CheckedFile(dataset.name, file.identifier, tuple(next(found) for _ in file.urls)) for dataset, file, _ in asked
-    ]
+    found = iter(_asked([(url, file, stored) for stored, file in asked for url in file.urls]))
+    return [CheckedFile(stored.name, file.identifier, tuple(next(found) for _ in file.urls)) for stored, file in asked]
 
 
-_Question = tuple[str, RemoteFile, RawFile | None]
+_Question = tuple[str, RemoteFile, StoredDataset]
 
 
 def _asked(questions: list[_Question]) -> list[CheckedUrl]:
@@ -127,7 +124,7 @@ def _asked(questions: list[_Question]) -> list[CheckedUrl]:
     return [found[number] for number in range(len(questions))]
 
 
-def _check(url: str, file: RemoteFile, raw: RawFile | None) -> CheckedUrl:
+def _check(url: str, file: RemoteFile, stored: StoredDataset) -> CheckedUrl:
     shown = redacted(url)
     try:
         if settings().offline and urlsplit(url).scheme not in SCHEMES:
@@ -135,6 +132,7 @@ def _check(url: str, file: RemoteFile, raw: RawFile | None) -> CheckedUrl:
         retriever = retriever_for(url)
         if not isinstance(retriever, Looking):
             return CheckedUrl(shown, "skipped", f"{shown}: its retriever cannot ask without downloading.")
+        raw = meant_raw(stored, file)
         changed = _change(retriever.look(url), file, raw, raw is not None and raw.source.url == shown)
         # A file on this machine that was only copied or touched has a new time, but the same bytes.
         if changed and raw and (path := file_of(url)) and is_unchanged(path, raw.sha256):

@@ -142,7 +142,8 @@ def _contents(old: Stored, new: Stored, common: Sequence[str], by: str | None) -
         totals = [total * _MIX + hashes for total, (hashes, _) in zip(totals, found)]
         if stream == keyed:
             keys = [hashes for hashes, _ in found]
-    same = _matched(*totals)
+    # Samples without a common stream have nothing by which they could be the same.
+    same = _matched(*(total if common else total[:0] for total in totals))
     removed, added = (_others(len(total), rows) for total, rows in zip(totals, same))
     pairs = _matched(keys[0][removed], keys[1][added]) if keys else (removed[:0], added[:0])
     changed = removed[pairs[0]], added[pairs[1]]

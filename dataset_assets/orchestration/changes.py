@@ -32,7 +32,7 @@ def what_changed(stored: StoredDataset, before: Current, digest: str) -> dict[st
 
 def _said(stored: StoredDataset, before: Current, digest: str, found: dict[str, int]) -> str:
     if before.version is None or before.digest is None:
-        return "Everything: this is the first release."
+        return "Everything: no version was current before."
     if before.digest == digest:
         return "Nothing: this version was released before."
     version = stored.version(digest)

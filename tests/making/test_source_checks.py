@@ -8,7 +8,7 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
-from dataset_assets.errors import Refused
+from dataset_assets.errors import Refused, StoreUnavailable
 from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
 from dataset_assets.retrieval import retriever
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -124,6 +124,18 @@ def test_what_cannot_be_asked_is_skipped_or_an_error(server: FaultyServer, monke
     assert [(one.status, one.code) for one in unknown] == [("error", 2)]
     monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
     assert statuses(of(RemoteFile(f"{server.url}/a.txt"))) == ["skipped"] and not server.requests
+
+
+class Unreadable(MemoryStorage):
+    """A storage that does not answer."""
+
+    def get(self, key: str) -> Any:
+        raise StoreUnavailable("The storage does not answer. Try again.")
+
+
+def test_a_storage_that_does_not_answer_is_an_error_of_the_file(server: FaultyServer) -> None:
+    [found] = check_sources([of(RemoteFile(f"{server.url}/a.txt"))], Unreadable())
+    assert (found.status, found.code, found.message) == ("error", 6, "The storage does not answer. Try again.")
 
 
 def test_the_exit_code_is_that_of_the_worst() -> None:

@@ -127,6 +127,18 @@ def test_two_datasets_are_compared_by_what_both_have(home) -> None:
         diff(NAME, "org.example.unknown")
 
 
+def test_datasets_without_a_common_stream_have_no_sample_in_common(home) -> None:
+    one, other = (
+        Dataset(NAME, "N.", {stream: Array("int64")}, {"train": Split(of_stream, stream=stream)}) for stream in "xy"
+    )
+    assert differ(one, other)["total"] == {"same": 0, "changed": 0, "added": 3, "removed": 3}
+
+
+def of_stream(stream: str) -> Iterator[dict[str, int]]:
+    for number in range(3):
+        yield {stream: number}
+
+
 def test_equal_versions_are_not_read(home, monkeypatch: pytest.MonkeyPatch) -> None:
     import dataset_assets.moving.diff as module
 

@@ -35,7 +35,7 @@ def test_each_release_says_what_it_changed_and_dagster_plots_the_numbers(home) -
     old, new = of(["a|b", 0, 1.0], ["b", 1, 2.0]), of(["a|b", 1, 1.0], ["c", 1, 9.0], ["d", 1, 9.0])
     with dg.DagsterInstance.ephemeral() as instance:
         first = released(old, instance)
-        assert first["what changed"] == "Everything: this is the first release." and "samples added" not in first
+        assert first["what changed"] == "Everything: no version was current before." and "samples added" not in first
         said = released(new, instance)
         assert [said[f"samples {kind}"] for kind in ("added", "removed", "changed")] == [2, 1, 1]
         assert f"Since `{first['version'][:12]}`:" in said["what changed"]
