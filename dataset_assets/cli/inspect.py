@@ -4,7 +4,6 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,11 +18,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
-from dataset_assets.errors import UnknownDataset, UsageError
-
-if TYPE_CHECKING:
-    from dataset_assets.definition.dataset import Dataset
-    from dataset_assets.storage import Storage
+from dataset_assets.errors import UsageError
 
 
 @click.command()
@@ -66,26 +61,12 @@ def check(state: State, names: tuple[str, ...], sources: bool, storage: str | No
         raise UsageError("check needs to know what to check. Write: dataset-assets check --sources")
     from dataset_assets.making.source_checks import check_sources, worst_code
 
-    store = opened(storage)
-    found = check_sources(_chosen(names, store), store)
+    found = check_sources(*names, storage=opened(storage))
     if as_json:
         state.show_json([one.to_dict() for one in found])
     else:
         state.show_lines(f"{one.status:<8} {one.dataset} {one.file}  {one.message}".rstrip() for one in found)
     sys.exit(worst_code(found))
-
-
-def _chosen(names: tuple[str, ...], store: "Storage") -> "list[Dataset]":
-    """Return the definitions of these names and patterns, each once; of none, all."""
-    from dataset_assets.definition import registry
-
-    found: dict[str, Dataset] = {}
-    for name in names or ("*",):
-        patterned = registry.definitions(name) if "*" in name else [registry.find(name, store)]
-        if not patterned and names:
-            raise UnknownDataset(f"No definition matches {name!r}. List them with: dataset-assets search")
-        found |= {dataset.name: dataset for dataset in patterned}
-    return [*found.values()]
 
 
 @click.command()

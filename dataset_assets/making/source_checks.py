@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from dataset_assets.core.redact import printable, redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
-from dataset_assets.errors import DatasetAssetsError, RetrievalError
+from dataset_assets.definition.registry import definitions, find
+from dataset_assets.errors import DatasetAssetsError, RetrievalError, UnknownDataset
 from dataset_assets.making.existing import meant_raw
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, is_unchanged
 from dataset_assets.retrieval.retriever import Look, Looking, retriever_for
-from dataset_assets.storage import Storage
+from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -82,21 +83,35 @@ def worst_code(checked: Iterable[CheckedFile]) -> int:
     return worst.code if worst else 0
 
 
-def check_sources(datasets: Iterable[Dataset], storage: Storage, files: Iterable[str] = ()) -> list[CheckedFile]:
-    """Ask every URL of the datasets' files, or of the `files` with these identifiers; raise nothing.
+def check_sources(
+    *what: "str | Dataset", storage: "str | Storage | None" = None, files: Iterable[str] = ()
+) -> list[CheckedFile]:
+    """Ask every URL of the files of some datasets, or only of the `files` with these identifiers.
 
-    A file is `changed` if its source has a different ETag, time or size than the retrieval recorded, or not the size
-    that the definition declares.
+    `what` are definitions, their names, or patterns such as `com.lecun.*`; without any, all definitions. A file is
+    `changed` if its source has a different ETag, time or size than the retrieval recorded in the storage, or not the
+    size that the definition declares. What fails is in the result; raises `UnknownDataset` for a name that is unknown.
     """
-    only = {*files}
+    store = open_storage(settings().storage if storage is None else storage)
+    only, datasets = {*files}, {dataset.name: dataset for one in what or ("*",) for dataset in _meant(one, store)}
     asked = [
-        (StoredDataset(storage, dataset.name), file)
-        for dataset in datasets
+        (StoredDataset(store, dataset.name), file)
+        for dataset in datasets.values()
         for name, file in dataset.remote_files.items()
         if not only or name in only
     ]
     found = iter(_asked([(url, file, stored) for stored, file in asked for url in file.urls]))
     return [CheckedFile(stored.name, file.identifier, tuple(next(found) for _ in file.urls)) for stored, file in asked]
+
+
+def _meant(one: "str | Dataset", storage: Storage) -> list[Dataset]:
+    if isinstance(one, Dataset):
+        return [one]
+    if "*" not in one:
+        return [find(one, storage)]
+    if (found := definitions(one)) or one == "*":
+        return found
+    raise UnknownDataset(f"No definition matches {one!r}. List them with: dataset-assets search")
 
 
 _Question = tuple[str, RemoteFile, StoredDataset]

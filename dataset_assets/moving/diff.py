@@ -124,8 +124,8 @@ def _counted(view: Stored, stream: str) -> dict[str, int]:
 
 
 def _nothing(samples: int) -> Document:
-    counts = {"same": samples, "changed": 0, "added": 0, "removed": 0, "by": None, "streams": {}, "examples": {}}
-    return {"contents": counts, "numbers": {}}
+    counts = {"same": samples, "changed": 0, "added": 0, "removed": 0}
+    return {"contents": {**counts, "by": None, "streams": {}, "examples": {}}, "numbers": {}}
 
 
 def _contents(old: Stored, new: Stored, common: Sequence[str], by: str | None) -> Document:

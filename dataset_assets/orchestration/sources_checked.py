@@ -32,7 +32,7 @@ def source_check(dataset: Dataset) -> dg.AssetChecksDefinition:
             return
         connector: StorageIOManager = getattr(context.resources, keys.IO)
         asked = {raw[key.asset_key]: key.asset_key for key in context.selected_asset_check_keys}
-        for checked in check_sources([dataset], connector.opened(), asked):
+        for checked in check_sources(dataset, storage=connector.opened(), files=asked):
             yield _result(checked, asked[checked.file])
 
     return check

@@ -125,12 +125,12 @@ class HttpRetriever:
         try:
             return look(url, self.limits, partial(Adapter, self.limits))
         except Broken as error:
-            failed: DatasetAssetsError = RetrievalError(f"{redacted(url)} {error.cause}. Add a mirror, or ask later.")
+            failed: Broken | DatasetAssetsError = error
         except (requests.RequestException, HTTPError) as error:
-            broken = error_of(redacted(url), error, outer, self.limits.redirects)
-            cause = broken.cause if isinstance(broken, Broken) else ""
-            failed = RetrievalError(f"{redacted(url)} {cause}. Ask again later.") if cause else broken
+            failed = error_of(redacted(url), error, outer, self.limits.redirects)
         # Raised outside the handlers: as a context, the caught error would show the URL with its secrets.
+        if isinstance(failed, Broken):
+            failed = RetrievalError(f"{redacted(url)} {failed.cause}. Ask again later, or add a mirror.")
         raise failed
 
     def _pause(self, shown: str, broken: Broken, failed: int) -> None:

@@ -44,7 +44,7 @@ def of(*files: RemoteFile, **more: Any) -> Dataset:
 
 
 def statuses(dataset: Dataset, storage: Storage | None = None) -> list[str]:
-    return [one.status for one in check_sources([dataset], storage or MemoryStorage())]
+    return [one.status for one in check_sources(dataset, storage=storage or MemoryStorage())]
 
 
 def test_a_source_is_ok_before_and_after_it_is_retrieved_and_no_terms_are_asked(server: FaultyServer) -> None:
@@ -61,11 +61,11 @@ def test_other_bytes_another_size_and_another_time_are_changes(server: FaultySer
     dataset = of(RemoteFile(f"{server.url}/a.txt"), RemoteFile(f"{server.url}/b.txt"))
     prepare(dataset)
     server.files["/a.txt"] = b"9\n"
-    [first, second] = check_sources([dataset], store)
+    [first, second] = check_sources(dataset, storage=store)
     assert (first.status, second.status, first.code, worst_code([first, second])) == ("changed", "ok", 4, 4)
     assert "has the ETag" in first.message and f"{server.url}/a.txt" in first.message
     sized = of(RemoteFile(f"{server.url}/b.txt", size=3))
-    assert "has 4 bytes, not 3 as defined" in check_sources([sized], store)[0].message
+    assert "has 4 bytes, not 3 as defined" in check_sources(sized, storage=store)[0].message
 
 
 def test_a_file_without_an_etag_is_compared_by_its_time(server: FaultyServer, home: Path) -> None:
@@ -92,11 +92,11 @@ def test_a_file_of_this_machine_is_compared_by_its_bytes(home: Path, tmp_path: P
 
 def test_a_mirror_that_has_the_file_makes_it_ok_and_the_failed_one_is_named(server: FaultyServer) -> None:
     mirrored = RemoteFile("a.txt", mirrors=(f"{server.url}/gone/", f"{server.url}/"))
-    [found] = check_sources([of(mirrored)], MemoryStorage())
+    [found] = check_sources(of(mirrored), storage=MemoryStorage())
     assert found.status == "ok" and found.code == 0 and "/gone/a.txt answered 404" in found.message
     assert [url["status"] for url in found.to_dict()["urls"]] == ["failed", "ok"]
     server.files.clear()
-    [found] = check_sources([of(mirrored)], MemoryStorage())
+    [found] = check_sources(of(mirrored), storage=MemoryStorage())
     assert (found.status, found.code) == ("failed", 5)
 
 
@@ -117,10 +117,10 @@ class Broken(Blind):
 def test_what_cannot_be_asked_is_skipped_or_an_error(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(retriever.RETRIEVERS, "blind", f"{__name__}:Blind")
     monkeypatch.setitem(retriever.RETRIEVERS, "broken", f"{__name__}:Broken")
-    found = check_sources([of(RemoteFile("blind:x"), RemoteFile("broken:y"))], MemoryStorage())
+    found = check_sources(of(RemoteFile("blind:x"), RemoteFile("broken:y")), storage=MemoryStorage())
     assert [(one.status, one.code) for one in found] == [("skipped", 0), ("error", 1)]
     assert "KeyError" in found[1].message
-    unknown = check_sources([of(RemoteFile("nowhere:x"))], MemoryStorage())
+    unknown = check_sources(of(RemoteFile("nowhere:x")), storage=MemoryStorage())
     assert [(one.status, one.code) for one in unknown] == [("error", 2)]
     monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
     assert statuses(of(RemoteFile(f"{server.url}/a.txt"))) == ["skipped"] and not server.requests
@@ -134,7 +134,7 @@ class Unreadable(MemoryStorage):
 
 
 def test_a_storage_that_does_not_answer_is_an_error_of_the_file(server: FaultyServer) -> None:
-    [found] = check_sources([of(RemoteFile(f"{server.url}/a.txt"))], Unreadable())
+    [found] = check_sources(of(RemoteFile(f"{server.url}/a.txt")), storage=Unreadable())
     assert (found.status, found.code, found.message) == ("error", 6, "The storage does not answer. Try again.")
 
 
@@ -154,12 +154,12 @@ def test_hosts_and_files_of_a_host_are_asked_side_by_side(server: FaultyServer) 
         server.script(name, [SlowHeaders(1000.0)])
     datasets = [replace(of(RemoteFile(server.url + name)), name=f"org.example.n{k}") for k, name in enumerate(names)]
     began = time.perf_counter()
-    alone = check_sources(datasets[:1], MemoryStorage())
+    alone = check_sources(*datasets[:1], storage=MemoryStorage())
     single = time.perf_counter() - began
     for name in names:
         server.script(name, [SlowHeaders(1000.0)])
     began = time.perf_counter()
-    found = check_sources(datasets, MemoryStorage())
+    found = check_sources(*datasets, storage=MemoryStorage())
     assert {one.status for one in (*alone, *found)} == {"ok"}
     assert [one.dataset for one in found] == [dataset.name for dataset in datasets]
     assert time.perf_counter() - began < 8 * max(single, 0.3)
@@ -167,5 +167,5 @@ def test_hosts_and_files_of_a_host_are_asked_side_by_side(server: FaultyServer) 
 
 def test_secrets_in_urls_are_not_shown(server: FaultyServer) -> None:
     url = f"{server.url}/gone.txt?token=hush"
-    [found] = check_sources([of(RemoteFile(url, identifier="gone"))], MemoryStorage())
+    [found] = check_sources(of(RemoteFile(url, identifier="gone")), storage=MemoryStorage())
     assert found.status == "failed" and "hush" not in str(found.to_dict())
