@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
 
-from dataset_assets.core import files
 from dataset_assets.core.names import check_identifier, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.registry import find
 from dataset_assets.errors import DatasetAssetsError, DecodeError, NotPrepared, UsageError
 from dataset_assets.moving.export_readme import FACTS, SourceData, source_of
+from dataset_assets.moving.view_file import view_file
 from dataset_assets.reading.load import open_version
 from dataset_assets.reading.stored_files import StoredFiles
 from dataset_assets.reading.views import Stored, View
@@ -82,8 +82,7 @@ def _used(what: Any, store: Storage) -> Iterator[_Used]:
         for view in [what] if isinstance(what, View) else what.values():
             yield from _below(view)
     elif str(what).endswith(".json"):
-        with files.opened(Path(what)) as file:
-            yield from _written(file.read(), store)
+        yield from _written(view_file(what), store)
     else:
         name, pin = split_pin(str(what))
         try:

@@ -1,6 +1,6 @@
 """What changed with a release, on the page of the dataset: a table, plots, and numbers that Dagster plots over time."""
 
-from functools import partial
+from itertools import islice
 from typing import Any, Iterator, Mapping
 
 import dagster as dg
@@ -15,6 +15,7 @@ from dataset_assets.storage.stored_dataset import Current, StoredDataset
 MOST_BYTES = 1 << 30
 """Larger versions are not read again at their release."""
 CHARTS = 8
+SHOWN = 50
 
 Document = Mapping[str, Any]
 
@@ -24,9 +25,8 @@ def what_changed(stored: StoredDataset, before: Current, digest: str) -> dict[st
 
     `samples added`, `samples removed` and `samples changed` are numbers: Dagster plots them over all releases.
     """
-    said = partial(_said, stored, before, digest)
     found: dict[str, int] = {}
-    text = tried(lambda: said(found))
+    text = tried(_said, stored, before, digest, found)
     return {"what changed": dg.MetadataValue.md(text), **found}
 
 
@@ -42,7 +42,9 @@ def _said(stored: StoredDataset, before: Current, digest: str, found: dict[str, 
         return f"The versions are too large to be compared here. Run:\n\n    {command(words, stored.storage.url)}"
     document = diff_versions(stored, before.version, version)
     found |= {f"samples {kind}": document["total"][kind] for kind in ("added", "removed", "changed")}
-    return "\n\n".join([f"Since `{before.digest[:12]}`:", _splits(document), *_streams(document), *_charts(document)])
+    return "\n\n".join(
+        [f"Since `{before.digest[:12]}`:", _splits(document), *islice(_streams(document), SHOWN), *_charts(document)]
+    )
 
 
 def _splits(document: Document) -> str:
@@ -53,7 +55,8 @@ def _splits(document: Document) -> str:
     ]
     rows += [[split, 0, samples, samples, 0, 0, 0] for split, samples in document["added"].items()]
     rows += [[split, samples, 0, 0, samples, 0, 0] for split, samples in document["removed"].items()]
-    return table(["split", "before", "now", *kinds], rows)
+    more = f"\n\nand {len(rows) - SHOWN} more splits" if len(rows) > SHOWN else ""
+    return table(["split", "before", "now", *kinds], rows[:SHOWN]) + more
 
 
 def _streams(document: Document) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import Array, Dataset, Split, load, prepare, view_of
-from dataset_assets.errors import DatasetAssetsError, DecodeError, NotPrepared, UnknownDataset, UsageError
+from dataset_assets.errors import DatasetAssetsError, DecodeError, NotFound, NotPrepared, UnknownDataset, UsageError
 from dataset_assets.moving.cite import cite
 from dataset_assets.moving.export import export
 
@@ -135,5 +135,8 @@ def test_what_has_no_citation_is_an_error(home: Path) -> None:
         cite(view_of(n=[1]))
     with pytest.raises(UnknownDataset):
         cite("org.example.unknown")
+    for read in (cite, lambda what: export(what, home / "out", "parquet")):
+        with pytest.raises(NotFound, match="There is no file .*VIEW.json. Write one with"):
+            read(home / "VIEW.json")
     with pytest.raises(NotPrepared):
         cite(f"org.example.unknown@{'0' * 64}")
