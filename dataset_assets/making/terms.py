@@ -15,9 +15,10 @@ from dataset_assets.errors import Refused, visible
 
 def accepted(dataset: Dataset) -> bool:
     """Say whether a dataset has no terms, or the user or the setting `accept_terms` accepts them."""
-    if dataset.terms is None or any(fnmatchcase(dataset.name, name) for name in settings().accept_terms):
+    if dataset.terms is None or is_accepted(dataset.name, dataset.terms):
         return True
-    return is_accepted(dataset.name, dataset.terms)
+    # A name in brackets, as a member of a family has, is no pattern.
+    return any(dataset.name == name or fnmatchcase(dataset.name, name) for name in settings().accept_terms)
 
 
 def see_accepted(dataset: Dataset, storage: str = "") -> None:
