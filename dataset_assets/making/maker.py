@@ -37,6 +37,7 @@ from dataset_assets.making.provisional import is_proven, released_sources, set_s
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
@@ -317,8 +318,9 @@ class Maker:
         return files.opened(path) if path else self.stored.open_raw(raw)
 
     def _scratch(self) -> Path:
-        """Return the scratch folder, which is made when it is first needed."""
+        """Return the scratch folder, which is made when it is first needed. Raises `Refused` without the terms."""
         if self._folder is None:
+            see_accepted(self.dataset, self.stored.storage.url)
             warn_of_single_writer(self.stored.storage)
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder

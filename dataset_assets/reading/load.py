@@ -9,7 +9,8 @@ from dataset_assets.core.names import check_identifier, namesakes, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
-from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns, opener_of
+from dataset_assets.reading.licenses import see_allowed
+from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
@@ -57,7 +58,8 @@ def load(
     The index's digest and the size of each file are always checked. `verify="all"` hashes every file too, "sample" one
     in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
     checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
-    `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`.
+    `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`, and `Refused` for a licence that the setting `allow_licenses`
+    does not allow.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -67,9 +69,9 @@ def load(
     stored, version, digest = open_version(known, pin)
     if split is not None:
         check_split(stored.name, split, version.splits)
-        return open_split(stored, split, version.splits[split], digest, verify, fetch)
+        return _allowed(open_split(stored, split, version.splits[split], digest, verify, fetch))
     splits = sorted(version.splits.items())
-    return {part: open_split(stored, part, at, digest, verify, fetch) for part, at in splits}
+    return {part: _allowed(open_split(stored, part, at, digest, verify, fetch)) for part, at in splits}
 
 
 def view_from_json(
@@ -96,7 +98,7 @@ def view_from_json(
         check_identifier(split, "split")
         for each in (digest,) if version is None else (digest, version):
             check_hex(each)
-        return open_split(StoredDataset(store, name), split, digest, version, verify)
+        return _allowed(open_split(StoredDataset(store, name), split, digest, version, verify))
 
     return restored(document, stored, functions, trust)
 
@@ -120,6 +122,11 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
         if pin is None or (found := followed(stored)) is stored:
             raise
     return found, found.version(digest), digest
+
+
+def _allowed(view: Stored) -> Stored:
+    see_allowed(index_of(view))
+    return view
 
 
 def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
