@@ -16,8 +16,8 @@ from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError
-from dataset_assets.retrieval.local_file import copy_into, regular_file, validator
-from dataset_assets.retrieval.retriever import ByteProgress
+from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular_file, validator
+from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
 
 _BLOCK = 512
@@ -47,6 +47,11 @@ class FolderRetriever:
         copy_into(path, redacted(url), into, report)
         return source
 
+    def look(self, url: str) -> Look:
+        """Return the state of the folder, or the size and validator of the file."""
+        path = path_of(url)
+        return look_at(path) if path.is_dir() else look_at_file(path, redacted(url))
+
 
 def path_of(url: str) -> Path:
     """Return the folder or file of a `folder:` URL.
@@ -65,6 +70,11 @@ def path_of(url: str) -> Path:
             f"{user_folders.set_command(name)}"
         )
     return path
+
+
+def look_at(root: Path) -> Look:
+    """Return the state of a folder, which changes with any of its files."""
+    return Look(f'"{state_of(entries(root))}"')
 
 
 def retrieve_folder(

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError
-from dataset_assets.retrieval.local_file import copy_into, regular_file, validator
-from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular_file, validator
+from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.storage.raw_files import Source
 
 
@@ -32,6 +32,15 @@ class FileRetriever:
             return None
         copy_into(path, shown, into, report)
         return source
+
+    def look(self, url: str) -> Look:
+        """Return the size and validator of the file, or the state of a folder."""
+        path = path_of(url)
+        if path.is_dir():
+            from dataset_assets.retrieval.folder import look_at
+
+            return look_at(path)
+        return look_at_file(path, redacted(url))
 
 
 def path_of(url: str) -> Path:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.errors import RetrievalError
-from dataset_assets.retrieval.retriever import ByteProgress
+from dataset_assets.retrieval.retriever import ByteProgress, Look
 
 
 def regular_file(path: Path, shown: str) -> os.stat_result:
@@ -19,6 +19,12 @@ def regular_file(path: Path, shown: str) -> os.stat_result:
     if not stat.S_ISREG(info.st_mode):
         raise RetrievalError(f"{shown} is not a regular file. Name a file; pack a folder into an archive first.")
     return info
+
+
+def look_at_file(path: Path, shown: str) -> Look:
+    """Return the size and validator of a file."""
+    info = regular_file(path, shown)
+    return Look(f'"{validator(info)}"', bytes=info.st_size)
 
 
 def copy_into(path: Path, shown: str, into: Written, report: ByteProgress | None) -> None:
