@@ -40,6 +40,8 @@ THROUGH = {
     "checks.pairs": "checks/test_same_text.py",
     "cli.difference": "acceptance/test_datamaestro_sources.py",
     "cli.inspect": "acceptance/test_datamaestro_sources.py",
+    "cli.find": "acceptance/test_datamaestro.py",
+    "cli.groups": "cli/test_main.py",
     "cli.share": "acceptance/test_etcetera.py",
     "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",

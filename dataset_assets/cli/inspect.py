@@ -27,7 +27,7 @@ from dataset_assets.errors import UsageError
 @storage_option
 @json_option
 def cite(state: State, what: str, storage: str | None, as_json: bool) -> None:
-    """Print BibTeX and notices of the datasets that a dataset or a view is made of.
+    """Print BibTeX and notices for a dataset or a view.
 
     NAME is a dataset, or one version of it as name@digest. VIEW.json holds what view.to_json() returned; none of its
     functions is called. Lines that begin with % are notices, which BibTeX ignores.
@@ -51,7 +51,7 @@ def cite(state: State, what: str, storage: str | None, as_json: bool) -> None:
 @storage_option
 @json_option
 def check(state: State, names: tuple[str, ...], sources: bool, storage: str | None, as_json: bool) -> None:
-    """Check whether the files of datasets are still at their sources.
+    """Check whether files are still at their sources.
 
     NAMES are datasets, or patterns such as 'com.lecun.*'; without any, all definitions are checked. Each URL is asked
     for its headers, or for one byte. A file is ok, changed since it was retrieved, failed, skipped, or in error.
@@ -77,7 +77,7 @@ def check(state: State, names: tuple[str, ...], sources: bool, storage: str | No
 @storage_option
 @json_option
 def diff(state: State, a: str, b: str, by: str | None, storage: str | None, as_json: bool) -> None:
-    """Show what differs between two versions of a dataset, or two datasets.
+    """Compare two versions of a dataset, or two datasets.
 
     A and B are names, or versions as name@digest. It compares streams, counts, classes, the content of samples and the
     distribution of numbers, and names some rows. A changed sample has the same value of STREAM; default: that of the

@@ -43,8 +43,7 @@ def prepare(
     each file is asked whether it changed, and a new version is made of what did; other bytes than those of a declared
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
     stays so, and the refused one can be opened by its digest. The datasets that it is made of are prepared first, in
-    the same way. Raises `Conflict` if another stored dataset has one of
-    the definition's aliases.
+    the same way. Raises `Conflict` if another stored dataset has one of the definition's aliases.
 
     The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
     them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
