@@ -4,13 +4,12 @@ import hashlib
 from typing import Any, Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dataset_assets.checks.pairs import Rows, blocks_of
+from dataset_assets.checks.pairs import blocks_of
+from dataset_assets.making.duplicates import Hashes, proposed
 from dataset_assets.reading.views import View
 
 Key = Callable[[Any], bytes | None]
-Hashes = NDArray[np.uint64]
 
 _NONE = np.uint64(0)
 
@@ -32,14 +31,8 @@ def equal_rows(
 
     Hashes propose pairs, and the keys decide.
     """
-    order = np.argsort(here, kind="stable")
-    at = np.searchsorted(here, there, sorter=order)
-    known = (at < len(here)) & (there != _NONE)
-    known[known] = here[order[at[known]]] == there[known]
-    rows: Rows = np.flatnonzero(known)
-    pairs = [(i, j) for i, j in zip(order[at[rows]].tolist(), rows.tolist()) if _same(first, i, second, j, stream, key)]
-    return [i for i, _ in pairs], [j for _, j in pairs]
-
-
-def _same(first: View, i: int, second: View, j: int, stream: str, key: Key) -> bool:
-    return key(first[i][stream]) == key(second[j][stream])
+    ours, theirs = proposed(here, there)
+    keyed = there[theirs] != _NONE
+    pairs = zip(ours[keyed].tolist(), theirs[keyed].tolist())
+    same = [(i, j) for i, j in pairs if key(first[i][stream]) == key(second[j][stream])]
+    return [i for i, _ in same], [j for _, j in same]

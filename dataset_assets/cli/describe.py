@@ -15,6 +15,7 @@ from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, Sto
 from dataset_assets.making.checks import described
 from dataset_assets.making.existing import meant_raw, usable_raw
 from dataset_assets.making.provisional import is_proven
+from dataset_assets.making.terms import accepted
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
@@ -39,6 +40,8 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "name": dataset.name,
         "summary": dataset.summary,
         "license": dataset.license,
+        "terms": dataset.terms,
+        "terms_accepted": accepted(dataset),
         "homepage": dataset.homepage,
         "citation": dataset.citation,
         "aliases": list(dict.fromkeys([*dataset.aliases, *aliases_of(stored)])),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, maintain, remove, share, trust
+from dataset_assets.cli import experiments, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -56,7 +56,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
+for _verb in (*inspect.VERBS, *maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 
@@ -140,17 +140,24 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @json_option
 @click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
-def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool) -> None:
+@click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
+def prepare(
+    state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool, accept_terms: bool
+) -> None:
     """Make the missing parts of a dataset, and release it.
 
     It downloads the files, makes the splits and checks them. If Dagster is installed, Dagster does the work and keeps
-    the history, which the command ui shows.
+    the history, which the command ui shows. If the dataset has terms, it asks once whether you accept them.
     """
     from dataset_assets.cli import describe, text
+    from dataset_assets.making.terms import settle
+    from dataset_assets.reading.licenses import check_license
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
     dataset = _dataset(name, store)
+    check_license(dataset.name, dataset.license)
+    settle(dataset, accept_terms)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
@@ -242,7 +249,8 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.reading.load import open_version
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    store, (plain, pin) = opened(storage), split_pin(name)
+    store = opened(storage)
+    plain, pin = split_pin(name, store.url)
     stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)

@@ -37,6 +37,7 @@ from dataset_assets.making.provisional import is_proven, released_sources, set_s
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
@@ -69,6 +70,7 @@ class Maker:
     ) -> None:
         self.dataset, self.stored = dataset, stored.remembering()
         self.refresh, self.progress = refresh, progress
+        self.files = dataset.files
         self.settings = settings()
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
         self.splits: dict[str, str] = {}
@@ -110,7 +112,7 @@ class Maker:
 
     def raw(self, name: str) -> RawFile | StagedRaw:
         """Return a file if it is stored, as its definition means it; else retrieve or derive it."""
-        file = self.dataset.files[name]
+        file = self.files[name]
         return self._retrieved(file) if isinstance(file, RemoteFile) else self._derived(file)
 
     def split(self, name: str) -> FoundSplit | StagedSplit:
@@ -151,7 +153,7 @@ class Maker:
         released, names = released_sources(self.stored), set[str]()
         for split in splits:
             for used in index_of(self.view(split)).sources:
-                file = self.dataset.files[used.name]
+                file = self.files[used.name]
                 if (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
@@ -225,7 +227,7 @@ class Maker:
 
     def _again(self, raw: RawFile) -> StagedRaw:
         """Retrieve or derive a damaged file again."""
-        file = self.dataset.files[raw.name]
+        file = self.files[raw.name]
         if isinstance(file, DerivedFile):
             return self._derive(file, self.inputs.identity(file))
         staged = self._staged(file, raw, refresh=False)
@@ -316,8 +318,9 @@ class Maker:
         return files.opened(path) if path else self.stored.open_raw(raw)
 
     def _scratch(self) -> Path:
-        """Return the scratch folder, which is made when it is first needed."""
+        """Return the scratch folder, which is made when it is first needed. Raises `Refused` without the terms."""
         if self._folder is None:
+            see_accepted(self.dataset, self.stored.storage.url)
             warn_of_single_writer(self.stored.storage)
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder
