@@ -69,7 +69,6 @@ THROUGH = {
     "orchestration.remote": "orchestration/test_remote_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
     "orchestration.webserver": "orchestration/test_instance.py",
-    "reading.cache_folder": "reading/test_cache.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
     "reading.convert.torch_datasets": "reading/convert/test_torch.py",
     "reading.views.bounds": "reading/views/test_document.py",

@@ -5,8 +5,9 @@ Each command imports what it needs inside its function, so that `--help` and com
 
 import sys
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
     from dataset_assets.definition.dataset import Dataset
     from dataset_assets.storage import Storage
+
+    Shown = tuple[list[dict[str, Any]], Callable[[Any], str]]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -175,20 +178,17 @@ def prepare(
 def ls(state: State, far: bool, long: bool, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage, or in the remote.
 
-    Registered folders are datasets like all others. --remote lists the names only, which takes one listing.
+    Registered folders are datasets like all others. --remote lists the names only.
     """
     go_light()
-    from dataset_assets.cli import describe, text
-
     if far and storage:
         raise UsageError("--remote and --storage name two storages. Give one of them.")
     store = _remote() if far else opened(storage)
-    names_only = far and not long
-    documents = _names_in(store) if names_only else describe.current_documents(store)
+    documents, shown = _names_in(store) if far and not long else _current_in(store)
     if as_json:
         state.show_json(documents)
     elif documents:
-        state.show_lines(document["name"] if names_only else text.stored(document) for document in documents)
+        state.show_lines(map(shown, documents))
     else:
         state.say(f"No dataset is stored in {store.url}.")
 
@@ -199,10 +199,16 @@ def _remote() -> "Storage":
     return open_remote()
 
 
-def _names_in(store: "Storage") -> list[dict[str, Any]]:
+def _names_in(store: "Storage") -> "Shown":
     from dataset_assets.moving.remotes import listed_names
 
-    return [{"name": name} for name in listed_names(store)]
+    return [{"name": name} for name in listed_names(store)], itemgetter("name")
+
+
+def _current_in(store: "Storage") -> "Shown":
+    from dataset_assets.cli import describe, text
+
+    return describe.current_documents(store), text.stored
 
 
 @commands.command()
@@ -243,7 +249,8 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.reading.load import open_version
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    store, (plain, pin) = opened(storage), split_pin(name)
+    store = opened(storage)
+    plain, pin = split_pin(name, store.url)
     stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)

@@ -9,13 +9,13 @@ from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
-from dataset_assets.making.existing import publish_raw, publish_split
+from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.making.terms import settle
 from dataset_assets.reading.licenses import check_license
-from dataset_assets.reading.load import load
+from dataset_assets.reading.load import of_version
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
@@ -67,7 +67,8 @@ def prepare(
         else:
             _add_aliases(stored, aliases)
         prove(stored, maker.unproven())
-    return load(f"{definition.name}@{released}", storage=stored.storage)
+        assert released is not None  # a version that is current has a digest
+        return {split: of_version(maker.view(split), released) for split in sorted(version.splits)}
 
 
 def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:
@@ -90,18 +91,22 @@ def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -
 
 
 def _make_files(maker: Maker) -> None:
-    for name, file in maker.dataset.files.items():
+    for name, file in maker.files.items():
         if isinstance(file, RemoteFile) or file.keep:
             made = maker.raw(name)
-            staged = isinstance(made, StagedRaw)
-            maker.add_raw(publish_raw(maker.stored, made) if isinstance(made, StagedRaw) else made, undamaged=staged)
+            if isinstance(made, StagedRaw):
+                maker.publish(made)
+            else:
+                maker.add_raw(made)
 
 
 def _make_splits(maker: Maker) -> None:
     for split in maker.dataset.split_order:
         made = maker.split(split)
-        digest = publish_split(maker.stored, made) if isinstance(made, StagedSplit) else made.digest
-        maker.add_split(split, digest)
+        if isinstance(made, StagedSplit):
+            maker.add_split(split, publish_split(maker.stored, made))
+        else:
+            maker.add_split(split, made.digest, made.view)
 
 
 @contextmanager
