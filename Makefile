@@ -66,9 +66,9 @@ test-fast: .venv/.made  ## Run the tests that need no server and start few proce
 sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
 	$(PYTEST) -m sweep
 
-# The trackers lie in a folder of their own: they are no dependency.
+# They lie in a folder of their own: they are no dependency.
 .venv/clients/.made: .venv/.made
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade mlflow-skinny sqlalchemy alembic wandb
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade mlflow-skinny sqlalchemy alembic wandb experimaestro
 	@touch $@
 
 test-clients: .venv/clients/.made  ## Run the tests of what other programs are told, with the real packages

@@ -30,7 +30,10 @@ _FACE = {
     "open_storage": "storage",
     "view_from_json": "reading.load",
     "view_of": "reading.convert",
+    "check_sources": "making.source_checks",
     "checkout": "moving.checkout",
+    "cite": "moving.cite",
+    "diff": "moving.diff",
     "export": "moving.export",
     "pull": "moving.share",
     "purge": "moving.share",
@@ -58,7 +61,10 @@ if TYPE_CHECKING:
     from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
     from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.making.source_checks import check_sources as check_sources
     from dataset_assets.moving.checkout import checkout as checkout
+    from dataset_assets.moving.cite import cite as cite
+    from dataset_assets.moving.diff import diff as diff
     from dataset_assets.moving.export import export as export
     from dataset_assets.moving.register import register as register
     from dataset_assets.moving.share import pull as pull

@@ -10,10 +10,12 @@ from dataset_assets import datasets
 from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.folders import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
-from dataset_assets.making.existing import usable_raw
+from dataset_assets.making.existing import meant_raw, usable_raw
 from dataset_assets.making.provisional import is_proven
+from dataset_assets.making.terms import accepted
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
@@ -38,6 +40,8 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "name": dataset.name,
         "summary": dataset.summary,
         "license": dataset.license,
+        "terms": dataset.terms,
+        "terms_accepted": accepted(dataset),
         "homepage": dataset.homepage,
         "citation": dataset.citation,
         "aliases": list(dict.fromkeys([*dataset.aliases, *aliases_of(stored)])),
@@ -169,7 +173,9 @@ def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | No
 
 
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
-    usable = usable_raw(stored, file, {place.key: place.stat.bytes for place in there.of("raw") if place.stat})
+    sizes = {place.key: place.stat.bytes for place in there.of("raw") if place.stat}
+    tree = is_tree(file)
+    usable = meant_raw(stored, file) if tree else usable_raw(stored, file, sizes)
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {
@@ -178,7 +184,7 @@ def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
         "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable else None,
+        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable and not tree else None,
     }
 
 

@@ -5,12 +5,13 @@ Each command imports what it needs inside its function, so that `--help` and com
 
 import sys
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, maintain, remove, share, trust
+from dataset_assets.cli import experiments, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
     from dataset_assets.definition.dataset import Dataset
     from dataset_assets.storage import Storage
+
+    Shown = tuple[list[dict[str, Any]], Callable[[Any], str]]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -53,7 +56,7 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
+for _verb in (*inspect.VERBS, *maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
     commands.add_command(_verb)
 
 
@@ -137,17 +140,24 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @json_option
 @click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
-def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool) -> None:
+@click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
+def prepare(
+    state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool, accept_terms: bool
+) -> None:
     """Make the missing parts of a dataset, and release it.
 
     It downloads the files, makes the splits and checks them. If Dagster is installed, Dagster does the work and keeps
-    the history, which the command ui shows.
+    the history, which the command ui shows. If the dataset has terms, it asks once whether you accept them.
     """
     from dataset_assets.cli import describe, text
+    from dataset_assets.making.terms import settle
+    from dataset_assets.reading.licenses import check_license
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
     dataset = _dataset(name, store)
+    check_license(dataset.name, dataset.license)
+    settle(dataset, accept_terms)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
@@ -168,20 +178,17 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
 def ls(state: State, far: bool, long: bool, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage, or in the remote.
 
-    Registered folders are datasets like all others. --remote lists the names only, which takes one listing.
+    Registered folders are datasets like all others. --remote lists the names only.
     """
     go_light()
-    from dataset_assets.cli import describe, text
-
     if far and storage:
         raise UsageError("--remote and --storage name two storages. Give one of them.")
     store = _remote() if far else opened(storage)
-    names_only = far and not long
-    documents = _names_in(store) if names_only else describe.current_documents(store)
+    documents, shown = _names_in(store) if far and not long else _current_in(store)
     if as_json:
         state.show_json(documents)
     elif documents:
-        state.show_lines(document["name"] if names_only else text.stored(document) for document in documents)
+        state.show_lines(map(shown, documents))
     else:
         state.say(f"No dataset is stored in {store.url}.")
 
@@ -192,10 +199,16 @@ def _remote() -> "Storage":
     return open_remote()
 
 
-def _names_in(store: "Storage") -> list[dict[str, Any]]:
+def _names_in(store: "Storage") -> "Shown":
     from dataset_assets.moving.remotes import listed_names
 
-    return [{"name": name} for name in listed_names(store)]
+    return [{"name": name} for name in listed_names(store)], itemgetter("name")
+
+
+def _current_in(store: "Storage") -> "Shown":
+    from dataset_assets.cli import describe, text
+
+    return describe.current_documents(store), text.stored
 
 
 @commands.command()
@@ -236,7 +249,8 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.reading.load import open_version
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    store, (plain, pin) = opened(storage), split_pin(name)
+    store = opened(storage)
+    plain, pin = split_pin(name, store.url)
     stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)

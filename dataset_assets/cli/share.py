@@ -18,6 +18,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def register(
 
     name = words[1:] if words[:1] == ("as",) else words
     if len(name) > 1 or from_etc and name or not (folder or from_etc):
-        raise UsageError("register takes a folder and a name. Write: dataset-assets register DIR NAME")
+        right = command("register DIR NAME", storage or "")
+        raise UsageError(f"register takes a folder and a name. Write: {right}")
     store = opened(storage)
     with watched(state):
         if folder is None or from_etc:

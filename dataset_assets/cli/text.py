@@ -42,6 +42,9 @@ def _facts(document: Document) -> Iterator[str]:
     for label in ("aliases", "tags", "tasks"):
         if document[label]:
             yield f"{label:<10} {', '.join(document[label])}"
+    if document["terms"]:
+        yield f"terms      {'accepted' if document['terms_accepted'] else 'not accepted'}:"
+        yield from (f"  {line}".rstrip() for line in document["terms"].strip().splitlines())
     if document["tried"] is False:
         yield "note       this definition was never run on the publisher's files, only on generated ones"
 

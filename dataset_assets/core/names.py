@@ -8,6 +8,7 @@ different.
 import re
 from typing import Iterable
 
+from dataset_assets.core.commands import command
 from dataset_assets.errors import NameNotAllowed
 
 RESERVED: dict[str, frozenset[str]] = {
@@ -73,8 +74,10 @@ def file_identifier(text: str) -> str:
     return identifier
 
 
-def split_pin(name: str) -> tuple[str, str | None]:
+def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
     """Split `name@digest` into its parts; the digest is 64 hex digits, with or without `sha256:`.
+
+    The command in an error names the storage with this URL. Raises `NameNotAllowed`.
 
     >>> split_pin("com.lecun.mnist")
     ('com.lecun.mnist', None)
@@ -86,8 +89,8 @@ def split_pin(name: str) -> tuple[str, str | None]:
     digest = digest.removeprefix("sha256:")
     if not _DIGEST.fullmatch(digest):
         raise NameNotAllowed(
-            f"{_shown(digest)} is not the digest of a version. Write {plain}@ and the 64 hex digits that "
-            f"`dataset-assets versions {plain}` shows."
+            f"{_shown(digest)} is not the digest of a version. Write {plain}@ and the 64 hex digits that are listed "
+            f"by: {command(f'versions {plain}', storage)}"
         )
     return plain, digest
 

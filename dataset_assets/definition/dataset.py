@@ -214,7 +214,8 @@ class Dataset:
     """A dataset: where its files are, how its splits are made of them, and what its streams hold.
 
     `sample`, `target` and `tag` name the streams of these roles; pass further roles as `roles`. The attribute `roles`
-    has all of them. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
+    has all of them. `terms` is a text that each user accepts before anything is retrieved. Pickling a dataset raises
+    `DefinitionError` if a function cannot be imported.
     """
 
     name: str
@@ -229,6 +230,7 @@ class Dataset:
     tags: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     license: str | None = None
+    terms: str | None = None
     citation: str | None = None
     homepage: str | None = None
     owners: tuple[str, ...] = ()
@@ -326,9 +328,11 @@ class Dataset:
             check_check(check, chosen)
         for alias in self.aliases:
             check_dataset_name(alias)
-        for name in ("version", "license"):
+        for name in ("version", "license", "terms"):
             if not isinstance(value := getattr(self, name), str if name == "version" else (str, type(None))):
                 raise DefinitionError(f"The {name} is {value!r}. Write it as a string.")
+        if self.terms is not None and not self.terms.strip():
+            raise DefinitionError("The terms are empty. Write their text, or leave them out.")
         if self.refresh is not None and len(self.refresh.split()) != 5:
             raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
         _check_one_file_each(self)

@@ -51,6 +51,11 @@ def folder_dataset(name: str, record: Registered) -> Dataset:
     )
 
 
+def is_tree(file: object) -> bool:
+    """Return whether a file is the tar of a registered folder. It is not stored, because the splits hold all of it."""
+    return isinstance(file, RemoteFile) and file.urls[0].startswith("folder:")
+
+
 def split_names(partitions: Iterable[str]) -> dict[str, str]:
     """Return the split of each partition.
 

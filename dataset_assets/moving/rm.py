@@ -90,7 +90,8 @@ def rm(
     for an alias, `DecodeError` for a damaged pointer whose version may be the one to remove, `ListingCut`, and
     `Conflict` if somebody else releases a version meanwhile.
     """
-    store, target = open_storage(storage), _target(name)
+    store = open_storage(storage)
+    target = _target(name, store.url)
     stored = _stored(store, target)
     plan = _planned(stored, target, force)
     found = Removed(str(target), depends=[*_dependents(stored, target, plan)])
@@ -103,15 +104,15 @@ def rm(
         return _carried_out(stored, found, _planned(stored, target, force), renew)
 
 
-def _target(name: str) -> Target:
+def _target(name: str, url: str) -> Target:
     dataset, slash, file = str(name).partition("/raw/")
     if not slash:
-        return Target(*split_pin(name))
+        return Target(*split_pin(name, url))
     check_dataset_name(dataset)
     if not _FILE.fullmatch(file):
         raise NameNotAllowed(
             f"{file[:80]!r} is not the name of a raw file. Write {dataset}/raw/NAME, with a name that is listed by: "
-            f"dataset-assets info {dataset}"
+            f"{command(f'info {dataset}', url)}"
         )
     return Target(dataset, None, file)
 

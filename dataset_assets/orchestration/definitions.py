@@ -13,6 +13,7 @@ from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
+from dataset_assets.orchestration.sources_checked import source_check
 
 
 def definitions(
@@ -40,6 +41,7 @@ def definitions(
             *(pushed(dataset, push_to) for dataset in chosen.values() if push_to),
             *(asset for name in pull for asset in pulled(name, pull_from)),
         ],
+        asset_checks=[source_check(dataset) for dataset in chosen.values() if dataset.remote_files],
         jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={keys.IO: _connector(storage)},

@@ -16,7 +16,7 @@ import dagster as dg
 import sqlalchemy.exc
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from dataset_assets.core import files, locks
+from dataset_assets.core import commands, files, locks
 from dataset_assets.core.progress import Progress, watched_by
 from dataset_assets.core.settings import ENVIRONMENT, as_variable, settings
 from dataset_assets.definition.dataset import Dataset
@@ -90,7 +90,7 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
     from dataset_assets.orchestration.guard import checked_host
 
     names = [checked_host(host) for host in hosts]
-    _check_port(port)
+    _check_port(port, storage)
     with _interrupted_by_any_end(), history() as home:
         say(f"data:    {storage}\nhistory: {home}")
         command = [sys.executable, "-m", SERVER, str(port), *names]
@@ -192,7 +192,7 @@ def _environment(home: Path, storage: str) -> dict[str, str]:
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}
 
 
-def _check_port(port: int) -> None:
+def _check_port(port: int, storage: str) -> None:
     with socket.socket() as probe:
         # A port that was closed a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,7 +201,7 @@ def _check_port(port: int) -> None:
         except OSError as error:
             raise Conflict(
                 f"Port {port} of {HOST} is not available: {error.strerror}. Stop the program that uses it, or choose "
-                f"another: dataset-assets ui --port {port + 1 if port < 65535 else 3000}"
+                f"another: {commands.command(f'ui --port {port + 1 if port < 65535 else 3000}', storage)}"
             ) from error
 
 

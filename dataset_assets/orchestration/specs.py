@@ -72,7 +72,9 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
     """Describe the dataset itself."""
     owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
-    facts = {"Licence": dataset.license, "Cite": dataset.citation, "Owners": others}
+    accept = f"dataset-assets prepare --accept-terms {dataset.name}"
+    terms = f"{dataset.terms} (accept them with: {accept})" if dataset.terms else None
+    facts = {"Licence": dataset.license, "Terms": terms, "Cite": dataset.citation, "Owners": others}
     lines = [f"**{name}**: {prose(value)}" for name, value in facts.items() if value]
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")

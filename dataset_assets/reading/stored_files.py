@@ -65,7 +65,7 @@ class StoredFiles(Opener):
     """The files of a split in a storage."""
 
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
-        self.storage, self.index = storage, index
+        self.storage, self.index, self.license = storage, index, index.license
 
     def stream(self, stream: str, part: int, *, copied: bool = True, whole: bool = False) -> BinaryIO:
         """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`.

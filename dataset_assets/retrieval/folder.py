@@ -15,7 +15,7 @@ from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError
-from dataset_assets.retrieval.retriever import ByteProgress
+from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
 
 _BLOCK = 512
@@ -38,10 +38,19 @@ class FolderRetriever:
         """Write the folder as a tar. Return None if no file of it changed since `known`."""
         return retrieve_folder(path_of(url), url, into, known, report)
 
+    def look(self, url: str) -> Look:
+        """Return the state of the folder."""
+        return look_at(path_of(url))
+
 
 def path_of(url: str) -> Path:
     """Return the folder of a `folder:` URL. Raises `NotFound` if none is registered under the name."""
     return registered.folder_of(unquote(url.partition(":")[2]))
+
+
+def look_at(root: Path) -> Look:
+    """Return the state of a folder, which changes with any of its files."""
+    return Look(f'"{state_of(entries(root))}"')
 
 
 def retrieve_folder(

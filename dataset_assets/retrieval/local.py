@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import RetrievalError, UsageError
-from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.storage.raw_files import Source
 
 
@@ -34,6 +34,16 @@ class FileRetriever:
             return None
         copy_into(path, shown, into, report)
         return source
+
+    def look(self, url: str) -> Look:
+        """Return the size and validator of the file, or the state of a folder."""
+        path = path_of(url)
+        if path.is_dir():
+            from dataset_assets.retrieval.folder import look_at
+
+            return look_at(path)
+        info = regular_file(path, redacted(url))
+        return Look(f'"{validator(info)}"', bytes=info.st_size)
 
 
 def path_of(url: str) -> Path:

@@ -64,7 +64,7 @@ def named(storage: Storage, name: str) -> StoredDataset:
 
 def own_name(storage: Storage, name: str) -> str:
     """Return `name` or `name@digest` with the dataset's own name instead of an alias."""
-    plain, pin = split_pin(name)
+    plain, pin = split_pin(name, storage.url)
     return name if (found := named(storage, plain).name) == plain else f"{found}@{pin}" if pin else found
 
 
