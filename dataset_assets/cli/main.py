@@ -68,18 +68,24 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
     """List the datasets that match all TERMS.
 
     A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
-    source:example.org; or id: with a regular expression. The best matches come first.
+    source:example.org; or id: with a regular expression. The best matches come first. Unverified definitions were
+    never run on their publisher's files.
     """
     go_light()
+    from dataset_assets.datasets import verified
     from dataset_assets.definition import registry, search
 
     matches = search.search(terms, registry.definitions())
     if as_json:
         fields = ("name", "summary", "tags", "tasks", "license")
-        state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in matches])
+        plain = [{field: getattr(dataset, field) for field in fields} for dataset in matches]
+        state.show_json([{**found, "verified": verified(found["name"])} for found in plain])
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
+        marks = {False: " (unverified)"}
+        state.show_rows(
+            f"{dataset.name:<{width}} {dataset.summary}{marks.get(verified(dataset.name), '')}" for dataset in matches
+        )
     undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")

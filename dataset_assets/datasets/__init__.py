@@ -54,7 +54,7 @@ MODULES = {
 }
 """The prefix of the names that a module defines -> the module, so that finding a dataset imports only one module."""
 
-TRIED = frozenset(
+VERIFIED = frozenset(
     {
         "au.edu.adelaide.lee_documents",
         "ca.mcgill.bic.mni152",
@@ -84,3 +84,9 @@ TRIED = frozenset(
     }
 )
 """The datasets that the tests prepare from the publisher's files; all others are tested on generated files only."""
+
+
+def verified(name: str) -> bool | None:
+    """Return whether a definition was run on its publisher's files; None if it is not one of these definitions."""
+    ours = any(f"{name}.".startswith(f"{prefix}.") for prefix in MODULES)
+    return name in VERIFIED if ours else None

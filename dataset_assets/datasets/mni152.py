@@ -12,6 +12,7 @@ from dataset_assets.errors import DecodeError
 SHAPE = (197, 233, 189)
 """The size in x, y and z; x varies fastest in the file, and each voxel is a cube of 1 mm."""
 PIXELS = (SHAPE[1], SHAPE[0])
+KINDS = ("other", "grey matter", "white matter")
 HALF = 128
 """A voxel is of a kind of matter if at least half of it is, in 255ths."""
 HEADER = np.dtype(
@@ -52,7 +53,11 @@ def _slice(volume: BinaryIO) -> Any:
 mni152 = Dataset(
     name="ca.mcgill.bic.mni152",
     summary="189 slices of the mean MRI of 152 brains, 233 x 197 grey pixels, with masks of grey and white matter.",
-    streams={"picture": Array("uint8", PIXELS), "mask": Array("uint8", PIXELS), "height": Array("uint8")},
+    streams={
+        "picture": Array("uint8", PIXELS),
+        "mask": Array("uint8", PIXELS, classes=KINDS),
+        "height": Array("uint8"),
+    },
     splits={
         "all": Split(
             slices,
