@@ -25,12 +25,12 @@ class Turns:
     ((3, 20), (4, 0))
     """
 
-    def __init__(self) -> None:
-        self.position: Place = (0, 0)
+    def __init__(self, first: int = 0) -> None:
+        self.position: Place = (first, 0)
         """Where the iterator that was used last stands; or where the next one begins, if that was set or loaded."""
         self.serial = 0
         """Counts the changes of what comes next."""
-        self._begun = -1
+        self._begun = first - 1
         self._waiting: Place | None = None
         self.running: int | None = None
         """The epoch of the iterator that began last, until it ends."""

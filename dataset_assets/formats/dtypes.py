@@ -43,6 +43,11 @@ def parsed(dtype: Any) -> Dtype:
     return stored(known)
 
 
+def is_small_float(dtype: Dtype) -> bool:
+    """Return whether a dtype is a float of `ml_dtypes`, such as bfloat16. To numpy it is plain bytes."""
+    return dtype.kind == "V" and dtype.type.__module__ == "ml_dtypes" and "float" in dtype.name
+
+
 def stored(dtype: Dtype) -> Dtype:
     """Return the dtype with the same bytes on every platform: little-endian, without padding between fields.
 

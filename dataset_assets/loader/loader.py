@@ -253,7 +253,8 @@ class Loader:
     @property
     def same_each_epoch(self) -> bool:
         """Whether all epochs have the same samples in the same order."""
-        return not self._settings.shuffle and all(self.view.at_epoch(epoch) is self.view for epoch in (0, 1))
+        moved = [self.view.at_epoch(epoch) for epoch in (0, 1)]
+        return not self._settings.shuffle and all(view is self.view for view in moved)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that decides the samples: the stored bytes and each view on them.

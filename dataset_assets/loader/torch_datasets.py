@@ -99,7 +99,7 @@ class Batches(IterableDataset[Any]):
         return self.loader.state_of(*self._at())
 
     def _at(self) -> Place:
-        """Return where the loader is; until its iterator ends, that is the end of its epoch, as StatefulDataLoader says."""
+        """Return where the loader is: at the end of an epoch until its iterator ends, as StatefulDataLoader has it."""
         epoch, consumed = self.loader.position
         if not consumed and self.loader.turns.running == epoch - 1:
             return epoch - 1, self.loader.after(epoch - 1, 0, sys.maxsize)
@@ -128,9 +128,9 @@ class Batches(IterableDataset[Any]):
 
 
 DEALT_TWICE = (
-    "Accelerate deals the batches of this DataLoader(Batches(loader)) to its processes, and the loader deals its samples "
-    "to them too, so samples would be lost. Iterate over the Loader itself: accelerator.prepare(loader) leaves it as it "
-    "is, and it finds its rank by itself."
+    "Accelerate deals the batches of this DataLoader(Batches(loader)) to its processes, and the loader deals its "
+    "samples to them too, so samples would be lost. Iterate over the Loader itself: accelerator.prepare(loader) leaves "
+    "it as it is, and it finds its rank by itself."
 )
 
 

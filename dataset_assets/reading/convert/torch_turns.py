@@ -94,6 +94,15 @@ class WorkerTurns:
         self.at(place)
         return place
 
+    def told(self) -> Place | None:
+        """Return what the parent says, if it changed since the worker was started or asked last."""
+        if self._process not in (os.getpid(), os.getppid()):
+            return None
+        serial, epoch, consumed = self._of_parent().told.tolist()
+        known = self._serial if self._in == os.getpid() else self.turns.serial
+        self._in, self._serial = os.getpid(), serial
+        return None if serial == known else (epoch, consumed)
+
     def load(self, place: Place) -> None:
         """Let the next iteration of this worker begin at a place."""
         self._loaded = place
