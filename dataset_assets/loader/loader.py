@@ -25,6 +25,7 @@ from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state,
 from dataset_assets.loader.steps import Budget, Last, Step
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.document import fingerprint_by_name
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Where
 
 Batch = Any
@@ -125,7 +126,7 @@ class Loader:
         self.turns = Turns()
         self._warned = False
         self._check()
-        self._pool = BufferPool()
+        self._pool, self._forms = BufferPool(), Forms(view)
         self._epoch: Epoch | None = None
         self._measured: tuple[View, str, Rows] | None = None
 
@@ -210,7 +211,7 @@ class Loader:
         """Yield the batches after a position, or every n-th of them, each with the position of the next."""
         current = self._of(epoch)
         copied = self.collate.copied if isinstance(self.collate, Collate) else ()
-        reader = Reader(current.view, self._pool, self.copy, copied)
+        reader = Reader(current.view, self._pool, self.copy, copied, self._forms)
         plain = not self.copy and not current.plan.shuffle and current.plan.bucket is None and not current.view.computed
         # Slicing stored bytes is faster than passing the slice between threads.
         threads = 0 if plain and self.collate is None else self.threads

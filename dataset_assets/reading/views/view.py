@@ -178,17 +178,24 @@ class View(Node, Sequence[Any]):
         random: bool = False,
         seed: int = 0,
         version: str | None = None,
+        streams: Mapping[str, Any] | None = None,
     ) -> "View":
         """Return each sample changed by a function, which is called when a sample is read.
 
         `batched`: it is given a mapping of stream to the values of some samples, and returns one of as many. `random`:
         it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
 
+        In batches, each stream has the dtype and shape of the first samples of the view, or is a list as they are; a
+        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype, a dtype and a shape, or list.
+
         A fingerprint has the function's code, and all that the function uses. Where that cannot be read, as in a
         tokenizer or a module of torch, `version` stands for it: state another one when it changes.
         """
         kind = "map_blocks" if batched else "map"
-        return _made(kind, self, change, seed if random else None, version=version)
+        if batched and streams is not None:
+            raise UsageError("streams= is for a function that gets one sample. With batched=True its arrays decide.")
+        more = {} if streams is None else {"streams": streams}
+        return _made(kind, self, change, seed if random else None, version=version, **more)
 
     def batch(self, n: int, *, drop_last: bool = False) -> "View":
         """Return batches of `n` samples: mappings of stream to values. The caller may write to their arrays."""
