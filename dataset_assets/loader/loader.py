@@ -23,6 +23,7 @@ from dataset_assets.loader.ranks import Ranks
 from dataset_assets.loader.reader import Reader, frozen, lengths_of
 from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
 from dataset_assets.loader.steps import Budget, Last, Step
+from dataset_assets.reading.convert.arrow import in_schema, schema_of
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.document import fingerprint_by_name
 from dataset_assets.reading.views.forms import Forms
@@ -300,6 +301,11 @@ class Loader:
         assert isinstance(self.collate, Collate)
         return self.collate.of(self.view)
 
+    @cached_property
+    def _schema(self) -> Any:
+        # A batch alone may hold only None, or only whole numbers.
+        return schema_of(self.view)
+
     def _of(self, number: int) -> Epoch:
         plan, kept = self.plan, self._epoch
         if kept is None or kept.number != number or kept.plan != plan:
@@ -328,7 +334,7 @@ class Loader:
         if self.collate is not None and not ours:
             batch = as_output(self.collate(batch), self.output)
         elif self.output == "arrow":
-            batch = as_output(batch, "arrow")
+            batch = in_schema(as_output(batch, "arrow"), self._schema)
         return batch if self.device is None else on_device(batch, self.device)
 
     # What trainers look for on torch's DataLoader. Lightning sets the epoch on the sampler; the Trainer of Hugging Face
@@ -359,7 +365,7 @@ class Loader:
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process computes these again, which is faster than to send them.
-        kept = {name: value for name, value in self.__dict__.items() if name != "_collate"}
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_collate", "_schema")}
         return {**kept, "_epoch": None, "_measured": None}
 
     def __repr__(self) -> str:

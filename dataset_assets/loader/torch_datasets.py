@@ -30,6 +30,11 @@ class Batches(IterableDataset[Any]):
     """
 
     def __init__(self, loader: Loader) -> None:
+        if not loader.copy:
+            raise UsageError(
+                "A DataLoader makes tensors of arrays, and to write into the read-only arrays of copy=False through a "
+                "tensor ends the process. Leave out copy=False."
+            )
         self.loader = loader
         self._turns = WorkerTurns(loader.turns)
         self._own: Place | None = None

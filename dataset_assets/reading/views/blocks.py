@@ -107,6 +107,15 @@ def owned(block: Any) -> Any:
     return block
 
 
+def owned_in(value: Any) -> Any:
+    """Return a value with copies of its read-only arrays: to write into stored bytes through torch ends the process."""
+    if isinstance(value, np.ndarray):
+        return value if value.flags.writeable else value.copy()
+    if isinstance(value, dict):
+        return {key: owned_in(item) for key, item in value.items()}
+    return type(value)(map(owned_in, value)) if type(value) in (tuple, list) else value
+
+
 def bytes_of(block: Any) -> int:
     """Return the approximate size of a block in bytes."""
     if isinstance(block, list):

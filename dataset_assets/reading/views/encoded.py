@@ -21,12 +21,15 @@ FIT_BYTES = 4 << 20
 
 
 @verb
-def fit(
+def fit_encoders(
     view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
 ) -> Fitted:
     """Return the encoders, fitted on a view in one pass over their streams."""
     if not encoders:
-        raise UsageError("fit() needs at least one encoder. Name a feature with it: view.fit({'stream': OneHot()}).")
+        raise UsageError(
+            "fit_encoders() needs at least one encoder. Name a feature with it: "
+            "view.fit_encoders({'stream': OneHot()})."
+        )
     on = check_fit_for_learning(view, held_out)
     sources = tuple(dict.fromkeys(_stream_and_field(view, feature)[0] for feature in encoders))
     known: dict[str, Any] = dict.fromkeys(encoders)

@@ -28,7 +28,7 @@ def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | Non
         if name not in view.classes:
             raise UsageError(
                 f"{view.dataset} {view.split} has no classes for {name}. Pass them (classes=range(10)), or learn "
-                f"them: view.fit({{{name!r}: OneHot()}})."
+                f"them: view.fit_encoders({{{name!r}: OneHot()}})."
             )
         classes = range(len(view.classes[name]))
     return Encoded(view, Fitted({name: OneHot(tuple(classes))}), keep=_kept(view, name, tag))

@@ -69,7 +69,7 @@ def test_torch_gets_what_the_samples_hold_in_memory_of_its_own() -> None:
 
 def test_torch_gets_batches_of_encoded_tables_and_of_tuples() -> None:
     table = view_of(row=pyarrow.table({"k": ["a", "b", "a"], "x": [1.0, 2.0, 3.0]}), y=[0, 1, 0])
-    view = table.encode(table.fit({"row.k": OneHot(), "row.x": Scaled()}))
+    view = table.encode(table.fit_encoders({"row.k": OneHot(), "row.x": Scaled()}))
     (batch,) = DataLoader(view.to_torch(), batch_size=3)
     assert batch["row"].shape == (3, 3) and batch["row"].dtype == torch.float32 and batch["y"].tolist() == [0, 1, 0]
     (x, y), *_ = DataLoader(view.tuples("row", "y").to_torch(), batch_size=2)
