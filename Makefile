@@ -10,6 +10,8 @@ SERVERS = .venv/.made .venv/azurite/$(AZURITE) .venv/.browser
 # What is tried as its users try it, from outside: the command line, the documentation, the demo, the web UI.
 OUTSIDE = tests/acceptance tests/cli
 WITHOUT = $(addprefix --ignore ,$(OUTSIDE))
+# What reads and loads is a third of what needs no server.
+READING = tests/reading tests/loader
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # Hundreds of processes import the package; it is compiled once.
@@ -19,7 +21,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-dagster test-servers test-clients acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-reading test-dagster test-servers test-clients acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -43,8 +45,11 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 	  || echo "Without Chromium the tests of the web UI's pages are skipped."
 	@touch $@
 
-test: .venv/.made  ## Run the tests of all rooms that need no server and no Dagster
-	$(PYTEST) $(WITHOUT) --ignore tests/orchestration -m 'not soak and not sweep and not server'
+test: .venv/.made  ## Run the tests of the rooms that need no server and no Dagster, but those of reading
+	$(PYTEST) $(WITHOUT) $(addprefix --ignore ,$(READING) tests/orchestration) -m 'not soak and not sweep and not server'
+
+test-reading: .venv/.made  ## Run the tests of views, converters and the loader
+	$(PYTEST) $(READING) -m 'not soak and not sweep and not server'
 
 test-dagster: .venv/.made  ## Run the tests of what is built on Dagster
 	$(PYTEST) tests/orchestration -m 'not soak and not sweep and not server'

@@ -18,8 +18,8 @@ from properdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 FACE = "dataset_assets"
 ROOMS = (
-    "decoding", "encoding", "formats", "loader", "experiments", "storage", "retrieval", "testing", "orchestration",
-    "errors",
+    "decoding", "checks", "encoding", "formats", "loader", "experiments", "storage", "retrieval", "testing",
+    "orchestration", "errors",
 )  # fmt: skip
 DOORS = (FACE, *(f"{FACE}.{room}" for room in ROOMS))
 WIDTH = 96

@@ -36,6 +36,8 @@ FORBIDDEN = {
 # Modules that no test imports: the test file that uses them through a door, a command or a URL.
 THROUGH = {
     "__main__": "cli/test_main.py",
+    "checks.keyed": "checks/test_groups.py",
+    "checks.pairs": "checks/test_same_text.py",
     "cli.share": "acceptance/test_etcetera.py",
     "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",

@@ -46,16 +46,32 @@ def shared(first: Sequence[Column], here: Hashes, second: Sequence[Column], ther
 
     `here` and `there` are the hashes of the samples. Each row is compared once, unless different samples share a hash.
     """
-    order = np.argsort(here, kind="stable")
-    at = np.searchsorted(here, there, sorter=order)
-    known = at < len(here)
-    known[known] = here[order[at[known]]] == there[known]
-    rows: Rows = np.flatnonzero(known)
-    found = np.full(len(rows), -1, np.intp)
-    same = _equal(first, order[at[rows]], second, rows)
-    found[same] = order[at[rows[same]]]
+    alike, rows = proposed(here, there)
+    found = np.where(_equal(first, alike, second, rows), alike, -1)
     _look_further(first, here, second, there, rows, found)
     return found[found >= 0], rows[found >= 0]
+
+
+def proposed(here: Hashes, there: Hashes) -> tuple[Rows, Rows]:
+    """Return pairs of rows with equal hashes: the first such row of `here` for each row of `there`, in its order."""
+    theirs = _maybe_in(there, here)
+    ours = _maybe_in(here, there[theirs])
+    # Both sorted: to look up hashes in no order takes ten times as long.
+    ours, theirs = ours[np.argsort(here[ours], kind="stable")], theirs[np.argsort(there[theirs])]
+    known, asked = here[ours], there[theirs]
+    at = np.searchsorted(known, asked)
+    same = at < len(known)
+    same[same] = known[at[same]] == asked[same]
+    back = np.argsort(theirs[same])
+    return ours[at[same]][back], theirs[same][back]
+
+
+def _maybe_in(some: Hashes, others: Hashes) -> Rows:
+    """Return the rows whose hash may be among others: all that are, and at most a quarter of those that are not."""
+    bits = max(int(4 * len(others)).bit_length(), 1)
+    there = np.zeros(1 << bits, bool)
+    there[others >> np.uint64(64 - bits)] = True
+    return np.flatnonzero(there[some >> np.uint64(64 - bits)])
 
 
 def content(value: Any) -> bytes:
