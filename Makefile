@@ -66,9 +66,14 @@ test-fast: .venv/.made  ## Run the tests that need no server and start few proce
 sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
 	$(PYTEST) -m sweep
 
-# They lie in a folder of their own: they are no dependency.
+# Trackers and trainers lie in a folder of their own: they are no dependency. What trainers need beside them is in .venv.
+TRACKERS = mlflow-skinny sqlalchemy alembic wandb experimaestro
+TRAINERS = lightning lightning-utilities torchmetrics pytorch-lightning accelerate transformers tokenizers safetensors regex \
+  ml_dtypes jax jaxlib opt_einsum
+
 .venv/clients/.made: .venv/.made
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade mlflow-skinny sqlalchemy alembic wandb experimaestro
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade $(TRACKERS)
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps --target .venv/clients --upgrade $(TRAINERS)
 	@touch $@
 
 test-clients: .venv/clients/.made  ## Run the tests of what other programs are told, with the real packages
