@@ -26,7 +26,7 @@ def main() -> int:
     penguins = prepare("io.github.allisonhorst.penguins")["all"]
     train, test = penguins.stratified_split((0.8, 0.2), seed=0)
 
-    fitted = train.fit(ENCODERS)
+    fitted = train.fit_encoders(ENCODERS)
     x, y = train.encode(fitted).to_sklearn()
     held_out_x, held_out_y = test.encode(fitted).to_sklearn()
     accuracy = LogisticRegression(max_iter=1000).fit(x, y).score(held_out_x, held_out_y)

@@ -62,7 +62,7 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "version": released.get("version"),
         "problem": released.get("problem"),
         "storage": storage.url,
-        "tried": dataset.name in datasets.TRIED if _is_ours(dataset.name) else None,
+        "verified": datasets.verified(dataset.name),
     }
 
 
@@ -229,10 +229,6 @@ def _state(stored: StoredDataset, raw: RawFile) -> str:
 
 def _together(states: list[str]) -> str:
     return states[0] if len(set(states)) == 1 else "partial"
-
-
-def _is_ours(name: str) -> bool:
-    return any(f"{name}.".startswith(f"{prefix}.") for prefix in datasets.MODULES)
 
 
 def _split(index: SplitIndex, digest: str, path: Callable[[str], str | None]) -> Document:

@@ -25,9 +25,10 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 
     A term is a word, or a field with a value or a part of it: tag:image, task:classification, type:audio, license:mit,
     source:example.org, plugin:birdhouse; or id: with a regular expression. The best matches come first. A family of
-    datasets is one line; 'NAME[*]' lists its members.
+    datasets is one line; 'NAME[*]' lists its members. Unverified definitions were never run on their publisher's files.
     """
     go_light()
+    from dataset_assets.datasets import verified
     from dataset_assets.definition import registry, search
 
     if len(terms) == 1 and terms[0].endswith(registry.EVERY):
@@ -39,10 +40,15 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         fields = ("name", "summary", "tags", "tasks", "license")
         axes = [{"axes": [axis.name for axis in dataset.axes]} for dataset in matches]
         found = [{field: getattr(dataset, field) for field in fields} for dataset in matches]
+        found = [{**one, "verified": verified(one["name"])} for one in found]
         state.show_json([one | more if more["axes"] else one for one, more in zip(found, axes)])
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}{_axes_of(dataset)}" for dataset in matches)
+        state.show_rows(
+            f"{dataset.name:<{width}} {dataset.summary}{_axes_of(dataset)}"
+            f"{' (unverified)' if verified(dataset.name) is False else ''}"
+            for dataset in matches
+        )
     undefined = _stored_without_definition(terms, {*registry.names()})
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")

@@ -18,6 +18,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import UsageError
 
 
@@ -58,7 +59,8 @@ def check(state: State, names: tuple[str, ...], sources: bool, storage: str | No
     """
     go_light()
     if not sources:
-        raise UsageError("check needs to know what to check. Write: dataset-assets check --sources")
+        right = command("check --sources", storage or "")
+        raise UsageError(f"check needs to know what to check. Write: {right}")
     from dataset_assets.making.source_checks import check_sources, worst_code
 
     found = check_sources(*names, storage=opened(storage))

@@ -60,8 +60,8 @@ def _facts(document: Document) -> Iterator[str]:
     if document["terms"]:
         yield f"terms      {'accepted' if document['terms_accepted'] else 'not accepted'}:"
         yield from (f"  {line}".rstrip() for line in document["terms"].strip().splitlines())
-    if document["tried"] is False:
-        yield "note       this definition was never run on the publisher's files, only on generated ones"
+    if document["verified"] is False:
+        yield "note       unverified: this definition was never run on the publisher's files, only on generated ones"
 
 
 def _parts(document: Document) -> Iterator[str]:

@@ -70,7 +70,7 @@ def fitted_to(kind: Any, *blocks: Values) -> Any:
 def known_by(kind: Any, value: Any) -> Any:
     """Return what an encoder has learnt. Raises `UsageError` if it is not fitted."""
     if value is None:
-        raise UsageError(f"This {type(kind).__name__} is not fitted. Fit it on a view first: view.fit(...).")
+        raise UsageError(f"This {type(kind).__name__} is not fitted. Fit it on a view first: view.fit_encoders(...).")
     return value
 
 

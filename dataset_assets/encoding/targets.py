@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Mapping
+from typing import Any, ClassVar, Literal, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,29 @@ class Remapped:
             return [new[code] for code in codes.tolist()]
         # The dtype must not depend on the values in this block.
         return np.array(new, self._dtype(values))[codes]
+
+    def classes(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the names of the mapped class numbers, or None if these are not numbers from 0 up.
+
+        Names of classes that become one are joined; a number that no class has any more is named so.
+
+        >>> Remapped({0: 1, 1: 0, 2: 0}).classes(("a", "b", "c")), Remapped({0: 2}, "keep").classes(("a", "b", "c"))
+        (('b+c', 'a'), ('unused 0', 'b', 'a+c'))
+        """
+        numbers = range(len(names))
+        kept = numbers if self.unmapped == "keep" else [old for old, _ in self.pairs if old in numbers]
+        found: dict[Any, list[str]] = {}
+        for old in sorted(kept):
+            found.setdefault(self._table.get(old, old), []).append(names[int(old)])
+        filled = set(found) == set(range(len(found)))
+        if not found or not (filled or all(new in numbers for new in found)):
+            return None
+        most = len(found) if filled else len(names)
+        return tuple("+".join(found.get(number, [f"unused {number}"])) for number in range(most))
+
+    def outputs(self) -> tuple[Any, ...]:
+        """Return all new values, each once, in order."""
+        return tuple(sorted({new for _, new in self.pairs}))
 
     @cached_property
     def _table(self) -> dict[Any, Any]:

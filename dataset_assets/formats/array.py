@@ -12,7 +12,7 @@ from dataset_assets.core.files import Written
 from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
 from dataset_assets.formats.adjoined import Adjoined, adjoined
 from dataset_assets.formats.columns import Column, Indices, chained, check_rows
-from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
+from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, is_small_float, parsed, shown, stored
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
@@ -67,6 +67,8 @@ class Array:
         else:
             files = [rows_in(file) if in_store(file) else array_in(file) for file in opened]
         dtype = parsed(self.dtype) if self.dtype else files[0].dtype
+        if is_small_float(dtype):  # numpy's files have no such dtype, so the header says bytes
+            files = [_viewed(rows, dtype) for rows in files]
         shape = self.shape if self.shape is not None else files[0].shape[1:]
         for rows in files:
             if (rows.dtype, rows.shape[1:]) != (dtype, shape):
@@ -76,6 +78,12 @@ class Array:
                 )
         columns = [ArrayColumn(rows) if isinstance(rows, np.ndarray) else rows for rows in files]
         return chained(columns) if one is None else Adjoined(whole, [first for first, _ in spans], columns)
+
+
+def _viewed(rows: Any, dtype: Dtype) -> Any:
+    if not isinstance(rows, np.ndarray):
+        raise DecodeError(f"A stream of {dtype} cannot be read where it is stored. Pull the dataset first.")
+    return rows.view(dtype) if rows.dtype == np.dtype((np.void, dtype.itemsize)) else rows
 
 
 class ArrayWriter:
@@ -200,7 +208,8 @@ class ArrayWriter:
     def _header(self, rows: int) -> bytes:
         assert self.dtype is not None and self.shape is not None
         try:
-            return header(self.dtype, (rows, *self.shape))
+            plain = np.dtype((np.void, self.dtype.itemsize)) if is_small_float(self.dtype) else self.dtype
+            return header(plain, (rows, *self.shape))
         except DefinitionError as error:
             raise SchemaError(str(error)) from error
 

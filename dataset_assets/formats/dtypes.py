@@ -1,6 +1,8 @@
 """The dtypes that can be stored, and casts to them that change no value."""
 
 import ast
+import re
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ Mask = NDArray[np.bool_]
 Dtype = np.dtype[Any]
 
 NUMBERS = "biufc"
+SMALL_FLOAT = re.compile(r"bfloat16|float8_\w+")
 LONGEST = 10_000
 """The longest text of a dtype, and the longest header of an `.npy` file."""
 
@@ -24,11 +27,17 @@ def dtype_text(dtype: Any) -> str:
     ('<f4', '<i8')
     """
     known = parsed(dtype)
+    if is_small_float(known):
+        return known.name
     return known.str if known.names is None else str(known.descr)
 
 
 def parsed(dtype: Any) -> Dtype:
     """Return the dtype from a user or from `dtype_text`, in its stored form. Raises `DefinitionError`."""
+    if isinstance(dtype, str) and SMALL_FLOAT.fullmatch(dtype):
+        if (small := small_float(dtype)) is None:
+            raise DefinitionError(f"{dtype!r} is a dtype of ml_dtypes, which does not have it here. Install ml_dtypes.")
+        return small
     try:
         # Python's parser may run out of stack for a very long text.
         if isinstance(dtype, str) and len(dtype) > LONGEST:
@@ -41,6 +50,22 @@ def parsed(dtype: Any) -> Dtype:
     if known.subdtype is not None:
         raise DefinitionError(f"{dtype!r} is a dtype with a shape. Give both separately: Array(dtype=..., shape=...).")
     return stored(known)
+
+
+def is_small_float(dtype: Dtype) -> bool:
+    """Return whether a dtype is a float of `ml_dtypes`, such as bfloat16. To numpy it is plain bytes."""
+    return dtype.type.__module__ == "ml_dtypes" and SMALL_FLOAT.fullmatch(dtype.name) is not None
+
+
+def small_float(name: str) -> Dtype | None:
+    """Return the dtype of `ml_dtypes` of a name such as "bfloat16", or None where that is not installed."""
+    if not SMALL_FLOAT.fullmatch(name):
+        return None
+    try:
+        found: Dtype = np.dtype(getattr(import_module("ml_dtypes"), name))
+    except (ImportError, AttributeError):
+        return None
+    return found
 
 
 def stored(dtype: Dtype) -> Dtype:
@@ -59,6 +84,8 @@ def stored(dtype: Dtype) -> Dtype:
         raise DefinitionError(f"{dtype} differs from platform to platform. Cast to float64 or complex128.")
     if dtype.itemsize == 0:
         raise DefinitionError(f"{dtype.str!r} has no length. Give it one, as in 'U20', or use Text or Bytes.")
+    if is_small_float(dtype):
+        return dtype
     # From its text, to drop the metadata that numpy may attach to a dtype.
     return np.dtype(dtype.str).newbyteorder("<")
 
@@ -73,6 +100,9 @@ def cast(rows: AnyArray, dtype: Dtype) -> tuple[AnyArray, Mask | None] | None:
     if dtype.names is not None:
         return _cast_fields(rows, dtype)
     source, target = rows.dtype.kind, dtype.kind
+    if is_small_float(dtype) and source in "f":
+        result = rows.astype(dtype)
+        return result, np.isfinite(result.astype(np.float32)) | ~np.isfinite(rows)
     if not (source == target and target in "SUmM" or source in NUMBERS and target in NUMBERS):
         return None
     try:

@@ -1,6 +1,6 @@
 """One epoch of a view: the order of its samples, its steps, and the jobs that make its batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
 from typing import Any, Callable, Iterator, Literal
@@ -39,6 +39,28 @@ class Plan:
     rank: int
     world: int
     last: Last
+
+    def of(self, rank: int, world: int) -> "Plan":
+        """Return the plan of a rank. The default run of buckets is one step of all ranks."""
+        bucket = self.bucket
+        if bucket is not None and bucket.run is None and isinstance(self.batch_size, int):
+            bucket = replace(bucket, run=self.batch_size * world)
+        return replace(self, rank=rank, world=world, bucket=bucket)
+
+    def lost(self, samples: int) -> str | None:
+        """Return a warning if an epoch of this many samples leaves them all out, or gives some ranks none of them."""
+        if not isinstance(self.batch_size, int) or not samples:
+            return None
+        step, most = self.batch_size * self.world, samples // self.world
+        if self.last == "drop" and samples < step:
+            smaller = f"batch_size={most} or less, or " if most else ""
+            return f"last='drop' leaves out all {samples} samples: a step takes {step}. Give {smaller}last='keep'."
+        if self.last == "keep" and samples < self.world:
+            return (
+                f"In each epoch some of the {self.world} ranks get none of the {samples} samples. Use fewer ranks, or "
+                "last='pad'."
+            )
+        return None
 
 
 Made = tuple[Any, int, bool]

@@ -1,6 +1,7 @@
 """The loader: batches of a view, its position, and its state."""
 
-from dataclasses import replace
+import sys
+import warnings
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Callable, Iterator, Mapping, Protocol
@@ -9,6 +10,7 @@ import numpy as np
 
 from dataset_assets.core.extras import needed
 from dataset_assets.core.permutation import Rows
+from dataset_assets.core.turns import Place, Turns
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.loader.arguments import a_device, a_stream, a_view, seconds, whole
 from dataset_assets.loader.buffer_pool import BufferPool
@@ -17,12 +19,14 @@ from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
 from dataset_assets.loader.epoch_order import Buckets
 from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
 from dataset_assets.loader.prefetch import ahead
-from dataset_assets.loader.ranks import ranks
+from dataset_assets.loader.ranks import Ranks
 from dataset_assets.loader.reader import Reader, frozen, lengths_of
 from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
-from dataset_assets.loader.steps import Budget, Last
+from dataset_assets.loader.steps import Budget, Last, Step
+from dataset_assets.reading.convert.arrow import in_schema, schema_of
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.document import fingerprint_by_name
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Where
 
 Batch = Any
@@ -67,7 +71,10 @@ class Loader:
     the same number of steps. `last` decides about the samples that do not fill the last step: "keep" yields each once,
     in shorter batches (some may be empty); "drop" leaves them out; "pad" adds the first samples of the order, and the
     stream `real` (for tuples, the last array) is False for these. With a `Budget` as batch size, a batch holds as many
-    samples as fit. Iterating over the loader itself continues at its position, epoch after epoch.
+    samples as fit. The rank is that of the process when an iteration begins.
+
+    Each iteration over the loader is an epoch, from its start: the one after the last that began, when its first batch
+    is asked for. A state that was just loaded is continued, once.
 
     `shuffle="blocks"` reads the stored files in a shuffled order, four at a time, and shuffles their rows: for a split
     that fits neither in memory nor in the cache.
@@ -99,7 +106,7 @@ class Loader:
         ledger: Records | None = None,
     ) -> None:
         a_view(view)
-        rank, world = ranks(rank, world)
+        self._ranks = Ranks(rank, world)
         size = batch_size if isinstance(batch_size, Budget) else whole("batch_size", batch_size, 1)
         if isinstance(size, Budget):
             a_stream(view, size.stream)
@@ -107,28 +114,27 @@ class Loader:
             if not isinstance(bucket, Buckets):
                 raise UsageError(f"bucket is {bucket!r}, not Buckets. Name a stream: bucket=Buckets('tokens').")
             a_stream(view, bucket.stream)
-        if bucket is not None and bucket.run is None:
-            if isinstance(size, Budget):
-                raise UsageError("With a Budget, Buckets have no default run. Give one: Buckets(stream, run=...).")
-            bucket = replace(bucket, run=size * world)
-        self.view, self.plan = view, Plan(size, shuffle, whole("seed", seed), bucket, rank, world, last)
+        if bucket is not None and bucket.run is None and isinstance(size, Budget):
+            raise UsageError("With a Budget, Buckets have no default run. Give one: Buckets(stream, run=...).")
+        self.view, self._settings = view, Plan(size, shuffle, whole("seed", seed), bucket, 0, 1, last)
         self.threads, self.prefetch = whole("threads", threads, 0), whole("prefetch", prefetch, 1)
-        self.timeout = timeout if timeout is None else seconds(timeout)
+        self._timeout = timeout if timeout is None else seconds(timeout)
         self.collate, self.device, self.copy = collate, device, copy
         if device is not None and output == "arrow":
             raise UsageError("output='arrow' cannot be on a device. Leave out output='arrow' or device=.")
         self.output: Output = "torch" if device is not None else output
         self.ledger = ledger
-        self.position = (0, 0)
+        self.turns = Turns()
+        self._warned = False
         self._check()
-        self._pool = BufferPool()
+        self._pool, self._forms = BufferPool(), Forms(view)
         self._epoch: Epoch | None = None
         self._measured: tuple[View, str, Rows] | None = None
 
     def _check(self) -> None:
-        last = self.plan.last
-        if self.plan.shuffle not in (True, False, "blocks"):
-            raise UsageError(f"shuffle={self.plan.shuffle!r} is not known. Use True, False or 'blocks'.")
+        last, shuffle = self._settings.last, self._settings.shuffle
+        if shuffle not in (True, False, "blocks"):
+            raise UsageError(f"shuffle={shuffle!r} is not known. Use True, False or 'blocks'.")
         if last not in ("keep", "drop", "pad"):
             raise UsageError(f"last={last!r} is not known.{nearest(str(last), ('keep', 'drop', 'pad'))}")
         if self.output not in OUTPUTS:
@@ -139,19 +145,30 @@ class Loader:
             )
         if self.output == "torch" and not self.copy:
             raise UsageError("output='torch' always copies, because tensors cannot be read-only. Leave out copy=False.")
-        if self.timeout is not None and self.threads < 1:
+        if self._timeout is not None and self.threads < 1:
             raise UsageError("timeout needs a background thread. Use threads=1 or more.")
         if self.output == "torch":
             needed("torch", "torch")
         if self.device is not None:
             a_device(self.device)
 
+    @property
+    def plan(self) -> Plan:
+        """The settings that decide which samples each batch holds, with the rank of this process as it is now."""
+        return self._settings.of(*self._ranks.now())
+
+    @property
+    def position(self) -> Place:
+        """The epoch and the consumed samples of the iterator that was used last, or of a state that was loaded."""
+        return self.turns.position
+
     def __len__(self) -> int:
-        """Return the number of steps in the current epoch, counted from its beginning; it is the same on every rank."""
-        epoch, size, n = self._of(self.position[0]), self.plan.batch_size, 0
+        """Return the number of steps of the epoch that is being read, else of the next one: the same on every rank."""
+        epoch, n = self._of(self.turns.epoch), 0
+        plan, size = epoch.plan, epoch.plan.batch_size
         if isinstance(size, int):
-            whole, rest = divmod(len(epoch.view), size * self.plan.world)
-            return whole + (rest > 0 and self.plan.last != "drop")
+            whole, rest = divmod(len(epoch.view), size * plan.world)
+            return whole + (rest > 0 and plan.last != "drop")
         for _ in epoch.steps(0):
             n += 1
         return n
@@ -166,33 +183,46 @@ class Loader:
             raise UsageError(
                 f"consumed is {consumed}, but epoch {epoch} has {len(self._of(epoch).view)} samples. Give that or less."
             )
-        self.position = (epoch, consumed)
-        return self._run(epoch, consumed)
+        return self._run((epoch, consumed))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin this epoch; if a state of it was just loaded, the iteration continues there."""
+        self.turns.set_epoch(whole("epoch", epoch, 0))
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the current epoch; the next iteration yields the next epoch."""
-        return self._run(*self.position)
+        """Yield the batches of the next epoch, which begins when the first one is asked for."""
+        return self._run(None)
 
-    def _run(self, epoch: int, consumed: int) -> Iterator[Batch]:
+    def _run(self, place: Place | None) -> Iterator[Batch]:
+        turns = self.turns
+        epoch, consumed = turns.begin(place)
+        self._warn(epoch)
         empty = True
-        for batch, after, last in recorded(self, epoch, consumed):
-            self.position = (epoch + 1, 0) if last else (epoch, after)
-            empty = False
-            yield batch
-        if empty:
-            self.position = (epoch + 1, 0)
+        try:
+            for batch, after, last in recorded(self, epoch, consumed):
+                turns.position = (epoch + 1, 0) if last else (epoch, after)
+                empty = False
+                yield batch
+            if empty:
+                turns.position = (epoch + 1, 0)
+        finally:
+            turns.end(epoch)
 
     def batches(self, epoch: int, consumed: int, every: int = 1) -> Iterator[Made]:
         """Yield the batches after a position, or every n-th of them, each with the position of the next."""
         current = self._of(epoch)
         copied = self.collate.copied if isinstance(self.collate, Collate) else ()
-        reader = Reader(current.view, self._pool, self.copy, copied)
-        plain = not self.copy and not self.plan.shuffle and self.plan.bucket is None and not current.view.computed
+        reader = Reader(current.view, self._pool, self.copy, copied, self._forms)
+        plain = not self.copy and not current.plan.shuffle and current.plan.bucket is None and not current.view.computed
         # Slicing stored bytes is faster than passing the slice between threads.
         threads = 0 if plain and self.collate is None else self.threads
         finish = None if self.copy and self.output == "numpy" and self.collate is None else self._finished
         jobs = current.jobs(consumed, finish, reader, every)
-        return ahead(jobs, threads, self.prefetch, self.timeout, helping=not current.view.computed)
+        return ahead(jobs, threads, self.prefetch, self._timeout, helping=not current.view.computed)
+
+    def steps(self, epoch: int, consumed: int) -> Iterator[Step]:
+        """Yield this rank's steps after a position, without making their batches."""
+        return self._of(epoch).steps(consumed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loader's position and settings as plain JSON."""
@@ -214,10 +244,19 @@ class Loader:
         return consumed
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where a state was taken. Raises `Conflict` if a field of the state differs from this loader's."""
+        """Let the next iteration continue where a state was taken.
+
+        Raises `Conflict` if a field of the state differs from this loader's.
+        """
         check_state(state, self.state_dict(), partial(fingerprint_by_name, self.view))
         check_place(state, len(self._of(state["epoch"]).view))
-        self.position = (state["epoch"], state["consumed"])
+        self.turns.load((state["epoch"], state["consumed"]))
+
+    @property
+    def same_each_epoch(self) -> bool:
+        """Whether all epochs have the same samples in the same order."""
+        moved = [self.view.at_epoch(epoch) for epoch in (0, 1)]
+        return not self._settings.shuffle and all(view is self.view for view in moved)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that decides the samples: the stored bytes and each view on them.
@@ -262,10 +301,22 @@ class Loader:
         assert isinstance(self.collate, Collate)
         return self.collate.of(self.view)
 
+    @cached_property
+    def _schema(self) -> Any:
+        # A batch alone may hold only None, or only whole numbers.
+        return schema_of(self.view)
+
     def _of(self, number: int) -> Epoch:
-        if self._epoch is None or self._epoch.number != number:
-            self._epoch = Epoch(number, self.view.at_epoch(number), self.plan, self._lengths)
-        return self._epoch
+        plan, kept = self.plan, self._epoch
+        if kept is None or kept.number != number or kept.plan != plan:
+            self._epoch = kept = Epoch(number, self.view.at_epoch(number), plan, self._lengths)
+        return kept
+
+    def _warn(self, epoch: int) -> None:
+        current = self._of(epoch)
+        if not self._warned and (lost := current.plan.lost(len(current.view))):
+            self._warned = True
+            warnings.warn(lost, stacklevel=3)
 
     def _lengths(self, view: View, stream: str) -> Rows:
         if self._measured is None or self._measured[0] is not view or self._measured[1] != stream:
@@ -283,14 +334,48 @@ class Loader:
         if self.collate is not None and not ours:
             batch = as_output(self.collate(batch), self.output)
         elif self.output == "arrow":
-            batch = as_output(batch, "arrow")
+            batch = in_schema(as_output(batch, "arrow"), self._schema)
         return batch if self.device is None else on_device(batch, self.device)
+
+    # What trainers look for on torch's DataLoader. Lightning sets the epoch on the sampler; the Trainer of Hugging Face
+    # makes a DataLoader of these to skip the steps that it took before a checkpoint.
+
+    prefetch_factor = None
+    """For a DataLoader without workers."""
+
+    @property
+    def sampler(self) -> Any:
+        """The steps of the next epoch, on which a trainer sets the epoch."""
+        return _trainers().Steps(self)
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The same."""
+        return _trainers().Steps(self)
+
+    @property
+    def dataset(self) -> Any:
+        """The batches by the steps of `batch_sampler`. Its length is the number of samples."""
+        return _trainers().Stepped(self)
+
+    @property
+    def collate_fn(self) -> Any:
+        """Takes the batch of a step out of the list of one in which a DataLoader passes it."""
+        return _trainers().only_one
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process computes these again, which is faster than to send them.
-        kept = {name: value for name, value in self.__dict__.items() if name != "_collate"}
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_collate", "_schema")}
         return {**kept, "_epoch": None, "_measured": None}
 
     def __repr__(self) -> str:
         plan = self.plan
         return f"Loader({len(self)} steps of {plan.batch_size}, rank {plan.rank} of {plan.world})\n  {self.view!r}"
+
+
+def _trainers() -> Any:
+    if "torch" not in sys.modules:
+        raise AttributeError("A loader has this for trainers, which import torch.")
+    from dataset_assets.loader import trainers
+
+    return trainers

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dataset_assets.reading.convert.arrow import table_of
+from dataset_assets.reading.convert.tensors import tensor_of
 
 Output = Literal["numpy", "torch", "arrow"]
 OUTPUTS: tuple[Output, ...] = ("numpy", "torch", "arrow")
@@ -31,18 +32,7 @@ def changed(batch: Any, change: Callable[[Any], Any]) -> Any:
 
 def as_tensor(values: Any) -> Any:
     """Return an array of numbers as a tensor on the same memory, and any other value as it is."""
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
-        return values
-    import torch
-
-    values = native(values)
-    # Writing to read-only memory through torch would crash the process.
-    return torch.from_numpy(values if values.flags.writeable else values.copy())
-
-
-def native(values: Any) -> Any:
-    """Return an array in the byte order of this machine, the only one that torch and Arrow support."""
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    return tensor_of(values) if isinstance(values, np.ndarray) else values
 
 
 def on_device(batch: Any, device: Any) -> Any:

@@ -1,6 +1,6 @@
 """Reads batches of a view: stored arrays into memory from the buffer pool, computed samples one by one."""
 
-from typing import Any, Container, Mapping, Sequence
+from typing import Any, Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from dataset_assets.loader.buffer_pool import BufferPool
 from dataset_assets.loader.output import changed
 from dataset_assets.loader.page_cache import PageCache
 from dataset_assets.reading.views import Narrowed, Selected, Stored, View
-from dataset_assets.reading.views.blocks import as_columns, owned, stacked
+from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Order, Where, in_order
 
 ROWS = 1 << 12
@@ -24,8 +25,10 @@ class Reader:
     Values of varying length in the streams that the caller copies anyway (`copied`) may be on the stored bytes too.
     """
 
-    def __init__(self, view: View, pool: BufferPool, copy: bool, copied: Container[str] = ()) -> None:
-        self.view, self.pool, self.copy, self.copied = view, pool, copy, copied
+    def __init__(
+        self, view: View, pool: BufferPool, copy: bool, copied: Container[str] = (), forms: Forms | None = None
+    ) -> None:
+        self.view, self.pool, self.copy, self.copied, self.forms = view, pool, copy, copied, forms or Forms(view)
         self.stored, self.orders, self.streams = below(view)
         columns = {name: self.stored.columns[name] for name in self.streams} if self.stored is not None else {}
         self.waits = [column for column in columns.values() if hasattr(column, "expect")]
@@ -80,7 +83,7 @@ class Reader:
         for at.row in wanted:
             samples.append(next(each))
         at.row = None
-        return batch_of(samples, self.view)
+        return self.forms.batch(samples, wanted, self.copied)
 
     def _gathered(self, name: str, column: Any, where: Where) -> Any:
         """Return a column's values at some rows, in memory from the pool if they are arrays of one shape."""
@@ -114,16 +117,6 @@ def mapped(column: Any) -> list[NDArray[Any]]:
     parts = [getattr(part, "rows", None) for part in (column.parts if isinstance(column, Chained) else [column])]
     arrays = [rows for rows in parts if isinstance(rows, np.ndarray)]
     return arrays if len(arrays) == len(parts) else []
-
-
-def batch_of(samples: list[Any], view: View) -> Any:
-    """Return samples as a batch: a mapping for mappings, a tuple for tuples, otherwise one block."""
-    if not samples or isinstance(samples[0], Mapping):
-        columns = as_columns(samples, () if samples else view.streams)
-        return {name: owned(block) for name, block in columns.items()}
-    if isinstance(samples[0], tuple):
-        return tuple(stacked(list(values)) for values in zip(*samples, strict=True))
-    return stacked(samples)
 
 
 def numbers(rows: Where) -> Sequence[int]:

@@ -3,67 +3,71 @@
 import multiprocessing
 import multiprocessing.connection
 import os
+import sys
 import threading
 from functools import cache, partial
 from typing import Any, Iterator, Mapping
 
-import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from dataset_assets.core.turns import Place
 from dataset_assets.errors import UsageError
-from dataset_assets.loader.loader import Loader, recorded
+from dataset_assets.loader.loader import Loader
 from dataset_assets.loader.state import check_state
+from dataset_assets.reading.convert.torch_turns import WorkerTurns
 from dataset_assets.reading.views.document import fingerprint_by_name
-
-MOST_WORKERS = 1024
 
 
 class Batches(IterableDataset[Any]):
     """A loader's batches, for `DataLoader(Batches(loader), batch_size=None, num_workers=2)`.
 
     Each worker process makes every n-th batch, so the DataLoader yields the batches of the loader, in order, with any
-    number of workers. Call `set_epoch` before each epoch, as with torch's own `DistributedSampler`.
+    number of workers. Each iteration is the loader's next epoch. Workers that are started anew for each iteration have
+    to be told it: call `set_epoch` before, or use `persistent_workers=True`. Otherwise they raise `UsageError`.
 
     Its state is the loader's. With worker processes, save the state of torchdata's `StatefulDataLoader`, or
     `loader.state_at(epoch, steps)`: workers are ahead of the batches that were used.
     """
 
     def __init__(self, loader: Loader) -> None:
+        if not loader.copy:
+            raise UsageError(
+                "A DataLoader makes tensors of arrays, and to write into the read-only arrays of copy=False through a "
+                "tensor ends the process. Leave out copy=False."
+            )
         self.loader = loader
-        # In shared memory, so that persistent workers see it too.
-        self._at = torch.tensor(loader.position).share_memory_()  # type: ignore[no-untyped-call]
-        self._begun = torch.full((MOST_WORKERS, 2), -1).share_memory_()  # type: ignore[no-untyped-call]
-        self._own: tuple[int, int] | None = None
+        self._turns = WorkerTurns(loader.turns)
+        self._own: Place | None = None
         self._loaded = False
 
     @property
     def epoch(self) -> int:
         """The epoch of the next iteration."""
-        return int(self._at[0])
+        return self._turns.epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration. The epoch of a loaded state continues where the state was taken."""
-        if epoch != self.epoch:
-            self._at[:] = torch.tensor([epoch, 0])
+        self._turns.learn()
+        self.loader.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
+        if dealt_by_accelerate(self):
+            raise UsageError(DEALT_TWICE)
         info = get_worker_info()
         if info is None:
             return self._here()
-        if self._own is None or not self._loaded:
-            self._own = self._first(info.id)
-        self._loaded = False
-        return self._dealt(*self._own, info.num_workers)
+        epoch, consumed = self._turns.take(lambda: self.loader.same_each_epoch)
+        if not self._loaded:
+            consumed = self.loader.after(epoch, consumed, info.id)
+        self._own, self._loaded = (epoch, consumed), False
+        return self._dealt(epoch, consumed, info.num_workers)
 
     def _here(self) -> Iterator[Any]:
-        epoch, consumed = self._position()
-        for batch, after, _ in recorded(self.loader, epoch, consumed):
-            self._at[:] = torch.tensor((epoch, after))
-            yield batch
-        self._at[:] = torch.tensor((epoch + 1, 0))
+        self._turns.learn()
+        yield from self.loader
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
         """Yield this worker's batches; the first one is at this position."""
@@ -73,43 +77,77 @@ class Batches(IterableDataset[Any]):
                 "its own."
             )
         _end_with_parent()
-        begun = self._begun[_worker() % MOST_WORKERS]
-        begun[:] = torch.tensor((epoch, consumed))
+        self._turns.at((epoch, consumed))
         for batch, after, _ in self.loader.batches(epoch, consumed, workers):
             self._own = (epoch, after)
-            begun[:] = torch.tensor((epoch, after))
+            self._turns.at(self._own)
             yield batch
 
     def working(self) -> list[str]:
         """Return a line for each worker with the batch that it is making, or was making when it was killed."""
-        places = [(worker, *at) for worker, at in enumerate(self._begun.tolist()) if at[0] >= 0]
-        return [f"worker {worker}: {self.loader.place(epoch, consumed)}" for worker, epoch, consumed in places]
-
-    def _first(self, worker: int) -> tuple[int, int]:
-        """Return the position of a worker's first batch."""
-        epoch, consumed = self._position()
-        return epoch, self.loader.after(epoch, consumed, worker)
-
-    def _position(self) -> tuple[int, int]:
-        epoch, consumed = self._at.tolist()
-        return epoch, consumed
+        return [f"worker {worker}: {self.loader.place(*at)}" for worker, *at in self._turns.working()]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loader's state; in a worker, the state before the worker's own next batch."""
+        """Return the loader's state; in a worker, the state before the worker's own next batch.
+
+        Raises `UsageError` where workers, or Accelerate, are ahead of the batches that were used.
+        """
         info = get_worker_info()
-        if info is None:
-            return self.loader.state_of(*self._position())
-        own = self.loader.state_of(*(self._own or self._first(info.id)))
-        return own | {"worker": [info.id, info.num_workers]}
+        if info is not None:
+            epoch, consumed = self._own or self._first(info.id)
+            return self.loader.state_of(epoch, consumed) | {"worker": [info.id, info.num_workers]}
+        if self._turns.ahead or dealt_by_accelerate(self, 1):
+            raise UsageError(
+                "The batches are made ahead, so this process does not know which ones were used. Count the steps and "
+                "save loader.state_at(epoch, steps), or save the state of torchdata's StatefulDataLoader."
+            )
+        return self.loader.state_of(*self._at())
+
+    def _at(self) -> Place:
+        """Return where the loader is: at the end of an epoch until its iterator ends, as StatefulDataLoader has it."""
+        epoch, consumed = self.loader.position
+        if not consumed and self.loader.turns.running == epoch - 1:
+            return epoch - 1, self.loader.after(epoch - 1, 0, sys.maxsize)
+        return epoch, consumed
+
+    def _first(self, worker: int) -> Place:
+        """Return the position of a worker's first batch."""
+        epoch, consumed = self.loader.turns.next
+        return epoch, self.loader.after(epoch, consumed, worker)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a state was taken. Raises `Conflict` as the loader does, and for another worker's state."""
-        check_state(state, self.state_dict(), partial(fingerprint_by_name, self.loader.view))
-        position = (state["epoch"], state["consumed"])
-        if get_worker_info() is None:
-            self._at[:] = torch.tensor(position)
+        info = get_worker_info()
+        if info is None:
+            self._turns.learn()
+            self.loader.load_state_dict(state)
         else:
-            self._own, self._loaded = position, True
+            check_state(state, self.state_dict(), partial(fingerprint_by_name, self.loader.view))
+            self._turns.load((state["epoch"], state["consumed"]))
+            self._loaded = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        if dealt_by_accelerate(self):
+            raise UsageError(DEALT_TWICE)
+        return self.__dict__
+
+
+DEALT_TWICE = (
+    "Accelerate deals the batches of this DataLoader(Batches(loader)) to its processes, and the loader deals its "
+    "samples to them too, so samples would be lost. Iterate over the Loader itself: accelerator.prepare(loader) leaves "
+    "it as it is, and it finds its rank by itself."
+)
+
+
+def dealt_by_accelerate(dataset: Any, alone: int = 2) -> bool:
+    """Return whether a DataLoader that Accelerate prepared reads a dataset now, for at least `alone` processes."""
+    state = sys.modules.get("accelerate.state")
+    if state is None or not state.GradientState._shared_state or not state.PartialState._shared_state:
+        return False
+    data = state.GradientState().active_dataloader
+    while data is not None and data is not dataset:
+        data = getattr(data, "dataset", None)
+    return data is not None and state.PartialState().num_processes >= alone
 
 
 @cache
@@ -124,8 +162,3 @@ def _end_with_parent() -> None:
 def _exit_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os._exit(1)
-
-
-def _worker() -> int:
-    info = get_worker_info()
-    return info.id if info is not None else 0

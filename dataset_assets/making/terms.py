@@ -25,8 +25,8 @@ def see_accepted(dataset: Dataset, storage: str = "") -> None:
     """Raise `Refused`, with the command that accepts them, if the terms of a dataset are not accepted."""
     if not accepted(dataset):
         raise Refused(
-            f"The terms of {dataset.name} are not accepted, so nothing is retrieved. `dataset-assets info "
-            f"{dataset.name}` shows them. Accept them with: "
+            f"The terms of {dataset.name} are not accepted, so nothing is retrieved. "
+            f"`{command(f'info {dataset.name}', storage)}` shows them. Accept them with: "
             f"{command(f'prepare --accept-terms {dataset.name}', storage)}"
         )
 

@@ -18,8 +18,10 @@ SMALL = 4096
 class LoaderTests:
     """Tests of a loader. Subclass it, and let `loader` return your shuffled loader over the rows 0 to `samples` - 1.
 
-    One iteration of the loader is an epoch. It has `state_dict` and `load_state_dict`. `exact` lists the changes under
-    which its states stay exact; `refused` lists the changes that it refuses, with a word of the error message.
+    Each iteration of the loader is an epoch, from its start: the one after the last that began, when its first batch is
+    asked for. It has `state_dict` and `load_state_dict`; a state that was loaded is continued once. `exact` lists the
+    changes under which its states stay exact; `refused` lists the changes that it refuses, with a word of the error
+    message.
 
     ```python
     class TestMyLoader(LoaderTests):
@@ -63,6 +65,21 @@ class LoaderTests:
         first, second = self.stream(2)[: self.size()], self.stream(2)[self.size() :]
         assert first != second
         assert self.stream(2) == first + second
+
+    def test_an_iteration_that_is_left_costs_no_sample(self) -> None:
+        loader = self.made()
+        next(iter(loader))
+        assert self.read(loader) == self.after(self.size())
+        for _ in loader:
+            break
+        assert sorted(self.read(loader)) == sorted(self.expected())
+
+    def test_an_iterator_that_is_not_used_takes_no_epoch(self) -> None:
+        loader = self.made()
+        unused = [iter(loader) for _ in range(2)]
+        assert self.read(loader) == self.stream(1)
+        unused.append(iter(loader))
+        assert self.read(loader) == self.after(self.size())
 
     # States
 
@@ -117,6 +134,13 @@ class LoaderTests:
                 more += self.rows(batch)
             if more:
                 assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at + len(more))
+
+    def test_a_state_is_continued_once(self) -> None:
+        *_, (_, at, state) = islice(self.positions(1), 3)
+        loader = self.made()
+        loader.load_state_dict(state)
+        next(iter(loader))
+        assert self.read(loader) == self.after(self.size()), f"after {at} samples"
 
     # States under changes
 

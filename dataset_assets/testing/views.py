@@ -555,7 +555,7 @@ def _encoded(draw: st.DrawFn, stack: Stack) -> Stack:
     values = _whole_numbers(stack, "number")
     if not values:
         return stack
-    fitted = _or_error(lambda: stack.view.fit({"number": Ordinal()}))
+    fitted = _or_error(lambda: stack.view.fit_encoders({"number": Ordinal()}))
     if isinstance(fitted, str):
         assert "random map" in fitted, fitted
         return stack

@@ -334,9 +334,9 @@ ON_ANY: dict[str, Callable[[View], View]] = {
     "mapped labels": lambda view: view.map_targets({0: 1, 1: 0, 2: 2}),
     "filtered labels": lambda view: view.drop_targets(2),
     "one-hot labels": lambda view: view.one_hot_targets(range(3)),
-    "categories": lambda view: view.encode(birds().fit({"kind": OneHot()})),
-    "numbers": lambda view: view.encode(birds().fit({"size": Scaled()})),
-    "an encoder of one's own": lambda view: view.encode(birds().fit({"note": Lengths()})),
+    "categories": lambda view: view.encode(birds().fit_encoders({"kind": OneHot()})),
+    "numbers": lambda view: view.encode(birds().fit_encoders({"size": Scaled()})),
+    "an encoder of one's own": lambda view: view.encode(birds().fit_encoders({"note": Lengths()})),
     "shuffled": lambda view: view.shuffle(3),
     "in memory": lambda view: view.cache(),
 }

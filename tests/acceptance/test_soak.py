@@ -26,8 +26,8 @@ ROUNDS = int(os.environ.get("SOAK_ROUNDS", "34"))
 SEED = int(os.environ.get("SOAK_SEED", "0"))
 VERBS = ("prepare", "copy", "gc", "epoch")
 CLIENT = Path(soak_client.__file__)
-KEPT = 3
-"""How many versions `gc` keeps."""
+SURE_SECONDS = soak_client.GRACE_SECONDS / 2
+"""So young a version is kept by `gc`, whatever came after it."""
 
 pytestmark = [pytest.mark.soak, pytest.mark.server]
 
@@ -66,12 +66,20 @@ class Killable:
 
 
 class Done(NamedTuple):
-    """What a client did: its verb, how it ended, and what it said."""
+    """What a client did: its verb, how it ended, what it said, and when it began."""
 
     verb: str
     code: int
     said: str
     why: str
+    when: float
+
+
+class Said(NamedTuple):
+    """A version that was acknowledged, and when its client began."""
+
+    digest: str
+    when: float
 
 
 @pytest.fixture(params=["seaweed", "postgres", "secantus"])
@@ -98,7 +106,7 @@ def client(verb: str, server: Killable, number: int) -> "subprocess.Popen[str]":
 
 def one_round(server: Killable, number: int, chance: random.Random) -> list[Done]:
     """Let four clients work, kill the server once or twice meanwhile and start it again, and perhaps kill a client."""
-    clients = {verb: client(verb, server, number) for verb in VERBS}
+    began, clients = time.monotonic(), {verb: client(verb, server, number) for verb in VERBS}
     victim = chance.choice([None, None, *VERBS])
     for _ in range(chance.choice([1, 2])):
         time.sleep(chance.uniform(0.3, 4))
@@ -110,7 +118,7 @@ def one_round(server: Killable, number: int, chance: random.Random) -> list[Done
     done = []
     for verb, process in clients.items():
         said, why = process.communicate(timeout=240)
-        done.append(Done(verb, process.returncode, said.strip(), why[-1500:]))
+        done.append(Done(verb, process.returncode, said.strip(), why[-1500:], began))
         assert process.returncode in (0, EXPLAINED, *([-signal.SIGKILL] if verb == victim else [])), done[-1]
     return done
 
@@ -124,24 +132,24 @@ def whole(name: str, storage: str) -> int:
     return int(number)
 
 
-def see_nothing_lost(server: Killable, number: int, prepared: dict[int, str], copied: list[str]) -> None:
+def see_nothing_lost(server: Killable, number: int, prepared: dict[int, Said], copied: list[Said]) -> None:
     """Look that the current version is not older than the last acknowledged one, and that all that is kept is whole."""
     last = max(prepared, default=None)
     if last is None:
         return
     assert last <= whole(NAME, server.url) <= number
-    for digest in [prepared[at] for at in sorted(prepared)[-KEPT:]]:
-        whole(f"{NAME}@{digest}", server.url)
-    for digest in copied[-1:]:
-        whole(f"{NAME}@{digest}", server.other())
+    for storage, acknowledged in ((server.url, prepared.values()), (server.other(), copied)):
+        for digest, when in acknowledged:
+            if time.monotonic() < when + SURE_SECONDS:
+                whole(f"{NAME}@{digest}", storage)
 
 
 @pytest.mark.timeout(0)
 def test_nothing_acknowledged_is_lost_and_no_sample_is_wrong_however_servers_and_clients_are_killed(
     server: Killable, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepared: dict[int, str] = {}
-    copied: list[str] = []
+    prepared: dict[int, Said] = {}
+    copied: list[Said] = []
     counts: dict[tuple[str, int], int] = {}
     tell: Callable[..., None] = print
     for number in range(1, ROUNDS + 1):
@@ -149,9 +157,9 @@ def test_nothing_acknowledged_is_lost_and_no_sample_is_wrong_however_servers_and
         for done in one_round(server, number, chance):
             counts[done.verb, done.code] = counts.get((done.verb, done.code), 0) + 1
             if done.code == 0 and done.verb == "prepare":
-                prepared[number] = done.said
+                prepared[number] = Said(done.said, done.when)
             elif done.code == 0 and done.verb == "copy":
-                copied.append(done.said)
+                copied.append(Said(done.said, done.when))
         see_nothing_lost(server, number, prepared, copied)
         with capsys.disabled():
             tell(f"{server.name}, round {number} of {ROUNDS}, seed {SEED}: {counts}", flush=True)

@@ -204,7 +204,7 @@ def test_an_unknown_choice_is_refused_with_the_nearest() -> None:
 
 def test_the_features_of_a_table_become_one_matrix_in_its_place() -> None:
     view = birds()
-    found = view.encode(view.fit(all_encoders()))
+    found = view.encode(view.fit_encoders(all_encoders()))
     assert found.streams == ("bird", "species", "note", "size")
     matrix = found.to_numpy()["bird"]
     assert matrix.dtype == np.float32 and matrix.shape == (6, 5)
@@ -216,17 +216,17 @@ def test_the_features_of_a_table_become_one_matrix_in_its_place() -> None:
 
 def test_into_puts_numbers_and_categories_of_several_streams_side_by_side() -> None:
     view = view_of(kind=["b", "a"], size=np.array([[1.0, 2.0], [3.0, 2.0]]), other=[1, 2])
-    found = view.encode(view.fit({"kind": OneHot(), "size": Scaled()}, into="x"))
+    found = view.encode(view.fit_encoders({"kind": OneHot(), "size": Scaled()}, into="x"))
     assert found.streams == ("x", "other") and found.columns("x") == ("kind=a", "kind=b", "size[0]", "size[1]")
     assert found.to_numpy()["x"].tolist() == [[0, 1, -1, 0], [1, 0, 1, 0]]
     with pytest.raises(UsageError, match="Two streams would be named other"):
-        view.encode(view.fit({"kind": OneHot()}, into="other"))
+        view.encode(view.fit_encoders({"kind": OneHot()}, into="other"))
 
 
 def test_an_encoded_view_keeps_all_laws() -> None:
     view = birds()
-    check_view(view.encode(view.fit(all_encoders())))
-    check_view(view.encode(view.fit(all_encoders()))[:0])
+    check_view(view.encode(view.fit_encoders(all_encoders())))
+    check_view(view.encode(view.fit_encoders(all_encoders()))[:0])
 
 
 @given(stacks())
@@ -254,7 +254,7 @@ def test_encoding_reads_nothing_before_a_sample_is_asked_for_and_then_only_what_
         return sample
 
     view = view_of(n=list(range(10))).map(watched)
-    fitted = view_of(n=list(range(10))).fit({"n": Scaled("min-max")})
+    fitted = view_of(n=list(range(10))).fit_encoders({"n": Scaled("min-max")})
     found = view.encode(fitted)
     len(found)
     asked.clear()
@@ -271,12 +271,12 @@ def test_fitting_reads_a_view_once_and_holds_little_of_it() -> None:
     view = view_of(a=list(range(50)), b=list(range(50))).map(counted)
     view.streams  # noqa: B018  looks at the first sample
     calls.clear()
-    view.fit({"a": Scaled(), "b": Ordinal()})
+    view.fit_encoders({"a": Scaled(), "b": Ordinal()})
     assert len(calls) == 50
 
     large = view_of(x=np.ones((400_000, 8)))
     tracemalloc.start()
-    large.fit({"x": Scaled()})
+    large.fit_encoders({"x": Scaled()})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 400_000 * 8 * 8 / 1.2 and peak < 24 << 20
@@ -286,7 +286,7 @@ def test_numbers_are_encoded_in_blocks_much_faster_than_by_sample() -> None:
     import time
 
     view = view_of(x=np.random.default_rng(0).random(200_000), k=np.arange(200_000) % 10)
-    found = view.encode(view.fit({"x": Scaled(), "k": OneHot()}))
+    found = view.encode(view.fit_encoders({"x": Scaled(), "k": OneHot()}))
     start = time.perf_counter()
     found.rows(slice(0, len(found)))
     whole = time.perf_counter() - start
@@ -302,7 +302,7 @@ def test_a_single_sample_costs_as_much_of_many_categories_as_of_few() -> None:
     def cost(categories: int) -> float:
         values = [f"word{k}" for k in range(categories)]
         view = view_of(text=values, kind=values)
-        found = view.encode(view.fit({"text": Vocabulary(size=20_000, length=1), "kind": Ordinal()}))
+        found = view.encode(view.fit_encoders({"text": Vocabulary(size=20_000, length=1), "kind": Ordinal()}))
         found[0]
         start = time.perf_counter()
         for i in range(200):
@@ -313,24 +313,24 @@ def test_a_single_sample_costs_as_much_of_many_categories_as_of_few() -> None:
 
 
 def test_an_unseen_value_is_an_error_that_names_feature_value_and_split() -> None:
-    fitted = birds().fit({"bird.sex": OneHot(missing="ignore")})
+    fitted = birds().fit_encoders({"bird.sex": OneHot(missing="ignore")})
     held = view_of(bird=pyarrow.table({"sex": ["mal"], "mass": [1.0], "year": [1]}))
     test = Stored(Origin("org.example.birds", "test", "3" * 64, "2" * 64), held.columns)
     with pytest.raises(SchemaError, match="feature bird.sex of org.example.birds test: 'mal' .*Did you mean 'male'"):
         test.encode(fitted)[0]
-    ignoring = birds().fit({"bird.sex": OneHot(missing="ignore", unseen="ignore")})
+    ignoring = birds().fit_encoders({"bird.sex": OneHot(missing="ignore", unseen="ignore")})
     assert test.encode(ignoring)[0]["bird"].tolist() == [0, 0]
 
 
 def test_a_feature_that_is_not_there_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownStream, match="Did you mean 'species'"):
-        birds().fit({"specis": Ordinal()})
+        birds().fit_encoders({"specis": Ordinal()})
     with pytest.raises(UnknownStream, match=r"bird\.sex.*Did you mean 'mass'"):
-        birds().fit({"bird.mas": Scaled()})
+        birds().fit_encoders({"bird.mas": Scaled()})
     with pytest.raises(UnknownStream, match="is a table: name one of its fields"):
-        birds().fit({"bird": Scaled()})
+        birds().fit_encoders({"bird": Scaled()})
     with pytest.raises(UnknownStream, match="is not a table"):
-        birds().fit({"species.x": Ordinal()})
+        birds().fit_encoders({"species.x": Ordinal()})
 
 
 # What is written
@@ -348,7 +348,7 @@ GOLDEN = (
 
 
 def golden() -> Fitted:
-    return birds().fit(
+    return birds().fit_encoders(
         {
             "bird.sex": OneHot(missing="category"),
             "bird.mass": Scaled(missing="fill"),
@@ -366,7 +366,7 @@ def test_what_was_fitted_is_this_json_and_that_json_encodes_the_same() -> None:
 
 
 def test_every_encoder_survives_json_and_pickle() -> None:
-    fitted = birds().fit(all_encoders())
+    fitted = birds().fit_encoders(all_encoders())
     assert Fitted.from_json(fitted.to_json()) == fitted == pickle.loads(pickle.dumps(fitted))
 
 
@@ -391,7 +391,7 @@ def test_what_is_no_fitted_encoder_is_refused(document: str) -> None:
 
 
 def test_encoders_of_another_version_are_refused_unless_asked_for() -> None:
-    fitted = birds().fit({"species": Ordinal()})
+    fitted = birds().fit_encoders({"species": Ordinal()})
     assert fitted.on == (FittedOn("org.example.birds", "train", "1" * 64, "2" * 64),) and fitted.samples == 6
     test, later = as_split(birds(), "test"), as_split(birds(), "test", "4", "5")
     assert len(test.encode(fitted)) == 6
@@ -406,8 +406,8 @@ def test_encoders_fitted_on_a_prepared_dataset_know_its_version(home: Any, datas
     splits = prepare(dataset)
     train, test = splits["train"], splits["test"]
     fitted = Fitted.from_json(
-        train.fit({"row.number": Scaled(), "row.word": OneHot(unseen="ignore", missing="ignore"), "label": OneHot(),
-                   "image": Scaled(), "text": Vocabulary()}).to_json()
+        train.fit_encoders({"row.number": Scaled(), "row.word": OneHot(unseen="ignore", missing="ignore"),
+                            "label": OneHot(), "image": Scaled(), "text": Vocabulary()}).to_json()
     )  # fmt: skip
     assert fitted.on[0].version == train.version and fitted.on[0].split == "train"
     check_view(test.encode(fitted))
@@ -422,16 +422,16 @@ def test_fitting_on_the_test_split_is_refused_unless_it_is_said_not_to_be_held_o
     test = as_split(birds(), "test")
     for view in (test, birds().concat(test), birds().concat(test).map(_itself)[2:]):
         with pytest.raises(UsageError, match="org.example.birds test, which is held out"):
-            view.fit({"species": Ordinal()})
-        assert view.fit({"species": Ordinal()}, held_out=()).samples == len(view)
+            view.fit_encoders({"species": Ordinal()})
+        assert view.fit_encoders({"species": Ordinal()}, held_out=()).samples == len(view)
     with pytest.raises(UsageError, match="held out"):
-        as_split(birds(), "validation").fit({"species": Ordinal()}, held_out=("test", "validation"))
+        as_split(birds(), "validation").fit_encoders({"species": Ordinal()}, held_out=("test", "validation"))
 
 
 def test_fitting_on_what_varies_at_random_is_refused() -> None:
     for view in (birds().map(_noisy, random=True), birds().map(_noisy, random=True).shuffle(0).only("species")):
         with pytest.raises(UsageError, match="Cannot fit on a random map: its samples change every epoch"):
-            view.fit({"species": Ordinal()})
+            view.fit_encoders({"species": Ordinal()})
 
 
 def _noisy(sample: Any, chance: np.random.Generator) -> Any:
@@ -443,22 +443,22 @@ def _noisy(sample: Any, chance: np.random.Generator) -> Any:
 
 def test_an_encoded_stack_is_written_as_json_and_opened_again(home: Any, dataset: Dataset) -> None:
     train = prepare(dataset)["train"]
-    fitted = train.fit({"row.number": Scaled(), "row.half": Scaled("min-max"), "text": Vocabulary(length=2)})
+    fitted = train.fit_encoders({"row.number": Scaled(), "row.half": Scaled("min-max"), "text": Vocabulary(length=2)})
     view = train.shuffle(1).encode(fitted).map_targets({0: 1, 1: 0}).keep_targets(1, stream="label").shuffle(2)
     again = view_from_json(view.to_json())
     assert equal(list(again), list(view)) and len(view) == 3 and again.fingerprint() == view.fingerprint()
-    other = train.shuffle(1).encode(train.fit({"text": Vocabulary(length=3)}))
+    other = train.shuffle(1).encode(train.fit_encoders({"text": Vocabulary(length=3)}))
     assert other.fingerprint() != train.shuffle(1).encode(fitted).fingerprint()
 
 
 def test_at_another_epoch_the_same_encoders_stand_on_another_order() -> None:
-    view = birds().shuffle(0).encode(birds().fit({"size": Scaled()}))
+    view = birds().shuffle(0).encode(birds().fit_encoders({"size": Scaled()}))
     later = view.at_epoch(1)
     assert not equal(list(later), list(view)) and equal(sorted(map(str, later)), sorted(map(str, view)))
 
 
 def test_a_sample_that_is_encoded_tells_where_it_comes_from() -> None:
-    view = birds()[::-1].encode(birds().fit({"size": Scaled()}))
+    view = birds()[::-1].encode(birds().fit_encoders({"size": Scaled()}))
     assert [found.row for i in range(6) for found in view.lineage(i)] == [5, 4, 3, 2, 1, 0]
 
 
@@ -484,7 +484,7 @@ class Lengths:
 
 def test_an_encoder_of_ones_own_is_fitted_applied_and_written() -> None:
     view = birds()
-    fitted = Fitted.from_json(view.fit({"note": Lengths()}).to_json())
+    fitted = Fitted.from_json(view.fit_encoders({"note": Lengths()}).to_json())
     assert view.encode(fitted).to_numpy()["note"].tolist() == pytest.approx([1, 0.2, 0.4, 0.2, 0, 0.6])
 
 
@@ -492,7 +492,7 @@ def test_an_encoder_without_a_name_is_used_but_not_written() -> None:
     class Nameless(Lengths):
         pass
 
-    fitted = birds().fit({"note": Nameless()})
+    fitted = birds().fit_encoders({"note": Nameless()})
     assert birds().encode(fitted)[0]["note"] == 1
     with pytest.raises(UsageError, match=r"@encoder\(...\)"):
         fitted.to_json()
@@ -564,9 +564,9 @@ def test_one_hot_targets_are_of_the_declared_classes_or_of_those_given() -> None
 STEPS = {
     "mapped": lambda view: view.map_targets({0: 1, 1: 0, 2: 2}, unmapped="keep"),
     "filtered": lambda view: view.select([k for k in range(len(view)) if k % 3]),
-    "encoded": lambda view: view.encode(birds().fit(
+    "encoded": lambda view: view.encode(birds().fit_encoders(
         {"bird.mass": Scaled(missing="fill"), "bird.sex": OneHot(missing="ignore")})),
-    "custom": lambda view: view.encode(birds().fit({"note": Lengths()})),
+    "custom": lambda view: view.encode(birds().fit_encoders({"note": Lengths()})),
     "shuffled": lambda view: view[np.random.default_rng(0).permutation(len(view))],
     "one-hot": lambda view: view.one_hot_targets(range(3)),
 }  # fmt: skip
@@ -593,7 +593,7 @@ def test_check_10_encoders_learn_from_the_train_split_only() -> None:
     train = birds()
     far = view_of(size=np.full((2, 2), 1000.0))
     test = Stored(Origin("org.example.birds", "test", "3" * 64, "2" * 64), far.columns)
-    fitted = train.fit({"size": Scaled()})
+    fitted = train.fit_encoders({"size": Scaled()})
     assert test.encode(fitted).to_numpy()["size"].min() > 100
 
 

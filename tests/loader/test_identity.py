@@ -272,7 +272,7 @@ def test_the_code_of_views_and_encoders_of_ones_own_counts() -> None:
     def made(source: str) -> tuple[str, str]:
         module: dict[str, Any] = {"__name__": "of_identity"}
         exec(source, module)
-        fitted = numbers().fit({"i": module["Halved"]()})
+        fitted = numbers().fit_encoders({"i": module["Halved"]()})
         return module["Doubled"](numbers()).fingerprint(), numbers().encode(fitted).fingerprint()
 
     first = made(NAMED)

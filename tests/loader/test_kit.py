@@ -94,23 +94,26 @@ class PlainLoop:
     """A loader as one writes it in an afternoon: a permutation for each epoch, and where it is."""
 
     def __init__(self, n: int, batch_size: int) -> None:
-        self.n, self.batch_size, self.epoch, self.at = n, batch_size, 0, 0
+        self.n, self.batch_size = n, batch_size
+        self.epoch, self.at = self.next = (0, 0)
 
     def order(self) -> Any:
         return np.random.default_rng([SEED, self.epoch]).permutation(self.n)
 
     def __iter__(self) -> Any:
+        self.epoch, self.at = self.next
+        self.next = (self.epoch + 1, 0)
         order = self.order()
         while self.at < self.n:
             lo, self.at = self.at, self.at + self.batch_size
             yield order[lo : self.at]
-        self.epoch, self.at = self.epoch + 1, 0
+        self.epoch, self.at = self.next
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "at": self.at}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.at = state["epoch"], state["at"]
+        self.epoch, self.at = self.next = (state["epoch"], state["at"])
 
 
 class PlainLoopTests(LoaderTests):
@@ -189,6 +192,44 @@ class OneOrder(PlainLoop):
         return np.random.default_rng(SEED).permutation(self.n)
 
 
+class GoesOnAfterABreak(PlainLoop):
+    """Begins where the last iteration was left, so that a peek costs samples."""
+
+    def __iter__(self) -> Any:
+        self.next = (self.epoch, self.at)
+        return super().__iter__()
+
+
+class TakenWhenMade(PlainLoop):
+    """Takes an epoch for an iterator that nobody uses."""
+
+    def __iter__(self) -> Any:
+        self.next, place = (self.next[0] + 1, 0), self.next
+        return self.batches(place)
+
+    def batches(self, place: tuple[int, int]) -> Any:
+        self.epoch, self.at = place
+        order = self.order()
+        while self.at < self.n:
+            lo, self.at = self.at, self.at + self.batch_size
+            yield order[lo : self.at]
+        self.epoch, self.at = self.next
+
+
+class ContinuedTwice(PlainLoop):
+    """Begins every iteration where the state was that it was given."""
+
+    loaded: "tuple[int, int] | None" = None
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        super().load_state_dict(state)
+        self.loaded = self.next
+
+    def __iter__(self) -> Any:
+        self.next = self.loaded or self.next
+        return super().__iter__()
+
+
 class NoJson(PlainLoop):
     def state_dict(self) -> Any:
         return {"epoch": self.epoch, "at": self.at, "order": self.order()}
@@ -202,7 +243,10 @@ class RowOfItsOwn(Loader):
         return {**state, "consumed": state["consumed"] // self.plan.world}
 
 
-WRONG = [OneTooFar, TakenLate, Reshuffled, DropsTheTail, DropsTheTailAfterResume, Disturbed, OneOrder, NoJson]
+WRONG = [
+    OneTooFar, TakenLate, Reshuffled, DropsTheTail, DropsTheTailAfterResume, Disturbed, OneOrder, GoesOnAfterABreak,
+    TakenWhenMade, ContinuedTwice, NoJson,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)

@@ -313,7 +313,9 @@ def test_a_loader_that_is_in_use_can_be_sent_to_a_process(collate: Any) -> None:
     batches = loader.epoch(0)
     seen = read([next(batches)])
     other = pickle.loads(pickle.dumps(loader))
-    assert elsewhere(read, other) == read(other) == read(batches) and len(seen) == 6
+    following = read(Loader(view, 6, shuffle=True, collate=collate).epoch(1))
+    assert elsewhere(read, other) == read(other) == read(loader) == following
+    assert len(seen) == 6 and len(read(batches)) == 14
 
 
 @pytest.mark.parametrize("size", [4, Budget(9, "t")])

@@ -65,7 +65,7 @@ STACKS: dict[str, Callable[[View], View]] = {
     "hash_split": lambda view: view.hash_split((0.5, 0.5), by="i", seed=1)[0],
     "kfold": lambda view: view.kfold(3, by="kind", seed=1)[1].train,
     "nested_kfold": lambda view: view.nested_kfold(4, 4, seed=1)[1].inner[0].train,
-    "encode": lambda view: view.encode(view.fit({"kind": OneHot()})),
+    "encode": lambda view: view.encode(view.fit_encoders({"kind": OneHot()})),
     "shuffle=True": lambda view: view,
 }
 LOADERS: dict[str, Callable[[int], dict[str, Any]]] = {

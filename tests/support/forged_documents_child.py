@@ -45,7 +45,9 @@ class Opened:
     def documents(self) -> dict[str, Any]:
         """Return a document of each kind, as it is written."""
         key = version_key(NAME, str(self.train.version))
-        some = self.train.fit({"row.number": Scaled(), "row.word": Ordinal(missing="ignore"), "text": Vocabulary()})
+        some = self.train.fit_encoders(
+            {"row.number": Scaled(), "row.word": Ordinal(missing="ignore"), "text": Vocabulary()}
+        )
         return {
             "index": self.index,
             "version": json.loads(self.store.get(key).read()),

@@ -55,8 +55,7 @@ def arrow_reader(view: View) -> Any:
     """
     import pyarrow
 
-    step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
-    wheres = [slice(lo, min(lo + step, len(view))) for lo in range(0, max(len(view), 1), step)]
+    wheres = _wheres(view)
     first = table_of(_block(view, wheres[0]))
     schema = _typed(view, wheres[1:], first.schema)
 
@@ -69,6 +68,32 @@ def arrow_reader(view: View) -> Any:
             yield from _cast(table, schema).to_batches()
 
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def schema_of(view: View) -> Any:
+    """Return the types that `arrow_reader` has."""
+    wheres = _wheres(view)
+    return _typed(view, wheres[1:], table_of(_block(view, wheres[0])).schema)
+
+
+def in_schema(table: Any, schema: Any) -> Any:
+    """Return a table with the types of a schema for its columns. Raises `SchemaError` for a value that does not fit."""
+    import pyarrow
+
+    fields = [schema.field(field.name) if field.name in schema.names else field for field in table.schema]
+    wanted = pyarrow.schema([(field.name, field.type) for field in fields])
+    if (wider := _wider(wanted, table.schema)) != wanted:
+        name = next(field.name for field in wanted if wider.field(field.name).type != field.type)
+        raise SchemaError(
+            f"Stream {name}: a value needs the Arrow type {wider.field(name).type}, but the first samples of the view "
+            f"have {wanted.field(name).type}. Give the values one type with view.map."
+        )
+    return _cast(table, wanted)
+
+
+def _wheres(view: View) -> list[slice]:
+    step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if len(view) else 1
+    return [slice(lo, min(lo + step, len(view))) for lo in range(0, max(len(view), 1), step)]
 
 
 def _typed(view: View, wheres: list[slice], schema: Any) -> Any:

@@ -53,7 +53,7 @@ def _matrix(view: View, stream: str, block: Any) -> tuple[tuple[str, ...], NDArr
     if not isinstance(block, np.ndarray) or block.dtype.kind not in "biuf":
         raise SchemaError(
             f"Stream {stream} of {view.dataset} {view.split} does not hold numbers of one shape, which scikit-learn "
-            "needs. Encode it: view.encode(view.fit({...}))."
+            "needs. Encode it: view.encode(view.fit_encoders({...}))."
         )
     data = owned(block.reshape(len(block), int(np.prod(block.shape[1:], dtype=int))))
     return _names(view, stream, data.shape[1]), data

@@ -3,14 +3,19 @@
 The classes are at the top level, because a DataLoader pickles them by name to send them to workers.
 """
 
-from typing import Any, Iterator, Mapping, Sequence
+import sys
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from dataset_assets.core.turns import Turns
 from dataset_assets.formats.columns import values_of
+from dataset_assets.reading.convert.tensors import tensor_of, tensors_in
+from dataset_assets.reading.convert.torch_turns import WorkerTurns
 from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.epochs import epoch_of
 from dataset_assets.reading.views.rows import Where, checked
 from dataset_assets.reading.views.view import View
 
@@ -19,62 +24,114 @@ BYTES = 4 << 20
 
 
 class Samples(Dataset[Any]):
-    """A view as a map-style dataset: single samples, and many at once for a DataLoader's batch."""
+    """A view as a map-style dataset: single samples, and many at once for a DataLoader's batch.
+
+    Call `set_epoch` before each epoch, if the view has a shuffle, a mixture or random numbers.
+    """
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self._turns = Turns()
+        self._workers = WorkerTurns(self._turns)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Read the view of this epoch from now on, in the workers of a DataLoader too."""
+        self.view = self.view.at_epoch(epoch)
+        self._workers.learn()
+        self._turns.load((epoch, 0))
 
     def __len__(self) -> int:
         return len(self.view)
 
     def __getitem__(self, i: int) -> Any:
-        return _tensors(self.view[i])
+        return self.__getitems__([range(len(self.view))[i]])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        if get_worker_info() is not None and (place := self._workers.told()) is not None:
+            self.view = self.view.at_epoch(place[0])
         return read(self.view, checked(indices, len(self.view)))
 
 
 class IterableSamples(IterableDataset[Any]):
-    """A view as an iterable dataset: the workers of a DataLoader each read a different part of it.
+    """A view as an iterable dataset. Each iteration is an epoch: that of the view, then the next, or `set_epoch`'s.
 
-    To train with several processes, pass a different shard of the view in each.
+    The workers of a DataLoader make its batches in turn, so these are the same with any number of workers. Workers that
+    are started anew for each iteration have to be told the epoch, if epochs differ. To train with several processes,
+    pass a different shard of the view in each.
     """
 
     def __init__(self, view: View) -> None:
-        self.view = view
+        self.view, self._first = view, epoch_of(view)
+        self._turns = Turns(self._first)
+        self._workers = WorkerTurns(self._turns)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin this epoch."""
+        self.view.at_epoch(epoch)  # which refuses what is no epoch
+        self._workers.learn()
+        self._turns.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self.view)
+        return len(self._at(self._turns.epoch))
+
+    def _at(self, epoch: int) -> View:
+        return self.view if epoch == self._first else self.view.at_epoch(epoch)
 
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        lo, hi = (len(self.view) * k // workers for k in (worker, worker + 1))
-        step = min(max(int(BYTES / self.view.row_bytes()), 1), ROWS) if hi > lo else 1
-        for at in range(lo, hi, step):
-            yield from read(self.view, slice(at, min(at + step, hi)))
+        if info is None:
+            return self._here()
+        epoch, _ = self._workers.take(self._same)
+        return self._dealt(self._at(epoch), info.id, info.num_workers)
+
+    def _here(self) -> Iterator[Any]:
+        self._workers.learn()
+        epoch, _ = self._turns.begin()
+        try:
+            yield from self._dealt(self._at(epoch), 0, 1)
+        finally:
+            self._turns.end(epoch)
+
+    def _dealt(self, view: View, worker: int, workers: int) -> Iterator[Any]:
+        for where in _dealt(view, _batch_size() if workers > 1 else 1, worker, workers):
+            yield from read(view, where)
+
+    def _same(self) -> bool:
+        return self.view.at_epoch(self._first + 1) is self.view
+
+
+def _dealt(view: View, batch: int, worker: int, workers: int) -> Iterator[Where]:
+    """Yield the rows of every n-th batch, many at a time."""
+    size = len(view)
+    step = min(max(int(BYTES / view.row_bytes()), 1), ROWS) if size else 1
+    if workers == 1:
+        yield from (slice(lo, min(lo + step, size)) for lo in range(0, size, step))
+        return
+    starts = np.arange(worker * batch, size, workers * batch)
+    each = max(1, step // batch)
+    for k in range(0, len(starts), each):
+        rows = (starts[k : k + each, None] + np.arange(batch)).reshape(-1)
+        yield rows[rows < size]
+
+
+def _batch_size() -> int:
+    """Return how many samples the DataLoader takes at a time. Only the call that asks for them says it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        asked = frame.f_locals.get("possibly_batched_index") if frame.f_code.co_name == "fetch" else None
+        if isinstance(asked, list) and asked:
+            return len(asked)
+        frame = frame.f_back  # type: ignore[assignment]
+    return 1
 
 
 def read(view: View, where: Where) -> list[Any]:
-    """Return the samples at some rows, with tensors for arrays. They share no memory with the storage."""
+    """Return the samples at some rows, with tensors for arrays and numbers. They share no memory with the storage."""
     if view.computed or not view.streams:
-        return [_tensors(sample) for sample in view.each(where)]
-    names, columns = [], []
-    for name, block in view.rows(where).items():
+        return [tensors_in(sample) for sample in view.each(where)]
+    columns = []
+    for block in view.rows(where).values():
         mine = owned(block)
-        many = isinstance(mine, np.ndarray) and mine.ndim > 1
-        names.append(name)
-        columns.append(list(_tensors(mine)) if many else [_tensors(value) for value in values_of(mine)])
-    return [dict(zip(names, row)) for row in zip(*columns)]
-
-
-def _tensors(value: Any) -> Any:
-    """Return a value with tensors for its arrays of numbers, in their own memory."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        # torch supports only this machine's byte order, and would write to a read-only array.
-        return torch.from_numpy(owned(value.astype(value.dtype.newbyteorder("="), copy=False)))
-    if isinstance(value, Mapping):
-        return {key: _tensors(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(_tensors, value))
-    return value
+        tensor = tensor_of(mine) if isinstance(mine, np.ndarray) else mine
+        columns.append(list(tensor) if torch.is_tensor(tensor) else [tensors_in(value) for value in values_of(mine)])
+    return [dict(zip(view.streams, row)) for row in zip(*columns)]

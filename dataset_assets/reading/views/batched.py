@@ -1,11 +1,13 @@
 """Batched: each sample is a block of the parent's samples."""
 
 import operator
+from functools import cached_property
 from typing import Any, Iterator, Sequence
 
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns
-from dataset_assets.reading.views.blocks import numbers_in, owned
+from dataset_assets.reading.views.blocks import numbers_in, owned, some_of, with_streams
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.node import Traceable
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
@@ -29,11 +31,25 @@ class Batched(View):
     def streams(self) -> tuple[str, ...]:
         return self.parent.streams
 
+    @cached_property
+    def _forms(self) -> Forms:
+        return Forms(self.parent)
+
     def sample(self, i: int) -> dict[str, Any]:
-        return _owned(self.parent.rows(self._span(i)))
+        span = self._span(i)
+        return self._made(self.parent.samples(span), i) if self.computed else _owned(self.parent.rows(span))
 
     def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        return _owned(self.parent.rows_of(streams, self._span(i)))
+        span = self._span(i)
+        if self.computed:
+            return self._made([some_of(sample, streams) for sample in self.parent.each(span)], i)
+        return _owned(self.parent.rows_of(streams, span))
+
+    def _made(self, samples: list[Any], i: int) -> dict[str, Any]:
+        span = self._span(i)
+        numbers = range(span.start, span.stop)
+        found: dict[str, Any] = self._forms.batch([with_streams(sample) for sample in samples], numbers)
+        return found
 
     def each(self, where: Where) -> Iterator[Any]:
         return (self.sample(i) for i in numbers_in(where))

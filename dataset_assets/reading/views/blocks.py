@@ -1,6 +1,7 @@
 """Converts blocks of a view's values to samples, samples to blocks, and blocks to memory that the caller owns."""
 
-from typing import Any, Iterable, Mapping, Sequence
+import sys
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,25 +21,34 @@ def as_samples(columns: Columns) -> list[dict[str, Any]]:
     return [dict(zip(names, row)) for row in zip(*values)]
 
 
-def as_columns(samples: Sequence[Any], streams: Iterable[str] = ()) -> Columns:
+def as_columns(
+    samples: Sequence[Any],
+    streams: Iterable[str] = (),
+    block: "Callable[[str, list[Any]], Any]" = lambda name, values: stacked(values),
+) -> Columns:
     """Return samples as a block: stacks numbers and arrays of one shape, and puts other values into lists.
 
-    `streams` are the streams of an empty block.
+    `streams` are the streams of an empty block. `block` makes the block of a stream.
     """
     if not samples:
         return Columns({name: [] for name in streams})
     first = samples[0]
     for sample in samples:
-        if not isinstance(sample, Mapping):
-            raise UsageError(
-                f"A sample is a {type(sample).__name__}, which has no streams, so samples cannot be read in blocks. "
-                "Return a mapping from the function, or batch before it: view.batch(n).map(function)."
-            )
-        if sample.keys() != first.keys():
+        if with_streams(sample).keys() != first.keys():
             raise SchemaError(
                 f"Samples have different streams: {', '.join(first)}, then {', '.join(sample)}. Give all the same ones."
             )
-    return Columns({name: stacked([sample[name] for sample in samples]) for name in first})
+    return Columns({name: block(name, [sample[name] for sample in samples]) for name in first})
+
+
+def with_streams(sample: Any) -> Mapping[str, Any]:
+    """Return a sample. Raises `UsageError` for one that is no mapping."""
+    if not isinstance(sample, Mapping):
+        raise UsageError(
+            f"A sample is a {type(sample).__name__}, which has no streams, so samples cannot be read in blocks. "
+            "Return a mapping from the function, or batch before it: view.batch(n).map(function)."
+        )
+    return sample
 
 
 def stacked(values: list[Any]) -> Any:
@@ -47,6 +57,9 @@ def stacked(values: list[Any]) -> Any:
     >>> stacked([1, 2, 3]), stacked([1, 0.5]), stacked([1, "a"]), stacked([1, True]), stacked([2**60 + 1, 0.5])
     (array([1, 2, 3]), array([1. , 0.5]), [1, 'a'], [1, True], [1152921504606846977, 0.5])
     """
+    if (torch := sys.modules.get("torch")) is not None and isinstance(values[0], torch.Tensor):
+        same = all(isinstance(value, torch.Tensor) and _kind(value) == _kind(values[0]) for value in values)
+        return torch.stack(values) if same else values
     if isinstance(values[0], np.ndarray):
         if any(isinstance(value, np.ma.MaskedArray) for value in values):
             values = [not_masked(value) for value in values]
@@ -92,6 +105,15 @@ def owned(block: Any) -> Any:
         # Ragged arrays in a list are views of the stored bytes.
         return type(block)([value.copy() if isinstance(value, np.ndarray) else value for value in block])
     return block
+
+
+def owned_in(value: Any) -> Any:
+    """Return a value with copies of its read-only arrays: to write into stored bytes through torch ends the process."""
+    if isinstance(value, np.ndarray):
+        return value if value.flags.writeable else value.copy()
+    if isinstance(value, dict):
+        return {key: owned_in(item) for key, item in value.items()}
+    return type(value)(map(owned_in, value)) if type(value) in (tuple, list) else value
 
 
 def bytes_of(block: Any) -> int:

@@ -1,7 +1,7 @@
 """Cached: computes samples once and keeps them in memory."""
 
 from functools import cached_property
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,6 +30,10 @@ class Cached(View):
     @property
     def streams(self) -> tuple[str, ...]:
         return self.parent.streams
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        return self.parent.declared
 
     @property
     def computed(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.encoding import Encoder, Fitted, FittedOn
+from dataset_assets.encoding import Encoder, Fitted, FittedOn, Remapped
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, nearest
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.document import stack_of
@@ -21,12 +21,15 @@ FIT_BYTES = 4 << 20
 
 
 @verb
-def fit(
+def fit_encoders(
     view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
 ) -> Fitted:
     """Return the encoders, fitted on a view in one pass over their streams."""
     if not encoders:
-        raise UsageError("fit() needs at least one encoder. Name a feature with it: view.fit({'stream': OneHot()}).")
+        raise UsageError(
+            "fit_encoders() needs at least one encoder. Name a feature with it: "
+            "view.fit_encoders({'stream': OneHot()})."
+        )
     on = check_fit_for_learning(view, held_out)
     sources = tuple(dict.fromkeys(_stream_and_field(view, feature)[0] for feature in encoders))
     known: dict[str, Any] = dict.fromkeys(encoders)
@@ -114,14 +117,22 @@ class Encoded(View):
         for role, stream in self.parent.roles.items():
             kept = role == "tag" and stream in self.keep
             roles[role] = self.keep[stream] if kept else self._new_name(stream)
+        # What is kept of a target is its tag, if it had none.
+        if "tag" not in roles and (target := self.parent.roles.get("target")) in self.keep:
+            roles["tag"] = self.keep[str(target)]
         return roles
 
     @property
     def classes(self) -> Mapping[str, tuple[str, ...]]:
-        """The names of classes by stream; encoded streams have none."""
+        """The names of classes by stream: those of mapped targets too, and none of other encoded streams."""
         classes = self.parent.classes.items()
         left = {stream: names for stream, names in classes if stream not in self._sources.values()}
-        return left | {self.keep[stream]: names for stream, names in classes if stream in self.keep}
+        left |= {self.keep[stream]: names for stream, names in classes if stream in self.keep}
+        for stream, names in classes:
+            encoder = self.fitted.encoders.get(stream)
+            if isinstance(encoder, Remapped) and stream in self.encoded and (mapped := encoder.classes(names)):
+                left[stream] = mapped
+        return left
 
     def sample(self, i: int) -> Any:
         return self._encoded_sample(self.parent.sample_of(self._all_needed, i), self._streams)

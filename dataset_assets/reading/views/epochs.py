@@ -32,6 +32,11 @@ def at_epoch(view: View, epoch: int) -> View:
     return moved[id(view), False]
 
 
+def epoch_of(view: View) -> int:
+    """Return the epoch in which a stack is: the last one of its shuffles, mixtures and random maps, or 0."""
+    return max([each.arguments().get("epoch", 0) for each in stack_of(view) if not isinstance(each, Stored)], default=0)
+
+
 def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
     # What values in memory are is asked for by a fingerprint, and not by an epoch.
     if isinstance(view, Stored):

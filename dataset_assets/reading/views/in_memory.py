@@ -9,6 +9,7 @@ import numpy as np
 
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Column, Columns
+from dataset_assets.formats.dtypes import small_float
 from dataset_assets.reading.views.blocks import as_columns, not_masked, numbers_in, stacked
 from dataset_assets.reading.views.document import counted_in, described
 from dataset_assets.reading.views.node import Origin, checked_version
@@ -173,11 +174,27 @@ class Sourced(View):
         return f"Sourced({len(self)}, {type(self.source).__name__})"
 
 
+def array_of_tensor(tensor: Any) -> Any:
+    """Return a tensor as an array on the same memory. Raises `SchemaError` for a dtype that numpy does not have."""
+    tensor = tensor.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError as error:
+        name = str(tensor.dtype).removeprefix("torch.")
+        small = small_float(name)
+        if small is None:
+            raise SchemaError(
+                f"numpy has no dtype {name} ({error}). Convert the tensor: tensor.float(). Or install ml_dtypes."
+            ) from error
+        plain = getattr(sys.modules["torch"], f"uint{8 * small.itemsize}")
+        return tensor.contiguous().view(plain).numpy().view(small)
+
+
 def _plain(value: Any) -> Any:
     """Return a value with arrays instead of torch tensors, on the same memory; a scalar tensor becomes a number."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        array = value.detach().cpu().numpy()
+        array = array_of_tensor(value)
         return array.item() if array.ndim == 0 else _read_only(array)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

@@ -9,6 +9,7 @@ from dataset_assets.core.permutation import generator
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, owned, some_of
+from dataset_assets.reading.views.forms import declared_forms
 from dataset_assets.reading.views.node import checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
@@ -25,15 +26,22 @@ class Changed(View):
         seed: int | None = None,
         epoch: int = 0,
         version: str | None = None,
+        streams: Mapping[str, Any] | None = None,
     ) -> None:
         self.parents = (parent,)
         self.parent, self.change, self.seed, self.epoch = parent, change, seed, epoch
         self.code_version = checked_version(version)
+        self._declared = {} if streams is None else declared_forms(streams)
 
     def arguments(self) -> dict[str, Any]:
         random = {} if self.seed is None else {"seed": self.seed, "epoch": self.epoch}
         version = {} if self.code_version is None else {"version": self.code_version}
-        return {"change": self.change, **random, **version}
+        declared = {"streams": {name: form.described() for name, form in self._declared.items()}}
+        return {"change": self.change, **random, **version, **(declared if self._declared else {})}
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        return self._declared
 
     def __len__(self) -> int:
         return len(self.parent)

@@ -93,6 +93,11 @@ class Node(ABC):
         """True if samples are produced by a user function, one at a time."""
         return any(parent.computed for parent in self.parents)
 
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """What `map(streams=...)` says of the streams below a view that leaves the values as they are."""
+        return {}
+
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         """Return the approximate number of bytes that are read for a sample, or for some streams of it."""
         return max((parent.row_bytes(streams) for parent in self.parents), default=1.0)

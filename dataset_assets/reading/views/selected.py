@@ -27,6 +27,10 @@ class Selected(Subset):
         self.own = order
         self._stand((parent,))
 
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        return self.parent.declared
+
     def _stand(self, parents: Sequence[View]) -> None:
         self.parents = tuple(parents)
         base = self._base()

@@ -28,6 +28,10 @@ class Narrowed(View):
     def streams(self) -> tuple[str, ...]:
         return self._streams
 
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        return self.parent.declared
+
     def sample(self, i: int) -> Any:
         return self.parent.sample_of(self._streams, i)
 

@@ -1,11 +1,16 @@
 """Maps targets, encodes them as one-hot vectors, and selects samples by target."""
 
+from dataclasses import dataclass
 from typing import Any, Iterable, Literal, Mapping, Sequence
+
+import numpy as np
 
 from dataset_assets.encoding import Fitted, OneHot, Remapped
 from dataset_assets.errors import UnknownStream, UsageError, nearest
 from dataset_assets.reading.views.encoded import Encoded
 from dataset_assets.reading.views.operations import verb
+from dataset_assets.reading.views.selected import Selected
+from dataset_assets.reading.views.streams import Narrowed
 from dataset_assets.reading.views.view import View
 
 
@@ -13,38 +18,113 @@ from dataset_assets.reading.views.view import View
 def mapped_targets(
     view: View, mapping: Mapping[Any, Any], stream: str | None, unmapped: Literal["error", "keep", "drop"], tag: bool
 ) -> View:
-    """Return the view with its target mapped, all values at once. The tag keeps its old values, unless `tag`."""
+    """Return the view with its target mapped, all values at once. The tag keeps its old values, unless `tag`.
+
+    Of a target that is one-hot the classes are mapped, and it stays one-hot.
+    """
     name = target_of(view, stream)
     if unmapped == "drop":
         view, unmapped = chosen_by_target(view, mapping, name, "in"), "error"
+    if (hot := _one_hot(view, name)) is not None:
+        below = mapped_targets(hot.parent, mapping, name, unmapped, tag)
+        old = [value for value in _categories(hot, name) if unmapped == "keep" or value in mapping]
+        classes = None if name in below.classes else sorted({mapping.get(value, value) for value in old})
+        return _on(view, hot, one_hot_targets(below, classes, name, tag))
     return Encoded(view, Fitted({name: Remapped(mapping, unmapped)}), keep=_kept(view, name, tag))
 
 
 @verb
 def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | None, tag: bool) -> View:
-    """Return the view with its target as one-hot vectors, for the given classes or those of the dataset."""
+    """Return the view with its target as one-hot vectors, for the given classes or those of the dataset.
+
+    The classes are kept as the tag, or as a stream beside it, unless `tag`.
+    """
     name = target_of(view, stream)
-    if classes is None:
-        if name not in view.classes:
-            raise UsageError(
-                f"{view.dataset} {view.split} has no classes for {name}. Pass them (classes=range(10)), or learn "
-                f"them: view.fit({{{name!r}: OneHot()}})."
-            )
-        classes = range(len(view.classes[name]))
-    return Encoded(view, Fitted({name: OneHot(tuple(classes))}), keep=_kept(view, name, tag))
+    if (hot := _one_hot(view, name)) is not None:
+        if classes is None or tuple(classes) == _categories(hot, name):
+            return view
+        return _on(view, hot, one_hot_targets(hot.parent, classes, name, tag))
+    keep = _kept(view, name, tag) or _beside(view, name, tag)
+    return Encoded(view, Fitted({name: OneHot(tuple(_classes(view, name) if classes is None else classes))}), keep=keep)
+
+
+def _classes(view: View, name: str) -> Sequence[Any]:
+    """Return the classes of a target: the numbers that have names, or what a mapping makes."""
+    if name in view.classes:
+        return range(len(view.classes[name]))
+    below = _encoded(view, name)
+    encoder = below.fitted.encoders[name] if below is not None else None
+    if isinstance(encoder, Remapped) and encoder.unmapped == "error":
+        return encoder.outputs()
+    raise UsageError(
+        f"{view.dataset} {view.split} has no classes for {name}. Pass them (classes=range(10)), or learn "
+        f"them: view.fit_encoders({{{name!r}: OneHot()}})."
+    )
 
 
 @verb
 def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how: Literal["in", "not in"]) -> View:
-    """Return the samples whose target is in `targets`, or not in it. Reads all targets at once."""
+    """Return the samples whose target is in `targets`, or not in it. Reads all targets at once.
+
+    Of a target that is one-hot the class counts.
+    """
     name, chosen = target_of(view, stream), list(targets)
-    names = view.classes.get(name)
+    hot = _one_hot(view, name)
+    column = name if hot is None else hot.keep.get(name)
+    if hot is not None and column not in view.streams:
+        return view.filter(_ClassIn(_categories(hot, name), tuple(chosen), how), column=name)
+    assert column is not None
+    names = view.classes.get(column)
     if names and (unknown := [value for value in chosen if value not in range(len(names))]):
         raise UsageError(
             f"{unknown[0]!r} is not a class of {name}. Classes are numbers from 0 to {len(names) - 1}."
             + (f" {unknown[0]!r} is {names.index(unknown[0])}." if unknown[0] in names else "")
         )
-    return view.filter((how, chosen), column=name)
+    return view.filter((how, chosen), column=column)
+
+
+@dataclass(frozen=True)
+class _ClassIn:
+    """Tells for one-hot vectors whether their class is among some."""
+
+    classes: tuple[Any, ...]
+    chosen: tuple[Any, ...]
+    how: str
+
+    def __call__(self, vectors: Any) -> Any:
+        wanted = np.array([(each in self.chosen) == (self.how == "in") for each in self.classes])
+        return wanted[np.asarray(vectors).argmax(1)]
+
+
+def _encoded(view: View, name: str) -> Encoded | None:
+    """Return the view below that encodes a stream by itself, if all above it only leave out samples and streams."""
+    while isinstance(view, (Selected, Narrowed)):
+        view = view.parents[0]
+    return view if isinstance(view, Encoded) and view.encoded.get(name) == [name] else None
+
+
+def _one_hot(view: View, name: str) -> Encoded | None:
+    below = _encoded(view, name)
+    return below if below is not None and type(below.fitted.encoders[name]) is OneHot else None
+
+
+def _categories(hot: Encoded, name: str) -> tuple[Any, ...]:
+    encoder = hot.fitted.encoders[name]
+    assert isinstance(encoder, OneHot)
+    return tuple(encoder.categories or ())
+
+
+def _on(view: View, old: View, new: View) -> View:
+    """Return the stack of `view` with `new` in the place of `old`, which has as many samples."""
+    if view is old:
+        return new
+    below = _on(view.parents[0], old, new)
+    return view.on([below]) if isinstance(view, Selected) else below.only(*view.streams)
+
+
+def _beside(view: View, stream: str, tag: bool) -> dict[str, str]:
+    """Return the name under which the class of a one-hot target is kept, if it is not the tag already."""
+    return {} if tag else {stream: _free(view, f"{stream}_class" if "tag" in view.roles else "tag")}
 
 
 def target_of(view: View, stream: str | None) -> str:
@@ -62,7 +142,10 @@ def _kept(view: View, stream: str, tag: bool) -> dict[str, str]:
     """Return the name under which the tag is kept, if the target is also the tag."""
     if tag or view.roles.get("tag") != stream:
         return {}
-    name = "tag"
+    return {stream: _free(view, "tag")}
+
+
+def _free(view: View, name: str) -> str:
     while name in view.streams:
         name += "_"
-    return {stream: name}
+    return name

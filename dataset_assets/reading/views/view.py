@@ -9,6 +9,7 @@ Methods that only select or reorder samples return a `Subset`.
 
 import operator
 from abc import abstractmethod
+from collections import abc
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views import document
+from dataset_assets.reading.views.blocks import owned_in
 from dataset_assets.reading.views.node import Node
 from dataset_assets.reading.views.operations import OPERATIONS, VERBS
 from dataset_assets.reading.views.report import Report, report_of
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from dataset_assets.encoding import Encoder, Fitted
 
 
-class View(Node, Sequence[Any]):
-    """A sequence of samples. Indexing reads one sample, iterating reads blocks, slices and index arrays return views.
+class View(Node):
+    """Samples in an order. Indexing reads one sample, iterating reads blocks, slices and index arrays return views.
+
+    The sample of an index is the caller's own. Samples of an iteration may share read-only memory with the storage.
 
     To write your own kind of view, define `__len__`, `streams` and `rows`, and `parents` if it is on top of others. If
     it computes samples one by one, define `each` and `sample`, and return True from `computed`. To write it as JSON,
@@ -62,7 +66,13 @@ class View(Node, Sequence[Any]):
         size = len(self)
         if not -size <= i < size:
             raise IndexError(f"sample {i} of a view of {size}")
-        return self.sample(i if i >= 0 else i + size)
+        return owned_in(self.sample(i if i >= 0 else i + size))
+
+    # A view has the methods of a sequence, but is none by its type: polars would read a sequence value by value, not by
+    # its Arrow stream.
+    __contains__ = abc.Sequence.__contains__
+    index = abc.Sequence.index
+    count = abc.Sequence.count
 
     def __reversed__(self) -> Iterator[Any]:
         return iter(self[::-1])
@@ -178,17 +188,24 @@ class View(Node, Sequence[Any]):
         random: bool = False,
         seed: int = 0,
         version: str | None = None,
+        streams: Mapping[str, Any] | None = None,
     ) -> "View":
         """Return each sample changed by a function, which is called when a sample is read.
 
         `batched`: it is given a mapping of stream to the values of some samples, and returns one of as many. `random`:
         it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
 
+        In batches, each stream has the dtype and shape of the first samples of the view, or is a list as they are; a
+        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype, a dtype and a shape, or list.
+
         A fingerprint has the function's code, and all that the function uses. Where that cannot be read, as in a
         tokenizer or a module of torch, `version` stands for it: state another one when it changes.
         """
         kind = "map_blocks" if batched else "map"
-        return _made(kind, self, change, seed if random else None, version=version)
+        if batched and streams is not None:
+            raise UsageError("streams= is for a function that gets one sample. With batched=True its arrays decide.")
+        more = {} if streams is None else {"streams": streams}
+        return _made(kind, self, change, seed if random else None, version=version, **more)
 
     def batch(self, n: int, *, drop_last: bool = False) -> "View":
         """Return batches of `n` samples: mappings of stream to values. The caller may write to their arrays."""
@@ -207,7 +224,7 @@ class View(Node, Sequence[Any]):
 
     # Encoders
 
-    def fit(
+    def fit_encoders(
         self, encoders: "Mapping[str, Encoder]", *, into: str | None = None, held_out: Sequence[str] = ("test",)
     ) -> "Fitted":
         """Return encoders that are fitted on this view. Keys are streams, or fields of a table as "stream.field".
@@ -218,10 +235,10 @@ class View(Node, Sequence[Any]):
         >>> from dataset_assets.encoding import Ordinal
         >>> from dataset_assets import view_of
         >>> view = view_of(kind=["b", "a", "b"])
-        >>> list(view.encode(view.fit({"kind": Ordinal()})).tuples("kind"))
+        >>> list(view.encode(view.fit_encoders({"kind": Ordinal()})).tuples("kind"))
         [(1,), (0,), (1,)]
         """
-        return VERBS["fit"](self, encoders, into, held_out)
+        return VERBS["fit_encoders"](self, encoders, into, held_out)
 
     def encode(self, fitted: "Fitted", *, any_version: bool = False) -> "View":
         """Return the view with streams encoded on reading. Raises `Conflict` for encoders of a different version."""

@@ -262,7 +262,7 @@ def test_the_splitters_of_scikit_learn_give_rows_of_a_view(splitter: Any) -> Non
 
 def test_a_bunch_names_its_columns_and_classes() -> None:
     table = view_of(row=pyarrow.table({"k": ["a", "b", None], "x": [1.0, None, 3.0]}), y=["u", "v", "u"])
-    view = table.encode(table.fit({"row.k": OneHot(missing="ignore"), "row.x": Scaled(missing="fill")}))
+    view = table.encode(table.fit_encoders({"row.k": OneHot(missing="ignore"), "row.x": Scaled(missing="fill")}))
     found = view[::-1].to_sklearn(sample="row", target="y", bunch=True)
     assert found.feature_names == ["row.k=a", "row.k=b", "row.x"] and found.target.tolist() == ["u", "v", "u"]
     assert found.data.tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, -1]]
@@ -499,7 +499,7 @@ def test_views_and_encoders_bring_no_library_that_was_not_asked_for() -> None:
     code = (
         "import sys, dataset_assets.encoding as e; from dataset_assets import view_of; "
         "from dataset_assets.reading.views import encoded; v = view_of(n=[1.0, 2.0]); "
-        "v.encode(v.fit({'n': e.Scaled()})).to_sklearn(sample='n', target='n'); "
+        "v.encode(v.fit_encoders({'n': e.Scaled()})).to_sklearn(sample='n', target='n'); "
         "print([m for m in ('torch', 'datasets', 'pandas', 'sklearn', 'polars', 'duckdb') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

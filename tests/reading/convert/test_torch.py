@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from dataset_assets import Dataset, View, load, prepare, view_of
 from dataset_assets.encoding import OneHot, Scaled
+from dataset_assets.errors import SchemaError, UsageError
 
 
 def numbers(n: int = 10) -> View:
@@ -68,7 +69,7 @@ def test_torch_gets_what_the_samples_hold_in_memory_of_its_own() -> None:
 
 def test_torch_gets_batches_of_encoded_tables_and_of_tuples() -> None:
     table = view_of(row=pyarrow.table({"k": ["a", "b", "a"], "x": [1.0, 2.0, 3.0]}), y=[0, 1, 0])
-    view = table.encode(table.fit({"row.k": OneHot(), "row.x": Scaled()}))
+    view = table.encode(table.fit_encoders({"row.k": OneHot(), "row.x": Scaled()}))
     (batch,) = DataLoader(view.to_torch(), batch_size=3)
     assert batch["row"].shape == (3, 3) and batch["row"].dtype == torch.float32 and batch["y"].tolist() == [0, 1, 0]
     (x, y), *_ = DataLoader(view.tuples("row", "y").to_torch(), batch_size=2)
@@ -79,3 +80,77 @@ def test_torch_takes_the_other_order_of_bytes_and_text() -> None:
     view = view_of(x=np.arange(4, dtype=">i4").reshape(2, 2), t=["a", "b"])
     (batch,) = DataLoader(view.to_torch(), batch_size=2)
     assert batch["x"].tolist() == [[0, 1], [2, 3]] and batch["t"] == ["a", "b"]
+
+
+# Epochs
+
+
+def draws(data: Any) -> list[tuple[int, int]]:
+    return sorted((int(i), int(r)) for batch in data for i, r in zip(batch["i"], batch["r"]))
+
+
+def noisy(sample: Any, generator: np.random.Generator) -> Any:
+    return {**sample, "r": int(generator.integers(1 << 30))}
+
+
+def random() -> View:
+    return view_of(i=np.arange(12)).map(noisy, random=True, seed=4)
+
+
+@pytest.mark.parametrize("workers", [{}, {"num_workers": 2, "persistent_workers": True}], ids=["here", "workers"])
+@pytest.mark.parametrize("iterable", [False, True], ids=["map-style", "iterable"])
+def test_an_epoch_that_is_set_has_its_own_numbers(iterable: bool, workers: dict[str, Any]) -> None:
+    data = random().to_torch(iterable=iterable)
+    loader = DataLoader(data, 4, **workers)
+    for epoch in (0, 2, 1):
+        data.set_epoch(epoch)
+        assert draws(loader) == [(s["i"], s["r"]) for s in random().at_epoch(epoch)]
+
+
+def test_an_iterable_goes_on_to_the_next_epoch_by_itself() -> None:
+    expected = [[(s["i"], s["r"]) for s in random().at_epoch(epoch)] for epoch in range(3, 6)]
+    data = random().at_epoch(3).to_torch(iterable=True)
+    next(iter(data.view))
+    unused = iter(data)
+    assert [draws(DataLoader(data, 4)) for _ in range(2)] == expected[:2]
+    with pytest.raises(UsageError, match="started anew"):
+        [draws(DataLoader(data, 4, num_workers=1)) for _ in range(2)]
+    del unused
+    shuffled = view_of(i=np.arange(50)).shuffle(1)
+    data = shuffled.to_torch(iterable=True)
+    assert [[int(s["i"]) for s in data] for _ in range(2)] == [
+        [s["i"] for s in shuffled.at_epoch(epoch)] for epoch in range(2)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize(("size", "drop_last"), [(8, True), (3, False), (None, False)])
+def test_workers_make_the_batches_of_one_process_in_turn(size: int | None, drop_last: bool) -> None:
+    data = view_of(i=np.arange(20)).to_torch(iterable=True)
+    more: Any = {"batch_size": size, **({"drop_last": drop_last} if size else {})}
+    alone, shared = DataLoader(data, **more), DataLoader(data, num_workers=3, **more)
+    expected = [batch["i"].tolist() for batch in alone]
+    assert [batch["i"].tolist() for batch in shared] == expected
+    assert len(shared) == len(expected)
+
+
+# Dtypes
+
+
+@pytest.mark.parametrize("iterable", [False, True], ids=["map-style", "iterable"])
+@pytest.mark.parametrize("dtype", ["bool", "u1", "i2", "f2", "f4", "f8", "u8", "c8", ">i4"])
+def test_numbers_keep_the_dtype_of_their_stream(dtype: str, iterable: bool) -> None:
+    values = np.array([0, 1, 3], dtype)
+    values = values + np.array(2**63, "u8") if dtype == "u8" else values
+    view = view_of(x=values, y=np.stack([values, values], 1))
+    (batch,) = DataLoader(view.to_torch(iterable=iterable), 3)
+    assert batch["x"].numpy().tolist() == values.tolist() and batch["x"].dtype == batch["y"].dtype
+    assert batch["x"].numpy().dtype == values.dtype.newbyteorder("=")
+    mapped = view.map(lambda sample: {"x": values.dtype.type(sample["x"])})
+    (other,) = DataLoader(mapped.to_torch(iterable=iterable), 3)
+    assert torch.equal(other["x"], batch["x"])
+
+
+def test_a_dtype_that_torch_does_not_have_is_named() -> None:
+    with pytest.raises(SchemaError, match="torch has no dtype longdouble|torch has no dtype float128"):
+        next(iter(DataLoader(view_of(x=np.ones(2, np.longdouble)).to_torch())))

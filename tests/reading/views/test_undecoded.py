@@ -235,3 +235,14 @@ def test_T8_without_simplejpeg_the_same_batches_are_decoded_by_pillow(forty: Any
     ]
     assert result.stdout.split("\n")[:-1] == [*here, f"{len(FORTY)} True"], result.stderr
     assert len(skipped(view)["image"]) == len(FORTY)
+
+
+@pytest.mark.parametrize("change", [lambda view: view, lambda view: view[::-1].only("image", "sound")])
+def test_hugging_face_gets_pictures_and_sounds_as_they_are_stored(train: Any, change: Any) -> None:
+    datasets = pytest.importorskip("datasets")
+    found = change(train).to_hf()
+    stored = change(encoded(train)).to_numpy()
+    assert isinstance(found.features["image"], datasets.Image) and isinstance(found.features["sound"], datasets.Audio)
+    plain = found.with_format("arrow")[:]
+    for name in ("image", "sound"):
+        assert [value["bytes"] for value in plain[name].to_pylist()] == [bytes(value) for value in stored[name]]

@@ -488,7 +488,7 @@ class TestWithoutSamples:
         "interleave": lambda view, full: view.interleave(view),
         "batch": lambda view, full: view.batch(2).batch(2),
         "map": lambda view, full: view.map(dict).map(dict, batched=True),
-        "encode": lambda view, full: view.encode(full.fit({"kind": Ordinal()})),
+        "encode": lambda view, full: view.encode(full.fit_encoders({"kind": Ordinal()})),
         "one-hot": lambda view, full: view.one_hot_targets(range(2), stream="kind"),
         "targets": lambda view, full: view.map_targets({0: 1}, stream="kind").keep_targets(1, stream="kind"),
         "random_split": lambda view, full: view.random_split((0.5, 0.5))[0],

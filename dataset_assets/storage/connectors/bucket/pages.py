@@ -27,15 +27,19 @@ LAST = "\U0010ffff"
 Pass = Generator[Any, None, Exception | None]
 
 
-def one_level(store: Any, folder: str) -> Level | None:
-    """Return the objects and the folders directly in a folder; None if that may be a part of them, or is nothing."""
+def one_level(store: Any, folder: str, ends: bool) -> Level | None:
+    """Return the objects and the folders directly in a folder; None if that may be a part of them, or is nothing.
+
+    If the server does not say where a listing `ends`, it is asked once more from the last path on, as in `Listing`.
+    """
     found = obstore.list_with_delimiter(store, folder or None)
     paths, folders = [meta["path"] for meta in found["objects"]], [*found["common_prefixes"]]
     last = max([*paths, *(f"{path}/{LAST}" for path in folders)], default="")
     inside = re.compile(re.escape(f"{folder}/" if folder else "") + "[^/]+")
     if not last or not all(map(inside.fullmatch, (*paths, *folders))):
         return None
-    return None if next(iter(obstore.list(store, folder or None, offset=last)), None) else Level(paths, folders)
+    more = None if ends else next(iter(obstore.list(store, folder or None, offset=last)), None)
+    return None if more else Level(paths, folders)
 
 
 class Listing:

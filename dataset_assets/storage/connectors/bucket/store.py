@@ -88,9 +88,8 @@ class ObjectStorage:
 
     def level(self, prefix: str) -> Level:
         """Return what lies directly in a folder: by two requests, or by listing all below it where these do not do."""
-        # The helper of a forked child only lists all. Azure does not say whether there is more.
-        asked = self.forked() is None and self.bucket.scheme != "az"
-        if (found := self.shown(prefix) if asked else None) is None:
+        # The helper of a forked child only lists all.
+        if (found := self.shown(prefix) if self.forked() is None else None) is None:
             return level_in(prefix, self.list(prefix))
         self._seen = True
         keys, folders = ([*filter(_is_key, map(self._key, some))] for some in found)
@@ -222,7 +221,8 @@ class ObjectStorage:
     @request()
     def shown(self, client: Any, prefix: str) -> Level | None:
         try:
-            return within(2 * self.clients.silence, lambda: one_level(client, self._folder(prefix)))
+            ends = self.bucket.scheme == "az"
+            return within(2 * self.clients.silence, lambda: one_level(client, self._folder(prefix), ends))
         except TimeoutError:
             return None
 

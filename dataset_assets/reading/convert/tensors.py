@@ -1,0 +1,48 @@
+"""Arrays and numbers as torch tensors. torch is imported on use."""
+
+from typing import Any, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.errors import SchemaError
+from dataset_assets.formats.dtypes import NUMBERS, is_small_float
+
+
+def tensor_of(values: NDArray[Any]) -> Any:
+    """Return an array of numbers as a tensor of its dtype on the same memory, and any other array as it is.
+
+    Raises `SchemaError` for a dtype that torch does not have.
+    """
+    small = is_small_float(values.dtype)
+    if not small and values.dtype.kind not in NUMBERS:
+        return values
+    import torch
+
+    values = native(values)
+    # Writing to read-only memory through torch would crash the process.
+    values = values if values.flags.writeable else values.copy()
+    kind = getattr(torch, values.dtype.name, None)
+    if not isinstance(kind, torch.dtype):
+        raise SchemaError(
+            f"torch has no dtype {values.dtype.name}. Convert the values with view.map, or leave the stream out: "
+            "view.only(...)."
+        )
+    return torch.from_numpy(values.view(f"u{values.dtype.itemsize}")).view(kind) if small else torch.from_numpy(values)
+
+
+def native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in the byte order of this machine, the only one that torch and Arrow support."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def tensors_in(value: Any) -> Any:
+    """Return a value with tensors for its arrays and its numbers of numpy, in memory of their own."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.array(value)
+        return tensor_of(array) if array.dtype.kind in NUMBERS or is_small_float(array.dtype) else value
+    if isinstance(value, Mapping):
+        return {key: tensors_in(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(tensors_in, value))
+    return value
