@@ -63,7 +63,7 @@ acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and
 test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
 	$(PYTEST) -n logical -m 'not soak and not sweep and not slow'
 
-sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, and change bytes of stored files
+sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, change bytes of stored files, mount full disks
 	$(PYTEST) -m sweep
 
 # Trackers and trainers lie in a folder of their own: they are no dependency. What trainers need beside them is in .venv.
