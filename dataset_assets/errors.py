@@ -244,8 +244,8 @@ def at(place: str) -> Iterator[None]:
     try:
         yield
     except DatasetAssetsError as error:
-        # Errors with an errno already name their path.
-        if len(error.args) == 1:
+        # Errors with an errno, and those of stored files, already name their path.
+        if len(error.args) == 1 and not isinstance(error, StoredFileDamaged):
             error.args = (f"{place}: {error.args[0]}",)
         raise
 

@@ -254,7 +254,10 @@ def completed_name(context: click.Context, parameter: click.Parameter, incomplet
     """Return the dataset names with this prefix."""
     from dataset_assets.definition import registry
 
-    return [name for name in _quietly(lambda: [d.name for d in registry.definitions()]) if name.startswith(incomplete)]
+    base, bracket, _ = incomplete.partition("[")
+    if bracket:
+        return _quietly(lambda: registry.members(base, incomplete))
+    return [name for name in _quietly(registry.names) if name.startswith(incomplete)]
 
 
 def completed_part(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -8,12 +8,16 @@ from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
 from dataset_assets.core.commands import command
+from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
-from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, links_of
+from dataset_assets.definition.family import Family
+from dataset_assets.definition.folders import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
-from dataset_assets.making.existing import usable_raw
+from dataset_assets.making.existing import meant_raw, usable_raw
 from dataset_assets.making.provisional import is_proven
+from dataset_assets.making.terms import accepted
 from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
@@ -25,6 +29,7 @@ from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 Document = dict[str, Any]
+MEMBERS_SHOWN = 20
 
 
 def describe(dataset: Dataset, storage: Storage) -> Document:
@@ -36,8 +41,11 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
     return {
         "id": released.get("id", dataset.name),
         "name": dataset.name,
+        "axes": split_member(dataset.name)[1],
         "summary": dataset.summary,
         "license": dataset.license,
+        "terms": dataset.terms,
+        "terms_accepted": accepted(dataset),
         "homepage": dataset.homepage,
         "citation": dataset.citation,
         "aliases": list(dict.fromkeys([*dataset.aliases, *aliases_of(stored)])),
@@ -48,13 +56,33 @@ def describe(dataset: Dataset, storage: Storage) -> Document:
         "streams": {name: _stream(kind) for name, kind in dataset.streams.items()},
         "roles": dict(dataset.roles),
         "files": files,
-        "made_of": {split: sources for split in dataset.splits if (sources := list(dataset.sources_of(split)))},
+        "made_of": {split: sources for split in dataset.splits if (sources := _sources(dataset, split))},
         "splits": {split: released.get("splits", {}).get(split) for split in dataset.splits},
         "state": _together([*(file["state"] for file in files.values()), "complete" if released else "none"]),
         "version": released.get("version"),
         "problem": released.get("problem"),
         "storage": storage.url,
-        "tried": dataset.name in datasets.TRIED if _is_ours(dataset.name) else None,
+        "verified": datasets.verified(dataset.name),
+    }
+
+
+def describe_family(family: Family) -> Document:
+    """Return the description of a family as JSON values: its axes, the first members, and a command that works."""
+    return {
+        "name": family.name,
+        "summary": family.summary,
+        "axes": {
+            axis.name: {
+                "type": axis.kind,
+                "values": family.choices.get(axis.name),
+                "default": axis.default,
+                "identity": axis.identity,
+            }
+            for axis in family.axes
+        },
+        "count": family.count(),
+        "members": family.first_members(most=MEMBERS_SHOWN),
+        "example": command(f"prepare {family.example_name}"),
     }
 
 
@@ -118,6 +146,7 @@ def stored_datasets(storage: Storage) -> Iterator[tuple[StoredDataset, Contents]
         stored = StoredDataset(storage, name)
         # One whose folder is a link is shown with that problem.
         with suppress(Refused):
+            stored = stored.own_named()
             there = relisted(stored, there, [pointer_key(name)]) or there
         if there.of("pointer"):
             yield stored, there
@@ -168,8 +197,19 @@ def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | No
     return str(Path(unquote(parts.path)) / key) if parts.scheme == "file" else f"{storage.url}/{key}"
 
 
+def _sources(dataset: Dataset, split: str) -> list[str]:
+    """Return the splits that a split is made of, and what it takes from other datasets."""
+    links = [
+        f"{link.dataset}/{link.split if isinstance(link, SplitOf) else link.file}"
+        for link in links_of(dataset.splits[split])
+    ]
+    return [*dataset.sources_of(split), *links]
+
+
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
-    usable = usable_raw(stored, file, {place.key: place.stat.bytes for place in there.of("raw") if place.stat})
+    sizes = {place.key: place.stat.bytes for place in there.of("raw") if place.stat}
+    tree = is_tree(file)
+    usable = meant_raw(stored, file) if tree else usable_raw(stored, file, sizes)
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {
@@ -178,7 +218,7 @@ def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
         "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable else None,
+        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable and not tree else None,
     }
 
 
@@ -189,10 +229,6 @@ def _state(stored: StoredDataset, raw: RawFile) -> str:
 
 def _together(states: list[str]) -> str:
     return states[0] if len(set(states)) == 1 else "partial"
-
-
-def _is_ours(name: str) -> bool:
-    return any(f"{name}.".startswith(f"{prefix}.") for prefix in datasets.MODULES)
 
 
 def _split(index: SplitIndex, digest: str, path: Callable[[str], str | None]) -> Document:

@@ -4,13 +4,13 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import sys
-from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, maintain, remove, share, trust
+from dataset_assets.cli import experiments, find, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -25,12 +25,15 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.errors import DatasetAssetsError, NotFound, UsageError
+from dataset_assets.cli.groups import Grouped
+from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
     from dataset_assets.core.progress import Progress
     from dataset_assets.definition.dataset import Dataset
     from dataset_assets.storage import Storage
+
+    Shown = tuple[list[dict[str, Any]], Callable[[Any], str]]
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -40,7 +43,7 @@ def main() -> None:
     sys.exit(run(commands))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @with_loudness
 @click.version_option(package_name="dataset_assets")
 def commands() -> None:
@@ -53,35 +56,9 @@ def commands() -> None:
     """
 
 
-for _verb in (*maintain.VERBS, *remove.VERBS, *share.VERBS, *trust.VERBS, *experiments.VERBS):
-    commands.add_command(_verb)
-
-
-@commands.command()
-@verb
-@click.argument("terms", nargs=-1)
-@json_option
-def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
-    """List the datasets that match all TERMS.
-
-    A term is a word, or a field with a value or a part of it: tag:image, task:classification, license:mit,
-    source:example.org; or id: with a regular expression. The best matches come first.
-    """
-    go_light()
-    from dataset_assets.definition import registry, search
-
-    matches = search.search(terms, registry.definitions())
-    if as_json:
-        fields = ("name", "summary", "tags", "tasks", "license")
-        state.show_json([{field: getattr(dataset, field) for field in fields} for dataset in matches])
-    elif matches:
-        width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(f"{dataset.name:<{width}} {dataset.summary}" for dataset in matches)
-    undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
-    for name, url in undefined.items() if not as_json else ():
-        state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
-    if not matches and not undefined:
-        raise NotFound(f"No dataset matches {' '.join(terms) or 'anything'}. List all with: {NAME} search")
+for _module in (find, inspect, maintain, remove, share, trust, experiments):
+    for _verb in _module.VERBS:
+        commands.add_command(_verb)
 
 
 @commands.command()
@@ -99,27 +76,22 @@ def info(state: State, name: str, storage: str | None, as_json: bool) -> None:
     if as_json:
         state.show_json(document)
         return
+    if "example" in document:
+        state.show(text.family(document))
+        return
     state.show(text.info(document) if "streams" in document else text.stored(document))
     if document["version"]:
         state.show(_some_samples(document, store))
 
 
-def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
-    """Return the stored datasets whose names hold all terms and that nothing here defines, each with its storage."""
-    from dataset_assets.reading.load import stored_names
-
-    with suppress(DatasetAssetsError):
-        store = opened(None)
-        names = sorted(stored_names(store) - defined)
-        return {name: store.url for name in names if all(term.lower() in name for term in terms)}
-    return {}
-
-
 def _description(name: str, store: "Storage") -> dict[str, Any]:
     from dataset_assets.cli import describe
+    from dataset_assets.definition import registry
     from dataset_assets.errors import UnknownDataset
     from dataset_assets.storage.aliases import aliases_of, named
 
+    if "." in name and "[" not in name and "@" not in name and (family := registry.family(name)):
+        return describe.describe_family(family)
     try:
         return describe.describe(_dataset(name, store), store)
     except UnknownDataset:
@@ -137,17 +109,24 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @json_option
 @click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
-def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool) -> None:
+@click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
+def prepare(
+    state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool, accept_terms: bool
+) -> None:
     """Make the missing parts of a dataset, and release it.
 
     It downloads the files, makes the splits and checks them. If Dagster is installed, Dagster does the work and keeps
-    the history, which the command ui shows.
+    the history, which the command ui shows. If the dataset has terms, it asks once whether you accept them.
     """
     from dataset_assets.cli import describe, text
+    from dataset_assets.making.terms import settle
+    from dataset_assets.reading.licenses import check_license
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
     dataset = _dataset(name, store)
+    check_license(dataset.name, dataset.license)
+    settle(dataset, accept_terms)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
@@ -168,20 +147,17 @@ def prepare(state: State, name: str, storage: str | None, as_json: bool, refresh
 def ls(state: State, far: bool, long: bool, storage: str | None, as_json: bool) -> None:
     """List the datasets that are in the storage, or in the remote.
 
-    Registered folders are datasets like all others. --remote lists the names only, which takes one listing.
+    Registered folders are datasets like all others. --remote lists the names only.
     """
     go_light()
-    from dataset_assets.cli import describe, text
-
     if far and storage:
         raise UsageError("--remote and --storage name two storages. Give one of them.")
     store = _remote() if far else opened(storage)
-    names_only = far and not long
-    documents = _names_in(store) if names_only else describe.current_documents(store)
+    documents, shown = _names_in(store) if far and not long else _current_in(store)
     if as_json:
         state.show_json(documents)
     elif documents:
-        state.show_lines(document["name"] if names_only else text.stored(document) for document in documents)
+        state.show_lines(map(shown, documents))
     else:
         state.say(f"No dataset is stored in {store.url}.")
 
@@ -192,10 +168,16 @@ def _remote() -> "Storage":
     return open_remote()
 
 
-def _names_in(store: "Storage") -> list[dict[str, Any]]:
+def _names_in(store: "Storage") -> "Shown":
     from dataset_assets.moving.remotes import listed_names
 
-    return [{"name": name} for name in listed_names(store)]
+    return [{"name": name} for name in listed_names(store)], itemgetter("name")
+
+
+def _current_in(store: "Storage") -> "Shown":
+    from dataset_assets.cli import describe, text
+
+    return describe.current_documents(store), text.stored
 
 
 @commands.command()
@@ -236,7 +218,8 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     from dataset_assets.reading.load import open_version
     from dataset_assets.storage.stored_dataset import StoredDataset
 
-    store, (plain, pin) = opened(storage), split_pin(name)
+    store = opened(storage)
+    plain, pin = split_pin(name, store.url)
     stored, _, digest = open_version(StoredDataset(store, plain), pin)
     document = describe.version_document(stored, digest)
     paths = describe.paths_of(document, split, stream)

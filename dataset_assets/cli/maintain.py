@@ -282,8 +282,9 @@ def pin(state: State, name: str, storage: str | None) -> None:
     go_light()
     from dataset_assets.storage import pins
 
-    pins.pin(name, opened(storage))
-    state.say(f"{name} is kept until: dataset-assets unpin {name}")
+    store = opened(storage)
+    pins.pin(name, store)
+    state.say(f"{name} is kept until: {command(f'unpin {name}', store.url)}")
 
 
 @click.command()

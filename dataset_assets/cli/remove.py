@@ -19,6 +19,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import UsageError
 
 dry_run_option = click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
@@ -52,7 +53,8 @@ def gc(
     datasets, older than the grace period, and used by nothing.
     """
     if remove and not (unknown and names):
-        raise UsageError("--remove needs --unknown, and the keys to remove: dataset-assets gc --unknown --remove KEY")
+        right = command("gc --unknown --remove KEY", storage or "")
+        raise UsageError(f"--remove needs --unknown, and the keys to remove: {right}")
     if unknown:
         _unknown(state, names, remove, dry_run, storage, as_json)
         return
@@ -114,7 +116,7 @@ def _unknown(
         state.show_lines(f"{text.size(one.bytes):>9}  {one.key}{_stays(one.stays)}" for one in found)
     does = "would be removed" if not remove or dry_run else "removed"
     free = [one.bytes for one in found if one.stays is None]
-    can = "can be removed with: dataset-assets gc --unknown --remove KEY" if not remove else does
+    can = does if remove else f"can be removed with: {command('gc --unknown --remove KEY', store.url)}"
     state.say(f"{len(free)} of {len(found)} objects, {text.size(sum(free))}, {can}")
 
 

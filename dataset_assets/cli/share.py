@@ -18,6 +18,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.core.commands import command
 from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def register(
 
     name = words[1:] if words[:1] == ("as",) else words
     if len(name) > 1 or from_etc and name or not (folder or from_etc):
-        raise UsageError("register takes a folder and a name. Write: dataset-assets register DIR NAME")
+        right = command("register DIR NAME", storage or "")
+        raise UsageError(f"register takes a folder and a name. Write: {right}")
     store = opened(storage)
     with watched(state):
         if folder is None or from_etc:
@@ -236,6 +238,49 @@ def import_etc(state: State, file: Path | None, as_json: bool) -> None:
     state.say(f"is the remote now, by {found.settings}.")
     if found.credentials:
         state.say(f"Before you push or pull, run: . {found.credentials}")
+
+
+@settings_group.group("folders")
+def folders_group() -> None:
+    """Say where your folders are that definitions name: folder:NAME."""
+
+
+@folders_group.command("set")
+@verb
+@click.argument("name")
+@click.argument("path", type=folder_type)
+def set_folder(state: State, name: str, path: Path) -> None:
+    """Give the folder PATH the NAME that definitions use."""
+    from dataset_assets.core import user_folders
+
+    state.say(f"{name} is {user_folders.set_folder(name, path)}.")
+
+
+@folders_group.command("unset")
+@verb
+@click.argument("name")
+def unset_folder(state: State, name: str) -> None:
+    """Forget NAME; the folder itself is not touched."""
+    from dataset_assets.core import user_folders
+
+    user_folders.unset_folder(name)
+    state.say(f"{name} is not set any more.")
+
+
+@folders_group.command("list")
+@verb
+@json_option
+def list_folders(state: State, as_json: bool) -> None:
+    """List the folders by name; one that is not there is marked."""
+    from dataset_assets.core import user_folders
+
+    known = user_folders.folders()
+    if as_json:
+        state.show_json([{"name": name, "path": str(at), "exists": at.is_dir()} for name, at in known.items()])
+    elif known:
+        state.show_lines(f"{name:<20} {at}{'' if at.is_dir() else '  is not there'}" for name, at in known.items())
+    else:
+        state.say(f"No folder is set. Set one with: {user_folders.set_command('NAME')}")
 
 
 VERBS = (register, create, checkout, push, pull, purge, export, settings_group)

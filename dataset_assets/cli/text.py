@@ -35,6 +35,21 @@ def info(document: Document) -> str:
     return "\n".join(map(in_line, lines))
 
 
+def family(document: Document) -> str:
+    """Format the result of `describe.describe_family`."""
+    lines = [f"{document['name']}  {document['summary']}", "", "axes"]
+    for name, axis in document["axes"].items():
+        values = ", ".join(axis["values"] or ["any value"])
+        default = "" if axis["default"] is None else f"  default {axis['default']}"
+        lines.append(f"  {name:<12} {axis['type']:<6} {values}{default}{'' if axis['identity'] else '  not identity'}")
+    count, shown = document["count"], document["members"]
+    lines.append(f"members    {'cannot be listed' if count is None else count}")
+    lines += [f"  {name}" for name in shown]
+    more = [f"  and {count - len(shown)} more: dataset-assets search '{document['name']}[*]'"] if count else []
+    lines += more if count and count > len(shown) else []
+    return "\n".join(map(in_line, [*lines, f"example    {document['example']}"]))
+
+
 def _facts(document: Document) -> Iterator[str]:
     for label in ("license", "homepage", "citation", "refresh"):
         if document[label]:
@@ -42,8 +57,11 @@ def _facts(document: Document) -> Iterator[str]:
     for label in ("aliases", "tags", "tasks"):
         if document[label]:
             yield f"{label:<10} {', '.join(document[label])}"
-    if document["tried"] is False:
-        yield "note       this definition was never run on the publisher's files, only on generated ones"
+    if document["terms"]:
+        yield f"terms      {'accepted' if document['terms_accepted'] else 'not accepted'}:"
+        yield from (f"  {line}".rstrip() for line in document["terms"].strip().splitlines())
+    if document["verified"] is False:
+        yield "note       unverified: this definition was never run on the publisher's files, only on generated ones"
 
 
 def _parts(document: Document) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Canonical JSON: equal documents have the same text, and so the same digest, on every machine.
 
-Keys are sorted and text is UTF-8. A float is stored as its text, because programs print the same float differently.
+Keys are sorted and text is UTF-8. A float is stored as its text, because programs print the same float differently. A
+dataclass leaves out a field that has `omitted` in its metadata and is empty.
 """
 
 import hashlib
@@ -42,7 +43,8 @@ def _float_in(value: dict[str, Any]) -> Any:
 
 
 def _fields(document: Any) -> dict[str, Any]:
-    return {name: getattr(document, name) for name in document.__dataclass_fields__}
+    found = {name: getattr(document, name) for name in document.__dataclass_fields__}
+    return {n: v for n, v in found.items() if v or "omitted" not in document.__dataclass_fields__[n].metadata}
 
 
 def _plain(value: Any) -> Any:

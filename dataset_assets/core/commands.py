@@ -1,5 +1,6 @@
 """Commands of ours in messages. Each works as printed: it names its storage, unless the settings name the same one."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -13,7 +14,11 @@ def command(words: str, storage: str = "") -> str:
     >>> command("prepare com.lecun.mnist", "s3://bucket/assets")
     'dataset-assets prepare com.lecun.mnist --storage s3://bucket/assets'
     """
-    return f"dataset-assets {words}{_option(storage)}"
+    return f"dataset-assets {_BRACKETS.sub(lambda found: shlex.quote(found[0]), words)}{_option(storage)}"
+
+
+# A shell would take the axes in a name for a pattern.
+_BRACKETS = re.compile(r"[^\s']+\[[^\s']*")
 
 
 def _option(storage: str) -> str:

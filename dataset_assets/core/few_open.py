@@ -6,8 +6,9 @@ A process may open 256 files on macOS, and 1024 on most Linux systems; a split m
 import io
 import resource
 import threading
+from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Iterator, Sequence
+from typing import Any, BinaryIO, Callable, Iterator, overload
 
 Opener = Callable[[], BinaryIO]
 
@@ -17,15 +18,15 @@ def most() -> int:
     return min(max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8, 32), 1024)
 
 
-def open_all(openers: Sequence[Opener]) -> list[BinaryIO]:
-    """Open some files at once; if they are more than `most()`, the first ones are opened again when they are read.
+def open_all(openers: Sequence[Opener]) -> Sequence[BinaryIO]:
+    """Open some files at once; if they are more than `most()`, each is opened when the sequence is first asked for it.
 
-    Files that need no descriptor, such as those of a remote storage, are opened once. Raises what an opener raises.
+    Then the files that were not read for a while are opened again when they are read. Files that need no descriptor,
+    such as those of a remote storage, are opened once. Raises what an opener raises, now or when a file is opened.
     """
     if len(openers) <= most():
         return [opener() for opener in openers]
-    shelf = Shelf()
-    return [_on_shelf(opener, shelf) for opener in openers]
+    return _OpenedLater(openers)
 
 
 def has_descriptor(file: BinaryIO) -> bool:
@@ -42,6 +43,29 @@ def descriptor(file: BinaryIO) -> Iterator[int]:
             yield raw.opened().fileno()
     else:
         yield file.fileno()
+
+
+class _OpenedLater(Sequence[BinaryIO]):
+    """Files that are opened in turn: most are read and closed before the next one is opened."""
+
+    def __init__(self, openers: Sequence[Opener]) -> None:
+        self._openers, self._shelf = openers, Shelf()
+        self._opened: dict[int, BinaryIO] = {}
+
+    def __len__(self) -> int:
+        return len(self._openers)
+
+    @overload
+    def __getitem__(self, k: int) -> BinaryIO: ...
+    @overload
+    def __getitem__(self, k: slice) -> Sequence[BinaryIO]: ...
+    def __getitem__(self, k: int | slice) -> BinaryIO | Sequence[BinaryIO]:
+        if isinstance(k, slice):
+            return [self[each] for each in range(*k.indices(len(self)))]
+        at = range(len(self))[k]
+        if at not in self._opened:
+            self._opened[at] = _on_shelf(self._openers[at], self._shelf)
+        return self._opened[at]
 
 
 def _on_shelf(opener: Opener, shelf: "Shelf") -> BinaryIO:
@@ -99,7 +123,9 @@ class _Reopened(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with self.lock:
-            return self.opened().readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+            file: Any = self.opened()
+            # Not readinto, which reads once more to see whether there is more.
+            return (file.readinto1 if hasattr(file, "readinto1") else file.readinto)(buffer)  # type: ignore[no-any-return]
 
     def fileno(self) -> int:
         """Return the descriptor, which stays open from now on: the caller may use it at any time."""
@@ -124,15 +150,21 @@ class Shelf:
 
     def __init__(self) -> None:
         self._open: dict[int, Any] = {}
+        self._last: Any = None
 
     def use(self, file: Any) -> None:
         """Move a file to the end, and put away those that are too many."""
+        if self._last is file:
+            return
         self.drop(file)
-        self._open[id(file)] = file
-        for other in [*self._open.values()][: -most()]:
+        self._open[id(file)] = self._last = file
+        too_many = len(self._open) - most()
+        for other in [*self._open.values()][:too_many] if too_many > 0 else ():
             if other is not file and other.put_away():
                 self.drop(other)
 
     def drop(self, file: Any) -> None:
         """Forget a file that has no descriptor."""
+        if self._last is file:
+            self._last = None
         self._open.pop(id(file), None)

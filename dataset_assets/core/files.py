@@ -258,7 +258,7 @@ def link(source: Path, target: Path) -> None:
     passes("link", target)
     try:
         # Linux would link a symbolic link itself, not the file that it points to.
-        os.link(os.path.realpath(source), target)
+        os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
         if not _has_group(target, target.parent.stat()):
             remove(target)
             raise OSError(errno.EPERM, "it needs the group of its folder")
@@ -271,8 +271,10 @@ def link(source: Path, target: Path) -> None:
 
 def _has_group(linked: Path, folder: os.stat_result) -> bool:
     """Say whether a new link has the group that a new file would have, or was given it."""
+    if not folder.st_mode & stat.S_ISGID:
+        return True
     info = linked.lstat()
-    if not folder.st_mode & stat.S_ISGID or info.st_gid == folder.st_gid:
+    if info.st_gid == folder.st_gid:
         return True
     if info.st_nlink == 2:
         # Only our own file has this second name, so nobody else sees the change.

@@ -2,12 +2,16 @@
 
 The name of a dataset is lower-case words joined by dots; splits and streams are identifiers. No part begins or ends
 with an underscore or has two in a row: Dagster joins the parts of a key with two, and different keys must stay
-different.
+different. A member of a family has its axes in brackets behind the name of the family, and lies below `variants`, in a
+folder that is named by their digest.
 """
 
 import re
+from functools import lru_cache
 from typing import Iterable
 
+from dataset_assets.core import selectors
+from dataset_assets.core.commands import command
 from dataset_assets.errors import NameNotAllowed
 
 RESERVED: dict[str, frozenset[str]] = {
@@ -19,6 +23,9 @@ RESERVED: dict[str, frozenset[str]] = {
 """The words that are folders of a storage, by the level at which they cannot be names. Case does not matter."""
 
 LONGEST = 200
+LONGEST_MEMBER = 400
+VARIANTS = "variants"
+"""The folder of a family's members."""
 
 _WORD = r"[a-z0-9]+(?:_[a-z0-9]+)*"
 _QUALIFIED = re.compile(rf"{_WORD}(?:\.{_WORD})+")
@@ -27,7 +34,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def check_dataset_name(name: str) -> str:
-    """Return the name if it is a qualified name such as `com.lecun.mnist`; raise `NameNotAllowed` otherwise."""
+    """Return the name if it is a qualified name such as `com.lecun.mnist`; raise `NameNotAllowed` otherwise.
+
+    The name of a member of a family is returned in its canonical form.
+
+    >>> check_dataset_name("org.example.reviews[size=small,lang=fr]")
+    'org.example.reviews[lang=fr,size=small]'
+    """
+    if isinstance(name, str) and name.endswith("]") and "[" in name:
+        return _checked_member(name)
     if not isinstance(name, str) or not _QUALIFIED.fullmatch(name) or len(name) > LONGEST:
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
@@ -37,6 +52,44 @@ def check_dataset_name(name: str) -> str:
     _check_free(parts[0], "first part of a dataset's name")
     _check_free(parts[-1], "last part of a dataset's name")
     return name
+
+
+def _checked_member(name: str) -> str:
+    family, axes = split_member(name)
+    canonical = check_dataset_name(family) + selectors.spelled(axes)
+    if len(canonical) > LONGEST_MEMBER:
+        raise NameNotAllowed(f"{_shown(name)} is longer than {LONGEST_MEMBER} characters. Choose shorter values.")
+    return canonical
+
+
+def split_member(name: str) -> tuple[str, dict[str, str]]:
+    """Split the name of a member into its family and its axes, which are empty for any other name.
+
+    >>> split_member("org.example.reviews[lang=fr]"), split_member("com.lecun.mnist")
+    (('org.example.reviews', {'lang': 'fr'}), ('com.lecun.mnist', {}))
+    """
+    family, bracket, rest = name.partition("[")
+    return family, selectors.parsed(bracket + rest) if bracket else {}
+
+
+def is_member(name: str) -> bool:
+    """Say whether a name has axes."""
+    return "[" in name
+
+
+def is_folder_name(name: str) -> bool:
+    """Say whether a name is that of a member's folder, as a listing shows it: its axes are in its documents only.
+
+    >>> is_folder_name(plain_name("org.example.reviews[lang=fr]"))
+    True
+    """
+    parts = name.split(".")
+    return len(parts) > 3 and parts[-2] == VARIANTS and bool(_DIGEST.fullmatch(parts[-1]))
+
+
+def plain_name(name: str) -> str:
+    """Return the folders of a dataset joined by dots: its name, except for a member of a family."""
+    return ".".join(key_parts(name)) if "[" in name else name
 
 
 def namesakes(name: object, names: Iterable[str]) -> str:
@@ -73,21 +126,24 @@ def file_identifier(text: str) -> str:
     return identifier
 
 
-def split_pin(name: str) -> tuple[str, str | None]:
+def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
     """Split `name@digest` into its parts; the digest is 64 hex digits, with or without `sha256:`.
+
+    The command in an error names the storage with this URL. Raises `NameNotAllowed`.
 
     >>> split_pin("com.lecun.mnist")
     ('com.lecun.mnist', None)
     """
-    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
-    check_dataset_name(plain)
+    member, bracket, rest = name.rpartition("]") if isinstance(name, str) else ("", "", "")
+    plain, at, digest = rest.partition("@")
+    plain = check_dataset_name(member + bracket + plain if isinstance(name, str) else name)
     if not at:
         return plain, None
     digest = digest.removeprefix("sha256:")
     if not _DIGEST.fullmatch(digest):
         raise NameNotAllowed(
-            f"{_shown(digest)} is not the digest of a version. Write {plain}@ and the 64 hex digits that "
-            f"`dataset-assets versions {plain}` shows."
+            f"{_shown(digest)} is not the digest of a version. Write {plain}@ and the 64 hex digits that are listed "
+            f"by: {command(f'versions {plain}', storage)}"
         )
     return plain, digest
 
@@ -98,7 +154,13 @@ def key_parts(dataset: str, *rest: str) -> tuple[str, ...]:
     >>> key_parts("com.lecun.mnist", "train", "image")
     ('com', 'lecun', 'mnist', 'train', 'image')
     """
-    return (*dataset.split("."), *rest)
+    return (*_folders(dataset), *rest)
+
+
+@lru_cache(4096)
+def _folders(dataset: str) -> tuple[str, ...]:
+    family, axes = split_member(dataset)
+    return (*family.split("."), *((VARIANTS, selectors.folder_of(axes)) if axes else ()))
 
 
 def storage_key(dataset: str, *rest: str) -> str:

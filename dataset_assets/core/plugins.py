@@ -7,6 +7,7 @@ only when its name is used, and a broken plugin does not affect the others.
 
 import functools
 import logging
+from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any, Iterator
 
@@ -50,6 +51,38 @@ def provided(group: str, name: str) -> Any:
             f"The plugin {package_of(offers[0])} offers {name!r} in {group}, but {offers[0].value} cannot be imported "
             f"({type(error).__name__}: {error}). Fix or uninstall the plugin."
         ) from error
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a package offers by one entry point, and why that cannot be imported."""
+
+    package: str
+    version: str
+    group: str
+    name: str
+    value: str
+    problem: str | None
+
+
+def offers() -> list[Offer]:
+    """Return what all installed packages offer, sorted by package. Imports all of it."""
+    found = [_offer(group, point) for group in GROUPS for point in points(group)]
+    return sorted(found, key=lambda offer: (offer.package, GROUPS.index(offer.group), offer.name))
+
+
+def _offer(group: str, point: EntryPoint) -> Offer:
+    version = point.dist.version if point.dist else ""
+    return Offer(package_of(point), version, group, point.name, point.value, _problem(point))
+
+
+def _problem(point: EntryPoint) -> str | None:
+    try:
+        point.load()
+    except BROKEN as error:
+        # The text of its error may hold a login.
+        return f"{point.value} cannot be imported: {type(error).__name__}"
+    return None
 
 
 def package_of(point: EntryPoint) -> str:

@@ -132,7 +132,7 @@ def _read(path: Path) -> ProjectFile | None:
         return None
     if len(content) > MOST_BYTES:
         raise UsageError(f"{path} has more than {MOST_BYTES} bytes. Make it shorter, or take it away.")
-    values = _section(path, table(path, content))
+    values = copy.deepcopy(_section(path, _table(path, content)))
     digest = hashlib.sha256(content).hexdigest()
     return ProjectFile(path, values, digest, bool(info.st_mode & stat.S_IWOTH)) if values is not None else None
 
@@ -185,8 +185,13 @@ def _inner(table: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 def table(path: Path, content: bytes | None = None) -> dict[str, Any]:
     """Parse a TOML file. Raises `UsageError` if it cannot be read or is not TOML."""
+    return copy.deepcopy(_table(path, content))
+
+
+def _table(path: Path, content: bytes | None = None) -> dict[str, Any]:
+    """Return what a TOML file sets; the caller must not change it."""
     try:
-        return copy.deepcopy(_parsed(path.read_bytes() if content is None else content))
+        return _parsed(path.read_bytes() if content is None else content)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Fix the file, or remove it.") from error
     except (ValueError, RecursionError) as error:  # a number may have more digits than Python reads

@@ -17,8 +17,8 @@ _BEARER_NAME = re.compile(
 _VARIABLE = re.compile(r"KEY$|KEY_BASE64$|SECRET|TOKEN|SAS|PASSWORD")
 _LOGIN = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _LOGIN_IN_PATH = re.compile(r"^(/*)[^/]*:[^/]*@")
-# The name of a dataset holds no secret.
-_FOLDER = re.compile(r"folder:[a-z0-9_.]+")
+# The name of a folder, and a path below it, hold no secret.
+_FOLDER = re.compile(r"folder:[a-z0-9_.]+(?:/[^@:?#]*)?")
 _PAIR = re.compile(r"(?<=[?&;#])([^?&;#=\s'\"]+)=([^&;#\s'\"]+)")
 _HEADER = re.compile(
     r"((?:proxy-)?authorization|(?:set-)?cookie|x-amz-security-token)(['\"]?\s*[:=,]\s*b?['\"]?)[^'\"\r\n]+",
@@ -47,7 +47,7 @@ def redacted(url: str) -> str:
             # Joined by hand, because urllib drops the slashes of a scheme that it does not know.
             return printable(f"{parts.scheme}://{parts.path}{'?' if query else ''}{query}")
         if _FOLDER.fullmatch(url):
-            return url
+            return printable(url)
         # `ada:pw@host/file`, a URL without its scheme, is parsed as one with the scheme `ada`.
         return f"{printable(parts.scheme)}:***"
     host = parts.netloc.rpartition("@")[2]

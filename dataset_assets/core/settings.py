@@ -43,6 +43,8 @@ class Settings:
     datastore_url: str = ""
     datastore_compression: str = "none"
     remote: str = ""
+    accept_terms: tuple[str, ...] = ()
+    allow_licenses: tuple[str, ...] = ()
 
     @property
     def scratch(self) -> Path:
@@ -220,6 +222,14 @@ def _one_of(*words: str) -> Callable[[Any, _Source], str]:
     return read
 
 
+def _words(value: Any, source: _Source) -> tuple[str, ...]:
+    # An environment variable of another process has them as `as_variable` writes them.
+    words = re.split(f"[,{os.pathsep}]", value) if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word.strip() for word in words):
+        raise TypeError("a list of words, separated by ','")
+    return tuple(word.strip() for word in words)
+
+
 URLS = ("storage", "datastore_url", "remote")
 """The settings that are URLs of storages, which may hold a secret."""
 
@@ -244,4 +254,6 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "datastore_url": _url,
     "datastore_compression": _one_of("none", "zstd"),
     "remote": _url,
+    "accept_terms": _words,
+    "allow_licenses": _words,
 }

@@ -7,6 +7,7 @@ that it cannot decode; it never returns a shorter result.
 from typing import Any, Callable, Iterable
 
 from dataset_assets.core import plugins
+from dataset_assets.decoding.archive import archive_members
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks
 from dataset_assets.decoding.csv_file import csv_rows
@@ -17,13 +18,13 @@ from dataset_assets.decoding.zip_file import zip_members
 from dataset_assets.errors import UsageError, nearest
 
 __all__ = [
-    "csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks", "json_lines", "tar_members",
-    "zip_members",
+    "archive_members", "csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks", "json_lines",
+    "tar_members", "zip_members",
 ]  # fmt: skip
 
 DECODERS: dict[str, Callable[..., Iterable[Any]]] = {
-    "csv_blocks": csv_blocks, "csv_rows": csv_rows, "idx": idx, "idx_blocks": idx_blocks,
-    "json_lines": json_lines, "tar_members": tar_members, "zip_members": zip_members,
+    "archive_members": archive_members, "csv_blocks": csv_blocks, "csv_rows": csv_rows, "idx": idx,
+    "idx_blocks": idx_blocks, "json_lines": json_lines, "tar_members": tar_members, "zip_members": zip_members,
 }  # fmt: skip
 
 

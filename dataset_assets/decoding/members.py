@@ -20,6 +20,9 @@ _IRREGULAR = re.compile(r"\\|//|^/|(^|/)\.{1,2}(/|$)")
 _OUTSIDE = re.compile(r"\Z|\.\.(/|\Z)|/|[A-Za-z]:(/|\.|\Z)|[^\0]*\0")
 
 
+Patterns = str | list[str] | tuple[str, ...]
+
+
 class Member(io.BufferedReader):
     """A member of an archive: a file that is read when it is asked for, and can seek.
 
@@ -45,22 +48,29 @@ class Member(io.BufferedReader):
 
 
 class Selection:
-    """Selects the members of an archive by a pattern, and checks them."""
+    """Selects the members of an archive by a pattern, or by several, and checks them."""
 
-    def __init__(self, archive: str, pattern: str, most: int | None) -> None:
-        if not isinstance(pattern, str):
-            raise UsageError(f"The pattern is {pattern!r}. Write it as a text, such as '*/train/*.txt'.")
+    def __init__(self, archive: str, pattern: Patterns, most: int | None) -> None:
+        patterns = pattern if isinstance(pattern, (list, tuple)) else [pattern]
+        if not patterns or not all(isinstance(each, str) for each in patterns):
+            raise UsageError(f"The pattern is {pattern!r}. Write it as a text, such as '*/train/*.txt', or several.")
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
             raise UsageError(f"`most` is {most!r}. Give a number of bytes, or None.")
-        self.archive, self.pattern = archive, unicodedata.normalize("NFC", pattern)
+        self.archive, self.patterns = archive, [unicodedata.normalize("NFC", each) for each in patterns]
+        self.matched: set[str] = set()
         self.held, self.most_held = 0, limits().max_value_bytes
         self.most, self.setting = (limits().max_decoded_bytes, True) if most is None else (most, False)
         self.paths: set[str] = set()
 
     def wanted(self, name: str) -> str | None:
         """Return the path of a member that matches the pattern; None if it does not match."""
-        path = normalised(name)
-        return path if fnmatchcase(_composed(path), self.pattern) else None
+        return self.selected(normalised(name))
+
+    def selected(self, path: str) -> str | None:
+        """Return a path if it matches a pattern, else None."""
+        found = [pattern for pattern in self.patterns if fnmatchcase(_composed(path), pattern)]
+        self.matched.update(found)
+        return path if found else None
 
     def check(self, name: str, path: str, size: int, plain: bool) -> None:
         """Raise an error for a member that is not a plain file, has an unsafe or repeated path, or is too large."""
@@ -75,21 +85,22 @@ class Selection:
                 "that excludes it."
             )
         if _OUTSIDE.match(path):
-            raise Refused(
-                f"{self.archive} has a member named {name!r}, which leads out of it. Do not use this archive."
-            )
+            raise self._leading_out(name)
         if not 0 <= size <= self.most:
             self._refuse_size(f"{path!r} in {self.archive} declares a size of {size} bytes")
 
     def check_all(self, total: int = 0) -> None:
         """Raise an error if no member matches, or if they are too large together."""
-        if not self.paths:
-            raise DecodeError(f"{self.archive} has no member that matches {self.pattern!r}. Check the pattern.")
+        if lacking := [pattern for pattern in self.patterns if pattern not in self.matched]:
+            raise DecodeError(f"{self.archive} has no member that matches {lacking[0]!r}. Check the pattern.")
         if total > max(self.most, limits().max_decoded_bytes):
             raise Refused(
                 f"The members of {self.archive} declare {total} bytes together. Use a pattern that selects fewer. "
                 f"{remedy('max_decoded_bytes')}"
             )
+
+    def _leading_out(self, name: str) -> Refused:
+        return Refused(f"{self.archive} has a member named {name!r}, which leads out of it. Do not use this archive.")
 
     def _check_held(self, path: str) -> None:
         self.held += len(path) + _ENTRY_BYTES
@@ -104,6 +115,42 @@ class Selection:
             f"{what}; {self.most} are allowed. "
             + (remedy("max_decoded_bytes") if self.setting else "If the publisher states it, pass a larger `most`.")
         )
+
+
+class Inside(Selection):
+    """Selects the members below a folder of an archive, and names them by their paths below it.
+
+    With `unwrap` all members must lie in one folder, whatever its name, which is left out of their paths.
+    """
+
+    def __init__(self, archive: str, pattern: Patterns, most: int | None, below: str, unwrap: bool) -> None:
+        super().__init__(archive, pattern, most)
+        self.below, self.unwrap = _composed(normalised(below)), unwrap
+        if not isinstance(below, str) or _OUTSIDE.match(self.below or "x"):
+            raise UsageError(f"below={below!r} is not a folder in an archive. Write it as 'data/train'.")
+        self.top: str | None = None
+
+    def wanted(self, name: str) -> str | None:
+        """Return the path of a member below the folder, if it matches; None if not."""
+        path = normalised(name)
+        if _OUTSIDE.match(path):
+            raise self._leading_out(name)
+        if self.unwrap:
+            path = self._without_top(path)
+        if self.below:
+            folder, path = path[: len(self.below) + 1], path[len(self.below) + 1 :]
+            if _composed(folder) != f"{self.below}/":
+                return None
+        return self.selected(path)
+
+    def _without_top(self, path: str) -> str:
+        top, slash, rest = path.partition("/")
+        if not slash or self.top not in (None, top):
+            raise DecodeError(
+                f"{self.archive} has {path!r}, so not all of its members are in one folder. Read it without unwrap."
+            )
+        self.top = top
+        return rest
 
 
 def normalised(name: str) -> str:

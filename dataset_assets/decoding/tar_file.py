@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Iterator, Self, cast
 
 from dataset_assets.core.limits import SMALL
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.members import BUFFER, TAR, Member, Selection, damaged
+from dataset_assets.decoding.members import BUFFER, TAR, Member, Patterns, Selection, damaged, normalised
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Slice, check_encoding, check_file, exactly, name_of, size_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError
 
@@ -26,20 +26,34 @@ _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, O
 
 
 def tar_members(
-    file: BinaryIO, pattern: str = "*", *, most: int | None = None, encoding: str = "utf-8"
+    file: BinaryIO,
+    pattern: Patterns = "*",
+    *,
+    most: int | None = None,
+    encoding: str = "utf-8",
+    links: dict[str, str] | None = None,
 ) -> Iterator[Member]:
     """Read the members of a tar archive, compressed or not, whose paths match a pattern, in the order of the archive.
 
     Reads the archive to its end. The same as `zip_members` in all else. A member of a compressed archive that is read
     later than the members after it is decompressed again from the start of the archive, unless it has at most 1 MB.
+
+    If `links` is given, a hard link to an earlier member is not refused: its path is added there, with that of the
+    member.
     """
+    yield from tar_selected(file, Selection(name_of(file), pattern, most), encoding, links)
+
+
+def tar_selected(
+    file: BinaryIO, wanted: Selection, encoding: str = "utf-8", links: dict[str, str] | None = None
+) -> Iterator[Member]:
+    """Read the members of a tar archive that a selection wants."""
     check_file(file)
     check_encoding(encoding)
-    wanted = Selection(name_of(file), pattern, most)
     # Its own position, so that an archive can be read more than once, also in turn.
     whole = Slice(file, 0, size_of(file), name_of(file), Lock())
     stream = decompressed(cast(BinaryIO, io.BufferedReader(whole, BUFFER)))
-    yield from _members(stream, wanted, encoding, _Reading(file))
+    yield from _members(stream, wanted, encoding, _Reading(file, links))
 
 
 def _members(stream: BinaryIO, wanted: Selection, encoding: str, reading: "_Reading") -> Iterator[Member]:
@@ -68,8 +82,9 @@ def _opened(path: str, info: tarfile.TarInfo, stream: BinaryIO, wanted: Selectio
 class _Reading:
     """Reads the headers of a tar archive. Converts the standard library's errors about damage to `DecodeError`."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.name = file, name_of(file)
+    def __init__(self, file: BinaryIO, links: dict[str, str] | None) -> None:
+        self.file, self.name, self.links = file, name_of(file), links
+        self.plain: set[str] = set()
 
     def __enter__(self) -> None: ...
 
@@ -89,9 +104,25 @@ class _Reading:
                 if info.isdir() or info.type == _LABEL or (path := wanted.wanted(info.name)) is None:
                     continue
                 self._check_text(info.name, archive)
+                if info.islnk() and self._is_link_inside(path, info, wanted):
+                    continue
                 wanted.check(info.name, path, info.size, info.isreg() and not info.issparse())
+                if self.links is not None:
+                    self.plain.add(path)
                 return path, info
         return None
+
+    def _is_link_inside(self, path: str, info: tarfile.TarInfo, wanted: Selection) -> bool:
+        """Note a hard link if it leads to an earlier member; say whether it does."""
+        if self.links is None:
+            return False
+        target = normalised(info.linkname)
+        target = self.links.get(target, target)
+        if target not in self.plain:
+            return False
+        wanted.check(info.name, path, 0, True)
+        self.links[path] = target
+        return True
 
     def _check_text(self, name: str, archive: tarfile.TarFile) -> None:
         if not name.isascii() and any("\udc80" <= letter <= "\udcff" for letter in name):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Callable, Iterator, NoReturn, cast
 
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import Decoder, inflater
-from dataset_assets.decoding.members import ZIP, Member, Selection, damaged, is_plain
+from dataset_assets.decoding.members import ZIP, Member, Patterns, Selection, damaged, is_plain
 from dataset_assets.decoding.streams import (
     RETRIEVE_AGAIN,
     Content,
@@ -37,9 +37,11 @@ _DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSErro
 
 
 def zip_members(
-    file: BinaryIO, pattern: str = "*", *, most: int | None = None, encoding: str | None = None
+    file: BinaryIO, pattern: Patterns = "*", *, most: int | None = None, encoding: str | None = None
 ) -> Iterator[Member]:
     """Read the members of a zip archive whose paths match a pattern (`*/train/*.txt`), in the order of its directory.
+
+    With several patterns, those that match one of them; each pattern must match a member.
 
     A member is a file, decompressed when it is read; its size and checksum are checked at its end, those of a member
     of at most 1 MB at once. Reading needs little memory, whatever its size. Paths have `/` between folders, and no
@@ -57,10 +59,15 @@ def zip_members(
     >>> [(member.name, member.read()) for member in zip_members(archive, "*.txt")]
     [('words/a.txt', b'one')]
     """
+    yield from zip_selected(file, Selection(name_of(file), pattern, most), encoding)
+
+
+def zip_selected(file: BinaryIO, wanted: Selection, encoding: str | None = None) -> Iterator[Member]:
+    """Read the members of a zip archive that a selection wants."""
     check_file(file)
     if encoding is not None:
         check_encoding(encoding)
-    wanted, lock = Selection(name_of(file), pattern, most), Lock()
+    lock = Lock()
     with _errors_of(file), zipfile.ZipFile(cast(Any, _Directory(file))) as archive:
         _check_count(file, len(archive.infolist()))
         members = list(_selected(file, archive, wanted, encoding))

@@ -46,7 +46,8 @@ def plain_copy(name: str, value: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         pass
     raise DefinitionError(
-        f"Argument {name!r} is {value!r}. Arguments are files, SplitOf(...), or plain JSON values (no tuples, no NaN)."
+        f"Argument {name!r} is {value!r}. Arguments are files, SplitOf(...), FileOf(...), or plain JSON values (no "
+        "tuples, no NaN)."
     )
 
 

@@ -4,79 +4,51 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 from urllib.parse import urlsplit
 
+from dataset_assets.core.axes import Axis
 from dataset_assets.core.frozen import FrozenMapping
-from dataset_assets.core.names import check_dataset_name, check_identifier, file_identifier
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.names import (
+    check_dataset_name,
+    check_identifier,
+    file_identifier,
+    is_folder_name,
+    is_member,
+    plain_name,
+)
 from dataset_assets.core.splitting import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
 from dataset_assets.definition.check_names import Check, check_check, check_distinct
 from dataset_assets.definition.file_checks import (
-    check_digest,
     check_file_identifier,
-    check_size,
-    check_url,
-    url_from,
-    urls_from,
     without_secrets,
 )
+from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.path_arguments import check_paths
+from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
 from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
 from dataset_assets.formats import FORMATS, Format
 
 Function = Callable[..., Iterable[Any]]
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file at a URL, or with one name at several mirrors, and the digest that its publisher states.
-
-    A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
-    file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
-
-    >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
-    ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
-    """
-
-    name: str
-    mirrors: tuple[str, ...] = ()
-    digest: str | None = None
-    size: int | None = None
-    identifier: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", url_from(self.name))
-        object.__setattr__(self, "mirrors", urls_from(self.mirrors))
-        given = self.identifier or file_identifier(self.name)
-        object.__setattr__(self, "identifier", check_file_identifier(given))
-        if self.digest is not None:
-            object.__setattr__(self, "digest", check_digest(self.digest))
-        check_size(self.identifier, self.size)
-        for url in self.urls:
-            check_url(url, self.digest)
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """The URLs of the file, in the order in which they are tried."""
-        if not self.mirrors:
-            return (self.name,)
-        return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
-
-    def __repr__(self) -> str:
-        digest = f", {self.digest}" if self.digest else ""
-        return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class SplitOf:
-    """Another split of the same dataset, as an argument: the function gets its view.
+    """Another split as an argument: the function gets its view. `SplitOf("all")` is a split of the same dataset.
 
-    The methods divide it as those of a `View` do, into splits that are stored and versioned like any other split.
+    `SplitOf("org.example.reviews", "train")` is one of another dataset, as it is released when the split is made. The
+    methods divide it as those of a `View` do, into splits that are stored and versioned like any other split.
 
     >>> SplitOf("all").random_split({"train": 0.9, "validation": 0.1}, seed=1)["validation"]
     Split(part_of, whole, operation, ratios, part, seed)
     """
 
     split: str
+    dataset: str | None = None
+
+    def __init__(self, *names: str) -> None:
+        if len(names) not in (1, 2) or not all(isinstance(name, str) for name in names):
+            raise DefinitionError(f"SplitOf{names!r}: write SplitOf('split'), or SplitOf('other.dataset', 'split').")
+        object.__setattr__(self, "split", names[-1])
+        object.__setattr__(self, "dataset", check_dataset_name(names[0]) if names[1:] else None)
 
     def random_split(self, ratios: Mapping[str, float], *, seed: int = 0) -> "dict[str, Split]":
         """Return splits by name with these shares of the samples; the ratios sum to 1."""
@@ -124,7 +96,7 @@ class _Applied:
                 f"{function!r} is not a plain function. Give a function first, then all of its arguments by name."
             )
         check_signature(function, arguments)
-        plain = {n: v for n, v in arguments.items() if not isinstance(v, (RemoteFile, DerivedFile, SplitOf))}
+        plain = {n: v for n, v in arguments.items() if not isinstance(v, _INPUTS)}
         check_paths(function.__qualname__, plain, has_files=len(plain) < len(arguments))
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "arguments", FrozenMapping({n: _frozen(n, v) for n, v in arguments.items()}))
@@ -150,14 +122,20 @@ class _Applied:
 
     @property
     def splits(self) -> dict[str, SplitOf]:
-        """The arguments that are splits."""
-        return {name: value for name, value in self.arguments.items() if isinstance(value, SplitOf)}
+        """The arguments that are splits of the same dataset."""
+        found = {name: value for name, value in self.arguments.items() if isinstance(value, SplitOf)}
+        return {name: value for name, value in found.items() if value.dataset is None}
+
+    @property
+    def links(self) -> "dict[str, SplitOf | FileOf]":
+        """The arguments that are splits and files of other datasets."""
+        found = {name: value for name, value in self.arguments.items() if isinstance(value, (SplitOf, FileOf))}
+        return {name: value for name, value in found.items() if value.dataset is not None}
 
     @property
     def plain(self) -> dict[str, Any]:
         """The arguments that are plain values, copied, so that the function may change them."""
-        others = self.files.keys() | self.splits.keys()
-        return {name: fresh_copy(value) for name, value in self.arguments.items() if name not in others}
+        return {name: fresh_copy(value) for name, value in self.arguments.items() if not isinstance(value, _INPUTS)}
 
     def __copy__(self) -> Self:
         return self
@@ -193,7 +171,7 @@ class DerivedFile(_Applied):
 
     def __init__(self, name: str, function: Function, /, *, keep: bool = False, **arguments: Any) -> None:
         super().__init__(function, **arguments)
-        if self.splits:
+        if any(isinstance(value, SplitOf) for value in arguments.values()):
             raise DefinitionError(f"{name} has a split as an argument. Give it files, or write a Split instead.")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "identifier", check_file_identifier(file_identifier(name)))
@@ -214,7 +192,8 @@ class Dataset:
     """A dataset: where its files are, how its splits are made of them, and what its streams hold.
 
     `sample`, `target` and `tag` name the streams of these roles; pass further roles as `roles`. The attribute `roles`
-    has all of them. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
+    has all of them. `axes` are those of its family, which sets them. `terms` is a text that each user accepts before
+    anything is retrieved. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
     """
 
     name: str
@@ -229,6 +208,7 @@ class Dataset:
     tags: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     license: str | None = None
+    terms: str | None = None
     citation: str | None = None
     homepage: str | None = None
     owners: tuple[str, ...] = ()
@@ -236,9 +216,10 @@ class Dataset:
     checks: Mapping[str, "str | Check"] = field(default_factory=dict)
     job: bool = False
     aliases: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
 
     def __post_init__(self) -> None:
-        check_dataset_name(self.name)
+        object.__setattr__(self, "name", check_dataset_name(self.name))
         for name in ("streams", "splits", "checks"):
             object.__setattr__(self, name, FrozenMapping(getattr(self, name)))
         for name in ("tags", "tasks", "owners", "aliases"):
@@ -263,6 +244,11 @@ class Dataset:
     def remote_files(self) -> dict[str, RemoteFile]:
         """The files that are downloaded."""
         return {name: file for name, file in self.files.items() if isinstance(file, RemoteFile)}
+
+    @property
+    def links(self) -> "tuple[SplitOf | FileOf, ...]":
+        """What the splits and derived files take from other datasets."""
+        return tuple(dict.fromkeys(link for split in self.splits.values() for link in links_of(split)))
 
     @property
     def split_order(self) -> tuple[str, ...]:
@@ -304,6 +290,8 @@ class Dataset:
     def _check(self) -> None:
         if not self.summary or not self.streams or not self.splits:
             raise DefinitionError("A dataset needs a summary, at least one stream and at least one split.")
+        if is_folder_name(self.name) or is_member(self.name) and not self.axes:
+            raise NameNotAllowed("This is the name of a member of a family. Define it by a function: Family(...).")
         check_distinct("stream", self.streams)
         check_distinct("split", self.splits)
         for name, stream in self.streams.items():
@@ -325,12 +313,18 @@ class Dataset:
         for check, chosen in self.checks.items():
             check_check(check, chosen)
         for alias in self.aliases:
-            check_dataset_name(alias)
-        for name in ("version", "license"):
+            if is_member(check_dataset_name(alias)):
+                raise NameNotAllowed(f"The alias {alias} has axes. Write a name without them.")
+        for name in ("version", "license", "terms"):
             if not isinstance(value := getattr(self, name), str if name == "version" else (str, type(None))):
                 raise DefinitionError(f"The {name} is {value!r}. Write it as a string.")
+        if self.terms is not None and not self.terms.strip():
+            raise DefinitionError("The terms are empty. Write their text, or leave them out.")
         if self.refresh is not None and len(self.refresh.split()) != 5:
             raise DefinitionError(f"refresh={self.refresh!r} is not a cron line of five fields, such as '0 3 * * 1'.")
+        for link in self.links:
+            if plain_name(str(link.dataset)) == plain_name(self.name):
+                raise DefinitionError(f"{link!r} is of the same dataset. Write SplitOf('split'), or the file itself.")
         _check_one_file_each(self)
         _check_sources(self.splits)
 
@@ -364,6 +358,14 @@ def _check_one_file_each(dataset: Dataset) -> None:
                 )
 
 
+def links_of(applied: _Applied) -> "Iterator[SplitOf | FileOf]":
+    """Yield what a split or file takes from other datasets, also through its derived files."""
+    yield from applied.links.values()
+    for file in _in_order(applied):
+        if isinstance(file, DerivedFile):
+            yield from file.links.values()
+
+
 def _in_order(applied: _Applied) -> Iterator[RemoteFile | DerivedFile]:
     for file in applied.files.values():
         if isinstance(file, DerivedFile):
@@ -376,4 +378,7 @@ def _shown(file: RemoteFile | DerivedFile) -> str:
 
 
 def _frozen(name: str, value: Any) -> Any:
-    return value if isinstance(value, (RemoteFile, DerivedFile, SplitOf)) else plain_copy(name, value)
+    return value if isinstance(value, _INPUTS) else plain_copy(name, value)
+
+
+_INPUTS = (RemoteFile, DerivedFile, SplitOf, FileOf)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.core.names import file_identifier
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DefinitionError, NameNotAllowed
 
 DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
@@ -80,6 +81,10 @@ def check_url(url: str, digest: str | None) -> None:
     if not parts.scheme:
         raise DefinitionError(
             f"{url!r} is not a URL. Write https://..., or give mirrors= of the file. {_local_file(url)}"
+        )
+    if parts.scheme == "folder" and redacted(url) == "folder:***":
+        raise DefinitionError(
+            "The path below a folder: has one of @ : ? #. Write it percent-encoded, as in folder:corpora/a%40b.txt."
         )
     if parts.scheme == "http" and not loopback and digest is None:
         raise DefinitionError(

@@ -3,8 +3,8 @@
 A folder that was registered on this machine has a definition too.
 
 A plugin is an entry point of the group `dataset_assets.datasets`. Its name is a prefix of dataset names; its value is a
-module, which offers its top-level `Dataset` values with that prefix. Only modules that may define a name are imported.
-A broken plugin is logged and does not affect the others. A file of the setting needs no package.
+module, which offers its top-level `Dataset` and `Family` values with that prefix. Only modules that may define a name
+are imported. A broken plugin is logged and does not affect the others. A file of the setting needs no package.
 """
 
 import functools
@@ -18,10 +18,11 @@ from types import ModuleType
 from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins, registered
-from dataset_assets.core.names import check_dataset_name, namesakes
-from dataset_assets.core.settings import settings
+from dataset_assets.core.names import check_dataset_name, is_member, namesakes, split_member
+from dataset_assets.core.settings import APP, settings
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import DefinitionError, NameNotAllowed, UnknownDataset, nearest
+from dataset_assets.definition.family import Family
+from dataset_assets.errors import DatasetAssetsError, DefinitionError, NameNotAllowed, UnknownDataset, nearest
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
 
@@ -29,17 +30,23 @@ OURS = "dataset_assets.datasets"
 ANY = ""
 """The prefix of every name."""
 
+EVERY = "[*]"
+"""Behind the name of a family: all its members."""
+
+Defined = Dataset | Family
+
 log = logging.getLogger(__name__)
 
 
 def find(name: str, storage: Storage | None = None) -> Dataset:
     """Return the definition with this name or alias. In `storage`, a stored dataset or alias has the name first.
 
-    Raises `UnknownDataset`, with the nearest name, if there is none. Raises `DefinitionError` if two plugins define
-    the name, or if one plugin's name is a prefix of another's.
+    A member of a family has its axes in the name; those with a default may be left out. Raises `UnknownDataset`, with
+    the nearest name, if there is none. Raises `DefinitionError` if two plugins define the name, or if one plugin's name
+    is a prefix of another's.
     """
     try:
-        check_dataset_name(name)
+        name = check_dataset_name(name)
     except NameNotAllowed as error:
         known_names = (known for dataset in definitions() for known in (dataset.name, *dataset.aliases))
         error.args = (f"{error.args[0]}{namesakes(name, known_names)}",)
@@ -58,14 +65,14 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
     for dataset in known.values():
         if name in dataset.aliases:
             return dataset
-    near = nearest(name, known, listed=False)
+    near = nearest(split_member(name)[0], [*known, *(family.name for family in families())], listed=False)
     raise UnknownDataset(f"No dataset is named {name}.{near} List them with: dataset-assets search")
 
 
 def free_aliases(dataset: Dataset) -> list[str]:
     """Return the aliases of a dataset that may be stored; a name that another definition has itself is left out."""
     free = [alias for alias in dict.fromkeys(dataset.aliases) if alias != dataset.name]
-    for alias in (taken := [alias for alias in free if defined(alias)]):
+    for alias in (taken := [alias for alias in free if _exact(alias)]):
         log.warning("%s is itself a dataset, so it is no alias of %s.", alias, dataset.name)
     return [alias for alias in free if alias not in taken]
 
@@ -73,24 +80,90 @@ def free_aliases(dataset: Dataset) -> list[str]:
 def definitions(pattern: str = "*") -> list[Dataset]:
     """Return the definitions whose names match a pattern (`com.lecun.*`), sorted by name.
 
-    If two definitions cannot share a storage, the first is used: ours, then those of plugins by module name.
+    If two definitions cannot share a storage, the first is used: ours, then those of plugins by module name. Members
+    of families are not among them, unless a module names one.
     """
-    known: dict[str, Dataset] = {}
-    where: dict[str, str] = {}
+    known, folders = _known()
+    for name in registered.names():
+        if not _clash(name, known, folders) and (found := _registered(name)):
+            known[name] = (found, "")
+    datasets = [found for _, (found, _) in sorted(known.items()) if isinstance(found, Dataset)]
+    return [dataset for dataset in datasets if fnmatchcase(dataset.name, pattern)]
+
+
+def families() -> list[Family]:
+    """Return the families, sorted by name. No member is made."""
+    return [found for _, (found, _) in sorted(_known()[0].items()) if isinstance(found, Family)]
+
+
+def family(name: str) -> Family | None:
+    """Return the family with this name; None if there is none."""
+    found = _exact(name) if not is_member(name) else None
+    return found if isinstance(found, Family) else None
+
+
+def names() -> list[str]:
+    """Return the names of the definitions and families, sorted. No member is made."""
+    return sorted([each.name for each in definitions()] + [each.name for each in families()])
+
+
+def members(name: str, beginning: str = "") -> list[str]:
+    """Return the names of the first members of a family that begin so; none if they cannot be listed."""
+    group = family(name)
+    return group.first_members(beginning=beginning) if group else []
+
+
+def searchable() -> list[Dataset]:
+    """Return the definitions, and an example of each family under the family's name."""
+    found = definitions()
+    for each in families():
+        try:
+            found.append(each.as_dataset())
+        except DatasetAssetsError as error:
+            log.warning("%s is left out: %s", each.name, error)
+    return found
+
+
+def packages() -> dict[str, str]:
+    """Return the package of each definition and family by name; of a file of the setting its path."""
+    offered = {point.value: plugins.package_of(point) for point in plugins.points("datasets")}
+    found = {name: module for name, (_, module) in _known()[0].items()}
+    return {
+        name: APP if module.startswith(f"{OURS}.") else offered.get(module, module) for name, module in found.items()
+    }
+
+
+def matching(pattern: str) -> list[Dataset]:
+    """Return the definitions that match a pattern, the member of a family with this name, or with `[*]` all of them.
+
+    Raises `UsageError` if the members cannot be listed, and `UnknownDataset` if nothing matches.
+    """
+    if is_member(pattern) and "=" in pattern:
+        return [find(pattern)]
+    if pattern.endswith(EVERY) and (group := family(pattern.removesuffix(EVERY))):
+        return [*map(group.named, group.members())]
+    if found := definitions(pattern):
+        return found
+    if group := family(pattern):
+        return [group.member({})]
+    known = nearest(pattern, [dataset.name for dataset in definitions()])
+    raise UnknownDataset(f"No dataset matches {pattern!r}.{known} List them with: dataset-assets search")
+
+
+def _known() -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
+    """Return the definitions of all modules that can share a storage, each with its module; and a name by folder."""
+    known: dict[str, tuple[Defined, str]] = {}
     folders: dict[str, str] = {}
     for prefix, module in _places():
-        for name, dataset in _own(prefix, module).items():
-            if known.get(name) is dataset:
+        for name, found in _own(prefix, module).items():
+            if name in known and known[name][0] is found:
                 continue
-            if clash := _clash(name, where, folders):
+            if clash := _clash(name, known, folders):
                 log.warning("%s of %s is left out: %s Rename one of them.", name, module, clash)
                 continue
-            known[name], where[name] = dataset, module
-            folders |= dict.fromkeys(_above(name), name)
-    for name in registered.names():
-        if not _clash(name, where, folders) and (found := _registered(name)):
-            known[name] = found
-    return [known[name] for name in sorted(known) if fnmatchcase(name, pattern)]
+            known[name] = (found, module)
+            folders |= dict.fromkeys(_above(name.partition("[")[0]), name)
+    return known, folders
 
 
 def _registered(name: str) -> Dataset | None:
@@ -104,15 +177,28 @@ def _registered(name: str) -> Dataset | None:
 
 
 def defined(name: str) -> Dataset | None:
-    """Return the definition with this very name, or None; import only modules that may define it."""
-    candidates: dict[Dataset, str] = {}
+    """Return the definition with this very name, or None; import only modules that may define it.
+
+    Raises `NameNotAllowed` for values that its family does not have.
+    """
+    found = _exact(name.partition("[")[0])
+    if isinstance(found, Family):
+        return found.named(name)
+    if found and is_member(name):
+        raise UnknownDataset(f"{found.name} is one dataset, not a family. Leave out the axes.")
+    # A module may name a member without its family.
+    return found or next((each for each in definitions() if each.name == name), None) if is_member(name) else found
+
+
+def _exact(name: str) -> Defined | None:
+    """Return what modules define under this very name, or else the folder that is registered under it."""
+    candidates: dict[Defined, str] = {}
     for prefix, module in _places():
         if _begins(name, prefix):
             own = _own(prefix, module).values()
-            candidates |= {
-                dataset: module for dataset in own if _begins(dataset.name, name) or _begins(name, dataset.name)
-            }
-    exact = [dataset for dataset in candidates if dataset.name == name]
+            related = (each for each in own if _begins(each.name, name) or _begins(name, each.name))
+            candidates |= {each: module for each in related if not is_member(each.name)}
+    exact = [each for each in candidates if each.name == name]
     # Our own come first, so that no plugin can replace one.
     if not exact:
         return _registered(name)
@@ -126,15 +212,16 @@ def defined(name: str) -> Dataset | None:
     )
 
 
-def _clash(name: str, where: Mapping[str, str], folders: Mapping[str, str]) -> str:
+def _clash(name: str, known: Mapping[str, tuple[Defined, str]], folders: Mapping[str, str]) -> str:
     """Return why a name cannot be stored beside the other names, or ""."""
-    if name in where:
-        return f"another dataset has that name. It is in {where[name]}."
-    other = folders.get(name) or next((above for above in _above(name) if above in where), None)
+    base, _ = split_member(name)
+    if name in known or base in known and isinstance(known[base][0], Dataset):
+        return f"another dataset has that name. It is in {known[name if name in known else base][1]}."
+    other = folders.get(base) or next((above for above in _above(base) if above in known), None)
     if other is None:
         return ""
-    first, second = sorted((name, other))
-    return f"{first} is a prefix of {second}, whose files would lie in its folders. {other} is in {where[other]}."
+    first, second = sorted((base, other))
+    return f"{first} is a prefix of {second}, whose files would lie in its folders. {other} is in {known[other][1]}."
 
 
 def _above(name: str) -> list[str]:
@@ -143,7 +230,8 @@ def _above(name: str) -> list[str]:
 
 
 def _begins(name: str, prefix: str) -> bool:
-    return prefix in (ANY, name) or name.startswith(f"{prefix}.")
+    base, _, _ = name.partition("[")
+    return prefix in (ANY, base) or base.startswith(f"{prefix}.")
 
 
 def _places() -> Iterator[tuple[str, str]]:
@@ -157,7 +245,7 @@ def _places() -> Iterator[tuple[str, str]]:
 
 
 @functools.cache
-def _own(prefix: str, module: str) -> dict[str, Dataset]:
+def _own(prefix: str, module: str) -> dict[str, Defined]:
     """Return the datasets of a module whose names begin with its prefix."""
     datasets = _datasets_in(module)
     own = {name: dataset for name, dataset in (datasets or {}).items() if _begins(name, prefix)}
@@ -168,10 +256,10 @@ def _own(prefix: str, module: str) -> dict[str, Dataset]:
 
 
 @functools.cache
-def _datasets_in(module: str) -> dict[str, Dataset] | None:
+def _datasets_in(module: str) -> dict[str, Defined] | None:
     """Return the datasets of a module by name, or None if it cannot be imported."""
     try:
-        values = [value for value in vars(_imported(module)).values() if isinstance(value, Dataset)]
+        values = [value for value in vars(_imported(module)).values() if isinstance(value, Defined)]
     except plugins.BROKEN as error:
         log.warning(
             "The datasets of %s are left out: it cannot be imported (%s: %s).", module, type(error).__name__, error

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from dataset_assets.core import files
-from dataset_assets.core.names import check_dataset_name
-from dataset_assets.errors import Conflict
+from dataset_assets.core.names import check_dataset_name, is_member
+from dataset_assets.errors import Conflict, NameNotAllowed
 
 DEFINITION = '''\
 """{title}: a new dataset. Change the file, the function and the facts below."""
@@ -106,7 +106,9 @@ def module_name(name: str) -> str:
     >>> module_name("com.example.birds"), module_name("com.example.json"), module_name("com.example.2021")
     ('birds', 'json_dataset', 'dataset_2021')
     """
-    last = check_dataset_name(name).rpartition(".")[2]
+    if is_member(check_dataset_name(name)):
+        raise NameNotAllowed(f"{name} names a member of a family. Write the name of the family.")
+    last = name.rpartition(".")[2]
     if last[0].isdigit():
         return f"dataset_{last}"
     return f"{last}_dataset" if keyword.iskeyword(last) or last in _TAKEN else last

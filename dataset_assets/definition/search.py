@@ -1,7 +1,8 @@
 """Searches the registered definitions by words and fields."""
 
 import re
-from typing import Callable, Iterable, Sequence
+from types import MappingProxyType
+from typing import Callable, Iterable, Mapping, Sequence
 
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset
@@ -15,13 +16,17 @@ PART, WHOLE, NAMESAKE = 1, 2, 4
 Score = Callable[[Dataset], int]
 
 
-def search(terms: Sequence[str], datasets: Iterable[Dataset]) -> list[Dataset]:
+def search(
+    terms: Sequence[str], datasets: Iterable[Dataset], packages: Mapping[str, str] = MappingProxyType({})
+) -> list[Dataset]:
     """Return the datasets that match all terms, best match first: whole words count more than parts of words.
 
-    A term is a word, or `tag:`, `task:`, `license:` or `source:` with a value or a part of it, or `id:` with a regular
-    expression. Case does not matter. Raises `UsageError` for an unknown field or an invalid expression.
+    A term is a word, or `tag:`, `task:`, `type:`, `license:`, `source:` or `plugin:` with a value or a part of it, or
+    `id:` with a regular expression. A type is the format of a stream, or a task. `packages` are the packages of the
+    definitions by name, for `plugin:`. Case does not matter. Raises `UsageError` for an unknown field or an invalid
+    expression.
     """
-    scores = [_score(term) for term in terms]
+    scores = [_score(term, packages) for term in terms]
     ranked = []
     for dataset in datasets:
         points = [score(dataset) for score in scores]
@@ -30,7 +35,7 @@ def search(terms: Sequence[str], datasets: Iterable[Dataset]) -> list[Dataset]:
     return [dataset for *_, dataset in sorted(ranked, key=lambda item: item[:2])]
 
 
-def _score(term: str) -> Score:
+def _score(term: str, packages: Mapping[str, str]) -> Score:
     name, colon, value = term.partition(":")
     if not colon:
         return lambda dataset: _word(term.lower(), dataset)
@@ -40,6 +45,8 @@ def _score(term: str) -> Score:
         raise UsageError(f"{term!r} has no value. Write it without a space, as in {name}:{_EXAMPLES[name]}.")
     if name == "id":
         return _by_id(value)
+    if name == "plugin":
+        return lambda dataset: WEIGHTS["tags"] * _fit(value.lower(), [packages.get(dataset.name, "")])
     values = _FIELDS[name]
     return lambda dataset: WEIGHTS["tags"] * _fit(value.lower(), values(dataset))
 
@@ -80,8 +87,18 @@ def _sources(dataset: Dataset) -> list[str]:
 _FIELDS: dict[str, Callable[[Dataset], Iterable[str]]] = {
     "tag": lambda dataset: dataset.tags,
     "task": lambda dataset: dataset.tasks,
+    "type": lambda dataset: [*(kind.name for kind in dataset.streams.values()), *dataset.tasks],
     "license": lambda dataset: [dataset.license or ""],
     "source": _sources,
+    "plugin": lambda dataset: [],
     "id": lambda dataset: [dataset.name],
 }
-_EXAMPLES = {"tag": "image", "task": "classification", "license": "MIT", "source": "example.org", "id": "mnist$"}
+_EXAMPLES = {
+    "tag": "image",
+    "task": "classification",
+    "type": "image",
+    "license": "MIT",
+    "source": "example.org",
+    "plugin": "birdhouse",
+    "id": "mnist$",
+}

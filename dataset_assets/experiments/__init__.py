@@ -1,5 +1,8 @@
 """Experiments: runs with their fields, and a store for values that are too large for a record."""
 
+from typing import TYPE_CHECKING
+
+from dataset_assets.core.lazy import lazily
 from dataset_assets.experiments.bunch import Bunch, DataStore
 from dataset_assets.experiments.data_store_io import DataStoreIO
 from dataset_assets.experiments.experiment import Experiment, create_experiment, experiments, load_experiment, who_used
@@ -14,6 +17,7 @@ __all__ = [
     "Bunch",
     "DataStore",
     "DataStoreIO",
+    "DatasetConfig",
     "Experiment",
     "Folder",
     "Ledger",
@@ -30,3 +34,9 @@ __all__ = [
     "log_to_wandb",
     "who_used",
 ]
+
+if TYPE_CHECKING:
+    from dataset_assets.experiments.dataset_config import DatasetConfig as DatasetConfig
+
+# It is defined by experimaestro's classes, which are imported when it is used.
+__getattr__, __dir__ = lazily(globals(), {"DatasetConfig": "dataset_config"})

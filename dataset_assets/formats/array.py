@@ -1,5 +1,6 @@
 """Stores arrays of one shape and dtype as plain `.npy` files, which are memory-mapped to read them."""
 
+import math
 import operator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +105,11 @@ class ArrayWriter:
         self._write(rows)
 
     def _write(self, rows: AnyArray) -> None:
+        most = self._rows_a_file() if len(rows) else 0
         while len(rows):
-            if self.rows >= self._rows_a_file():
+            if self.rows >= most:
                 self._finish()
-            part = rows[: self._rows_a_file() - self.rows]
+            part = rows[: most - self.rows]
             file = self.parts.current or self._begin()
             file.write(part.reshape(-1).view(np.uint8))
             self.rows += len(part)
@@ -189,7 +191,7 @@ class ArrayWriter:
 
     def _rows_a_file(self) -> int:
         assert self.dtype is not None and self.shape is not None
-        row_bytes = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        row_bytes = math.prod(self.shape) * self.dtype.itemsize
         return max(-(-self.parts.file_bytes // row_bytes), 1) if row_bytes else 1 << 62
 
     def _begin(self) -> Written:

@@ -62,9 +62,10 @@ def small_float(name: str) -> Dtype | None:
     if not SMALL_FLOAT.fullmatch(name):
         return None
     try:
-        return np.dtype(getattr(import_module("ml_dtypes"), name))
+        found: Dtype = np.dtype(getattr(import_module("ml_dtypes"), name))
     except (ImportError, AttributeError):
         return None
+    return found
 
 
 def stored(dtype: Dtype) -> Dtype:

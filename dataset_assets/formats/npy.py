@@ -6,6 +6,7 @@ numpy's parsers for older versions, or makes them allocate the size that it clai
 
 import ast
 import math
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +23,7 @@ COUNT_DIGITS = 21
 KEYS = {"descr", "fortran_order", "shape"}
 
 
+@lru_cache(maxsize=64)
 def header(dtype: Dtype, shape: tuple[int, ...]) -> bytes:
     """Return the header as numpy writes it. Its length is the same for every row count, so it can be overwritten.
 
@@ -89,7 +91,13 @@ def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
     raw = file.read(length)
     if len(raw) < length:
         raise ValueError("it ends inside its header")
-    fields = ast.literal_eval(raw.decode("utf-8" if version == b"\x03\x00" else "latin-1"))
+    return *_parsed(raw.decode("utf-8" if version == b"\x03\x00" else "latin-1")), file.tell()
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> tuple[Dtype, tuple[int, ...]]:
+    """Return dtype and shape of a header. Nearly all files of a stream have the same."""
+    fields = ast.literal_eval(text)
     if not isinstance(fields, dict) or fields.keys() != KEYS or fields["fortran_order"] is not False:
         raise ValueError("its header has other fields, or Fortran order")
     shape, dtype = fields["shape"], npy.descr_to_dtype(fields["descr"])
@@ -99,4 +107,4 @@ def _parsed_header(file: BinaryIO) -> tuple[Dtype, tuple[int, ...], int]:
         raise ValueError(f"it has {len(shape)} dimensions")
     if dtype.hasobject or dtype.subdtype or not dtype.itemsize:
         raise ValueError(f"it holds {dtype}, which is never written here")
-    return dtype, shape, file.tell()
+    return dtype, shape

@@ -1,6 +1,6 @@
 """What trainers look for on torch's DataLoader, for a loader: they set the epoch there, and skip steps after a resume.
 
-This module imports torch.
+This module imports torch, and is imported by that of `Loader`.
 """
 
 from typing import Any, Iterator
@@ -8,7 +8,6 @@ from typing import Any, Iterator
 from torch.utils.data import Dataset, SequentialSampler
 
 from dataset_assets.core.turns import Place
-from dataset_assets.loader.loader import Loader
 
 
 class Steps(SequentialSampler):
@@ -17,7 +16,7 @@ class Steps(SequentialSampler):
     To trainers it is in order: the loader shuffles, and they must not.
     """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         self.loader = loader
 
@@ -43,7 +42,7 @@ class Steps(SequentialSampler):
 class Stepped(Dataset[Any]):
     """The batches of a loader by their places: those that follow each other are read in one go."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Any) -> None:
         self.loader = loader
         self._next: Place | None = None
         self._batches: Iterator[Any] = iter(())

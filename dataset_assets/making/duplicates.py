@@ -35,10 +35,15 @@ def sample_hashes(columns: Sequence[Column]) -> Hashes:
     for column in columns:
         at = 0
         for block in blocks(column):
-            hashes = _array_hashes(block) if isinstance(block, np.ndarray) else _value_hashes(block)
+            hashes = block_hashes(block)
             total[at : at + len(hashes)] = total[at : at + len(hashes)] * _MIX + hashes
             at += len(hashes)
     return total
+
+
+def block_hashes(block: Any) -> Hashes:
+    """Return a 64-bit hash of each value of a block."""
+    return _array_hashes(block) if isinstance(block, np.ndarray) else _value_hashes(block)
 
 
 def shared(first: Sequence[Column], here: Hashes, second: Sequence[Column], there: Hashes) -> tuple[Rows, Rows]:

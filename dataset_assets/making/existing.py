@@ -22,6 +22,7 @@ from dataset_assets.making.provisional import prove
 from dataset_assets.making.shared import note_raw
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import open_split
+from dataset_assets.reading.views import Stored
 from dataset_assets.storage.keys import index_key, source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, Source, record_bytes
@@ -88,10 +89,11 @@ def check_raw(stored: StoredDataset, raw: RawFile) -> None:
 
 @dataclass(frozen=True)
 class FoundSplit:
-    """A stored split: its index, and the digest of that."""
+    """A stored split: its index, the digest of that, and the split's view."""
 
     index: SplitIndex
     digest: str
+    view: Stored
 
 
 def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | None:
@@ -106,9 +108,9 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
             if index.recipe == recipe:
                 # Opening shows damage that a reader would meet. A remote file is opened only when it is read, so its
                 # size is asked for too.
-                open_split(stored, split, digest)
+                view = open_split(stored, split, digest)
                 stored.check_sizes(index)
-                return FoundSplit(index, digest)
+                return FoundSplit(index, digest, view)
         except UNUSABLE:
             # A damaged split is made again, and its files are replaced.
             continue
@@ -117,10 +119,16 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
 
 def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
     """Store a raw file under its digest, then its record; note for other datasets where it is."""
-    raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
-    stored.storage.put(stored.raw_key(raw), staged.path)
-    stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
+    stored.storage.put(stored.raw_key(staged.raw), staged.path)
+    raw = publish_record(stored, staged)
     note_raw(stored, raw)
+    return raw
+
+
+def publish_record(stored: StoredDataset, staged: StagedRaw) -> RawFile:
+    """Store the record of a raw file, without its bytes."""
+    raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
+    stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
     staged.published()
     return raw
 

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping
 from dataset_assets.core import files
 from dataset_assets.core.few_open import open_all
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
+from dataset_assets.definition.links import FileOf
+from dataset_assets.making.links import Links
 from dataset_assets.making.recipe import derived_recipe, split_recipe
 from dataset_assets.making.steps import derive, url_of
 from dataset_assets.reading.stored_files import index_of
@@ -24,8 +26,8 @@ class Inputs:
     """Opens the inputs of a dataset's splits. A derived file that is not kept is derived once, when it is opened.
 
     `raws` are the stored files by identifier, `open_raw` opens one of them, `scratch` returns a folder to derive in,
-    and `splits` are the views of the splits that other splits are made of. `run` is the name of a run whose processes
-    share the work.
+    and `splits` are the views of the splits that other splits are made of; `links` opens those of other datasets.
+    `run` is the name of a run whose processes share the work.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Inputs:
         open_raw: Callable[[RawFile], BinaryIO],
         scratch: Callable[[], Path],
         run: str = "",
+        links: Links | None = None,
     ) -> None:
+        self.links = links
         self.dataset, self.raws, self.open_raw, self.scratch, self.run = dataset, dict(raws), open_raw, scratch, run
         self.transient: dict[str, Path] = {}
         self.splits: dict[str, Stored] = {}
@@ -57,7 +61,7 @@ class Inputs:
         for argument, file in self.dataset.splits[split].files.items():
             raw = self.raw(file)
             found.append(UsedFile(argument, file.identifier, raw.sha256, raw.bytes, url_of(file)))
-        return [*found, *self._used_by_others(split)]
+        return [*found, *self._used_by_others(split), *self._used_of_links(split)]
 
     def _used_by_others(self, split: str) -> Iterator[UsedFile]:
         """Yield the files of the splits that this one is made of: their `images` is `whole.images` here."""
@@ -65,11 +69,27 @@ class Inputs:
             for used in index_of(self.splits[source.split]).sources:
                 yield replace(used, argument=f"{argument}.{used.argument}")
 
+    def _used_of_links(self, split: str) -> Iterator[UsedFile]:
+        """Yield the files of other datasets: those that are linked, and those that linked splits are made of."""
+        for argument, link in self.dataset.splits[split].links.items():
+            if isinstance(link, FileOf):
+                raw = self._links.raw(link)
+                yield UsedFile(argument, raw.name, raw.sha256, raw.bytes, raw.url)
+            else:
+                for used in index_of(self._links.view(link)).sources:
+                    yield replace(used, argument=f"{argument}.{used.argument}")
+
+    @property
+    def _links(self) -> Links:
+        assert self.links is not None, "a dataset with links is made in a storage"
+        return self.links
+
     def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
         # The index holds name and URL too, and must depend on nothing but the recipe.
         given = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
-        return {**given, **splits}
+        links = {n: self._links.source(link) for n, link in applied.links.items()}
+        return {**given, **splits, **links}
 
     def _index(self, source: SplitOf) -> str:
         return self.splits[source.split].origin.index
@@ -80,13 +100,27 @@ class Inputs:
         found: dict[str, Any] = {name: self._hashed(source) for name, source in applied.splits.items()}
         for (name, file), each in zip(applied.files.items(), opened):
             found[name] = _named(stack.enter_context(each), _shown(file, self.raw(file)))
+        for name, link in applied.links.items():
+            found[name] = self._linked(link, stack)
         return found
+
+    def _linked(self, link: SplitOf | FileOf, stack: ExitStack) -> Any:
+        if isinstance(link, FileOf):
+            return _named(stack.enter_context(self._links.open(link)), self._links.raw(link).url)
+        return self._streaming(self._links.view(link))
+
+    def link_arguments(self, split: str) -> dict[str, dict[str, str]]:
+        """Return the split's links as its index names them."""
+        return {n: self._links.argument(link) for n, link in self.dataset.splits[split].links.items()}
 
     def _hashed(self, source: SplitOf) -> Stored:
         """Return the view of a split, whose files are hashed once, however many splits are made of it."""
-        index = self._index(source)
+        return self._streaming(self.splits[source.split])
+
+    def _streaming(self, view: Stored) -> Stored:
+        index = view.origin.index
         if index not in self._passing:
-            self._passing[index] = open_for_streaming(self.splits[source.split], self.run)
+            self._passing[index] = open_for_streaming(view, self.run)
         return self._passing[index]
 
     def _open(self, file: File) -> BinaryIO:

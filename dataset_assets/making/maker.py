@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
+from dataset_assets.core import files
 from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition.folders import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.existing import (
@@ -27,13 +29,16 @@ from dataset_assets.making.existing import (
     made_split,
     meant_raw,
     publish_raw,
+    publish_record,
     recorded_raw,
 )
 from dataset_assets.making.inputs import Inputs
+from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
@@ -66,8 +71,9 @@ class Maker:
     ) -> None:
         self.dataset, self.stored = dataset, stored.remembering()
         self.refresh, self.progress = refresh, progress
+        self.files = dataset.files
         self.settings = settings()
-        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run)
+        self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
         self._stack = ExitStack()
@@ -89,6 +95,14 @@ class Maker:
         if undamaged:
             self._undamaged.add(raw.name)
 
+    def publish(self, staged: StagedRaw) -> None:
+        """Store what was made of a file, and use it as an input. The tar of a folder is used without being stored."""
+        if is_tree(self.dataset.files[staged.raw.name]):
+            self.inputs.transient[staged.raw.name] = staged.path
+            self.add_raw(publish_record(self.stored, staged), undamaged=True)
+        else:
+            self.add_raw(publish_raw(self.stored, staged), undamaged=True)
+
     def add_split(self, split: str, digest: str, view: Stored | None = None) -> None:
         """Use a stored split as an input, and in the version; it is opened when it is read."""
         self.splits[split] = digest
@@ -99,7 +113,7 @@ class Maker:
 
     def raw(self, name: str) -> RawFile | StagedRaw:
         """Return a file if it is stored, as its definition means it; else retrieve or derive it."""
-        file = self.dataset.files[name]
+        file = self.files[name]
         return self._retrieved(file) if isinstance(file, RemoteFile) else self._derived(file)
 
     def split(self, name: str) -> FoundSplit | StagedSplit:
@@ -113,7 +127,8 @@ class Maker:
         with self._advising(defined), ExitStack() as stack:
             opened = self.inputs.opened(defined, stack)
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
-            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress)
+            links = self.inputs.link_arguments(name)
+            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links)
         if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
@@ -140,8 +155,8 @@ class Maker:
         released, names = released_sources(self.stored), set[str]()
         for split in splits:
             for used in index_of(self.view(split)).sources:
-                file = self.dataset.files[used.name]
-                if (used.name, used.sha256) not in released:
+                file = self.files.get(used.name)
+                if file and (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
         for raw in raws:
@@ -164,7 +179,7 @@ class Maker:
             staged = self._again(raw)
             if staged.raw.sha256 != raw.sha256:
                 raise
-            publish_raw(self.stored, staged)
+            self.publish(staged)
         self._undamaged.add(raw.name)
 
     def _retrieved(self, file: RemoteFile) -> RawFile | StagedRaw:
@@ -214,7 +229,7 @@ class Maker:
 
     def _again(self, raw: RawFile) -> StagedRaw:
         """Retrieve or derive a damaged file again."""
-        file = self.dataset.files[raw.name]
+        file = self.files[raw.name]
         if isinstance(file, DerivedFile):
             return self._derive(file, self.inputs.identity(file))
         staged = self._staged(file, raw, refresh=False)
@@ -301,11 +316,13 @@ class Maker:
 
     def _open(self, raw: RawFile) -> BinaryIO:
         self.see_undamaged(raw)
-        return self.stored.open_raw(raw)
+        path = self.inputs.transient.get(raw.name)
+        return files.opened(path) if path else self.stored.open_raw(raw)
 
     def _scratch(self) -> Path:
-        """Return the scratch folder, which is made when it is first needed."""
+        """Return the scratch folder, which is made when it is first needed. Raises `Refused` without the terms."""
         if self._folder is None:
+            see_accepted(self.dataset, self.stored.storage.url)
             warn_of_single_writer(self.stored.storage)
             self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
         return self._folder

@@ -1,24 +1,30 @@
 """Preparing: make what is missing of a dataset and release it, without Dagster."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
+from dataset_assets.core.names import is_member
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
-from dataset_assets.making.existing import publish_raw, publish_split
+from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
-from dataset_assets.reading.load import load
+from dataset_assets.making.terms import settle
+from dataset_assets.reading.licenses import check_license
+from dataset_assets.reading.load import of_version
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
+from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.variants import write_axes
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,7 @@ def prepare(
     *,
     storage: "str | Storage | None" = None,
     refresh: bool = False,
+    accept_terms: bool = False,
     progress: Progress | None = None,
 ) -> Mapping[str, View]:
     """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
@@ -35,13 +42,29 @@ def prepare(
     What is stored already is left as it is: if nothing is missing, nothing is written. With `refresh` the source of
     each file is asked whether it changed, and a new version is made of what did; other bytes than those of a declared
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
-    stays so, and the refused one can be opened by its digest. Raises `Conflict` if another stored dataset has one of
+    stays so, and the refused one can be opened by its digest. The datasets that it is made of are prepared first, in
+    the same way. Raises `Conflict` if another stored dataset has one of
     the definition's aliases.
+
+    The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
+    them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
+    not allow the licence.
     """
     store = open_storage(settings().storage if storage is None else storage)
     definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
+    for other in [*linked(definition, store), definition]:
+        check_license(other.name, other.license)
+        settle(other, accept_terms and other is definition)
+    for other in linked(definition, store):
+        _prepared(other, store, refresh, progress)
+    return _prepared(definition, store, refresh, progress)
+
+
+def _prepared(
+    definition: Dataset, store: Storage, refresh: bool, progress: Progress | None = None
+) -> Mapping[str, View]:
     stored = StoredDataset(store, definition.name)
     aliases = lacking_aliases(stored, free_aliases(definition))
     with Maker(definition, stored, refresh=refresh, progress=progress) as maker:
@@ -57,8 +80,10 @@ def prepare(
             released = release(stored, version, pointer, aliases)
         else:
             _add_aliases(stored, aliases)
+            _add_axes(stored, version)
         prove(stored, maker.unproven())
-    return load(f"{definition.name}@{released}", storage=stored.storage)
+        assert released is not None  # a version that is current has a digest
+        return {split: of_version(maker.view(split), released) for split in sorted(version.splits)}
 
 
 def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:
@@ -67,6 +92,13 @@ def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:
         write_aliases(stored, aliases)
     except (StorageError, Refused) as error:
         log.warning("The aliases of %s are not stored: %s", stored.name, error)
+
+
+def _add_axes(stored: StoredDataset, version: Version) -> None:
+    """Store the axes of a member's family again, as a release does."""
+    with suppress(StorageError, Refused):
+        if is_member(stored.name):
+            write_axes(stored, version.axes)
 
 
 def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -> None:
@@ -81,18 +113,22 @@ def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -
 
 
 def _make_files(maker: Maker) -> None:
-    for name, file in maker.dataset.files.items():
+    for name, file in maker.files.items():
         if isinstance(file, RemoteFile) or file.keep:
             made = maker.raw(name)
-            staged = isinstance(made, StagedRaw)
-            maker.add_raw(publish_raw(maker.stored, made) if isinstance(made, StagedRaw) else made, undamaged=staged)
+            if isinstance(made, StagedRaw):
+                maker.publish(made)
+            else:
+                maker.add_raw(made)
 
 
 def _make_splits(maker: Maker) -> None:
     for split in maker.dataset.split_order:
         made = maker.split(split)
-        digest = publish_split(maker.stored, made) if isinstance(made, StagedSplit) else made.digest
-        maker.add_split(split, digest)
+        if isinstance(made, StagedSplit):
+            maker.add_split(split, publish_split(maker.stored, made))
+        else:
+            maker.add_split(split, made.digest, made.view)
 
 
 @contextmanager

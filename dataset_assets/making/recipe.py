@@ -1,5 +1,6 @@
 """Recipes: a recipe is a digest of everything that determines a result. Equal recipes mean no new work."""
 
+from dataclasses import asdict
 from typing import Any, Mapping
 
 from dataset_assets.core.code_digest import code_of, json_digest
@@ -41,8 +42,9 @@ def derived_recipe(file: DerivedFile, sources: Mapping[str, Any]) -> str:
 
 
 def release_recipe(dataset: Dataset, splits: Mapping[str, str]) -> str:
-    """Return the recipe of a version: the indexes of its splits, and its checks."""
-    return json_digest({"splits": dict(splits), "checks": _checks(dataset)})
+    """Return the recipe of a version: the indexes of its splits, its checks, and the axes of its family."""
+    axes = {"axes": [asdict(axis) for axis in dataset.axes]} if dataset.axes else {}
+    return json_digest({"splits": dict(splits), "checks": _checks(dataset), **axes})
 
 
 def release_code(dataset: Dataset) -> str:

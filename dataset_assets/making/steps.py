@@ -4,6 +4,7 @@ import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -131,10 +132,12 @@ def make_split(
     folder: Path,
     file_bytes: int,
     progress: Progress | None = None,
+    links: Mapping[str, Any] = MappingProxyType({}),
 ) -> StagedSplit:
     """Run a split's function on its open files and splits, write its streams into the scratch folder and check them.
 
-    Raises `SchemaError` for samples that do not fit, `SplitFailed` when the function raises, and what decoding raises.
+    `links` are its arguments that are of other datasets, as the index names them. Raises `SchemaError` for samples
+    that do not fit, `SplitFailed` when the function raises, and what decoding raises.
     """
     defined, tell = dataset.splits[split], progress or report
     with ExitStack() as stack:
@@ -157,7 +160,7 @@ def make_split(
         samples=written.samples,
         streams=streams,
         sources=tuple(used),
-        arguments={**defined.plain, **_split_arguments(defined, opened)},
+        arguments={**defined.plain, **_split_arguments(defined, opened), **links},
         roles=dict(dataset.roles),
         license=dataset.license,
         findings=(),

@@ -20,7 +20,8 @@ def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
     findings = [finding for split, view in views.items() for finding in split_findings(dataset, index_of(view))]
     findings += version_findings(dataset, views)
     splits = {split: view.origin.index for split, view in views.items()}
-    return Version(dataset.name, splits, tuple(findings), release_recipe(dataset, splits))
+    recipe = release_recipe(dataset, splits)
+    return Version(dataset.name, splits, tuple(findings), recipe, axes=dataset.axes)
 
 
 def split_findings(dataset: Dataset, index: SplitIndex) -> list[Finding]:

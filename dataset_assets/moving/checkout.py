@@ -89,6 +89,9 @@ def _held(found: FolderFiles) -> Path:
     root = cache / "folders" / found.version
     if root in _OPEN and root.is_dir():
         return root
+    if root in _OPEN:
+        # Somebody removed the folder. Its lock would let this process wait for itself.
+        _OPEN.pop(root).close()
     files.make_folder(cache)
     with files.reported(cache):
         cache_folder.claim(cache)

@@ -176,7 +176,7 @@ def parcel(
     """
     if which not in get_args(Which):
         raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
-    plain, digest = split_pin(name)
+    plain, digest = split_pin(name, storage.url)
     stored = StoredDataset(storage, plain).remembering()
     pointer = stored.pointer(damage_is_absence=digest is not None)
     if pointer.digest is None:

@@ -74,6 +74,9 @@ def _read(source: Path) -> Mapping[str, Any]:
     given = table(source, data) if source.suffix == ".toml" else _from_yaml(source, data)
     if unknown := [str(key)[:40] for key in given if key not in KEYS]:
         raise UsageError(f"{source} has the unknown keys {', '.join(unknown)}.{nearest(unknown[0], KEYS)}")
+    # The aliases of YAML can make a list of any size from a few lines.
+    if nested := [key for key, value in given.items() if isinstance(value, (list, dict, set, tuple))]:
+        raise UsageError(f"{source} sets {', '.join(nested)} to more than one value. Write one value for each key.")
     return given
 
 
@@ -84,11 +87,14 @@ def _from_yaml(source: Path, data: bytes) -> Mapping[str, Any]:
         raise NotInstalled(f"{source} is YAML, which needs PyYAML. Install it with: pip install pyyaml") from None
     try:
         found = yaml.safe_load(data)
+        keys = [key.value for key, _ in yaml.compose(data, yaml.SafeLoader).value] if isinstance(found, dict) else []
     except (yaml.YAMLError, ValueError, RecursionError):
         # The error would show the line, which may hold a secret.
         raise UsageError(f"{source} is not valid YAML, or holds more than plain values. Correct it.") from None
     if not isinstance(found, dict):
         raise UsageError(f"{source} is not a mapping of settings. Write lines such as: url: s3://bucket")
+    if twice := [str(key)[:40] for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+        raise UsageError(f"{source} sets {', '.join(twice)} twice. Remove one of the lines.")
     return found
 
 

@@ -1,10 +1,12 @@
 """Reads and writes the archives of the package etcetera: `NAME.tgz` in the remote, with `data`, `meta.json` and so on.
 
-Archives come from others: the jail of `tar_members` reads them, and no link, device or path that leads out is unpacked.
+Archives come from others: the jail of `tar_members` reads them, and no symbolic link, device or path that leads out is
+unpacked.
 """
 
 import gzip
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,7 +18,7 @@ from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.members import TAR, damaged, normalised
 from dataset_assets.decoding.streams import name_of
 from dataset_assets.decoding.tar_file import tar_members
-from dataset_assets.errors import DatasetAssetsError, DecodeError
+from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
 from dataset_assets.moving.folder_files import checked_path
 from dataset_assets.retrieval.folder import write_tree
 
@@ -48,11 +50,15 @@ class _Counting:
 
 
 def unpack(file: BinaryIO, folder: Path) -> None:
-    """Unpack an archive into a new folder. Raises `DecodeError` for a damaged one, `Refused` for a hostile one."""
+    """Unpack an archive into a new folder. Raises `DecodeError` for a damaged one, `Refused` for a hostile one.
+
+    A hard link to an earlier file of the archive becomes a copy of it.
+    """
+    links: dict[str, str] = {}
     has_files, executable, folders = _headers(file)
     for name in folders:
         _make(folder / name)
-    for member in tar_members(file) if has_files else ():
+    for member in tar_members(file, links=links) if has_files else ():
         path = folder / checked_path(member.name, name_of(file))
         _make(path.parent)
         with files.Written(path) as out:
@@ -60,6 +66,20 @@ def unpack(file: BinaryIO, folder: Path) -> None:
                 out.write(chunk)
         if member.name in executable:
             os.chmod(path, 0o755)
+    _copy(links, folder, name_of(file))
+
+
+def _copy(links: dict[str, str], folder: Path, shown: str) -> None:
+    """Copy the files that hard links lead to, in place of the links."""
+    left = limits().max_decoded_bytes
+    for name, target in links.items():
+        path = folder / checked_path(name, shown)
+        left -= (folder / target).stat().st_size
+        if left < 0:
+            raise Refused(f"The hard links in {shown} stand for too many bytes. {remedy('max_decoded_bytes')}")
+        _make(path.parent)
+        files.copy(folder / target, path)
+        shutil.copymode(folder / target, path)
 
 
 def _make(path: Path) -> None:

@@ -35,18 +35,23 @@ def sources_of(views: Iterable[View]) -> list[SourceData]:
     for view in views:
         for one in stack_of(view):
             if isinstance(one, Stored):
-                found[one.dataset, one.version] = _source(one)
+                found[one.dataset, one.version] = source_of_view(one)
     return [found[key] for key in sorted(found, key=str)]
 
 
-def _source(view: Stored) -> SourceData:
-    known = defined(view.dataset) if view.origin.index else None
-    opener = view.opener if isinstance(view.opener, StoredFiles) else None
-    meta = meta_of(StoredDataset(opener.storage, view.dataset), view.version) if opener and view.version else {}
+def source_of_view(view: Stored) -> SourceData:
+    """Return where a stored split, or a view of values in memory, comes from."""
+    if not isinstance(view.opener, StoredFiles):
+        return SourceData(view.dataset, view.version, *(None for _ in FACTS))
+    return source_of(StoredDataset(view.opener.storage, view.dataset), view.version, view.opener.license)
+
+
+def source_of(stored: StoredDataset, version: str | None, license: str | None) -> SourceData:
+    """Return a stored dataset with the licence that its split states; the rest is as its definition says now."""
+    known, meta = defined(stored.name), meta_of(stored, version) if version else {}
     said = {name: meta[name] for name in FACTS if isinstance(meta.get(name), str)}
-    if opener and opener.index.license:
-        said["license"] = opener.index.license
-    return SourceData(view.dataset, view.version, *(said.get(name) or getattr(known, name, None) for name in FACTS))
+    said |= {"license": license} if license else {}
+    return SourceData(stored.name, version, *(said.get(name) or getattr(known, name, None) for name in FACTS))
 
 
 def write_readme(root: Path, views: Mapping[str, View], sources: list[SourceData], *, huggingface: bool) -> None:

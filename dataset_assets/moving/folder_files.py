@@ -11,6 +11,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.commands import command
 from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.core.folder_tree import Entry
 from dataset_assets.core.progress import report
@@ -101,8 +102,8 @@ def folder_files(name: str, storage: Storage) -> FolderFiles:
     if not any(found for _, found in streams.values()):
         shown = ", ".join(f"{stream} ({kind})" for stream, kind in kinds.items())
         raise UsageError(
-            f"{stored.name} has no stream of files, but {shown}. Export it as files with: dataset-assets export "
-            f"{stored.name} --as files --to DIR"
+            f"{stored.name} has no stream of files, but {shown}. Export it as files with: "
+            f"{command(f'export {stored.name} --as files --to DIR', storage.url)}"
         )
     return FolderFiles(stored.name, digest, _manifest(stored.name, streams), streams)
 

@@ -109,13 +109,11 @@ def register(
 
 def release_folder(full: str, record: Registered, store: Storage, *, keep: bool = True) -> str:
     """Release a folder, and then record it with `keep`. Until it is released, the record of the name stays as it is."""
-    stored = StoredDataset(store, full)
     with registered.lent(full, Path(record.folder)):
         prepare(folder_dataset(full, record), storage=store, refresh=True)
     if keep:
         registered.write(full, record)
-    _drop_tree(stored)
-    return f"{full}@{stored.pointer().version}"
+    return f"{full}@{StoredDataset(store, full).pointer().version}"
 
 
 def _see_free(full: str, store: Storage, force: bool) -> None:
@@ -132,13 +130,6 @@ def _see_free(full: str, store: Storage, force: bool) -> None:
 def _is_registered(dataset: Dataset) -> bool:
     """Return whether a definition is that of a registered folder."""
     return [file.urls for file in dataset.remote_files.values()] == [(f"folder:{dataset.name}",)]
-
-
-def _drop_tree(stored: StoredDataset) -> None:
-    """Remove the tar of a registered folder: its files are stored in the splits, and its record names its digest."""
-    raw = stored.raw("folder")
-    if raw and raw.url == f"folder:{stored.name}":
-        stored.storage.delete(stored.raw_key(raw))
 
 
 def adopt(

@@ -9,11 +9,11 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote
 
 from dataset_assets.core.commands import command
-from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.core.names import check_dataset_name, plain_name, split_pin
 from dataset_assets.core.progress import report
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused, UsageError, nearest
 from dataset_assets.moving.gc import files_of
@@ -36,7 +36,7 @@ from dataset_assets.storage.keys import (
 )
 from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.listing import known_versions, relisted, whole
-from dataset_assets.storage.manifest import pointer_to
+from dataset_assets.storage.manifest import SplitIndex, pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
 ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "index", "source", "stream", "raw")
@@ -90,7 +90,8 @@ def rm(
     for an alias, `DecodeError` for a damaged pointer whose version may be the one to remove, `ListingCut`, and
     `Conflict` if somebody else releases a version meanwhile.
     """
-    store, target = open_storage(storage), _target(name)
+    store = open_storage(storage)
+    target = _target(name, store.url)
     stored = _stored(store, target)
     plan = _planned(stored, target, force)
     found = Removed(str(target), depends=[*_dependents(stored, target, plan)])
@@ -103,15 +104,15 @@ def rm(
         return _carried_out(stored, found, _planned(stored, target, force), renew)
 
 
-def _target(name: str) -> Target:
+def _target(name: str, url: str) -> Target:
     dataset, slash, file = str(name).partition("/raw/")
     if not slash:
-        return Target(*split_pin(name))
-    check_dataset_name(dataset)
+        return Target(*split_pin(name, url))
+    dataset = check_dataset_name(dataset)
     if not _FILE.fullmatch(file):
         raise NameNotAllowed(
             f"{file[:80]!r} is not the name of a raw file. Write {dataset}/raw/NAME, with a name that is listed by: "
-            f"dataset-assets info {dataset}"
+            f"{command(f'info {dataset}', url)}"
         )
     return Target(dataset, None, file)
 
@@ -259,16 +260,22 @@ def _dependents(stored: StoredDataset, target: Target, plan: _Plan) -> Iterator[
     if target.file:
         yield from (f"{line}." for line in _users(stored, whole(stored), target.file))
     urls = {unquote(f"{stored.storage.url}/{key}") for key in plan.keys}
-    for name in sorted({*contents(stored.storage.list(""))[0]} - {stored.name}):
-        yield from _made_of(StoredDataset(stored.storage, name), urls)
+    for name in sorted({*contents(stored.storage.list(""))[0]} - {plain_name(stored.name)}):
+        yield from _made_of(StoredDataset(stored.storage, name), urls, stored.name)
 
 
-def _made_of(other: StoredDataset, urls: set[str]) -> Iterator[str]:
-    """Yield a sentence for each version of another dataset whose sources are among these URLs."""
+def _links_to(index: SplitIndex, name: str) -> bool:
+    """Say whether an argument of a split is of the dataset with this name."""
+    return any(isinstance(value, Mapping) and value.get("dataset") == name for value in index.arguments.values())
+
+
+def _made_of(other: StoredDataset, urls: set[str], name: str) -> Iterator[str]:
+    """Yield a sentence for each version of another dataset that links to this one, or has these URLs as sources."""
     for digest in sorted(other.versions()):
         with suppress(*UNUSABLE):
             indexes = [other.index(*split) for split in other.version(digest).splits.items()]
-            if any(unquote(used.url) in urls for index in indexes for used in index.sources):
+            of_urls = any(unquote(used.url) in urls for index in indexes for used in index.sources)
+            if of_urls or any(_links_to(index, name) for index in indexes):
                 yield f"{other.name}@{digest} was made of it."
 
 

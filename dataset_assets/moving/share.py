@@ -64,7 +64,7 @@ def pull(
     `Conflict` if another version is current here, unless `force` is given.
     """
     full, here, there = full_name(name), _opened(storage), open_remote(source)
-    plain, pin = split_pin(full)
+    plain, pin = split_pin(full, there.url)
     before = StoredDataset(here, plain).pointer(damage_is_absence=True).version
     if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
         done = _pulled_archive(plain, there, here, force)
@@ -100,8 +100,8 @@ def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Co
             return done
         if there.exists(key) and not force:
             raise Conflict(
-                f"{key} is in {there.url} already, with other bytes. To replace it, run: dataset-assets push --force "
-                f"--tgz {found.name}"
+                f"{key} is in {there.url} already, with other bytes. To replace it, run: "
+                f"{_command(f'push --force --tgz {found.name}', here, there)}"
             )
         there.put(key, work / "archive")
     return done._replace(files=1, bytes=size, present=0)
@@ -118,7 +118,8 @@ def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> C
 
     key = archive_key(plain)
     if not force and StoredDataset(here, plain).exists():
-        raise Conflict(f"{plain} is in {here.url}. To replace it, run: dataset-assets pull --force {plain}")
+        again = _command(f"pull --force {plain}", here, there)
+        raise Conflict(f"{plain} is in {here.url}. To replace it, run: {again}")
     with scratch_folder(settings().scratch) as work, at(f"{key} in {there.url}"):
         with open_object(there, key) as far, files.Written(work / key) as near:
             for chunk in files.chunks_of(far):
@@ -130,21 +131,27 @@ def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> C
 
 
 def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str) -> Copied:
-    plain, pin = split_pin(full)
+    plain, pin = split_pin(full, source.url)
     if not (new := pin or StoredDataset(source, plain).pointer().version):
         raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
     if there.version not in (None, new) and not force and not pin:
         raise Conflict(
             f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there, run: "
-            f"dataset-assets {verb} --force {plain}"
+            f"{_command(f'{verb} --force {plain}', *((source, target) if verb == 'push' else (target, source)))}"
         )
     return copy(full, source, target, make_current=force and not pin)[0]
 
 
+def _command(words: str, here: Storage, there: Storage) -> str:
+    """Return a command that shares with this remote."""
+    remote = "" if there.url == settings().remote else f" --remote {shlex.quote(there.url)}"
+    return command(f"{words}{remote}", here.url)
+
+
 def _see_unchanged(full: str, here: Storage) -> None:
     """Raise `Conflict` if a file of the registered folder is not as it was registered."""
-    plain, pin = split_pin(full)
+    plain, pin = split_pin(full, here.url)
     record = None if pin else registered.registered(plain)
     if record is None or not Path(record.folder).is_dir():
         return
@@ -156,8 +163,8 @@ def _see_unchanged(full: str, here: Storage) -> None:
 
     if changed := changed_file(Path(record.folder), found, folder_files(plain, here)):
         raise Conflict(
-            f"{changed} since it was registered as {plain}. Nothing was pushed. Register it again with: dataset-assets "
-            f"register --force {shlex.quote(record.folder)} {plain}"
+            f"{changed} since it was registered as {plain}. Nothing was pushed. Register it again with: "
+            f"{command(f'register --force {shlex.quote(record.folder)} {plain}', here.url)}"
         )
 
 

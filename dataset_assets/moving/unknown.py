@@ -10,16 +10,26 @@ from time import time
 from typing import Iterable, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core.commands import command
-from dataset_assets.core.names import RESERVED, storage_key
+from dataset_assets.core.names import RESERVED, is_member, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import NewerFormat, NotFound, Refused
+from dataset_assets.errors import NameNotAllowed, NewerFormat, NotFound, Refused, UnknownDataset
 from dataset_assets.moving.gc import DAY_SECONDS, contents_of, files_of
 from dataset_assets.storage import Stat, Storage, size_of
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.gc_lease import SECONDS, collecting, wait_for_collector
-from dataset_assets.storage.keys import Contents, Kind, Place, collector_key, contents, folded, index_key, place_of
+from dataset_assets.storage.keys import (
+    Contents,
+    Kind,
+    Place,
+    collector_key,
+    contents,
+    folded,
+    index_key,
+    is_axes_key,
+    place_of,
+)
 from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.storage import open_object
@@ -49,10 +59,11 @@ def unknown(storage: Storage, names: Iterable[str] = (), *, grace_seconds: float
     defined = {dataset.name: dataset for dataset in registry.definitions()}
     found: list[Unknown] = []
     for name, there in contents_of(storage, chosen).items():
-        found += _unknown_of(StoredDataset(storage, name), there, defined.get(name), grace_seconds, time())
+        definition = defined.get(name) or (_defined(name) if is_member(name) else None)
+        found += _unknown_of(StoredDataset(storage, name), there, definition, grace_seconds, time())
     for folder in [storage_key(name) for name in sorted(chosen)] or [""]:
         for key in contents(storage.list(folder))[1]:
-            if key.partition("/")[0] not in RESERVED["first part of a dataset's name"]:
+            if key.partition("/")[0] not in RESERVED["first part of a dataset's name"] and not is_axes_key(key):
                 found.append(Unknown(key, size_of(storage, key) or 0, FOREIGN))
     return sorted(found)
 
@@ -72,20 +83,30 @@ def remove_unknown(
     """
     places, listed = [_place(storage, key) for key in dict.fromkeys(keys)], dict[str, Unknown]()
     for dataset in {place.dataset for place in places}:
-        stored, now = StoredDataset(storage, dataset), time()
-        found = _unknown_of(stored, whole(stored), registry.defined(dataset), grace_seconds, now)
+        stored, now = StoredDataset(storage, dataset).own_named(), time()
+        found = _unknown_of(stored, whole(stored), _defined(stored.name), grace_seconds, now)
         listed |= {one.key: one for one in found}
     for place in places:
         _see_removable(storage, place.key, listed)
     places.sort(key=lambda place: (place.dataset, KINDS.index(place.kind)))
     removed: list[Unknown] = []
     for dataset, chosen in groupby(places, key=lambda place: place.dataset):
-        stored, ordered = StoredDataset(storage, dataset), [place.key for place in chosen]
+        stored, ordered = StoredDataset(storage, dataset).own_named(), [place.key for place in chosen]
         if dry_run:
             removed += [listed[key] for key in ordered]
         else:
             removed += _removed(stored, ordered, grace_seconds, lease_seconds)
     return removed
+
+
+def _defined(name: str) -> Dataset | None:
+    """Return the definition of a dataset; of a member of a family also None if its family has changed."""
+    try:
+        return registry.defined(name)
+    except (NameNotAllowed, UnknownDataset):
+        if not is_member(name):
+            raise
+        return None
 
 
 def _place(storage: Storage, key: str) -> Place:
@@ -118,7 +139,7 @@ def _removed(stored: StoredDataset, keys: list[str], grace_seconds: float, lease
     wait_for_collector(stored)
     with collecting(stored, lease_seconds) as renew:
         # The lease was just written: its time is what the clock of the store says now.
-        now, definition = storage.stat(collector_key(stored.name)).modified, registry.defined(stored.name)
+        now, definition = storage.stat(collector_key(stored.name)).modified, _defined(stored.name)
         found = {one.key: one for one in _unknown_of(stored, whole(stored), definition, grace_seconds, now)}
         removed = [found[key] for key in keys if key in found and found[key].stays is None]
         for i, one in enumerate(removed):

@@ -9,7 +9,9 @@ from typing import Any, Iterable, Iterator, Mapping
 import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
-from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, SplitOf, links_of
+from dataset_assets.definition.linked import own_name
+from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.registry import free_aliases
 from dataset_assets.making.checks import SPLIT_CHECKS
 from dataset_assets.making.existing import publish_split
@@ -81,7 +83,7 @@ def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, "raw", file.identifier),
-        specs=[raw_spec(dataset, file, _raw_keys(dataset, needed))],
+        specs=[raw_spec(dataset, file, [*_raw_keys(dataset, needed), *_link_keys(links_of(file))])],
         ins=_raw_inputs(dataset, needed),
         required_resource_keys={keys.IO},
         op_tags={keys.OURS: ""},
@@ -97,12 +99,14 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
     needed = _at_hand(dataset.splits[split].files.values())
     sources = [source.split for source in dataset.splits[split].splits.values()]
-    key = keys.key(dataset.name, split)
+    key, links = keys.key(dataset.name, split), _link_keys(links_of(dataset.splits[split]))
     active = [check for check in SPLIT_CHECKS if dataset.severity(check) != "off"]
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, split),
-        specs=split_specs(dataset, split, [*_raw_keys(dataset, needed), *(keys.key(dataset.name, s) for s in sources)]),
+        specs=split_specs(
+            dataset, split, [*_raw_keys(dataset, needed), *(keys.key(dataset.name, s) for s in sources), *links]
+        ),
         ins=_raw_inputs(dataset, needed) | _split_inputs(dataset, sources),
         check_specs=check_specs(dataset, key, active),
         required_resource_keys={keys.IO},
@@ -200,6 +204,11 @@ def _at_hand(files: Iterable[File]) -> list[str]:
 
 def _raw_keys(dataset: Dataset, names: Iterable[str]) -> list[dg.AssetKey]:
     return [keys.key(dataset.name, "raw", name) for name in names]
+
+
+def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:
+    """Return the releases of the datasets that a step is made of; it opens them by what is released when it runs."""
+    return [keys.key(name) for name in dict.fromkeys(map(own_name, links))]
 
 
 def _raw_inputs(dataset: Dataset, names: Iterable[str]) -> dict[str, dg.AssetIn]:

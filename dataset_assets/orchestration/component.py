@@ -16,12 +16,12 @@ from typing import Any
 import dagster as dg
 
 from dataset_assets.definition import registry
-from dataset_assets.errors import NotFound, nearest
+from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.orchestration.definitions import definitions
 
 
 class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
-    """Registered datasets, by name or pattern, in a storage; where none is given, the settings decide."""
+    """Registered datasets and members of families, by name or pattern, in a storage; by default the settings'."""
 
     datasets: list[str] = []
     storage: str = ""
@@ -32,8 +32,10 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions; raise `NotFound` for a name or pattern that matches none."""
         for pattern in self.datasets:
-            if not registry.definitions(pattern):
-                known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
-                raise NotFound(f"No dataset matches {pattern!r}, in {context.path}.{known}")
+            try:
+                registry.matching(pattern)
+            except DatasetAssetsError as error:
+                error.args = (f"{context.path}: {error.args[0]}",)
+                raise
         remote: dict[str, Any] = {"push_to": self.push_to, "pull": self.pull, "pull_from": self.pull_from}
         return definitions(*self.datasets, storage=self.storage, **remote)

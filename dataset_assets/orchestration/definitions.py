@@ -7,12 +7,13 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.errors import UnknownDataset, nearest
+from dataset_assets.definition.linked import linked
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
+from dataset_assets.orchestration.sources_checked import source_check
 
 
 def definitions(
@@ -25,14 +26,18 @@ def definitions(
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
-    `storage` is a URL; without one the settings decide. With `push_to`, the URL of a remote, each dataset has an asset
-    that pushes its release. `pull` names datasets of the remote `pull_from`, default the setting `remote`: each is
-    observed there, and has an asset that pulls it. Merge them into a project with
+    A pattern may be the name of a member of a family, `name[lang=fr]`, or of all its members, `name[*]`. Name the
+    datasets that they are made of too. `storage` is a URL; without one the settings decide. With `push_to`, the URL of
+    a remote, each dataset has an asset that pushes its release. `pull` names datasets of the remote `pull_from`, by
+    default the setting `remote`: each is observed there, and has an asset that pulls it. Merge them into a project with
     `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
-    pattern that matches none.
+    pattern that matches none, and `DefinitionError` if a dataset is made of itself.
     """
-    chosen = {dataset.name: dataset for pattern in patterns for dataset in _matching(pattern)}
+    chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
+    for dataset in chosen.values():
+        # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
+        linked(dataset, known=chosen.values(), lenient=True)
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
         assets=[
@@ -40,17 +45,11 @@ def definitions(
             *(pushed(dataset, push_to) for dataset in chosen.values() if push_to),
             *(asset for name in pull for asset in pulled(name, pull_from)),
         ],
+        asset_checks=[source_check(dataset) for dataset in chosen.values() if dataset.remote_files],
         jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={keys.IO: _connector(storage)},
     )
-
-
-def _matching(pattern: str) -> list[Dataset]:
-    if found := registry.definitions(pattern):
-        return found
-    known = nearest(pattern, [dataset.name for dataset in registry.definitions()])
-    raise UnknownDataset(f"No dataset matches {pattern!r}.{known} List them with: dataset-assets search")
 
 
 @functools.cache

@@ -16,10 +16,11 @@ import dagster as dg
 import sqlalchemy.exc
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from dataset_assets.core import files, locks
+from dataset_assets.core import commands, files, locks
 from dataset_assets.core.progress import Progress, watched_by
 from dataset_assets.core.settings import ENVIRONMENT, as_variable, settings
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.linked import linked
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
@@ -49,13 +50,13 @@ OVERRIDES = {
 
 
 def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = None, refresh: bool = False) -> str:
-    """Materialize all assets of a dataset, keep the run in the history, and return the run's id.
+    """Materialize all assets of a dataset and of those that it is made of; return the id of the run in the history.
 
     With `refresh`, ask the sources whether they changed, as the schedule does.
 
     Raises the errors of the steps, or `CheckFailed` if a check refused the release.
     """
-    defined = definitions(datasets=[dataset], storage=storage.url)
+    defined = definitions(datasets=[*linked(dataset, storage), dataset], storage=storage.url)
     with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours():
         result = dg.materialize(
             [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
@@ -90,7 +91,7 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
     from dataset_assets.orchestration.guard import checked_host
 
     names = [checked_host(host) for host in hosts]
-    _check_port(port)
+    _check_port(port, storage)
     with _interrupted_by_any_end(), history() as home:
         say(f"data:    {storage}\nhistory: {home}")
         command = [sys.executable, "-m", SERVER, str(port), *names]
@@ -192,7 +193,7 @@ def _environment(home: Path, storage: str) -> dict[str, str]:
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}
 
 
-def _check_port(port: int) -> None:
+def _check_port(port: int, storage: str) -> None:
     with socket.socket() as probe:
         # A port that was closed a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,7 +202,7 @@ def _check_port(port: int) -> None:
         except OSError as error:
             raise Conflict(
                 f"Port {port} of {HOST} is not available: {error.strerror}. Stop the program that uses it, or choose "
-                f"another: dataset-assets ui --port {port + 1 if port < 65535 else 3000}"
+                f"another: {commands.command(f'ui --port {port + 1 if port < 65535 else 3000}', storage)}"
             ) from error
 
 

@@ -19,6 +19,7 @@ from dataset_assets.making.existing import publish_index, publish_raw, publish_s
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
@@ -30,8 +31,9 @@ from dataset_assets.orchestration.handover import (
     Upstream,
 )
 from dataset_assets.orchestration.retries import no_vain_retries
+from dataset_assets.reading.licenses import see_allowed
 from dataset_assets.reading.load import load, open_split
-from dataset_assets.reading.views import View
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.keys import raw_key
 from dataset_assets.storage.manifest import SplitIndex
@@ -85,7 +87,10 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
                 return load(f"{name}@{event.version}" if event else name, storage=storage)
             view = _opened_split(storage, what, event)
             # Only our own assets need more than the view: the pointer that their run began with.
-            return Upstream(view, _began(event)) if keys.OURS in context.op_def.tags else view
+            if keys.OURS in context.op_def.tags:
+                return Upstream(view, _began(event))
+            see_allowed(index_of(view))
+            return view.only(what[keys.STREAM]) if keys.STREAM in what else view
 
 
 def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> OpenedRaw:
@@ -113,8 +118,7 @@ def _present(opened: OpenedRaw) -> OpenedRaw:
 def _opened_split(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
     name, split, stream = what[keys.DATASET], what[keys.SPLIT], what.get(keys.STREAM)
     index = event and (event.get(keys.INDEX) if stream else event.version)
-    view: View = open_split(StoredDataset(storage, name), split, index) if index else load(name, split, storage=storage)
-    return view.only(stream) if stream else view
+    return open_split(StoredDataset(storage, name), split, index) if index else load(name, split, storage=storage)
 
 
 def _began(event: Event | None) -> str | None:
@@ -136,9 +140,10 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             return _described(storage, obj.index)
         case Release():
             stored = StoredDataset(storage, obj.version.dataset)
+            before = stored.current()
             digest = release(stored, obj.version, obj.expected, obj.aliases)
             prove(stored, obj.proven)
-            return previews.of_version(storage, obj.version, digest)
+            return previews.of_version(storage, obj.version, digest) | what_changed(stored, before, digest)
         case AlreadyStored(what=RawFile() as raw):
             return previews.of_raw(StoredDataset(storage, obj.dataset), raw)
         case StagedStream(split=AlreadyStored(what=SplitIndex() as index)):

@@ -66,9 +66,9 @@ def of_split(view: Stored, index: SplitIndex) -> Metadata:
     """Describe a split, with a preview of some samples."""
     found: Metadata = {}
     if index.samples:
-        found["samples"] = dg.MetadataValue.md(_tried(some_samples, view, [*index.streams]))
+        found["samples"] = dg.MetadataValue.md(tried(some_samples, view, [*index.streams]))
     for stream, classes in [*view.origin.classes.items()][:COLUMNS]:
-        found[f"classes of {stream}"] = dg.MetadataValue.md(_tried(_histogram, view, stream, classes))
+        found[f"classes of {stream}"] = dg.MetadataValue.md(tried(_histogram, view, stream, classes))
     return found | {
         "dagster/row_count": index.samples,
         "dagster/column_schema": _schema(index.streams),
@@ -151,8 +151,8 @@ def _histogram(view: Stored, stream: str, classes: Sequence[str]) -> str:
     return table(["class", "samples", ""], shown) + more
 
 
-def _tried(show: Any, *arguments: Any) -> str:
-    # A preview that fails must not fail the run.
+def tried(show: Any, *arguments: Any) -> str:
+    """Return what a function shows, or why it cannot: a preview that fails must not fail the run."""
     try:
         found: str = show(*arguments)
         return found

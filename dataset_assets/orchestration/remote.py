@@ -49,7 +49,7 @@ def pushed(dataset: Dataset, push_to: str) -> dg.AssetsDefinition:
 
 def pulled(name: str, pull_from: str) -> list[Any]:
     """Return a dataset as a remote has it, to be observed, and the asset that pulls it when it changed there."""
-    check_dataset_name(name)
+    name = check_dataset_name(name)
     far = keys.remote_key(REMOTE, name)
 
     def observe() -> dg.DataVersion:

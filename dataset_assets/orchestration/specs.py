@@ -6,6 +6,8 @@ from typing import Any, Iterable, Mapping
 
 import dagster as dg
 
+from dataset_assets.core.commands import command
+from dataset_assets.core.names import is_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
 from dataset_assets.making.inputs import File
@@ -72,7 +74,14 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
     """Describe the dataset itself."""
     owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
-    facts = {"Licence": dataset.license, "Cite": dataset.citation, "Owners": others}
+    accept = command(f"prepare --accept-terms {dataset.name}")
+    facts = {
+        "Licence": dataset.license,
+        "Terms": f"{dataset.terms} (accept them with: {accept})" if dataset.terms else None,
+        "Cite": dataset.citation,
+        "Owners": others,
+        "Member": dataset.name if is_member(dataset.name) else None,
+    }
     lines = [f"**{name}**: {prose(value)}" for name, value in facts.items() if value]
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")

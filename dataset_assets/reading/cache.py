@@ -128,8 +128,9 @@ class Cache:
     def _download(self, storage: Storage, key: str, path: Path, size: int) -> BinaryIO:
         part = self._room(path, size)
         try:
-            with part:
-                digest = _fill(part, storage, key, self.stall)
+            digest = _fill(part, storage, key, self.stall)
+            synced = cache_folder.must_be_synced()
+            (part.close if synced else part.discard)()
             if digest != path.name:
                 raise DigestMismatch(
                     f"{key} in {storage.url} has sha256 {digest}, expected {path.name}. The copy was discarded. Delete "
@@ -139,7 +140,7 @@ class Cache:
             file = files.opened(part.path)
             # Not while another process counts the files, which could miss this one between its two names.
             with _turn(self.folder / "room", self.patience):
-                files.replace(part.path, path)
+                (files.replace if synced else files.move)(part.path, path)
             cache_folder.remember(path, file)
             return file
         except FileNotFoundError as error:

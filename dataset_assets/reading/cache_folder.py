@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset_assets.core import files, marks
+from dataset_assets.core.processes import boot
 from dataset_assets.errors import DigestMismatch, Refused
 
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -115,7 +116,10 @@ def _without_links(path: str, flags: int) -> int:
 
 def is_known(path: Path, file: BinaryIO) -> bool:
     """Return whether a mark in the home confirms that an open copy matches its digest."""
-    return not _is_strangers(path, file) and marks.remembered(_purpose(path), file.fileno(), path.parent.parent)
+    if _is_strangers(path, file):
+        return False
+    purposes = _purpose_now(path), _purpose(path)
+    return any(marks.remembered(purpose, file.fileno(), path.parent.parent) for purpose in purposes)
 
 
 def is_right(path: Path, file: BinaryIO) -> bool:
@@ -126,6 +130,8 @@ def is_right(path: Path, file: BinaryIO) -> bool:
     def check() -> None:
         if files.sha256_in(file) != path.name:
             raise DigestMismatch(path.name)
+        # The mark outlasts a power failure, so the copy must, too.
+        files.sync(path)
 
     try:
         marks.once(_purpose(path), file.fileno(), check, path.parent.parent)
@@ -137,9 +143,17 @@ def is_right(path: Path, file: BinaryIO) -> bool:
 
 
 def remember(path: Path, file: BinaryIO) -> None:
-    """Mark a copy that was hashed while it was written, and mark it as used."""
-    marks.remember(_purpose(path), file.fileno(), path.parent.parent)
+    """Mark a copy that was hashed while it was written, and mark it as used.
+
+    The mark holds until this machine starts anew. After that the copy is hashed once, because it was not synced.
+    """
+    marks.remember(_purpose_now(path), file.fileno(), path.parent.parent)
     touch(path)
+
+
+def must_be_synced() -> bool:
+    """Return whether a new copy must be synced, because this system does not tell one start from the next."""
+    return not boot()
 
 
 def _is_strangers(path: Path, file: BinaryIO) -> bool:
@@ -152,6 +166,10 @@ def _is_strangers(path: Path, file: BinaryIO) -> bool:
 
 def _purpose(path: Path) -> str:
     return f"sha256 {path.name}"
+
+
+def _purpose_now(path: Path) -> str:
+    return f"{_purpose(path)} since {boot()}" if boot() else _purpose(path)
 
 
 # When was a copy last opened?

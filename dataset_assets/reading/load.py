@@ -1,14 +1,16 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import check_identifier, namesakes, split_pin
+from dataset_assets.core.names import VARIANTS, check_identifier, is_folder_name, namesakes, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UnknownSplit, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
-from dataset_assets.reading.stored_files import StoredFiles, classes_of, open_columns
+from dataset_assets.reading.licenses import see_allowed
+from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
@@ -56,7 +58,8 @@ def load(
     The index's digest and the size of each file are always checked. `verify="all"` hashes every file too, "sample" one
     in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
     checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
-    `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`.
+    `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`, and `Refused` for a licence that the setting `allow_licenses`
+    does not allow.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -66,9 +69,9 @@ def load(
     stored, version, digest = open_version(known, pin)
     if split is not None:
         check_split(stored.name, split, version.splits)
-        return open_split(stored, split, version.splits[split], digest, verify, fetch)
+        return _allowed(open_split(stored, split, version.splits[split], digest, verify, fetch))
     splits = sorted(version.splits.items())
-    return {part: open_split(stored, part, at, digest, verify, fetch) for part, at in splits}
+    return {part: _allowed(open_split(stored, part, at, digest, verify, fetch)) for part, at in splits}
 
 
 def view_from_json(
@@ -95,7 +98,7 @@ def view_from_json(
         check_identifier(split, "split")
         for each in (digest,) if version is None else (digest, version):
             check_hex(each)
-        return open_split(StoredDataset(store, name), split, digest, version, verify)
+        return _allowed(open_split(StoredDataset(store, name), split, digest, version, verify))
 
     return restored(document, stored, functions, trust)
 
@@ -114,17 +117,23 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
         near = nearest(found.name, stored_names(stored.storage) - {found.name}, listed=False)
         raise found.absent(alias or near)
     try:
-        return found, found.version(digest), digest
+        version = found.version(digest)
     except NotPrepared:
         if pin is None or (found := followed(stored)) is stored:
             raise
-    return found, found.version(digest), digest
+        version = found.version(digest)
+    return replace(found, name=version.dataset), version, digest
+
+
+def _allowed(view: Stored) -> Stored:
+    see_allowed(index_of(view))
+    return view
 
 
 def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
     """Split a name and its pin; the error for a name without its first parts offers the stored ones that end so."""
     try:
-        return split_pin(name)
+        return split_pin(name, store.url)
     except NameNotAllowed as error:
         hint = f" Find it with: dataset-assets search {name}" if isinstance(name, str) and name.isalnum() else ""
         with suppress(DatasetAssetsError):
@@ -134,9 +143,9 @@ def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
 
 
 def stored_names(storage: Storage) -> set[str]:
-    """Return the names of stored datasets for a hint; in a storage with very many objects, only the first names."""
-    places = map(place_of, islice(storage.list(""), LISTED))
-    return {place.dataset for place in places if place is not None}
+    """Return the names of stored datasets and families for a hint; in a storage with very many objects, the first."""
+    names = {place.dataset for place in map(place_of, islice(storage.list(""), LISTED)) if place is not None}
+    return {name.rpartition(f".{VARIANTS}.")[0] if is_folder_name(name) else name for name in names}
 
 
 def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
@@ -162,7 +171,17 @@ def open_split(
     columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
     opener.check_lengths(columns)
     origin = Origin(stored.name, split, digest, version, dict(index.roles), classes_of(index))
-    return Stored(origin, columns, opener, (_reopen, (stored.storage.url, stored.name, split, digest, version, fetch)))
+    return _view(origin, columns, opener, fetch)
+
+
+def of_version(view: Stored, version: str) -> Stored:
+    """Return the view of a split that was opened by the digest of its index, as one of a version."""
+    return _view(replace(view.origin, version=version), view.columns, opener_of(view), None)
+
+
+def _view(origin: Origin, columns: Mapping[str, Any], opener: StoredFiles, fetch: Fetch | None) -> Stored:
+    place = opener.storage.url, origin.dataset, origin.split, origin.index, origin.version, fetch
+    return Stored(origin, columns, opener, (_reopen, place))
 
 
 def _reopen(url: str, name: str, split: str, digest: str, version: str | None, fetch: Fetch | None = None) -> Stored:

@@ -65,7 +65,7 @@ class StoredFiles(Opener):
     """The files of a split in a storage."""
 
     def __init__(self, storage: Storage, index: SplitIndex) -> None:
-        self.storage, self.index = storage, index
+        self.storage, self.index, self.license = storage, index, index.license
 
     def stream(self, stream: str, part: int, *, copied: bool = True, whole: bool = False) -> BinaryIO:
         """Open a file of a stream: its copy in the cache, if the storage is remote. Raises `StoredFileDamaged`.
@@ -98,12 +98,15 @@ class StoredFiles(Opener):
                 f"{self.index.dataset} {self.index.split} has no raw file {argument!r}.{nearest(argument, used)}"
             )
         source = used[argument]
+        link = self.index.arguments.get(argument)
+        # A file of another dataset lies there.
+        owner = link["dataset"] if isinstance(link, Mapping) and "file" in link else self.index.dataset
         try:
-            return open_object(self.storage, raw_key(self.index.dataset, source.name, source.sha256))
+            return open_object(self.storage, raw_key(owner, source.name, source.sha256))
         except FileNotFoundError as error:
             raise NotPrepared(
-                f"The raw file {source.name} of {self.index.dataset} is not in {self.storage.url}. "
-                f"Get it with: {command(f'prepare --refresh {self.index.dataset}', self.storage.url)}"
+                f"The raw file {source.name} of {owner} is not in {self.storage.url}. "
+                f"Get it with: {command(f'prepare --refresh {owner}', self.storage.url)}"
             ) from error
 
     def remote_columns(self, chosen: Settings) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Reads a folder as one tar: its files, which of them are executable, and its empty folders.
 
 Equal folders give equal bytes, on every machine and at any time. `folder:NAME` is a folder that was registered; the URL
-of a folder, `file:///folder`, works too.
+of a folder, `file:///folder`, works too. A name without dots is that of a folder of the user's, which may be followed
+by a path below it: `folder:corpora/wiki/part1.txt`. If that is a file, it is copied as it is.
 """
 
 import os
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from dataset_assets.core import registered
+from dataset_assets.core import registered, user_folders
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
 from dataset_assets.core.redact import redacted
-from dataset_assets.errors import RetrievalError
-from dataset_assets.retrieval.retriever import ByteProgress
+from dataset_assets.errors import Refused, RetrievalError
+from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular_file, validator
+from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
 
 _BLOCK = 512
@@ -35,13 +37,44 @@ class FolderRetriever:
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
-        """Write the folder as a tar. Return None if no file of it changed since `known`."""
-        return retrieve_folder(path_of(url), url, into, known, report)
+        """Write the file, or the folder as a tar. Return None if nothing of it changed since `known`."""
+        path = path_of(url)
+        if path.is_dir():
+            return retrieve_folder(path, url, into, known, report)
+        source = Source(redacted(url), etag=f'"{validator(regular_file(path, redacted(url)))}"')
+        if known and known.etag == source.etag:
+            return None
+        copy_into(path, redacted(url), into, report)
+        return source
+
+    def look(self, url: str) -> Look:
+        """Return the state of the folder, or the size and validator of the file."""
+        path = path_of(url)
+        return look_at(path) if path.is_dir() else look_at_file(path, redacted(url))
 
 
 def path_of(url: str) -> Path:
-    """Return the folder of a `folder:` URL. Raises `NotFound` if none is registered under the name."""
-    return registered.folder_of(unquote(url.partition(":")[2]))
+    """Return the folder or file of a `folder:` URL.
+
+    Raises `NotFound` or `RetrievalError`, with the fix, if no folder has the name or it is not there.
+    """
+    name, _, below = unquote(url.partition(":")[2]).partition("/")
+    if "." in name:
+        return registered.folder_of(f"{name}/{below}" if below else name)
+    root = user_folders.folder(user_folders.check_name(name))
+    if "\0" in below or below.startswith("/") or ".." in below.split("/"):
+        raise Refused(f"{redacted(url)} is not below the folder {name}, which is {root}. Write a path without '..'.")
+    if not (path := root / below).exists():
+        raise RetrievalError(
+            f"{below} is not in the folder {name}, which is {root}. Put it there, or set another folder with: "
+            f"{user_folders.set_command(name)}"
+        )
+    return path
+
+
+def look_at(root: Path) -> Look:
+    """Return the state of a folder, which changes with any of its files."""
+    return Look(f'"{state_of(entries(root))}"')
 
 
 def retrieve_folder(

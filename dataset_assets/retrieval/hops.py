@@ -39,8 +39,8 @@ class Hops:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def get(self, headers: Mapping[str, str], timeout: tuple[float, float]) -> requests.Response:
-        """Return the first response that is not a redirect.
+    def get(self, headers: Mapping[str, str], timeout: tuple[float, float], method: str = "GET") -> requests.Response:
+        """Return the first response that is not a redirect; its body is not read yet.
 
         Raises `Refused` for a redirect that must not be followed, and the errors of `requests`.
         """
@@ -49,7 +49,7 @@ class Hops:
         url, came_from, reached = self.url, "", Zone.MACHINE
         for _ in range(self.redirects + 1):
             self._let_through(url, came_from, reached)
-            response = self._ask(url, headers, timeout)
+            response = self._ask(method, url, headers, timeout)
             if isinstance(response, TooNear):
                 raise _refused(came_from, url, response.zone, response.address)
             target = self._session(url).target_of(response)
@@ -59,10 +59,12 @@ class Hops:
             url, came_from, reached = target, url, min(reached, self.gate.zone)
         raise requests.TooManyRedirects
 
-    def _ask(self, url: str, headers: Mapping[str, str], timeout: tuple[float, float]) -> "requests.Response | TooNear":
-        plain, login = _without_login(url), self._login(url)
+    def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], timeout: tuple[float, float]
+    ) -> "requests.Response | TooNear":
+        plain, login, sent = _without_login(url), self._login(url), dict(headers)
         try:
-            return self._session(url).get(plain, headers=dict(headers), auth=login, timeout=timeout, stream=True)
+            return self._session(url).request(method, plain, headers=sent, auth=login, timeout=timeout, stream=True)
         except TooNear as error:
             return error
 

@@ -31,6 +31,7 @@ from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.hops import Hops
 from dataset_assets.retrieval.http_body import Broken, body_of, page_title, ungzipped
 from dataset_assets.retrieval.http_coding import coding_of, is_gzip, names_coded
+from dataset_assets.retrieval.http_look import look
 from dataset_assets.retrieval.http_status import (
     NO_CONDITIONS,
     RETRYABLE,
@@ -44,7 +45,7 @@ from dataset_assets.retrieval.http_status import (
     status,
 )
 from dataset_assets.retrieval.kept import Kept
-from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.retrieval.validators import source_of
 from dataset_assets.retrieval.wire import Adapter
 from dataset_assets.storage.raw_files import Source
@@ -117,6 +118,20 @@ class HttpRetriever:
             failed = 1 if into.bytes >= furthest + self.limits.progress else failed + 1
             furthest = max(furthest, into.bytes)
             self._pause(redacted(url), broken, failed)
+
+    def look(self, url: str) -> Look:
+        """Ask for the headers of the file, and if they are refused, for its first byte."""
+        outer = sys.exception()
+        try:
+            return look(url, self.limits, partial(Adapter, self.limits))
+        except Broken as error:
+            failed: Broken | DatasetAssetsError = error
+        except (requests.RequestException, HTTPError) as error:
+            failed = error_of(redacted(url), error, outer, self.limits.redirects)
+        # Raised outside the handlers: as a context, the caught error would show the URL with its secrets.
+        if isinstance(failed, Broken):
+            failed = RetrievalError(f"{redacted(url)} {failed.cause}. Ask again later, or add a mirror.")
+        raise failed
 
     def _pause(self, shown: str, broken: Broken, failed: int) -> None:
         """Sleep before the next attempt. Raises `RetrievalError` if there are no attempts left."""

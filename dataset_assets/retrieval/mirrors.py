@@ -82,7 +82,8 @@ def _fetch(
             into.forget()
             remove(into.path)
             return None
-        into.close()
+        # What stores the file syncs it.
+        (into.discard if kept is None else into.close)()
         if verify:
             verify(into.path)
         into.forget()

@@ -6,7 +6,7 @@ from pathlib import Path
 from dataset_assets.core import files, marks
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import DatasetAssetsError, DigestMismatch
-from dataset_assets.retrieval.local import regular_file
+from dataset_assets.retrieval.local_file import regular_file
 
 SCHEMES = {
     "file": "dataset_assets.retrieval.local",

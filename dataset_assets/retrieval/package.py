@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, unquote
 from dataset_assets.core.files import Written
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
-from dataset_assets.retrieval.local import copy_into, regular_file, validator
-from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.local_file import copy_into, regular_file, validator
+from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.storage.raw_files import Source
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -28,13 +28,21 @@ class PackageRetriever:
     ) -> Source | None:
         """Copy the file. Return None if its size, its modification time and the version are those of `known`."""
         shown, path = redacted(url), path_of(url)
-        package, _, distribution = _parse(url)
-        state = validator(regular_file(path, shown))
-        source = Source(shown, etag=f'"{distribution}-{_version(distribution, package)}-{state}"')
+        source = Source(shown, etag=_etag(url, regular_file(path, shown)))
         if known and known.etag == source.etag:
             return None
         copy_into(path, shown, into, report)
         return source
+
+    def look(self, url: str) -> Look:
+        """Return the size of the file, and a validator of it and of the version of its package."""
+        info = regular_file(path_of(url), redacted(url))
+        return Look(_etag(url, info), bytes=info.st_size)
+
+
+def _etag(url: str, info: os.stat_result) -> str:
+    package, _, distribution = _parse(url)
+    return f'"{distribution}-{_version(distribution, package)}-{validator(info)}"'
 
 
 def path_of(url: str) -> Path:

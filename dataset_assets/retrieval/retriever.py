@@ -1,8 +1,9 @@
 """The interface of retrievers: a `Retriever` downloads a URL into a file. The scheme of the URL selects it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from dataset_assets.core import plugins
@@ -36,6 +37,24 @@ class Retriever(Protocol):
         `known` was recorded from this same URL. A broken transfer is resumed, or restarted with `into.restart()`.
         Raises `RetrievalError` or `Refused`, with `redacted` URLs in the message; errors of `into` pass through.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a source says of a file without sending it; None for what it does not say."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    bytes: int | None = None
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """A retriever that can ask whether a file is there."""
+
+    def look(self, url: str) -> Look:
+        """Return what the source says of the file. Raises what `Retriever.retrieve` raises."""
         ...
 
 

@@ -13,6 +13,7 @@ from dataset_assets.storage.storage import (
     Entry,
     LeavesStrays,
     ListsEntries,
+    ListsLevels,
     PutsTogether,
     ReadsWhole,
     Settles,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from dataset_assets.storage.connectors.memory import MemoryStorage as MemoryStorage
 
 __all__ = [
-    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "LocalStorage", "MemoryStorage", "PutsTogether",
-    "ReadsWhole", "Settles", "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut",
+    "CONNECTORS", "Entry", "LeavesStrays", "ListsEntries", "ListsLevels", "LocalStorage", "MemoryStorage",
+    "PutsTogether", "ReadsWhole", "Settles", "Stat", "Storage", "Stray", "check_key", "entries_of", "listing_cut",
     "open_storage", "size_of",
 ]  # fmt: skip
 

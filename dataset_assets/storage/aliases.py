@@ -11,12 +11,13 @@ from typing import Iterable
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import Unfit, read_as
 from dataset_assets.core.files import sha256_in
-from dataset_assets.core.names import split_pin
+from dataset_assets.core.names import is_member, split_pin
 from dataset_assets.errors import Conflict, DecodeError, IntegrityError, NewerFormat
 from dataset_assets.storage.keys import alias_key, alias_of, pointer_key
 from dataset_assets.storage.manifest import SHORT, DatasetName, how_to_repair, sealed, unsealed
 from dataset_assets.storage.storage import Storage, open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.variants import with_defaults
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,17 @@ def target_of(storage: Storage, name: str) -> str | None:
 
 
 def followed(stored: StoredDataset) -> StoredDataset:
-    """Return the dataset that a name is an alias of; the same dataset if it is stored itself, or is no alias."""
+    """Return the dataset that a name is an alias of; the same dataset if it is stored itself, or is no alias.
+
+    A name of a family gets the defaults of its other axes, as the member that was released last has them.
+    """
     storage = stored.storage
     if storage.exists(pointer_key(stored.name)):
-        return stored
-    target = target_of(storage, stored.name)
-    return stored if target is None or stored.exists() else replace(stored, name=target)
+        return stored.own_named()
+    target = None if is_member(stored.name) else target_of(storage, stored.name)
+    if target is None:
+        return with_defaults(stored)
+    return stored if stored.exists() else replace(stored, name=target)
 
 
 def named(storage: Storage, name: str) -> StoredDataset:
@@ -64,7 +70,7 @@ def named(storage: Storage, name: str) -> StoredDataset:
 
 def own_name(storage: Storage, name: str) -> str:
     """Return `name` or `name@digest` with the dataset's own name instead of an alias."""
-    plain, pin = split_pin(name)
+    plain, pin = split_pin(name, storage.url)
     return name if (found := named(storage, plain).name) == plain else f"{found}@{pin}" if pin else found
 
 

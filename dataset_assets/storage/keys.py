@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Iterable, Literal
 
-from dataset_assets.core.names import check_dataset_name, storage_key
+from dataset_assets.core.names import VARIANTS, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage.storage import Entry, Stat
 
@@ -146,6 +146,16 @@ def version_key(dataset: str, digest: str) -> str:
 def pointer_key(dataset: str) -> str:
     """Return the key of the pointer to the current version."""
     return storage_key(dataset, "current.json")
+
+
+def axes_key(family: str) -> str:
+    """Return the key of the axes of a family, as the member that was released last has them."""
+    return storage_key(family, VARIANTS, "axes.json")
+
+
+def is_axes_key(key: str) -> bool:
+    """Say whether the axes of a family are at a key."""
+    return folded(key).endswith(f"/{VARIANTS}/axes.json")
 
 
 def pin_key(dataset: str, digest: str) -> str:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Iterable, Iterator
 
-from dataset_assets.core.names import storage_key
+from dataset_assets.core.names import plain_name, storage_key
 from dataset_assets.errors import IntegrityError, Refused
 from dataset_assets.storage.keys import (
     Contents,
@@ -43,9 +43,11 @@ def every_whole(storage: Storage, folders: Iterable[tuple[str, ...]] | None = No
     """
     found = {}
     for name, there in sorted(contents(listed(storage, ""))[0].items()):
-        found[name] = there
+        stored = StoredDataset(storage, name)
         with suppress(Refused):
-            found[name] = whole(StoredDataset(storage, name), there, folders)
+            stored = stored.own_named()
+            there = whole(stored, there, folders)
+        found[stored.name] = there
     return found
 
 
@@ -99,5 +101,5 @@ def _named(stored: StoredDataset, there: Contents, only: Iterable[tuple[str, ...
                 folders.add((split, "index"))
     for folder in sorted(folders if only is None else only):
         for place in map(place_of, stored.storage.list(storage_key(name, *folder))):
-            if place and place.dataset == name:
+            if place and place.dataset == plain_name(name):
                 yield place.key

@@ -5,14 +5,15 @@ machines that prepare the same bytes get the same digest.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Annotated, Any, BinaryIO, Mapping
 
+from dataset_assets.core.axes import Axis
 from dataset_assets.core.canonical import canonical, digest_of, restored
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
-from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier
+from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, plain_name
 from dataset_assets.errors import DecodeError, NewerFormat
 from dataset_assets.storage.keys import stream_key
 
@@ -126,6 +127,8 @@ class Version:
     findings: tuple[Finding, ...] = ()
     recipe: str = ""
     format: Count = FORMAT
+    axes: tuple[Axis, ...] = field(default=(), metadata={"omitted": True})
+    """The axes of the family that the dataset is a member of."""
 
     @property
     def refused(self) -> bool:
@@ -170,7 +173,7 @@ def unsealed(data: bytes, key: str, dataset: str, url: str = "") -> dict[str, An
 def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, url: str = "") -> SplitIndex:
     """Return a split's index from its bytes. Raises `DecodeError` if it is damaged, or is of another split."""
     found: SplitIndex = _parsed(SplitIndex, data, key, dataset, url)
-    if (found.dataset, found.split) != (dataset, split):
+    if (plain_name(found.dataset), found.split) != (plain_name(dataset), split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     for name, stream in found.streams.items():
         if (held := sum(file.samples for file in stream.files)) != found.samples:
@@ -182,7 +185,7 @@ def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, ur
 def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "") -> Version:
     """Return a version from its bytes. Raises `DecodeError` if it is damaged, or is of another dataset."""
     found: Version = _parsed(Version, data, key, dataset, url)
-    if found.dataset != dataset:
+    if plain_name(found.dataset) != plain_name(dataset):
         raise DecodeError(f"The version {digest} is of {found.dataset}, not of {dataset}.")
     return found
 

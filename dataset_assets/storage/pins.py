@@ -40,7 +40,7 @@ def pins(stored: StoredDataset) -> list[str]:
 
 
 def _version_named(pinned: str, storage: Storage) -> tuple[StoredDataset, str]:
-    name, digest = split_pin(pinned)
+    name, digest = split_pin(pinned, storage.url)
     stored = named(storage, name)
     digest = digest or stored.pointer().version
     if digest is None:

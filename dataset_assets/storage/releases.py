@@ -8,6 +8,7 @@ from typing import Iterable, Iterator
 
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.core.commands import command
+from dataset_assets.core.names import is_member
 from dataset_assets.errors import Conflict, NotPrepared
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.gc_lease import wait_for_collector
@@ -15,6 +16,7 @@ from dataset_assets.storage.keys import index_key, pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
 from dataset_assets.storage.storage import settle
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
+from dataset_assets.storage.variants import write_axes
 
 
 def publish_version(stored: StoredDataset, version: Version) -> str:
@@ -67,6 +69,8 @@ def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:
 
     Raises `Conflict` if another version was released in the meantime, and `NotPrepared` if this one was collected.
     """
+    if is_member(stored.name):
+        write_axes(stored, stored.version(digest).axes)
     before = stored.pointer(damage_is_absence=True)
     if stored.storage.swap(pointer_key(stored.name), pointer_to(digest), expected):
         _look_again(stored, digest, before.version)

@@ -16,6 +16,7 @@ from typing import (
     Mapping,
     NamedTuple,
     Protocol,
+    Sequence,
     TypeGuard,
     runtime_checkable,
 )
@@ -92,6 +93,22 @@ class ListsEntries(Protocol):
 
     def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         """Yield all objects below a folder, or with `deep=False` those that lie directly in it, as `list` does."""
+        ...
+
+
+class Level(NamedTuple):
+    """What lies directly in a folder: the keys of objects, and folders, which are written like keys."""
+
+    keys: Sequence[str]
+    folders: Sequence[str]
+
+
+@runtime_checkable
+class ListsLevels(Storage, Protocol):
+    """An optional method of connectors that list a folder without what is in the folders below it."""
+
+    def level(self, prefix: str) -> Level:
+        """Return what lies directly in a folder. Raises `StorageError` rather than omit anything."""
         ...
 
 
@@ -225,6 +242,11 @@ def _lists_entries(storage: Storage) -> TypeGuard[ListsEntries]:
     return hasattr(type(storage), "entries")
 
 
+def lists_levels(storage: Storage) -> TypeGuard[ListsLevels]:
+    """Say whether a connector can list a folder without what is in the folders below it."""
+    return hasattr(type(storage), "level")
+
+
 def _reads_whole(storage: Storage) -> TypeGuard[ReadsWhole]:
     return hasattr(type(storage), "get_whole")
 
@@ -286,6 +308,21 @@ def is_directly_in(prefix: str, key: str) -> bool:
     (True, False)
     """
     return "/" not in key[len(prefix) + 1 if prefix else 0 :]
+
+
+def level_in(prefix: str, keys: Iterable[str]) -> Level:
+    """Return what lies directly in a folder, by the keys of all that lies below it.
+
+    >>> level_in("com", ["com/lecun/mnist/current.json", "com/note.txt"])
+    Level(keys=['com/note.txt'], folders=['com/lecun'])
+    """
+    start, direct, folders = len(prefix) + 1 if prefix else 0, [], set()
+    for key in keys:
+        if is_directly_in(prefix, key):
+            direct.append(key)
+        else:
+            folders.add(key[: key.index("/", start)])
+    return Level(direct, sorted(folders))
 
 
 def listing_cut(key: str, url: str) -> ListingCut:

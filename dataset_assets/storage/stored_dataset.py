@@ -9,7 +9,7 @@ from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES
 from dataset_assets.core.files import sha256_in
-from dataset_assets.core.names import check_dataset_name, storage_key
+from dataset_assets.core.names import check_dataset_name, is_folder_name, plain_name, storage_key
 from dataset_assets.errors import (
     DatasetAssetsError,
     DigestMismatch,
@@ -75,7 +75,15 @@ class StoredDataset:
     """Keeps the versions and indexes that were read, so that each is read once."""
 
     def __post_init__(self) -> None:
-        check_dataset_name(self.name)
+        object.__setattr__(self, "name", check_dataset_name(self.name))
+
+    def own_named(self) -> "StoredDataset":
+        """Return it with the name that its version has, if its name is that of a member's folder."""
+        if is_folder_name(self.name):
+            with suppress(*UNUSABLE):
+                if digest := self.pointer().version or min(self.versions(), default=None):
+                    return replace(self, name=self.version(digest).dataset)
+        return self
 
     def remembering(self) -> "StoredDataset":
         """Return the dataset for one piece of work, which reads each version and index once."""
@@ -153,7 +161,7 @@ class StoredDataset:
 
     def listed(self) -> Contents:
         """Return what one listing shows."""
-        return contents(listed(self.storage, storage_key(self.name)))[0].get(self.name, Contents(self.name))
+        return contents(listed(self.storage, storage_key(self.name)))[0].get(plain_name(self.name), Contents(self.name))
 
     def versions(self) -> set[str]:
         """Return the digests of the versions that are listed."""

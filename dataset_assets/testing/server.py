@@ -168,7 +168,7 @@ def _heed(asked: Message, reply: Reply) -> None:
     if "conditions" in reply.heeds and _unchanged(asked, reply):
         reply.status, reply.body = 304, b""
         return
-    start = re.fullmatch(r"bytes=([0-9]+)-", asked.get("Range", ""))
+    start = re.fullmatch(r"bytes=([0-9]+)-([0-9]*)", asked.get("Range", ""))
     same = asked.get("If-Range") in (None, reply.headers.get("ETag"))
     if "range" not in reply.heeds or not start or not same:
         return
@@ -176,7 +176,8 @@ def _heed(asked: Message, reply: Reply) -> None:
     if first >= size:
         reply.status, reply.body, reply.headers["Content-Range"] = 416, b"", f"bytes */{size}"
         return
-    reply.status, reply.body = reply.part_status, reply.body[first:][: reply.most]
+    end = int(start[2]) + 1 if start[2] else size
+    reply.status, reply.body = reply.part_status, reply.body[first:end][: reply.most]
     begins, ends, total = reply.misranged
     last = first + len(reply.body) - 1 + ends
     reply.headers["Content-Range"] = f"bytes {first + begins}-{last}/{'*' if total is None else size + total}"

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage import Storage, entries_of, open_storage, size_of
-from dataset_assets.storage.storage import open_object
+from dataset_assets.storage.storage import level_in, lists_levels, open_object
 
 T = TypeVar("T")
 
@@ -209,6 +209,16 @@ class StorageTests:
             level = sorted(entry.key for entry in entries_of(storage, folder, deep=False))
             below = f"{folder}/" if folder else ""
             assert level == sorted(key for key in storage.list(folder) if "/" not in key.removeprefix(below))
+
+    def test_a_level_is_what_a_listing_has_directly_in_a_folder(self, storage: Storage) -> None:
+        keys = ("a/b/c", "a/b/d/e", "a/b-c/d", "a/bc", "b/a/b/c", "ab")
+        for key in keys:
+            storage.put(key, b"x")
+        if not lists_levels(storage):
+            return
+        for folder in ("", "a", "a/b", "b", "a/b/d", "missing"):
+            found, expected = storage.level(folder), level_in(folder, storage.list(folder))
+            assert (sorted(found.keys), sorted(found.folders)) == (sorted(expected.keys), sorted(expected.folders))
 
     @pytest.mark.parametrize("size", [0, 1, 5_000_000])
     def test_what_is_read_whole_is_what_was_put(self, storage: Storage, size: int) -> None:

@@ -3,18 +3,24 @@
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import pytest
 from doors import DOORS
 from places import ROOT
 
+from dataset_assets.errors import NotInstalled
+
 
 @pytest.mark.parametrize("door", DOORS)
 def test_every_name_of_a_door_is_there(door: str) -> None:
     package = import_module(door)
     assert len(package.__all__) == len(set(package.__all__)) > 0
-    assert [name for name in package.__all__ if not hasattr(package, name)] == []
+    for name in package.__all__:
+        # DatasetConfig needs a package that `make test-clients` installs.
+        with suppress(NotInstalled):
+            getattr(package, name)
     assert set(package.__all__) <= set(dir(package))
 
 

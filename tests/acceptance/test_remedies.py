@@ -1,21 +1,26 @@
 """A command in a message works as printed: it is taken from an error, run as it stands, and the trouble is gone."""
 
+import ast
 import re
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 
+import dataset_assets
 from dataset_assets import load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
+from dataset_assets.moving.rm import rm
 from dataset_assets.storage import open_storage
+from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.pins import pin
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.numbers"
 DEFINED = """
@@ -121,3 +126,46 @@ def test_gc_names_commands_that_work_beside_a_broken_version(
     assert found
     run(shlex.split(found[1]))
     assert collect(open_storage(store), grace_seconds=0)[0].problem is None
+
+
+def test_a_pin_that_is_no_digest_names_a_command_that_lists_the_digests(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(tmp_path / "home"))
+    store = open_storage(made / "store")
+    digest = StoredDataset(store, NAME).pointer().version
+    acts: list[Callable[[str], object]] = [
+        lambda name: load(name, storage=store),
+        lambda name: pin(name, store),
+        lambda name: rm(name, store),
+        lambda name: own_name(store, name),
+    ]
+    for act in acts:
+        with pytest.raises(DatasetAssetsError) as caught:
+            act(f"{NAME}@latest")
+        found = COMMAND.search(str(caught.value))
+        assert found, f"no command in: {caught.value}"
+        run(shlex.split(found[1]))
+        assert str(digest) in capsys.readouterr().out
+
+
+def test_each_command_of_a_message_that_takes_a_storage_names_it() -> None:
+    """Such a command is written by `command`, which adds the storage."""
+    takes = {name for name, verb in commands.commands.items() if any(one.name == "storage" for one in verb.params)}
+    assert {"prepare", "rm", "versions"} <= takes
+    found = []
+    for path in sorted(Path(dataset_assets.__file__).parent.rglob("*.py")):
+        for text in messages(ast.parse(path.read_text())):
+            named = re.findall(r"\bdataset-assets ([a-z-]+)", text)
+            found += [(path.name, verb) for verb in named if verb in takes]
+    # A folder is registered by its name, and an asset described, whatever the storage; a stranger's page names none.
+    assert {*found} == {("registered.py", "register"), ("specs.py", "prepare"), ("guard.py", "ui")}
+
+
+def messages(tree: ast.Module) -> Iterator[str]:
+    """Yield the texts of a module that are no docstrings."""
+    documented = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    docstrings = {id(node.body[0].value) for node in documented if node.body and isinstance(node.body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value

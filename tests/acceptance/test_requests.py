@@ -13,6 +13,7 @@ from dataset_assets.cli import describe
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
+from dataset_assets.moving.remotes import listed_names
 from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verify
 from dataset_assets.reading.load import open_version
@@ -125,6 +126,20 @@ def test_an_epoch_takes_one_request_for_each_file_and_the_next_one_none(
     assert requests.of(lambda: view.to_numpy()) == {"GET": FILES}
     assert requests.of(lambda: load(name, storage=f"{place}/one")["train"].to_numpy()) == {}
     assert requests.of(lambda: load(NAME, storage=f"{place}/one")["train"].to_numpy()) == {"GET": 1}
+
+
+def test_names_are_listed_by_one_request_for_each_that_may_be_a_dataset(place: str, requests: Requests) -> None:
+    storage = open_storage(f"{place}/names")
+    for name in ("shared/one", "shared/two", "shared/deep/three", "org/example/four"):
+        for key in ("current.json", "train/index/x.json", "train/value/x.npy"):
+            storage.put(f"{name}/{key}", b"x")
+    for key in ("shared/unreleased/train/x", "aliases/org.example.y.json", "experiments/e/current.json", "old.tgz"):
+        storage.put(key, b"x")
+    found: list[str] = []
+    asked = requests.of(lambda: found.extend(listed_names(storage)))
+    assert found == ["org.example.four", "shared.deep.three", "shared.old", "shared.one", "shared.two"]
+    # A folder that is no dataset costs a listing, and a request more shows that it is whole.
+    assert asked["HEAD"] <= 8 and asked["LIST"] <= 2 * 8
 
 
 # What is asked less often is still seen.

@@ -417,3 +417,11 @@ def test_completion_of_verbs_imports_next_to_nothing() -> None:
 
 def test_the_module_is_the_command() -> None:
     assert subprocess.run([*COMMAND, "--version"], capture_output=True, text=True).stdout.startswith("dataset-assets")
+
+
+def test_the_help_lists_every_verb_once_in_its_group(line: CommandLine) -> None:
+    shown = line.run("--help").stdout
+    titles = re.findall(r"^([A-Z]\w+):$", shown, re.MULTILINE)
+    assert titles[:7] == ["Options", "Find", "Make", "Keep", "Share", "Experiments", "Settings"]
+    listed = re.findall(r"^  ([a-z][a-z-]+)  +\S", shown.partition("\nFind:\n")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(commands.commands)

@@ -5,7 +5,7 @@ import resource
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 import pytest
 from hypothesis import given
@@ -94,3 +94,22 @@ def test_many_files_are_written_in_turns(tmp_path: Path) -> None:
         file.close()
     assert {(tmp_path / str(k)).read_bytes() for k in range(MANY)} == {b"ONE two three!"}
     assert open_descriptors() == before
+
+
+def test_more_files_are_opened_in_turn_and_each_once_if_it_is_read_and_closed(paths: list[Path]) -> None:
+    seen: list[int] = []
+
+    def opener(k: int) -> BinaryIO:
+        seen.append(k)
+        return files.opened(paths[k])
+
+    opened = open_all([partial(opener, k) for k in range(MANY)])
+    assert seen == [] and len(opened) == MANY
+    for k, file in enumerate(opened):
+        assert seen == [*range(k + 1)]
+        assert file.read() == content(k)
+        file.close()
+    assert opened[-1] is opened[MANY - 1] and len(opened[5:8]) == 3
+    assert seen == [*range(MANY)]
+    with pytest.raises(IndexError):
+        opened[MANY]

@@ -124,6 +124,16 @@ def test_yaml_that_would_run_code_is_refused(etc: Path):
     assert not (etc / "ran").exists()
 
 
+def test_yaml_that_names_a_key_twice_or_grows_without_end_is_refused(etc: Path):
+    write(etc / ".etc.yaml", "url: s3://flowers\nurl: s3://other\n")
+    with pytest.raises(UsageError, match="sets url twice"):
+        import_etc()
+    lists = ", ".join(f"&l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
+    write(etc / ".etc.yaml", f"url: s3://flowers\naws_access_key_id: [&l0 x, {lists}]\naws_secret_access_key: *l11\n")
+    with pytest.raises(UsageError, match="sets aws_access_key_id, aws_secret_access_key to more than one value"):
+        import_etc()
+
+
 def test_a_file_that_others_can_read_is_warned_of_and_a_missing_one_is_named(
     etc: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -104,22 +104,29 @@ def test_what_lies_in_the_folder_of_etcetera_is_adopted(source: Path, fast_path:
 
 
 def archive(*members: tuple[str, bytes, str], link: str = "") -> bytes:
-    """Return an archive with these members: name, type and content."""
+    """Return an archive with these members: name, type and content. That of a link is what it leads to, or `link`."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, kind, content in members:
-            info = tarfile.TarInfo(name)
-            info.type, info.size, info.linkname = kind, len(content), link
-            tar.addfile(info, io.BytesIO(content.encode()))
+            info, data = tarfile.TarInfo(name), b"" if kind == tarfile.LNKTYPE else content.encode()
+            info.type, info.size, info.linkname = kind, len(data), link or content
+            info.mode = 0o755 if content == "#!" else 0o644
+            tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 
+LINK, REGULAR = tarfile.LNKTYPE, tarfile.REGTYPE
 HOSTILE = {
     "above": archive(("data/../../up", tarfile.REGTYPE, "up")),
     "absolute": archive(("/tmp/up", tarfile.REGTYPE, "up")),
     "folder above": archive(("../up", tarfile.DIRTYPE, "")),
     "link": archive(("data/train", tarfile.SYMTYPE, ""), ("data/train/up", tarfile.REGTYPE, "up"), link="../.."),
-    "hard link": archive(("data/train/up", tarfile.LNKTYPE, ""), link="../up"),
+    "hard link": archive(("data/train/up", tarfile.LNKTYPE, "../up")),
+    "hard link to a later file": archive(("data/train/up", LINK, "data/train/2"), ("data/train/2", REGULAR, "2")),
+    "hard link to itself": archive(("data/train/up", LINK, "data/train/up")),
+    "hard link to a folder": archive(("data/train", tarfile.DIRTYPE, ""), ("data/train/up", LINK, "data/train")),
+    "hard link above": archive(("data/train/1", REGULAR, "1"), ("data/../../up", LINK, "data/train/1")),
+    "hard link to a link": archive(("data/x", tarfile.SYMTYPE, "/etc"), ("data/train/up", LINK, "data/x")),
     "device": archive(("data/train/up", tarfile.CHRTYPE, "")),
     "pipe": archive(("data/train/up", tarfile.FIFOTYPE, "")),
 }
@@ -145,6 +152,22 @@ def test_a_hostile_or_damaged_archive_leaves_the_old_copy_and_writes_nothing_out
     found = checkout("flower")
     assert f"shared.flower@{found.version}" == old and held(found.root) == held(source)
     assert not [path for path in fast_path.rglob("up")] and not Path("/tmp/up").exists()
+
+
+def test_hard_links_to_earlier_files_of_an_archive_become_copies(
+    home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    remote = LocalStorage(fast_path / "remote")
+    links = [("data/train/b", LINK, "./data/train/a"), ("data/test/c", LINK, "data/train/b")]
+    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "#!"), *links, ("data/train/d", REGULAR, "d")))
+    pull("flower", remote)
+    found = held(checkout("flower").root)
+    assert found["data/train/a"] == found["data/train/b"] == found["data/test/c"] != found["data/train/d"]
+    assert found["data/test/c"][1] and not found["data/train/d"][1]
+    monkeypatch.setenv("DATASET_ASSETS_MAX_DECODED_BYTES", "3000")
+    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "a" * 2000), *links))
+    with pytest.raises(Refused, match="stand for too many bytes.*MAX_DECODED_BYTES"):
+        pull("flower", remote, force=True)
 
 
 def test_an_archive_that_is_no_dataset_is_refused(home: Path, fast_path: Path):

@@ -1,18 +1,14 @@
 """Removing: a dataset is absent or whole, whatever stops it; what depends on it is named; what is kept needs force."""
 
 import itertools
-import os
 import shutil
-import signal
 import threading
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 import tiny
-from children import in_child
 from released import FailsOnce, Released, everything
 
 from dataset_assets import Dataset, load, prepare
@@ -39,7 +35,6 @@ from dataset_assets.storage.keys import alias_key, collector_key, pointer_key, v
 from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.pins import pin
 from dataset_assets.storage.stored_dataset import StoredDataset
-from dataset_assets.testing.faults import installed
 
 ALIAS = "org.example.little"
 NAME = tiny.NAME
@@ -145,36 +140,6 @@ def of(objects: dict[str, bytes]) -> MemoryStorage:
     for key, data in objects.items():
         found.put(key, data)
     return found
-
-
-def killed_removal(storage: Storage, n: int) -> None:
-    """Remove the dataset, and end at the n-th removal of a file."""
-    calls = itertools.count(1)
-
-    def kill(operation: str, path: Path, size: int) -> None:
-        if operation == "unlink" and next(calls) == n:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    with installed(kill):
-        rm(NAME, storage)
-
-
-def test_a_removal_that_is_killed_at_every_second_unlink_leaves_it_absent_and_goes_on(
-    source: Storage, released: Released, fast_path: Path
-) -> None:
-    full = LocalStorage(fast_path / "full")
-    filled(source, full)
-    for n in itertools.count(1, 2):
-        storage = LocalStorage(fast_path / f"{n}")
-        shutil.copytree(full.root, storage.root)
-        ended = in_child(partial(killed_removal, storage, n))
-        check(released, storage)
-        if ended == 0:
-            break
-        if everything(storage):
-            rm(NAME, storage)
-        assert everything(storage) == {}
-    assert n > 15
 
 
 def test_what_depends_on_a_dataset_is_named_before_it_goes(

@@ -10,7 +10,9 @@ from children import ended, in_child
 from foldered import flower, held
 
 from dataset_assets import checkout, load, prepare
+from dataset_assets.cli import describe
 from dataset_assets.core import files, registered
+from dataset_assets.definition.registry import find
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, UsageError
 from dataset_assets.moving.register import adopt, check_folder, create, register
 from dataset_assets.moving.remotes import listed_names, open_remote
@@ -176,3 +178,18 @@ def test_purging_what_is_not_there_and_pushing_to_nowhere_say_so(source: Path, r
     with pytest.raises(UsageError, match="No remote is set"):
         open_remote()
     assert check_folder(source).partitions == ("2020", "empty", "train") and full_name("a.b") == "a.b"
+
+
+def test_a_registered_folder_is_complete_without_the_bytes_of_its_tar_and_is_repaired_from_the_folder(
+    source: Path, home: Path
+):
+    register(source)
+    storage = LocalStorage(home / "storage")
+    described = describe.describe(find(NAME, storage), storage)
+    assert described["state"] == "complete" and described["files"]["folder"]["path"] is None
+    assert [key for key in storage.list("shared") if "/raw/" in key] == ["shared/flower/raw/folder/source.json"]
+    before = load(NAME)["train"].origin
+    for key in [*storage.list("shared/flower/train/file")]:
+        storage.delete(key)
+    assert prepare(NAME)["train"].origin == before and load(NAME, verify="all")["train"].version == before.version
+    assert [key for key in storage.list("shared") if "/raw/" in key] == ["shared/flower/raw/folder/source.json"]

@@ -384,7 +384,7 @@ def test_a_preview_that_fails_costs_no_data(home: Path) -> None:
     def spoilt(view: Any) -> str:
         raise ValueError("`broken`")
 
-    text = previews._tried(spoilt, None)
+    text = previews.tried(spoilt, None)
     assert "could not be shown" in text and "`" not in text
 
 

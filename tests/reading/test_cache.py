@@ -20,10 +20,12 @@ from servers import Place, Proxy
 
 from dataset_assets.errors import DigestMismatch, NoSpace, Refused, StorageError
 from dataset_assets.formats import mapped
+from dataset_assets.reading import cache_folder
 from dataset_assets.reading.cache import PATIENCE_SECONDS, Cache, open_cached
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.storage.object_file import Changed
 from dataset_assets.testing import failing
+from dataset_assets.testing.faults import installed
 from dataset_assets.testing.storage import at_once, sha256, some_bytes
 
 DATA = some_bytes(3_000_000)
@@ -574,3 +576,29 @@ def test_a_forked_worker_reads_what_its_parent_opened(
     child.start()
     child.join(20)
     assert child.exitcode == 0 and results.get() == sha256(DATA)
+
+
+def known(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return cache_folder.is_known(path, file)
+
+
+def test_a_copy_is_not_synced_and_is_hashed_once_after_the_machine_started_anew(
+    cache: Cache, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(key, digest, size)] = remote.hold(100_000)
+    synced: list[Path] = []
+    with installed(lambda verb, path, count: synced.append(path) if verb == "fsync" else None):
+        cache.open(remote, key, digest, size).close()
+    assert not [path for path in synced if digest in path.name]
+    path = cache.folder / digest
+    monkeypatch.setattr(cache_folder, "boot", lambda: "the next start")
+    lost, times = bytes(size), path.stat()
+    assert not known(path)
+    cache.open(remote, key, digest, size).close()
+    assert len(remote.fetched) == 1, "it is whole, and was not downloaded again"
+    monkeypatch.setattr(cache_folder, "boot", lambda: "a later start")
+    assert known(path), "what was hashed was synced then"
+    path.write_bytes(lost)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert sha256(cache.open(remote, key, digest, size).read()) == digest and len(remote.fetched) == 2

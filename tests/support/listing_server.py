@@ -14,12 +14,13 @@ EXPIRED = 403, b"<Error><Code>ExpiredToken</Code></Error>"
 Answer = tuple[int, bytes] | str | None
 
 
-def s3_page(keys: list[str], more: str | None, truncated: bool | None = None) -> bytes:
+def s3_page(names: list[str], more: str | None, truncated: bool | None = None) -> bytes:
+    keys, folders = [name for name in names if name[-1] != "/"], [name for name in names if name[-1] == "/"]
     token = "" if more is None else f"<NextContinuationToken>{more}</NextContinuationToken>"
     each = "".join(
         f"<Contents><Key>{key}</Key><LastModified>{DATE}</LastModified><ETag>x</ETag><Size>1</Size></Contents>"
         for key in keys
-    )
+    ) + "".join(f"<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>" for folder in folders)
     cut = str(more is not None if truncated is None else truncated).lower()
     return f"<ListBucketResult><IsTruncated>{cut}</IsTruncated>{token}{each}</ListBucketResult>".encode()
 
@@ -32,6 +33,12 @@ def azure_page(keys: list[str], more: str | None) -> bytes:
     )
     marker = f"<NextMarker>{more or ''}</NextMarker>"
     return f"<EnumerationResults><Blobs>{each}</Blobs>{marker}</EnumerationResults>".encode()
+
+
+def rolled_up(keys: list[str], prefix: str) -> list[str]:
+    """Return the keys directly below a prefix, and the folders there, which end in `/`."""
+    below = [key.removeprefix(prefix).partition("/") for key in keys if key.startswith(prefix)]
+    return sorted({prefix + name + slash for name, slash, _ in below})
 
 
 class Lists:
@@ -49,6 +56,8 @@ class Lists:
     def answer(self, asked: dict[str, str]) -> Answer:
         after, token = asked.get("start-after", ""), asked.get("continuation-token") or asked.get("marker") or "0"
         keys, start = [key for key in self.keys if not after or key > after], int(token)
+        if asked.get("delimiter") and self.scheme == "s3":
+            keys = rolled_up(keys, asked.get("prefix", ""))
         found = self.fault(start // PAGE, asked)
         more = str(start + PAGE) if start + PAGE < len(keys) else None
         page = s3_page if self.scheme == "s3" else azure_page
@@ -84,7 +93,9 @@ def listing(keys: list[str], scheme: str = "s3") -> Iterator[Lists]:
     lists = Lists(keys, scheme)
     thread = threading.Thread(target=lists.server.serve_forever, args=(0.05,))
     thread.start()
-    yield lists
-    lists.server.shutdown()
-    lists.server.server_close()
-    thread.join()
+    try:
+        yield lists
+    finally:
+        lists.server.shutdown()
+        lists.server.server_close()
+        thread.join()

@@ -163,8 +163,11 @@ def start_seaweed(base: Path) -> tuple[subprocess.Popen[bytes], str]:
     keys = [{"accessKey": key, "secretKey": SECRET} for key in (KEY, LATER_KEY)]
     identity = {"name": "tests", "credentials": keys, "actions": actions}
     (base / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    names = ("master", "volume", "filer", "s3", "admin")
-    ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10)))
+    names = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3", "admin") for kind in ("", ".grpc")]
+    # Started again in its folder, it is where it was.
+    if not (base / "ports.json").exists():
+        (base / "ports.json").write_text(json.dumps(dict(zip(names, free_ports(10)))))
+    ports = json.loads((base / "ports.json").read_text())
     # Telemetry and the tables' ports are on unless they are switched off.
     options = {
         "dir": base, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "bucket": BUCKET, "master.telemetry": "false",

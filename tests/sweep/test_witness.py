@@ -22,7 +22,7 @@ WATCHED = """
 import os, sys
 from pathlib import Path
 import tiny
-from sweeping import VERBS, Home
+from verbs import VERBS, Home
 from dataset_assets.testing import FaultyServer
 from dataset_assets.testing.faults import installed
 def hook(operation, path, size):
@@ -37,7 +37,8 @@ with FaultyServer({"/old/numbers.csv": tiny.NUMBERS, "/new/numbers.csv": tiny.CH
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize(
-    "verb", ["prepare", *(pytest.param(verb, marks=pytest.mark.sweep) for verb in ("copy", "unbundle", "gc", "pin"))]
+    "verb",
+    ["prepare", *(pytest.param(verb, marks=pytest.mark.sweep) for verb in ("copy", "unbundle", "gc", "pin", "rm"))],
 )
 def test_no_change_of_a_storage_passes_no_fail_point(verb: str, place: Path) -> None:
     out = place / "calls"

@@ -47,7 +47,9 @@ class Batched(View):
 
     def _made(self, samples: list[Any], i: int) -> dict[str, Any]:
         span = self._span(i)
-        return self._forms.batch([with_streams(sample) for sample in samples], range(span.start, span.stop))
+        numbers = range(span.start, span.stop)
+        found: dict[str, Any] = self._forms.batch([with_streams(sample) for sample in samples], numbers)
+        return found
 
     def each(self, where: Where) -> Iterator[Any]:
         return (self.sample(i) for i in numbers_in(where))

@@ -34,7 +34,7 @@ FORMAT = 1
 By = Literal["json", "code", "name"]
 # Attributes of our views that reading fills.
 FOUND_LATER = ("_row_bytes", "_first")
-_AGAIN = "Write it again with view.to_json()."
+AGAIN = "Write it again with view.to_json()."
 Stack = TypeVar("Stack", bound=Node)
 Document = dict[str, Any]
 
@@ -111,8 +111,13 @@ def restored(
             raise
         except UNFIT as error:
             why = str(error)[:300] or type(error).__name__
-            raise DecodeError(f"Invalid arguments for operation {entry.op!r}: {why}. {_AGAIN}") from error
+            raise DecodeError(f"Invalid arguments for operation {entry.op!r}: {why}. {AGAIN}") from error
     return views[-1]
+
+
+def stored_in(document: "str | bytes | Mapping[str, Any]") -> list[Document]:
+    """Return the stored splits below a stack that a document describes; it opens nothing and calls nothing."""
+    return [dict(entry.arguments) for entry in _entries(document) if entry.op == "stored"]
 
 
 def _built(
@@ -191,9 +196,9 @@ def unpacked(rows: Mapping[str, Any], budget: Budget | None = None) -> Indices:
             raise ValueError(f"{len(data)} bytes or more for {count} rows")
         values = np.cumsum(np.frombuffer(data, "<i8"))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise DecodeError(f"A document has rows that cannot be read ({error}). {_AGAIN}") from error
+        raise DecodeError(f"A document has rows that cannot be read ({error}). {AGAIN}") from error
     if (digest := hashlib.sha256(values.astype("<i8").tobytes()).hexdigest()) != rows.get("sha256"):
-        raise DigestMismatch(f"Rows in a document have sha256 {digest}, expected {rows.get('sha256')}. {_AGAIN}")
+        raise DigestMismatch(f"Rows in a document have sha256 {digest}, expected {rows.get('sha256')}. {AGAIN}")
     return values.astype(np.intp)
 
 
@@ -354,5 +359,5 @@ def _entries(document: "str | bytes | Mapping[str, Any]") -> Sequence[Entry]:
     except DecodeError:
         raise
     except UNFIT as error:
-        raise DecodeError(f"This is not a document of a stack ({error}). {_AGAIN}") from error
+        raise DecodeError(f"This is not a document of a stack ({error}). {AGAIN}") from error
     return entries

@@ -118,8 +118,8 @@ def _found(view: Node) -> dict[Any, Form]:
         alike = [sample for sample in samples if isinstance(sample, Mapping) and sample.keys() == first.keys()]
         return {name: form_of(stacked([sample[name] for sample in alike])) for name in first}
     if isinstance(first, tuple):
-        alike = [sample for sample in samples if isinstance(sample, tuple) and len(sample) == len(first)]
-        return {k: form_of(stacked([sample[k] for sample in alike])) for k in range(len(first))}
+        tuples = [sample for sample in samples if isinstance(sample, tuple) and len(sample) == len(first)]
+        return {k: form_of(stacked([sample[k] for sample in tuples])) for k in range(len(first))}
     return {"it": form_of(stacked(samples))}
 
 

@@ -157,6 +157,15 @@ class Node(ABC):
         """The names of the classes of each stream whose values are class numbers."""
         return {stream: names for parent in reversed(self.parents) for stream, names in parent.classes.items()}
 
+    @property
+    def licenses(self) -> Mapping[str, tuple[str | None, ...]]:
+        """The licences of each dataset below the view: one, unless its versions differ. None is one not stated."""
+        found: dict[str, tuple[str | None, ...]] = {}
+        for parent in self.parents:
+            for dataset, stated in parent.licenses.items():
+                found[dataset] = tuple(dict.fromkeys((*found.get(dataset, ()), *stated)))
+        return found
+
     def lineage(self, i: int) -> tuple[Lineage, ...]:
         """Return the origin of sample `i`: version, split, row and raw files, for each stored row it is made from."""
         return tuple(view.lineage_of(row) for view, row in self.traced(range(len(self))[i]))

@@ -61,6 +61,10 @@ class Stored(View, Traceable):
     def classes(self) -> Mapping[str, tuple[str, ...]]:
         return self._origin.classes
 
+    @property
+    def licenses(self) -> Mapping[str, tuple[str | None, ...]]:
+        return {} if self.opener is None else {self._origin.dataset: (self.opener.license,)}
+
     def arguments(self) -> dict[str, Any]:
         found = {name: getattr(self._origin, name) for name in ("dataset", "split", "index", "version")}
         # Values in memory have no digest of an index to go by.
@@ -137,6 +141,9 @@ class Stored(View, Traceable):
 
 class Opener(ABC):
     """Opens the files of a stored view."""
+
+    license: str | None = None
+    """The licence that the split states."""
 
     @abstractmethod
     def stream(self, stream: str, part: int) -> BinaryIO:

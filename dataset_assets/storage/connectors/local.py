@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, Mapping
+from typing import BinaryIO, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 from dataset_assets.core import files, locks
@@ -55,23 +55,26 @@ class LocalStorage:
             return files.opened(path)
 
     def put(self, key: str, source: Path | bytes) -> None:
-        self._put(key, source)
-        files.sync(self._path(key).parent)
+        path = self._path(key)
+        files.make_folder(path.parent)
+        self._put(path, source)
+        files.sync(path.parent)
 
     def put_all(self, sources: Mapping[str, Path]) -> None:
         """Put many files. Threads sync them, which the kernel then does together, and each folder is synced once."""
-        folders = {self._path(key).parent for key in sources}
+        paths = self._paths(sources)
+        folders = sorted({path.parent for path in paths})
+        for folder in folders:
+            files.make_folder(folder)
         with ThreadPoolExecutor(SYNCS, "dataset_assets-put") as pool:
-            for _ in pool.map(self._put, sources, sources.values()):
+            for _ in pool.map(self._put, paths, sources.values()):
                 pass
-        for folder in sorted(folders):
+        for folder in folders:
             files.sync(folder)
 
-    def _put(self, key: str, source: Path | bytes) -> None:
-        path = self._path(key)
+    def _put(self, path: Path, source: Path | bytes) -> None:
         if isinstance(source, Path) and not source.is_file():
-            raise FileNotFoundError(errno.ENOENT, f"No such file; {key} was not stored", str(source))
-        files.make_folder(path.parent)
+            raise FileNotFoundError(errno.ENOENT, f"No such file; {path} was not stored", str(source))
         with files.reported(path):
             if not _renewed(path, source):
                 self._store(path, source)
@@ -90,13 +93,13 @@ class LocalStorage:
             return Stat(status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterator[str]:
-        return self._keys(prefix)
+        return (key for key, _ in self._found(prefix))
 
     def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
-        for key in self._keys(prefix, deep):
+        for key, file in self._found(prefix, deep):
             # What is listed may be deleted meanwhile.
             with suppress(FileNotFoundError):
-                yield Entry(key, *self._status(key))
+                yield Entry(key, *(_stat_of(file) if file else self._status(key)))
 
     def _status(self, key: str) -> Stat:
         try:
@@ -105,7 +108,8 @@ class LocalStorage:
             # A link out of the storage is listed, so that every verb refuses the dataset.
             return Stat(0, 0.0)
 
-    def _keys(self, prefix: str, deep: bool = True) -> Iterator[str]:
+    def _found(self, prefix: str, deep: bool = True) -> "Iterator[tuple[str, os.DirEntry[str] | None]]":
+        """Yield the keys below a prefix with their files; without a file if a link is on the way to it."""
         folder = self._path(prefix) if prefix else self.root
         if os.path.lexists(self.root) and not self.root.is_dir():
             raise StorageError(errno.ENOTDIR, f"{self.root} is not a folder, or a link to none. Name another storage.")
@@ -132,7 +136,7 @@ class LocalStorage:
 
     def settle(self, keys: Iterable[str]) -> None:
         """Sync the folders of these keys: whoever stored them may have been killed just before that."""
-        for folder in sorted({self._path(key).parent for key in keys}):
+        for folder in sorted({path.parent for path in self._paths(keys)}):
             with suppress(FileNotFoundError):
                 if folder.is_dir():
                     files.make_folder(folder)
@@ -155,9 +159,13 @@ class LocalStorage:
     def _absent(self, key: str) -> FileNotFoundError:
         return FileNotFoundError(errno.ENOENT, f"{self.url} holds no such object", key)
 
-    def _path(self, key: str) -> Path:
+    def _paths(self, keys: Iterable[str]) -> Sequence[Path]:
+        seen: set[str] = set()
+        return [self._path(key, seen) for key in keys]
+
+    def _path(self, key: str, seen: set[str] | None = None) -> Path:
         path = self.root / check_key(key)
-        if _link_in(self._root, key):
+        if _link_in(self._root, key, seen):
             self._check_inside(path, key)
         return path
 
@@ -204,14 +212,22 @@ def _unread(error: OSError) -> None:
             raise error
 
 
-def _link_in(root: str, key: str) -> str | None:
-    """Return the first folder or file of a key that is a link; below a folder that does not exist there is none."""
+def _link_in(root: str, key: str, seen: set[str] | None = None) -> str | None:
+    """Return the first folder or file of a key that is a link; below a folder that does not exist there is none.
+
+    Folders that are in `seen` are not looked at again.
+    """
     path = root
     for part in key.split("/"):
         path = f"{path}/{part}"
+        if seen and path in seen:
+            continue
         try:
-            if stat.S_ISLNK(os.lstat(path).st_mode):
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
                 return path
+            if seen is not None and stat.S_ISDIR(mode):
+                seen.add(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
@@ -267,8 +283,10 @@ def _renewed(path: Path, source: Path | bytes) -> bool:
 
 
 def _holds(path: Path, source: Path | bytes) -> bool:
+    if not path.is_file():
+        return False
     size = source.stat().st_size if isinstance(source, Path) else len(source)
-    if not path.is_file() or path.stat().st_size != size:
+    if path.stat().st_size != size:
         return False
     with files.opened(path) as held, _opened(source) as given:
         return all(one == other for one, other in zip_longest(files.chunks_of(held), files.chunks_of(given)))
@@ -289,7 +307,14 @@ def _fill(part: Path, source: Path | bytes) -> None:
     files.sync(part)
 
 
-def _below(folder: Path | str, prefix: str, deep: bool = True) -> Iterator[str]:
+def _stat_of(file: "os.DirEntry[str]") -> Stat:
+    with files.reading(file.path):
+        files.passes("stat", file.path)
+        status = file.stat(follow_symlinks=False)
+        return Stat(status.st_size, status.st_mtime)
+
+
+def _below(folder: Path | str, prefix: str, deep: bool = True) -> "Iterator[tuple[str, os.DirEntry[str] | None]]":
     for entry in _entries(folder):
         key = prefix + entry.name
         if not _is_key(key):
@@ -298,11 +323,11 @@ def _below(folder: Path | str, prefix: str, deep: bool = True) -> Iterator[str]:
         with files.reading(Path(entry.path)):
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
         if is_file:
-            yield key
+            yield key, entry
         elif is_folder and deep:
             yield from _below(entry.path, f"{key}/", deep)
         elif entry.is_symlink() and deep:
-            yield from _moved(Path(entry.path), key, 0)
+            yield from ((key, None) for key in _moved(Path(entry.path), key, 0))
 
 
 def _moved(path: Path, key: str, level: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ by a process that was killed.
 import atexit
 import errno
 import os
+import shlex
 import sqlite3
 import threading
 import time
@@ -271,7 +272,8 @@ class SqliteStorage(SqlStorage):
             return StorageError(
                 errno.EROFS,
                 f"{self.path} and its folder may not be written here ({error}). Nothing was published. Let this user "
-                "write there, or copy what you need into a storage of yours with: dataset-assets copy",
+                "write there, or copy what you need into your own storage with: dataset-assets copy NAME "
+                f"--from {shlex.quote(self.url)}",
             )
         if code == sqlite3.SQLITE_BUSY:
             return StorageError(

@@ -7,12 +7,13 @@ from typing import Any, Iterator
 import pytest
 from children import ended, in_child
 from command_line import CommandLine
-from listing_server import EXPIRED, HTML, PAGE, Lists, listing, s3_page
+from listing_server import EXPIRED, HTML, PAGE, Lists, listing, rolled_up, s3_page
 
 from dataset_assets.errors import ListingCut, StorageError, StoreDenied
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.pages import Listing
 from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.storage import level_in
 
 KEYS = [f"a/k{i:04d}" for i in range(3500)]
 PAGES = range(4)
@@ -170,3 +171,36 @@ def test_no_verb_of_the_command_line_takes_a_refusal_for_an_empty_store(s3: List
     for verb in [*verbs, ["copy", "--all", "--to", f"{tmp_path}/to"]]:
         option = "--from" if verb[0] == "copy" else "--storage"
         assert "refused the request" in line.run(*verb, option, s3.url, code=6).stderr
+
+
+NAMES = ("current.json", "train/x")
+FOLDERS = sorted([f"a/k{i:04d}/{name}" for i in range(2500) for name in NAMES] + ["a/note"])
+
+
+@pytest.mark.parametrize("scheme", ["s3", "az"])
+def test_one_level_of_a_folder_is_asked_for_without_what_is_below_it(scheme: str) -> None:
+    with listing(FOLDERS, scheme) as lists:
+        found = opened(lists).level("a")
+        assert found == level_in("a", FOLDERS) and len(found.folders) == 2500
+        assert len(lists.asked) == 4 or scheme == "az"
+
+
+def keep(answer: Any, lists: Lists) -> Any:
+    """Return a fault that answers from a page on: an answer, or the page without word of a next one, or all keys."""
+    if answer == "cut":
+        return lambda start, asked: (200, s3_page(rolled_up(lists.keys, "a/")[start * PAGE :][:PAGE], None))
+    if answer == "no folders":
+        return lambda start, asked: (200, s3_page(lists.keys, None))
+    return lambda start, asked: answer
+
+
+@pytest.mark.parametrize("answer", [*WHOLE_OR_ERROR.values(), "cut", "no folders"])
+@pytest.mark.parametrize("page", range(3))
+def test_one_level_is_whole_or_an_error_whatever_a_server_answers(page: int, answer: Any) -> None:
+    with listing(FOLDERS) as lists:
+        fault = keep(answer, lists)
+        lists.fault = lambda number, asked: fault(number, asked) if "delimiter" in asked and number >= page else None
+        try:
+            assert opened(lists).level("a") == level_in("a", FOLDERS)
+        except StorageError:
+            assert answer not in ("cut", "no folders")

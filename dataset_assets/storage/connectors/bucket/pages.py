@@ -6,6 +6,7 @@ a request from the last key on, and an empty listing by reading the raw answer.
 
 import errno
 import os
+import re
 from typing import Any, Callable, Generator, Iterator
 
 import obstore
@@ -14,12 +15,31 @@ from dataset_assets.core.interruptible import within
 from dataset_assets.errors import ListingCut, StoreDenied
 from dataset_assets.storage.connectors.bucket.client import Clients
 from dataset_assets.storage.patience import Patience
+from dataset_assets.storage.storage import Level
 
 PAGE = 1000
 REPEATS = 10
 """After so many pages in a row without a new key, the server repeats its pages."""
 
+LAST = "\U0010ffff"
+"""Comes after every character of a key."""
+
 Pass = Generator[Any, None, Exception | None]
+
+
+def one_level(store: Any, folder: str, ends: bool) -> Level | None:
+    """Return the objects and the folders directly in a folder; None if that may be a part of them, or is nothing.
+
+    If the server does not say where a listing `ends`, it is asked once more from the last path on, as in `Listing`.
+    """
+    found = obstore.list_with_delimiter(store, folder or None)
+    paths, folders = [meta["path"] for meta in found["objects"]], [*found["common_prefixes"]]
+    last = max([*paths, *(f"{path}/{LAST}" for path in folders)], default="")
+    inside = re.compile(re.escape(f"{folder}/" if folder else "") + "[^/]+")
+    if not last or not all(map(inside.fullmatch, (*paths, *folders))):
+        return None
+    more = None if ends else next(iter(obstore.list(store, folder or None, offset=last)), None)
+    return None if more else Level(paths, folders)
 
 
 class Listing:

@@ -18,16 +18,17 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from dataset_assets.core import files
+from dataset_assets.core.interruptible import within
 from dataset_assets.errors import NameNotAllowed, StorageError, StoreDenied
 from dataset_assets.storage.connectors.bucket.address import Bucket, bucket_of
 from dataset_assets.storage.connectors.bucket.answers import is_conflict
 from dataset_assets.storage.connectors.bucket.client import RETRIES, Clients, request
 from dataset_assets.storage.connectors.bucket.fork_client import ForkedBucket
-from dataset_assets.storage.connectors.bucket.pages import Listing
+from dataset_assets.storage.connectors.bucket.pages import Listing, one_level
 from dataset_assets.storage.connectors.bucket.reader import STREAMED, BucketReader
 from dataset_assets.storage.object_file import Changed, opened
 from dataset_assets.storage.outcome import settled, without_conditions
-from dataset_assets.storage.storage import Entry, Stat, check_key, is_directly_in
+from dataset_assets.storage.storage import Entry, Level, Stat, check_key, is_directly_in, level_in
 
 PART_BYTES = 8 << 20
 MOST_PARTS = 9_000
@@ -84,6 +85,15 @@ class ObjectStorage:
 
     def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
         return (entry for entry in self.objects(prefix) if deep or is_directly_in(prefix, entry.key))
+
+    def level(self, prefix: str) -> Level:
+        """Return what lies directly in a folder: by two requests, or by listing all below it where these do not do."""
+        # The helper of a forked child only lists all.
+        if (found := self.shown(prefix) if self.forked() is None else None) is None:
+            return level_in(prefix, self.list(prefix))
+        self._seen = True
+        keys, folders = ([*filter(_is_key, map(self._key, some))] for some in found)
+        return Level(keys, folders)
 
     def get_whole(self, key: str) -> BinaryIO:
         return opened(key, self.streamed(key))
@@ -206,7 +216,15 @@ class ObjectStorage:
 
     @request()
     def objects(self, client: Any, prefix: str) -> Iterator[Entry]:
-        return self._entries(Listing(self.clients, self._path(prefix) if prefix else self.bucket.prefix))
+        return self._entries(Listing(self.clients, self._folder(prefix)))
+
+    @request()
+    def shown(self, client: Any, prefix: str) -> Level | None:
+        try:
+            ends = self.bucket.scheme == "az"
+            return within(2 * self.clients.silence, lambda: one_level(client, self._folder(prefix), ends))
+        except TimeoutError:
+            return None
 
     # What a request needs.
 
@@ -220,11 +238,16 @@ class ObjectStorage:
         return key
 
     def _entries(self, listed: Iterable[Any]) -> Iterator[Entry]:
-        prefix_length = len(f"{self.bucket.prefix}/") if self.bucket.prefix else 0
         for meta in listed:
             self._seen = True
-            if _is_key(key := meta["path"][prefix_length:]):
+            if _is_key(key := self._key(meta["path"])):
                 yield Entry(key, meta["size"], meta["last_modified"].timestamp())
+
+    def _key(self, path: str) -> str:
+        return path[len(self.bucket.prefix) + 1 if self.bucket.prefix else 0 :]
+
+    def _folder(self, prefix: str) -> str:
+        return self._path(prefix) if prefix else self.bucket.prefix
 
     def _path(self, key: str) -> str:
         return f"{self.bucket.prefix}/{check_key(key)}".removeprefix("/")

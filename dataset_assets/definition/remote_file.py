@@ -1,0 +1,54 @@
+"""Remote files: where a file of a dataset is, and the digest that its publisher states."""
+
+from dataclasses import dataclass
+
+from dataset_assets.core.names import file_identifier
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.file_checks import (
+    check_digest,
+    check_file_identifier,
+    check_size,
+    check_url,
+    url_from,
+    urls_from,
+)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at a URL, or with one name at several mirrors, and the digest that its publisher states.
+
+    A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
+    file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
+
+    >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
+    ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
+    """
+
+    name: str
+    mirrors: tuple[str, ...] = ()
+    digest: str | None = None
+    size: int | None = None
+    identifier: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", url_from(self.name))
+        object.__setattr__(self, "mirrors", urls_from(self.mirrors))
+        given = self.identifier or file_identifier(self.name)
+        object.__setattr__(self, "identifier", check_file_identifier(given))
+        if self.digest is not None:
+            object.__setattr__(self, "digest", check_digest(self.digest))
+        check_size(self.identifier, self.size)
+        for url in self.urls:
+            check_url(url, self.digest)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of the file, in the order in which they are tried."""
+        if not self.mirrors:
+            return (self.name,)
+        return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
+
+    def __repr__(self) -> str:
+        digest = f", {self.digest}" if self.digest else ""
+        return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"

@@ -1,0 +1,132 @@
+"""Citations and notices of exactly the datasets that a stack uses."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Mapping, NamedTuple
+
+from dataset_assets.core.names import check_identifier, split_pin
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.registry import find
+from dataset_assets.errors import DatasetAssetsError, DecodeError, NotPrepared, UsageError
+from dataset_assets.moving.export_readme import FACTS, SourceData, source_of
+from dataset_assets.moving.view_file import view_file
+from dataset_assets.reading.load import open_version
+from dataset_assets.reading.stored_files import StoredFiles
+from dataset_assets.reading.views import Stored, View
+from dataset_assets.reading.views.document import AGAIN, stack_of, stored_in
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.manifest import check_hex
+from dataset_assets.storage.stored_dataset import StoredDataset
+
+_ESCAPES = {"\\": r"\textbackslash{}", "{": r"\textbraceleft{}", "}": r"\textbraceright{}", "~": r"\textasciitilde{}"}
+_ESCAPES |= {"^": r"\textasciicircum{}", **{mark: f"\\{mark}" for mark in "&%$#_"}}
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A version of a dataset, or its definition if `version` is None, and the splits of it that are used."""
+
+    source: SourceData
+    splits: tuple[str, ...]
+
+    @property
+    def bibtex(self) -> str:
+        """Its citation, if that is BibTeX, or else an entry that has it as a note."""
+        stated = (self.source.citation or "").strip()
+        if re.match(r"@\w+\s*[{(]", stated):
+            return stated
+        fields = {"title": self.source.summary, "url": self.source.homepage, "note": stated, "version": self._version}
+        lines = [f"  {name} = {{{_text(name, value)}}},\n" for name, value in fields.items() if value]
+        return f"@misc{{{self.source.dataset},\n{''.join(lines)}}}"
+
+    @property
+    def notice(self) -> str:
+        """Dataset, version, splits and licence in one line."""
+        pin = f"@{self._version}" if self._version else ""
+        lacking = "" if self.source.citation else "; its citation is not known here"
+        stated = self.source.license or "not stated"
+        return f"{self.source.dataset}{pin} ({', '.join(self.splits)}): licence {stated}{lacking}"
+
+    @property
+    def _version(self) -> str:
+        return (self.source.version or "")[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**vars(self.source), "splits": [*self.splits], "bibtex": self.bibtex, "notice": self.notice}
+
+
+def cite(what: "str | Path | View | Mapping[str, View]", *, storage: "str | Storage | None" = None) -> list[Cited]:
+    """Return the datasets that a view, the file `VIEW.json` of one, or all splits of a dataset by its name are made of.
+
+    Only stored splits of the stack count; no function of a file is called, and no terms are asked for. A dataset that
+    is not stored is cited as it is defined. Raises `UnknownDataset` if it is neither.
+    """
+    store = open_storage(settings().storage if storage is None else storage)
+    found: dict[SourceData, set[str]] = {}
+    for used in _used(what, store):
+        found.setdefault(source_of(*used[:3]), set()).add(used.split)
+    return [Cited(source, tuple(sorted(splits))) for source, splits in found.items()] or _as_defined(what, store)
+
+
+class _Used(NamedTuple):
+    stored: StoredDataset
+    version: str | None
+    license: str | None
+    split: str
+
+
+def _used(what: Any, store: Storage) -> Iterator[_Used]:
+    if isinstance(what, (View, Mapping)):
+        for view in [what] if isinstance(what, View) else what.values():
+            yield from _below(view)
+    elif str(what).endswith(".json"):
+        yield from _written(view_file(what), store)
+    else:
+        name, pin = split_pin(str(what))
+        try:
+            stored, version, digest = open_version(StoredDataset(store, name), pin)
+        except NotPrepared:
+            if pin:
+                raise
+            return
+        for split, index in version.splits.items():
+            yield _Used(stored, digest, stored.index(split, index).license, split)
+
+
+def _below(view: View) -> Iterator[_Used]:
+    for one in stack_of(view):
+        if isinstance(one, Stored) and isinstance(one.opener, StoredFiles):
+            yield _Used(StoredDataset(one.opener.storage, one.dataset), one.version, one.opener.license, one.split)
+
+
+def _written(document: bytes, store: Storage) -> Iterator[_Used]:
+    for given in stored_in(document):
+        if given.get("index"):  # else values in memory
+            yield _of_entry(given, store)
+
+
+def _of_entry(given: Mapping[str, Any], store: Storage) -> _Used:
+    try:
+        stored, split = StoredDataset(store, given["dataset"]), check_identifier(given["split"], "split")
+        version = None if given["version"] is None else check_hex(given["version"])
+        return _Used(stored, version, stored.index(split, check_hex(given["index"])).license, split)
+    except DatasetAssetsError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise DecodeError(f"A stored split of the document cannot be read ({error}). {AGAIN}") from error
+
+
+def _as_defined(what: Any, store: Storage) -> list[Cited]:
+    if isinstance(what, (View, Mapping)) or str(what).endswith(".json"):
+        raise UsageError("It is made of values in memory only, which have no citation. Cite what they were made of.")
+    known = find(str(what), store)
+    return [Cited(SourceData(known.name, None, *(getattr(known, name) for name in FACTS)), (*known.splits,))]
+
+
+def _text(field: str, value: str) -> str:
+    words = " ".join(value.split())
+    if field == "url":
+        return words.replace("{", "%7B").replace("}", "%7D")
+    return "".join(_ESCAPES.get(letter, letter) for letter in words)

@@ -1,0 +1,171 @@
+"""Sources are looked after: ok, changed, failed, skipped, error, for each file; nothing is downloaded or written."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
+from dataset_assets.errors import Refused, StoreUnavailable
+from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
+from dataset_assets.retrieval import retriever
+from dataset_assets.storage import MemoryStorage, Storage, open_storage
+from dataset_assets.testing.server import FaultyServer, Headers, SlowHeaders
+
+NAME = "org.example.looked"
+FILES = {"/a.txt": b"1\n", "/b.txt": b"2\n3\n"}
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[FaultyServer]:
+    with FaultyServer(dict(FILES)) as server:
+        yield server
+
+
+def lines(**files: Any) -> Iterator[dict[str, int]]:
+    for file in files.values():
+        for line in file:
+            yield {"n": int(line)}
+
+
+def one_file(a: Any) -> Iterator[dict[str, int]]:
+    return lines(a=a)
+
+
+def two_files(a: Any, b: Any) -> Iterator[dict[str, int]]:
+    return lines(a=a, b=b)
+
+
+def of(*files: RemoteFile, **more: Any) -> Dataset:
+    function = one_file if len(files) == 1 else two_files
+    return Dataset(NAME, "Numbers.", {"n": Array()}, {"all": Split(function, **dict(zip("ab", files)))}, **more)
+
+
+def statuses(dataset: Dataset, storage: Storage | None = None) -> list[str]:
+    return [one.status for one in check_sources(dataset, storage=storage or MemoryStorage())]
+
+
+def test_a_source_is_ok_before_and_after_it_is_retrieved_and_no_terms_are_asked(server: FaultyServer) -> None:
+    dataset = of(RemoteFile(f"{server.url}/a.txt"), RemoteFile(f"{server.url}/b.txt"), terms="Only for research.")
+    assert statuses(dataset) == ["ok", "ok"]
+    views = prepare(dataset, accept_terms=True)
+    server.forget()
+    assert statuses(dataset, open_storage(views["all"].opener.storage.url)) == ["ok", "ok"]
+    assert {request.method for request in server.requests} == {"HEAD"}
+
+
+def test_other_bytes_another_size_and_another_time_are_changes(server: FaultyServer, home: Path) -> None:
+    store = open_storage((home / "storage").as_uri())
+    dataset = of(RemoteFile(f"{server.url}/a.txt"), RemoteFile(f"{server.url}/b.txt"))
+    prepare(dataset)
+    server.files["/a.txt"] = b"9\n"
+    [first, second] = check_sources(dataset, storage=store)
+    assert (first.status, second.status, first.code, worst_code([first, second])) == ("changed", "ok", 4, 4)
+    assert "has the ETag" in first.message and f"{server.url}/a.txt" in first.message
+    sized = of(RemoteFile(f"{server.url}/b.txt", size=3))
+    assert "has 4 bytes, not 3 as defined" in check_sources(sized, storage=store)[0].message
+
+
+def test_a_file_without_an_etag_is_compared_by_its_time(server: FaultyServer, home: Path) -> None:
+    old, new = ({"Last-Modified": f"Mon, 01 Jan {year} 00:00:00 GMT", "ETag": None} for year in (2001, 2002))
+    dataset = of(RemoteFile(f"{server.url}/a.txt"))
+    server.script("/a.txt", [Headers(old), Headers(old), Headers(new)])
+    prepare(dataset)
+    store = open_storage((home / "storage").as_uri())
+    assert [statuses(dataset, store), statuses(dataset, store)] == [["ok"], ["changed"]]
+
+
+def test_a_file_of_this_machine_is_compared_by_its_bytes(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"1\n")
+    dataset = of(RemoteFile((tmp_path / "a.txt").as_uri()))
+    prepare(dataset)
+    store = open_storage((home / "storage").as_uri())
+    (tmp_path / "a.txt").touch()
+    assert statuses(dataset, store) == ["ok"]
+    (tmp_path / "a.txt").write_bytes(b"2\n")
+    assert statuses(dataset, store) == ["changed"]
+    (tmp_path / "a.txt").unlink()
+    assert statuses(dataset, store) == ["failed"]
+
+
+def test_a_mirror_that_has_the_file_makes_it_ok_and_the_failed_one_is_named(server: FaultyServer) -> None:
+    mirrored = RemoteFile("a.txt", mirrors=(f"{server.url}/gone/", f"{server.url}/"))
+    [found] = check_sources(of(mirrored), storage=MemoryStorage())
+    assert found.status == "ok" and found.code == 0 and "/gone/a.txt answered 404" in found.message
+    assert [url["status"] for url in found.to_dict()["urls"]] == ["failed", "ok"]
+    server.files.clear()
+    [found] = check_sources(of(mirrored), storage=MemoryStorage())
+    assert (found.status, found.code) == ("failed", 5)
+
+
+class Blind:
+    """A retriever that cannot look."""
+
+    def retrieve(self, url: str, into: Any, known: Any = None, report: Any = None) -> None:
+        raise AssertionError("a check retrieves nothing")
+
+
+class Broken(Blind):
+    """A retriever with a bug."""
+
+    def look(self, url: str) -> Any:
+        raise KeyError(url)
+
+
+def test_what_cannot_be_asked_is_skipped_or_an_error(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(retriever.RETRIEVERS, "blind", f"{__name__}:Blind")
+    monkeypatch.setitem(retriever.RETRIEVERS, "broken", f"{__name__}:Broken")
+    found = check_sources(of(RemoteFile("blind:x"), RemoteFile("broken:y")), storage=MemoryStorage())
+    assert [(one.status, one.code) for one in found] == [("skipped", 0), ("error", 1)]
+    assert "KeyError" in found[1].message
+    unknown = check_sources(of(RemoteFile("nowhere:x")), storage=MemoryStorage())
+    assert [(one.status, one.code) for one in unknown] == [("error", 2)]
+    monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
+    assert statuses(of(RemoteFile(f"{server.url}/a.txt"))) == ["skipped"] and not server.requests
+
+
+class Unreadable(MemoryStorage):
+    """A storage that does not answer."""
+
+    def get(self, key: str) -> Any:
+        raise StoreUnavailable("The storage does not answer. Try again.")
+
+
+def test_a_storage_that_does_not_answer_is_an_error_of_the_file(server: FaultyServer) -> None:
+    [found] = check_sources(of(RemoteFile(f"{server.url}/a.txt")), storage=Unreadable())
+    assert (found.status, found.code, found.message) == ("error", 6, "The storage does not answer. Try again.")
+
+
+def test_the_exit_code_is_that_of_the_worst() -> None:
+    def checked(status: Any, code: int) -> CheckedFile:
+        return CheckedFile(NAME, "a", (CheckedUrl("https://a.example/a", status, code=code),))
+
+    every = [checked("ok", 0), checked("changed", 4), checked("failed", 5), checked("error", Refused.exit_code)]
+    assert [worst_code(every[:count]) for count in range(5)] == [0, 0, 4, 5, 8]
+
+
+def test_hosts_and_files_of_a_host_are_asked_side_by_side(server: FaultyServer) -> None:
+    """Twelve slow answers of one host take three turns of four; another host does not wait for them."""
+    names = [f"/{k}.txt" for k in range(12)]
+    for name in names:
+        server.files[name] = b"1\n"
+        server.script(name, [SlowHeaders(1000.0)])
+    datasets = [replace(of(RemoteFile(server.url + name)), name=f"org.example.n{k}") for k, name in enumerate(names)]
+    began = time.perf_counter()
+    alone = check_sources(*datasets[:1], storage=MemoryStorage())
+    single = time.perf_counter() - began
+    for name in names:
+        server.script(name, [SlowHeaders(1000.0)])
+    began = time.perf_counter()
+    found = check_sources(*datasets, storage=MemoryStorage())
+    assert {one.status for one in (*alone, *found)} == {"ok"}
+    assert [one.dataset for one in found] == [dataset.name for dataset in datasets]
+    assert time.perf_counter() - began < 8 * max(single, 0.3)
+
+
+def test_secrets_in_urls_are_not_shown(server: FaultyServer) -> None:
+    url = f"{server.url}/gone.txt?token=hush"
+    [found] = check_sources(of(RemoteFile(url, identifier="gone")), storage=MemoryStorage())
+    assert found.status == "failed" and "hush" not in str(found.to_dict())

@@ -1,0 +1,1 @@
+"""Datasets of text retrieval: documents, queries, and which documents answer which query."""
