@@ -74,6 +74,7 @@ THROUGH = {
     "orchestration.retries": "orchestration/test_faults.py",
     "orchestration.webserver": "orchestration/test_instance.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
+    "reading.convert.tensors": "reading/convert/test_torch.py",
     "reading.convert.torch_datasets": "reading/convert/test_torch.py",
     "reading.convert.torch_turns": "loader/test_epochs.py",
     "reading.views.bounds": "reading/views/test_document.py",

@@ -124,7 +124,10 @@ def _on(view: View, old: View, new: View) -> View:
 
 def _beside(view: View, stream: str, tag: bool) -> dict[str, str]:
     """Return the name under which the class of a one-hot target is kept, if it is not the tag already."""
-    return {} if tag else {stream: _free(view, f"{stream}_class" if "tag" in view.roles else "tag")}
+    # An empty view of a function's samples does not know its streams.
+    if tag or not view.streams:
+        return {}
+    return {stream: _free(view, f"{stream}_class" if "tag" in view.roles else "tag")}
 
 
 def target_of(view: View, stream: str | None) -> str:
