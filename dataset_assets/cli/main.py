@@ -82,10 +82,9 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         state.show_json([{**found, "verified": verified(found["name"])} for found in plain])
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
-        marks = {False: " (unverified)"}
-        state.show_rows(
-            f"{dataset.name:<{width}} {dataset.summary}{marks.get(verified(dataset.name), '')}" for dataset in matches
-        )
+        marks = {dataset.name: "(unverified) " for dataset in matches if verified(dataset.name) is False}
+        # The mark comes first: a terminal shows the beginning of a line.
+        state.show_rows(f"{one.name:<{width}} {marks.get(one.name, '')}{one.summary}" for one in matches)
     undefined = _stored_without_definition(terms, {dataset.name for dataset in registry.definitions()})
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
