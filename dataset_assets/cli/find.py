@@ -44,11 +44,9 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         state.show_json([one | more if more["axes"] else one for one, more in zip(found, axes)])
     elif matches:
         width = max(34, *(len(dataset.name) for dataset in matches))
-        state.show_rows(
-            f"{dataset.name:<{width}} {dataset.summary}{_axes_of(dataset)}"
-            f"{' (unverified)' if verified(dataset.name) is False else ''}"
-            for dataset in matches
-        )
+        marks = {dataset.name: "(unverified) " for dataset in matches if verified(dataset.name) is False}
+        # The mark comes first: a terminal shows the beginning of a line.
+        state.show_rows(f"{one.name:<{width}} {marks.get(one.name, '')}{one.summary}{_axes_of(one)}" for one in matches)
     undefined = _stored_without_definition(terms, {*registry.names()})
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")

@@ -8,6 +8,7 @@ from dataset_assets import Array, Dataset, Split
 from dataset_assets.datasets.published import member, published
 from dataset_assets.errors import DecodeError
 
+# PyPI states the digest: https://pypi.org/project/aeon/1.6.0/#files
 WHEEL = published(
     "7d/49/034d8d142106e035fce019d8ee6f04d3ac8842490cd33f811d4df8e15da3/aeon-1.6.0-py3-none-any.whl",
     "d05227086706f80111ac5fee8de4d5d3115bb3bcfd1c786c8629393055816409",

@@ -61,6 +61,7 @@ mni152 = Dataset(
     splits={
         "all": Split(
             slices,
+            # PyPI states the digest: https://pypi.org/project/nilearn/0.14.1/#files
             wheel=published(
                 "9e/4f/6d93620cf4c7f642a8fb85fef8b6e30a24764ef99774026550291dea6fdd/nilearn-0.14.1-py3-none-any.whl",
                 "725206484e9fb3f6691f9c2d20204a068759d5072f12055324702ee0cb2bbe8a",

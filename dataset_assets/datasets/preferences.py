@@ -9,6 +9,7 @@ from dataset_assets.decoding import tar_members
 from dataset_assets.errors import DecodeError
 
 TURNS = {"role": "list<item: string>", "text": "list<item: string>"}
+# PyPI states the digest: https://pypi.org/project/llamafactory/0.9.5/#files
 ARCHIVE = published(
     "13/80/a93533be95fbc18940e0a192b9dce1d7565310f0d365bcad69489d3c0d0d/llamafactory-0.9.5.tar.gz",
     "1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f",

@@ -35,6 +35,7 @@ rossi = Dataset(
     splits={
         "all": Split(
             people,
+            # PyPI states the digest: https://pypi.org/project/lifelines/0.30.3/#files
             wheel=published(
                 "8a/fb/5ed80a8932630d4ae33af186a87008c9b48f02bc515380acc1a4b1fec162/lifelines-0.30.3-py3-none-any.whl",
                 "44802480a28d6cb836c7fea4a54ec0ba220eb31c6d7444589637a8bd66066e8c",

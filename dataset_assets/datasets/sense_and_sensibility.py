@@ -30,6 +30,7 @@ sense_and_sensibility = Dataset(
     splits={
         "all": Split(
             sentences,
+            # PyPI states the digest: https://pypi.org/project/pocketsphinx/5.1.1/#files
             archive=published(
                 "61/e7/13e0e787ff467218de880310d79cba14424f13b87171ac44af0bde1e428c/pocketsphinx-5.1.1.tar.gz",
                 "675778b309a22dfc9b7d37f7621976bba491d2a5f8c59696bd77fd6d07271355",

