@@ -168,7 +168,7 @@ def test_info_says_of_ours_whether_it_was_ever_run_on_the_publishers_bytes(line:
     assert "never run on the publisher's files" in line.run("info", "com.lecun.mnist").stdout
     assert "never run" not in line.run("info", DIGITS).stdout
     assert "never run" not in line.run("info", "org.example.web.fine").stdout
-    states = {name: line.json("info", name)["tried"] for name in ("com.lecun.mnist", DIGITS, "org.example.web.fine")}
+    states = {name: line.json("info", name)["verified"] for name in ("com.lecun.mnist", DIGITS, "org.example.web.fine")}
     assert list(states.values()) == [False, True, None]
 
 
