@@ -32,8 +32,8 @@ def test_one_thread_does_all_that_the_main_thread_asks_for_and_others_do_their_o
 
 def test_ctrl_c_ends_the_wait_and_the_next_call_is_another_threads() -> None:
     go = threading.Event()
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     began, first = time.monotonic(), interruptibly(threading.get_ident)
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         interruptibly(lambda: go.wait(120))
     assert time.monotonic() - began < 20

@@ -65,7 +65,9 @@ def test_finding_one_of_ours_imports_no_other() -> None:
 
 def test_definitions_are_listed_by_name_and_pattern() -> None:
     assert [dataset.name for dataset in registry.definitions("com.*")] == [
+        "com.google.word_analogies",
         "com.lecun.mnist",
+        "com.timeseriesclassification.italy_power_demand",
         "com.zalando.fashion_mnist",
     ]
     names = [dataset.name for dataset in registry.definitions()]

@@ -164,8 +164,8 @@ def test_hard_links_to_earlier_files_of_an_archive_become_copies(
     found = held(checkout("flower").root)
     assert found["data/train/a"] == found["data/train/b"] == found["data/test/c"] != found["data/train/d"]
     assert found["data/test/c"][1] and not found["data/train/d"][1]
-    monkeypatch.setenv("DATASET_ASSETS_MAX_DECODED_BYTES", "3000")
-    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "a" * 2000), *links))
+    monkeypatch.setenv("DATASET_ASSETS_MAX_DECODED_BYTES", str(2 << 20))
+    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "a" * 700_000), *links))
     with pytest.raises(Refused, match="stand for too many bytes.*MAX_DECODED_BYTES"):
         pull("flower", remote, force=True)
 

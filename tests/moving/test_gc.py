@@ -30,7 +30,7 @@ from dataset_assets.errors import (
 )
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
-from dataset_assets.storage import LocalStorage, MemoryStorage, Stat, Storage
+from dataset_assets.storage import Entry, LocalStorage, MemoryStorage, Stat, Storage
 from dataset_assets.storage.gc_lease import collecting, wait_for_collector
 from dataset_assets.storage.keys import collector_key, contents, pointer_key
 from dataset_assets.storage.manifest import sealed, unsealed
@@ -147,6 +147,10 @@ def test_age_is_by_the_stores_clock(store: LocalStorage, released: Released):
         def stat(self, key: str) -> Stat:
             found = super().stat(key)
             return Stat(found.bytes, found.modified - OLD)
+
+        def entries(self, prefix: str, deep: bool = True) -> Iterator[Entry]:
+            for entry in super().entries(prefix, deep):
+                yield entry._replace(modified=entry.modified - OLD)
 
     # By this machine's clock everything is twelve days old.
     behind = Behind(store.root)
