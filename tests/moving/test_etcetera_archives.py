@@ -165,7 +165,8 @@ def test_hard_links_to_earlier_files_of_an_archive_become_copies(
     assert found["data/train/a"] == found["data/train/b"] == found["data/test/c"] != found["data/train/d"]
     assert found["data/test/c"][1] and not found["data/train/d"][1]
     monkeypatch.setenv("DATASET_ASSETS_MAX_DECODED_BYTES", str(2 << 20))
-    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "a" * 1_100_000), *links))
+    more = [("data/test/e", LINK, "data/train/a"), ("data/test/f", LINK, "data/train/a")]
+    remote.put("flower.tgz", archive(("data/train/a", REGULAR, "a" * 800_000), *links, *more))
     with pytest.raises(Refused, match="stand for too many bytes.*MAX_DECODED_BYTES"):
         pull("flower", remote, force=True)
 
