@@ -85,15 +85,16 @@ def test_what_comes_before_an_error_in_the_same_block_is_given(threads: int) -> 
 
 
 def test_a_sample_that_hangs_is_named_in_time() -> None:
-    loader = Loader(numbers()[::-1].map(hangs_at_17), 5, timeout=2)
+    # Beyond the first samples, which say what a batch is.
+    loader = Loader(numbers(60)[::-1].map(hangs_at_17), 5, timeout=2)
     started, found = time.monotonic(), []
     with pytest.raises(TimedOut) as raised:
         found.extend(loader)
     assert time.monotonic() - started < 10
     said = str(raised.value)
-    assert said.startswith("sample 22 of memory all, epoch 0 was not made within 2 s; its thread is in wait, ")
-    assert [int(i) for batch in found for i in batch["i"]] == list(range(39, 19, -1))
-    assert loader.state_dict()["consumed"] == 20
+    assert said.startswith("sample 42 of memory all, epoch 0 was not made within 2 s; its thread is in wait, ")
+    assert [int(i) for batch in found for i in batch["i"]] == list(range(59, 19, -1))
+    assert loader.state_dict()["consumed"] == 40
 
 
 def test_a_process_with_a_hanging_sample_can_end() -> None:

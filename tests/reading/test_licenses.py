@@ -45,7 +45,7 @@ def test_they_travel_through_every_way_to_put_views_together(home) -> None:
         *free.random_split((0.5, 0.5), seed=1),
         free.shuffle(seed=1)[:3],
         free.filter((">=", 2), column="n"),
-        free.encode(free.fit({"n": Scaled()})),
+        free.encode(free.fit_encoders({"n": Scaled()})),
         free.map(dict),
         free.batch(2),
         free.cache(),

@@ -272,9 +272,8 @@ def test_what_is_cached_is_made_once_and_written_in_by_nobody() -> None:
     view = numbers(3).map(told).cache()
     assert not made and of(view) == of(view) == [0, 1, 2] and sorted(made) == [0, 1, 2]
     view[0]["number"] = 9
-    with pytest.raises(ValueError, match="read-only"):
-        view[0]["array"][0] = 1
-    assert view[0]["number"] == 0
+    view[0]["array"][0] = 1
+    assert view[0]["number"] == 0 and view[0]["array"][0] == 0
 
 
 class TestAnEpoch:
