@@ -12,7 +12,7 @@ from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, links_of
 from dataset_assets.definition.family import Family
-from dataset_assets.definition.folders import is_tree
+from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.checks import described
 from dataset_assets.making.existing import meant_raw, usable_raw

@@ -51,12 +51,6 @@ def folder_dataset(name: str, record: Registered) -> Dataset:
     )
 
 
-def is_tree(file: object) -> bool:
-    """Return whether a file is the tar of a registered folder. It is not stored, because the splits hold all of it."""
-    # A folder of the user's, which is stored, has a name without dots.
-    return isinstance(file, RemoteFile) and bool(re.match(r"folder:[^/]*\.", file.urls[0]))
-
-
 def split_names(partitions: Iterable[str]) -> dict[str, str]:
     """Return the split of each partition.
 

@@ -1,5 +1,6 @@
 """Remote files: where a file of a dataset is, and the digest that its publisher states."""
 
+import re
 from dataclasses import dataclass
 
 from dataset_assets.core.names import file_identifier
@@ -52,3 +53,9 @@ class RemoteFile:
     def __repr__(self) -> str:
         digest = f", {self.digest}" if self.digest else ""
         return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"
+
+
+def is_tree(file: object) -> bool:
+    """Return whether a file is the tar of a registered folder. It is not stored, because the splits hold all of it."""
+    # A folder of the user's, which is stored, has a name without dots.
+    return isinstance(file, RemoteFile) and bool(re.match(r"folder:[^/]*\.", file.urls[0]))

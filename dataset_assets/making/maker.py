@@ -19,7 +19,7 @@ from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.definition.folders import is_tree
+from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.existing import (
