@@ -97,7 +97,7 @@ class MongoStorage:
     def delete(self, key: str) -> None:
         check_key(key)
         act = partial(self._call, lambda db: self._objects(db).find_one_and_delete({"_id": key}))
-        self._tidy(settled(act, lambda: not self.exists(key), None, self._silence / 2))
+        self._tidy(settled(act, lambda: not self.exists(key), None, self._silence / 4))
 
     def swap(self, key: str, new: bytes, expected: str | None) -> bool:
         check_key(key)
@@ -113,7 +113,7 @@ class MongoStorage:
             return self._call(lambda db: act(self._objects(db), document, same))
 
         none: Document = {}
-        was = settled(set_it, lambda: self._names(document), none, self._silence / 2)
+        was = settled(set_it, lambda: self._names(document), none, self._silence / 4)
         # The first of two attempts may have set it, and then the second one finds another document.
         if was is None and not self._names(document):
             return False
@@ -153,7 +153,7 @@ class MongoStorage:
     def _put(self, key: str, file: BinaryIO) -> None:
         document = self._uploaded(key, file)
         replace = partial(self._call, lambda db: _replaced(self._objects(db), document))
-        was: Document | None = settled(replace, lambda: self._names(document), None, self._silence / 2)
+        was: Document | None = settled(replace, lambda: self._names(document), None, self._silence / 4)
         # If the first of two attempts replaced it, the second one finds this document.
         self._tidy(was if was and was["file"] != document["file"] else None)
 

@@ -34,7 +34,8 @@ def client_of(
         "serverSelectionTimeoutMS": soon,
         "connectTimeoutMS": soon,
         "socketTimeoutMS": silent,
-        "waitQueueTimeoutMS": silent,
+        # Whoever waited for a connection may then wait on it for a silent server.
+        "waitQueueTimeoutMS": silent // 4,
     }
     # Its own retries would double the wait for a server that is silent.
     ours |= {"retryReads": "false", "retryWrites": "false", "readConcernLevel": "majority"}
