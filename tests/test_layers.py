@@ -37,7 +37,7 @@ FORBIDDEN = {
 THROUGH = {
     "__main__": "cli/test_main.py",
     "checks.keyed": "checks/test_groups.py",
-    "checks.pairs": "checks/test_same_text.py",
+    "checks.pairs": "checks/test_equal_texts.py",
     "cli.difference": "acceptance/test_datamaestro_sources.py",
     "cli.inspect": "acceptance/test_datamaestro_sources.py",
     "cli.find": "acceptance/test_datamaestro.py",

@@ -6,9 +6,26 @@ compare the parts of a mixture, call it yourself:
 >>> same_text("text")({"a": load("org.example.a", "train"), "b": load("org.example.b", "train")})
 """
 
-from dataset_assets.checks.against import against
-from dataset_assets.checks.groups import apart, in_order
-from dataset_assets.checks.near_text import near_text
-from dataset_assets.checks.same_text import same_text
+from typing import TYPE_CHECKING
+
+from dataset_assets.core.lazy import lazily
 
 __all__ = ["against", "apart", "in_order", "near_text", "same_text"]
+
+if TYPE_CHECKING:
+    from dataset_assets.checks.equal_texts import same_text as same_text
+    from dataset_assets.checks.groups import apart as apart
+    from dataset_assets.checks.groups import in_order as in_order
+    from dataset_assets.checks.other_datasets import against as against
+    from dataset_assets.checks.similar_texts import near_text as near_text
+
+__getattr__, __dir__ = lazily(
+    globals(),
+    {
+        "against": "other_datasets",
+        "apart": "groups",
+        "in_order": "groups",
+        "near_text": "similar_texts",
+        "same_text": "equal_texts",
+    },
+)

@@ -5,8 +5,8 @@ from typing import Any, Callable
 
 import numpy as np
 
+from dataset_assets.checks.duplicates import Hashes, proposed
 from dataset_assets.checks.pairs import blocks_of
-from dataset_assets.making.duplicates import Hashes, proposed
 from dataset_assets.reading.views import View
 
 Key = Callable[[Any], bytes | None]

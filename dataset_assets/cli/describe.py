@@ -7,6 +7,7 @@ from typing import Any, Callable, Container, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
+from dataset_assets.checks.built_in import described
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
@@ -14,7 +15,6 @@ from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, link
 from dataset_assets.definition.family import Family
 from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
-from dataset_assets.making.checks import described
 from dataset_assets.making.existing import meant_raw, usable_raw
 from dataset_assets.making.provisional import is_proven
 from dataset_assets.making.terms import accepted

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from dataset_assets.checks.built_in import check_split
 from dataset_assets.core import files
 from dataset_assets.core.commands import command
 from dataset_assets.core.limits import limits, remedy
@@ -27,7 +28,6 @@ from dataset_assets.errors import (
 )
 from dataset_assets.formats import Part
 from dataset_assets.formats.columns import Columns
-from dataset_assets.making.checks import check_split
 from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Mapping, NoReturn
 
+from dataset_assets.checks import built_in as checking
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
-from dataset_assets.making import checks as checking
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns

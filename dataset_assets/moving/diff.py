@@ -8,12 +8,12 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from dataset_assets.checks.built_in import class_counts, described
+from dataset_assets.checks.duplicates import Hashes, Rows
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import UnknownStream, nearest
 from dataset_assets.formats.columns import Column
-from dataset_assets.making.checks import class_counts, described
-from dataset_assets.making.duplicates import Hashes, Rows
 from dataset_assets.moving.diff_streams import compared_numbers, hashes_in, hashes_of
 from dataset_assets.reading.load import open_split, open_version
 from dataset_assets.reading.stored_files import index_of

@@ -5,8 +5,8 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.checks.duplicates import Hashes, block_hashes, blocks
 from dataset_assets.formats.columns import Column
-from dataset_assets.making.duplicates import Hashes, block_hashes, blocks
 
 MOST_VALUES = 1 << 22
 """How many numbers of a stream are looked at: of a larger one, those of evenly spaced samples."""

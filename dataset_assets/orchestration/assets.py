@@ -8,12 +8,12 @@ from typing import Any, Iterable, Iterator, Mapping
 
 import dagster as dg
 
+from dataset_assets.checks.built_in import SPLIT_CHECKS
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, SplitOf, links_of
 from dataset_assets.definition.linked import own_name
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.registry import free_aliases
-from dataset_assets.making.checks import SPLIT_CHECKS
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
 from dataset_assets.making.maker import Maker

@@ -10,9 +10,9 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.checks.built_in import class_counts, described
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
-from dataset_assets.making.checks import class_counts, described
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of

@@ -12,10 +12,10 @@ import pytest
 from media import picture, sound
 
 from dataset_assets import Array, Audio, Dataset, Image, Split, load, prepare
+from dataset_assets.checks.built_in import described
 from dataset_assets.cli.text import samples as samples_shown
 from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UnknownStream, UsageError
 from dataset_assets.loader import Loader
-from dataset_assets.making.checks import described
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views.undecoded import encoded, facts_of, lenient, present, skipped
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets import Array, Bytes, Columns, Dataset, Files, Ragged, Split, Table, Text, load, prepare
+from dataset_assets.checks.built_in import check_leakage, check_split, class_counts, described, run_own
+from dataset_assets.checks.duplicates import blocks, content, sample_hashes, shared
 from dataset_assets.errors import CheckFailed
 from dataset_assets.formats import Column, Format
-from dataset_assets.making.checks import check_leakage, check_split, class_counts, described, run_own
-from dataset_assets.making.duplicates import blocks, content, sample_hashes, shared
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.manifest import Finding, StoredFile, StoredStream
 from dataset_assets.storage.stored_dataset import StoredDataset

@@ -12,8 +12,8 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.checks.equal_texts import plain
 from dataset_assets.checks.pairs import Check, Rows, blocks_of, chosen, leaks, told
-from dataset_assets.checks.same_text import plain
 from dataset_assets.errors import DefinitionError
 from dataset_assets.reading.views import View
 

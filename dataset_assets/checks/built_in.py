@@ -10,10 +10,10 @@ from typing import Any, Callable, Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.checks.duplicates import Hash, blocks, sample_hashes, shared
 from dataset_assets.definition.check_names import SPLIT_CHECKS, VERSION_CHECKS
 from dataset_assets.errors import CheckFailed, DatasetAssetsError, DefinitionError
 from dataset_assets.formats.columns import Column
-from dataset_assets.making.duplicates import Hash, blocks, sample_hashes, shared
 from dataset_assets.storage.manifest import Finding, StoredStream
 
 __all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "class_counts", "described", "run_own"]
