@@ -12,15 +12,16 @@ import shlex
 import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, Iterator, TypeVar
 from urllib.parse import quote, unquote
 from weakref import ref
 
 from dataset_assets.core import files
 from dataset_assets.core.redact import has_login, redacted
 from dataset_assets.errors import NoSpace, Refused, StorageError, UsageError
+from dataset_assets.storage.connectors.fork_gate import ForkGate
 from dataset_assets.storage.connectors.sql_base import CHUNK, SqlStorage
 
 T = TypeVar("T")
@@ -44,42 +45,41 @@ class _Connection:
     """A connection that one thread of one process keeps, and which file it is of."""
 
     def __init__(self, sql: sqlite3.Connection, path: Path) -> None:
-        self.sql = sql
+        self.sql, self.is_open = sql, True
         self.process, self.file, self.has_tables = os.getpid(), _identity(path), False
         key = id(self)
         _open[key] = ref(self, lambda _: _open.pop(key, None))
 
     def fits(self, path: Path) -> bool:
-        """Say whether it may be used: by this process, while nobody replaced the file."""
-        return self.process == os.getpid() and self.file is not None and self.file == _identity(path)
+        """Say whether it may be used: while it is open, and nobody replaced the file."""
+        return self.is_open and self.file is not None and self.file == _identity(path)
 
     def close(self) -> None:
-        """Close it, unless it is that of the parent of this process."""
-        if self.process == os.getpid():
-            with suppress(sqlite3.Error):
-                self.sql.close()
+        """Close it. One of the parent of this process is kept instead: a child may neither use nor close it."""
+        if self.process != os.getpid():
+            _inherited.append(self.sql)
+            return
+        with _gate.passed(), suppress(sqlite3.Error):
+            self.is_open = False
+            self.sql.close()
 
     # Python's connections hold themselves, and would stay open until the garbage collector finds them.
     __del__ = close
 
 
 _open: "dict[int, ref[_Connection]]" = {}
-# A forked child must neither use nor close the connections of its parent.
-_inherited: list[_Connection] = []
-
-
-def _opened() -> list[_Connection]:
-    return [connection for one in _open.copy().values() if (connection := one())]
+_inherited: list[sqlite3.Connection] = []
 
 
 def _close_all() -> None:
     """Close all connections of this process; the last one merges what was written into the file."""
-    for connection in _opened():
-        connection.close()
+    for one in _open.copy().values():
+        if connection := one():
+            connection.close()
 
 
 atexit.register(_close_all)
-os.register_at_fork(before=lambda: _inherited.extend(_opened()), after_in_parent=_inherited.clear)
+_gate = ForkGate(_close_all)
 
 
 def _start(seconds: float, storage: "ref[SqliteStorage]") -> None:
@@ -123,17 +123,21 @@ class SqliteStorage(SqlStorage):
         if not self._is_there():
             return empty
         try:
-            try:
-                return self._transaction("BEGIN", act)
-            except sqlite3.OperationalError as error:
-                if _code(error) not in _UNWRITABLE:
-                    raise
-                return self._read_unwritable(act, error)
+            with self._entered():
+                return self._read_there(act)
         except sqlite3.Error as error:
             # Without the other table the bytes are missing: that is damage.
             if str(error) == "no such table: objects":
                 return empty
             raise self._failed(error) from error
+
+    def _read_there(self, act: Callable[[Any], T]) -> T:
+        try:
+            return self._transaction("BEGIN", act)
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _UNWRITABLE:
+                raise
+            return self._read_unwritable(act, error)
 
     def _read_unwritable(self, act: Callable[[Any], T], error: sqlite3.Error) -> T:
         """Read the file alone, on a disk that takes nothing; again if somebody changes it meanwhile."""
@@ -173,7 +177,8 @@ class SqliteStorage(SqlStorage):
     def _write(self, key: str, act: Callable[[Any], T]) -> T:
         files.make_folder(self.path.parent)
         try:
-            done = self._transaction("BEGIN IMMEDIATE", act)
+            with self._entered():
+                done = self._transaction("BEGIN IMMEDIATE", act)
         except sqlite3.Error as error:
             raise self._failed(error) from error
         self._merge_later()
@@ -194,9 +199,20 @@ class SqliteStorage(SqlStorage):
             _start(pause, ref(self))
             return
         # Whoever reads or writes just now is not held up: the next pause, or the last to close it, merges it.
-        with suppress(sqlite3.Error), closing(self._connected("rw")) as connection:
+        with _gate.passed(), suppress(sqlite3.Error), closing(self._connected("rw")) as connection:
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        if _gate.spoiled:
+            raise StorageError(
+                errno.EDEADLK,
+                f"{self.path} cannot be used in this process: it was forked while another thread used a "
+                f"SQLite file for more than {_gate.seconds:g} s. Nothing was published. Start processes by spawn.",
+            )
+        with _gate.passed():
+            yield
 
     def _transaction(self, begin: str, act: Callable[[Any], T]) -> T:
         connection = self._connection("rw" if begin == "BEGIN" else "rwc")
