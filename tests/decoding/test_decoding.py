@@ -9,7 +9,6 @@ import lzma
 import re
 import subprocess
 import sys
-import tracemalloc
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
 
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from memory import peak_of
 
 from dataset_assets.decoding import compressed, csv_arrow, csv_blocks, csv_file, csv_rows, decompressed, idx, idx_blocks
 from dataset_assets.decoding import idx_file as idx_module
@@ -252,11 +252,12 @@ def test_too_few_or_too_many_bytes_are_errors_with_their_numbers(read, pack):
 @pytest.mark.parametrize("pack", [bytes, *PACK.values()])
 def test_a_header_that_announces_absurd_sizes_takes_no_memory(read, pack):
     file = io.BytesIO(pack(bytes([0, 0, 8, 3]) + b"\xff\xff\xff\xff" * 3 + b"little"))
-    tracemalloc.start()
-    with pytest.raises(DecodeError, match="4294967295 x 4294967295 x 4294967295 values"):
-        read(file)
-    assert tracemalloc.get_traced_memory()[1] < 16 << 20
-    tracemalloc.stop()
+
+    def refused():
+        with pytest.raises(DecodeError, match="4294967295 x 4294967295 x 4294967295 values"):
+            read(file)
+
+    assert peak_of(refused) < 16 << 20
 
 
 def test_what_gzip_can_really_hold_is_not_taken_for_absurd():
@@ -269,25 +270,21 @@ def test_memory_of_blocks_does_not_grow_with_the_file(tmp_path):
     header = bytes([0, 0, 0x0E, 2]) + np.array([100_000, 100], ">u4").tobytes()
     with gzip.open(path, "wb", 1) as file:
         file.write(header + bytes(8 * 100_000 * 100))
-    tracemalloc.start()
-    with path.open("rb") as file:
-        sizes = [block.nbytes for block in idx_blocks(file)]
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert sum(sizes) == 8 * 100_000 * 100
-    assert max(sizes) <= 8 << 20
-    assert peak < 3 * (8 << 20)
+
+    def counted():
+        with path.open("rb") as file:
+            sizes = [block.nbytes for block in idx_blocks(file)]
+        assert sum(sizes) == 8 * 100_000 * 100
+        assert max(sizes) <= 8 << 20
+
+    assert peak_of(counted) < 3 * (8 << 20)
 
 
 def test_reading_idx_whole_makes_no_second_copy():
     data = packed(np.zeros((3000, 28, 28), "f4"))
     for content in (data, gzip.compress(data, 1)):
         file = io.BytesIO(content)
-        tracemalloc.start()
-        array = idx(file)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < array.nbytes + (3 << 20)
+        assert peak_of(lambda file=file: idx(file)) < 3000 * 28 * 28 * 4 + (3 << 20)
 
 
 @pytest.mark.parametrize("rows", [0, -1])

@@ -4,7 +4,6 @@ import doctest
 import importlib
 import json
 import pickle
-import tracemalloc
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory import peak_of
 
 from dataset_assets import Dataset, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import (
@@ -165,13 +165,10 @@ def test_quantiles_of_many_rows_are_those_of_a_uniform_sample_in_bounded_memory(
     # Sorted and in blocks: a sample that favoured any place would be far off.
     blocks = [np.arange(k << 16, (k + 1) << 16, dtype=np.float64) for k in range(24)]
     n = 24 << 16
-    tracemalloc.start()
+    assert peak_of(lambda: fitted_to(Scaled("robust"), *blocks)) < 12 * scaled.SAMPLE * 8
     found = fitted_to(Scaled("robust"), *blocks)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     assert found.centre[0] == pytest.approx(n / 2, abs=0.01 * n) and found.centre[0] != (n - 1) / 2
     assert found.scale[0] == pytest.approx(n / 2, rel=0.02)
-    assert peak < 12 * scaled.SAMPLE * 8
     assert fitted_to(Scaled("robust"), np.concatenate(blocks)).centre == found.centre
 
 
@@ -275,11 +272,7 @@ def test_fitting_reads_a_view_once_and_holds_little_of_it() -> None:
     assert len(calls) == 50
 
     large = view_of(x=np.ones((400_000, 8)))
-    tracemalloc.start()
-    large.fit_encoders({"x": Scaled()})
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 400_000 * 8 * 8 / 1.2 and peak < 24 << 20
+    assert peak_of(lambda: large.fit_encoders({"x": Scaled()})) < 400_000 * 8 * 8 / 1.2
 
 
 def test_numbers_are_encoded_in_blocks_much_faster_than_by_sample() -> None:
