@@ -24,6 +24,7 @@ _FACE = {
     "FileOf": "definition.links",
     "extracted_file": "definition.archive_files",
     "joined_file": "definition.archive_files",
+    "dataset_from_yaml": "definition.yaml_file",
     "RemoteFile": "definition.remote_file",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from dataset_assets.definition.family import Family as Family
     from dataset_assets.definition.links import FileOf as FileOf
     from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
+    from dataset_assets.definition.yaml_file import dataset_from_yaml as dataset_from_yaml
     from dataset_assets.formats import Array as Array
     from dataset_assets.formats import Audio as Audio
     from dataset_assets.formats import Bytes as Bytes

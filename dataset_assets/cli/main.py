@@ -253,16 +253,17 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Write to this folder."
 )
-def new(state: State, name: str, folder: Path) -> None:
+@click.option("--yaml", "in_yaml", is_flag=True, help="Write a definition without code, in YAML, and its JSON Schema.")
+def new(state: State, name: str, folder: Path, in_yaml: bool) -> None:
     """Write a working definition of NAME, with its test.
 
     The files are for your own project. Change them as you like.
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
-    written = scaffold(name, folder)
+    written = scaffold(name, folder, in_yaml)
     state.show_paths(map(str, written))
-    state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder)}")
+    state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
 
 
 @commands.command()

@@ -19,6 +19,8 @@ from collections import abc
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, Callable, Literal, Mapping, Sequence, Union, get_args, get_origin, get_type_hints
 
+from dataset_assets.errors import nearest
+
 DEEPEST = 100
 LARGEST = (1 << 63) - 1
 MOST_BYTES = 64 << 20
@@ -143,10 +145,11 @@ def _record(kind: Any) -> Reader:
 
 
 def _check_names(value: dict[str, Any], known: Any, needed: set[str]) -> None:
+    for name in value.keys() - known:
+        hint = nearest(name, known, listed=False) if isinstance(name, str) and len(name) <= 80 else ""
+        raise Unfit(f"has the field {_shown(name)}, which is not known{hint and '.'}{hint}")
     for name in sorted(needed - value.keys()):
         raise Unfit(f"has no field {name!r}")
-    for name in value.keys() - known:
-        raise Unfit(f"has the field {_shown(name)}, which is not known")
 
 
 def _each(items: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -208,8 +208,8 @@ def _programs(value: Any, source: _Source) -> tuple[Path, ...]:
             "in the folder"
         )
     paths = value.split(os.pathsep) if isinstance(value, str) else value
-    if not isinstance(paths, (list, tuple)) or not all(str(path).endswith(".py") for path in paths):
-        raise TypeError(f"the paths of Python files, separated by {os.pathsep!r}")
+    if not isinstance(paths, (list, tuple)) or not all(str(path).endswith((".py", *YAML)) for path in paths):
+        raise TypeError(f"the paths of files that end in .py, .yaml or .yml, separated by {os.pathsep!r}")
     return tuple(_folder(path, source) for path in paths)
 
 
@@ -229,6 +229,9 @@ def _words(value: Any, source: _Source) -> tuple[str, ...]:
         raise TypeError("a list of words, separated by ','")
     return tuple(word.strip() for word in words)
 
+
+YAML = (".yaml", ".yml")
+"""How files of definitions without code end."""
 
 URLS = ("storage", "datastore_url", "remote")
 """The settings that are URLs of storages, which may hold a secret."""

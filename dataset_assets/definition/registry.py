@@ -1,10 +1,11 @@
-"""Finds definitions by name: in this package, in plugins, and in the Python files of the setting `definitions`.
+"""Finds definitions by name: in this package, in plugins, and in the files of the setting `definitions`.
 
 A folder that was registered on this machine has a definition too.
 
 A plugin is an entry point of the group `dataset_assets.datasets`. Its name is a prefix of dataset names; its value is a
 module, which offers its top-level `Dataset` and `Family` values with that prefix. Only modules that may define a name
-are imported. A broken plugin is logged and does not affect the others. A file of the setting needs no package.
+are imported. A broken plugin is logged and does not affect the others. A file of the setting, Python or YAML, needs no
+package.
 """
 
 import functools
@@ -19,7 +20,7 @@ from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins, registered
 from dataset_assets.core.names import check_dataset_name, is_member, namesakes, split_member
-from dataset_assets.core.settings import APP, settings
+from dataset_assets.core.settings import APP, YAML, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.family import Family
 from dataset_assets.errors import DatasetAssetsError, DefinitionError, NameNotAllowed, UnknownDataset, nearest
@@ -257,7 +258,9 @@ def _own(prefix: str, module: str) -> dict[str, Defined]:
 
 @functools.cache
 def _datasets_in(module: str) -> dict[str, Defined] | None:
-    """Return the datasets of a module by name, or None if it cannot be imported."""
+    """Return the datasets of a module or file by name, or None if it cannot be read."""
+    if module.endswith(YAML):
+        return _dataset_of_yaml(module)
     try:
         values = [value for value in vars(_imported(module)).values() if isinstance(value, Defined)]
     except plugins.BROKEN as error:
@@ -269,6 +272,18 @@ def _datasets_in(module: str) -> dict[str, Defined] | None:
     for name in (name for name, count in names.items() if count > 1):
         log.warning("%s is left out: %s defines it twice. Rename one of them.", name, module)
     return {value.name: value for value in values if names[value.name] == 1}
+
+
+def _dataset_of_yaml(path: str) -> dict[str, Defined] | None:
+    # It imports the decoders, which most processes do not need.
+    from dataset_assets.definition.yaml_file import dataset_from_yaml
+
+    try:
+        dataset = dataset_from_yaml(path)
+    except DatasetAssetsError as error:
+        log.warning("The dataset of a file is left out. %s", error)
+        return None
+    return {dataset.name: dataset}
 
 
 def _imported(place: str) -> ModuleType:

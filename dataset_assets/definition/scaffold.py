@@ -80,15 +80,21 @@ Or, for others too, add it to the pyproject.toml of your package and install the
 "{name}" = "{place}"'''
 
 
-def scaffold(name: str, folder: Path) -> list[Path]:
+def scaffold(name: str, folder: Path, in_yaml: bool = False) -> list[Path]:
     """Write a definition, its data and its test. Return their paths, the test last. Raises `Conflict` if one exists."""
     module = module_name(name)
     values = {"name": name, "module": module, "place": _place(folder, module), "title": module.title().replace("_", "")}
-    texts = {
-        folder / f"{module}.csv": DATA,
-        folder / f"{module}.py": DEFINITION.format(**values),
-        folder / f"test_{module}.py": TEST.format(**values),
-    }
+    texts = {folder / f"{module}.csv": DATA}
+    if in_yaml:
+        # It imports the formats, which the other form does not need.
+        from dataset_assets.definition import scaffold_yaml
+
+        texts[folder / f"{module}.yaml"] = scaffold_yaml.DEFINITION.format(**values)
+        texts[folder / scaffold_yaml.SCHEMA] = scaffold_yaml.schema_text()
+        texts[folder / f"test_{module}.py"] = scaffold_yaml.TEST.format(**values)
+    else:
+        texts[folder / f"{module}.py"] = DEFINITION.format(**values)
+        texts[folder / f"test_{module}.py"] = TEST.format(**values)
     # lexists, because a dangling link counts too.
     if there := [str(path) for path in texts if os.path.lexists(path)]:
         exist = "exist" if there[1:] else "exists"
@@ -114,9 +120,14 @@ def module_name(name: str) -> str:
     return f"{last}_dataset" if keyword.iskeyword(last) or last in _TAKEN else last
 
 
-def entry_point(name: str, folder: Path) -> str:
+def entry_point(name: str, folder: Path, in_yaml: bool = False) -> str:
     """Return instructions: how to make the dataset, and how to find it by its name."""
     module = module_name(name)
+    if in_yaml:
+        from dataset_assets.definition import scaffold_yaml
+
+        written = str(folder.resolve() / f"{module}.yaml")
+        return scaffold_yaml.OFFER.format(path=written, quoted=shlex.quote(written))
     path = shlex.quote(str(folder.resolve() / f"{module}.py"))
     place, root = _place(folder, module), folder.resolve()
     for _ in range(place.count(".")):

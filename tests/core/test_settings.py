@@ -231,7 +231,7 @@ def test_files_of_definitions_are_named_by_whoever_runs_them_and_not_by_a_folder
 @pytest.mark.parametrize("value", ["birds", "birds.py:", "birds.txt"])
 def test_what_is_no_python_file_holds_no_definitions(value, monkeypatch):
     monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", value)
-    with pytest.raises(UsageError, match="paths of Python files"):
+    with pytest.raises(UsageError, match="paths of files that end in .py"):
         settings()
 
 

@@ -22,17 +22,25 @@ def ran_in(folder: Path, line: CommandLine, *paths: str) -> "subprocess.Complete
     return subprocess.run(command, cwd=folder, env=line.environment, capture_output=True, text=True)
 
 
-def test_the_written_test_passes_as_written(line: CommandLine, tmp_path: Path) -> None:
-    found = line.run("new", "com.example.birds")
-    assert found.stdout.split() == ["birds.csv", "birds.py", "test_birds.py"]
+FORMS = {"python": ([], ["birds.py"]), "yaml": (["--yaml"], ["birds.yaml", "dataset.schema.json"])}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_written_test_passes_as_written(line: CommandLine, tmp_path: Path, form: str) -> None:
+    options, definition = FORMS[form]
+    found = line.run("new", "com.example.birds", *options)
+    assert found.stdout.split() == ["birds.csv", *definition, "test_birds.py"]
     assert "pytest test_birds.py" in found.stderr
     ran = ran_in(tmp_path, line, "test_birds.py")
     assert ran.returncode == 0, ran.stdout
     assert "failed" not in ran.stdout and "9 passed" in ran.stdout and "skipped" not in ran.stdout
 
 
-def test_with_the_variable_it_says_to_set_the_dataset_is_found_and_prepared_also_by_dagster(line: CommandLine) -> None:
-    said = line.run("new", "com.example.birds", "--folder", "some birds").stderr
+@pytest.mark.parametrize("form", FORMS)
+def test_with_the_variable_it_says_to_set_the_dataset_is_found_and_prepared_also_by_dagster(
+    line: CommandLine, form: str
+) -> None:
+    said = line.run("new", "com.example.birds", "--folder", "some birds", *FORMS[form][0]).stderr
     [variable] = [row for row in said.splitlines() if "export " in row]
     name, _, value = variable.partition("export ")[2].partition("=")
     [line.environment[name]] = shlex.split(value)

@@ -82,6 +82,37 @@ def test_a_run_of_what_it_adopts_cannot_be_launched_with_another_storage(project
     assert not (tmp_path / "ours").exists() and not (tmp_path / "chosen").exists()
 
 
+BIRDS = """\
+name: org.example.birds
+summary: Two birds.
+kind: table
+streams: {song: text}
+splits: {all: {url: birds.csv}}
+"""
+
+
+def test_a_definition_without_code_beside_the_yaml_is_materialized(project: Project, tmp_path: Path) -> None:
+    storage = (tmp_path / "kept").as_uri()
+    project.add("birds", f'"{PENGUINS}"', f'{storage}\n  files: ["birds.yaml"]')
+    (project.defs / "birds" / "birds.yaml").write_text(BIRDS)
+    (project.defs / "birds" / "birds.csv").write_text("song\nTirili.\nKrah.\n")
+    graph = project.load().resolve_asset_graph()
+    assets = [asset for asset in graph.assets_defs if any(key.path[:2] == ["org", "example"] for key in asset.keys)]
+    assert dg.materialize(assets, instance=dg.DagsterInstance.ephemeral()).success
+    assert [sample["song"] for sample in load("org.example.birds", "all", storage=storage)] == ["Tirili.", "Krah."]
+
+
+def test_a_mistake_in_it_is_named_by_its_line_and_key(project: Project) -> None:
+    project.add("birds", "", 'file:///x\n  files: ["birds.yaml"]')
+    (project.defs / "birds" / "birds.yaml").write_text(BIRDS.replace("song: text", "song: txt"))
+    with pytest.raises(Exception) as caught:
+        keys_of(project.load())
+    error, said = caught.value, ""
+    while error is not None:
+        said, error = f"{said}{error}", error.__cause__ or error.__context__
+    assert "birds.yaml, line 4, streams.song.format: is 'txt', which is no format. Did you mean 'text'?" in said
+
+
 def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_file(project: Project) -> None:
     project.add("birds", '"io.github.allisonhorst.pinguins"')
     with pytest.raises(Exception) as caught:

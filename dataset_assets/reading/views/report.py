@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
+from dataset_assets.core.extras import needed
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.views.node import Node
 
@@ -39,9 +40,8 @@ class Report:
         return json.dumps(self.to_dict(), indent=2)
 
     def to_yaml(self) -> str:
-        """Return the report as YAML. Needs PyYAML, which Dagster installs."""
-        import yaml  # type: ignore[import-untyped]
-
+        """Return the report as YAML. Raises `NotInstalled` without PyYAML."""
+        yaml = needed("yaml", "yaml")
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
