@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any, Iterable, Literal, Mapping
 from urllib.parse import urlsplit
 
-from dataset_assets.core.redact import printable, redacted
+from dataset_assets.core.redact import printable, redacted, redacted_text
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import definitions, find
@@ -153,18 +153,19 @@ def _check(url: str, file: RemoteFile, stored: StoredDataset) -> CheckedUrl:
         if changed and raw and (path := file_of(url)) and is_unchanged(path, raw.sha256):
             changed = ""
     except RetrievalError as error:
-        return CheckedUrl(shown, "failed", _text(error), error.exit_code)
+        return CheckedUrl(shown, "failed", _text(error, url), error.exit_code)
     except DatasetAssetsError as error:
-        return CheckedUrl(shown, "error", _text(error), error.exit_code)
+        return CheckedUrl(shown, "error", _text(error, url), error.exit_code)
     except Exception as error:  # a plugin's
-        return CheckedUrl(shown, "error", f"{shown}: {type(error).__name__}: {error}", EXIT_CODES["error"])
+        return CheckedUrl(shown, "error", f"{shown}: {type(error).__name__}: {_text(error, url)}", EXIT_CODES["error"])
     if changed:
         return CheckedUrl(shown, "changed", f"{shown} {changed}.", EXIT_CODES["changed"])
     return CheckedUrl(shown, "ok")
 
 
-def _text(error: DatasetAssetsError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _text(error: Exception, url: str) -> str:
+    """Return the message of an error, without the secrets that a plugin may put in it."""
+    return redacted_text(str(getattr(error, "strerror", None) or error).replace(url, redacted(url)))
 
 
 def _change(seen: Look, file: RemoteFile, raw: RawFile | None, same_url: bool) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
-from dataset_assets.errors import Refused, StoreUnavailable
+from dataset_assets.errors import Refused, RetrievalError, StoreUnavailable
+from dataset_assets.making import source_checks
 from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
 from dataset_assets.retrieval import retriever
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -124,6 +125,21 @@ def test_what_cannot_be_asked_is_skipped_or_an_error(server: FaultyServer, monke
     assert [(one.status, one.code) for one in unknown] == [("error", 2)]
     monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
     assert statuses(of(RemoteFile(f"{server.url}/a.txt"))) == ["skipped"] and not server.requests
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, OSError, RetrievalError, Refused])
+def test_no_secret_of_a_plugin_s_error_is_shown(kind: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Telling(Blind):
+        def look(self, url: str) -> Any:
+            other = f"{url} and https://ada:pa55word@example.org/a?token=t0ken, Authorization: Bearer b3arer"
+            raise kind(f"{other}, {'s3cret!' * 2}")
+
+    monkeypatch.setattr(source_checks, "retriever_for", lambda url: Telling())
+    monkeypatch.setenv("EXAMPLE_TOKEN", "s3cret!")
+    [found] = check_sources(of(RemoteFile("telling://bob:hidden@example.org/b?sig=sign3d")), storage=MemoryStorage())
+    shown = str(found.to_dict())
+    assert found.status in ("error", "failed") and "example.org/b" in shown
+    assert not [word for word in ("pa55", "t0ken", "b3arer", "s3cret", "hidden", "sign3d", "bob") if word in shown]
 
 
 class Unreadable(MemoryStorage):
