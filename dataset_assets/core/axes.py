@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Literal, Mapping
+from typing import Any, Iterable, Literal, Mapping, Sequence
 
 from dataset_assets.core import selectors
 from dataset_assets.errors import NameNotAllowed, UsageError, nearest
@@ -79,6 +79,25 @@ def completed(family: str, axes: Iterable[Axis], given: Mapping[str, str]) -> di
 def member_name(family: str, axes: Iterable[Axis], chosen: Mapping[str, str]) -> str:
     """Return the canonical name of a member: with every axis that is part of the identity."""
     return family + selectors.spelled({axis.name: chosen[axis.name] for axis in axes if axis.identity})
+
+
+def values_beginning(family: str, values: Mapping[str, Sequence[str]], beginning: str) -> dict[str, Sequence[str]]:
+    """Return, of the values of each axis, those that a member's name that begins so may have.
+
+    >>> values_beginning("a.b", {"lang": ["en", "fr"], "size": ["big", "small"]}, "a.b[lang=en,size=s")
+    {'lang': ['en'], 'size': ['small']}
+    """
+    found, text, axes = dict(values), f"{family}[", sorted(values)
+    for axis in axes:
+        if not beginning.startswith(text):
+            return found if text.startswith(beginning) else dict.fromkeys(found, ())
+        end, rest = "]" if axis == axes[-1] else ",", beginning[len(text) :]
+        parts = {value: f"{axis}={selectors.encoded(value)}{end}" for value in values[axis]}
+        found[axis] = [value for value, part in parts.items() if part.startswith(rest) or rest.startswith(part)]
+        if len(found[axis]) != 1:
+            return found
+        text += parts[found[axis][0]]
+    return found
 
 
 _A = {"str": "a string", "int": "a whole number", "float": "a finite number", "bool": "a truth value"}

@@ -3,9 +3,9 @@
 import inspect
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
-from typing import Any, Callable, Iterator, Literal, Mapping, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Iterator, Literal, Mapping, Sequence, get_args, get_origin, get_type_hints
 
-from dataset_assets.core.axes import KINDS, Axis, completed, member_name
+from dataset_assets.core.axes import KINDS, Axis, completed, member_name, values_beginning
 from dataset_assets.core.frozen import FrozenMapping
 from dataset_assets.core.names import check_dataset_name, is_member, split_member
 from dataset_assets.core.selectors import AXIS
@@ -78,14 +78,21 @@ class Family:
 
     def members(self) -> Iterator[str]:
         """Yield the names of all members; no member is made. Raises `UsageError` if an axis has no list of values."""
-        axes = [axis for axis in self.axes if axis.identity]
         if open_axes := self.open_axes:
             raise UsageError(
                 f"The members of {self.name} cannot be listed: {', '.join(open_axes)} may have any value. Name one, "
                 f"such as {self.example_name}."
             )
-        for values in product(*(self.choices[axis.name] for axis in axes)):
-            yield member_name(self.name, axes, dict(zip([axis.name for axis in axes], values)))
+        yield from self._named({axis.name: self.choices[axis.name] for axis in self.axes if axis.identity})
+
+    def listed(self) -> list[str]:
+        """Return the names of all members. Raises `UsageError` if they cannot be listed, or are too many."""
+        if (count := self.count()) is not None and count > MOST_LISTED:
+            raise UsageError(
+                f"{self.name} has {count} members, and at most {MOST_LISTED} are listed. Name one, such as "
+                f"{self.example_name}."
+            )
+        return [*self.members()]
 
     @property
     def open_axes(self) -> list[str]:
@@ -104,7 +111,14 @@ class Family:
         """Return the names of the first members that begin so; none if they cannot be listed."""
         if self.open_axes:
             return []
-        return [*islice((name for name in self.members() if name.startswith(beginning)), most)]
+        # The values are narrowed first: a member that begins so may come after very many others.
+        values = values_beginning(self.name, {a.name: self.choices[a.name] for a in self.axes if a.identity}, beginning)
+        return [*islice((name for name in self._named(values) if name.startswith(beginning)), most)]
+
+    def _named(self, values: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        axes = [axis for axis in self.axes if axis.identity]
+        for chosen in product(*(values[axis.name] for axis in axes)):
+            yield member_name(self.name, axes, dict(zip([axis.name for axis in axes], chosen)))
 
     @property
     def example_name(self) -> str:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dataset_assets.core.selectors as module
+from dataset_assets.core import axes as axes_module
+from dataset_assets.core import selectors
 from dataset_assets.core.axes import Axis, completed, member_name
 from dataset_assets.core.names import check_dataset_name, is_folder_name, key_parts, plain_name, split_member, split_pin
 from dataset_assets.core.selectors import parsed, spelled
@@ -26,7 +27,9 @@ selections = st.dictionaries(names, texts, min_size=1, max_size=4)
 
 
 def test_the_examples_in_the_docstrings_run():
-    assert not doctest.testmod(module).failed
+    for module in (selectors, axes_module):
+        found = doctest.testmod(module)
+        assert found.attempted and not found.failed
 
 
 @settings(max_examples=60)

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_registry import Plugins, installed
 
 from dataset_assets import Array, Dataset, Family, Split
@@ -39,6 +41,15 @@ def reviews(lang: Literal["en", "fr"], size: Literal["small", "large"] = "small"
 family = Family("org.example.reviews", "Reviews in two languages.", reviews)
 """
 
+VAST = """
+from typing import Literal
+from dataset_assets import Family
+Number = Literal[tuple(range(10_000))]
+def vast(a: Number, b: Number, c: Number, d: Number):
+    return made("org.example.vast")
+family = Family("org.example.vast", "Very many.", vast)
+"""
+
 
 def test_a_member_is_the_dataset_of_its_values_with_a_canonical_name():
     calls.clear()
@@ -58,6 +69,38 @@ def test_members_are_listed_without_a_call():
     assert (FAMILY.count(), FAMILY.example_name) == (4, f"{NAME}[lang=en,size=small]")
     assert FAMILY.first_members(beginning=f"{NAME}[lang=f") == [*FAMILY.members()][2:]
     assert not calls
+
+
+LETTERS = Literal["a", "b", "ab", "c,d", "]", "100%"]
+
+
+def lettered(zone: LETTERS, lang: LETTERS, size: Literal["small", "large"] = "small", fast: bool = True) -> Dataset:
+    return made(name="org.example.lettered")
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_members_that_begin_so_are_those_of_all_members(data):
+    family = Family("org.example.lettered", "Letters.", lettered)
+    every = [*family.members()]
+    whole = data.draw(st.sampled_from([*every, "org.example.lettered", "org.example.lettered[x", "com.other[a=1]"]))
+    beginning = whole[: data.draw(st.integers(0, len(whole)))] + data.draw(st.sampled_from(["", "", ",", "]", "a"]))
+    assert family.first_members(beginning=beginning) == [name for name in every if name.startswith(beginning)]
+
+
+def test_very_many_members_are_not_listed_and_the_first_ones_are_found_at_once(installed: Plugins):
+    installed.install("vast", VAST, "org.example.vast")
+    vast = registry.family("org.example.vast")
+    assert vast is not None and vast.count() == 10_000**4
+    name = "org.example.vast[a=9999,b=9999,c=9999,d=9999]"
+    assert registry.members("org.example.vast", name[:-1]) == [name]
+    assert registry.members("org.example.vast", "org.example.vast[x") == []
+    assert vast.first_members(most=2) == [f"org.example.vast[a=0,b=0,c=0,d={i}]" for i in (0, 1)]
+    for listing in (vast.listed, lambda: registry.matching("org.example.vast[*]")):
+        with pytest.raises(UsageError, match="has 10000000000000000 members, and at most 10000 are listed. Name one"):
+            listing()
+    with pytest.raises(NameNotAllowed, match="has no a=10000"):
+        registry.find("org.example.vast[a=10000,b=1,c=1,d=1]")
 
 
 def test_types_come_back_as_the_function_declares_them():
