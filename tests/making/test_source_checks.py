@@ -8,7 +8,7 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
-from dataset_assets.errors import Refused, RetrievalError, StoreUnavailable
+from dataset_assets.errors import NameNotAllowed, Refused, RetrievalError, StoreUnavailable, UnknownDataset, UsageError
 from dataset_assets.making import source_checks
 from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
 from dataset_assets.retrieval import retriever
@@ -99,6 +99,50 @@ def test_a_mirror_that_has_the_file_makes_it_ok_and_the_failed_one_is_named(serv
     server.files.clear()
     [found] = check_sources(of(mirrored), storage=MemoryStorage())
     assert (found.status, found.code) == ("failed", 5)
+
+
+FAMILY = """
+from typing import Literal
+from dataset_assets import Array, Dataset, Family, RemoteFile, Split
+
+NAME = "org.example.letters"
+
+
+def rows(file):
+    yield {{"n": 1}}
+
+
+def letters(letter: Literal["a", "b"], size: Literal["small", "large"] = "small"):
+    return Dataset(NAME, "x", {{"n": Array()}}, {{"all": Split(rows, file=RemoteFile(f"{url}/{{letter}}.txt"))}})
+
+
+family = Family(NAME, "Letters.", letters)
+"""
+
+
+def test_the_members_of_a_family_are_checked_if_they_are_named(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lettered_definitions.py"
+    path.write_text(FAMILY.format(url=server.url))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(path))
+    name = "org.example.letters"
+    every = [f"{name}[letter={letter},size={size}]" for letter in "ab" for size in ("small", "large")]
+    for what, names in {
+        (f"{name}[*]",): every,
+        (f"{name}[letter=b]",): [every[2]],
+        (every[1], f"{name}[*]"): [every[1], every[0], *every[2:]],
+    }.items():
+        found = check_sources(*what, storage=MemoryStorage())
+        assert [(one.dataset, one.status) for one in found] == [(each, "ok") for each in names]
+    for what, kind, says in (
+        (name, NameNotAllowed, "Give a value for letter"),
+        (f"{name}[letter=z]", NameNotAllowed, "has no letter=z"),
+        ("org.example.lettres[*]", UnknownDataset, "No dataset matches"),
+        (3, UsageError, "3 is not a dataset"),
+    ):
+        with pytest.raises(kind, match=says):
+            check_sources(what, storage=MemoryStorage())  # type: ignore[arg-type]
 
 
 class Blind:
