@@ -70,6 +70,11 @@ class Family:
             raise DefinitionError(f"{found}: {self.function.__qualname__} returned {made!r}. Return a Dataset.")
         if made.name != self.name:
             raise DefinitionError(f"{found}: its dataset is named {made.name}. Name it {self.name} in the function.")
+        if made.aliases:
+            raise DefinitionError(
+                f"{found}: its dataset has the alias {made.aliases[0]}, but an alias names one dataset only. Leave out "
+                "the aliases in the function."
+            )
         return replace(made, name=found, axes=self.axes)
 
     def named(self, name: str) -> Dataset:

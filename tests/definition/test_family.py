@@ -186,6 +186,7 @@ def test_a_function_that_is_no_family_is_refused(function, options, says):
     [
         (lambda: None, "Return a Dataset"),
         (lambda: made(name="org.other.x"), "Name it org.example.reviews in the function"),
+        (lambda: made(aliases=("org.example.old",)), "an alias names one dataset only"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused(returned, says):
