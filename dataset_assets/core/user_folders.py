@@ -1,6 +1,7 @@
 """Folders of the user's, by name: a definition names one, and each user says where it is on this machine."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def folder(name: str) -> Path:
     if name not in known:
         hint = nearest(name, known, listed=False)
         raise RetrievalError(f"No folder is set as {name}.{hint} Set it with: {set_command(name)}")
-    if not known[name].is_dir():
+    if not os.path.isdir(known[name]):
         raise RetrievalError(
             f"The folder {name} is set to {known[name]}, which is not a folder here. Put it there, or set another one "
             f"with: {set_command(name)}"
@@ -41,7 +42,7 @@ def folder(name: str) -> Path:
 def set_folder(name: str, path: Path) -> Path:
     """Give a folder a name, instead of the folder that has it; return its absolute path. Raises `NotFound`."""
     absolute = path.expanduser().absolute()
-    if not absolute.is_dir():
+    if not os.path.isdir(absolute):
         raise NotFound(f"{absolute} is not a folder. Create it first, or correct the path.")
     _write({**folders(), check_name(name): absolute})
     return absolute

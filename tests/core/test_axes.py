@@ -112,3 +112,24 @@ def test_a_value_of_another_type_is_refused(axis, value):
 
 def test_minus_zero_is_zero():
     assert AXES[2].text(-0.0) == "0.0" == AXES[2].text(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((kind, value) for kind in ("int", "float", "bool", "str") for value in (10**400, [1], None)),
+        *(("float", value) for value in (float("nan"), float("inf"), "1", True)),
+        *(("int", value) for value in (1.0, "1", True)),
+        *(("str", value) for value in ("\ud800", b"x", 1)),
+        *(("bool", value) for value in (1, "true")),
+    ],
+)
+def test_a_value_of_another_type_is_a_typed_error(kind, value):
+    with pytest.raises(UsageError, match="of axis 'a' is not of its type. Give a"):
+        Axis("a", kind).text(value)
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "bool", "str"])
+def test_a_number_that_python_does_not_write_is_a_typed_error_too(kind):
+    with pytest.raises(UsageError, match="The value of type int of axis 'a' is not of its type"):
+        Axis("a", kind).text(-(10**5000))

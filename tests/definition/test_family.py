@@ -156,9 +156,45 @@ def undefined(lang: "Nowhere" = 1) -> Dataset:  # type: ignore[name-defined]  # 
     return made()
 
 
+def wrong_attribute(lang: "Path.nothing") -> Dataset:  # type: ignore[name-defined]
+    return made()
+
+
+def wrong_syntax(lang: "1 +") -> Dataset:  # type: ignore[syntax]  # noqa: F722
+    return made()
+
+
+def dividing(lang: "1 / 0") -> Dataset:  # type: ignore[valid-type]
+    return made()
+
+
+def immense(share: float = 10**400) -> Dataset:
+    return made()
+
+
+def endless(n: int = 10**5000) -> Dataset:
+    return made()
+
+
+def listing(lang: Literal["x", ["y"]]) -> Dataset:  # type: ignore[valid-type]
+    return made()
+
+
 @pytest.mark.parametrize(
     ("function", "options", "says"),
     [
+        (wrong_attribute, {}, "cannot be read: AttributeError"),
+        (wrong_syntax, {}, "cannot be read: SyntaxError"),
+        (dividing, {}, "cannot be read: ZeroDivisionError"),
+        (dict, {}, "cannot be read: ValueError"),
+        (immense, {}, "of axis 'share' is not of its type. Give a finite number"),
+        (endless, {}, "The value of type int of axis 'n' is not of its type"),
+        (listing, {}, "one of these types"),
+        (free, {"example": [1]}, "example=[1] gives no values to axes"),
+        (free, {"example": {1: 2}}, "gives no values to axes"),
+        (free, {"example": None}, "gives no values to axes"),
+        (free, {"not_identity": (3,)}, "does not name axes"),
+        (free, {"not_identity": 3}, "does not name axes"),
         (bad_axes, {}, "Annotate it with str"),
         (no_axes, {}, "needs an axis that is part of the identity"),
         (untyped, {}, "Annotate it with str"),
