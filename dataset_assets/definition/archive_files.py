@@ -28,6 +28,8 @@ def joined_file(name: str, *parts: File, keep: bool = False) -> DerivedFile:
 
     The parts are joined in this order.
     """
+    if not isinstance(name, str) or not name:
+        raise DefinitionError(f"{name!r} is not the name of a file. Write joined_file('all.zip', FILE, ...).")
     if not 1 <= len(parts) <= MOST_PARTS or not all(isinstance(part, File) for part in parts):
         raise DefinitionError(
             f"{name} needs files as its parts, at most {MOST_PARTS}: joined_file({name!r}, FILE, ...)."

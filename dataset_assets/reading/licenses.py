@@ -49,7 +49,7 @@ class _Expression:
     def __init__(self, text: str, allowed: Sequence[str]) -> None:
         self.allowed = [one.casefold() for one in allowed]
         # The first word is the last one here. The end is an empty word, so that there always is a next one.
-        self.words = [*_WORD.findall(text), ""][::-1]
+        self.words: list[str] = [*_WORD.findall(text), ""][::-1]
 
     def value(self) -> bool:
         found = self._either()

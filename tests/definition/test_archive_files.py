@@ -61,6 +61,12 @@ def test_parts_are_files(given: tuple):  # type: ignore[type-arg]
         joined_file("all.bin", *given)
 
 
+@pytest.mark.parametrize("name", [None, "", 3, RemoteFile("https://a.example/x")])
+def test_what_is_joined_has_a_name(name: Any):
+    with pytest.raises(DefinitionError, match="is not the name of a file"):
+        joined_file(name, RemoteFile("https://a.example/x"))
+
+
 @pytest.mark.parametrize("path", [None, 3, "", ".", "/etc/passwd", "../x", "a/../../x", "C:/x"])
 def test_the_path_of_one_file_is_inside_its_archive(path: Any):
     with pytest.raises(DefinitionError, match="is not the path of a file in an archive"):
