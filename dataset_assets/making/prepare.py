@@ -46,7 +46,7 @@ def prepare(
 
     The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
     them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
-    not allow the licence.
+    not allow the licence of the dataset, or of one that it is made of.
     """
     store = open_storage(settings().storage if storage is None else storage)
     definition = find(dataset, store) if isinstance(dataset, str) else dataset

@@ -1,7 +1,8 @@
 """What differs between two versions of a dataset, or two datasets: schema, counts, classes, samples and numbers.
 
-Samples are compared by a 64-bit hash of their content, over the streams that both have. Each stream is read once from
-front to back, and of a sample only its hash is kept; so memory stays small.
+Samples are compared by a 64-bit hash of their content, over the streams that both have. Each stream is read from front
+to back, and its values at changed samples once more. Of a sample only its hash, and some of its numbers, are kept; so
+memory stays small.
 """
 
 from typing import Any, Iterator, Mapping, Sequence
