@@ -67,7 +67,6 @@ THROUGH = {
     "moving.croissant": "moving/test_export.py",
     "moving.export_files": "moving/test_export.py",
     "moving.export_parquet": "moving/test_export.py",
-    "moving.export_readme": "moving/test_export.py",
     "moving.view_file": "moving/test_cite.py",
     "orchestration.events": "orchestration/test_io_manager.py",
     "orchestration.handover": "orchestration/test_assets.py",

@@ -16,17 +16,22 @@ Hashes = NDArray[np.uint64]
 Rows = NDArray[np.intp]
 Hash = Callable[[Sequence[Column]], Hashes]
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+MIX = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number, by which a hash is multiplied before the next one is added."""
 
 
-def blocks(column: Column) -> Iterator[Any]:
-    """Yield a column in blocks of a few MB. The first block is small, to learn how large the values are."""
-    lo, rows = 0, SMALLEST
-    while lo < len(column):
-        block = column.slice(lo, min(lo + rows, len(column)))
+def blocks(column: Column, rows: Rows | None = None) -> Iterator[Any]:
+    """Yield a column, or some rows of it, in blocks of a few MB.
+
+    The first block is small, to learn how large the values are.
+    """
+    lo, step, count = 0, SMALLEST, len(column) if rows is None else len(rows)
+    while lo < count:
+        hi = min(lo + step, count)
+        block = column.slice(lo, hi) if rows is None else column.take(rows[lo:hi])
         yield block
-        lo += len(block)
-        rows = max(1, min(rows * 64, int(BLOCK / (_bytes_of(block) / len(block) + 1))))
+        lo = hi
+        step = max(1, min(step * 64, int(BLOCK / (_bytes_of(block) / len(block) + 1))))
 
 
 def sample_hashes(columns: Sequence[Column]) -> Hashes:
@@ -36,7 +41,7 @@ def sample_hashes(columns: Sequence[Column]) -> Hashes:
         at = 0
         for block in blocks(column):
             hashes = block_hashes(block)
-            total[at : at + len(hashes)] = total[at : at + len(hashes)] * _MIX + hashes
+            total[at : at + len(hashes)] = total[at : at + len(hashes)] * MIX + hashes
             at += len(hashes)
     return total
 

@@ -64,7 +64,10 @@ def _message_of(error: Exception) -> str:
     if isinstance(error, DatasetAssetsError):
         # str() of an OSError would put "[Errno 28]" before the message.
         return getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {error}. This is a bug. Please report it with the traceback that --debug shows."
+    from dataset_assets.core.redact import redacted_text
+
+    text = redacted_text(f"{type(error).__name__}: {error}")
+    return f"{text}. This is a bug. Please report it with the traceback that --debug shows."
 
 
 def _complain_of_use(error: click.ClickException) -> None:

@@ -93,15 +93,15 @@ def _axes_of(dataset: "Dataset") -> str:
 
 
 def _show_members(state: State, name: str, as_json: bool) -> None:
-    """List the members of a family; refuse an axis that may have any value."""
+    """List the members of a family; refuse an axis that may have any value, and very many members."""
     from dataset_assets.definition import registry
 
     if (family := registry.family(name)) is None:
         raise NotFound(f"{name} is not a family of datasets. List all with: {NAME} search")
     if as_json:
-        state.show_json([*family.members()])
+        state.show_json(family.listed())
     else:
-        state.show_lines(family.members())
+        state.show_lines(family.listed())
 
 
 def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:

@@ -54,8 +54,9 @@ def cite(state: State, what: str, storage: str | None, as_json: bool) -> None:
 def check(state: State, names: tuple[str, ...], sources: bool, storage: str | None, as_json: bool) -> None:
     """Check whether files are still at their sources.
 
-    NAMES are datasets, or patterns such as 'com.lecun.*'; without any, all definitions are checked. Each URL is asked
-    for its headers, or for one byte. A file is ok, changed since it was retrieved, failed, skipped, or in error.
+    NAMES are datasets, or patterns such as 'com.lecun.*'; without any, all definitions are checked. 'NAME[*]' means the
+    members of a family. Each URL is asked for its headers, or for one byte. A file is ok, changed since it was
+    retrieved, failed, skipped, or in error.
     """
     go_light()
     if not sources:

@@ -119,14 +119,13 @@ def prepare(
     the history, which the command ui shows. If the dataset has terms, it asks once whether you accept them.
     """
     from dataset_assets.cli import describe, text
-    from dataset_assets.making.terms import settle
-    from dataset_assets.reading.licenses import check_license
+    from dataset_assets.definition.linked import linked
+    from dataset_assets.making.terms import settle_all
     from dataset_assets.storage.stored_dataset import StoredDataset
 
     store = opened(storage)
     dataset = _dataset(name, store)
-    check_license(dataset.name, dataset.license)
-    settle(dataset, accept_terms)
+    settle_all(dataset, linked(dataset, store), accept_terms)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)

@@ -10,6 +10,7 @@ Document = Mapping[str, Any]
 
 LONGEST = 110
 PICTURE = 56
+VALUES_SHOWN = 50
 SHADES = " .:-=+*#%@"
 
 
@@ -37,16 +38,20 @@ def info(document: Document) -> str:
 
 def family(document: Document) -> str:
     """Format the result of `describe.describe_family`."""
+    from dataset_assets.definition.family import MOST_LISTED
+
     lines = [f"{document['name']}  {document['summary']}", "", "axes"]
     for name, axis in document["axes"].items():
-        values = ", ".join(axis["values"] or ["any value"])
+        known = axis["values"] or ["any value"]
+        values = ", ".join([*known[:VALUES_SHOWN], *(["..."] if len(known) > VALUES_SHOWN else [])])
         default = "" if axis["default"] is None else f"  default {axis['default']}"
         lines.append(f"  {name:<12} {axis['type']:<6} {values}{default}{'' if axis['identity'] else '  not identity'}")
     count, shown = document["count"], document["members"]
     lines.append(f"members    {'cannot be listed' if count is None else count}")
     lines += [f"  {name}" for name in shown]
-    more = [f"  and {count - len(shown)} more: dataset-assets search '{document['name']}[*]'"] if count else []
-    lines += more if count and count > len(shown) else []
+    if count and count > len(shown):
+        how = f": dataset-assets search '{document['name']}[*]'" if count <= MOST_LISTED else ""
+        lines.append(f"  and {count - len(shown)} more{how}")
     return "\n".join(map(in_line, [*lines, f"example    {document['example']}"]))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any, Iterator
 
+from dataset_assets.core.redact import redacted_text
 from dataset_assets.errors import UsageError
 
 GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
@@ -49,7 +50,7 @@ def provided(group: str, name: str) -> Any:
     except BROKEN as error:
         raise UsageError(
             f"The plugin {package_of(offers[0])} offers {name!r} in {group}, but {offers[0].value} cannot be imported "
-            f"({type(error).__name__}: {error}). Fix or uninstall the plugin."
+            f"({redacted_text(f'{type(error).__name__}: {error}')}). Fix or uninstall the plugin."
         ) from error
 
 

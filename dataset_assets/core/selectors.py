@@ -35,8 +35,13 @@ def spelled(axes: Mapping[str, str]) -> str:
     >>> spelled({"size": "small", "lang": "fr,ca"})
     '[lang=fr%2Cca,size=small]'
     """
-    parts = (f"{axis}={quote(axes[axis], safe='')}" for axis in sorted(axes))
+    parts = (f"{axis}={encoded(axes[axis])}" for axis in sorted(axes))
     return f"[{','.join(parts)}]"
+
+
+def encoded(value: str) -> str:
+    """Return a value as the canonical selector has it."""
+    return quote(value, safe="")
 
 
 def folder_of(axes: Mapping[str, str]) -> str:

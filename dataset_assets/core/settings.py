@@ -6,6 +6,7 @@ settings apply. The user file is `dataset_assets/config.toml` in the platform's 
 on each call of `settings`, never at import.
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -93,7 +94,13 @@ def origins(**overrides: Any) -> dict[str, tuple[Any, str]]:
 
 def as_variable(value: Any) -> str:
     """Return the value of a setting as an environment variable holds it."""
-    return os.pathsep.join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    joined = os.pathsep.join(map(str, value))
+    words = all(isinstance(word, str) for word in value)
+    # A licence in words of its own may have a comma.
+    apart = joined.startswith(_LIST) or _split(joined) != [*value] if words and value else False
+    return json.dumps(value) if apart else joined
 
 
 class _Source(NamedTuple):
@@ -223,8 +230,7 @@ def _one_of(*words: str) -> Callable[[Any, _Source], str]:
 
 
 def _words(value: Any, source: _Source) -> tuple[str, ...]:
-    # An environment variable of another process has them as `as_variable` writes them.
-    words = re.split(f"[,{os.pathsep}]", value) if isinstance(value, str) else value
+    words = _split(value) if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word.strip() for word in words):
         raise TypeError("a list of words, separated by ','")
     return tuple(word.strip() for word in words)
@@ -232,6 +238,24 @@ def _words(value: Any, source: _Source) -> tuple[str, ...]:
 
 YAML = (".yaml", ".yml")
 """How files of definitions without code end."""
+
+
+_LIST = '["'
+"""How a list in JSON begins."""
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of a list, whose separators count outside of brackets only, as in `a[x=1,y=2],b`.
+
+    An environment variable of another process has them as `as_variable` writes them.
+    """
+    if text.startswith(_LIST):
+        try:
+            return list(json.loads(text))
+        except ValueError:
+            raise TypeError("a list of words, separated by ','") from None
+    return re.findall(rf"(?:^|[,{os.pathsep}])((?:\[[^]]*\]|[^,{os.pathsep}])*)", text)
+
 
 URLS = ("storage", "datastore_url", "remote")
 """The settings that are URLs of storages, which may hold a secret."""

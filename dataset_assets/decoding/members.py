@@ -84,7 +84,7 @@ class Selection:
                 f"{path!r} in {self.archive} is not a plain file, but a link, a device or a sparse file. Use a pattern "
                 "that excludes it."
             )
-        if _OUTSIDE.match(path):
+        if leads_out(path):
             raise self._leading_out(name)
         if not 0 <= size <= self.most:
             self._refuse_size(f"{path!r} in {self.archive} declares a size of {size} bytes")
@@ -125,31 +125,30 @@ class Inside(Selection):
 
     def __init__(self, archive: str, pattern: Patterns, most: int | None, below: str, unwrap: bool) -> None:
         super().__init__(archive, pattern, most)
-        self.below, self.unwrap = _composed(normalised(below)), unwrap
-        if not isinstance(below, str) or _OUTSIDE.match(self.below or "x"):
+        if not isinstance(below, str) or leads_out(normalised(below) or "x"):
             raise UsageError(f"below={below!r} is not a folder in an archive. Write it as 'data/train'.")
+        self.below, self.unwrap = _parts(normalised(below)), unwrap
         self.top: str | None = None
 
     def wanted(self, name: str) -> str | None:
         """Return the path of a member below the folder, if it matches; None if not."""
         path = normalised(name)
-        if _OUTSIDE.match(path):
+        if leads_out(path):
             raise self._leading_out(name)
         if self.unwrap:
             path = self._without_top(path)
-        if self.below:
-            folder, path = path[: len(self.below) + 1], path[len(self.below) + 1 :]
-            if _composed(folder) != f"{self.below}/":
-                return None
-        return self.selected(path)
+        parts, depth = path.split("/"), len(self.below)
+        if len(parts) <= depth or _parts("/".join(parts[:depth])) != self.below:
+            return None
+        return self.selected("/".join(parts[depth:]))
 
     def _without_top(self, path: str) -> str:
         top, slash, rest = path.partition("/")
-        if not slash or self.top not in (None, top):
+        if not slash or self.top not in (None, _composed(top)):
             raise DecodeError(
                 f"{self.archive} has {path!r}, so not all of its members are in one folder. Read it without unwrap."
             )
-        self.top = top
+        self.top = _composed(top)
         return rest
 
 
@@ -189,11 +188,16 @@ def _kind_of(file: BinaryIO) -> str | None:
         return "empty"
     if compression:
         return f"a {compression.name} file"
-    if head.startswith(b"PK\3\4"):
+    if is_zip(head):
         return ZIP
     if head[257:262] == b"ustar":
         return TAR
     return "an HTML page" if re.match(rb"\s*<(!doctype html|html)", head, re.IGNORECASE) else None
+
+
+def is_zip(head: bytes) -> bool:
+    """Say whether a file with these first bytes is a zip archive; the first member of a tar may begin with "PK"."""
+    return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\x08"))
 
 
 ZIP, TAR = "a zip archive", "a tar archive"
@@ -202,6 +206,15 @@ ZIP, TAR = "a zip archive", "a tar archive"
 def _composed(path: str) -> str:
     """Return a path with each letter and its accents as one character; file systems store some of them apart."""
     return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def leads_out(path: str) -> bool:
+    """Say whether a normalised path is empty, leads out of an archive, or is a path of one system only."""
+    return bool(_OUTSIDE.match(path))
+
+
+def _parts(path: str) -> list[str]:
+    return [_composed(part) for part in path.split("/") if part]
 
 
 def is_plain(mode: int) -> bool:

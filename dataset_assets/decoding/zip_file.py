@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Callable, Iterator, NoReturn, cast
 
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import Decoder, inflater
-from dataset_assets.decoding.members import ZIP, Member, Patterns, Selection, damaged, is_plain
+from dataset_assets.decoding.members import ZIP, Member, Patterns, Selection, damaged, is_plain, is_zip
 from dataset_assets.decoding.streams import (
     RETRIEVE_AGAIN,
     Content,
@@ -24,6 +24,7 @@ from dataset_assets.decoding.streams import (
     name_of,
     size_of,
 )
+from dataset_assets.decoding.tar_file import tar_selected
 from dataset_assets.errors import DatasetAssetsError, DecodeError, Refused
 
 _CHUNK = 1 << 16
@@ -59,11 +60,23 @@ def zip_members(
     >>> [(member.name, member.read()) for member in zip_members(archive, "*.txt")]
     [('words/a.txt', b'one')]
     """
-    yield from zip_selected(file, Selection(name_of(file), pattern, most), encoding)
+    yield from _zip_selected(file, Selection(name_of(file), pattern, most), encoding)
 
 
 def zip_selected(file: BinaryIO, wanted: Selection, encoding: str | None = None) -> Iterator[Member]:
-    """Read the members of a zip archive that a selection wants."""
+    """Read the members that a selection wants of an archive that begins with "PK", as zip archives do.
+
+    A tar archive does so too if the name of its first member does.
+    """
+    # The recipes of derived files hold the code of the caller, so the two are told apart here.
+    file.seek(0)
+    if is_zip(exactly(file, 4)):
+        yield from _zip_selected(file, wanted, encoding)
+    else:
+        yield from tar_selected(file, wanted, encoding or "utf-8")
+
+
+def _zip_selected(file: BinaryIO, wanted: Selection, encoding: str | None = None) -> Iterator[Member]:
     check_file(file)
     if encoding is not None:
         check_encoding(encoding)

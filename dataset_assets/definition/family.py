@@ -3,9 +3,9 @@
 import inspect
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
-from typing import Any, Callable, Iterator, Literal, Mapping, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Iterable, Iterator, Literal, Mapping, Sequence, get_args, get_origin, get_type_hints
 
-from dataset_assets.core.axes import KINDS, Axis, completed, member_name
+from dataset_assets.core.axes import KINDS, Axis, completed, member_name, shown, values_beginning
 from dataset_assets.core.frozen import FrozenMapping
 from dataset_assets.core.names import check_dataset_name, is_member, split_member
 from dataset_assets.core.selectors import AXIS
@@ -44,10 +44,9 @@ class Family:
     def __post_init__(self) -> None:
         if is_member(check_dataset_name(self.name)):
             raise NameNotAllowed(f"{self.name} names a member. Give the family a name without axes.")
-        chosen = (self.not_identity,) if isinstance(self.not_identity, str) else tuple(self.not_identity)
-        object.__setattr__(self, "not_identity", chosen)
-        object.__setattr__(self, "example", FrozenMapping(self.example))
         try:
+            object.__setattr__(self, "not_identity", _names(self.not_identity))
+            object.__setattr__(self, "example", _values(self.example))
             self._read_signature()
             object.__setattr__(self, "_shown", self._texts_of_example())
         except (DefinitionError, UsageError) as error:
@@ -67,9 +66,14 @@ class Family:
         values = {axis.name: axis.value(chosen[axis.name]) for axis in self.axes}
         found, made = member_name(self.name, self.axes, chosen), self._called(values)
         if not isinstance(made, Dataset):
-            raise DefinitionError(f"{found}: {self.function.__qualname__} returned {made!r}. Return a Dataset.")
+            raise DefinitionError(f"{found}: {self.function.__qualname__} returned {shown(made)}. Return a Dataset.")
         if made.name != self.name:
             raise DefinitionError(f"{found}: its dataset is named {made.name}. Name it {self.name} in the function.")
+        if made.aliases:
+            raise DefinitionError(
+                f"{found}: its dataset has the alias {made.aliases[0]}, but an alias names one dataset only. Leave out "
+                "the aliases in the function."
+            )
         return replace(made, name=found, axes=self.axes)
 
     def named(self, name: str) -> Dataset:
@@ -78,14 +82,21 @@ class Family:
 
     def members(self) -> Iterator[str]:
         """Yield the names of all members; no member is made. Raises `UsageError` if an axis has no list of values."""
-        axes = [axis for axis in self.axes if axis.identity]
         if open_axes := self.open_axes:
             raise UsageError(
                 f"The members of {self.name} cannot be listed: {', '.join(open_axes)} may have any value. Name one, "
                 f"such as {self.example_name}."
             )
-        for values in product(*(self.choices[axis.name] for axis in axes)):
-            yield member_name(self.name, axes, dict(zip([axis.name for axis in axes], values)))
+        yield from self._named({axis.name: self.choices[axis.name] for axis in self.axes if axis.identity})
+
+    def listed(self) -> list[str]:
+        """Return the names of all members. Raises `UsageError` if they cannot be listed, or are too many."""
+        if (count := self.count()) is not None and count > MOST_LISTED:
+            raise UsageError(
+                f"{self.name} has {count} members, and at most {MOST_LISTED} are listed. Name one, such as "
+                f"{self.example_name}."
+            )
+        return [*self.members()]
 
     @property
     def open_axes(self) -> list[str]:
@@ -104,7 +115,14 @@ class Family:
         """Return the names of the first members that begin so; none if they cannot be listed."""
         if self.open_axes:
             return []
-        return [*islice((name for name in self.members() if name.startswith(beginning)), most)]
+        # The values are narrowed first: a member that begins so may come after very many others.
+        values = values_beginning(self.name, {a.name: self.choices[a.name] for a in self.axes if a.identity}, beginning)
+        return [*islice((name for name in self._named(values) if name.startswith(beginning)), most)]
+
+    def _named(self, values: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        axes = [axis for axis in self.axes if axis.identity]
+        for chosen in product(*(values[axis.name] for axis in axes)):
+            yield member_name(self.name, axes, dict(zip([axis.name for axis in axes], chosen)))
 
     @property
     def example_name(self) -> str:
@@ -121,10 +139,10 @@ class Family:
         except DatasetAssetsError:
             raise
         except Exception as error:
-            shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+            arguments = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
             raise DefinitionError(
-                f"{self.name}: {self.function.__qualname__}({shown}) raised {type(error).__name__}: {error}. Correct "
-                "the function, or give it different values."
+                f"{self.name}: {self.function.__qualname__}({arguments}) raised {type(error).__name__}: {error}. "
+                "Correct the function, or give it different values."
             ) from error
 
     def _chosen(self, given: Mapping[str, str]) -> dict[str, str]:
@@ -142,12 +160,15 @@ class Family:
         if not self.summary or not callable(self.function) or not hasattr(self.function, "__qualname__"):
             raise DefinitionError("A family needs a name, a summary and a plain function that returns a Dataset.")
         try:
-            hints = get_type_hints(self.function)
-        except (NameError, TypeError) as error:
-            raise DefinitionError(f"The annotations of {self.function.__qualname__} cannot be read: {error}.") from None
+            hints, parameters = get_type_hints(self.function), inspect.signature(self.function).parameters.values()
+        except Exception as error:  # an annotation may be any code
+            raise DefinitionError(
+                f"The annotations of {self.function.__qualname__} cannot be read: {type(error).__name__}: {error}. "
+                "Give a function whose arguments have annotations."
+            ) from error
         axes: list[Axis] = []
         choices: dict[str, tuple[str, ...]] = {}
-        for parameter in inspect.signature(self.function).parameters.values():
+        for parameter in parameters:
             axis, values = _axis(parameter, hints.get(parameter.name), parameter.name not in self.not_identity)
             axes.append(axis)
             choices |= {axis.name: values} if values else {}
@@ -183,17 +204,30 @@ class Family:
         return axis.default if axis.default is not None else next(iter(self.choices.get(axis.name, ())), None)
 
 
+def _names(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(name, str) for name in names):
+        raise DefinitionError(f"not_identity={shown(given)} does not name axes. Write ('mirror',).")
+    return names
+
+
+def _values(given: Any) -> FrozenMapping[Any]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise DefinitionError(f"example={shown(given)} gives no values to axes. Write {{'lang': 'fr'}}.")
+    return FrozenMapping(given)
+
+
 def _axis(parameter: inspect.Parameter, hint: Any, identity: bool) -> tuple[Axis, tuple[str, ...]]:
     """Return an axis, and its values if they are few."""
     name = parameter.name
     if not AXIS.fullmatch(name) or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise DefinitionError(f"{str(parameter)!r} is not an axis. Name each argument with a-z, 0-9 and underscores.")
+        raise DefinitionError(f"{shown(parameter)} is not an axis. Name each argument with a-z, 0-9 and underscores.")
     values = get_args(hint) if get_origin(hint) is Literal else ()
     kinds = {type(value) for value in values} if values else {hint}
     if len(kinds) != 1 or not kinds <= KINDS.keys():
         raise DefinitionError(
-            f"Axis {name!r} is annotated with {hint!r}. Annotate it with str, int, float or bool, or with a Literal of "
-            "values of one of these types."
+            f"Axis {name!r} is annotated with {shown(hint)}. Annotate it with str, int, float or bool, or with a "
+            "Literal of values of one of these types."
         )
     axis = Axis(name, KINDS[kinds.pop()], None, identity)
     texts = tuple(dict.fromkeys(map(axis.text, values))) or (("false", "true") if axis.kind == "bool" else ())
@@ -201,5 +235,7 @@ def _axis(parameter: inspect.Parameter, hint: Any, identity: bool) -> tuple[Axis
         return axis, texts
     default = axis.text(parameter.default)
     if texts and default not in texts:
-        raise DefinitionError(f"Axis {name!r} has the default {parameter.default!r}, which is not one of its values.")
+        raise DefinitionError(
+            f"Axis {name!r} has the default {shown(parameter.default)}, which is not one of its values."
+        )
     return replace(axis, default=default), texts

@@ -137,12 +137,12 @@ def packages() -> dict[str, str]:
 def matching(pattern: str) -> list[Dataset]:
     """Return the definitions that match a pattern, the member of a family with this name, or with `[*]` all of them.
 
-    Raises `UsageError` if the members cannot be listed, and `UnknownDataset` if nothing matches.
+    Raises `UsageError` if the members cannot be listed or are too many, and `UnknownDataset` if nothing matches.
     """
     if is_member(pattern) and "=" in pattern:
         return [find(pattern)]
     if pattern.endswith(EVERY) and (group := family(pattern.removesuffix(EVERY))):
-        return [*map(group.named, group.members())]
+        return [*map(group.named, group.listed())]
     if found := definitions(pattern):
         return found
     if group := family(pattern):

@@ -87,9 +87,13 @@ def _described(one: Used, storage: Storage) -> Used:
         index = stored.index(one["split"], one["index"])
     except UNUSABLE as error:
         return {"problem": str(error), "license": None, "samples": None, "files": []}
-    dates = {source.name: _retrieved(stored, source.name, source.sha256) for source in index.sources}
     files = [
-        {"url": source.url, "bytes": source.bytes, "sha256": source.sha256, "retrieved": dates[source.name]}
+        {
+            "url": source.url,
+            "bytes": source.bytes,
+            "sha256": source.sha256,
+            "retrieved": _retrieved(stored, source.name, source.sha256),
+        }
         for source in index.sources
     ]
     return {"license": index.license, "samples": index.samples, "bytes": index.bytes, "files": files}

@@ -57,7 +57,7 @@ def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
     current = stored.current().version
     for split, digest in current.splits.items() if current else ():
         try:
-            sources = stored.index(split, digest).sources
+            sources = stored.index(split, digest).own_sources
         except UNUSABLE:
             continue
         for used in sources:

@@ -7,7 +7,9 @@ from dataset_assets.definition.dataset import SplitOf
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import NotPrepared
 from dataset_assets.making.existing import check_raw
+from dataset_assets.reading.licenses import see_allowed
 from dataset_assets.reading.load import check_split, open_split, open_version
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source
@@ -18,7 +20,10 @@ Link = SplitOf | FileOf
 
 
 class Links:
-    """Opens links. All that is taken from one dataset is of one version. Raises `NotPrepared` if none is released."""
+    """Opens links. All that is taken from one dataset is of one version.
+
+    Raises `NotPrepared` if none is released, and `Refused` if the setting `allow_licenses` does not allow its licence.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -47,7 +52,9 @@ class Links:
         if link not in self._views:
             stored, version, digest = self._version(link)
             check_split(stored.name, link.split, version.splits)
-            self._views[link] = open_split(stored, link.split, version.splits[link.split], digest)
+            view = open_split(stored, link.split, version.splits[link.split], digest)
+            see_allowed(index_of(view))
+            self._views[link] = view
         return self._views[link]
 
     def raw(self, link: FileOf) -> RawFile:
@@ -67,11 +74,13 @@ class Links:
     def _raw(self, link: FileOf) -> RawFile:
         stored, version, _ = self._version(link)
         record = stored.raw(link.file)
-        for split, digest in version.splits.items():
-            for used in stored.index(split, digest).sources:
-                if used.name == link.file and "." not in used.argument and (not record or used.sha256 != record.sha256):
-                    # It was retrieved again, and no version was released since.
-                    return RawFile(used.name, used.sha256, used.bytes, used.url, None, Source(used.url))
+        indexes = [stored.index(split, digest) for split, digest in version.splits.items()]
+        for index in indexes:
+            see_allowed(index)
+        for used in (used for index in indexes for used in index.own_sources):
+            if used.name == link.file and (not record or used.sha256 != record.sha256):
+                # It was retrieved again, and no version was released since.
+                return RawFile(used.name, used.sha256, used.bytes, used.url, None, Source(used.url))
         if record is None:
             again = command(f"prepare --refresh {stored.name}", self.storage.url)
             raise NotPrepared(

@@ -37,7 +37,7 @@ from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
-from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw
+from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw, url_of
 from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
@@ -156,7 +156,8 @@ class Maker:
         for split in splits:
             for used in index_of(self.view(split)).sources:
                 file = self.files.get(used.name)
-                if file and (used.name, used.sha256) not in released:
+                # A file of another dataset may have the same name.
+                if file and used.url == url_of(file) and (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
         for raw in raws:

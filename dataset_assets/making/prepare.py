@@ -15,8 +15,7 @@ from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
-from dataset_assets.making.terms import settle
-from dataset_assets.reading.licenses import check_license
+from dataset_assets.making.terms import settle_all
 from dataset_assets.reading.load import of_version
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
@@ -47,16 +46,15 @@ def prepare(
 
     The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
     them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
-    not allow the licence.
+    not allow the licence of the dataset, or of one that it is made of.
     """
     store = open_storage(settings().storage if storage is None else storage)
     definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
-    for other in [*linked(definition, store), definition]:
-        check_license(other.name, other.license)
-        settle(other, accept_terms and other is definition)
-    for other in linked(definition, store):
+    others = linked(definition, store)
+    settle_all(definition, others, accept_terms)
+    for other in others:
         _prepared(other, store, refresh, progress)
     return _prepared(definition, store, refresh, progress)
 

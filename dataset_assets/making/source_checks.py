@@ -9,11 +9,11 @@ from threading import Event
 from typing import Any, Iterable, Literal, Mapping
 from urllib.parse import urlsplit
 
-from dataset_assets.core.redact import printable, redacted
+from dataset_assets.core.redact import printable, redacted, redacted_text
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
-from dataset_assets.definition.registry import definitions, find
-from dataset_assets.errors import DatasetAssetsError, RetrievalError, UnknownDataset
+from dataset_assets.definition.registry import definitions, find, matching
+from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
 from dataset_assets.making.existing import meant_raw
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, is_unchanged
 from dataset_assets.retrieval.retriever import Look, Looking, retriever_for
@@ -88,9 +88,10 @@ def check_sources(
 ) -> list[CheckedFile]:
     """Ask every URL of the files of some datasets, or only of the `files` with these identifiers.
 
-    `what` are definitions, their names, or patterns such as `com.lecun.*`; without any, all definitions. A file is
-    `changed` if its source has a different ETag, time or size than the retrieval recorded in the storage, or not the
-    size that the definition declares. What fails is in the result; raises `UnknownDataset` for a name that is unknown.
+    `what` are definitions, their names, or patterns such as `com.lecun.*`; without any, all definitions. The members of
+    a family count only if they are named, or as `name[*]`. A file is `changed` if its source has a different ETag, time
+    or size than the retrieval recorded in the storage, or not the size that the definition declares. What fails is in
+    the result. Raises `UnknownDataset` for a name that is unknown.
     """
     store = open_storage(settings().storage if storage is None else storage)
     only, datasets = {*files}, {dataset.name: dataset for one in what or ("*",) for dataset in _meant(one, store)}
@@ -107,11 +108,11 @@ def check_sources(
 def _meant(one: "str | Dataset", storage: Storage) -> list[Dataset]:
     if isinstance(one, Dataset):
         return [one]
+    if not isinstance(one, str):
+        raise UsageError(f"{one!r} is not a dataset. Give one, its name, or a pattern: check_sources('com.lecun.*').")
     if "*" not in one:
         return [find(one, storage)]
-    if (found := definitions(one)) or one == "*":
-        return found
-    raise UnknownDataset(f"No definition matches {one!r}. List them with: dataset-assets search")
+    return definitions() if one == "*" else matching(one)
 
 
 _Question = tuple[str, RemoteFile, StoredDataset]
@@ -153,18 +154,19 @@ def _check(url: str, file: RemoteFile, stored: StoredDataset) -> CheckedUrl:
         if changed and raw and (path := file_of(url)) and is_unchanged(path, raw.sha256):
             changed = ""
     except RetrievalError as error:
-        return CheckedUrl(shown, "failed", _text(error), error.exit_code)
+        return CheckedUrl(shown, "failed", _text(error, url), error.exit_code)
     except DatasetAssetsError as error:
-        return CheckedUrl(shown, "error", _text(error), error.exit_code)
+        return CheckedUrl(shown, "error", _text(error, url), error.exit_code)
     except Exception as error:  # a plugin's
-        return CheckedUrl(shown, "error", f"{shown}: {type(error).__name__}: {error}", EXIT_CODES["error"])
+        return CheckedUrl(shown, "error", f"{shown}: {type(error).__name__}: {_text(error, url)}", EXIT_CODES["error"])
     if changed:
         return CheckedUrl(shown, "changed", f"{shown} {changed}.", EXIT_CODES["changed"])
     return CheckedUrl(shown, "ok")
 
 
-def _text(error: DatasetAssetsError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _text(error: Exception, url: str) -> str:
+    """Return the message of an error, without the secrets that a plugin may put in it."""
+    return redacted_text(str(getattr(error, "strerror", None) or error).replace(url, redacted(url)))
 
 
 def _change(seen: Look, file: RemoteFile, raw: RawFile | None, same_url: bool) -> str:

@@ -5,12 +5,14 @@
 
 import sys
 from fnmatch import fnmatchcase
+from typing import Iterable
 
 from dataset_assets.core.acceptance import accept, is_accepted
 from dataset_assets.core.commands import command
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import Refused, visible
+from dataset_assets.reading.licenses import check_license
 
 
 def accepted(dataset: Dataset) -> bool:
@@ -42,6 +44,16 @@ def settle(dataset: Dataset, accept_terms: bool = False) -> None:
         accept(dataset.name, dataset.terms)
     elif _on_terminal():
         see_accepted(dataset)
+
+
+def settle_all(dataset: Dataset, others: Iterable[Dataset], accept_terms: bool = False) -> None:
+    """Check the licences, and settle the terms, of a dataset and of the others that it is made of. Raises `Refused`.
+
+    `accept_terms` accepts those of the dataset alone.
+    """
+    for each in (*others, dataset):
+        check_license(each.name, each.license)
+        settle(each, accept_terms and each is dataset)
 
 
 def _on_terminal() -> bool:

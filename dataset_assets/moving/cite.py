@@ -1,16 +1,18 @@
 """Citations and notices of exactly the datasets that a stack uses."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
 
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import check_identifier, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.registry import find
 from dataset_assets.errors import DatasetAssetsError, DecodeError, NotPrepared, UsageError
 from dataset_assets.moving.export_readme import FACTS, SourceData, source_of
-from dataset_assets.moving.view_file import view_file
+from dataset_assets.moving.view_file import is_view_file, view_file
 from dataset_assets.reading.load import open_version
 from dataset_assets.reading.stored_files import StoredFiles
 from dataset_assets.reading.views import Stored, View
@@ -29,6 +31,17 @@ class Cited:
 
     source: SourceData
     splits: tuple[str, ...]
+    alone: bool = True
+    """Whether no other version of the dataset is cited with it; else the key of its entry has the version."""
+
+    @property
+    def key(self) -> str:
+        """The key of its entry: the name of the dataset, as BibTeX takes it."""
+        name = self.source.dataset
+        plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
+        # Members whose names differ in other characters only have different keys.
+        unique = plain if plain == name else f"{plain}-{sha256_hex(name.encode())[:8]}"
+        return unique if self.alone else f"{unique}-{self._version or 'defined'}"
 
     @property
     def bibtex(self) -> str:
@@ -38,14 +51,14 @@ class Cited:
             return stated
         fields = {"title": self.source.summary, "url": self.source.homepage, "note": stated, "version": self._version}
         lines = [f"  {name} = {{{_text(name, value)}}},\n" for name, value in fields.items() if value]
-        return f"@misc{{{self.source.dataset},\n{''.join(lines)}}}"
+        return f"@misc{{{self.key},\n{''.join(lines)}}}"
 
     @property
     def notice(self) -> str:
         """Dataset, version, splits and licence in one line."""
         pin = f"@{self._version}" if self._version else ""
         lacking = "" if self.source.citation else "; its citation is not known here"
-        stated = self.source.license or "not stated"
+        stated = " ".join((self.source.license or "not stated").split())
         return f"{self.source.dataset}{pin} ({', '.join(self.splits)}): licence {stated}{lacking}"
 
     @property
@@ -67,7 +80,9 @@ def cite(what: "str | Path | View | Mapping[str, View]", *, storage: "str | Stor
     found: dict[SourceData, set[str]] = {}
     for used in _used(what, store):
         found.setdefault(source_of(*used[:3]), set()).add(used.split)
-    return [Cited(source, tuple(sorted(splits))) for source, splits in found.items()] or _as_defined(what, store)
+    versions = Counter(dataset for dataset, _ in {(source.dataset, source.version) for source in found})
+    cited = [Cited(one, tuple(sorted(splits)), versions[one.dataset] == 1) for one, splits in found.items()]
+    return cited or _as_defined(what, store)
 
 
 class _Used(NamedTuple):
@@ -81,7 +96,7 @@ def _used(what: Any, store: Storage) -> Iterator[_Used]:
     if isinstance(what, (View, Mapping)):
         for view in [what] if isinstance(what, View) else what.values():
             yield from _below(view)
-    elif str(what).endswith(".json"):
+    elif is_view_file(what, store):
         yield from _written(view_file(what), store)
     else:
         name, pin = split_pin(str(what))
@@ -119,7 +134,7 @@ def _of_entry(given: Mapping[str, Any], store: Storage) -> _Used:
 
 
 def _as_defined(what: Any, store: Storage) -> list[Cited]:
-    if isinstance(what, (View, Mapping)) or str(what).endswith(".json"):
+    if isinstance(what, (View, Mapping)) or is_view_file(what, store):
         raise UsageError("It is made of values in memory only, which have no citation. Cite what they were made of.")
     known = find(str(what), store)
     return [Cited(SourceData(known.name, None, *(getattr(known, name) for name in FACTS)), (*known.splits,))]

@@ -1,7 +1,8 @@
 """What differs between two versions of a dataset, or two datasets: schema, counts, classes, samples and numbers.
 
-Samples are compared by a 64-bit hash of their content, over the streams that both have. Each stream is read once from
-front to back, and of a sample only its hash is kept; so memory stays small.
+Samples are compared by a 64-bit hash of their content, over the streams that both have. Each stream is read from front
+to back, and its values at changed samples once more. Of a sample only its hash, and some of its numbers, are kept; so
+memory stays small.
 """
 
 from typing import Any, Iterator, Mapping, Sequence
@@ -9,12 +10,12 @@ from typing import Any, Iterator, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.checks.built_in import class_counts, described
-from dataset_assets.checks.duplicates import Hashes, Rows
+from dataset_assets.checks.duplicates import MIX, Hashes, Rows
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import UnknownStream, nearest
 from dataset_assets.formats.columns import Column
-from dataset_assets.moving.diff_streams import compared_numbers, hashes_in, hashes_of
+from dataset_assets.moving.diff_streams import compared_numbers, hashes_at, hashes_in
 from dataset_assets.reading.load import open_split, open_version
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns
@@ -24,11 +25,8 @@ from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 EXAMPLES = 10
-TAKEN = 1 << 14
 
 Document = dict[str, Any]
-
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def diff(a: str, b: str, *, by: str | None = None, storage: "str | Storage | None" = None) -> Document:
@@ -40,9 +38,9 @@ def diff(a: str, b: str, *, by: str | None = None, storage: "str | Storage | Non
     """
     store = open_storage(settings().storage if storage is None else storage)
     (old, old_id), (new, new_id) = (_opened(name, store) for name in (a, b))
-    if by is not None and not any(by in view.streams for view in new.values()):
-        known = dict.fromkeys(stream for view in new.values() for stream in view.streams)
-        raise UnknownStream(f"{new_id} has no stream {by!r}.{nearest(by, known)}")
+    common = dict.fromkeys(stream for split in old if split in new for stream in _common(old[split], new[split]))
+    if by is not None and by not in common:
+        raise UnknownStream(f"No split has a stream {by!r} in both {old_id} and {new_id}.{nearest(by, common)}")
     return {"a": old_id, "b": new_id, **diff_views(old, new, by)}
 
 
@@ -74,7 +72,7 @@ def _opened(name: str, store: Storage) -> tuple[dict[str, Stored], str]:
 
 def _split(old: Stored, new: Stored, by: str | None) -> Document:
     first, second = index_of(old), index_of(new)
-    common = [name for name in first.streams if name in second.streams]
+    common = _common(old, new)
     schema = _schema(first, second)
     unchanged = not any(schema.values()) and _same_files(first, second)
     contents = _nothing(len(old)) if unchanged else _contents(old, new, common, by)
@@ -82,6 +80,10 @@ def _split(old: Stored, new: Stored, by: str | None) -> Document:
     found |= {"contents": contents["contents"], "numbers": contents["numbers"]}
     moved = any(contents["contents"][kind] for kind in ("changed", "added", "removed"))
     return {"equal": not moved and not any(schema.values()), **found}
+
+
+def _common(old: Stored, new: Stored) -> list[str]:
+    return [name for name in index_of(old).streams if name in index_of(new).streams]
 
 
 def _schema(first: SplitIndex, second: SplitIndex) -> Document:
@@ -139,7 +141,7 @@ def _contents(old: Stored, new: Stored, common: Sequence[str], by: str | None) -
         plain = stream not in old.classes
         found = [hashes_in(side[stream], numbered=plain) for side in columns]
         numbers |= compared_numbers(stream, *(values for _, values in found))
-        totals = [total * _MIX + hashes for total, (hashes, _) in zip(totals, found)]
+        totals = [total * MIX + hashes for total, (hashes, _) in zip(totals, found)]
         if stream == keyed:
             keys = [hashes for hashes, _ in found]
     # Samples without a common stream have nothing by which they could be the same.
@@ -186,7 +188,7 @@ def _counted_hashes(hashes: Hashes) -> Hashes:
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else order
     again = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.append(starts, len(ordered))))
     found = np.empty_like(hashes)
-    found[order] = (ordered ^ (ordered >> np.uint64(32))) + again.astype(np.uint64) * _MIX
+    found[order] = (ordered ^ (ordered >> np.uint64(32))) + again.astype(np.uint64) * MIX
     return found
 
 
@@ -201,9 +203,6 @@ def _changed_streams(
 ) -> Iterator[tuple[str, int]]:
     """Yield the streams in which changed samples differ, with their number."""
     for stream in streams:
-        count = 0
-        for lo in range(0, len(changed[0]), TAKEN):
-            here, there = (side[stream].take(rows[lo : lo + TAKEN]) for side, rows in zip(columns, changed))
-            count += int((hashes_of(here) != hashes_of(there)).sum())
-        if count:
+        here, there = (hashes_at(side[stream], rows) for side, rows in zip(columns, changed))
+        if count := int((here != there).sum()):
             yield stream, count

@@ -5,7 +5,7 @@ from typing import Any, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.checks.duplicates import Hashes, block_hashes, blocks
+from dataset_assets.checks.duplicates import MIX, Hashes, Rows, block_hashes, blocks
 from dataset_assets.formats.columns import Column
 
 MOST_VALUES = 1 << 22
@@ -13,8 +13,6 @@ MOST_VALUES = 1 << 22
 BINS = 20
 
 Numbers = dict[str, NDArray[np.float64]]
-
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def hashes_in(column: Column, numbered: bool = True) -> tuple[Hashes, Numbers]:
@@ -34,6 +32,16 @@ def hashes_in(column: Column, numbered: bool = True) -> tuple[Hashes, Numbers]:
     return hashes, {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
+def hashes_at(column: Column, rows: Rows) -> Hashes:
+    """Return the hash of each value at these rows, which are read in the order of the column."""
+    order = np.argsort(rows, kind="stable")
+    hashes, at = np.empty(len(rows), np.uint64), 0
+    for block in blocks(column, rows[order]):
+        hashes[order[at : at + len(block)]] = hashes_of(block)
+        at += len(block)
+    return hashes
+
+
 def hashes_of(block: Any) -> Hashes:
     """Return a hash of each value of a block. The fields of a table are hashed one by one, which is much faster."""
     if not hasattr(block, "column_names"):
@@ -44,7 +52,7 @@ def hashes_of(block: Any) -> Hashes:
         found = block_hashes(field.to_pylist() if values is None else values)
         # Zero stands for a value that is missing, so which ones are is hashed too.
         missing = block_hashes(field.is_null().to_numpy()) if field.null_count else np.uint64(0)
-        total = total * _MIX + found + missing + np.uint64(len(name))
+        total = total * MIX + found + missing + np.uint64(len(name))
     return total
 
 

@@ -18,7 +18,7 @@ from dataset_assets.moving.export_parquet import write_huggingface, write_parque
 from dataset_assets.moving.export_readme import sources_of, write_readme
 from dataset_assets.moving.folder_files import is_layout
 from dataset_assets.moving.shared_names import full_name
-from dataset_assets.moving.view_file import view_file
+from dataset_assets.moving.view_file import is_view_file, view_file
 from dataset_assets.reading.load import load, view_from_json
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
@@ -85,7 +85,7 @@ def _views(what: Any, storage: "str | Storage | None") -> dict[str, View]:
         return {what.split: what}
     if isinstance(what, Mapping):
         return dict(what)
-    if str(what).endswith(".json"):
+    if is_view_file(what, store):
         view = view_from_json(view_file(what), storage=store)
         return {view.split: view}
     full = full_name(str(what))

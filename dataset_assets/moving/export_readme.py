@@ -2,12 +2,15 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from dataset_assets.core.files import Written
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import defined
+from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.moving.folder_files import meta_of
 from dataset_assets.reading.stored_files import StoredFiles
 from dataset_assets.reading.views import Stored, View
@@ -48,10 +51,17 @@ def source_of_view(view: Stored) -> SourceData:
 
 def source_of(stored: StoredDataset, version: str | None, license: str | None) -> SourceData:
     """Return a stored dataset with the licence that its split states; the rest is as its definition says now."""
-    known, meta = defined(stored.name), meta_of(stored, version) if version else {}
+    known, meta = _defined(stored.name), meta_of(stored, version) if version else {}
     said = {name: meta[name] for name in FACTS if isinstance(meta.get(name), str)}
     said |= {"license": license} if license else {}
     return SourceData(stored.name, version, *(said.get(name) or getattr(known, name, None) for name in FACTS))
+
+
+def _defined(name: str) -> Dataset | None:
+    """Return the definition of a dataset; None if there is none now, as for a value that its family no longer has."""
+    with suppress(DatasetAssetsError):
+        return defined(name)
+    return None
 
 
 def write_readme(root: Path, views: Mapping[str, View], sources: list[SourceData], *, huggingface: bool) -> None:

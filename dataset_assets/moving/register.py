@@ -41,8 +41,8 @@ def check_folder(folder: "Path | str") -> Registered:
     """
     root = Path(os.path.abspath(folder))
     data = root / "data"
-    if not root.is_dir():
-        raise UsageError(f"{root} {'is a file' if root.exists() else 'does not exist'}. Name a folder of data.")
+    if not os.path.isdir(root):
+        raise UsageError(f"{root} {'is a file' if os.path.exists(root) else 'does not exist'}. Name a folder of data.")
     if data.is_symlink():
         raise Refused(f"{data} is a link, and links are not followed. Put the folder itself there.")
     if not data.is_dir():
@@ -84,9 +84,9 @@ def create(folder: "Path | str", partitions: Iterable[str] = ("train", "test"), 
             raise NameNotAllowed(f"{name!r} cannot be the name of a partition. Write the name of a folder.")
     if not names:
         raise UsageError("A dataset needs a partition. Name one or more, such as train.")
-    if root.exists() and not root.is_dir():
+    if os.path.exists(root) and not root.is_dir():
         raise Conflict(f"{root} is a file. Name a folder.")
-    if not force and root.is_dir() and any(root.iterdir()):
+    if not force and os.path.isdir(root) and any(root.iterdir()):
         raise Conflict(f"{root} is not empty. Name a new folder, or add what is missing with --force.")
     for name in names:
         files.make_folder(root / "data" / name)
@@ -141,7 +141,7 @@ def adopt(
     end the first is raised, with the names of all folders that failed, and of the datasets that were registered.
     """
     root, done, failed = Path(folder or home_of_etc()), [], {}
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise NotFound(f"{root} is not a folder. Name the folder in which etcetera keeps its datasets.")
     for path in sorted(root.iterdir()):
         if path.is_dir():

@@ -220,7 +220,7 @@ def _users(stored: StoredDataset, there: Contents, file: str) -> Iterator[str]:
         except UNUSABLE as error:
             yield f"Version {digest} of {stored.name} may use it, but cannot be read ({error})"
             continue
-        if any(used.name == file for index in indexes for used in index.sources):
+        if any(used.name == file for index in indexes for used in index.own_sources):
             yield f"Version {digest} of {stored.name} is made of {stored.name}/raw/{file}"
 
 

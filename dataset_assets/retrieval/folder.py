@@ -39,7 +39,7 @@ class FolderRetriever:
     ) -> Source | None:
         """Write the file, or the folder as a tar. Return None if nothing of it changed since `known`."""
         path = path_of(url)
-        if path.is_dir():
+        if os.path.isdir(path):
             return retrieve_folder(path, url, into, known, report)
         source = Source(redacted(url), etag=f'"{validator(regular_file(path, redacted(url)))}"')
         if known and known.etag == source.etag:
@@ -50,7 +50,7 @@ class FolderRetriever:
     def look(self, url: str) -> Look:
         """Return the state of the folder, or the size and validator of the file."""
         path = path_of(url)
-        return look_at(path) if path.is_dir() else look_at_file(path, redacted(url))
+        return look_at(path) if os.path.isdir(path) else look_at_file(path, redacted(url))
 
 
 def path_of(url: str) -> Path:
@@ -64,7 +64,7 @@ def path_of(url: str) -> Path:
     root = user_folders.folder(user_folders.check_name(name))
     if "\0" in below or below.startswith("/") or ".." in below.split("/"):
         raise Refused(f"{redacted(url)} is not below the folder {name}, which is {root}. Write a path without '..'.")
-    if not (path := root / below).exists():
+    if not os.path.exists(path := root / below):
         raise RetrievalError(
             f"{below} is not in the folder {name}, which is {root}. Put it there, or set another folder with: "
             f"{user_folders.set_command(name)}"

@@ -3,6 +3,7 @@
 A folder is read as one tar.
 """
 
+import os
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -23,7 +24,7 @@ class FileRetriever:
         """Copy the file, or a folder as a tar. Return None if its size and time, or its state, are those of `known`."""
         path = path_of(url)
         shown = redacted(url)
-        if path.is_dir():
+        if os.path.isdir(path):
             from dataset_assets.retrieval.folder import retrieve_folder
 
             return retrieve_folder(path, url, into, known, report)
@@ -36,7 +37,7 @@ class FileRetriever:
     def look(self, url: str) -> Look:
         """Return the size and validator of the file, or the state of a folder."""
         path = path_of(url)
-        if path.is_dir():
+        if os.path.isdir(path):
             from dataset_assets.retrieval.folder import look_at
 
             return look_at(path)

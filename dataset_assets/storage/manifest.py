@@ -113,6 +113,13 @@ class SplitIndex:
         """The bytes of all its streams."""
         return sum(stream.bytes for stream in self.streams.values())
 
+    @property
+    def own_sources(self) -> tuple[UsedFile, ...]:
+        """The dataset's own files that are arguments of the split; those of other datasets may have the same names."""
+        # A link is one of the arguments too. `whole.images` is a file of another split, whose index names it.
+        given = self.arguments
+        return tuple(used for used in self.sources if "." not in used.argument and used.argument not in given)
+
     def key_of(self, stream: str, file: StoredFile) -> str:
         """Return the key of a file of a stream."""
         return stream_key(self.dataset, self.split, stream, file.sha256, self.streams[stream].suffix)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dataset_assets.core.selectors as module
+from dataset_assets.core import axes as axes_module
+from dataset_assets.core import selectors
 from dataset_assets.core.axes import Axis, completed, member_name
 from dataset_assets.core.names import check_dataset_name, is_folder_name, key_parts, plain_name, split_member, split_pin
 from dataset_assets.core.selectors import parsed, spelled
@@ -26,7 +27,9 @@ selections = st.dictionaries(names, texts, min_size=1, max_size=4)
 
 
 def test_the_examples_in_the_docstrings_run():
-    assert not doctest.testmod(module).failed
+    for module in (selectors, axes_module):
+        found = doctest.testmod(module)
+        assert found.attempted and not found.failed
 
 
 @settings(max_examples=60)
@@ -109,3 +112,24 @@ def test_a_value_of_another_type_is_refused(axis, value):
 
 def test_minus_zero_is_zero():
     assert AXES[2].text(-0.0) == "0.0" == AXES[2].text(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((kind, value) for kind in ("int", "float", "bool", "str") for value in (10**400, [1], None)),
+        *(("float", value) for value in (float("nan"), float("inf"), "1", True)),
+        *(("int", value) for value in (1.0, "1", True)),
+        *(("str", value) for value in ("\ud800", b"x", 1)),
+        *(("bool", value) for value in (1, "true")),
+    ],
+)
+def test_a_value_of_another_type_is_a_typed_error(kind, value):
+    with pytest.raises(UsageError, match="of axis 'a' is not of its type. Give a"):
+        Axis("a", kind).text(value)
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "bool", "str"])
+def test_a_number_that_python_does_not_write_is_a_typed_error_too(kind):
+    with pytest.raises(UsageError, match="The value of type int of axis 'a' is not of its type"):
+        Axis("a", kind).text(-(10**5000))

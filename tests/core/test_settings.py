@@ -7,7 +7,10 @@ import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import dataset_assets.core.settings as module
 from dataset_assets.core import project_file, trust
@@ -225,6 +228,42 @@ def test_files_of_definitions_are_named_by_whoever_runs_them_and_not_by_a_folder
     assert len(settings().definitions) == 2
     monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")
     with pytest.raises(UsageError, match="Make it a setting of the environment or the user file"):
+        settings()
+
+
+MEMBER = "org.example.x[lang=fr,size=small]"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("MIT", ("MIT",)),
+        ("MIT, CC-BY-*:X", ("MIT", "CC-BY-*", "X")),
+        (MEMBER, (MEMBER,)),
+        (f"{MEMBER},{MEMBER}:com.*", (MEMBER, MEMBER, "com.*")),
+        ("com.[ab]*, x[at=12:30, b=1] ,y", ("com.[ab]*", "x[at=12:30, b=1]", "y")),
+        ("a[b,c", ("a[b", "c")),
+        ("a]b,c", ("a]b", "c")),
+        ('["one, two", "three:four"]', ("one, two", "three:four")),
+    ],
+)
+def test_a_list_of_words_is_split_outside_of_brackets(text, words, monkeypatch):
+    monkeypatch.setenv("DATASET_ASSETS_ACCEPT_TERMS", text)
+    assert settings().accept_terms == words
+
+
+@given(st.lists(st.text("ab[],: =\"'\\", min_size=1).map(str.strip).filter(bool), min_size=1, max_size=3))
+@hypothesis.settings(max_examples=60)
+def test_another_process_reads_the_words_that_this_one_has(words):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATASET_ASSETS_ALLOW_LICENSES", as_variable(settings(allow_licenses=words).allow_licenses))
+        assert settings().allow_licenses == tuple(words)
+
+
+@pytest.mark.parametrize("text", [",", "a,", ":a", "a,,b", '["a', '["a", 1]', " "])
+def test_what_is_no_list_of_words_is_refused(text, monkeypatch):
+    monkeypatch.setenv("DATASET_ASSETS_ACCEPT_TERMS", text)
+    with pytest.raises(UsageError, match="a list of words"):
         settings()
 
 

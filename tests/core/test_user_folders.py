@@ -1,6 +1,6 @@
 """Folders of the user's, by name: what is set is found, and what is not says how to set it."""
 
-import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from dataset_assets.retrieval.folder import path_of
 @pytest.fixture(autouse=True)
 def configuration(home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(fast_path / "config"))
-    return fast_path / "config/dataset_assets/folders.json"
+    return fast_path / "config/dataset_assets/folders"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_folder_has_its_name_until_it_is_unset(corpora: Path, configuration: P
     user_folders.set_folder("corpora", corpora)
     user_folders.set_folder("archive", corpora / "wiki")
     assert user_folders.folders() == {"archive": corpora / "wiki", "corpora": corpora}
-    assert json.loads(configuration.read_text())["corpora"] == str(corpora)
+    assert (configuration / "corpora.txt").read_text() == str(corpora)
     user_folders.unset_folder("archive")
     assert [*user_folders.folders()] == ["corpora"]
     with pytest.raises(NotFound, match="No folder is set as archive"):
@@ -57,12 +57,43 @@ def test_only_a_folder_can_be_set(corpora: Path):
         user_folders.set_folder("corpora", corpora / "wiki/part 1.txt")
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '"x"'])
-def test_a_list_that_cannot_be_read_is_named(text: str, configuration: Path):
-    configuration.parent.mkdir(parents=True)
-    configuration.write_text(text)
-    with pytest.raises(UsageError, match=r"folders.json cannot be read.*Remove it"):
+@pytest.mark.parametrize("text", ["", "x", "[]", "/a\0b"])
+def test_a_file_without_a_path_is_named(text: str, configuration: Path):
+    configuration.mkdir(parents=True)
+    (configuration / "corpora.txt").write_text(text)
+    with pytest.raises(UsageError, match=r"corpora.txt does not hold the path of a folder. Remove it"):
         user_folders.folders()
+    (configuration / "corpora.txt").unlink()
+    (configuration / "corpora.txt").mkdir()
+    with pytest.raises(UsageError, match=r"corpora.txt cannot be read.*Remove it"):
+        user_folders.folders()
+
+
+def test_a_file_in_the_place_of_all_of_them_is_named(configuration: Path):
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("{}")
+    with pytest.raises(UsageError, match=r"folders cannot be read.*Remove it"):
+        user_folders.folders()
+
+
+def test_folders_that_are_set_at_once_are_all_kept(corpora: Path):
+    names = [f"corpus_{i}" for i in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        [*pool.map(lambda name: user_folders.set_folder(name, corpora), names)]
+        assert {*user_folders.folders()} == {*names}
+        [*pool.map(user_folders.unset_folder, names[1:])]
+    assert [*user_folders.folders()] == names[:1]
+
+
+@pytest.mark.parametrize("long", ["x" * 300, "x/" * 5000])
+def test_a_path_that_is_too_long_is_not_there(long: str, corpora: Path):
+    user_folders.set_folder("corpora", corpora)
+    with pytest.raises(NotFound, match="is not a folder"):
+        user_folders.set_folder("other", corpora / long)
+    with pytest.raises(RetrievalError, match="is not in the folder corpora"):
+        path_of(f"folder:corpora/{long}")
+    with pytest.raises(RetrievalError):
+        prepare(dataset((corpora / long).as_uri()))
 
 
 def test_a_definition_reads_a_file_below_it_and_sees_a_change(corpora: Path, fast_path: Path):

@@ -101,6 +101,25 @@ def test_a_member_that_leads_out_is_refused_though_its_folder_would_be_left_out(
             read(pack({name: b"x", **FILES}), **options)
 
 
+@pytest.mark.parametrize("pack", [tarred, zipped], ids=["tar", "zip"])
+@pytest.mark.parametrize("below", ["caf\u00e9", "cafe\u0301", "caf\u00e9/n\u0303"])
+def test_a_letter_and_its_accent_may_be_one_character_or_two(pack, below):  # type: ignore[no-untyped-def]
+    names = ["cafe\u0301/\u00f1/a.txt", "caf\u00e9/n\u0303/b.txt"]
+    data = pack(dict.fromkeys(names, b"x"))
+    depth = below.count("/") + 1
+    rest = ["/".join(name.split("/")[depth:]) for name in names]
+    assert [*read(data, below=below)] == rest
+    assert [*read(data, unwrap=True)] == [name.partition("/")[2] for name in names]
+    assert b"".join(extracted(io.BytesIO(data), "caf\u00e9/\u00f1/a.txt")) == b"x"
+
+
+@pytest.mark.parametrize("name", ["PK/a.txt", "PKLot/a.txt", "PK\1\2", "PK"])
+def test_the_first_member_of_a_tar_may_begin_as_a_zip_does(name: str):
+    assert read(tarred({name: b"x"})) == {name: b"x"}
+    with pytest.raises(DecodeError, match="no member that matches"):
+        read(zipped({}))
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 def test_a_link_or_device_is_refused(kind: bytes):
     out = io.BytesIO()
@@ -122,6 +141,8 @@ def test_two_members_of_one_path_are_refused():
     [
         ({"below": "../x"}, "is not a folder"),
         ({"below": "/x"}, "is not a folder"),
+        ({"below": None}, "is not a folder"),
+        ({"below": ["x"]}, "is not a folder"),
         ({"pattern": []}, "or several"),
         ({"pattern": [1]}, "or several"),
     ],

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import Any, BinaryIO, Iterator
 
 import pytest
 
@@ -59,3 +59,17 @@ def test_another_order_of_the_parts_is_another_file(parts: list[RemoteFile]):
 def test_parts_are_files(given: tuple):  # type: ignore[type-arg]
     with pytest.raises(DefinitionError, match="files as its parts"):
         joined_file("all.bin", *given)
+
+
+@pytest.mark.parametrize("name", [None, "", 3, RemoteFile("https://a.example/x")])
+def test_what_is_joined_has_a_name(name: Any):
+    with pytest.raises(DefinitionError, match="is not the name of a file"):
+        joined_file(name, RemoteFile("https://a.example/x"))
+
+
+@pytest.mark.parametrize("path", [None, 3, "", ".", "/etc/passwd", "../x", "a/../../x", "C:/x"])
+def test_the_path_of_one_file_is_inside_its_archive(path: Any):
+    with pytest.raises(DefinitionError, match="is not the path of a file in an archive"):
+        extracted_file(RemoteFile("https://a.example/x.zip"), path)
+    usual = extracted_file(RemoteFile("https://a.example/x.zip"), "./a//b.txt")
+    assert usual == extracted_file(RemoteFile("https://a.example/x.zip"), "a/b.txt")

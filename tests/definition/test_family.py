@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_registry import Plugins, installed
 
 from dataset_assets import Array, Dataset, Family, Split
@@ -39,6 +41,15 @@ def reviews(lang: Literal["en", "fr"], size: Literal["small", "large"] = "small"
 family = Family("org.example.reviews", "Reviews in two languages.", reviews)
 """
 
+VAST = """
+from typing import Literal
+from dataset_assets import Family
+Number = Literal[tuple(range(10_000))]
+def vast(a: Number, b: Number, c: Number, d: Number):
+    return made("org.example.vast")
+family = Family("org.example.vast", "Very many.", vast)
+"""
+
 
 def test_a_member_is_the_dataset_of_its_values_with_a_canonical_name():
     calls.clear()
@@ -58,6 +69,38 @@ def test_members_are_listed_without_a_call():
     assert (FAMILY.count(), FAMILY.example_name) == (4, f"{NAME}[lang=en,size=small]")
     assert FAMILY.first_members(beginning=f"{NAME}[lang=f") == [*FAMILY.members()][2:]
     assert not calls
+
+
+LETTERS = Literal["a", "b", "ab", "c,d", "]", "100%"]
+
+
+def lettered(zone: LETTERS, lang: LETTERS, size: Literal["small", "large"] = "small", fast: bool = True) -> Dataset:
+    return made(name="org.example.lettered")
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_members_that_begin_so_are_those_of_all_members(data):
+    family = Family("org.example.lettered", "Letters.", lettered)
+    every = [*family.members()]
+    whole = data.draw(st.sampled_from([*every, "org.example.lettered", "org.example.lettered[x", "com.other[a=1]"]))
+    beginning = whole[: data.draw(st.integers(0, len(whole)))] + data.draw(st.sampled_from(["", "", ",", "]", "a"]))
+    assert family.first_members(beginning=beginning) == [name for name in every if name.startswith(beginning)]
+
+
+def test_very_many_members_are_not_listed_and_the_first_ones_are_found_at_once(installed: Plugins):
+    installed.install("vast", VAST, "org.example.vast")
+    vast = registry.family("org.example.vast")
+    assert vast is not None and vast.count() == 10_000**4
+    name = "org.example.vast[a=9999,b=9999,c=9999,d=9999]"
+    assert registry.members("org.example.vast", name[:-1]) == [name]
+    assert registry.members("org.example.vast", "org.example.vast[x") == []
+    assert vast.first_members(most=2) == [f"org.example.vast[a=0,b=0,c=0,d={i}]" for i in (0, 1)]
+    for listing in (vast.listed, lambda: registry.matching("org.example.vast[*]")):
+        with pytest.raises(UsageError, match="has 10000000000000000 members, and at most 10000 are listed. Name one"):
+            listing()
+    with pytest.raises(NameNotAllowed, match="has no a=10000"):
+        registry.find("org.example.vast[a=10000,b=1,c=1,d=1]")
 
 
 def test_types_come_back_as_the_function_declares_them():
@@ -113,9 +156,45 @@ def undefined(lang: "Nowhere" = 1) -> Dataset:  # type: ignore[name-defined]  # 
     return made()
 
 
+def wrong_attribute(lang: "Path.nothing") -> Dataset:  # type: ignore[name-defined]
+    return made()
+
+
+def wrong_syntax(lang: "1 +") -> Dataset:  # type: ignore[syntax]  # noqa: F722
+    return made()
+
+
+def dividing(lang: "1 / 0") -> Dataset:  # type: ignore[valid-type]
+    return made()
+
+
+def immense(share: float = 10**400) -> Dataset:
+    return made()
+
+
+def endless(n: int = 10**5000) -> Dataset:
+    return made()
+
+
+def listing(lang: Literal["x", ["y"]]) -> Dataset:  # type: ignore[valid-type]
+    return made()
+
+
 @pytest.mark.parametrize(
     ("function", "options", "says"),
     [
+        (wrong_attribute, {}, "cannot be read: AttributeError"),
+        (wrong_syntax, {}, "cannot be read: SyntaxError"),
+        (dividing, {}, "cannot be read: ZeroDivisionError"),
+        (dict, {}, "cannot be read: ValueError"),
+        (immense, {}, "of axis 'share' is not of its type. Give a finite number"),
+        (endless, {}, "The value of type int of axis 'n' is not of its type"),
+        (listing, {}, "one of these types"),
+        (free, {"example": [1]}, "example=[1] gives no values to axes"),
+        (free, {"example": {1: 2}}, "gives no values to axes"),
+        (free, {"example": None}, "gives no values to axes"),
+        (free, {"not_identity": (3,)}, "does not name axes"),
+        (free, {"not_identity": 3}, "does not name axes"),
         (bad_axes, {}, "Annotate it with str"),
         (no_axes, {}, "needs an axis that is part of the identity"),
         (untyped, {}, "Annotate it with str"),
@@ -143,6 +222,7 @@ def test_a_function_that_is_no_family_is_refused(function, options, says):
     [
         (lambda: None, "Return a Dataset"),
         (lambda: made(name="org.other.x"), "Name it org.example.reviews in the function"),
+        (lambda: made(aliases=("org.example.old",)), "an alias names one dataset only"),
     ],
 )
 def test_a_function_that_returns_something_else_is_refused(returned, says):

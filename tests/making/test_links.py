@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, Iterator
 import pytest
 
 from dataset_assets import Dataset, DerivedFile, FileOf, RemoteFile, Split, SplitOf, Text, View, load, prepare
+from dataset_assets.cli.common import State
+from dataset_assets.cli.main import commands
 from dataset_assets.definition import registry
 from dataset_assets.definition.linked import linked
 from dataset_assets.definition.links import FileOf as SameFileOf
@@ -16,6 +18,7 @@ from dataset_assets.errors import (
     NameNotAllowed,
     NotFound,
     NotPrepared,
+    Refused,
     UnknownDataset,
     UnknownSplit,
 )
@@ -179,6 +182,45 @@ def test_the_file_is_that_of_the_released_version(known: dict[str, Dataset], fas
         Links(storage).open(FileOf(ONE, "lines_txt"))
     with pytest.raises(NotPrepared):
         Links(LocalStorage(fast_path / "empty")).view(SplitOf(ONE, "train"))
+
+
+def test_a_file_is_its_dataset_s_own_though_another_s_has_the_same_name(known: dict[str, Dataset], fast_path: Path):
+    (fast_path / "own").mkdir()
+    own = fast_path / "own" / "lines.txt"
+    own.write_bytes(b"x\ny\n")
+    splits = {"all": Split(both, first=FileOf(ONE, "lines_txt"), second=RemoteFile(own.as_uri()))}
+    known[TWO] = two(splits=splits)
+    known[THREE] = three(splits={"all": Split(rows, lines=FileOf(TWO, "lines_txt"))})
+    prepare(TWO)
+    own.write_bytes(b"new\n")
+    prepare(TWO, refresh=True)
+    assert texts(load(TWO, "all")) == ["x", "y", "new"]
+    assert texts(prepare(THREE)["all"]) == ["new"]
+    assert [used.argument for used in index_of(load(TWO, "all")).own_sources] == ["second"]
+
+
+@pytest.mark.parametrize("link", [SplitOf(ONE, "train"), FileOf(ONE, "lines_txt")])
+@pytest.mark.parametrize("stored_only", [True, False])
+def test_the_licence_of_what_is_linked_must_be_allowed(
+    link: Any, stored_only: bool, known: dict[str, Dataset], fast_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    known[ONE] = one(fast_path, license="CC-BY-NC-4.0")
+    prepare(ONE)
+    split = Split(views, whole=link) if isinstance(link, SplitOf) else Split(rows, lines=link)
+    known[TWO] = two(license="CC-BY-4.0", splits={"all": split})
+    if stored_only:
+        del known[ONE]
+    monkeypatch.setenv("DATASET_ASSETS_ALLOW_LICENSES", "CC-BY-4.0")
+    for make in (prepare, lambda name: commands.main(["prepare", name], standalone_mode=False, obj=State())):
+        with pytest.raises(Refused, match=f"{ONE}.*'CC-BY-NC-4.0'.*allows only CC-BY-4.0"):
+            make(TWO)
+    monkeypatch.setenv("DATASET_ASSETS_ALLOW_LICENSES", "CC-BY-*")
+    assert texts(prepare(TWO)["all"])[0] == "x"
+
+
+def both(first: BinaryIO, second: BinaryIO) -> Iterator[dict[str, str]]:
+    yield from rows(first)
+    yield from rows(second)
 
 
 def refused(views: Any) -> str:

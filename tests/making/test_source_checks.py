@@ -8,7 +8,8 @@ from typing import Any, Iterator
 import pytest
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
-from dataset_assets.errors import Refused, StoreUnavailable
+from dataset_assets.errors import NameNotAllowed, Refused, RetrievalError, StoreUnavailable, UnknownDataset, UsageError
+from dataset_assets.making import source_checks
 from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
 from dataset_assets.retrieval import retriever
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -100,6 +101,50 @@ def test_a_mirror_that_has_the_file_makes_it_ok_and_the_failed_one_is_named(serv
     assert (found.status, found.code) == ("failed", 5)
 
 
+FAMILY = """
+from typing import Literal
+from dataset_assets import Array, Dataset, Family, RemoteFile, Split
+
+NAME = "org.example.letters"
+
+
+def rows(file):
+    yield {{"n": 1}}
+
+
+def letters(letter: Literal["a", "b"], size: Literal["small", "large"] = "small"):
+    return Dataset(NAME, "x", {{"n": Array()}}, {{"all": Split(rows, file=RemoteFile(f"{url}/{{letter}}.txt"))}})
+
+
+family = Family(NAME, "Letters.", letters)
+"""
+
+
+def test_the_members_of_a_family_are_checked_if_they_are_named(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lettered_definitions.py"
+    path.write_text(FAMILY.format(url=server.url))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(path))
+    name = "org.example.letters"
+    every = [f"{name}[letter={letter},size={size}]" for letter in "ab" for size in ("small", "large")]
+    for what, names in {
+        (f"{name}[*]",): every,
+        (f"{name}[letter=b]",): [every[2]],
+        (every[1], f"{name}[*]"): [every[1], every[0], *every[2:]],
+    }.items():
+        found = check_sources(*what, storage=MemoryStorage())
+        assert [(one.dataset, one.status) for one in found] == [(each, "ok") for each in names]
+    for what, kind, says in (
+        (name, NameNotAllowed, "Give a value for letter"),
+        (f"{name}[letter=z]", NameNotAllowed, "has no letter=z"),
+        ("org.example.lettres[*]", UnknownDataset, "No dataset matches"),
+        (3, UsageError, "3 is not a dataset"),
+    ):
+        with pytest.raises(kind, match=says):
+            check_sources(what, storage=MemoryStorage())  # type: ignore[arg-type]
+
+
 class Blind:
     """A retriever that cannot look."""
 
@@ -124,6 +169,21 @@ def test_what_cannot_be_asked_is_skipped_or_an_error(server: FaultyServer, monke
     assert [(one.status, one.code) for one in unknown] == [("error", 2)]
     monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
     assert statuses(of(RemoteFile(f"{server.url}/a.txt"))) == ["skipped"] and not server.requests
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, OSError, RetrievalError, Refused])
+def test_no_secret_of_a_plugin_s_error_is_shown(kind: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Telling(Blind):
+        def look(self, url: str) -> Any:
+            other = f"{url} and https://ada:pa55word@example.org/a?token=t0ken, Authorization: Bearer b3arer"
+            raise kind(f"{other}, {'s3cret!' * 2}")
+
+    monkeypatch.setattr(source_checks, "retriever_for", lambda url: Telling())
+    monkeypatch.setenv("EXAMPLE_TOKEN", "s3cret!")
+    [found] = check_sources(of(RemoteFile("telling://bob:hidden@example.org/b?sig=sign3d")), storage=MemoryStorage())
+    shown = str(found.to_dict())
+    assert found.status in ("error", "failed") and "example.org/b" in shown
+    assert not [word for word in ("pa55", "t0ken", "b3arer", "s3cret", "hidden", "sign3d", "bob") if word in shown]
 
 
 class Unreadable(MemoryStorage):

@@ -1,16 +1,21 @@
 """Citations: exactly what a stack uses, as BibTeX and as notices."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dataset_assets import Array, Dataset, Split, load, prepare, view_of
+from dataset_assets import Array, Dataset, Family, Split, load, prepare, view_of
+from dataset_assets.core.selectors import spelled
 from dataset_assets.errors import DatasetAssetsError, DecodeError, NotFound, NotPrepared, UnknownDataset, UsageError
-from dataset_assets.moving.cite import cite
+from dataset_assets.moving.cite import Cited, cite
 from dataset_assets.moving.export import export
+from dataset_assets.moving.export_readme import SourceData
 
 
 def counted(to: int) -> Iterator[dict[str, int]]:
@@ -91,6 +96,67 @@ def test_a_version_is_cited_with_the_licence_that_it_states(home: Path) -> None:
     prepare(replace(OWN, license="CC0-1.0"))
     assert [one.source.license for one in cite(f"{OWN.name}@{old}")] == ["MIT"]
     assert [one.source.license for one in cite(OWN.name)] == ["CC0-1.0"]
+
+
+names = st.sampled_from(["org.example.x", "org.example.x_y.z"])
+values = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(names, st.dictionaries(st.sampled_from("abc"), values, max_size=2)), max_size=6))
+@settings(max_examples=60)
+def test_different_datasets_have_different_keys_that_bibtex_takes(found: list[tuple[str, dict[str, str]]]) -> None:
+    datasets = {name + (spelled(axes) if axes else "") for name, axes in found}
+    keys = {Cited(SourceData(name, None, None, None, None, "s"), ("all",)).key for name in datasets}
+    assert len({key.casefold() for key in keys}) == len(datasets)
+    assert all(re.fullmatch(r"[a-z0-9][A-Za-z0-9._-]*", key) for key in keys)
+
+
+def test_two_versions_of_one_dataset_have_two_keys(home: Path) -> None:
+    old, new = prepare(OWN)["train"], prepare(replace(OWN, version="2"))["train"]
+    found = cite(old.concat(new))
+    assert {one.key for one in found} == {f"{OWN.name}-{view.version[:12]}" for view in (old, new)}
+    assert [one.key for one in cite(new)] == [OWN.name]
+    assert all(one.bibtex.startswith(f"@misc{{{one.key},") for one in found)
+
+
+def test_a_notice_is_one_line() -> None:
+    found = Cited(SourceData("org.example.x", None, "MIT\n@misc{evil}", None, None, "s"), ("all",))
+    assert found.notice.splitlines() == ["org.example.x (all): licence MIT @misc{evil}; its citation is not known here"]
+
+
+def test_a_name_may_end_as_the_file_of_a_view_does(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = replace(OWN, name="com.example.json")
+    view = prepare(named)["train"]
+    assert [one.source.dataset for one in cite(named.name)] == [named.name]
+    assert export(named.name, tmp_path / "out", "parquet").is_dir()
+    with pytest.raises(NotFound, match="There is no file com.example.json"):
+        cite(Path(named.name))
+    Path(named.name).write_text(prepare(OWN)["train"].to_json())
+    assert [one.source.dataset for one in cite(named.name)] == [OWN.name]
+    assert [one.source.version for one in cite(f"{named.name}@{view.version}")] == [view.version]
+    for name in ("view.json", "VIEW.json", "x" * 5000 + ".json"):
+        with pytest.raises(DatasetAssetsError):
+            cite(name)
+
+
+def test_a_stored_member_is_cited_though_its_family_no_longer_has_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / f"family_for_{tmp_path.name}.py"
+    module.write_text(
+        "from typing import Literal\nfrom dataset_assets import Dataset, Family\n"
+        "def members(lang: Literal['en']) -> Dataset:\n    raise ValueError\n"
+        "family = Family('org.example.members', 'x', members)\n"
+    )
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(module))
+    for lang in ("en", "fr"):
+        member = Family("org.example.members", "x", of_language, example={"lang": "en"})(lang=lang)
+        assert [one.source.license for one in cite(prepare(member))] == ["MIT"]
+
+
+def of_language(lang: str) -> Dataset:
+    return replace(OWN, name="org.example.members")
 
 
 def test_an_export_names_the_licences_and_citations_of_all_that_went_in(defined: Path, tmp_path: Path) -> None:

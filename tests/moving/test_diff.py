@@ -1,5 +1,6 @@
 """Comparing versions: what is said to be added, removed and changed is what counting by hand finds."""
 
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from typing import Any, Iterator
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from dataset_assets import Array, Columns, Dataset, Split, Text, prepare
 from dataset_assets.errors import NotPrepared, UnknownStream
 from dataset_assets.moving.diff import _matched, diff, diff_views
-from dataset_assets.moving.diff_streams import compared_numbers, hashes_in, hashes_of
+from dataset_assets.moving.diff_streams import compared_numbers, hashes_at, hashes_in, hashes_of
 
 NAME = "org.example.compared"
 
@@ -59,6 +60,9 @@ class _Held(list[Any]):
     def slice(self, lo: int, hi: int) -> Any:
         return self[lo:hi]
 
+    def take(self, rows: Any) -> Any:
+        return [self[i] for i in rows]
+
 
 def sum_of(side: dict[str, Any]) -> Any:
     total = np.zeros(len(side["x"]), np.uint64)
@@ -97,8 +101,49 @@ def test_by_another_stream_and_without_any(home) -> None:
     assert differ(old, new, by="number")["total"] == {"same": 1, "changed": 1, "added": 0, "removed": 0}
     bare = [replace(dataset, tag=None, roles={}) for dataset in (old, new)]
     assert differ(*bare)["splits"]["train"]["contents"]["by"] is None
-    with pytest.raises(UnknownStream, match="'wrod'. Did you mean 'word'"):
+    with pytest.raises(UnknownStream, match="'wrod' in both .*. Did you mean 'word'"):
         differ(old, new, by="wrod")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_stream_that_tells_what_changed_is_one_of_both(turned: bool, home) -> None:
+    more = Dataset("org.example.more", "More.", {"word": Text(), "more": Text()}, {"train": Split(worded)})
+    apart = replace(more, name="org.example.apart", splits={"other": Split(worded)})
+    for other, stream in ((more, "more"), (apart, "word")):
+        datasets = [of([["a", 0, 1.0]]), other]
+        with pytest.raises(UnknownStream, match=f"No split has a stream '{stream}' in both"):
+            differ(*(reversed(datasets) if turned else datasets), by=stream)
+
+
+def worded() -> Iterator[dict[str, str]]:
+    yield {"word": "a", "more": "b"}
+
+
+def large(count: int, value: int) -> Iterator[dict[str, Any]]:
+    for i in range(count):
+        yield {"name": str(i), "page": f"{value}{i}" * (1 << 19)}
+
+
+def test_large_samples_that_changed_are_read_in_little_memory(home) -> None:
+    streams = {"name": Text(), "page": Text()}
+    old, new = (
+        Dataset(NAME, "Large.", streams, {"all": Split(large, count=48, value=value)}, tag="name") for value in (0, 1)
+    )
+    versions = [next(iter(prepare(dataset).values())).version for dataset in (old, new)]
+    tracemalloc.start()
+    found = diff(*(f"{NAME}@{version}" for version in versions))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["splits"]["all"]["contents"]["streams"] == {"page": 48}
+    assert peak < 60 << 20
+
+
+@given(st.lists(st.integers(0, 99), max_size=40), st.integers(100, 200))
+@settings(max_examples=20, deadline=None)
+def test_the_hashes_of_some_rows_are_those_of_the_whole(chosen: list[int], count: int) -> None:
+    column = _Held([str(i % 7) for i in range(count)])
+    picked = np.array(chosen, np.intp)
+    assert (hashes_at(column, picked) == hashes_in(column)[0][picked]).all()
 
 
 def test_splits_and_streams_that_come_and_go_are_named(home) -> None:

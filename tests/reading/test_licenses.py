@@ -62,6 +62,12 @@ def test_versions_of_a_dataset_with_different_licences_show_both(home) -> None:
     assert old.concat(new).licenses == {"org.example.free": ("MIT", "CC0-1.0")}
 
 
+NOT_SPDX = [
+    "", " ", "public domain", "MIT, GPL-3.0-only", "MIT/GPL-3.0-only", "MIT AND", "AND MIT", "MIT AND OR X", "(MIT",
+    "MIT)", "()", "MIT (X)", "MIT WITH", "(MIT) WITH X", "MIT and GPL-3.0-only", "MIT + X Y", "(" * 100_000,
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "stated, allowed, fine",
     [
@@ -71,10 +77,24 @@ def test_versions_of_a_dataset_with_different_licences_show_both(home) -> None:
         ("MIT OR GPL-3.0-only", ["MIT"], True),
         ("MIT AND GPL-3.0-only", ["MIT"], False),
         ("MIT AND GPL-3.0-only", ["GPL-*", "MIT"], True),
-        ("(MIT OR X) AND Y", ["MIT", "Y"], False),
+        ("(MIT OR X) AND Y", ["MIT", "Y"], True),
+        ("(MIT OR X) AND Y", ["MIT"], False),
         ("(MIT OR X) AND Y", ["(MIT OR X) AND Y"], True),
+        ("(MIT OR X) AND GPL-3.0-only", ["(mit", "mit"], False),
+        ("MIT OR X AND Y", ["MIT"], True),
+        ("X AND Y OR MIT", ["MIT"], True),
+        ("X AND (Y OR MIT)", ["MIT"], False),
+        ("((MIT))", ["MIT"], True),
+        ("CC-BY-4.0 AND GPL-3.0-only", ["cc-by-*"], False),
+        ("GPL-3.0-only AND MIT", ["*mit"], False),
+        ("CC-BY-4.0  AND\tCC-BY-SA-4.0", ["cc-by-*"], True),
+        ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only"], False),
+        ("GPL-2.0-only WITH Classpath-exception-2.0 OR X", ["GPL-2.0-only WITH Classpath-exception-2.0"], True),
+        ("DocumentRef-a:LicenseRef-b", ["DocumentRef-a:*"], True),
+        ("public domain", ["Public Domain"], True),
+        *((text, ["*"], False) for text in NOT_SPDX),
+        ("anything AND more", ["*"], True),
         (None, ["*"], False),
-        ("", ["MIT"], False),
     ],
 )
 def test_an_expression_is_allowed_as_spdx_means_it(stated: Any, allowed: list[str], fine: bool) -> None:
