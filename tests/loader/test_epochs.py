@@ -190,3 +190,29 @@ def test_a_trainer_sets_the_epoch_and_skips_steps_as_with_a_data_loader_of_torch
     data = DataLoader(one.dataset, batch_sampler=skipped, collate_fn=one.collate_fn)
     assert rows(data) == epoch(3)[8:]
     assert rows(one) == epoch(4)
+
+
+def test_a_data_loader_of_the_parts_of_a_loader_reads_each_epoch_whole() -> None:
+    one = loader()
+    data = DataLoader(one.dataset, batch_sampler=one.batch_sampler, collate_fn=one.collate_fn)
+    assert [rows(data) for _ in range(4)] == [epoch(number) for number in range(4)]
+    one.set_epoch(2)
+    assert rows(data) == epoch(2)
+
+
+def test_a_step_that_failed_can_be_read_again() -> None:
+    failing: set[int] = set()
+
+    def may_fail(sample: Any) -> Any:
+        if sample["i"] in failing:
+            failing.clear()
+            raise OSError("once")
+        return sample
+
+    steps = Loader(numbers().map(may_fail), 4, output="torch", threads=0)
+    places, read = [place for (place,) in steps.batch_sampler], steps.dataset
+    assert rows(read[place] for place in places[:2]) == list(range(8))
+    failing.add(9)
+    with pytest.raises(OSError, match="once"):
+        read[places[2]]
+    assert rows(read[place] for place in places[2:]) == list(range(8, 23))
