@@ -252,12 +252,6 @@ class Loader:
         check_place(state, len(self._of(state["epoch"]).view))
         self.turns.load((state["epoch"], state["consumed"]))
 
-    @property
-    def same_each_epoch(self) -> bool:
-        """Whether all epochs have the same samples in the same order."""
-        moved = [self.view.at_epoch(epoch) for epoch in (0, 1)]
-        return not self._settings.shuffle and all(view is self.view for view in moved)
-
     def fingerprint(self) -> str:
         """Return a digest of everything that decides the samples: the stored bytes and each view on them.
 

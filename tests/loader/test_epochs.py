@@ -1,19 +1,24 @@
 """Iterating begins an epoch: in this process, in workers of a DataLoader, and on the rank of the process then."""
 
+import multiprocessing
 import pickle
+import sys
+import time
 import warnings
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dataset_assets import View, view_of
+from dataset_assets.core.turns import Turns
 from dataset_assets.errors import UsageError
 from dataset_assets.loader import Buckets, Loader
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader  # noqa: E402
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info  # noqa: E402
 
 from dataset_assets.loader import Batches  # noqa: E402
 
@@ -89,23 +94,86 @@ def test_workers_that_are_kept_go_on_by_themselves_from_what_was_set() -> None:
     assert rows(data) == epoch(6)
 
 
-def test_workers_that_are_started_anew_are_refused_where_the_epoch_is_not_known() -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "started anew"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_epoch_is_read_twice_whoever_reads(workers: int, kept: bool) -> None:
     batches = Batches(loader())
-    data = served(batches, num_workers=2)
+    torch.manual_seed(0)
+    first = served(batches, num_workers=workers, persistent_workers=kept)
+    read = [rows(first)]
+    torch.manual_seed(0)  # the workers of both have the same seeds
+    second = served(batches, num_workers=workers, persistent_workers=kept)
+    read += [rows(data) for data in (second, first, second, batches.loader, served(batches), second, first)]
+    assert read == [epoch(number) for number in range(8)]
+    batches.set_epoch(3)
+    assert [rows(data) for data in (second, first, batches)] == [epoch(3), epoch(4), epoch(5)]
+
+
+def test_two_data_loaders_side_by_side_have_an_epoch_each() -> None:
+    batches = Batches(loader())
+    first, second = (served(batches, num_workers=2, persistent_workers=True) for _ in range(2))
+    for number in (0, 2):
+        pairs = list(zip(first, second))
+        found = [rows(one[k] for one in pairs) for k in (0, 1)]
+        assert sorted(found) == sorted([epoch(number), epoch(number + 1)])
+
+
+class SecondIsLate(IterableDataset[Any]):
+    """The second worker begins each iteration but the first one late."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches, self.iterations = batches, 0
+
+    def __iter__(self) -> Any:
+        self.iterations += 1
+        if get_worker_info().id == 1 and self.iterations > 1:
+            time.sleep(0.3)
+        return iter(self.batches)
+
+
+def test_all_workers_read_the_epoch_that_the_first_one_began() -> None:
+    batches = Batches(loader())
+    data = served(SecondIsLate(batches), num_workers=2, persistent_workers=True)
     assert rows(data) == epoch(0)
-    with pytest.raises(UsageError, match=r"set_epoch\(epoch\).*persistent_workers=True"):
-        rows(data)
-    batches.set_epoch(1)
-    assert rows(data) == epoch(1)
+    for number in (4, 2, 7):
+        next(iter(data))
+        batches.set_epoch(number)
+        assert rows(data) == epoch(number)
 
 
-def test_workers_that_are_started_anew_are_not_refused_where_all_epochs_are_the_same() -> None:
-    data = served(Batches(loader(shuffle=False)), num_workers=1)
-    assert rows(data) == rows(data) == list(range(23))
-    data = served(Batches(Loader(numbers().shuffle(1), 4, output="torch")), num_workers=1)
-    rows(data)
-    with pytest.raises(UsageError, match="started anew"):
-        rows(data)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_process_that_was_forked_follow_it(method: str) -> None:
+    batches, context = Batches(loader()), multiprocessing.get_context("fork")
+    rows(batches)
+    queue = context.Queue()
+    forked = context.Process(target=as_a_rank, args=(batches, queue, method))
+    forked.start()
+    batches.set_epoch(9)
+    assert queue.get(timeout=60) == [epoch(number) for number in (1, 2, 6, 7)]
+    forked.join()
+    assert rows(served(batches, num_workers=1)) == epoch(9)
+
+
+def as_a_rank(batches: Batches, queue: Any, method: str) -> None:
+    data = served(batches, num_workers=1, persistent_workers=True, multiprocessing_context=method)
+    found = [rows(batches), rows(data)]
+    batches.set_epoch(6)
+    queue.put([*found, rows(data), rows(data)])
+
+
+def test_threads_begin_each_epoch_once() -> None:
+    turns, begun = Turns(), list[int]()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=lambda: begun.extend(turns.begin()[0] for _ in range(50))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(begun) == list(range(200))
 
 
 def test_a_process_whose_workers_are_ahead_has_no_state() -> None:

@@ -37,7 +37,6 @@ class Samples(Dataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Read the view of this epoch from now on, in the workers of a DataLoader too."""
         self.view = self.view.at_epoch(epoch)
-        self._workers.learn()
         self._turns.load((epoch, 0))
 
     def __len__(self) -> int:
@@ -55,9 +54,8 @@ class Samples(Dataset[Any]):
 class IterableSamples(IterableDataset[Any]):
     """A view as an iterable dataset. Each iteration is an epoch: that of the view, then the next, or `set_epoch`'s.
 
-    The workers of a DataLoader make its batches in turn, so these are the same with any number of workers. Workers that
-    are started anew for each iteration have to be told the epoch, if epochs differ. To train with several processes,
-    pass a different shard of the view in each.
+    The workers of a DataLoader make its batches in turn, so these are the same with any number of workers. Several
+    DataLoaders over it share its epochs. To train with several processes, pass a different shard of the view in each.
     """
 
     def __init__(self, view: View) -> None:
@@ -68,7 +66,6 @@ class IterableSamples(IterableDataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration begin this epoch."""
         self.view.at_epoch(epoch)  # which refuses what is no epoch
-        self._workers.learn()
         self._turns.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -81,11 +78,10 @@ class IterableSamples(IterableDataset[Any]):
         info = get_worker_info()
         if info is None:
             return self._here()
-        epoch, _ = self._workers.take(self._same)
+        epoch, _ = self._workers.take()
         return self._dealt(self._at(epoch), info.id, info.num_workers)
 
     def _here(self) -> Iterator[Any]:
-        self._workers.learn()
         epoch, _ = self._turns.begin()
         try:
             yield from self._dealt(self._at(epoch), 0, 1)
@@ -95,9 +91,6 @@ class IterableSamples(IterableDataset[Any]):
     def _dealt(self, view: View, worker: int, workers: int) -> Iterator[Any]:
         for where in _dealt(view, _batch_size() if workers > 1 else 1, worker, workers):
             yield from read(view, where)
-
-    def _same(self) -> bool:
-        return self.view.at_epoch(self._first + 1) is self.view
 
 
 def _dealt(view: View, batch: int, worker: int, workers: int) -> Iterator[Where]:
