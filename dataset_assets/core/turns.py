@@ -109,6 +109,12 @@ class Turns:
         record["serial"] += 1
         self.position = place
 
+    def noted(self, name: str, value: Any) -> Any:
+        """Return what was noted under a name, as JSON; a value that is not None is noted if nothing was."""
+        with self._changing() as record:
+            notes: dict[str, Any] = record.setdefault("notes", {})
+            return notes.get(name) if value is None else notes.setdefault(name, value)
+
     # Sharing with workers
 
     def share(self) -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from dataset_assets.core.turns import Place
 from dataset_assets.errors import UsageError
-from dataset_assets.loader.loader import Loader
+from dataset_assets.loader.loader import AHEAD, Loader
 from dataset_assets.loader.state import check_state
 from dataset_assets.reading.convert.torch_turns import WorkerTurns
 from dataset_assets.reading.views.document import fingerprint_by_name
@@ -92,16 +92,13 @@ class Batches(IterableDataset[Any]):
             epoch, consumed = self._own or self._first(info.id)
             return self.loader.state_of(epoch, consumed) | {"worker": [info.id, info.num_workers]}
         if self.loader.turns.ahead or dealt_by_accelerate(self, 1):
-            raise UsageError(
-                "The batches are made ahead, so this process does not know which ones were used. Count the steps and "
-                "save loader.state_at(epoch, steps), or save the state of torchdata's StatefulDataLoader."
-            )
+            raise UsageError(AHEAD)
         return self.loader.state_of(*self._at())
 
     def _at(self) -> Place:
-        """Return where the loader is: at the end of an epoch until its iterator ends, as StatefulDataLoader has it."""
+        """Return where the loader is; for StatefulDataLoader at the end of an epoch until its iterator ends."""
         epoch, consumed = self.loader.position
-        if not consumed and self.loader.turns.running == epoch - 1:
+        if _asked_by_torchdata() and not consumed and self.loader.turns.running == epoch - 1:
             return epoch - 1, self.loader.after(epoch - 1, 0, sys.maxsize)
         return epoch, consumed
 
@@ -142,6 +139,15 @@ def dealt_by_accelerate(dataset: Any, alone: int = 2) -> bool:
     while data is not None and data is not dataset:
         data = getattr(data, "dataset", None)
     return data is not None and state.PartialState().num_processes >= alone
+
+
+def _asked_by_torchdata() -> bool:
+    frame: Any = sys._getframe(1) if "torchdata" in sys.modules else None
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("torchdata."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @cache

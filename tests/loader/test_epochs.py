@@ -180,10 +180,20 @@ def test_a_process_whose_workers_are_ahead_has_no_state() -> None:
     batches = Batches(loader())
     assert batches.state_dict()["consumed"] == 0
     next(iter(served(batches, num_workers=1)))
-    with pytest.raises(UsageError, match=r"loader\.state_at\(epoch, steps\)"):
-        batches.state_dict()
+    for state in (batches.state_dict, batches.loader.state_dict):
+        with pytest.raises(UsageError, match=r"loader\.state_at\(epoch, steps\)"):
+            state()
     batches.set_epoch(4)
     assert batches.state_dict()["epoch"] == 4
+
+
+def test_the_state_after_the_last_batch_is_the_start_of_the_next_epoch() -> None:
+    batches = Batches(loader())
+    states = [batches.state_dict() for _ in served(batches)]
+    assert states == [loader().state_at(0, steps) for steps in range(1, 7)]
+    later = loader()
+    later.load_state_dict(states[-1])
+    assert rows(later) == epoch(1)
 
 
 def test_a_set_of_batches_that_was_sent_elsewhere_follows_its_own_process() -> None:
@@ -219,6 +229,7 @@ def test_a_loader_from_one_of_several_ranks_needs_a_rank_where_it_goes(monkeypat
     assert rows(pickle.loads(sent).epoch(0)) == rows(loader().epoch(0))
     monkeypatch.delenv("RANK")
     monkeypatch.delenv("WORLD_SIZE")
+    assert "for no rank" in repr(pickle.loads(sent))
     with pytest.raises(UsageError, match="came from rank 1 of 2"):
         rows(pickle.loads(pickle.dumps(pickle.loads(sent))).epoch(0))
     assert rows(pickle.loads(given).epoch(0)) == rows(loader(rank=1, world=2).epoch(0))

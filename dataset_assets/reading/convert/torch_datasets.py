@@ -14,8 +14,9 @@ from dataset_assets.core.turns import Turns
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.convert.tensors import tensor_of, tensors_in
 from dataset_assets.reading.convert.torch_turns import WorkerTurns
-from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.blocks import numbers_in, owned
 from dataset_assets.reading.views.epochs import epoch_of
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Where, checked
 from dataset_assets.reading.views.view import View
 
@@ -32,7 +33,7 @@ class Samples(Dataset[Any]):
     def __init__(self, view: View) -> None:
         self.view = view
         self._turns = Turns()
-        self._workers = WorkerTurns(self._turns)
+        self._workers, self._forms = WorkerTurns(self._turns), Forms(view, self._turns.noted)
 
     def set_epoch(self, epoch: int) -> None:
         """Read the view of this epoch from now on, in the workers of a DataLoader too."""
@@ -48,7 +49,7 @@ class Samples(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         if get_worker_info() is not None and (place := self._workers.told()) is not None:
             self.view = self.view.at_epoch(place[0])
-        return read(self.view, checked(indices, len(self.view)))
+        return read(self.view, checked(indices, len(self.view)), self._forms)
 
 
 class IterableSamples(IterableDataset[Any]):
@@ -61,7 +62,7 @@ class IterableSamples(IterableDataset[Any]):
     def __init__(self, view: View) -> None:
         self.view, self._first = view, epoch_of(view)
         self._turns = Turns(self._first)
-        self._workers = WorkerTurns(self._turns)
+        self._workers, self._forms = WorkerTurns(self._turns), Forms(view, self._turns.noted)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration begin this epoch."""
@@ -90,7 +91,7 @@ class IterableSamples(IterableDataset[Any]):
 
     def _dealt(self, view: View, worker: int, workers: int) -> Iterator[Any]:
         for where in _dealt(view, _batch_size() if workers > 1 else 1, worker, workers):
-            yield from read(view, where)
+            yield from read(view, where, self._forms)
 
 
 def _dealt(view: View, batch: int, worker: int, workers: int) -> Iterator[Where]:
@@ -118,10 +119,10 @@ def _batch_size() -> int:
     return 1
 
 
-def read(view: View, where: Where) -> list[Any]:
+def read(view: View, where: Where, forms: Forms) -> list[Any]:
     """Return the samples at some rows, with tensors for arrays and numbers. They share no memory with the storage."""
     if view.computed or not view.streams:
-        return [tensors_in(sample) for sample in view.each(where)]
+        return [tensors_in(forms.sample(sample, row)) for row, sample in zip(numbers_in(where), view.each(where))]
     columns = []
     for block in view.rows(where).values():
         mine = owned(block)
