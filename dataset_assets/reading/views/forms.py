@@ -46,10 +46,13 @@ class Form:
                 )
         return np.stack(fitted) if isinstance(self.dtype, np.dtype) else sys.modules["torch"].stack(fitted)
 
-    def one(self, value: Any) -> Any:
-        """Return one value of this form, or the value itself if it does not fit."""
-        fitted = None if self.dtype is None else self._fitted(value)
-        return value if fitted is None else fitted
+    def one(self, name: Any, value: Any, row: int, view: Node) -> Any:
+        """Return one value in this form, or as it is if it does not fit. Raises `SchemaError` for such a number."""
+        if self.dtype is None or (fitted := self._fitted(value)) is None:
+            number = isinstance(value, (*PYTHON_NUMBERS, np.number, np.bool_))
+            # torch's DataLoader would find it among tensors.
+            return self.block(name, [value], [row], view)[0] if number else value
+        return fitted
 
     def _fitted(self, value: Any) -> Any:
         torch = sys.modules.get("torch")
@@ -121,13 +124,16 @@ class Forms:
         return block("it", samples)
 
     def sample(self, sample: Any, row: int) -> Any:
-        """Return one sample with its values in these forms. A value that does not fit stays, unless it is declared."""
+        """Return one sample with its values in these forms.
+
+        A value that does not fit stays as it is, but for numbers and what is declared: they raise `SchemaError`.
+        """
 
         def one(name: Any, value: Any) -> Any:
             if name in self.declared:
                 return self.declared[name].block(name, [value], [row], self.view)[0]
             form = self.found.get(name)
-            return value if form is None else form.one(value)
+            return value if form is None else form.one(name, value, row, self.view)
 
         if isinstance(sample, Mapping):
             return {name: one(name, value) for name, value in sample.items()}

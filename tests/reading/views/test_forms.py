@@ -197,6 +197,8 @@ def test_torch_gets_one_dtype_of_numbers_that_a_function_makes() -> None:
     assert view.tuples("x").to_torch()[0][0].dtype == torch.float64
     late = mapped([*range(FIRST), "text"]).to_torch()
     assert late[FIRST] == {"x": "text"} and late[0]["x"].dtype == torch.int64
+    with pytest.raises(SchemaError, match=rf"x in sample {FIRST} of memory all is 0.5"):
+        mapped([*range(FIRST), 0.5]).to_torch()[FIRST]
     large = mapped([2**63, 2**63 + 1])
     assert next(iter(Loader(large, 2, output="torch")))["x"].tolist() == [2**63, 2**63 + 1]
     assert next(iter(DataLoader(large.to_torch(), 2)))["x"].tolist() == [2**63, 2**63 + 1]
