@@ -260,7 +260,7 @@ def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
     """
     known = list(candidates)
     # A table may have a million columns, and comparing each takes microseconds.
-    close = get_close_matches(name, known[:10_000], n=1)
+    close = get_close_matches(str(name), known[:10_000], n=1)
     if close:
         return f" Did you mean {close[0]!r}?"
     if not listed:

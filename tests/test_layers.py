@@ -45,7 +45,7 @@ THROUGH = {
     "cli.share": "acceptance/test_etcetera.py",
     "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
-    "core.turns": "loader/test_epochs.py",
+    "core.shared_record": "loader/test_epochs.py",
     "decoding.tar_headers": "definition/test_folders.py",
     "definition.plain_splits": "definition/test_yaml_file.py",
     "definition.yaml_model": "definition/test_yaml_schema.py",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.encoding.encoder import Values, check_choice, encoder, plain
-from dataset_assets.encoding.values import distinct
+from dataset_assets.encoding.values import PLAIN, distinct
 from dataset_assets.errors import SchemaError, UsageError, nearest
 
 Unmapped = Literal["error", "keep"]
@@ -30,8 +30,7 @@ class Remapped:
 
     def __post_init__(self) -> None:
         check_choice("unmapped", self.unmapped, ("error", "keep"))
-        pairs = self.pairs.items() if isinstance(self.pairs, Mapping) else self.pairs
-        object.__setattr__(self, "pairs", tuple((plain(old), plain(new)) for old, new in pairs))
+        object.__setattr__(self, "pairs", _pairs(self.pairs))
         if not self.pairs or len(dict(self.pairs)) < len(self.pairs):
             problem = "names a value twice. Name each once." if self.pairs else "is empty. Give at least one pair."
             raise UsageError(f"The mapping {self.pairs} {problem}")
@@ -88,8 +87,8 @@ class Remapped:
         return tuple("+".join(found.get(number, [f"unused {number}"])) for number in range(most))
 
     def outputs(self) -> tuple[Any, ...]:
-        """Return all new values, each once, in order."""
-        return tuple(sorted({new for _, new in self.pairs}))
+        """Return all new values, each once."""
+        return tuple(dict.fromkeys(new for _, new in self.pairs))
 
     @cached_property
     def _table(self) -> dict[Any, Any]:
@@ -100,3 +99,17 @@ class Remapped:
         if self.unmapped == "keep" and isinstance(values, np.ndarray):
             kinds.append(values.dtype)
         return np.result_type(*kinds)
+
+
+def _pairs(pairs: Any) -> tuple[tuple[Any, Any], ...]:
+    """Return each old value with the new one. Raises `UsageError` for values that are not numbers or text."""
+    try:
+        known = tuple((plain(old), plain(new)) for old, new in (pairs.items() if isinstance(pairs, Mapping) else pairs))
+    except (TypeError, ValueError):
+        raise UsageError(f"The mapping is {pairs!r:.60}. Give the new value of each old one: {{0: 1, 1: 0}}.") from None
+    for value in (value for pair in known for value in pair):
+        if not isinstance(value, PLAIN):
+            raise UsageError(
+                f"The mapping has {value!r:.60}, a {type(value).__name__}. Map a number or text to a number or text."
+            )
+    return known

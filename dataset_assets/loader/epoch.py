@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
+from time import monotonic
 from typing import Any, Callable, Iterator, Literal
 
 import numpy as np
@@ -259,6 +260,10 @@ class Job:
                 f"last='pad' adds the stream {REAL!r}, but the view already has a stream of that name. Rename it."
             )
         return {**batch, REAL: real}
+
+    def more(self, timeout: float) -> float:
+        """Return the seconds left for the sample by which the forms of the view are found, or since they were."""
+        return self.reader.forms.progress + timeout - monotonic()
 
     def place(self) -> str:
         """Name the dataset, the split and the rows, or the sample that is being made, for a message."""

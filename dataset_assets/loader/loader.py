@@ -30,6 +30,10 @@ from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Where
 
 Batch = Any
+AHEAD = (
+    "The batches are made ahead, so this process does not know which ones were used. Count the steps and save "
+    "loader.state_at(epoch, steps), or save the state of torchdata's StatefulDataLoader."
+)
 
 
 class Records(Protocol):
@@ -127,7 +131,7 @@ class Loader:
         self.turns = Turns()
         self._warned = False
         self._check()
-        self._pool, self._forms = BufferPool(), Forms(view)
+        self._pool, self._forms = BufferPool(), Forms(view, self.turns.noted, keep=output == "arrow")
         self._epoch: Epoch | None = None
         self._measured: tuple[View, str, Rows] | None = None
 
@@ -225,7 +229,12 @@ class Loader:
         return self._of(epoch).steps(consumed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loader's position and settings as plain JSON."""
+        """Return the loader's position and settings as plain JSON.
+
+        Raises `UsageError` if workers of a DataLoader began the last epoch: they make batches ahead of their use.
+        """
+        if self.turns.ahead:
+            raise UsageError(AHEAD)
         return self.state_of(*self.position)
 
     def state_at(self, epoch: int, steps: int) -> dict[str, Any]:
@@ -248,15 +257,9 @@ class Loader:
 
         Raises `Conflict` if a field of the state differs from this loader's.
         """
-        check_state(state, self.state_dict(), partial(fingerprint_by_name, self.view))
+        check_state(state, self.state_of(0, 0), partial(fingerprint_by_name, self.view))
         check_place(state, len(self._of(state["epoch"]).view))
         self.turns.load((state["epoch"], state["consumed"]))
-
-    @property
-    def same_each_epoch(self) -> bool:
-        """Whether all epochs have the same samples in the same order."""
-        moved = [self.view.at_epoch(epoch) for epoch in (0, 1)]
-        return not self._settings.shuffle and all(view is self.view for view in moved)
 
     def fingerprint(self) -> str:
         """Return a digest of everything that decides the samples: the stored bytes and each view on them.
@@ -304,7 +307,11 @@ class Loader:
     @cached_property
     def _schema(self) -> Any:
         # A batch alone may hold only None, or only whole numbers.
-        return schema_of(self.view)
+        if not self.view.computed:
+            return schema_of(self.view)
+        samples = self._forms.first()
+        block = self._forms.batch(samples, range(len(samples)))
+        return schema_of(self.view, block) if isinstance(block, dict) else schema_of(self.view)
 
     def _of(self, number: int) -> Epoch:
         plan, kept = self.plan, self._epoch
@@ -369,8 +376,12 @@ class Loader:
         return {**kept, "_epoch": None, "_measured": None}
 
     def __repr__(self) -> str:
-        plan = self.plan
-        return f"Loader({len(self)} steps of {plan.batch_size}, rank {plan.rank} of {plan.world})\n  {self.view!r}"
+        try:
+            plan = self.plan
+            what = f"{len(self)} steps of {plan.batch_size}, rank {plan.rank} of {plan.world}"
+        except UsageError:  # debuggers show a loader also in a process that cannot use it
+            what = f"steps of {self._settings.batch_size}, for no rank"
+        return f"Loader({what})\n  {self.view!r}"
 
 
 def _trainers() -> Any:

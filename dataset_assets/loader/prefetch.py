@@ -25,6 +25,10 @@ class Job(Protocol[T]):
         """Name the samples of the job, for a message."""
         ...
 
+    def more(self, timeout: float) -> float:
+        """Return the seconds for which to wait beyond a timeout, if something beside the batches had to be made."""
+        ...
+
 
 class Task(Future[list[T | Exception]], Generic[T]):
     """A job in the queue, and its result."""
@@ -107,15 +111,24 @@ def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> l
                 break
             if other.take():
                 other.do()
-    try:
-        return task.result(timeout)
-    except TimeoutError as error:
-        if task.done():  # the job's own
-            raise
-        raise TimedOut(
-            f"{task.job.place()} was not made within {timeout:g} s{_whereabouts(task.thread)}. Raise timeout= if it "
-            "needs more time; otherwise see what this line waits for."
-        ) from error
+    wait = timeout
+    while True:
+        try:
+            return task.result(wait)
+        except TimeoutError as error:
+            if task.done():  # the job's own
+                raise
+            assert timeout is not None
+            if (wait := task.job.more(timeout)) > 0:
+                continue
+            raise _timed_out(task, timeout) from error
+
+
+def _timed_out(task: Task[T], timeout: float) -> TimedOut:
+    return TimedOut(
+        f"{task.job.place()} was not made within {timeout:g} s{_whereabouts(task.thread)}. Raise timeout= if it "
+        "needs more time; otherwise see what this line waits for."
+    )
 
 
 def _whereabouts(thread: int | None) -> str:

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any
 
+from dataset_assets.core.turns import in_worker
 from dataset_assets.errors import UsageError
 from dataset_assets.loader.arguments import whole
 
@@ -41,7 +42,7 @@ class Ranks:
     def now(self) -> RankOf:
         """Return rank and world. Raises `UsageError` for another process than that of the sender without a rank."""
         own = self.given or _of_torch()
-        if own is None and self._sender is not None and _in_worker():
+        if own is None and self._sender is not None and in_worker():
             return self._sender
         own = own or _of_environment()
         if own is None and self._sender is not None and self._sender[1] > 1:
@@ -72,11 +73,6 @@ def _of_torch() -> RankOf | None:
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return None
     return int(distributed.get_rank()), int(distributed.get_world_size())
-
-
-def _in_worker() -> bool:
-    data = sys.modules.get("torch.utils.data")
-    return data is not None and data.get_worker_info() is not None
 
 
 def _of_environment() -> RankOf | None:

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from dataset_assets.core.turns import Place
 from dataset_assets.errors import UsageError
-from dataset_assets.loader.loader import Loader
+from dataset_assets.loader.loader import AHEAD, Loader
 from dataset_assets.loader.state import check_state
 from dataset_assets.reading.convert.torch_turns import WorkerTurns
 from dataset_assets.reading.views.document import fingerprint_by_name
@@ -22,8 +22,8 @@ class Batches(IterableDataset[Any]):
     """A loader's batches, for `DataLoader(Batches(loader), batch_size=None, num_workers=2)`.
 
     Each worker process makes every n-th batch, so the DataLoader yields the batches of the loader, in order, with any
-    number of workers. Each iteration is the loader's next epoch. Workers that are started anew for each iteration have
-    to be told it: call `set_epoch` before, or use `persistent_workers=True`. Otherwise they raise `UsageError`.
+    number of workers. Each iteration is the loader's next epoch, also if workers are started anew for each. Several
+    DataLoaders over one loader share its epochs.
 
     Its state is the loader's. With worker processes, save the state of torchdata's `StatefulDataLoader`, or
     `loader.state_at(epoch, steps)`: workers are ahead of the batches that were used.
@@ -43,11 +43,10 @@ class Batches(IterableDataset[Any]):
     @property
     def epoch(self) -> int:
         """The epoch of the next iteration."""
-        return self._turns.epoch
+        return self.loader.turns.next[0]
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration. The epoch of a loaded state continues where the state was taken."""
-        self._turns.learn()
         self.loader.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -58,16 +57,12 @@ class Batches(IterableDataset[Any]):
             raise UsageError(DEALT_TWICE)
         info = get_worker_info()
         if info is None:
-            return self._here()
-        epoch, consumed = self._turns.take(lambda: self.loader.same_each_epoch)
+            return iter(self.loader)
+        epoch, consumed = self._turns.take()
         if not self._loaded:
             consumed = self.loader.after(epoch, consumed, info.id)
         self._own, self._loaded = (epoch, consumed), False
         return self._dealt(epoch, consumed, info.num_workers)
-
-    def _here(self) -> Iterator[Any]:
-        self._turns.learn()
-        yield from self.loader
 
     def _dealt(self, epoch: int, consumed: int, workers: int) -> Iterator[Any]:
         """Yield this worker's batches; the first one is at this position."""
@@ -85,7 +80,7 @@ class Batches(IterableDataset[Any]):
 
     def working(self) -> list[str]:
         """Return a line for each worker with the batch that it is making, or was making when it was killed."""
-        return [f"worker {worker}: {self.loader.place(*at)}" for worker, *at in self._turns.working()]
+        return [f"worker {worker}: {self.loader.place(*at)}" for worker, *at in self.loader.turns.working()]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loader's state; in a worker, the state before the worker's own next batch.
@@ -96,30 +91,26 @@ class Batches(IterableDataset[Any]):
         if info is not None:
             epoch, consumed = self._own or self._first(info.id)
             return self.loader.state_of(epoch, consumed) | {"worker": [info.id, info.num_workers]}
-        if self._turns.ahead or dealt_by_accelerate(self, 1):
-            raise UsageError(
-                "The batches are made ahead, so this process does not know which ones were used. Count the steps and "
-                "save loader.state_at(epoch, steps), or save the state of torchdata's StatefulDataLoader."
-            )
+        if self.loader.turns.ahead or dealt_by_accelerate(self, 1):
+            raise UsageError(AHEAD)
         return self.loader.state_of(*self._at())
 
     def _at(self) -> Place:
-        """Return where the loader is: at the end of an epoch until its iterator ends, as StatefulDataLoader has it."""
+        """Return where the loader is; for StatefulDataLoader at the end of an epoch until its iterator ends."""
         epoch, consumed = self.loader.position
-        if not consumed and self.loader.turns.running == epoch - 1:
+        if _asked_by_torchdata() and not consumed and self.loader.turns.running == epoch - 1:
             return epoch - 1, self.loader.after(epoch - 1, 0, sys.maxsize)
         return epoch, consumed
 
     def _first(self, worker: int) -> Place:
         """Return the position of a worker's first batch."""
-        epoch, consumed = self.loader.turns.next
+        epoch, consumed = self._turns.before()
         return epoch, self.loader.after(epoch, consumed, worker)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where a state was taken. Raises `Conflict` as the loader does, and for another worker's state."""
         info = get_worker_info()
         if info is None:
-            self._turns.learn()
             self.loader.load_state_dict(state)
         else:
             check_state(state, self.state_dict(), partial(fingerprint_by_name, self.loader.view))
@@ -148,6 +139,15 @@ def dealt_by_accelerate(dataset: Any, alone: int = 2) -> bool:
     while data is not None and data is not dataset:
         data = getattr(data, "dataset", None)
     return data is not None and state.PartialState().num_processes >= alone
+
+
+def _asked_by_torchdata() -> bool:
+    frame: Any = sys._getframe(1) if "torchdata" in sys.modules else None
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith("torchdata."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, Iterator
 from torch.utils.data import Dataset, SequentialSampler
 
 from dataset_assets.core.turns import Place
+from dataset_assets.loader.steps import Step
 
 
 class Steps(SequentialSampler):
@@ -46,16 +47,18 @@ class Stepped(Dataset[Any]):
         self.loader = loader
         self._next: Place | None = None
         self._batches: Iterator[Any] = iter(())
+        self._steps: Iterator[Step] = iter(())
 
     def __len__(self) -> int:
         """Return the number of samples, which trainers report."""
         return len(self.loader.view)
 
     def __getitem__(self, place: Place) -> Any:
-        if place != self._next:
-            self._batches = self.loader.epoch(*place)
+        if place != self._next or place[1] == 0:
+            self._batches, self._steps = self.loader.epoch(*place), self.loader.steps(*place)
+        self._next = None  # if this batch raises
         batch = next(self._batches)
-        self._next = self.loader.position
+        self._next = (place[0], next(self._steps).after)
         return batch
 
 

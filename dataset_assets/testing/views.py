@@ -567,14 +567,16 @@ def _with_other_targets(draw: st.DrawFn, stack: Stack) -> Stack:
     kinds = _whole_numbers(stack, "kind")
     if not kinds or stack.view.roles.get("target") != "kind" or not set(kinds) <= {0, 1}:
         return stack
-    tag = {} if stack.view.roles.get("tag") != "kind" else {_free(stack, "tag"): "kind"}
-    ways: list[tuple[View, Callable[[int], Any]]] = [
-        (stack.view.map_targets({0: 1, 1: 0}), lambda kind: 1 - kind),
-        (stack.view.one_hot_targets(range(2)), lambda kind: np.eye(2, dtype=np.float32)[kind]),
+    tag = stack.view.roles.get("tag")
+    kept = _free(stack, "tag") if tag == "kind" else None
+    beside = kept or _free(stack, "kind_class" if tag else "tag")
+    ways: list[tuple[View, Callable[[int], Any], str | None]] = [
+        (stack.view.map_targets({0: 1, 1: 0}), lambda kind: 1 - kind, kept),
+        (stack.view.one_hot_targets(range(2)), lambda kind: np.eye(2, dtype=np.float32)[kind], beside),
     ]
-    view, change = draw(st.sampled_from(ways))
-    kept = [{new: sample[old] for new, old in tag.items()} for sample in stack.samples]
-    return stack.on(view, [{**s, "kind": change(s["kind"]), **k} for s, k in zip(stack.samples, kept)])
+    view, change, new = draw(st.sampled_from(ways))
+    more: list[dict[str, Any]] = [{} if new is None else {new: sample["kind"]} for sample in stack.samples]
+    return stack.on(view, [{**s, "kind": change(s["kind"]), **k} for s, k in zip(stack.samples, more)])
 
 
 def _of_some_targets(draw: st.DrawFn, stack: Stack) -> Stack:

@@ -22,6 +22,8 @@ from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View
 
+FIRST, FIRST_BYTES = 1024, 256 << 10
+"""How many values of a stored view decide the types of its batches, at most."""
 # The largest batch of a reader.
 ROWS = 1 << 16
 BYTES = 8 << 20
@@ -70,18 +72,19 @@ def arrow_reader(view: View) -> Any:
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
 
 
-def schema_of(view: View) -> Any:
-    """Return the types that `arrow_reader` has."""
-    wheres = _wheres(view)
-    return _typed(view, wheres[1:], table_of(_block(view, wheres[0])).schema)
+def schema_of(view: View, block: Mapping[str, Any] | None = None) -> Any:
+    """Return the types of the first values of a view, or of a block of them. A stream of only None has none."""
+    first = min(FIRST, max(int(FIRST_BYTES / view.row_bytes()), 1), len(view)) if len(view) else 0
+    return table_of(_block(view, slice(0, first)) if block is None else block).schema
 
 
 def in_schema(table: Any, schema: Any) -> Any:
-    """Return a table with the types of a schema for its columns. Raises `SchemaError` for a value that does not fit."""
-    import pyarrow
+    """Return a table with the types of a schema for its columns. Raises `SchemaError` for a value that does not fit.
 
-    fields = [schema.field(field.name) if field.name in schema.names else field for field in table.schema]
-    wanted = pyarrow.schema([(field.name, field.type) for field in fields])
+    Where the schema has only seen None, the table's own type counts.
+    """
+    fields = [_known_type(schema.field(own.name), own) if own.name in schema.names else own for own in table.schema]
+    wanted = _schema([field.name for field in fields], [field.type for field in fields])
     if (wider := _wider(wanted, table.schema)) != wanted:
         name = next(field.name for field in wanted if wider.field(field.name).type != field.type)
         raise SchemaError(
@@ -89,6 +92,10 @@ def in_schema(table: Any, schema: Any) -> Any:
             f"have {wanted.field(name).type}. Give the values one type with view.map."
         )
     return _cast(table, wanted)
+
+
+def _known_type(field: Any, own: Any) -> Any:
+    return field.with_type(_wider_type(field, own.type)) if _has_nulls(field.type) else field
 
 
 def _wheres(view: View) -> list[slice]:

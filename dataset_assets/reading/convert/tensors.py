@@ -33,7 +33,10 @@ def tensor_of(values: NDArray[Any]) -> Any:
 
 def native(values: NDArray[Any]) -> NDArray[Any]:
     """Return an array in the byte order of this machine, the only one that torch and Arrow support."""
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    kind = values.dtype.newbyteorder("=")
+    if kind.kind in "iu":  # numpy has two types of 64 bits, and torch knows one of them
+        kind = np.dtype(f"{kind.kind}{kind.itemsize}")
+    return values.view(kind) if values.dtype.isnative else values.astype(kind)
 
 
 def tensors_in(value: Any) -> Any:

@@ -14,8 +14,9 @@ from dataset_assets.core.turns import Turns
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.convert.tensors import tensor_of, tensors_in
 from dataset_assets.reading.convert.torch_turns import WorkerTurns
-from dataset_assets.reading.views.blocks import owned
+from dataset_assets.reading.views.blocks import numbers_in, owned
 from dataset_assets.reading.views.epochs import epoch_of
+from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.rows import Where, checked
 from dataset_assets.reading.views.view import View
 
@@ -32,12 +33,11 @@ class Samples(Dataset[Any]):
     def __init__(self, view: View) -> None:
         self.view = view
         self._turns = Turns()
-        self._workers = WorkerTurns(self._turns)
+        self._workers, self._forms = WorkerTurns(self._turns), Forms(view, self._turns.noted)
 
     def set_epoch(self, epoch: int) -> None:
         """Read the view of this epoch from now on, in the workers of a DataLoader too."""
         self.view = self.view.at_epoch(epoch)
-        self._workers.learn()
         self._turns.load((epoch, 0))
 
     def __len__(self) -> int:
@@ -49,26 +49,24 @@ class Samples(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         if get_worker_info() is not None and (place := self._workers.told()) is not None:
             self.view = self.view.at_epoch(place[0])
-        return read(self.view, checked(indices, len(self.view)))
+        return read(self.view, checked(indices, len(self.view)), self._forms)
 
 
 class IterableSamples(IterableDataset[Any]):
     """A view as an iterable dataset. Each iteration is an epoch: that of the view, then the next, or `set_epoch`'s.
 
-    The workers of a DataLoader make its batches in turn, so these are the same with any number of workers. Workers that
-    are started anew for each iteration have to be told the epoch, if epochs differ. To train with several processes,
-    pass a different shard of the view in each.
+    The workers of a DataLoader make its batches in turn, so these are the same with any number of workers. Several
+    DataLoaders over it share its epochs. To train with several processes, pass a different shard of the view in each.
     """
 
     def __init__(self, view: View) -> None:
         self.view, self._first = view, epoch_of(view)
         self._turns = Turns(self._first)
-        self._workers = WorkerTurns(self._turns)
+        self._workers, self._forms = WorkerTurns(self._turns), Forms(view, self._turns.noted)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration begin this epoch."""
         self.view.at_epoch(epoch)  # which refuses what is no epoch
-        self._workers.learn()
         self._turns.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -81,11 +79,10 @@ class IterableSamples(IterableDataset[Any]):
         info = get_worker_info()
         if info is None:
             return self._here()
-        epoch, _ = self._workers.take(self._same)
+        epoch, _ = self._workers.take()
         return self._dealt(self._at(epoch), info.id, info.num_workers)
 
     def _here(self) -> Iterator[Any]:
-        self._workers.learn()
         epoch, _ = self._turns.begin()
         try:
             yield from self._dealt(self._at(epoch), 0, 1)
@@ -94,10 +91,7 @@ class IterableSamples(IterableDataset[Any]):
 
     def _dealt(self, view: View, worker: int, workers: int) -> Iterator[Any]:
         for where in _dealt(view, _batch_size() if workers > 1 else 1, worker, workers):
-            yield from read(view, where)
-
-    def _same(self) -> bool:
-        return self.view.at_epoch(self._first + 1) is self.view
+            yield from read(view, where, self._forms)
 
 
 def _dealt(view: View, batch: int, worker: int, workers: int) -> Iterator[Where]:
@@ -125,10 +119,10 @@ def _batch_size() -> int:
     return 1
 
 
-def read(view: View, where: Where) -> list[Any]:
+def read(view: View, where: Where, forms: Forms) -> list[Any]:
     """Return the samples at some rows, with tensors for arrays and numbers. They share no memory with the storage."""
     if view.computed or not view.streams:
-        return [tensors_in(sample) for sample in view.each(where)]
+        return [tensors_in(forms.sample(sample, row)) for row, sample in zip(numbers_in(where), view.each(where))]
     columns = []
     for block in view.rows(where).values():
         mine = owned(block)

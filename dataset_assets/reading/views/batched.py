@@ -1,8 +1,9 @@
 """Batched: each sample is a block of the parent's samples."""
 
 import operator
+from copy import copy
 from functools import cached_property
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Self, Sequence
 
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns
@@ -23,6 +24,13 @@ class Batched(View):
             raise UsageError(f"The size of a batch is {n}, which is too small. Give 1 or more.")
         self.parents = (parent,)
         self.parent, self.n, self.drop_last = parent, operator.index(n), drop_last
+
+    def on(self, parent: View) -> Self:
+        """Return batches of another epoch of the parent. They have the dtypes of these."""
+        again = copy(self)
+        again.parents, again.parent = (parent,), parent
+        again.__dict__["_forms"] = self._forms
+        return again
 
     def __len__(self) -> int:
         return len(self.parent) // self.n if self.drop_last else -(-len(self.parent) // self.n)

@@ -1,6 +1,7 @@
 """Converts blocks of a view's values to samples, samples to blocks, and blocks to memory that the caller owns."""
 
 import sys
+from copy import copy
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -111,8 +112,14 @@ def owned_in(value: Any) -> Any:
     """Return a value with copies of its read-only arrays: to write into stored bytes through torch ends the process."""
     if isinstance(value, np.ndarray):
         return value if value.flags.writeable else value.copy()
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {key: owned_in(item) for key, item in value.items()}
+    if isinstance(value, dict):
+        mine = copy(value)
+        mine.update({key: owned_in(item) for key, item in value.items()})
+        return mine
+    if isinstance(value, tuple) and hasattr(value, "_make"):
+        return value._make(map(owned_in, value))
     return type(value)(map(owned_in, value)) if type(value) in (tuple, list) else value
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from dataset_assets.formats.columns import Columns
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, some_of
+from dataset_assets.reading.views.forms import blocks_of
 from dataset_assets.reading.views.in_memory import ListColumn, column_in_memory
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
@@ -32,7 +33,7 @@ class Cached(View):
         return self.parent.streams
 
     @property
-    def declared(self) -> Mapping[str, Any]:
+    def declared(self) -> Mapping[Any, Any]:
         return self.parent.declared
 
     @property
@@ -59,12 +60,13 @@ class Cached(View):
     def rows(self, where: Where) -> Columns:
         if self.computed:
             samples = self.samples(where)
-            return as_columns(samples, () if samples else self.streams)
+            return as_columns(samples, () if samples else self.streams, blocks_of(self, numbers_in(where)))
         return self._blocks.rows(where)
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
         if self.computed:
-            return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
+            samples = [some_of(sample, streams) for sample in self.each(where)]
+            return as_columns(samples, streams, blocks_of(self, numbers_in(where)))
         return self._blocks.rows_of(streams, where) if len(self) else self.parent.rows_of(streams, where)
 
     def each(self, where: Where) -> Iterator[Any]:

@@ -87,6 +87,11 @@ def truths(view: Node, where: "Callable[[Any], Any] | tuple[Any, ...]", column: 
             raise UsageError(f"{where!r} is a comparison, which needs a column: filter({where!r}, column=...).")
         return np.fromiter((bool(where(sample)) for sample in view), bool, len(view))
     values = column_of(view, column)
+    if not callable(where) and isinstance(values, np.ndarray) and values.ndim != 1:
+        raise SchemaError(
+            f"{column} holds arrays of shape {values.shape[1:]}, and {where!r:.60} compares single numbers or texts. "
+            "Choose before it is encoded or mapped to arrays, or give a function that returns a boolean for each array."
+        )
     kept = np.asarray(where(values) if callable(where) else _compared(values, where))
     if kept.dtype.kind != "b" or kept.shape != (len(view),):
         raise SchemaError(

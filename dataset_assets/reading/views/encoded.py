@@ -134,6 +134,13 @@ class Encoded(View):
                 left[stream] = mapped
         return left
 
+    @property
+    def declared(self) -> Mapping[Any, Any]:
+        """The declared forms of streams that are not encoded, and of what is kept of those that are."""
+        declared = self.parent.declared
+        names = {name: self._olds.get(name, name) for name in self._streams if name not in self.encoded}
+        return {name: declared[old] for name, old in names.items() if old in declared}
+
     def sample(self, i: int) -> Any:
         return self._encoded_sample(self.parent.sample_of(self._all_needed, i), self._streams)
 

@@ -5,6 +5,7 @@
 import operator
 
 from dataset_assets.errors import UsageError
+from dataset_assets.reading.views.batched import Batched
 from dataset_assets.reading.views.document import stack_of
 from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.parts import Part
@@ -49,6 +50,8 @@ def _moved(view: View, parents: list[View], epoch: int, fixed: bool) -> View:
         return view.build({**arguments, "epoch": epoch}, parents)
     if stays:
         return view
+    if isinstance(view, Batched):
+        return view.on(parents[0])
     if type(view) is not Selected:
         return view.build(arguments, parents)
     if len(parents[0]) != len(view.parents[0]):

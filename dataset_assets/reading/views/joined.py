@@ -46,6 +46,10 @@ class Zipped(View):
     def streams(self) -> tuple[str, ...]:
         return tuple(self._owners)
 
+    @property
+    def declared(self) -> Mapping[Any, Any]:
+        return {name: form for view in self.parents for name, form in view.declared.items() if name in self._owners}
+
     def sample(self, i: int) -> dict[str, Any]:
         return {name: value for view in self.parents for name, value in view.sample(i).items()}
 
@@ -113,6 +117,14 @@ class Concatenated(View):
     @property
     def streams(self) -> tuple[str, ...]:
         return self._first.streams
+
+    @property
+    def declared(self) -> Mapping[Any, Any]:
+        """What any of the views declares, unless another one declares something else."""
+        every = [view.declared for view in self.parents if view.declared]
+        names = dict.fromkeys(name for one in every for name in one)
+        forms = {name: {one[name] for one in every if name in one} for name in names}
+        return {name: form for name, (form, *others) in forms.items() if not others}
 
     def sample(self, i: int) -> Any:
         part = bisect_right(self._starts, i) - 1

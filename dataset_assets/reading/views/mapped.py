@@ -9,7 +9,7 @@ from dataset_assets.core.permutation import generator
 from dataset_assets.errors import SchemaError
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.blocks import as_columns, numbers_in, owned, some_of
-from dataset_assets.reading.views.forms import declared_forms
+from dataset_assets.reading.views.forms import Form, blocks_of, declared_forms
 from dataset_assets.reading.views.node import checked_version
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
@@ -40,7 +40,7 @@ class Changed(View):
         return {"change": self.change, **random, **version, **(declared if self._declared else {})}
 
     @property
-    def declared(self) -> Mapping[str, Any]:
+    def declared(self) -> Mapping[Any, Any]:
         return self._declared
 
     def __len__(self) -> int:
@@ -96,10 +96,11 @@ class Mapped(Changed):
 
     def rows(self, where: Where) -> Columns:
         samples = self.samples(where)
-        return as_columns(samples, () if samples else self.streams)
+        return as_columns(samples, () if samples else self.streams, blocks_of(self, numbers_in(where)))
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        return as_columns([some_of(sample, streams) for sample in self.each(where)], streams)
+        samples = [some_of(sample, streams) for sample in self.each(where)]
+        return as_columns(samples, streams, blocks_of(self, numbers_in(where)))
 
 
 @operation("map_blocks")
@@ -147,6 +148,12 @@ class Tupled(Mapped):
 
     def arguments(self) -> dict[str, Any]:
         return {"streams": self._names}
+
+    @property
+    def declared(self) -> Mapping[Any, Form]:
+        """The parent's declared forms, by the numbers of the values."""
+        declared = self.parent.declared
+        return {k: declared[name] for k, name in enumerate(self._names) if name in declared}
 
     def each(self, where: Where) -> Iterator[Any]:
         if self.parent.computed:

@@ -94,8 +94,11 @@ class Node(ABC):
         return any(parent.computed for parent in self.parents)
 
     @property
-    def declared(self) -> Mapping[str, Any]:
-        """What `map(streams=...)` says of the streams below a view that leaves the values as they are."""
+    def declared(self) -> Mapping[Any, Any]:
+        """What `map(streams=...)` says of the streams below a view that leaves the values as they are.
+
+        By stream, or by number for samples that are tuples.
+        """
         return {}
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:

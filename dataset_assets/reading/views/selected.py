@@ -6,6 +6,7 @@ from typing import Any, Iterator, Mapping, Self, Sequence
 import numpy as np
 
 from dataset_assets.formats.columns import Columns, Indices
+from dataset_assets.reading.views.forms import KEPT
 from dataset_assets.reading.views.node import Traceable
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Chain, Order, Where, as_array, composed, in_order, lazy
@@ -28,7 +29,7 @@ class Selected(Subset):
         self._stand((parent,))
 
     @property
-    def declared(self) -> Mapping[str, Any]:
+    def declared(self) -> Mapping[Any, Any]:
         return self.parent.declared
 
     def _stand(self, parents: Sequence[View]) -> None:
@@ -46,6 +47,7 @@ class Selected(Subset):
     def on(self, parents: Sequence[View]) -> Self:
         """Return the same order on different views of the same lengths."""
         again = copy(self)
+        again.__dict__.pop(KEPT, None)
         again._stand(parents)
         return again
 

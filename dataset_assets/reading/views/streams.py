@@ -29,7 +29,7 @@ class Narrowed(View):
         return self._streams
 
     @property
-    def declared(self) -> Mapping[str, Any]:
+    def declared(self) -> Mapping[Any, Any]:
         return self.parent.declared
 
     def sample(self, i: int) -> Any:
@@ -96,6 +96,10 @@ class Renamed(View):
     @property
     def classes(self) -> Mapping[str, tuple[str, ...]]:
         return {self._new(stream): names for stream, names in self.parent.classes.items()}
+
+    @property
+    def declared(self) -> Mapping[Any, Any]:
+        return {self._new(stream): form for stream, form in self.parent.declared.items()}
 
     def sample(self, i: int) -> Any:
         return self._renamed(self.parent.sample(i))

@@ -1,11 +1,12 @@
 """Maps targets, encodes them as one-hot vectors, and selects samples by target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Iterable, Literal, Mapping, Sequence
 
 import numpy as np
 
 from dataset_assets.encoding import Fitted, OneHot, Remapped
+from dataset_assets.encoding.encoder import check_choice
 from dataset_assets.errors import UnknownStream, UsageError, nearest
 from dataset_assets.reading.views.encoded import Encoded
 from dataset_assets.reading.views.operations import verb
@@ -23,13 +24,16 @@ def mapped_targets(
     Of a target that is one-hot the classes are mapped, and it stays one-hot.
     """
     name = target_of(view, stream)
+    if not isinstance(mapping, Mapping):
+        raise UsageError(f"The mapping is {mapping!r:.60}. Give the new value of each old one: {{0: 1, 1: 0}}.")
+    check_choice("unmapped", unmapped, ("error", "keep", "drop"))
     if unmapped == "drop":
         view, unmapped = chosen_by_target(view, mapping, name, "in"), "error"
     if (hot := _one_hot(view, name)) is not None:
         below = mapped_targets(hot.parent, mapping, name, unmapped, tag)
         old = [value for value in _categories(hot, name) if unmapped == "keep" or value in mapping]
-        classes = None if name in below.classes else sorted({mapping.get(value, value) for value in old})
-        return _on(view, hot, one_hot_targets(below, classes, name, tag))
+        classes = None if name in below.classes else _ordered({mapping.get(value, value) for value in old})
+        return _on(view, hot, _as_one_hot(below, _encoder(hot, name), classes, name, tag))
     return Encoded(view, Fitted({name: Remapped(mapping, unmapped)}), keep=_kept(view, name, tag))
 
 
@@ -40,12 +44,44 @@ def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | Non
     The classes are kept as the tag, or as a stream beside it, unless `tag`.
     """
     name = target_of(view, stream)
+    if classes is not None:
+        classes = _checked("classes", classes)
     if (hot := _one_hot(view, name)) is not None:
-        if classes is None or tuple(classes) == _categories(hot, name):
+        if classes is None or classes == _categories(hot, name):
             return view
-        return _on(view, hot, one_hot_targets(hot.parent, classes, name, tag))
+        return _on(view, hot, _as_one_hot(hot.parent, _encoder(hot, name), classes, name, tag))
+    return _as_one_hot(view, OneHot(), classes, name, tag)
+
+
+def _as_one_hot(view: View, encoder: OneHot, classes: Sequence[Any] | None, name: str, tag: bool) -> View:
+    """Return the view with its target as one-hot vectors, with an encoder's settings for values of no class."""
     keep = _kept(view, name, tag) or _beside(view, name, tag)
-    return Encoded(view, Fitted({name: OneHot(tuple(_classes(view, name) if classes is None else classes))}), keep=keep)
+    hot = replace(encoder, categories=tuple(_classes(view, name) if classes is None else classes))
+    return Encoded(view, Fitted({name: hot}), keep=keep)
+
+
+def _checked(what: str, values: Any) -> tuple[Any, ...]:
+    """Return classes or targets. Raises `UsageError` for anything but a sequence of numbers or texts."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise UsageError(f"{what} is {values!r:.60}, not a sequence. Give one of numbers or texts, such as [0, 1].")
+    for value in (known := tuple(values)):
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+            raise UsageError(
+                f"{what} has {value!r:.60}, a {type(value).__name__}. Each one is a number or text: write "
+                "keep_targets(0, 1), or classes=[0, 1]."
+            )
+    return known
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    known = list(values)
+    try:
+        return sorted(known)
+    except TypeError as error:
+        raise UsageError(
+            f"The classes {known!r:.100} are of different types, so they have no order. Map all of them to numbers, or "
+            "all to text."
+        ) from error
 
 
 def _classes(view: View, name: str) -> Sequence[Any]:
@@ -55,7 +91,7 @@ def _classes(view: View, name: str) -> Sequence[Any]:
     below = _encoded(view, name)
     encoder = below.fitted.encoders[name] if below is not None else None
     if isinstance(encoder, Remapped) and encoder.unmapped == "error":
-        return encoder.outputs()
+        return _ordered(encoder.outputs())
     raise UsageError(
         f"{view.dataset} {view.split} has no classes for {name}. Pass them (classes=range(10)), or learn "
         f"them: view.fit_encoders({{{name!r}: OneHot()}})."
@@ -66,9 +102,9 @@ def _classes(view: View, name: str) -> Sequence[Any]:
 def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how: Literal["in", "not in"]) -> View:
     """Return the samples whose target is in `targets`, or not in it. Reads all targets at once.
 
-    Of a target that is one-hot the class counts.
+    Of a target that is one-hot the class counts; a vector of no class is none of the targets.
     """
-    name, chosen = target_of(view, stream), list(targets)
+    name, chosen = target_of(view, stream), list(_checked("targets", targets))
     hot = _one_hot(view, name)
     column = name if hot is None else hot.keep.get(name)
     if hot is not None and column not in view.streams:
@@ -92,8 +128,11 @@ class _ClassIn:
     how: str
 
     def __call__(self, vectors: Any) -> Any:
-        wanted = np.array([(each in self.chosen) == (self.how == "in") for each in self.classes])
-        return wanted[np.asarray(vectors).argmax(1)]
+        vectors = np.asarray(vectors)
+        chosen = np.array([each in self.chosen for each in self.classes], bool)
+        # A value that the encoder ignores is all zeros.
+        one = (np.count_nonzero(vectors, 1) == 1) & (vectors[:, chosen] == 1).any(1)
+        return one == (self.how == "in")
 
 
 def _encoded(view: View, name: str) -> Encoded | None:
@@ -108,10 +147,14 @@ def _one_hot(view: View, name: str) -> Encoded | None:
     return below if below is not None and type(below.fitted.encoders[name]) is OneHot else None
 
 
-def _categories(hot: Encoded, name: str) -> tuple[Any, ...]:
+def _encoder(hot: Encoded, name: str) -> OneHot:
     encoder = hot.fitted.encoders[name]
     assert isinstance(encoder, OneHot)
-    return tuple(encoder.categories or ())
+    return encoder
+
+
+def _categories(hot: Encoded, name: str) -> tuple[Any, ...]:
+    return tuple(_encoder(hot, name).categories or ())
 
 
 def _on(view: View, old: View, new: View) -> View:

@@ -1,4 +1,4 @@
-"""View: a sequence of samples, with methods that put further views on top of it.
+"""View: samples in an order, with methods that put further views on top of it.
 
 These methods find the kinds of views, and other functions, by name in the registry (`operations.py`). Views are lazy.
 Methods that only select or reorder samples return a `Subset`.
@@ -196,7 +196,8 @@ class View(Node):
         it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
 
         In batches, each stream has the dtype and shape of the first samples of the view, or is a list as they are; a
-        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype, a dtype and a shape, or list.
+        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype of numpy or torch, a dtype and
+        a shape, or list. If it names all streams, no samples are made to find out.
 
         A fingerprint has the function's code, and all that the function uses. Where that cannot be read, as in a
         tokenizer or a module of torch, `version` stands for it: state another one when it changes.

@@ -3,7 +3,11 @@
 Workers that are spawned import this module, so it imports no more than it needs.
 """
 
+import gc
+import multiprocessing
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from dataset_assets import Dataset, View, load, prepare, view_of
 from dataset_assets.encoding import OneHot, Scaled
-from dataset_assets.errors import SchemaError, UsageError
+from dataset_assets.errors import SchemaError
 
 
 def numbers(n: int = 10) -> View:
@@ -112,9 +116,7 @@ def test_an_iterable_goes_on_to_the_next_epoch_by_itself() -> None:
     data = random().at_epoch(3).to_torch(iterable=True)
     next(iter(data.view))
     unused = iter(data)
-    assert [draws(DataLoader(data, 4)) for _ in range(2)] == expected[:2]
-    with pytest.raises(UsageError, match="started anew"):
-        [draws(DataLoader(data, 4, num_workers=1)) for _ in range(2)]
+    assert [draws(DataLoader(data, 4, num_workers=workers)) for workers in (0, 1, 1)] == expected
     del unused
     shuffled = view_of(i=np.arange(50)).shuffle(1)
     data = shuffled.to_torch(iterable=True)
@@ -132,6 +134,38 @@ def test_workers_make_the_batches_of_one_process_in_turn(size: int | None, drop_
     expected = [batch["i"].tolist() for batch in alone]
     assert [batch["i"].tolist() for batch in shared] == expected
     assert len(shared) == len(expected)
+
+
+def numbers_of_a_rank(data: Any, queue: Any) -> None:
+    loader = DataLoader(data, 4, num_workers=1, persistent_workers=True)
+    found = []
+    for epoch in (1, 0, 2):
+        data.set_epoch(epoch)
+        found.append(draws(loader))
+    queue.put(found)
+
+
+@pytest.mark.parametrize("iterable", [False, True], ids=["map-style", "iterable"])
+def test_workers_of_a_process_that_was_forked_read_the_epoch_that_it_sets(iterable: bool) -> None:
+    context = multiprocessing.get_context("fork")
+    data, queue = random().to_torch(iterable=iterable), context.Queue()
+    data.set_epoch(5)
+    forked = context.Process(target=numbers_of_a_rank, args=(data, queue))
+    forked.start()
+    assert queue.get(timeout=60) == [[(s["i"], s["r"]) for s in random().at_epoch(epoch)] for epoch in (1, 0, 2)]
+    forked.join()
+
+
+def test_datasets_hold_no_open_file_and_leave_none_behind() -> None:
+    folder = Path("/proc/self/fd")
+    before, left = len(list(folder.iterdir())), set(Path(tempfile.gettempdir()).glob("dataset_assets-turns-*"))
+    many = [random().to_torch(iterable=k % 2 == 0) for k in range(300)]
+    assert len(list(folder.iterdir())) == before
+    assert draws(DataLoader(many[0], 4, num_workers=1)) == draws(DataLoader(many[1], 4))
+    assert len(list(folder.iterdir())) < before + 20
+    del many
+    gc.collect()
+    assert not set(Path(tempfile.gettempdir()).glob("dataset_assets-turns-*")) - left
 
 
 # Dtypes

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dataset_assets import View, view_of
-from dataset_assets.errors import UsageError
+from dataset_assets.encoding import OneHot, Remapped
+from dataset_assets.errors import DatasetAssetsError, SchemaError, UsageError
 from dataset_assets.reading.views import Origin, Stored
 
 CLASSES = {"y": ("a", "b", "c")}
@@ -78,3 +79,52 @@ def test_without_a_tag_the_vectors_say_the_class() -> None:
     assert hot.streams == ("i", "y", "t")
     assert [sample["i"] for sample in hot.keep_targets(1)] == [1, 4, 7, 10]
     assert [sample["i"] for sample in hot[::2].drop_targets(1)] == [0, 2, 6, 8]
+
+
+def test_a_vector_of_no_class_is_none_of_the_targets() -> None:
+    held = view_of(i=np.arange(6), y=[0, 1, 2, 0, 9, -1])
+    hot = held.encode(held[:4].fit_encoders({"y": OneHot(unseen="ignore")}), any_version=True)
+    for chosen, kept in (((0,), [0, 3]), ((0, 1, 2), [0, 1, 2, 3]), ((9,), []), ((), [])):
+        assert [sample["i"] for sample in hot.keep_targets(*chosen, stream="y")] == kept
+        dropped = [sample["i"] for sample in hot.drop_targets(*chosen, stream="y")]
+        assert dropped == [i for i in range(6) if i not in kept]
+    swapped = hot.map_targets({0: 1, 1: 0}, stream="y", unmapped="keep")
+    assert [sample["y"].tolist() for sample in swapped[2:]] == [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda view: view.keep_targets([0, 1]), r"targets has \[0, 1\], a list. .*keep_targets\(0, 1\)"),
+        (lambda view: view.drop_targets(np.arange(2)), "targets has .*, a ndarray"),
+        (lambda view: view.keep_targets(0, stream=3), "no stream 3"),
+        (lambda view: view.keep_targets(0, stream=["y"]), r"no stream \['y'\]"),
+        (lambda view: view.one_hot_targets(3), "classes is 3, not a sequence"),
+        (lambda view: view.one_hot_targets("abc"), "classes is 'abc', not a sequence"),
+        (lambda view: view.one_hot_targets([[0], [1]]), r"classes has \[0\], a list"),
+        (lambda view: view.map_targets([1, 0, 2]), r"The mapping is \[1, 0, 2\]. Give the new value of each"),
+        (lambda view: view.map_targets(None), "The mapping is None"),
+        (lambda view: view.map_targets({0: [1]}), r"The mapping has \[1\], a list"),
+        (lambda view: view.map_targets({0: 1}, unmapped="drpo"), "unmapped='drpo' is not known. Did you mean 'drop'"),
+        (lambda view: view.map_targets({0: 1}, unmapped=None), "unmapped=None is not known"),
+        (lambda view: view.one_hot_targets().map_targets({0: "a"}, unmapped="keep"), "of different types"),
+        (lambda view: view.map_targets({0: None, 1: 1, 2: 2}).one_hot_targets(), "of different types"),
+        (lambda view: Remapped([1, 2]), r"The mapping is \[1, 2\]"),
+    ],
+)
+def test_targets_of_a_wrong_type_are_refused_by_what_they_are(wrong: Any, message: str) -> None:
+    with pytest.raises(DatasetAssetsError, match=message):
+        wrong(view())
+
+
+@pytest.mark.parametrize("above", ["cache", "concat", "rename", "map"])
+def test_vectors_whose_classes_are_not_known_any_more_are_refused(above: str) -> None:
+    stacked: dict[str, Callable[[View], View]] = {
+        "cache": View.cache,
+        "concat": lambda hot: hot.concat(hot),
+        "rename": lambda hot: hot.rename(k="i"),
+        "map": lambda hot: hot.map(dict),
+    }
+    hot = stacked[above](view().one_hot_targets())
+    with pytest.raises(SchemaError, match=r"y holds arrays of shape \(3,\), and \('in', \[1\]\) compares single"):
+        hot.keep_targets(1)
