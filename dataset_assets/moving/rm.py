@@ -15,7 +15,15 @@ from urllib.parse import unquote
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import check_dataset_name, plain_name, split_pin
 from dataset_assets.core.progress import report
-from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, Refused, UsageError, nearest
+from dataset_assets.errors import (
+    Conflict,
+    DatasetAssetsError,
+    NameNotAllowed,
+    NotPrepared,
+    Refused,
+    UsageError,
+    nearest,
+)
 from dataset_assets.moving.gc import files_of
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.aliases import aliases_of, followed
@@ -93,7 +101,12 @@ def rm(
     store = open_storage(storage)
     target = _target(name, store.url)
     stored = _stored(store, target)
-    plan = _planned(stored, target, force)
+    try:
+        plan = _planned(stored, target, force)
+    except NotPrepared:
+        if not dry_run:
+            _end_lease(stored, lease_seconds)
+        raise
     found = Removed(str(target), depends=[*_dependents(stored, target, plan)])
     for line in found.depends:
         log.warning("%s", line)
@@ -102,6 +115,15 @@ def rm(
     wait_for_collector(stored)
     with collecting(stored, lease_seconds) as renew:
         return _carried_out(stored, found, _planned(stored, target, force), renew)
+
+
+def _end_lease(stored: StoredDataset, seconds: float) -> None:
+    """Remove the lease that is left if the same command was killed when all else was removed."""
+    with suppress(DatasetAssetsError):
+        if stored.storage.exists(collector_key(stored.name)):
+            wait_for_collector(stored)
+            with collecting(stored, seconds):
+                pass
 
 
 def _target(name: str, url: str) -> Target:

@@ -7,6 +7,7 @@ their folder was synced, and which files were written since they were synced. `l
 import os
 import pickle
 import shutil
+import threading
 from pathlib import Path
 from typing import Callable
 
@@ -25,15 +26,16 @@ class Journal:
         keep.mkdir(exist_ok=True)
 
     def watching(self, n: int, then: Callable[["Journal"], None]) -> Callable[[str, Path, int], None]:
-        """Return a hook that notes all changes, and calls a function at the n-th of them."""
-        calls = iter(range(1, n + 1))
+        """Return a hook that notes all changes, and calls a function at the n-th of them, while other threads wait."""
+        calls, one_at_a_time = iter(range(1, n + 1)), threading.RLock()
 
         def hook(operation: str, path: Path, size: int) -> None:
             if operation in READS:
                 return
-            if next(calls, None) == n:
-                then(self)
-            self.note(operation, path)
+            with one_at_a_time:
+                if next(calls, None) == n:
+                    then(self)
+                self.note(operation, path)
 
         return hook
 
