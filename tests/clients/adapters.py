@@ -94,9 +94,7 @@ class LitData:
     """LitData: chunks that `optimize` wrote; ranks are those of the environment."""
 
     def __init__(self, folder: str, batch_size: int, threads: int = 0, rank: int = 0, world: int = 1) -> None:
-        os.environ.update(
-            WORLD_SIZE=str(world), RANK=str(rank), GLOBAL_RANK=str(rank), LITDATA_DISABLE_VERSION_CHECK="1"
-        )
+        os.environ.update(WORLD_SIZE=str(world), RANK=str(rank), GLOBAL_RANK=str(rank))
         from litdata import StreamingDataLoader, StreamingDataset
 
         data = StreamingDataset(folder, shuffle=True, drop_last=False, seed=SEED)
