@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import islice
@@ -59,27 +60,27 @@ class LoaderTests:
     def test_an_epoch_is_each_sample_once(self) -> None:
         loader = self.made()
         for _ in range(3):
-            assert sorted(self.read(loader)) == sorted(self.expected())
+            self.same(sorted(self.read(loader)), sorted(self.expected()))
 
     def test_epochs_differ_and_are_the_same_again(self) -> None:
         first, second = self.stream(2)[: self.size()], self.stream(2)[self.size() :]
-        assert first != second
-        assert self.stream(2) == first + second
+        assert first != second, "two epochs have the same order"
+        self.same(self.stream(2), first + second, "a second loader")
 
     def test_an_iteration_that_is_left_costs_no_sample(self) -> None:
         loader = self.made()
         next(iter(loader))
-        assert self.read(loader) == self.after(self.size())
+        self.same(self.read(loader), self.after(self.size()), "the next epoch")
         for _ in loader:
             break
-        assert sorted(self.read(loader)) == sorted(self.expected())
+        self.same(sorted(self.read(loader)), sorted(self.expected()))
 
     def test_an_iterator_that_is_not_used_takes_no_epoch(self) -> None:
         loader = self.made()
         unused = [iter(loader) for _ in range(2)]
-        assert self.read(loader) == self.stream(1)
+        self.same(self.read(loader), self.stream(1), "the first epoch")
         unused.append(iter(loader))
-        assert self.read(loader) == self.after(self.size())
+        self.same(self.read(loader), self.after(self.size()), "the next epoch")
 
     # States
 
@@ -87,7 +88,7 @@ class LoaderTests:
         for _, _, state in self.positions(2):
             text = json.dumps(state)
             assert json.loads(text) == state
-            assert len(text) < SMALL
+            assert len(text) < SMALL, f"the state has {len(text)} bytes"
 
     def test_taking_states_does_not_disturb(self) -> None:
         loader, found = self.made(), []
@@ -97,23 +98,23 @@ class LoaderTests:
                 loader.state_dict()
                 found += self.rows(batch)
                 loader.state_dict()
-        assert found == self.stream(2)
+        self.same(found, self.stream(2))
 
     def test_it_goes_on_exactly_at_every_position(self) -> None:
         for _, at, state in self.positions(2):
-            assert self.tail(state, self.made()) == self.after(at), f"after {at} samples"
+            self.same(self.tail(state, self.made()), self.after(at), f"after {at} samples")
 
     def test_a_used_loader_takes_a_state_as_a_new_one_does(self) -> None:
         for _, at, state in self.positions(1):
             loader = self.made()
             next(iter(loader))
-            assert self.tail(state, loader) == self.after(at), f"after {at} samples"
+            self.same(self.tail(state, loader), self.after(at), f"after {at} samples")
 
     def test_a_state_before_the_first_batch_is_the_beginning(self) -> None:
-        assert self.tail(copied(self.made().state_dict()), self.made()) == self.after(0)
+        self.same(self.tail(copied(self.made().state_dict()), self.made()), self.after(0), "before an iteration")
         loader = self.made()
         begun = iter(loader)
-        assert self.tail(copied(loader.state_dict()), self.made()) == self.after(0)
+        self.same(self.tail(copied(loader.state_dict()), self.made()), self.after(0), "before the first batch")
         del begun
 
     def test_an_early_break_goes_on_where_it_was(self) -> None:
@@ -122,25 +123,26 @@ class LoaderTests:
         for batch in loader:
             found += self.rows(batch)
             break
-        assert self.tail(copied(loader.state_dict()), self.made()) == self.after(len(found))
+        self.same(self.tail(copied(loader.state_dict()), self.made()), self.after(len(found)))
 
     def test_a_resume_may_be_resumed(self) -> None:
         for _, at, state in self.positions(1):
             loader = self.made()
             loader.load_state_dict(state)
-            assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at)
+            self.same(self.tail(copied(loader.state_dict()), self.made()), self.after(at), f"after {at} samples")
             more = []
             for batch in islice(loader, 2):
                 more += self.rows(batch)
             if more:
-                assert self.tail(copied(loader.state_dict()), self.made()) == self.after(at + len(more))
+                again, where = self.tail(copied(loader.state_dict()), self.made()), at + len(more)
+                self.same(again, self.after(where), f"after {at} and {len(more)} samples")
 
     def test_a_state_is_continued_once(self) -> None:
         *_, (_, at, state) = islice(self.positions(1), 3)
         loader = self.made()
         loader.load_state_dict(state)
         next(iter(loader))
-        assert self.read(loader) == self.after(self.size()), f"after {at} samples"
+        self.same(self.read(loader), self.after(self.size()), f"after {at} samples, the next epoch")
 
     # States under changes
 
@@ -148,13 +150,14 @@ class LoaderTests:
         self.if_exact("process")
         places = list(self.positions(1))
         found = elsewhere(_tails, self, [state for _, _, state in places])
-        assert found == [self.after(at) for _, at, _ in places]
+        for (_, at, _), rows in zip(places, found):
+            self.same(rows, self.after(at), f"after {at} samples")
 
     @pytest.mark.parametrize("threads", [(0, 2), (2, 0), (1, 3)])
     def test_it_goes_on_with_other_threads(self, threads: tuple[int, int]) -> None:
         self.if_exact("threads")
         for _, at, state in self.positions(1, threads=threads[0]):
-            assert self.tail(state, self.made(threads=threads[1])) == self.after(at)
+            self.same(self.tail(state, self.made(threads=threads[1])), self.after(at), f"after {at} samples")
 
     @pytest.mark.parametrize("worlds", [(1, 2), (2, 1), (2, 3), (3, 2), (4, 4)])
     def test_it_goes_on_with_other_ranks(self, worlds: tuple[int, int]) -> None:
@@ -174,7 +177,7 @@ class LoaderTests:
                 batches = [self.rows(batch) for batch in loader]
                 counts.add(len(batches))
                 seen += sum(batches, [])
-            assert sorted(seen) == sorted(self.expected()), f"after {steps} steps"
+            self.same(sorted(seen), sorted(self.expected()), f"after {steps} steps")
             assert len(counts) == 1, f"ranks take {sorted(counts)} steps"
 
     def test_it_goes_on_with_another_batch_size(self) -> None:
@@ -182,7 +185,7 @@ class LoaderTests:
         for _, at, state in self.positions(1):
             for size in (1, self.batch_size - 1, self.batch_size + 3, 2 * self.samples):
                 loader = self.loader(self.samples, size)
-                assert self.tail(state, loader) == self.after(at)
+                self.same(self.tail(state, loader), self.after(at), f"after {at} samples, batches of {size}")
 
     def test_what_is_not_exact_is_refused_by_name(self) -> None:
         changed = {
@@ -200,6 +203,10 @@ class LoaderTests:
     def made(self, **changes: Any) -> Any:
         """Return a loader of the suite's size."""
         return self.loader(self.samples, self.batch_size, **changes)
+
+    def same(self, found: list[int], expected: list[int], where: str = "an epoch") -> None:
+        """Assert that rows are those expected, in their order; the message says how many are missing or too many."""
+        assert found == expected, f"{where}: {difference(found, expected)}"
 
     def read(self, loader: Any) -> list[int]:
         """Return the rows of one iteration."""
@@ -269,6 +276,15 @@ def failures(suite: type[LoaderTests]) -> list[str]:
                 except (Exception, pytest.fail.Exception) as error:
                     failed.append(f"{name}: {type(error).__name__}")
     return sorted(set(failed))
+
+
+def difference(found: list[int], expected: list[int]) -> str:
+    """Return how rows differ from those expected, in words."""
+    missing, more = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
+    if missing or more:
+        return f"{missing.total()} of {len(expected)} samples missing, {more.total()} too many"
+    at = next(k for k, (row, other) in enumerate(zip(found, expected)) if row != other)
+    return f"the samples have another order from position {at}"
 
 
 def copied(state: Any) -> Any:
