@@ -1,6 +1,5 @@
 """A small JSON object that processes change one after the other: a file, which is open only while it is used."""
 
-import fcntl
 import json
 import os
 import tempfile
@@ -8,6 +7,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator
 
+from dataset_assets.core import locks
 from dataset_assets.errors import Conflict
 
 ROWS = 1024
@@ -33,7 +33,7 @@ class SharedRecord:
     def changing(self) -> Iterator[dict[str, Any]]:
         """Give the record, which no other process changes meanwhile, and write what became of it."""
         with self._opened() as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locks.take(file)
             text = os.pread(file.fileno(), MOST, ROWS * ROW)
             record: dict[str, Any] = json.loads(text.partition(b"\n")[0] or b"{}")
             yield record
