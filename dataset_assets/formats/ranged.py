@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dataset_assets.core.counters import FETCHED
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats.columns import Indices, check_rows
 from dataset_assets.formats.dtypes import AnyArray, Dtype
@@ -69,7 +70,8 @@ class RangedRows:
         starts = [self.start + lo * self.row_bytes for lo, _ in runs]
         stops = [self.start + hi * self.row_bytes for _, hi in runs]
         raw: Any = self.file.raw  # type: ignore[attr-defined]
-        buffers = raw.ranges(starts, stops) if runs and self.row_bytes else []
+        with FETCHED.timed("fetching_seconds"):
+            buffers = raw.ranges(starts, stops) if runs and self.row_bytes else []
         lengths = [stop - start for start, stop in zip(starts, stops)] if self.row_bytes else []
         if [len(buffer) for buffer in buffers] != lengths:
             # Otherwise a part of the array would be uninitialised memory of this process.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Callable, Iterator, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from dataset_assets.core.permutation import Permutation, Rows
 from dataset_assets.errors import UsageError
 from dataset_assets.loader.epoch_order import AsItIs, Bucketed, Buckets, Order, in_blocks
 from dataset_assets.loader.reader import CurrentRow, Reader, numbers
+from dataset_assets.loader.stats import bytes_of
 from dataset_assets.loader.steps import Budget, Last, Step, budget_steps, every_nth, steps_of
 from dataset_assets.reading.views import View
 from dataset_assets.reading.views.rows import Where
@@ -211,17 +212,32 @@ class Job:
     def __call__(self) -> list[Made | Exception]:
         """Return the batches. If one fails, its error comes after those before it, with a note that names its place."""
         try:
-            if self.epoch.view.computed:
-                (step, last), finish = self.steps[0], self.finish
-                batch = self._marked(self.reader.computed(self.rows, self.at), step)
-                return [(batch if finish is None else finish(batch), step.after, last)]
-            return self._cut()
+            return self._computed() if self.epoch.view.computed else self._cut()
         except Exception as error:
             # Retry the batches of a block one by one, but not after an OSError: the store has been retried already.
             if len(self.steps) > 1 and not isinstance(error, OSError):
                 return self._one_by_one()
             error.add_note(f"in {self.place()}")
             raise
+
+    def _computed(self) -> list[Made | Exception]:
+        (step, last), began = self.steps[0], perf_counter()
+        batch = self._marked(self.reader.computed(self.rows, self.at), step)
+        return self._finished([(batch, step, last)], began, batch)
+
+    def _finished(self, batches: list[tuple[Any, Step, bool]], began: float, values: Any) -> list[Made | Exception]:
+        """Return the finished batches; count what they took, which began with making these values."""
+        finish, made = self.finish, perf_counter()
+        done: list[Made | Exception] = [
+            (batch if finish is None else finish(batch), step.after, last) for batch, step, last in batches
+        ]
+        self.reader.spent.add(
+            samples=sum([step.hi - step.lo for _, step, _ in batches]),
+            bytes=bytes_of(values),
+            decoding_seconds=made - began,
+            collating_seconds=perf_counter() - made,
+        )
+        return done
 
     def _one_by_one(self) -> list[Made | Exception]:
         """Return the batches before the one that raises, then its error, so that no batch is lost."""
@@ -236,15 +252,14 @@ class Job:
         return made
 
     def _cut(self) -> list[Made | Exception]:
-        finish, at = self.finish, 0
+        at, began = 0, perf_counter()
         streams = list(self.reader.block(self.rows).items())
-        made: list[Made | Exception] = []
+        batches: list[tuple[Any, Step, bool]] = []
         for step, last in self.steps:
             to = at + step.hi - step.lo
-            batch = self._marked({name: values[at:to] for name, values in streams}, step)
-            made.append((batch if finish is None else finish(batch), step.after, last))
+            batches.append((self._marked({name: values[at:to] for name, values in streams}, step), step, last))
             at = to
-        return made
+        return self._finished(batches, began, dict(streams))
 
     def _marked(self, batch: Any, step: Step) -> Any:
         """Add the stream `real` to a batch if last='pad' may fill it up."""

@@ -4,7 +4,7 @@ import sys
 import warnings
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any, Callable, Iterator, Mapping, Protocol
+from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on
 from dataset_assets.loader.prefetch import ahead
 from dataset_assets.loader.ranks import Ranks
 from dataset_assets.loader.reader import Reader, frozen, lengths_of
+from dataset_assets.loader.records import Records
 from dataset_assets.loader.state import FORMAT, MAJOR, check_place, check_state, drawn
+from dataset_assets.loader.stats import Stats
 from dataset_assets.loader.steps import Budget, Last, Step
 from dataset_assets.reading.convert.arrow import in_schema, schema_of
 from dataset_assets.reading.views import View
@@ -34,22 +36,6 @@ AHEAD = (
     "The batches are made ahead, so this process does not know which ones were used. Count the steps and save "
     "loader.state_at(epoch, steps), or save the state of torchdata's StatefulDataLoader."
 )
-
-
-class Records(Protocol):
-    """Records what a loader hands out, as `dataset_assets.experiments.Ledger` does."""
-
-    def begin(self, loader: "Loader") -> None:
-        """Begin to record a loader."""
-        ...
-
-    def consumed(self, epoch: int, start: int, stop: int) -> None:
-        """Record that the samples from one position of an epoch's order to another were handed out."""
-        ...
-
-    def flush(self) -> None:
-        """Write what was recorded: an epoch ended, or is left."""
-        ...
 
 
 def recorded(loader: "Loader", epoch: int, consumed: int) -> "Iterator[Made]":
@@ -130,6 +116,7 @@ class Loader:
         self.ledger = ledger
         self.turns = Turns()
         self._warned = False
+        self._stats = Stats()
         self._check()
         self._pool, self._forms = BufferPool(), Forms(view, self.turns.noted, keep=output == "arrow")
         self._epoch: Epoch | None = None
@@ -201,9 +188,10 @@ class Loader:
         turns = self.turns
         epoch, consumed = turns.begin(place)
         self._warn(epoch)
-        empty = True
+        empty, made = True, recorded(self, epoch, consumed)
         try:
-            for batch, after, last in recorded(self, epoch, consumed):
+            while (one := self._stats.next_of(made)) is not None:
+                batch, after, last = one
                 turns.position = (epoch + 1, 0) if last else (epoch, after)
                 empty = False
                 yield batch
@@ -212,11 +200,21 @@ class Loader:
         finally:
             turns.end(epoch)
 
+    def stats(self) -> dict[str, float]:
+        """Return what the steps since the last call took in this process: plain numbers, for a logger.
+
+        `steps` were handed out, and `waited_seconds` is how long the caller waited for them. `samples`, `bytes`,
+        `decoding_seconds` (gathering, decoding and computing values) and `collating_seconds` (`collate`, conversion and
+        the device) are of the batches that were made, by all threads. `fetching_seconds`, `cache_hits` and
+        `cache_misses` are of the files of remote storages, in the whole process.
+        """
+        return self._stats.since()
+
     def batches(self, epoch: int, consumed: int, every: int = 1) -> Iterator[Made]:
         """Yield the batches after a position, or every n-th of them, each with the position of the next."""
         current = self._of(epoch)
         copied = self.collate.copied if isinstance(self.collate, Collate) else ()
-        reader = Reader(current.view, self._pool, self.copy, copied, self._forms)
+        reader = Reader(current.view, self._pool, self.copy, copied, self._forms, self._stats.made)
         plain = not self.copy and not current.plan.shuffle and current.plan.bucket is None and not current.view.computed
         # Slicing stored bytes is faster than passing the slice between threads.
         threads = 0 if plain and self.collate is None else self.threads
@@ -373,7 +371,7 @@ class Loader:
     def __getstate__(self) -> dict[str, Any]:
         # Another process computes these again, which is faster than to send them.
         kept = {name: value for name, value in self.__dict__.items() if name not in ("_collate", "_schema")}
-        return {**kept, "_epoch": None, "_measured": None}
+        return {**kept, "_epoch": None, "_measured": None, "_stats": Stats()}
 
     def __repr__(self) -> str:
         try:

@@ -5,6 +5,7 @@ from typing import Any, Container, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_assets.core.counters import Counters
 from dataset_assets.core.permutation import Rows
 from dataset_assets.formats.columns import Chained
 from dataset_assets.loader.arguments import known_stream
@@ -26,8 +27,15 @@ class Reader:
     """
 
     def __init__(
-        self, view: View, pool: BufferPool, copy: bool, copied: Container[str] = (), forms: Forms | None = None
+        self,
+        view: View,
+        pool: BufferPool,
+        copy: bool,
+        copied: Container[str] = (),
+        forms: Forms | None = None,
+        spent: Counters | None = None,
     ) -> None:
+        self.spent = spent or Counters()
         self.view, self.pool, self.copy, self.copied, self.forms = view, pool, copy, copied, forms or Forms(view)
         self.stored, self.orders, self.streams = below(view)
         columns = {name: self.stored.columns[name] for name in self.streams} if self.stored is not None else {}

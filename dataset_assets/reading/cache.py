@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, TypeVar
 
 from dataset_assets.core import files, locks
+from dataset_assets.core.counters import FETCHED
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DigestMismatch, NoSpace, StorageError, StoreUnavailable
 from dataset_assets.reading import cache_folder
@@ -98,10 +99,15 @@ class Cache:
         """Open the copy of an object; download it first if necessary."""
         path = self.folder / sha256
         if (file := self._open_copy(path, size, cache_folder.is_known)) is not None:
+            FETCHED.add(cache_hits=1)
             return file
         self._make()
-        with _turn(path, self.patience):
-            return self._open_copy(path, size, cache_folder.is_right) or self._download(storage, key, path, size)
+        with FETCHED.timed("fetching_seconds"), _turn(path, self.patience):
+            if (file := self._open_copy(path, size, cache_folder.is_right)) is not None:
+                FETCHED.add(cache_hits=1)
+                return file
+            FETCHED.add(cache_misses=1)
+            return self._download(storage, key, path, size)
 
     def drop_damaged(self, sha256: str) -> None:
         """Remove a copy if its bytes do not match its name."""
