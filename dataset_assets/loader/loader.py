@@ -17,7 +17,7 @@ from dataset_assets.loader.buffer_pool import BufferPool
 from dataset_assets.loader.collate import Collate
 from dataset_assets.loader.epoch import Epoch, Made, Plan, Shuffle, marked
 from dataset_assets.loader.epoch_order import Buckets
-from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device
+from dataset_assets.loader.output import OUTPUTS, Output, as_output, changed, on_device, said_uneven
 from dataset_assets.loader.prefetch import ahead
 from dataset_assets.loader.ranks import Ranks
 from dataset_assets.loader.reader import Reader, frozen, lengths_of
@@ -115,7 +115,7 @@ class Loader:
         self.output: Output = "torch" if device is not None else output
         self.ledger = ledger
         self.turns = Turns()
-        self._warned = False
+        self._warned = self._said_uneven = False
         self._stats = Stats()
         self._check()
         self._pool, self._forms = BufferPool(), Forms(view, self.turns.noted, keep=output == "arrow")
@@ -335,6 +335,9 @@ class Loader:
         if ours:  # before the conversion, because it works on arrays
             batch = self._collate(batch)
         if self.output == "torch":
+            if self.collate is None and not self._said_uneven and (said := said_uneven(batch)):
+                self._said_uneven = True
+                warnings.warn(said, stacklevel=2)
             batch = as_output(batch, "torch")
         if self.collate is not None and not ours:
             batch = as_output(self.collate(batch), self.output)

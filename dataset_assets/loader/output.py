@@ -35,6 +35,17 @@ def as_tensor(values: Any) -> Any:
     return tensor_of(values) if isinstance(values, np.ndarray) else values
 
 
+def said_uneven(batch: Any) -> str:
+    """Return what to do about a stream of a batch that is a list, because its arrays have several shapes; or ""."""
+    for name, values in batch.items() if isinstance(batch, Mapping) else ():
+        if isinstance(values, list) and len({value.shape for value in values if isinstance(value, np.ndarray)}) > 1:
+            return (
+                f"The arrays of {name!r} have several shapes, so a batch has a list of them, not a tensor. Bring them "
+                f"to one shape in a map, or pass collate=padded({name!r}) or joined({name!r})."
+            )
+    return ""
+
+
 def on_device(batch: Any, device: Any) -> Any:
     """Return a batch with its tensors on a device; the copy is asynchronous."""
     import torch

@@ -19,7 +19,7 @@ from places import SUPPORT
 
 from dataset_assets import View, view_of
 from dataset_assets.errors import TimedOut, UsageError
-from dataset_assets.loader import Loader
+from dataset_assets.loader import Loader, padded
 
 STUCK = threading.Event()
 
@@ -230,3 +230,15 @@ def test_C7_an_interrupted_training_ends_with_its_threads_and_processes(kind: st
     assert run.returncode in (-sent, 128 + sent, 1)
     assert (b"KeyboardInterrupt" in said) == (sent == signal.SIGINT)
     assert not set(Path("/dev/shm").glob("torch_*")) - before
+
+
+def test_arrays_of_several_shapes_are_said_to_be_no_tensor_and_what_to_do(recwarn: pytest.WarningsRecorder) -> None:
+    uneven = view_of(x=[np.zeros((2 + i % 3, 2)) for i in range(9)], y=np.arange(9))
+    loader = Loader(uneven, 3, output="torch", threads=0)
+    assert [type(batch["x"]) for batch in loader] == [list] * 3
+    [said] = [str(warning.message) for warning in recwarn]
+    assert said.startswith("The arrays of 'x' have several shapes") and "collate=padded('x')" in said
+    list(Loader(uneven, 3, output="torch", collate=padded("x")))
+    list(Loader(uneven.map(lambda sample: {**sample, "x": sample["x"][:2]}), 3, output="torch"))
+    list(Loader(uneven, 3))
+    assert len(recwarn) == 1
