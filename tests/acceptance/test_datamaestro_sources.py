@@ -144,4 +144,4 @@ def test_versions_are_compared_on_the_command_line(line: CommandLine, server: Fa
     assert (found["a"], found["b"], found["equal"]) == (old, new, False)
     assert line.run("diff", new, VALUE).stdout.startswith(f"{new} -> {new}: no difference")
     line.run("diff", VALUE, STYLED, code=3)
-    assert "no stream 'm'" in line.run("diff", old, new, "--by", "m", code=3).stderr
+    assert "No split has a stream 'm' in both" in line.run("diff", old, new, "--by", "m", code=3).stderr
