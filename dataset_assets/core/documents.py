@@ -145,7 +145,7 @@ def _record(kind: Any) -> Reader:
 
 
 def _check_names(value: dict[str, Any], known: Any, needed: set[str]) -> None:
-    for name in value.keys() - known:
+    for name in sorted(value.keys() - known, key=repr):
         hint = nearest(name, known, listed=False) if isinstance(name, str) and len(name) <= 80 else ""
         raise Unfit(f"has the field {_shown(name)}, which is not known{hint and '.'}{hint}")
     for name in sorted(needed - value.keys()):

@@ -236,14 +236,6 @@ def _words(value: Any, source: _Source) -> tuple[str, ...]:
     return tuple(word.strip() for word in words)
 
 
-YAML = (".yaml", ".yml")
-"""How files of definitions without code end."""
-
-
-_LIST = '["'
-"""How a list in JSON begins."""
-
-
 def _split(text: str) -> list[str]:
     """Return the words of a list, whose separators count outside of brackets only, as in `a[x=1,y=2],b`.
 
@@ -256,6 +248,12 @@ def _split(text: str) -> list[str]:
             raise TypeError("a list of words, separated by ','") from None
     return re.findall(rf"(?:^|[,{os.pathsep}])((?:\[[^]]*\]|[^,{os.pathsep}])*)", text)
 
+
+YAML = (".yaml", ".yml")
+"""How files of definitions without code end."""
+
+_LIST = '["'
+"""How a list in JSON begins."""
 
 URLS = ("storage", "datastore_url", "remote")
 """The settings that are URLs of storages, which may hold a secret."""

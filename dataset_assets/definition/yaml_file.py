@@ -25,7 +25,7 @@ import numpy
 from dataset_assets.core import plugins
 from dataset_assets.core.documents import UNFIT, Unfit, read_as
 from dataset_assets.core.names import check_identifier
-from dataset_assets.core.yaml_text import Document, NotYaml, read_yaml
+from dataset_assets.core.yaml_text import MOST_BYTES, Document, NotYaml, read_yaml
 from dataset_assets.definition.archive_files import extracted_file
 from dataset_assets.definition.dataset import Dataset, DerivedFile, Split, SplitOf
 from dataset_assets.definition.plain_splits import CONTENT, PARTS, file_samples, line_samples, table_samples
@@ -43,7 +43,8 @@ def dataset_from_yaml(path: Path | str) -> Dataset:
     'org.example.reviews'
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}). Write the path of a YAML file.") from error
     try:

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from media import picture
 
 from dataset_assets import Dataset, View, dataset_from_yaml, prepare
 from dataset_assets.definition import registry
+from dataset_assets.definition.yaml_model import Written
 from dataset_assets.errors import DefinitionError, NameNotAllowed, UsageError
 from dataset_assets.storage import open_storage
 
@@ -230,6 +232,15 @@ def test_a_mistake_is_named_by_its_line_and_key(
         written(tmp_path, TABLE.replace(old, new, 1))
     message = str(caught.value)
     assert f"a.yaml, line {line}{', ' if key else ''}{key}: " in message and why in message, message
+
+
+def test_a_file_may_say_all_that_a_dataset_may_but_the_axes_of_a_family() -> None:
+    assert {field.name for field in fields(Dataset)} - {field.name for field in fields(Written)} == {"axes"}
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="longer than"):
+        dataset_from_yaml("/dev/zero")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

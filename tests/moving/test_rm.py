@@ -1,7 +1,9 @@
 """Removing: a dataset is absent or whole, whatever stops it; what depends on it is named; what is kept needs force."""
 
 import itertools
+import os
 import shutil
+import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 import tiny
+from children import ended, in_child
 from released import FailsOnce, Released, everything
 
 from dataset_assets import Dataset, load, prepare
@@ -396,3 +399,22 @@ def test_a_release_during_a_removal_is_whole_or_refused(source: Storage, release
     check(released, storage)
     assert prepare(released.definitions[0], storage=storage)
     check(released, storage)
+
+
+def test_a_file_that_is_gone_takes_the_lease_of_a_killed_removal_with_it(source: Storage, fast_path: Path) -> None:
+    storage = filled(source, LocalStorage(fast_path / "storage"))
+    name, lease = f"{NAME}/raw/numbers_csv", collector_key(NAME)
+    rm(name, storage, force=True)
+    process = in_child(lambda: left_by_a_kill(storage), wait=False)
+    assert ended(process) == -signal.SIGKILL and storage.exists(lease)
+    with pytest.raises(NotPrepared):
+        rm(name, storage, dry_run=True)
+    assert storage.exists(lease)
+    with pytest.raises(NotPrepared):
+        rm(name, storage)
+    assert not storage.exists(lease)
+
+
+def left_by_a_kill(storage: Storage) -> None:
+    with collecting(StoredDataset(storage, NAME), 0.2):
+        os.kill(os.getpid(), signal.SIGKILL)
