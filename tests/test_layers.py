@@ -49,7 +49,6 @@ THROUGH = {
     "core.shared_record": "loader/test_epochs.py",
     "decoding.tar_headers": "definition/test_folders.py",
     "definition.plain_splits": "definition/test_yaml_file.py",
-    "definition.yaml_model": "definition/test_yaml_schema.py",
     "encoding.values": "encoding/test_encoding.py",
     "experiments.arrays": "experiments/test_values.py",
     "experiments.arrow_values": "experiments/test_values.py",
