@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, find, inspect, maintain, remove, share, trust
+from dataset_assets.cli import experiments, find, forget, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -56,7 +56,7 @@ def commands() -> None:
     """
 
 
-for _module in (find, inspect, maintain, remove, share, trust, experiments):
+for _module in (find, inspect, maintain, remove, forget, share, trust, experiments):
     for _verb in _module.VERBS:
         commands.add_command(_verb)
 

@@ -15,6 +15,7 @@ from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
 from dataset_assets.storage.documents import OPENED
+from dataset_assets.storage.exclusions import see_permitted
 from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.manifest import Version, check_hex
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -59,7 +60,7 @@ def load(
     in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
     checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
     `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`, and `Refused` for a licence that the setting `allow_licenses`
-    does not allow.
+    does not allow, and for what was made before samples were taken out of it on request.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -164,6 +165,7 @@ def open_split(
 ) -> Stored:
     """Open a split by the digest of its index."""
     index = stored.index(split, digest)
+    see_permitted(stored, index)
     opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)

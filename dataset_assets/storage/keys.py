@@ -8,7 +8,7 @@ from dataset_assets.core.names import VARIANTS, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage.storage import Entry, Stat
 
-Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index", "stream"]
+Kind = Literal["pointer", "version", "pin", "excluded", "collector", "source", "raw", "index", "stream"]
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
@@ -18,6 +18,7 @@ _PATTERNS: dict[Kind, str] = {
     "pointer": r"current\.json",
     "version": rf"versions/(?P<digest>{_HEX})\.json",
     "pin": rf"meta/pins/(?P<digest>{_HEX})\.json",
+    "excluded": r"meta/excluded\.json",
     "collector": r"meta/collector\.json",
     "source": rf"raw/(?P<name>{_PART})/source\.json",
     "raw": rf"raw/(?P<name>{_PART})/(?P<digest>{_HEX})",
@@ -161,6 +162,11 @@ def is_axes_key(key: str) -> bool:
 def pin_key(dataset: str, digest: str) -> str:
     """Return the key of a version's pin."""
     return storage_key(dataset, "meta", "pins", f"{digest}.json")
+
+
+def excluded_key(dataset: str) -> str:
+    """Return the key of the record of samples that were taken out on request."""
+    return storage_key(dataset, "meta", "excluded.json")
 
 
 def collector_key(dataset: str) -> str:
