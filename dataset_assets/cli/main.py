@@ -253,14 +253,34 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Write to this folder."
 )
 @click.option("--yaml", "in_yaml", is_flag=True, help="Write a definition without code, in YAML, and its JSON Schema.")
-def new(state: State, name: str, folder: Path, in_yaml: bool) -> None:
+@click.option("--from", "source", metavar="SOURCE", help="Look at a file, folder or URL, and define a dataset of it.")
+@click.option("--target", metavar="COLUMN", help="With --from: the column to be predicted.")
+@click.option("--split", "splits", metavar="NAME=SHARE", multiple=True, help="With --from: such as train=0.8.")
+def new(
+    state: State,
+    name: str,
+    folder: Path,
+    in_yaml: bool,
+    source: str | None,
+    target: str | None,
+    splits: tuple[str, ...],
+) -> None:
     """Write a working definition of NAME, with its test.
 
-    The files are for your own project. Change them as you like.
+    The files are for your own project. Change them as you like. With --from, comments say what was inferred.
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
-    written = scaffold(name, folder, in_yaml)
+    if source is None and (target or splits):
+        raise UsageError("--target and --split need --from, the source that is looked at.")
+    if source is not None and in_yaml:
+        raise UsageError("--from writes Python. Leave out --yaml.")
+    if source is None:
+        written = scaffold(name, folder, in_yaml)
+    else:
+        from dataset_assets.sources.scaffold import scaffold_from
+
+        written = scaffold_from(source, name, folder, target, _shares(splits) or None)
     state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
 
@@ -286,7 +306,21 @@ def completion(state: State, shell: str) -> None:
 def _dataset(name: str, store: "Storage") -> "Dataset":
     from dataset_assets.definition import registry
 
+    if name.endswith((".py", ".yaml", ".yml")) and Path(name).is_file():
+        return registry.in_file(Path(name))
     return registry.find(name, store)
+
+
+def _shares(splits: tuple[str, ...]) -> dict[str, float]:
+    """Return the shares of splits."""
+    found = {}
+    for given in splits:
+        name, _, share = given.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError:
+            raise UsageError(f"--split {given!r} is not NAME=SHARE. Write for example: --split train=0.8") from None
+    return found
 
 
 def _missing(package: str) -> str | None:
