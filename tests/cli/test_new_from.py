@@ -40,7 +40,7 @@ def test_a_file_becomes_a_definition_that_can_be_prepared(folder: Path) -> None:
 
 
 def test_what_does_not_fit_says_what_to_write(folder: Path) -> None:
-    (folder / "two.py").write_text((folder / "none.py").write_text("x = 1\n") * "")
+    (folder / "none.py").write_text("x = 1\n")
     for arguments, words in [
         (("new", "a.b", "--target", "kind"), "--target and --split need --from"),
         (
@@ -53,17 +53,12 @@ def test_what_does_not_fit_says_what_to_write(folder: Path) -> None:
     ]:
         assert words in said(*arguments, cwd=folder, code=2)[1]
     scaffold_from(str(folder / "b.csv"), "org.example.one", folder)
-    several = (folder / "one.py").read_text()
-    (folder / "several.py").write_text(
-        several + several.partition("Column")[2].join(["", ""]) + "\n" + _second(several)
-    )
+    one = (folder / "one.py").read_text()
+    two = one.replace("one = Dataset", "two = Dataset").replace("org.example.one", "org.example.two")
+    (folder / "several.py").write_text(one + two)
     assert (
         "defines org.example.one, org.example.two. Prepare one by its name"
         in said("prepare", "several.py", cwd=folder, code=2)[1]
     )
     with pytest.raises(UsageError, match="is a file or folder. Make a dataset of it: prepare\\(dataset_from\\("):
         prepare(str(folder / "b.csv"))
-
-
-def _second(text: str) -> str:
-    return text.replace("one = Dataset", "two = Dataset").replace("org.example.one", "org.example.two")
