@@ -19,7 +19,7 @@ from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
 from dataset_assets.sources.folders import Inferred, of_folder, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
-from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem
+from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem, with_delimiter
 
 WHOLE = "all"
 """The split that is divided, or of a source that has no splits."""
@@ -31,6 +31,7 @@ def dataset_from(
     name: str | None = None,
     target: str | None = None,
     splits: Mapping[str, float] | None = None,
+    options: Mapping[str, Any] | None = None,
     summary: str | None = None,
     license: str | None = None,
 ) -> Dataset:
@@ -42,14 +43,17 @@ def dataset_from(
     is in memory is stored as a file below the home.
 
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
-    the samples, with equal shares of each class if the target has classes. What was inferred is fixed: data that does
-    not fit it later is an error. Raises `UsageError` for a source that it does not know, and the errors of decoders.
+    the samples, with equal shares of each class if the target has classes. `options` are those of the decoder, such as
+    `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
+
+    What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
+    does not know, and the errors of decoders.
 
     >>> from dataset_assets import prepare
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    return looked_at(source, name, target, splits, summary, license)[0]
+    return looked_at(source, name, target, splits, options, summary, license)[0]
 
 
 def looked_at(
@@ -57,11 +61,12 @@ def looked_at(
     name: str | None = None,
     target: str | None = None,
     splits: Mapping[str, float] | None = None,
+    options: Mapping[str, Any] | None = None,
     summary: str | None = None,
     license: str | None = None,
 ) -> tuple[Dataset, dict[str, str]]:
     """Return the dataset of a source, and what each stream was inferred from."""
-    found = _inferred(source, target)
+    found = _inferred(source, target, options or {})
     if splits is not None:
         found = found._replace(splits=_divided(found, splits))
     dataset = Dataset(
@@ -76,11 +81,13 @@ def looked_at(
     return dataset, found.why
 
 
-def _inferred(source: Any, target: str | None) -> Inferred:
+def _inferred(source: Any, target: str | None, options: Mapping[str, Any]) -> Inferred:
     parts = _parts(source)
     folders = [path for part in parts.values() for path in part.paths if path.is_dir()]
     if folders and (len(parts) > 1 or any(len(part.paths) > 1 for part in parts.values())):
         raise UsageError(f"{folders[0]} is a folder. Give one folder that has a folder for each split.")
+    if folders and options:
+        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
     if folders:
         found = of_folder(folders[0])
         if target is not None and target not in found.streams:
@@ -88,7 +95,7 @@ def _inferred(source: Any, target: str | None) -> Inferred:
                 f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}"
             )
         return found._replace(target=target or found.target)
-    return _of_tables(parts, target)
+    return _of_tables(parts, target, options)
 
 
 @dataclass
@@ -164,15 +171,16 @@ def _alternatives(pattern: str) -> Iterator[str]:
         yield from _alternatives(before + one + after)
 
 
-def _of_tables(parts: Mapping[str, _Part], target: str | None) -> Inferred:
+def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
     """Infer the streams of all splits together, from all of their rows."""
-    readers = [reader_of(path.name) for part in parts.values() for path in part.paths]
+    readers = [reader_of(path.name, options) for part in parts.values() for path in part.paths]
     reader = readers[0]
     if any(other != reader for other in readers):
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
     with TemporaryDirectory(dir=_scratch()) as folder:
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
+        reader = with_delimiter(reader, paths[0])
         blocks = chain.from_iterable(map(reader.blocks, paths))
         if reader.name in ("npy", "npz"):
             found = streams_of_arrays(blocks, target)

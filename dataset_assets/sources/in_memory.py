@@ -80,8 +80,16 @@ def _of_pandas(frame: Any) -> tuple[Any, dict[str, list[str]]]:
     import pyarrow
 
     plain = frame.reset_index(drop=True)
-    plain.columns = [str(name) for name in plain.columns]
-    return pyarrow.Table.from_pandas(plain, preserve_index=False).replace_schema_metadata(None), {}
+    plain.columns = names = [str(name) for name in plain.columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"The DataFrame has several columns named {twice!r}. Rename all but one.")
+    try:
+        return pyarrow.Table.from_pandas(plain, preserve_index=False).replace_schema_metadata(None), {}
+    except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise UsageError(
+            f"The DataFrame is no table of Arrow: {error}. Give each column values of one type, or write it as JSON "
+            "lines, in which they may differ."
+        ) from error
 
 
 def _of_hugging_face(source: Any) -> tuple[Any, dict[str, list[str]]]:

@@ -2,10 +2,10 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, Iterable, Iterator, NamedTuple
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core.names import identifier_from
-from dataset_assets.decoding import decoder
+from dataset_assets.decoding import decoder, decompressed
 from dataset_assets.definition.column_splits import ROWS
 from dataset_assets.errors import UsageError
 
@@ -86,15 +86,25 @@ def stem(name: str) -> str:
     return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
 
 
-def reader_of(name: str) -> Reader:
-    """Return how a file of rows is read, by its name. Raises `UsageError` for a kind that is not known."""
+def reader_of(name: str, options: Mapping[str, Any]) -> Reader:
+    """Return how a file of rows is read, by its name, with options of its decoder. Raises `UsageError`."""
     known = _READERS.get(ending(name))
     if known is None:
         raise UsageError(
             f"{name:.200} is of no kind that can be looked at: {', '.join(TABLES)}, or one of them compressed; or give "
             "a folder of pictures, texts or sounds. For any other, write a split function: docs/defining.md."
         )
-    return Reader(*known)
+    return Reader(known[0], {**known[1], **options})
+
+
+def with_delimiter(reader: Reader, path: Path) -> Reader:
+    """Add the delimiter of a CSV file whose header has no comma, but semicolons, tabs or bars."""
+    if reader.name != "csv_blocks" or "delimiter" in reader.options:
+        return reader
+    with path.open("rb") as file:
+        header = decompressed(file).readline(1 << 16)
+    found = next((mark for mark in (b";", b"\t", b"|") if mark in header and b"," not in header), None)
+    return reader if found is None else Reader(reader.name, {**reader.options, "delimiter": found.decode()})
 
 
 def name_for(text: str) -> str:

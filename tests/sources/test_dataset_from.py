@@ -306,6 +306,8 @@ def _empty(folder: Path) -> Path:
         (lambda f: f / "model.pkl", "is of no kind that can be looked at"),
         (lambda f: {"a": [1, 2], "b": [1]}, "This is no table"),
         (lambda f: {"a": np.zeros((2, 2), object)}, "holds object values"),
+        (lambda f: pandas.DataFrame([[1, 2]], columns=["a", "a"]), "several columns named 'a'. Rename all but one."),
+        (lambda f: pandas.DataFrame({"a": [1, "x"]}), "Give each column values of one type"),
         (lambda f: f / "header.csv", "has no rows, so nothing can be inferred"),
     ],
 )
@@ -334,6 +336,20 @@ def test_columns_become_streams_by_names_that_are_allowed(home: Path) -> None:
     assert view[0] == {"a_b": 3, "column_2020": 2, "column_index": 1, "column_parts": 4}
     with pytest.raises(SchemaError, match="Two columns would be the stream 'a_b'"):
         dataset_from(pandas.DataFrame({"a b": [1], "a-b": [2]}))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_header_without_commas_says_the_delimiter(mark: str, folder: Path) -> None:
+    (folder / "a.csv").write_text(f"id{mark}text\n1{mark}a, b\n2{mark}c\n")
+    assert [(one["id"], one["text"]) for one in made(folder / "a.csv")["all"]] == [(1, "a, b"), (2, "c")]
+
+
+def test_options_go_to_the_decoder(folder: Path) -> None:
+    (folder / "a.csv").write_bytes("1,café\n2,thé\n".encode("latin-1"))
+    options = {"encoding": "latin-1", "header": False, "columns": ["id", "word"]}
+    assert [one["word"] for one in made(folder / "a.csv", options=options)["all"]] == ["café", "thé"]
+    (folder / "a.json").write_text('{"data": [{"x": 1}]}')
+    assert made(folder / "a.json", options={"key": "data"})["all"][0] == {"x": 1}
 
 
 def test_what_is_in_memory_is_stored_once(home: Path) -> None:
