@@ -124,7 +124,7 @@ def _parts(source: Any) -> dict[str, _Part]:
         return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
-    if isinstance(source, str) and urlsplit(source).scheme in ("http", "https"):
+    if isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az"):
         return {WHOLE: _Part([Path(urlsplit(source).path)], [source], {})}
     paths = _local(source)
     if len(paths) == 1 and is_saved(paths[0]):
