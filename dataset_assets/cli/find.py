@@ -60,14 +60,13 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 def plugins(state: State, as_json: bool) -> None:
     """List the installed packages that extend this library."""
     from collections import Counter
-    from dataclasses import asdict
 
     from dataset_assets.core import plugins
     from dataset_assets.definition import registry
 
     offers, counts = plugins.offers(), Counter(registry.packages().values())
     if as_json:
-        state.show_json([{**asdict(offer), "definitions": _count(offer, counts)} for offer in offers])
+        state.show_json([{**offer._asdict(), "definitions": _count(offer, counts)} for offer in offers])
     elif offers:
         state.show_lines(
             f"{offer.package:<20} {offer.version:<8} {offer.group:<10} {offer.name:<28} "
@@ -114,6 +113,3 @@ def _stored_without_definition(terms: tuple[str, ...]) -> dict[str, str]:
         names = {name for name in stored_names(store) if all(term.lower() in name for term in terms)}
         return dict.fromkeys(sorted(names.difference(registry.names())) if names else (), store.url)
     return {}
-
-
-VERBS = (search, plugins)

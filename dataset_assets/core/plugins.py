@@ -6,8 +6,7 @@ only when its name is used, and a broken plugin does not affect the others.
 """
 
 import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from dataset_assets.core.entry_points import Point, Unsure, normal_name, points_of, warn_left_out
 from dataset_assets.core.redact import redacted_text
@@ -59,8 +58,7 @@ def provided(group: str, name: str) -> Any:
         ) from error
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """What a package offers by one entry point, and why that cannot be imported."""
 
     package: str
