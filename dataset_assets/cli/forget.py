@@ -90,6 +90,3 @@ def _saw(versions: list[str], store: Any) -> list[dict[str, str]]:
     broken: dict[str, DatasetAssetsError] = {}
     found = [(version, *pair) for version in versions for pair in who_used(version, storage=store, broken=broken)]
     return [{"experiment": name, "id": run.id_run, "used": version} for version, name, run in found]
-
-
-VERBS = (forget,)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, find, forget, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -25,7 +24,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.cli.groups import Grouped
+from dataset_assets.cli.groups import Grouped, verbs
 from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def main() -> None:
     sys.exit(run(commands))
 
 
-@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Grouped, commands=verbs(), context_settings={"help_option_names": ["-h", "--help"]})
 @with_loudness
 @click.version_option(package_name="dataset_assets")
 def commands() -> None:
@@ -54,11 +53,6 @@ def commands() -> None:
     dataset-assets prepare io.github.rasbt.mnist_5k
     dataset-assets info io.github.rasbt.mnist_5k
     """
-
-
-for _module in (find, inspect, maintain, remove, forget, share, trust, experiments):
-    for _verb in _module.VERBS:
-        commands.add_command(_verb)
 
 
 @commands.command()

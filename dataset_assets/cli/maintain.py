@@ -365,6 +365,3 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
     failed = [one for one in checks if one.state != "ok"]
     state.say(f"{len(failed)} of {len(checks)} checks failed" if failed else "all checks passed")
     sys.exit(doctor.exit_code(checks))
-
-
-VERBS = (verify, copy, bundle, unbundle, pin, unpin, du, doctor)

@@ -226,12 +226,12 @@ def export(state: State, what: str, folder: Path, kind: str, croissant: bool, st
         state.show_paths([str(export(what, folder, kind, croissant=croissant, storage=opened(storage)))])
 
 
-@click.group("settings")
-def settings_group() -> None:
+@click.group()
+def settings() -> None:
     """Change the settings of this user."""
 
 
-@settings_group.command("import-etc")
+@settings.command("import-etc")
 @verb
 @click.argument("file", type=folder_type, required=False)
 @json_option
@@ -253,7 +253,7 @@ def import_etc(state: State, file: Path | None, as_json: bool) -> None:
         state.say(f"Before you push or pull, run: . {found.credentials}")
 
 
-@settings_group.group("folders")
+@settings.group("folders")
 def folders_group() -> None:
     """Say where your folders are that definitions name: folder:NAME."""
 
@@ -294,6 +294,3 @@ def list_folders(state: State, as_json: bool) -> None:
         state.show_lines(f"{name:<20} {at}{'' if at.is_dir() else '  is not there'}" for name, at in known.items())
     else:
         state.say(f"No folder is set. Set one with: {user_folders.set_command('NAME')}")
-
-
-VERBS = (register, create, checkout, push, pull, purge, export, settings_group)

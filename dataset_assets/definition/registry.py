@@ -173,9 +173,15 @@ def matching(pattern: str) -> list[Dataset]:
 
 def _known() -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
     """Return the definitions of all modules that can share a storage, each with its module; and a name by folder."""
+    known, folders = _known_in(tuple(_places()))
+    return {**known}, folders
+
+
+@functools.lru_cache(maxsize=1)
+def _known_in(places: tuple[tuple[str, str], ...]) -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
     known: dict[str, tuple[Defined, str]] = {}
     folders: dict[str, str] = {}
-    for prefix, module in _places():
+    for prefix, module in places:
         for name, found in _own(prefix, module).items():
             if name in known and known[name][0] is found:
                 continue

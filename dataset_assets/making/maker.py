@@ -23,19 +23,11 @@ from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.excluding import Excluder
-from dataset_assets.making.existing import (
-    FoundSplit,
-    check_raw,
-    made_raw,
-    made_split,
-    meant_raw,
-    publish_raw,
-    publish_record,
-    recorded_raw,
-)
+from dataset_assets.making.existing import FoundSplit, made_split, publish_raw, publish_record
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
+from dataset_assets.making.raw_files import check_raw, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw, url_of

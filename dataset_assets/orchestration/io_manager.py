@@ -31,11 +31,11 @@ from dataset_assets.orchestration.handover import (
     Upstream,
 )
 from dataset_assets.orchestration.retries import no_vain_retries
-from dataset_assets.reading.licenses import see_allowed
 from dataset_assets.reading.load import load, open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.keys import raw_key
+from dataset_assets.storage.licenses import see_allowed
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, Source
 from dataset_assets.storage.releases import release

@@ -14,7 +14,7 @@ from dataset_assets.core.canonical import canonical, digest_of, restored
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
 from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, plain_name
-from dataset_assets.errors import DecodeError, NewerFormat
+from dataset_assets.errors import DecodeError, NewerFormat, UnknownSplit, nearest
 from dataset_assets.storage.keys import stream_key
 
 FORMAT = 1
@@ -70,6 +70,17 @@ class StoredStream:
     def bytes(self) -> int:
         """The bytes of all its files."""
         return sum(file.bytes for file in self.files)
+
+    @property
+    def in_words(self) -> str:
+        """Its type in a few words: `array |u1 28x28`, `image RGB 427x640`, `audio 8000 Hz`."""
+        fields = self.parameters.get("fields")
+        if fields:
+            return f"table of {len(fields)} fields"
+        dtype, shape = self.parameters.get("dtype", ""), self.parameters.get("shape") or []
+        mode, rate = self.parameters.get("mode", ""), self.parameters.get("rate")
+        words = [self.format, str(dtype), mode, "x".join(map(str, shape)), f"{rate} Hz" if rate else ""]
+        return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,12 @@ class Version:
     def refused(self) -> bool:
         """Say whether a check failed at ERROR; then the version may not become current."""
         return any(not finding.passed and finding.severity == "error" for finding in self.findings)
+
+
+def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
+    """Raise `UnknownSplit`, with the nearest name, if the dataset does not have the split."""
+    if split not in known:
+        raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
 
 
 def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
