@@ -1,5 +1,6 @@
 """Trainers of others read a view: every sample of every epoch, counted by its id. `make test-clients` installs them."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -58,6 +59,8 @@ def model(folder: Path) -> Any:
         def training_step(self, batch: Any, number: int) -> Any:
             self.trained.append(batch["i"].tolist())
             (folder / f"rank{self.global_rank}").write_text(json.dumps(self.trained))
+            if self.loggers:
+                self.log_dict(self.trainer.train_dataloader.stats())
             return self.layer(batch["x"]).mean()
 
         def validation_step(self, batch: Any, number: int) -> None:
@@ -86,7 +89,7 @@ def fit(folder: Path, train: Any, validate: Any = None, ckpt: str | None = None,
     trained = model(folder)
     quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     kept = {"enable_checkpointing": "callbacks" in more, "default_root_dir": folder, "accelerator": "cpu"}
-    trainer = pl.Trainer(**quiet, **kept, **{"devices": 1, **more})
+    trainer = pl.Trainer(**{**quiet, **kept, "devices": 1, **more})
     trainer.fit(trained, train, validate, ckpt_path=ckpt, weights_only=False if ckpt else None)
     return trained
 
@@ -130,6 +133,16 @@ def test_ranks_of_lightning_share_each_epoch(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(Spawned(tmp_path), (free_port(), loader()), 2)
     seen = [json.loads((tmp_path / f"rank{rank}").read_text()) for rank in (0, 1)]
     assert [cut(one, 3) for one in seen] == [epochs(2, rank=rank, world=2) for rank in (0, 1)]
+
+
+def test_a_logger_of_lightning_has_the_numbers_of_each_step(tmp_path: Path) -> None:
+    pl: Any = pytest.importorskip("lightning.pytorch")
+    logger = pl.loggers.CSVLogger(tmp_path, name="log")
+    fit(tmp_path, loader(threads=0), max_epochs=2, logger=logger, log_every_n_steps=1)
+    with Path(logger.log_dir, "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["steps"]) for row in rows] == [1] * 12
+    assert sum(float(row["samples"]) for row in rows) == 2 * N
 
 
 # Accelerate
