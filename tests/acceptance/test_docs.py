@@ -12,10 +12,11 @@ from dataclasses import fields
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
+from doc_fences import fences
 from doc_tables import table
 from doors import DOORS, api_pages
 from places import ROOT, SUPPORT
@@ -32,20 +33,6 @@ NOT_RUN = {
     "experiments.md": "experimaestro is installed for `make test-clients` only, whose tests run such a task",
     "index.md": "pip install and make: they would change the environment that the tests run in",
 }
-
-
-class Fence(NamedTuple):
-    """A block of code on a page."""
-
-    language: str
-    code: str
-    line: int
-
-
-def fences(page: Path) -> list[Fence]:
-    text = page.read_text()
-    found = re.finditer(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
-    return [Fence(match[2], match[3], text[: match.start()].count("\n") + 2) for match in found]
 
 
 def section(page: str, title: str) -> str:
@@ -67,7 +54,10 @@ def environment(fast_path: Path) -> dict[str, str]:
     return {**kept, **home, "PATH": path, "DAGSTER_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "tutorial"], ids=lambda page: page.stem)
+# tests/clients runs the code of trainers.md, with the packages that it shows.
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem not in ("tutorial", "trainers")], ids=lambda page: page.stem
+)
 def test_the_code_of_a_page_runs_in_order_and_prints_what_the_page_says(
     page: Path, environment: dict[str, str], fast_path: Path
 ) -> None:

@@ -43,15 +43,16 @@ dataset = Dataset("org.example.numbers", "Numbers.", {"i": Array()}, {"train": S
 """
 
 
-def run(folder: Path, name: str = NAME) -> "tuple[str, str] | str":
-    """Return the version and the identity of the dataset, or what the experiment printed as it failed."""
+def run(folder: Path, name: str = NAME) -> tuple[str, str]:
+    """Return the version and the identity of the dataset."""
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", ""), str(TESTS.parent)])
     given = {"DATASET_ASSETS_DEFINITIONS": str(folder / "defined.py"), "DATASET_ASSETS_HOME": str(folder / "home")}
     environment = {**os.environ, **given, "PYTHONPATH": path, "HOME": str(folder)}
     command = [sys.executable, "run.py", path, name]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     said = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("of ")]
-    return (said[0][0], said[0][1]) if said and not done.returncode else done.stdout + done.stderr
+    assert said and not done.returncode, done.stdout + done.stderr
+    return said[0][0], said[0][1]
 
 
 @pytest.fixture

@@ -70,3 +70,19 @@ def test_small_floats_are_stored_and_go_to_torch_and_jax(home: Path) -> None:
     assert torch.equal(next(iter(Loader(of_torch, 6, output="torch")))["a"], batch["a"])
     jax: Any = pytest.importorskip("jax.numpy")
     assert jax.asarray(next(iter(Loader(stored, 6)))["b"]).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("given", ["loader", "torch"])
+def test_jax_has_each_sample_of_each_epoch(given: str) -> None:
+    jax: Any = pytest.importorskip("jax")
+    data: Any = Loader(view().only("i", "x"), 8, shuffle=True, seed=2)
+    if given == "torch":
+        data = DataLoader(view().only("i", "x").shuffle(seed=2).to_torch(iterable=True), 8)
+    orders = []
+    for _ in range(3):
+        batches = [jax.tree.map(jax.numpy.asarray, dict(batch)) for batch in data]
+        orders.append(jax.numpy.concatenate([batch["i"] for batch in batches]).tolist())
+        found = jax.numpy.concatenate([batch["x"] for batch in batches])
+        assert np.array_equal(found, view().to_numpy()["x"][orders[-1]].astype(found.dtype))
+    assert [sorted(order) for order in orders] == [list(range(60))] * 3
+    assert orders[0] != orders[1] != orders[2]

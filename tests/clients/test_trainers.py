@@ -1,7 +1,9 @@
 """Trainers of others read a view: every sample of every epoch, counted by its id. `make test-clients` installs them."""
 
+import csv
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from dataset_assets.loader import Batches, Loader
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 N = 22
+EVERY = ("train_steps", "epochs")
 
 
 def view() -> View:
@@ -28,8 +31,12 @@ def loader(**more: Any) -> Loader:
     return Loader(view(), 4, **{"shuffle": True, "seed": 3, "output": "torch", **more})
 
 
+# In a process that was spawned workers would be spawned too, and import everything again.
+forked = partial(DataLoader, multiprocessing_context="fork")
+
+
 def in_workers() -> Any:
-    return DataLoader(Batches(loader()), batch_size=None, num_workers=1, persistent_workers=True)
+    return forked(Batches(loader()), batch_size=None, num_workers=1, persistent_workers=True)
 
 
 def ids(batches: Any) -> list[list[int]]:
@@ -48,45 +55,18 @@ def cut(batches: list[Any], size: int = 6) -> list[Any]:
 
 
 def model(folder: Path) -> Any:
-    pl: Any = pytest.importorskip("lightning.pytorch")
+    pytest.importorskip("lightning")
+    from lightning_model import Model
 
-    class Model(pl.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer, self.trained, self.validated = torch.nn.Linear(1, 1), [], []
-
-        def training_step(self, batch: Any, number: int) -> Any:
-            self.trained.append(batch["i"].tolist())
-            (folder / f"rank{self.global_rank}").write_text(json.dumps(self.trained))
-            return self.layer(batch["x"]).mean()
-
-        def validation_step(self, batch: Any, number: int) -> None:
-            if not self.trainer.sanity_checking:
-                self.validated.append(batch["i"].tolist())
-
-        def configure_optimizers(self) -> Any:
-            return torch.optim.SGD(self.parameters(), 0.01)
-
-    return Model()
-
-
-class Spawned:
-    """Makes the model in the process that Lightning spawns, which cannot get a class of a function."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, rank: int, port: int, train: Any) -> None:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank))
-        fit(self.folder, train, max_epochs=2, devices=2, strategy="ddp")
+    return Model(folder)
 
 
 def fit(folder: Path, train: Any, validate: Any = None, ckpt: str | None = None, **more: Any) -> Any:
     pl: Any = pytest.importorskip("lightning.pytorch")
-    trained = model(folder)
+    trained = more.pop("model", None) or model(folder)
     quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     kept = {"enable_checkpointing": "callbacks" in more, "default_root_dir": folder, "accelerator": "cpu"}
-    trainer = pl.Trainer(**quiet, **kept, **{"devices": 1, **more})
+    trainer = pl.Trainer(**{**quiet, **kept, "devices": 1, **more})
     trainer.fit(trained, train, validate, ckpt_path=ckpt, weights_only=False if ckpt else None)
     return trained
 
@@ -125,11 +105,53 @@ def test_lightning_goes_on_after_an_epoch_that_was_limited(tmp_path: Path) -> No
     assert cut(again.trained, 2) == [batches[:2] for batches in epochs(3)][1:]
 
 
-def test_ranks_of_lightning_share_each_epoch(tmp_path: Path) -> None:
-    pytest.importorskip("lightning.pytorch")
-    torch.multiprocessing.spawn(Spawned(tmp_path), (free_port(), loader()), 2)
+@pytest.mark.parametrize("make", [loader, in_workers])
+def test_ranks_that_lightning_spawns_share_each_epoch(tmp_path: Path, make: Any) -> None:
+    fit(tmp_path, make(), max_epochs=2, devices=2, strategy="ddp_spawn")
     seen = [json.loads((tmp_path / f"rank{rank}").read_text()) for rank in (0, 1)]
     assert [cut(one, 3) for one in seen] == [epochs(2, rank=rank, world=2) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_lightning_goes_on_with_workers_whose_epoch_is_set_where_they_are_made(tmp_path: Path, workers: int) -> None:
+    pl: Any = pytest.importorskip("lightning.pytorch")
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    def trained(**more: Any) -> Any:
+        made = model(tmp_path)
+
+        def train_dataloader() -> Any:
+            batches = Batches(loader())
+            batches.set_epoch(made.trainer.fit_loop.epoch_progress.current.processed)
+            return StatefulDataLoader(batches, batch_size=None, num_workers=workers)
+
+        made.train_dataloader = train_dataloader
+        return fit(tmp_path, None, model=made, max_epochs=3, **more).trained
+
+    whole = sum(epochs(3), [])
+    keep = [pl.callbacks.ModelCheckpoint(tmp_path / name, save_top_k=-1, **{f"every_n_{name}": 1}) for name in EVERY]
+    assert trained(callbacks=keep) == whole
+    for name, step in [("train_steps", 1), ("train_steps", 7), ("epochs", 6), ("epochs", 12)]:
+        (kept,) = (tmp_path / name).glob(f"*step={step}.ckpt")
+        assert trained(ckpt=str(kept)) == whole[step:], f"after step {step}"
+
+
+@pytest.mark.parametrize("iterable", [False, True])
+def test_lightning_reads_all_of_a_view_as_a_torch_dataset(tmp_path: Path, iterable: bool) -> None:
+    data = DataLoader(view().shuffle(seed=1).to_torch(iterable=iterable), 4, num_workers=1, shuffle=not iterable)
+    seen = cut(fit(tmp_path, data, max_epochs=3).trained)
+    assert [sorted(sum(batches, [])) for batches in seen] == [list(range(N))] * 3
+    assert seen[0] != seen[1] != seen[2]
+
+
+def test_a_logger_of_lightning_has_the_numbers_of_each_step(tmp_path: Path) -> None:
+    pl: Any = pytest.importorskip("lightning.pytorch")
+    logger = pl.loggers.CSVLogger(tmp_path, name="log")
+    fit(tmp_path, loader(threads=0), max_epochs=2, logger=logger, log_every_n_steps=1)
+    with Path(logger.log_dir, "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["steps"]) for row in rows] == [1] * 12
+    assert sum(float(row["samples"]) for row in rows) == 2 * N
 
 
 # Accelerate
@@ -141,14 +163,26 @@ def prepared(rank: int, world: int, port: int, folder: str, how: str) -> None:
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=True)
-    given: Any = loader() if how == "loader" else DataLoader(Batches(loader()), batch_size=None)
     try:
-        ready: Any = accelerator.prepare(given)
+        ready: Any = accelerator.prepare(GIVEN[how]())
         seen: Any = [ids(ready) for _ in range(3)]
-    except UsageError as error:
+    except (UsageError, RuntimeError) as error:  # gloo raises the latter where the other one is gone
         seen = str(error)
     Path(folder, f"rank{rank}").write_text(json.dumps(seen))
     os._exit(0)  # the other one waits for batches that do not come
+
+
+def as_torch(**more: Any) -> Any:
+    return view().shuffle(seed=1).to_torch(**more)
+
+
+GIVEN: dict[str, Any] = {
+    "loader": loader,
+    "batches": lambda: DataLoader(Batches(loader()), batch_size=None),
+    "workers": lambda: forked(Batches(loader()), batch_size=None, num_workers=2),
+    "torch": lambda: DataLoader(as_torch(), 4, shuffle=True),
+    "iterable": lambda: forked(as_torch(iterable=True), 4, num_workers=1),
+}
 
 
 def run_prepared(folder: Path, world: int, how: str) -> list[Any]:
@@ -157,7 +191,7 @@ def run_prepared(folder: Path, world: int, how: str) -> list[Any]:
     return [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
 
 
-@pytest.mark.parametrize("how", ["loader", "batches"])
+@pytest.mark.parametrize("how", ["loader", "batches", "workers"])
 def test_accelerate_reads_all_of_each_epoch_in_one_process(tmp_path: Path, how: str) -> None:
     assert run_prepared(tmp_path, 1, how) == [epochs(3)]
 
@@ -166,11 +200,31 @@ def test_accelerate_leaves_a_loader_to_find_its_rank(tmp_path: Path) -> None:
     assert run_prepared(tmp_path, 2, "loader") == [epochs(3, rank=rank, world=2) for rank in (0, 1)]
 
 
+@pytest.mark.parametrize("how", ["batches", "workers"])
+def test_accelerate_must_not_deal_what_a_loader_deals(tmp_path: Path, how: str) -> None:
+    seen = run_prepared(tmp_path, 2, how)
+    assert all(isinstance(one, str) for one in seen)
+    assert any("Accelerate deals the batches of this DataLoader" in one for one in seen)
+
+
+@pytest.mark.parametrize("how", ["torch", "iterable"])
+def test_accelerate_deals_each_sample_of_a_torch_dataset(tmp_path: Path, how: str) -> None:
+    # It fills up the last step with samples from the start.
+    seen = run_prepared(tmp_path, 2, how)
+    for epoch in range(3):
+        assert set(sum(seen[0][epoch] + seen[1][epoch], [])) == set(range(N))
+    assert seen[0][0] != seen[0][1] != seen[0][2]
+
+
 # The Trainer of Hugging Face
 
 
-@pytest.mark.parametrize("make", [loader, in_workers])
-def test_hugging_face_trains_with_all_of_each_epoch_and_goes_on_after_any_step(tmp_path: Path, make: Any) -> None:
+def in_torch() -> Any:
+    return DataLoader(as_torch(), 4, shuffle=True)
+
+
+def hugging_face(folder: Path, make: Any, **more: Any) -> list[list[int]]:
+    """Train three epochs with a checkpoint after each step; return the ids of the batches."""
     transformers: Any = pytest.importorskip("transformers")
 
     class Model(torch.nn.Module):
@@ -185,18 +239,26 @@ def test_hugging_face_trains_with_all_of_each_epoch_and_goes_on_after_any_step(t
 
     class Trainer(transformers.Trainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
-            return make()
+            # Only what is prepared is told the epoch.
+            return self.accelerator.prepare(make())
 
-    def trained(**more: Any) -> Any:
-        arguments = transformers.TrainingArguments(
-            output_dir=str(tmp_path), num_train_epochs=3, use_cpu=True, report_to=[], logging_strategy="no",
-            disable_tqdm=True, save_strategy="steps", save_steps=1,
-        )  # fmt: skip
-        tuned = Model()
-        Trainer(model=tuned, args=arguments).train(**more)
-        return tuned.seen
+    given = {"num_train_epochs": 3, "use_cpu": True, "report_to": [], "logging_strategy": "no", "disable_tqdm": True}
+    own = {name: more.pop(name) for name in list(more) if name != "resume_from_checkpoint"}
+    arguments = transformers.TrainingArguments(str(folder), save_strategy="steps", save_steps=1, **given, **own)
+    tuned = Model()
+    Trainer(model=tuned, args=arguments).train(**more)
+    return tuned.seen
 
-    assert cut(trained()) == epochs(3)
-    if make is loader:
-        for step in (2, 6, 9):
-            assert trained(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}")) == sum(epochs(3), [])[step:]
+
+@pytest.mark.parametrize("make", [loader, in_workers])
+def test_hugging_face_trains_with_all_of_each_epoch_and_goes_on_after_any_step(tmp_path: Path, make: Any) -> None:
+    assert cut(hugging_face(tmp_path, make)) == epochs(3)
+    for step in (2, 6, 9):
+        kept = str(tmp_path / f"checkpoint-{step}")
+        assert hugging_face(tmp_path, make, resume_from_checkpoint=kept) == sum(epochs(3), [])[step:], step
+
+
+def test_hugging_face_reads_all_of_a_view_as_a_torch_dataset(tmp_path: Path) -> None:
+    seen = cut(hugging_face(tmp_path, in_torch))
+    assert [sorted(sum(batches, [])) for batches in seen] == [list(range(N))] * 3
+    assert seen[0] != seen[1] != seen[2]
