@@ -21,7 +21,7 @@ PUSHED, REMOTE = "pushed", "remote"
 """The first part of the keys of assets that push a dataset, and of datasets as a remote has them."""
 
 
-def pushed(dataset: Dataset, push_to: str) -> dg.AssetsDefinition:
+def pushed(dataset: Dataset, push_to: str, io: str) -> dg.AssetsDefinition:
     """Return the asset that copies a release to a remote; it is stale when another version was released.
 
     A version that somebody else made current there is not displaced: the step fails.
@@ -38,16 +38,16 @@ def pushed(dataset: Dataset, push_to: str) -> dg.AssetsDefinition:
                 kinds={"push"},
             )
         ],
-        required_resource_keys={keys.IO},
+        required_resource_keys={io},
     )
     def push(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(dataset.name, _storage(context), open_remote(push_to))
+            return _copied(dataset.name, _storage(context, io), open_remote(push_to))
 
     return push
 
 
-def pulled(name: str, pull_from: str) -> list[Any]:
+def pulled(name: str, pull_from: str, io: str) -> list[Any]:
     """Return a dataset as a remote has it, to be observed, and the asset that pulls it when it changed there."""
     name = check_dataset_name(name)
     far = keys.remote_key(REMOTE, name)
@@ -77,11 +77,11 @@ def pulled(name: str, pull_from: str) -> list[Any]:
                 automation_condition=dg.AutomationCondition.eager(),
             )
         ],
-        required_resource_keys={keys.IO},
+        required_resource_keys={io},
     )
     def pull(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(name, open_remote(pull_from), _storage(context))
+            return _copied(name, open_remote(pull_from), _storage(context, io))
 
     return [observed, pull]
 
@@ -90,8 +90,8 @@ def _shown(url: str) -> str:
     return redacted(url) or "the remote"
 
 
-def _storage(context: dg.AssetExecutionContext) -> Storage:
-    connector: StorageIOManager = getattr(context.resources, keys.IO)
+def _storage(context: dg.AssetExecutionContext, io: str) -> Storage:
+    connector: StorageIOManager = getattr(context.resources, io)
     return connector.opened()
 
 
