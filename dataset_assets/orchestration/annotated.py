@@ -23,7 +23,7 @@ def as_annotated(found: Any, annotation: Any) -> Any:
     Raises `UsageError` if a dataset of several splits is to be one value, or one split a mapping.
     """
     wanted = _without_none(annotation)
-    is_mapping = isinstance(get_origin(wanted), type) and issubclass(get_origin(wanted), Mapping)
+    is_mapping = _is_mapping(get_origin(wanted) or wanted)
     if isinstance(found, View):
         if is_mapping:
             raise UsageError(f"The input is one split, and its annotation is a mapping: {wanted}. Annotate it as View.")
@@ -36,7 +36,7 @@ def as_annotated(found: Any, annotation: Any) -> Any:
             f"Name a split, as in asset_in(name, split={next(iter(found), 'train')!r}), or annotate it as "
             f"dict[str, {wanted.__name__}]."
         )
-    return {split: _converted(view, get_args(wanted)[-1]) for split, view in found.items()} if is_mapping else found
+    return {split: _converted(view, (get_args(wanted) or (Any,))[-1]) for split, view in found.items()}
 
 
 def _without_none(annotation: Any) -> Any:
@@ -44,6 +44,10 @@ def _without_none(annotation: Any) -> Any:
     parts = get_args(annotation)
     others = [part for part in parts if part is not NoneType]
     return others[0] if NoneType in parts and len(others) == 1 else annotation
+
+
+def _is_mapping(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Mapping)
 
 
 def _converted(view: View, wanted: Any) -> Any:

@@ -65,7 +65,7 @@ def _imported(reference: str) -> Dataset:
     module, _, attribute = reference.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, ValueError, AttributeError) as error:
+    except (ImportError, ValueError, TypeError, AttributeError) as error:
         raise DefinitionError(f"{reference!r} cannot be imported: {error}. Write it as module:attribute.") from error
     if not isinstance(found, Dataset):
         raise DefinitionError(f"{reference} is a {type(found).__name__}, not a Dataset. Name a Dataset.")

@@ -5,10 +5,10 @@ from typing import Any, Iterator, Sequence
 
 import dagster as dg
 import pytest
-from orchestrated import NUMBERED, key, made, numbered, run, two_files
+from orchestrated import NUMBERED, QUIET, key, made, numbered, run, two_files
 
 from dataset_assets import Array, Columns, Dataset, Split, View
-from dataset_assets.orchestration import asset_in, definitions, on_new_data
+from dataset_assets.orchestration import StorageIOManager, asset_in, dataset_specs, definitions, on_new_data
 from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.testing import FaultyServer
 
@@ -33,7 +33,9 @@ class Automation:
 
     def asked(self, dataset: Dataset) -> int:
         """Return for how many assets a run is asked since the last time."""
-        defined = dg.Definitions.merge(definitions(datasets=[dataset]), dg.Definitions(self.assets))
+        return self.evaluated(dg.Definitions.merge(definitions(datasets=[dataset]), dg.Definitions(self.assets)))
+
+    def evaluated(self, defined: dg.Definitions) -> int:
         found = dg.evaluate_automation_conditions(defined, self.instance, cursor=self.cursor)
         self.cursor = found.cursor
         return found.total_requested
@@ -140,3 +142,18 @@ def test_the_condition_of_dagster_asks_after_each_refresh(home: Path, instance: 
     assert theirs.asked(numbered()) == 0
     assert theirs.run(numbered()).success
     assert theirs.asked(numbered()) == 1
+
+
+def test_another_code_location_asks_when_the_data_changed_too(home: Path, instance: dg.DagsterInstance) -> None:
+    asset = trained_on(NUMBERED, "train", on_new_data())
+    there = Automation(instance, [asset])
+    resources = {"dataset_io": StorageIOManager()}
+    elsewhere = dg.Definitions([*dataset_specs(datasets=[numbered()]), asset], resources=resources)
+    assert there.run(numbered()).success
+    job = elsewhere.resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(instance=instance, run_config=QUIET).output_for_node("model") == 20
+    asked = []
+    for dataset in (numbered(), numbered(), numbered(train=21), numbered(train=19), numbered(train=19)):
+        there.run(dataset)
+        asked.append(there.evaluated(elsewhere))
+    assert asked == [0, 0, 0, 1, 0]

@@ -90,6 +90,7 @@ def test_a_whole_dataset_is_a_mapping_of_what_its_annotation_names(home: Path, i
         (View, ALL, "with the splits test, train, and its annotation is View. Name a split, as in asset_in(name, sp"),
         (pandas.DataFrame, ALL, "or annotate it as dict[str, DataFrame]."),
         (dict[str, View], TRAIN, "The input is one split, and its annotation is a mapping"),
+        (dict, TRAIN, "The input is one split, and its annotation is a mapping"),
         (View, asset_in(NUMBERED, "tran"), "Did you mean 'train'"),
         (View, dg.AssetIn(key(f"{PLACE}/train"), metadata=TRAIN.metadata), "is not a release"),
         (View, asset_in("org.example.absent", "train"), "prepare org.example.absent"),

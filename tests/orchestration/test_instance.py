@@ -27,6 +27,7 @@ from dataset_assets.orchestration.instance import history, materialize, serve
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.testing import FaultyServer
 
+pytestmark = pytest.mark.processes
 PROC = Path("/proc/self/stat")
 
 

@@ -335,6 +335,7 @@ def daemon(home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytes
         yield Daemon(fast_path, stack)
 
 
+@pytest.mark.processes
 def test_dagsters_own_daemon_refreshes_from_tick_to_release(home: Path, server: FaultyServer, daemon: Daemon) -> None:
     minute, day = timedelta(minutes=1), timedelta(days=1)
     done, failed = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE

@@ -94,5 +94,5 @@ def test_the_component_takes_the_same_words(dataset: Dataset, remote: Storage):
     places = {"pull_from": remote.url, "push_to": remote.url}
     component = DatasetComponent(datasets=["io.github.rasbt.mnist_5k"], pull=[tiny.NAME], **places)
     context: Any = None
-    found = {"/".join(k.path) for k in component.build_defs(context).resolve_all_asset_keys()}
+    found = {"/".join(k.path) for k in component.build_defs(context).resolve_asset_graph().get_all_asset_keys()}
     assert {f"remote/{PLACE}", PLACE, "pushed/io/github/rasbt/mnist_5k"} <= found
