@@ -12,6 +12,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, module=r"dataset_asse
 
 __all__ = [
     "DatasetComponent",
+    "OpOptions",
     "StorageIOManager",
     "asset_in",
     "dataset_specs",
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from dataset_assets.orchestration.inputs import asset_in as asset_in
     from dataset_assets.orchestration.inputs import dataset_specs as dataset_specs
     from dataset_assets.orchestration.io_manager import StorageIOManager as StorageIOManager
+    from dataset_assets.orchestration.ops import OpOptions as OpOptions
 
 __getattr__, __dir__ = lazily(
     globals(),
     {
         "DatasetComponent": "component",
+        "OpOptions": "ops",
         "StorageIOManager": "io_manager",
         "asset_in": "inputs",
         "dataset_specs": "inputs",

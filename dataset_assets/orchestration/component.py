@@ -7,6 +7,10 @@ attributes:
   files: ["reviews.yaml"]           # optional: definitions without code, beside this file
   storage: file:///data/assets
   resource_key: birds_io            # optional: by default the key is made from the storage
+  op:                               # optional: what each step is given
+    pool: downloads
+    tags: {dagster-k8s/config: {}}
+    retry: {max_retries: 3, delay: 10}
   push_to: s3://bucket/prefix       # optional: an asset that pushes each release
   pull: ["shared.flower"]           # optional: datasets of the remote `pull_from`
   pull_from: s3://bucket/prefix
@@ -23,6 +27,27 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.yaml_file import dataset_from_yaml
 from dataset_assets.errors import DatasetAssetsError, DefinitionError
 from dataset_assets.orchestration.definitions import definitions
+from dataset_assets.orchestration.ops import OpOptions
+
+
+class RetryModel(dg.Model, dg.Resolvable):
+    """How often a step is tried again after a failure of a source or a storage; `delay` is in seconds."""
+
+    max_retries: int = 1
+    delay: float | None = None
+
+
+class OpModel(dg.Model, dg.Resolvable):
+    """The pool, the tags and the retries of each step."""
+
+    pool: str | None = None
+    tags: dict[str, Any] = {}
+    retry: RetryModel | None = None
+
+    def options(self) -> OpOptions:
+        """Return them as `definitions` takes them."""
+        policy = dg.RetryPolicy(max_retries=self.retry.max_retries, delay=self.retry.delay) if self.retry else None
+        return OpOptions(self.pool, self.tags, policy)
 
 
 class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
@@ -38,6 +63,7 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     pull: list[str] = []
     pull_from: str = ""
     resource_key: str = ""
+    op: OpModel = OpModel()
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions.
@@ -56,8 +82,16 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
             error.args = (f"{context.path}: {error.args[0]}",)
             raise
         own += [dataset_from_yaml(context.path / file) for file in self.files]
-        more: dict[str, Any] = {"push_to": self.push_to, "pull": self.pull, "pull_from": self.pull_from}
-        return definitions(*patterns, datasets=own, storage=self.storage, resource_key=self.resource_key, **more)
+        return definitions(
+            *patterns,
+            datasets=own,
+            storage=self.storage,
+            push_to=self.push_to,
+            pull=self.pull,
+            pull_from=self.pull_from,
+            resource_key=self.resource_key,
+            op=self.op.options(),
+        )
 
 
 def _imported(reference: str) -> Dataset:

@@ -13,6 +13,7 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.storage import Storage
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -21,7 +22,7 @@ PUSHED, REMOTE = "pushed", "remote"
 """The first part of the keys of assets that push a dataset, and of datasets as a remote has them."""
 
 
-def pushed(dataset: Dataset, push_to: str, io: str) -> dg.AssetsDefinition:
+def pushed(dataset: Dataset, push_to: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset that copies a release to a remote; it is stale when another version was released.
 
     A version that somebody else made current there is not displaced: the step fails.
@@ -38,16 +39,16 @@ def pushed(dataset: Dataset, push_to: str, io: str) -> dg.AssetsDefinition:
                 kinds={"push"},
             )
         ],
-        required_resource_keys={io},
+        **steps.options(),
     )
     def push(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(dataset.name, _storage(context, io), open_remote(push_to))
+            return _copied(dataset.name, _storage(context, steps.io), open_remote(push_to))
 
     return push
 
 
-def pulled(name: str, pull_from: str, io: str) -> list[Any]:
+def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
     """Return a dataset as a remote has it, to be observed, and the asset that pulls it when it changed there."""
     name = check_dataset_name(name)
     far = keys.remote_key(REMOTE, name)
@@ -77,11 +78,11 @@ def pulled(name: str, pull_from: str, io: str) -> list[Any]:
                 automation_condition=dg.AutomationCondition.eager(),
             )
         ],
-        required_resource_keys={io},
+        **steps.options(),
     )
     def pull(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(name, open_remote(pull_from), _storage(context, io))
+            return _copied(name, open_remote(pull_from), _storage(context, steps.io))
 
     return [observed, pull]
 

@@ -179,3 +179,20 @@ def test_what_is_no_dataset_of_a_module_is_refused_with_the_file(project: Projec
         keys_of(project.load())
     told = "".join(str(error) for error in causes(caught.value))
     assert said in told and str(project.defs / "own") in told
+
+
+OP = """
+  op:
+    pool: downloads
+    tags: {dagster/priority: "3"}
+    retry: {max_retries: 4, delay: 0.5}
+"""
+
+
+def test_the_steps_of_a_component_have_its_pool_tags_and_retries(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}"', f"file:///x{OP.rstrip()}")
+    ops = [asset.op for asset in project.load().resolve_asset_graph().assets_defs if asset.is_executable]
+    assert len(ops) >= 3 and {op.pool for op in ops} == {"downloads"}
+    assert {(op.tags["dagster/priority"], op.retry_policy.max_retries, op.retry_policy.delay) for op in ops} == {
+        ("3", 4, 0.5)
+    }
