@@ -32,7 +32,7 @@ from dataset_assets.orchestration.handover import (
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.markdown import prose
 from dataset_assets.orchestration.ops import Steps
-from dataset_assets.orchestration.refresh import is_refresh
+from dataset_assets.orchestration.refresh import CONFIG, is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
 from dataset_assets.storage.manifest import Finding, SplitIndex
@@ -59,6 +59,7 @@ def _raw_files(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=keys.op_name(dataset.name, "raw"),
         specs=[raw_spec(dataset, file, steps.io) for file in files.values()],
+        config_schema=CONFIG,
         **steps.options(),
         can_subset=True,
     )
@@ -144,7 +145,7 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name),
-        specs=[dataset_spec(dataset, steps.io)],
+        specs=[dataset_spec(dataset, steps.io, steps.unmade)],
         ins=_split_inputs(dataset, dataset.splits),
         check_specs=check_specs(dataset, key, active),
         **steps.options(**{keys.OURS: ""}),

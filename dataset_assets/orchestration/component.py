@@ -11,6 +11,7 @@ attributes:
     pool: downloads
     tags: {dagster-k8s/config: {}}
     retry: {max_retries: 3, delay: 10}
+  refresh_unmade: true              # optional: the schedule makes datasets, too, that were never made
   push_to: s3://bucket/prefix       # optional: an asset that pushes each release
   pull: ["shared.flower"]           # optional: datasets of the remote `pull_from`
   pull_from: s3://bucket/prefix
@@ -64,6 +65,7 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     pull_from: str = ""
     resource_key: str = ""
     op: OpModel = OpModel()
+    refresh_unmade: bool = False
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions.
@@ -91,6 +93,7 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
             pull_from=self.pull_from,
             resource_key=self.resource_key,
             op=self.op.options(),
+            refresh_unmade=self.refresh_unmade,
         )
 
 

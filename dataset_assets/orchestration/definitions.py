@@ -26,6 +26,7 @@ def definitions(
     pull_from: str = "",
     resource_key: str = "",
     op: OpOptions | None = None,
+    refresh_unmade: bool = False,
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
@@ -34,7 +35,8 @@ def definitions(
     that stores there is made from it, so that a project may have several storages, or is the given `resource_key`.
     With `push_to`, the URL of a remote, each dataset has an asset that pushes its release. `pull` names datasets of
     the remote `pull_from`, by default the setting `remote`: each is observed there, and has an asset that pulls it.
-    `op` is what each step is given: a pool, tags and retries.
+    `op` is what each step is given: a pool, tags and retries. With `refresh_unmade`, the schedule of refreshes makes
+    datasets, too, that were never made.
 
     Merge them into a project with `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
     Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
@@ -44,7 +46,7 @@ def definitions(
     for dataset in chosen.values():
         # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
         linked(dataset, known=chosen.values(), lenient=True)
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions())
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade)
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
         assets=[

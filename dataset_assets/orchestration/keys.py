@@ -16,6 +16,9 @@ DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset",
 REFRESH = "dataset_assets/refresh"
 """Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""
 
+UNMADE = "dataset_assets/refresh_unmade"
+"""Metadata of a dataset's asset: the schedule makes it, too, if it was never made."""
+
 WANTED = "dataset_assets/wanted"
 """Metadata of an input: the split of a release that it wants."""
 

@@ -21,10 +21,14 @@ class OpOptions:
 
 @dataclass(frozen=True)
 class Steps:
-    """How the steps of some datasets are defined; `io` is the resource key of their storage."""
+    """How the steps of some datasets are defined; `io` is the resource key of their storage.
+
+    With `unmade`, the schedule of refreshes makes datasets, too, that were never made.
+    """
 
     io: str
     op: OpOptions = OpOptions()
+    unmade: bool = False
 
     def options(self, **tags: str) -> dict[str, Any]:
         """Return arguments of Dagster's decorators, with further tags."""

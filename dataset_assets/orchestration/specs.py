@@ -14,6 +14,7 @@ from dataset_assets.making.inputs import File
 from dataset_assets.making.recipe import derived_recipe, release_code, split_code
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import address, prose
+from dataset_assets.orchestration.refresh import freshness
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
@@ -72,8 +73,8 @@ def split_specs(dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey
     return [*streams, index]
 
 
-def dataset_spec(dataset: Dataset, io: str) -> dg.AssetSpec:
-    """Describe the dataset itself."""
+def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpec:
+    """Describe the dataset itself; `unmade` tells the schedule of refreshes to make it if it never was."""
     owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
     accept = command(f"prepare --accept-terms {dataset.name}")
@@ -87,6 +88,7 @@ def dataset_spec(dataset: Dataset, io: str) -> dg.AssetSpec:
     lines = [f"**{name}**: {prose(value)}" for name, value in facts.items() if value]
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
+    refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
     last = "Materializing it checks all splits together and releases them."
     return dg.AssetSpec(
         keys.key(dataset.name),
@@ -94,11 +96,12 @@ def dataset_spec(dataset: Dataset, io: str) -> dg.AssetSpec:
         description="\n\n".join([prose(dataset.summary), *lines, last]),
         skippable=True,
         group_name=keys.group(dataset.name),
-        metadata=_metadata(dataset, io, {keys.REFRESH: dataset.refresh} if dataset.refresh else {}),
+        metadata=_metadata(dataset, io, refreshed | ({keys.UNMADE: "true"} if unmade and refreshed else {})),
         owners=owners,
         tags={f"dataset_assets/{tag_of(tag)}": "" for tag in dataset.tags}
         | ({keys.REFRESH: "true"} if dataset.refresh else {}),
         code_version=release_code(dataset),
+        freshness_policy=freshness(dataset.refresh) if dataset.refresh else None,
         kinds={"dataset"},
     )
 
