@@ -69,6 +69,7 @@ THROUGH = {
     "moving.export_files": "moving/test_export.py",
     "moving.export_parquet": "moving/test_export.py",
     "moving.view_file": "moving/test_cite.py",
+    "orchestration.annotated": "orchestration/test_inputs.py",
     "orchestration.events": "orchestration/test_io_manager.py",
     "orchestration.handover": "orchestration/test_assets.py",
     "orchestration.keys": "orchestration/test_assets.py",
