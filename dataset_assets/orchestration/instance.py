@@ -201,7 +201,9 @@ def _environment(home: Path, storage: str) -> dict[str, str]:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Keep a second web UI from the history: its daemon would start what this one's starts. Raises `Conflict`."""
-    with files.reported(home), locks.opened(home / ".dataset_assets_ui") as lock:
+    with files.reported(home):
+        lock = locks.opened(home / ".dataset_assets_ui")
+    with lock:
         if not locks.taken(lock):
             raise Conflict(
                 f"Another web UI serves the history in {home}: {locks.holder(lock)}. Use that one, or choose another "

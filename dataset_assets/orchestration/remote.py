@@ -74,6 +74,7 @@ def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
                 deps=[far],
                 description=f"{name}, pulled from {_shown(pull_from)}.",
                 group_name=keys.group(name),
+                metadata={"dagster/io_manager_key": steps.io, keys.DATASET: name},
                 kinds={"pull"},
                 automation_condition=dg.AutomationCondition.eager(),
             )
