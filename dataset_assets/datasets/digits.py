@@ -1,4 +1,4 @@
-"""The 1,797 digits of 8 x 8 pixels in scikit-learn. This package carries a copy of their file, so they need no other."""
+"""The 1,797 digits of 8 x 8 pixels in scikit-learn. This package carries a copy of their file."""
 
 from dataset_assets import Array, Dataset, RemoteFile, Split
 from dataset_assets.datasets.optdigits import small_digits

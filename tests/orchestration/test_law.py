@@ -131,7 +131,8 @@ def test_the_field_may_be_swapped_in_a_project_that_has_another(
     home: Path, server: FaultyServer, instance: dg.DagsterInstance, fast_path: Path
 ) -> None:
     theirs = definitions(datasets=[tiny.tiny(server.url + "/")], storage=(fast_path / "theirs").as_uri())
-    swapped = {"dataset_io": StorageIOManager(storage="memory://swapped")}
+    [io] = theirs.resources or {}
+    swapped = {io: StorageIOManager(storage="memory://swapped")}
     assert dg.materialize(assets_in(theirs), instance=instance, resources=swapped).success
     assert not (fast_path / "theirs").exists()
     assert tiny.plain(load(tiny.NAME, storage=MemoryStorage("swapped"))) == tiny.expected()
