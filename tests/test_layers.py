@@ -69,6 +69,7 @@ THROUGH = {
     "moving.croissant": "moving/test_export.py",
     "moving.export_files": "moving/test_export.py",
     "moving.export_parquet": "moving/test_export.py",
+    "retrieval.bucket": "retrieval/test_bucket_objects.py",
     "sources.arrays": "sources/test_dataset_from.py",
     "sources.columns": "sources/test_dataset_from.py",
     "sources.folders": "sources/test_dataset_from.py",
