@@ -67,7 +67,6 @@ class _Removal:
         self.stored, self.storage, self.raw, self.found = stored, stored.storage, raw, Outdated()
         self.record = exclusions(stored, fresh=True)
         self.kept: set[str] = set()
-        self.raws: set[str] = set()
 
     def carry_out(self, renew: Callable[[], None]) -> Outdated:
         places = {key: digest for key, digest in self._places(whole(self.stored))}
@@ -113,16 +112,15 @@ class _Removal:
             self.found.remaining.append(f"{key} cannot be read, and stays ({error})")
             return False
         outdated = not self.record.permit(document.excluded)
-        if isinstance(document, SplitIndex):
-            self.raws |= {used.name for used in document.own_sources}
-            if not outdated:
-                every = [(name, file) for name, stream in document.streams.items() for file in stream.files]
-                self.kept |= {folded(document.key_of(name, file)) for name, file in every}
+        if isinstance(document, SplitIndex) and not outdated:
+            every = [(name, file) for name, stream in document.streams.items() for file in stream.files]
+            self.kept |= {folded(document.key_of(name, file)) for name, file in every}
         return outdated
 
     def _raw_places(self, there: Contents) -> Iterator[tuple[str, str]]:
-        """Yield the retrieved files that the samples may have come from, or note that they remain."""
-        held = [place for place in there.of("raw") if place.name in self.raws]
+        """Yield the retrieved files, of which some hold the samples, or note that they remain."""
+        # An index names no file that was only read to derive another one.
+        held = there.of("raw")
         if self.raw:
             yield from ((place.key, place.digest) for place in held)
             return

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from released import STEPS, FailsOnce, check_names, everything
 
-from dataset_assets import Array, Dataset, Files, RemoteFile, Split, load, prepare
+from dataset_assets import Array, Dataset, DerivedFile, Files, RemoteFile, Split, Text, load, prepare
 from dataset_assets.core.canonical import canonical
 from dataset_assets.errors import (
     CheckFailed,
@@ -171,6 +171,26 @@ def test_who_reads_a_retrieved_file_itself_is_named(defined: Path) -> None:
     found = forget(NAME, GONE, storage)
     assert not found.derived
     assert found.remaining[0].startswith(f"org.example.reader reads a retrieved file of {NAME} itself; take")
+
+
+def _upper(table: Any) -> Any:
+    yield table.read().upper()
+
+
+def _persons(table: Any) -> Any:
+    for line in table.read().split()[1:]:
+        yield {"person": line.split(b",")[1].decode()}
+
+
+def test_a_file_that_was_only_read_to_derive_another_one_is_named_too(defined: Path) -> None:
+    loud = DerivedFile("loud.csv", _upper, table=RemoteFile(defined.as_uri()))
+    streams, splits = {"person": Text()}, {"all": Split(_persons, table=loud)}
+    dataset, storage = Dataset("org.example.loud", "L.", streams, splits), MemoryStorage()
+    prepare(dataset, storage=storage)
+    (remaining,) = forget(dataset, {"person": ["ANN"]}, storage).remaining
+    assert remaining.startswith("org.example.loud/raw/people_csv stays.")
+    assert not forget(dataset, {"person": ["ANN"]}, storage, raw=True).remaining
+    assert b"ann" not in all_bytes(storage, but="nowhere")
 
 
 def test_a_request_that_finds_nothing_changes_nothing(defined: Path) -> None:
