@@ -19,8 +19,12 @@ from dataset_assets.reading.views.rows import Where
 
 # About the size of a core's cache. One gather fills a block of this size; its batches are views of the block.
 BLOCK_BYTES = 2 << 20
+# Small batches are made many at a time, but not so many that the first one has to wait for them.
+MOST_BATCHES = 256
 # The order is computed for many jobs at once: a permutation of a few rows costs as much as one of many.
 ORDER_ROWS = 1 << 16
+# The first steps whose order is computed; four times as many follow, and so on. A step takes about a microsecond.
+FIRST_STEPS = 1 << 10
 # How many of the remaining samples are announced to a remote stream, so that it fetches their files in time.
 ANNOUNCED = 1 << 10
 
@@ -112,12 +116,15 @@ class Epoch:
         steps = marked(every_nth(self.steps(start), every) if every > 1 else self.steps(start))
         rows_each = self._batch_rows()
         # Computed samples may be slow, so a job is one batch: nobody waits for more than that.
-        many = 1 if self.view.computed else max(1, int(BLOCK_BYTES / (rows_each * self.view.row_bytes())))
-        window = many * max(1, int(ORDER_ROWS / (rows_each * many)))
+        bytes_each = rows_each * self.view.row_bytes()
+        many = 1 if self.view.computed else max(1, min(MOST_BATCHES, int(BLOCK_BYTES / bytes_each)))
+        largest = max(1, int(ORDER_ROWS / (rows_each * many)))
+        window = min(largest, max(1, FIRST_STEPS // many))
         # Without a shuffle the kernel's own readahead is enough.
         cold = self.plan.shuffle and reader.begin()
         try:
-            while upcoming := list(islice(steps, window)):
+            while upcoming := list(islice(steps, many * window)):
+                window = min(largest, 4 * window)
                 ordered, at = Window(self, [step for step, _ in upcoming]), 0
                 self._announce(upcoming[0][0].lo, reader)
                 for k in range(0, len(upcoming), many):

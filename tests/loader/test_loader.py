@@ -2,7 +2,7 @@
 
 import gc
 import pickle
-from typing import Any
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from dataset_assets import View, view_of
 from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.loader import Budget, Loader, joined, padded
 from dataset_assets.loader.buffer_pool import BufferPool
+from dataset_assets.loader.epoch import Epoch
 from dataset_assets.loader.steps import Last
 from dataset_assets.testing.loaders import elsewhere
 
@@ -338,3 +339,23 @@ def test_a_stream_of_the_name_of_the_mask_is_refused_where_it_would_be_lost() ->
     assert len(next(Loader(view, 3).epoch(0))["real"]) == 3
     with pytest.raises(UsageError, match="Rename it"):
         next(Loader(view, 3, last="pad").epoch(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 256])
+def test_the_first_batch_waits_for_few_others(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, counted = Epoch.steps, [0]
+
+    def counting(self: Epoch, start: int) -> Iterator[Any]:
+        for step in steps(self, start):
+            counted[0] += 1
+            yield step
+
+    monkeypatch.setattr(Epoch, "steps", counting)
+    view = view_of(x=np.zeros(2_000_000, np.uint8))
+    next(iter(Loader(view, batch_size, shuffle=True, threads=0)))
+    assert counted[0] <= 1 << 11
+    whole = Loader(view[:5000], batch_size, shuffle=True, seed=3, threads=0)
+    rows = np.concatenate(
+        [batch["i"] for batch in Loader(view_of(i=np.arange(5000)), batch_size, shuffle=True, seed=3)]
+    )
+    assert sorted(rows.tolist()) == list(range(5000)) and sum(len(batch["x"]) for batch in whole) == 5000
