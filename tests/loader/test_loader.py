@@ -354,8 +354,6 @@ def test_the_first_batch_waits_for_few_others(batch_size: int, monkeypatch: pyte
     view = view_of(x=np.zeros(2_000_000, np.uint8))
     next(iter(Loader(view, batch_size, shuffle=True, threads=0)))
     assert counted[0] <= 1 << 11
-    whole = Loader(view[:5000], batch_size, shuffle=True, seed=3, threads=0)
-    rows = np.concatenate(
-        [batch["i"] for batch in Loader(view_of(i=np.arange(5000)), batch_size, shuffle=True, seed=3)]
-    )
-    assert sorted(rows.tolist()) == list(range(5000)) and sum(len(batch["x"]) for batch in whole) == 5000
+    numbered = view_of(i=np.arange(5000))
+    rows = np.concatenate([batch["i"] for batch in Loader(numbered, batch_size, shuffle=True, seed=3, threads=0)])
+    assert sorted(rows.tolist()) == list(range(5000))
