@@ -3,7 +3,7 @@
     python benchmarks/mnist.py [--repeats 5]
 
 The 60,000 + 10,000 pictures are the real digits that a package carries, over and over. Goals: at most 1.0 CPU s to
-prepare, interpreter and imports included, and 0.25 to open again and read a first sample.
+prepare, interpreter and imports included, and 0.18 to open again and read a first sample.
 """
 
 import argparse

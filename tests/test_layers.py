@@ -11,6 +11,8 @@ import pytest
 import rooms
 from places import ROOT, TESTS
 
+from dataset_assets import Array, Dataset, Split, prepare
+
 PACKAGE = ROOT / "dataset_assets"
 HEAVY = ("dagster", "torch", "pandas", "sqlalchemy", "requests", "obstore", "pyarrow")
 
@@ -42,7 +44,6 @@ THROUGH = {
     "cli.inspect": "acceptance/test_datamaestro_sources.py",
     "cli.find": "acceptance/test_datamaestro.py",
     "cli.forget": "cli/test_forget_command.py",
-    "cli.groups": "cli/test_main.py",
     "cli.share": "acceptance/test_etcetera.py",
     "core.commands": "acceptance/test_remedies.py",
     "core.loopback": "storage/connectors/test_credentials.py",
@@ -85,6 +86,11 @@ THROUGH = {
     "orchestration.remote": "orchestration/test_remote_assets.py",
     "orchestration.retries": "orchestration/test_faults.py",
     "orchestration.webserver": "orchestration/test_instance.py",
+    "reading.convert.huggingface": "reading/convert/test_converters.py",
+    "reading.convert.numpy": "reading/convert/test_converters.py",
+    "reading.convert.pandas": "reading/convert/test_converters.py",
+    "reading.convert.sklearn": "reading/convert/test_converters.py",
+    "reading.views.targets": "reading/views/test_target_stacks.py",
     "reading.convert.tables": "reading/convert/test_converters.py",
     "reading.convert.tensors": "reading/convert/test_torch.py",
     "reading.convert.torch_datasets": "reading/convert/test_torch.py",
@@ -196,6 +202,28 @@ def test_importing_the_face_brings_nothing_heavy_and_starts_no_thread() -> None:
 )
 def test_what_is_imported_first_brings_nothing_heavy(code: str) -> None:
     assert in_fresh_process(f"import sys; {code}; print([m for m in {HEAVY!r} if m in sys.modules])") == "[]"
+
+
+def three_numbers() -> Iterator[dict[str, int]]:
+    yield from ({"x": n} for n in range(3))
+
+
+def test_a_first_sample_brings_no_kind_of_view_format_or_encoder_that_it_does_not_use(tmp_path: Path) -> None:
+    code = (
+        "import sys; from dataset_assets import load\n"
+        f"load('org.example.numbers', 'all', storage={str(tmp_path)!r})[0]\n"
+        "ours = [m.removeprefix('dataset_assets.') for m in sys.modules if m.startswith('dataset_assets.')]\n"
+        "parts = [m for m in ours if m.startswith(('encoding', 'reading.convert', 'reading.views.', 'formats.'))]\n"
+        "slow = ('importlib.metadata', 'email', 'numpy.random', 'difflib', 'concurrent.futures', 'wave', 'decimal')\n"
+        "print(*sorted(parts), *[m for m in slow if m in sys.modules])"
+    )
+    numbers = Dataset("org.example.numbers", "Numbers.", {"x": Array()}, {"all": Split(three_numbers)})
+    prepare(numbers, storage=tmp_path.as_uri())
+    views = {"blocks", "bounds", "document", "node", "operations", "report", "rows", "stored", "view"}
+    formats = {"adjoined", "array", "arrow", "canonical", "columns", "decoded", "dtypes", "format", "ipc", "maps"}
+    formats |= {"npy", "ranged", "rows", "spans"}
+    needed = {f"reading.views.{name}" for name in views} | {f"formats.{name}" for name in formats}
+    assert {*in_fresh_process(code).split()} <= needed
 
 
 def test_no_file_of_the_dagster_room_defers_annotations() -> None:
