@@ -21,7 +21,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-reading test-dagster test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-reading test-dagster test-dagster-old test-dagster-1.11 test-dagster-1.12 test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -53,6 +53,22 @@ test-reading: .venv/.made  ## Run the tests of views, converters and the loader
 
 test-dagster: .venv/.made  ## Run the tests of what is built on Dagster
 	$(PYTEST) tests/orchestration -m 'not soak and not sweep and not server'
+
+# The oldest Dagster of 1.11 and of 1.12. In each folder lies what differs from .venv, which has a newer one.
+# What hardly depends on the version is left out there.
+SAME = test_changes.py test_law.py test_previews.py
+BESIDE_1.11 = click==8.1.8 grpcio-health-checking==1.71.2 protobuf==5.29.6 watchdog==5.0.3
+
+.venv/dagster-%/.made: .venv/.made
+	.venv/bin/python -m pip install --quiet --no-deps --target .venv/dagster-$* --upgrade \
+	  dagster==$*.0 dagster-shared==$*.0 dagster-pipes==$*.0 $(BESIDE_$*)
+	@touch $@
+
+test-dagster-1.11 test-dagster-1.12: test-dagster-%: .venv/dagster-%/.made
+	PYTHONPATH=.venv/dagster-$* $(PYTEST) tests/orchestration $(addprefix --ignore tests/orchestration/,$(SAME)) \
+	  -m 'not processes and not soak and not sweep and not server'
+
+test-dagster-old: test-dagster-1.11 test-dagster-1.12  ## Run those that start no processes on the oldest Dagster of 1.11 and of 1.12
 
 test-servers: $(SERVERS)  ## Run the tests of storages on real servers
 	$(PYTEST) $(WITHOUT) -m 'server and not soak and not sweep'

@@ -37,7 +37,6 @@ A message says what is wrong, with the values, and then what to do.
 """
 
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import ClassVar, Iterable, Iterator
 
 
@@ -258,6 +257,9 @@ def nearest(name: str, candidates: Iterable[str], listed: bool = True) -> str:
     >>> nearest("zebra", ["train", "test"])
     ' There are: train, test.'
     """
+    # Only a message needs it.
+    from difflib import get_close_matches
+
     known = list(candidates)
     # A table may have a million columns, and comparing each takes microseconds.
     close = get_close_matches(str(name), known[:10_000], n=1)

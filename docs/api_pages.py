@@ -18,7 +18,7 @@ from properdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 FACE = "dataset_assets"
 ROOMS = (
-    "decoding", "checks", "encoding", "formats", "loader", "experiments", "storage", "retrieval", "testing",
+    "decoding", "checks", "encoding", "formats", "loader", "experiments", "storage", "retrieval", "sources", "testing",
     "orchestration", "errors",
 )  # fmt: skip
 DOORS = (FACE, *(f"{FACE}.{room}" for room in ROOMS))

@@ -16,7 +16,7 @@ from dataset_assets.errors import CheckFailed, DatasetAssetsError, DefinitionErr
 from dataset_assets.formats.columns import Column
 from dataset_assets.storage.manifest import Finding, StoredStream
 
-__all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "class_counts", "described", "run_own"]
+__all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "class_counts", "run_own"]
 
 SHOWN = 5
 
@@ -84,7 +84,7 @@ def _schema(samples: int, streams: Mapping[str, StoredStream], columns: Mapping[
     ]
     if wrong:
         return Finding("schema", False, f"Of {samples} samples, {'; '.join(wrong)}.")
-    return Finding("schema", True, "; ".join(f"{name}: {described(stream)}" for name, stream in streams.items()) + ".")
+    return Finding("schema", True, "; ".join(f"{name}: {stream.in_words}" for name, stream in streams.items()) + ".")
 
 
 def _classes(streams: Mapping[str, StoredStream], columns: Mapping[str, Column]) -> Finding:
@@ -133,17 +133,6 @@ def _first(column: Column, classes: Any) -> str:
             return f"first {rows[tuple(wrong[0])].item()!r} in sample {at + int(wrong[0][0])}"
         at += len(block)
     return ""
-
-
-def described(stream: StoredStream) -> str:
-    """Return a stream's type in a few words: `array |u1 28x28`, `image RGB 427x640`, `audio 8000 Hz`."""
-    fields = stream.parameters.get("fields")
-    if fields:
-        return f"table of {len(fields)} fields"
-    dtype, shape = stream.parameters.get("dtype", ""), stream.parameters.get("shape") or []
-    mode, rate = stream.parameters.get("mode", ""), stream.parameters.get("rate")
-    words = [stream.format, str(dtype), mode, "x".join(map(str, shape)), f"{rate} Hz" if rate else ""]
-    return " ".join(filter(None, words))
 
 
 def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, Any]) -> Finding:

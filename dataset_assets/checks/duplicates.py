@@ -152,9 +152,11 @@ def _bytes_of(block: Any) -> int:
 
 
 def _size(value: Any) -> int:
-    size = getattr(value, "nbytes", None)
+    # First `nbytes`: an array of times has no `data`.
+    if (size := getattr(value, "nbytes", None)) is not None:
+        return int(size)
     data = getattr(value, "data", value)
-    return int(size) if size is not None else len(data) if hasattr(data, "__len__") else 32
+    return len(data) if hasattr(data, "__len__") else 32
 
 
 def _bytes_in(rows: NDArray[Any]) -> NDArray[np.uint8]:

@@ -283,5 +283,8 @@ def _quietly(candidates: Callable[[], list[str]]) -> list[str]:
 
 name_argument = click.argument("name", shell_complete=completed_name)
 names_argument = click.argument("names", nargs=-1, shell_complete=completed_name)
+apply_exclusions_option = click.option(
+    "--apply-exclusions", is_flag=True, help="Take out of a dataset that is there what forget took out of this one."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 storage_option = click.option("--storage", metavar="URL", help="The storage; default: the storage of the settings.")

@@ -7,7 +7,6 @@ from typing import Any, Callable, Container, Iterator
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets import datasets
-from dataset_assets.checks.built_in import described
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
@@ -15,15 +14,14 @@ from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, link
 from dataset_assets.definition.family import Family
 from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
-from dataset_assets.making.existing import meant_raw, usable_raw
 from dataset_assets.making.provisional import is_proven
+from dataset_assets.making.raw_files import meant_raw, usable_raw
 from dataset_assets.making.terms import accepted
-from dataset_assets.reading.load import check_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
 from dataset_assets.storage.keys import Contents, contents, folded, index_key, pointer_key, version_key
 from dataset_assets.storage.listing import listed_versions, relisted, whole
-from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.manifest import SplitIndex, check_split
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.storage import listed
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -239,7 +237,7 @@ def _split(index: SplitIndex, digest: str, path: Callable[[str], str | None]) ->
         "path": path(index_key(index.dataset, index.split, digest)),
         "streams": {
             name: {
-                "type": described(stream),
+                "type": stream.in_words,
                 "bytes": stream.bytes,
                 "classes": stream.parameters.get("classes"),
                 "files": [

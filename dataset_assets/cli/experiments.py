@@ -244,6 +244,3 @@ def _opened(url: str | None) -> "Storage":
     from dataset_assets.storage import open_storage
 
     return open_storage(settings(datastore_url=url).datastore_url)
-
-
-VERBS = (experiments, store, who_used)

@@ -47,7 +47,7 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
         marks = {dataset.name: "(unverified) " for dataset in matches if verified(dataset.name) is False}
         # The mark comes first: a terminal shows the beginning of a line.
         state.show_rows(f"{one.name:<{width}} {marks.get(one.name, '')}{one.summary}{_axes_of(one)}" for one in matches)
-    undefined = _stored_without_definition(terms, {*registry.names()})
+    undefined = _stored_without_definition(terms)
     for name, url in undefined.items() if not as_json else ():
         state.show(f"{name:<34} stored in {url}; to prepare it, name its definition in DATASET_ASSETS_DEFINITIONS")
     if not matches and not undefined:
@@ -60,14 +60,13 @@ def search(state: State, terms: tuple[str, ...], as_json: bool) -> None:
 def plugins(state: State, as_json: bool) -> None:
     """List the installed packages that extend this library."""
     from collections import Counter
-    from dataclasses import asdict
 
     from dataset_assets.core import plugins
     from dataset_assets.definition import registry
 
     offers, counts = plugins.offers(), Counter(registry.packages().values())
     if as_json:
-        state.show_json([{**asdict(offer), "definitions": _count(offer, counts)} for offer in offers])
+        state.show_json([{**offer._asdict(), "definitions": _count(offer, counts)} for offer in offers])
     elif offers:
         state.show_lines(
             f"{offer.package:<20} {offer.version:<8} {offer.group:<10} {offer.name:<28} "
@@ -104,15 +103,13 @@ def _show_members(state: State, name: str, as_json: bool) -> None:
         state.show_lines(family.listed())
 
 
-def _stored_without_definition(terms: tuple[str, ...], defined: set[str]) -> dict[str, str]:
+def _stored_without_definition(terms: tuple[str, ...]) -> dict[str, str]:
     """Return the stored datasets whose names hold all terms and that nothing here defines, each with its storage."""
-    from dataset_assets.reading.load import stored_names
+    from dataset_assets.definition import registry
+    from dataset_assets.storage.listing import stored_names
 
     with suppress(DatasetAssetsError):
         store = opened(None)
-        names = sorted(stored_names(store) - defined)
-        return {name: store.url for name in names if all(term.lower() in name for term in terms)}
+        names = {name for name in stored_names(store) if all(term.lower() in name for term in terms)}
+        return dict.fromkeys(sorted(names.difference(registry.names())) if names else (), store.url)
     return {}
-
-
-VERBS = (search, plugins)

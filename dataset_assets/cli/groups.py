@@ -2,6 +2,8 @@
 
 import click
 
+from dataset_assets.core.lazy import Table
+
 GROUPS = {
     "Find": ("search", "info", "ls", "versions", "diff", "path", "cite", "plugins"),
     "Make": ("new", "prepare", "check", "ui"),
@@ -13,6 +15,28 @@ GROUPS = {
     "Settings": ("settings", "trust", "doctor", "completion"),
 }  # fmt: skip
 """The verbs of each group, in order."""
+
+_MODULES = {
+    "find": ("search", "plugins"),
+    "inspect": ("check", "cite", "diff"),
+    "maintain": ("verify", "copy", "bundle", "unbundle", "pin", "unpin", "du", "doctor"),
+    "remove": ("gc", "rm"),
+    "forget": ("forget",),
+    "share": ("register", "create", "checkout", "push", "pull", "purge", "export", "settings"),
+    "trust": ("trust",),
+    "experiments": ("experiments", "store", "who-used"),
+}
+
+
+def verbs() -> Table[click.Command]:
+    """Return the verbs that are defined in modules of their own; each is imported when it is used first."""
+    return Table(
+        {
+            verb: f"dataset_assets.cli.{module}:{verb.replace('-', '_')}"
+            for module, names in _MODULES.items()
+            for verb in names
+        }
+    )
 
 
 class Grouped(click.Group):

@@ -95,6 +95,3 @@ def diff(state: State, a: str, b: str, by: str | None, storage: str | None, as_j
         state.show_json(found)
     else:
         state.show(difference(found))
-
-
-VERBS = (check, cite, diff)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import click
 
-from dataset_assets.cli import experiments, find, inspect, maintain, remove, share, trust
 from dataset_assets.cli.common import (
     NAME,
     State,
@@ -25,7 +24,7 @@ from dataset_assets.cli.common import (
     verb,
     with_loudness,
 )
-from dataset_assets.cli.groups import Grouped
+from dataset_assets.cli.groups import Grouped, verbs
 from dataset_assets.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def main() -> None:
     sys.exit(run(commands))
 
 
-@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Grouped, commands=verbs(), context_settings={"help_option_names": ["-h", "--help"]})
 @with_loudness
 @click.version_option(package_name="dataset_assets")
 def commands() -> None:
@@ -54,11 +53,6 @@ def commands() -> None:
     dataset-assets prepare io.github.rasbt.mnist_5k
     dataset-assets info io.github.rasbt.mnist_5k
     """
-
-
-for _module in (find, inspect, maintain, remove, share, trust, experiments):
-    for _verb in _module.VERBS:
-        commands.add_command(_verb)
 
 
 @commands.command()
@@ -253,14 +247,34 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Write to this folder."
 )
 @click.option("--yaml", "in_yaml", is_flag=True, help="Write a definition without code, in YAML, and its JSON Schema.")
-def new(state: State, name: str, folder: Path, in_yaml: bool) -> None:
+@click.option("--from", "source", metavar="SOURCE", help="Look at a file, folder or URL, and define a dataset of it.")
+@click.option("--target", metavar="COLUMN", help="With --from: the column to be predicted.")
+@click.option("--split", "splits", metavar="NAME=SHARE", multiple=True, help="With --from: such as train=0.8.")
+def new(
+    state: State,
+    name: str,
+    folder: Path,
+    in_yaml: bool,
+    source: str | None,
+    target: str | None,
+    splits: tuple[str, ...],
+) -> None:
     """Write a working definition of NAME, with its test.
 
-    The files are for your own project. Change them as you like.
+    The files are for your own project. Change them as you like. With --from, comments say what was inferred.
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
-    written = scaffold(name, folder, in_yaml)
+    if source is None and (target or splits):
+        raise UsageError("--target and --split need --from, the source that is looked at.")
+    if source is not None and in_yaml:
+        raise UsageError("--from writes Python. Leave out --yaml.")
+    if source is None:
+        written = scaffold(name, folder, in_yaml)
+    else:
+        from dataset_assets.sources.scaffold import scaffold_from
+
+        written = scaffold_from(source, name, folder, target, _shares(splits) or None)
     state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
 
@@ -286,7 +300,21 @@ def completion(state: State, shell: str) -> None:
 def _dataset(name: str, store: "Storage") -> "Dataset":
     from dataset_assets.definition import registry
 
+    if name.endswith((".py", ".yaml", ".yml")) and Path(name).is_file():
+        return registry.in_file(Path(name))
     return registry.find(name, store)
+
+
+def _shares(splits: tuple[str, ...]) -> dict[str, float]:
+    """Return the shares of splits."""
+    found = {}
+    for given in splits:
+        name, _, share = given.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError:
+            raise UsageError(f"--split {given!r} is not NAME=SHARE. Write for example: --split train=0.8") from None
+    return found
 
 
 def _missing(package: str) -> str | None:

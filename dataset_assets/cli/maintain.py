@@ -14,6 +14,7 @@ import click
 from dataset_assets.cli.common import (
     SECONDS_A_DAY,
     State,
+    apply_exclusions_option,
     completed_name,
     go_light,
     json_option,
@@ -138,6 +139,7 @@ def _show_verified(state: State, row: dict[str, Any], storage: str) -> None:
 @raw_option
 @make_current_option
 @aliases_option
+@apply_exclusions_option
 @json_option
 def copy(
     state: State,
@@ -149,6 +151,7 @@ def copy(
     raw: bool,
     make_current: bool,
     aliases: bool,
+    apply_exclusions: bool,
     as_json: bool,
 ) -> None:
     """Copy a dataset from one storage to another.
@@ -167,6 +170,7 @@ def copy(
     with watched(state):
         here, there = opened(source), opened(target)
         given: dict[str, Any] = {"versions": versions, "raw": raw, "make_current": make_current, "aliases": aliases}
+        given["apply_exclusions"] = apply_exclusions
         if name and name.startswith(("experiments/", "values/")):
             done = [experiments.copy(name, here, there, make_current=make_current)]
         else:
@@ -252,9 +256,17 @@ def _output(state: State, path: Path) -> Iterator[BinaryIO]:
 @click.option("--expect", metavar="SHA256", help="Refuse a bundle that does not have this digest.")
 @make_current_option
 @aliases_option
+@apply_exclusions_option
 @json_option
 def unbundle(
-    state: State, path: Path, storage: str | None, expect: str | None, make_current: bool, aliases: bool, as_json: bool
+    state: State,
+    path: Path,
+    storage: str | None,
+    expect: str | None,
+    make_current: bool,
+    aliases: bool,
+    apply_exclusions: bool,
+    as_json: bool,
 ) -> None:
     """Store the datasets of a bundle; use - as PATH for stdin.
 
@@ -266,7 +278,8 @@ def unbundle(
 
     store = opened(storage)
     with watched(state), nullcontext(sys.stdin.buffer) if str(path) == "-" else files.opened(path) as file:
-        done = read_bundle(file, store, expect=expect, make_current=make_current, aliases=aliases)
+        given = {"make_current": make_current, "aliases": aliases, "apply_exclusions": apply_exclusions}
+        done = read_bundle(file, store, expect=expect, **given)
     _show_copied(state, done, as_json)
 
 
@@ -352,6 +365,3 @@ def doctor(state: State, storage: str | None, as_json: bool) -> None:
     failed = [one for one in checks if one.state != "ok"]
     state.say(f"{len(failed)} of {len(checks)} checks failed" if failed else "all checks passed")
     sys.exit(doctor.exit_code(checks))
-
-
-VERBS = (verify, copy, bundle, unbundle, pin, unpin, du, doctor)

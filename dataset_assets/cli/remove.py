@@ -157,6 +157,3 @@ def rm(state: State, name: str, force: bool, dry_run: bool, storage: str | None,
     current = f"; {found.current} is current" if found.current else ""
     does = "would be removed; nothing was changed" if dry_run else f"removed{current}"
     state.say(f"{len(found.removed)} objects, {text.size(found.bytes)}, {does}")
-
-
-VERBS = (gc, rm)

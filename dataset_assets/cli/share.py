@@ -10,6 +10,7 @@ import click
 
 from dataset_assets.cli.common import (
     State,
+    apply_exclusions_option,
     completed_name,
     json_option,
     name_argument,
@@ -113,6 +114,7 @@ def checkout(state: State, name: str, pull: bool, remote: str | None, storage: s
 @click.option("-f", "--force", is_flag=True, help="Make it current there, if another version is.")
 @click.option("--tgz", is_flag=True, help="Store one archive that the package etcetera pulls.")
 @click.option("--public", is_flag=True, help="Let everyone read the objects of this version; on S3 only.")
+@apply_exclusions_option
 @remote_option
 @storage_option
 @json_option
@@ -122,6 +124,7 @@ def push(
     force: bool,
     tgz: bool,
     public: bool,
+    apply_exclusions: bool,
     remote: str | None,
     storage: str | None,
     as_json: bool,
@@ -133,7 +136,8 @@ def push(
     from dataset_assets.moving.share import push
 
     with watched(state):
-        done = push(name, remote, force=force, tgz=tgz, public=public, storage=opened(storage))
+        given = {"force": force, "tgz": tgz, "public": public, "apply_exclusions": apply_exclusions}
+        done = push(name, remote, storage=opened(storage), **given)
     _show(state, done, as_json)
 
 
@@ -141,10 +145,19 @@ def push(
 @verb
 @click.argument("name", shell_complete=completed_name)
 @click.option("-f", "--force", is_flag=True, help="Make it current here, if another version is.")
+@apply_exclusions_option
 @remote_option
 @storage_option
 @json_option
-def pull(state: State, name: str, force: bool, remote: str | None, storage: str | None, as_json: bool) -> None:
+def pull(
+    state: State,
+    name: str,
+    force: bool,
+    apply_exclusions: bool,
+    remote: str | None,
+    storage: str | None,
+    as_json: bool,
+) -> None:
     """Copy a dataset from the remote.
 
     An archive of the package etcetera, NAME.tgz, is taken too. Only what is missing here is moved, and the old version
@@ -153,7 +166,7 @@ def pull(state: State, name: str, force: bool, remote: str | None, storage: str 
     from dataset_assets.moving.share import pull
 
     with watched(state):
-        done = pull(name, remote, force=force, storage=opened(storage))
+        done = pull(name, remote, force=force, apply_exclusions=apply_exclusions, storage=opened(storage))
     _show(state, done, as_json)
 
 
@@ -213,12 +226,12 @@ def export(state: State, what: str, folder: Path, kind: str, croissant: bool, st
         state.show_paths([str(export(what, folder, kind, croissant=croissant, storage=opened(storage)))])
 
 
-@click.group("settings")
-def settings_group() -> None:
+@click.group()
+def settings() -> None:
     """Change the settings of this user."""
 
 
-@settings_group.command("import-etc")
+@settings.command("import-etc")
 @verb
 @click.argument("file", type=folder_type, required=False)
 @json_option
@@ -240,7 +253,7 @@ def import_etc(state: State, file: Path | None, as_json: bool) -> None:
         state.say(f"Before you push or pull, run: . {found.credentials}")
 
 
-@settings_group.group("folders")
+@settings.group("folders")
 def folders_group() -> None:
     """Say where your folders are that definitions name: folder:NAME."""
 
@@ -281,6 +294,3 @@ def list_folders(state: State, as_json: bool) -> None:
         state.show_lines(f"{name:<20} {at}{'' if at.is_dir() else '  is not there'}" for name, at in known.items())
     else:
         state.say(f"No folder is set. Set one with: {user_folders.set_command('NAME')}")
-
-
-VERBS = (register, create, checkout, push, pull, purge, export, settings_group)

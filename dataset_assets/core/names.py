@@ -113,6 +113,18 @@ def check_identifier(name: str, what: str) -> str:
     return name
 
 
+def identifier_from(text: str, what: str) -> str:
+    """Return an identifier for any text: its letters and digits, with `_` for all others; `what` before what is none.
+
+    >>> identifier_from("Petal width (cm)", "column"), identifier_from("2020", "split"), identifier_from("raw", "split")
+    ('Petal_width_cm', 'split_2020', 'split_raw')
+    """
+    words = "_".join(re.findall(r"[A-Za-z0-9]+", str(text)))[: LONGEST - len(what) - 1].rstrip("_")
+    reserved = frozenset[str]().union(RESERVED["split"], RESERVED["stream"])
+    free = _IDENTIFIER.fullmatch(words) and words.lower() not in reserved
+    return words if free else f"{what}_{words}".rstrip("_")
+
+
 def file_identifier(text: str) -> str:
     """Return the identifier of a raw file: the last part of its name or URL, with `_` for all other characters.
 

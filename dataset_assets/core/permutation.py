@@ -197,7 +197,7 @@ def hashed(numbers: Words, key: np.uint32) -> Words:
     return mixed
 
 
-def generator(seed: int, epoch: int, purpose: str, row: int = 0) -> np.random.Generator:
+def generator(seed: int, epoch: int, purpose: str, row: int = 0) -> "np.random.Generator":
     """Return a random number generator that depends only on these arguments."""
     text = json.dumps([int(seed), int(epoch), purpose, int(row)])
     key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")

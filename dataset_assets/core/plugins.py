@@ -6,13 +6,16 @@ only when its name is used, and a broken plugin does not affect the others.
 """
 
 import functools
-import logging
-from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
+from dataset_assets.core.entry_points import Point, Unsure, normal_name, points_of, warn_left_out
 from dataset_assets.core.redact import redacted_text
 from dataset_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+    Offered = Point | EntryPoint
 
 GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
 
@@ -20,13 +23,14 @@ GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
 BROKEN = (Exception, SystemExit)
 """The errors that importing a plugin's module may raise."""
 
-log = logging.getLogger(__name__)
-
 
 @functools.cache
-def points(group: str) -> tuple[EntryPoint, ...]:
+def points(group: str) -> "tuple[Offered, ...]":
     """Return the entry points of a group, sorted by name. Several packages may offer datasets under the same name."""
-    return tuple(sorted(set(_offered(f"dataset_assets.{group}")), key=lambda point: (point.name, point.value)))
+    first: dict[tuple[str, str], Offered] = {}
+    for point in _offered(f"dataset_assets.{group}"):
+        first.setdefault((point.name, point.value), point)
+    return tuple(first[place] for place in sorted(first))
 
 
 def names(group: str) -> list[str]:
@@ -54,8 +58,7 @@ def provided(group: str, name: str) -> Any:
         ) from error
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """What a package offers by one entry point, and why that cannot be imported."""
 
     package: str
@@ -72,12 +75,12 @@ def offers() -> list[Offer]:
     return sorted(found, key=lambda offer: (offer.package, GROUPS.index(offer.group), offer.name))
 
 
-def _offer(group: str, point: EntryPoint) -> Offer:
+def _offer(group: str, point: "Offered") -> Offer:
     version = point.dist.version if point.dist else ""
     return Offer(package_of(point), version, group, point.name, point.value, _problem(point))
 
 
-def _problem(point: EntryPoint) -> str | None:
+def _problem(point: "Offered") -> str | None:
     try:
         point.load()
     except BROKEN as error:
@@ -86,33 +89,42 @@ def _problem(point: EntryPoint) -> str | None:
     return None
 
 
-def package_of(point: EntryPoint) -> str:
+def package_of(point: "Offered") -> str:
     """Return the name of the package that offers an entry point."""
-    return point.dist.name if point.dist else point.module.partition(".")[0]
+    return point.dist.name if point.dist else point.value.partition(":")[0].partition(".")[0]
 
 
-def _offered(group: str) -> list[EntryPoint]:
+def _offered(group: str) -> "Sequence[Offered]":
+    try:
+        return points_of(group)
+    except Unsure:
+        return _found_by_metadata(group)
+
+
+def _found_by_metadata(group: str) -> "list[EntryPoint]":
+    from importlib.metadata import distributions, entry_points
+
     try:
         return list(entry_points(group=group))
     except Exception:
         # The metadata of some installed package cannot be read: find that package and leave it out.
-        every = (point for distribution in _first_of_each_name() for point in _points_of(distribution))
-        return [point for point in every if point.group == group]
+        first: dict[str, list[EntryPoint]] = {}
+        for distribution in distributions():
+            if (name := _name_of(distribution)) not in first:
+                first[name] = _readable(distribution, name)
+        return [point for points in first.values() for point in points if point.group == group]
 
 
-def _first_of_each_name() -> Iterator[Distribution]:
-    seen: set[str] = set()
-    for distribution in distributions():
-        name = str(distribution.metadata["Name"]).lower().replace("_", "-")
-        if name not in seen:
-            seen.add(name)
-            yield distribution
+def _name_of(distribution: "Distribution") -> str:
+    try:
+        return normal_name(str(distribution.metadata["Name"]))
+    except Exception:
+        return repr(distribution)
 
 
-def _points_of(distribution: Distribution) -> list[EntryPoint]:
+def _readable(distribution: "Distribution", name: str) -> "list[EntryPoint]":
     try:
         return list(distribution.entry_points)
     except Exception as error:
-        name = distribution.metadata["Name"]
-        log.warning("The plugins of %s are left out: its entry points cannot be read (%s).", name, error)
+        warn_left_out(name, error)
         return []

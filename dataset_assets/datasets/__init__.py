@@ -88,5 +88,6 @@ VERIFIED = frozenset(
 
 def verified(name: str) -> bool | None:
     """Return whether a definition was run on its publisher's files; None if it is not one of these definitions."""
-    ours = any(f"{name}.".startswith(f"{prefix}.") for prefix in MODULES)
+    parts = name.split(".")
+    ours = any(".".join(parts[:count]) in MODULES for count in range(1, len(parts) + 1))
     return name in VERIFIED if ours else None

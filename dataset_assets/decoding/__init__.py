@@ -8,23 +8,28 @@ from typing import Any, Callable, Iterable
 
 from dataset_assets.core import plugins
 from dataset_assets.decoding.archive import archive_members
+from dataset_assets.decoding.arrow_file import arrow
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks
 from dataset_assets.decoding.csv_file import csv_rows
 from dataset_assets.decoding.idx_file import idx, idx_blocks
+from dataset_assets.decoding.json_file import json_array
 from dataset_assets.decoding.jsonl_file import json_lines
+from dataset_assets.decoding.npy_file import npy, npz
+from dataset_assets.decoding.parquet_file import parquet
 from dataset_assets.decoding.tar_file import tar_members
 from dataset_assets.decoding.zip_file import zip_members
 from dataset_assets.errors import UsageError, nearest
 
 __all__ = [
-    "archive_members", "csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks", "json_lines",
-    "tar_members", "zip_members",
+    "archive_members", "arrow", "csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks", "json_array",
+    "json_lines", "npy", "npz", "parquet", "tar_members", "zip_members",
 ]  # fmt: skip
 
 DECODERS: dict[str, Callable[..., Iterable[Any]]] = {
-    "archive_members": archive_members, "csv_blocks": csv_blocks, "csv_rows": csv_rows, "idx": idx,
-    "idx_blocks": idx_blocks, "json_lines": json_lines, "tar_members": tar_members, "zip_members": zip_members,
+    "archive_members": archive_members, "arrow": arrow, "csv_blocks": csv_blocks, "csv_rows": csv_rows, "idx": idx,
+    "idx_blocks": idx_blocks, "json_array": json_array, "json_lines": json_lines, "npy": npy, "npz": npz,
+    "parquet": parquet, "tar_members": tar_members, "zip_members": zip_members,
 }  # fmt: skip
 
 

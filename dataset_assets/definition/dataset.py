@@ -14,7 +14,7 @@ from dataset_assets.core.names import (
     is_member,
     plain_name,
 )
-from dataset_assets.core.splitting import sizes_of
+from dataset_assets.core.ratios import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
 from dataset_assets.definition.check_names import Check, check_check, check_distinct
 from dataset_assets.definition.file_checks import (

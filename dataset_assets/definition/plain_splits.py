@@ -48,6 +48,11 @@ def file_samples(
         yield {name: _file_value(name, stream, path, parts, content) for name, stream in streams.items()}
 
 
+def is_junk(path: str) -> bool:
+    """Say whether `file_samples` leaves out a file: one that is hidden, or that file managers leave behind."""
+    return any(part.startswith(".") or part in _JUNK for part in path.split("/"))
+
+
 def _file_value(name: str, stream: Mapping[str, Any], path: str, parts: Mapping[str, Any], content: bytes) -> Any:
     if stream["from"] != CONTENT:
         part = parts[stream["from"]]

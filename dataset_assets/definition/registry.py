@@ -23,7 +23,14 @@ from dataset_assets.core.names import check_dataset_name, is_member, namesakes, 
 from dataset_assets.core.settings import APP, YAML, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.family import Family
-from dataset_assets.errors import DatasetAssetsError, DefinitionError, NameNotAllowed, UnknownDataset, nearest
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DefinitionError,
+    NameNotAllowed,
+    UnknownDataset,
+    UsageError,
+    nearest,
+)
 from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
 
@@ -68,6 +75,19 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
             return dataset
     near = nearest(split_member(name)[0], [*known, *(family.name for family in families())], listed=False)
     raise UnknownDataset(f"No dataset is named {name}.{near} List them with: dataset-assets search")
+
+
+def in_file(path: Path) -> Dataset:
+    """Return the dataset that a file defines. Raises `UsageError` if it cannot be read, or defines none or several."""
+    found = _datasets_in(str(path.absolute()))
+    datasets = [each for each in (found or {}).values() if isinstance(each, Dataset)]
+    if found is None:
+        raise UsageError(f"{path} cannot be read as a definition; the warning above says why.")
+    if len(datasets) != 1:
+        names = ", ".join(sorted(each.name for each in datasets))
+        one = f"Prepare one by its name: DATASET_ASSETS_DEFINITIONS={path} dataset-assets prepare NAME"
+        raise UsageError(f"{path} defines {names}. {one}" if names else f"{path} defines no dataset.")
+    return datasets[0]
 
 
 def free_aliases(dataset: Dataset) -> list[str]:
@@ -153,9 +173,15 @@ def matching(pattern: str) -> list[Dataset]:
 
 def _known() -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
     """Return the definitions of all modules that can share a storage, each with its module; and a name by folder."""
+    known, folders = _known_in(tuple(_places()))
+    return {**known}, folders
+
+
+@functools.lru_cache(maxsize=1)
+def _known_in(places: tuple[tuple[str, str], ...]) -> tuple[dict[str, tuple[Defined, str]], dict[str, str]]:
     known: dict[str, tuple[Defined, str]] = {}
     folders: dict[str, str] = {}
-    for prefix, module in _places():
+    for prefix, module in places:
         for name, found in _own(prefix, module).items():
             if name in known and known[name][0] is found:
                 continue

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.names import check_dataset_name, is_member
@@ -83,7 +84,12 @@ Or, for others too, add it to the pyproject.toml of your package and install the
 def scaffold(name: str, folder: Path, in_yaml: bool = False) -> list[Path]:
     """Write a definition, its data and its test. Return their paths, the test last. Raises `Conflict` if one exists."""
     module = module_name(name)
-    values = {"name": name, "module": module, "place": _place(folder, module), "title": module.title().replace("_", "")}
+    values = {
+        "name": name,
+        "module": module,
+        "place": place_of(folder, module),
+        "title": module.title().replace("_", ""),
+    }
     texts = {folder / f"{module}.csv": DATA}
     if in_yaml:
         # It imports the formats, which the other form does not need.
@@ -95,12 +101,17 @@ def scaffold(name: str, folder: Path, in_yaml: bool = False) -> list[Path]:
     else:
         texts[folder / f"{module}.py"] = DEFINITION.format(**values)
         texts[folder / f"test_{module}.py"] = TEST.format(**values)
+    return write_new(texts)
+
+
+def write_new(texts: Mapping[Path, str]) -> list[Path]:
+    """Write new files, and return their paths. Raises `Conflict` if one exists; then none is written."""
     # lexists, because a dangling link counts too.
     if there := [str(path) for path in texts if os.path.lexists(path)]:
         exist = "exist" if there[1:] else "exists"
         raise Conflict(f"{', '.join(there)} already {exist}. Choose a different name or folder.")
-    files.make_folder(folder)
     for path, text in texts.items():
+        files.make_folder(path.parent)
         with files.Written(path) as file:
             file.write(text.encode())
     return list(texts)
@@ -129,7 +140,7 @@ def entry_point(name: str, folder: Path, in_yaml: bool = False) -> str:
         written = str(folder.resolve() / f"{module}.yaml")
         return scaffold_yaml.OFFER.format(path=written, quoted=shlex.quote(written))
     path = shlex.quote(str(folder.resolve() / f"{module}.py"))
-    place, root = _place(folder, module), folder.resolve()
+    place, root = place_of(folder, module), folder.resolve()
     for _ in range(place.count(".")):
         root = root.parent
     # Python imports modules from the folder that it is started in.
@@ -137,7 +148,7 @@ def entry_point(name: str, folder: Path, in_yaml: bool = False) -> str:
     return OFFER.format(name=name, module=module, place=place, path=path, inside=inside)
 
 
-def _place(folder: Path, module: str) -> str:
+def place_of(folder: Path, module: str) -> str:
     """Return the import name of a module in a folder, with the packages that the folder belongs to."""
     inner = folder.resolve()
     while (inner / "__init__.py").exists():

@@ -1,21 +1,25 @@
 """Formats: write a stream to files, and read it back."""
 
 from dataclasses import is_dataclass
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
-from dataset_assets.core import plugins
+from dataset_assets.core import lazy, plugins
 from dataset_assets.core.documents import UNFIT, read_as
 from dataset_assets.errors import IntegrityError, nearest
-from dataset_assets.formats.array import Array
-from dataset_assets.formats.audio import Audio
 from dataset_assets.formats.columns import Column, Columns, chained, check_rows, values_of
 from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Part, Parts, Writer, mapped
-from dataset_assets.formats.image import Image
-from dataset_assets.formats.json_values import Json
-from dataset_assets.formats.members import Files, Member
-from dataset_assets.formats.ragged import Ragged
-from dataset_assets.formats.table import Table
-from dataset_assets.formats.text import Bytes, Text
+
+if TYPE_CHECKING:
+    from dataset_assets.formats.array import Array as Array
+    from dataset_assets.formats.audio import Audio as Audio
+    from dataset_assets.formats.image import Image as Image
+    from dataset_assets.formats.json_values import Json as Json
+    from dataset_assets.formats.members import Files as Files
+    from dataset_assets.formats.members import Member as Member
+    from dataset_assets.formats.ragged import Ragged as Ragged
+    from dataset_assets.formats.table import Table as Table
+    from dataset_assets.formats.text import Bytes as Bytes
+    from dataset_assets.formats.text import Text as Text
 
 __all__ = [
     "FILE_BYTES",
@@ -43,8 +47,22 @@ __all__ = [
     "values_of",
 ]
 
-KINDS = (Array, Text, Bytes, Ragged, Table, Json, Files, Image, Audio)
-FORMATS: dict[str, type[Any]] = {kind.name: kind for kind in KINDS}
+_PLACES = {
+    "array": "array:Array",
+    "text": "text:Text",
+    "bytes": "text:Bytes",
+    "ragged": "ragged:Ragged",
+    "table": "table:Table",
+    "json_values": "json_values:Json",
+    "files": "members:Files",
+    "image": "image:Image",
+    "audio": "audio:Audio",
+}
+FORMATS: lazy.Table[type[Any]] = lazy.Table({name: f"{__name__}.{place}" for name, place in _PLACES.items()})
+"""The formats by their names, as they stand in an index. Each is imported when it is used first."""
+
+_KINDS = {kind: module for module, _, kind in (place.partition(":") for place in _PLACES.values())}
+__getattr__, __dir__ = lazy.lazily(globals(), {**_KINDS, "Member": "members"})
 
 
 def format_named(name: str, parameters: Mapping[str, Any]) -> Format:

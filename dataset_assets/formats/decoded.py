@@ -3,8 +3,7 @@
 import copy
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, ClassVar, Literal, Protocol, Self, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Literal, Protocol, Self, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,9 @@ from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
 from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.format import Misfit, Parts
 from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -249,9 +251,12 @@ def cores() -> int:
 
 
 # One pool for each process: a forked child inherits the parent's pool, but not its threads.
-_POOLS: dict[int, ThreadPoolExecutor] = {}
+_POOLS: "dict[int, ThreadPoolExecutor]" = {}
 
 
-def _pool(workers: int) -> ThreadPoolExecutor:
+def _pool(workers: int) -> "ThreadPoolExecutor":
+    # Other formats start faster without it.
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = _POOLS.get(os.getpid())
     return pool or _POOLS.setdefault(os.getpid(), ThreadPoolExecutor(workers, "dataset_assets-decoding"))

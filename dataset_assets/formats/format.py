@@ -2,7 +2,6 @@
 
 import errno
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
@@ -128,6 +127,9 @@ def _closed_and_hashed(file: files.Written) -> str:
     if file.bytes < WORTH_A_THREAD:
         file.discard()
         return files.sha256_of(file.path)
+    # Readers, who hash nothing, start faster without it.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(files.sha256_of, file.path)
         file.close()

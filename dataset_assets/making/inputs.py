@@ -45,9 +45,9 @@ class Inputs:
         self.splits: dict[str, Stored] = {}
         self._passing: dict[str, Stored] = {}
 
-    def recipe(self, split: str) -> str:
-        """Return the split's recipe. Opens and derives nothing."""
-        return split_recipe(self.dataset, split, self._sources(self.dataset.splits[split]))
+    def recipe(self, split: str, excluded: str = "") -> str:
+        """Return the split's recipe; `excluded` is the digest of what is left out. Opens and derives nothing."""
+        return split_recipe(self.dataset, split, self._sources(self.dataset.splits[split]), excluded)
 
     def identity(self, file: File) -> str:
         """Return what identifies a file in a recipe: its sha256, or the recipe of a derived file."""

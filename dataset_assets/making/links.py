@@ -6,12 +6,12 @@ from dataset_assets.core.commands import command
 from dataset_assets.definition.dataset import SplitOf
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import NotPrepared
-from dataset_assets.making.existing import check_raw
-from dataset_assets.reading.licenses import see_allowed
-from dataset_assets.reading.load import check_split, open_split, open_version
+from dataset_assets.making.raw_files import check_raw
+from dataset_assets.reading.load import open_split, open_version
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
-from dataset_assets.storage.manifest import Version
+from dataset_assets.storage.licenses import see_allowed
+from dataset_assets.storage.manifest import Version, check_split
 from dataset_assets.storage.raw_files import RawFile, Source
 from dataset_assets.storage.storage import Storage
 from dataset_assets.storage.stored_dataset import StoredDataset

@@ -8,7 +8,7 @@ import logging
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
@@ -22,19 +22,12 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, 
 from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
-from dataset_assets.making.existing import (
-    FoundSplit,
-    check_raw,
-    made_raw,
-    made_split,
-    meant_raw,
-    publish_raw,
-    publish_record,
-    recorded_raw,
-)
+from dataset_assets.making.excluding import Excluder
+from dataset_assets.making.existing import FoundSplit, made_split, publish_raw, publish_record
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
+from dataset_assets.making.raw_files import check_raw, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw, url_of
@@ -45,6 +38,7 @@ from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
 from dataset_assets.storage.contest import warn_of_single_writer
+from dataset_assets.storage.exclusions import Exclusions, exclusions
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
@@ -87,6 +81,11 @@ class Maker:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    @cached_property
+    def exclusions(self) -> Exclusions:
+        """What is to be left out of every split."""
+        return exclusions(self.stored)
+
     # What the caller has published, or opened.
 
     def add_raw(self, raw: RawFile, *, undamaged: bool = False) -> None:
@@ -121,14 +120,15 @@ class Maker:
         defined = self.dataset.splits[name]
         for source in defined.splits.values():
             self.view(source.split)
-        recipe = self.inputs.recipe(name)
+        recipe = self.inputs.recipe(name, self.exclusions.digest)
         if found := made_split(self.stored, name, recipe):
             return found
         with self._advising(defined), ExitStack() as stack:
             opened = self.inputs.opened(defined, stack)
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
             links = self.inputs.link_arguments(name)
-            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links)
+            excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
+            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
         if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])

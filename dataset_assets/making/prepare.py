@@ -1,6 +1,7 @@
 """Preparing: make what is missing of a dataset and release it, without Dagster."""
 
 import logging
+import os
 from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
@@ -49,6 +50,8 @@ def prepare(
     not allow the licence of the dataset, or of one that it is made of.
     """
     store = open_storage(settings().storage if storage is None else storage)
+    if isinstance(dataset, str) and os.path.exists(dataset):
+        raise UsageError(f"{dataset} is a file or folder. Make a dataset of it: prepare(dataset_from({dataset!r})).")
     definition = find(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")

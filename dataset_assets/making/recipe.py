@@ -10,8 +10,12 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile
 WRITING = 1
 
 
-def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any]) -> str:
-    """Return the recipe of a split. `sources` maps each file argument to the digest or recipe of its file."""
+def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any], excluded: str = "") -> str:
+    """Return the recipe of a split.
+
+    `sources` maps each file argument to the digest or recipe of its file; `excluded` is the digest of the rules by
+    which samples are left out on request.
+    """
     defined = dataset.splits[split]
     return json_digest(
         {
@@ -27,6 +31,7 @@ def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any]) -> st
             "function": code_of(defined.function),
             "plain": defined.plain,
             "sources": dict(sources),
+            **({"excluded": excluded} if excluded else {}),
         }
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 from dataset_assets.errors import SchemaError, at, nearest
 from dataset_assets.formats import Array, Format, Member, Part, Writer
 from dataset_assets.formats.columns import Columns, Sample, as_block
+from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
 
 HELD_SAMPLES = 1024
 HELD_BYTES = 4 << 20
@@ -23,8 +24,14 @@ class SampleWriter:
     an integer among floats would sometimes become a float and sometimes be an error.
     """
 
-    def __init__(self, streams: Mapping[str, Format], writers: Mapping[str, Writer], function: str) -> None:
-        self.writers, self.function = writers, function
+    def __init__(
+        self,
+        streams: Mapping[str, Format],
+        writers: Mapping[str, Writer],
+        function: str,
+        excluder: Excluder = LEAVES_OUT_NOTHING,
+    ) -> None:
+        self.writers, self.function, self.excluder = writers, function, excluder
         self.arrays = {name: kind for name, kind in streams.items() if isinstance(kind, Array)}
         self.samples = 0
         self.held: dict[str, list[Any]] = {name: [] for name in writers}
@@ -40,9 +47,11 @@ class SampleWriter:
             with at(f"the function {self.function}, sample {self.samples}"):
                 raise
         if block is None:
-            self._hold(yielded)
+            if not self.excluder.leaves_out(yielded):
+                self._hold(yielded)
         else:
             self._flush()
+            block = self.excluder.left(block)
             self._append(block)
             self.samples += block.samples
 

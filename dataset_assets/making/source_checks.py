@@ -14,7 +14,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import definitions, find, matching
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
-from dataset_assets.making.existing import meant_raw
+from dataset_assets.making.raw_files import meant_raw
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, is_unchanged
 from dataset_assets.retrieval.retriever import Look, Looking, retriever_for
 from dataset_assets.storage import Storage, open_storage

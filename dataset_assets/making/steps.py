@@ -28,12 +28,13 @@ from dataset_assets.errors import (
 )
 from dataset_assets.formats import Part
 from dataset_assets.formats.columns import Columns
+from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
 from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.on_this_machine import SCHEMES
-from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile
+from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile, format_of
 from dataset_assets.storage.raw_files import RawFile, Source
 
 DERIVED = "derived:"
@@ -133,10 +134,12 @@ def make_split(
     file_bytes: int,
     progress: Progress | None = None,
     links: Mapping[str, Any] = MappingProxyType({}),
+    excluder: Excluder = LEAVES_OUT_NOTHING,
 ) -> StagedSplit:
     """Run a split's function on its open files and splits, write its streams into the scratch folder and check them.
 
-    `links` are its arguments that are of other datasets, as the index names them. Raises `SchemaError` for samples
+    `links` are its arguments that are of other datasets, as the index names them; `excluder` leaves out samples on
+    request. Raises `SchemaError` for samples
     that do not fit, `SplitFailed` when the function raises, and what decoding raises.
     """
     defined, tell = dataset.splits[split], progress or report
@@ -146,7 +149,7 @@ def make_split(
             stack.callback(writer.discard)
         what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
-            written = SampleWriter(dataset.streams, writers, defined.function.__qualname__)
+            written = SampleWriter(dataset.streams, writers, defined.function.__qualname__, excluder)
             for yielded in _run(defined, opened, lambda: f"{written.samples} sample{'s' * (written.samples != 1)}"):
                 written.add(yielded)
                 tell(what, written.samples, None)
@@ -165,6 +168,8 @@ def make_split(
         license=dataset.license,
         findings=(),
         recipe=recipe,
+        format=format_of(excluder.digest),
+        excluded=excluder.digest,
     )
     return StagedSplit(_checked(index, paths), paths)
 

@@ -12,7 +12,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import Refused, visible
-from dataset_assets.reading.licenses import check_license
+from dataset_assets.storage.licenses import check_license
 
 
 def accepted(dataset: Dataset) -> bool:

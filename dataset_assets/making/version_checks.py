@@ -10,7 +10,7 @@ from dataset_assets.making.recipe import release_recipe
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored
-from dataset_assets.storage.manifest import Finding, SplitIndex, Version
+from dataset_assets.storage.manifest import Finding, SplitIndex, Version, format_of
 
 
 def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
@@ -21,7 +21,10 @@ def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
     findings += version_findings(dataset, views)
     splits = {split: view.origin.index for split, view in views.items()}
     recipe = release_recipe(dataset, splits)
-    return Version(dataset.name, splits, tuple(findings), recipe, axes=dataset.axes)
+    # The splits of one release are made by the same rules; `release` refuses others.
+    excluded = max((index_of(view).excluded for view in views.values()), default="")
+    number = format_of(excluded)
+    return Version(dataset.name, splits, tuple(findings), recipe, number, dataset.axes, excluded)
 
 
 def split_findings(dataset: Dataset, index: SplitIndex) -> list[Finding]:

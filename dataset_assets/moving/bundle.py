@@ -29,14 +29,8 @@ from dataset_assets.moving.bundle_format import (
     header_of,
     sums_of,
 )
-from dataset_assets.moving.copy import (
-    Parcel,
-    Piece,
-    Which,
-    dataset_names,
-    parcel,
-)
 from dataset_assets.moving.experiments import FOLDER, experiment_names, is_experiment, named, needed_by, piece_at
+from dataset_assets.moving.parcel import Parcel, Piece, Which, dataset_names, parcel
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import aliases_in, own_name
 from dataset_assets.storage.storage import open_object
@@ -93,7 +87,7 @@ def _members(parcels: list[Parcel]) -> Iterator[Member]:
     documents: dict[str, bytes] = {}
     pieces: dict[str, Piece] = {}
     for one in parcels:
-        documents |= {**one.documents, **one.indexes, **one.sources}
+        documents |= {key: data for some in one.all_documents for key, data in some.items()}
         pieces |= one.pieces
     for key, data in sorted(documents.items()):
         yield Member(key, len(data), sha256(data).hexdigest(), data)

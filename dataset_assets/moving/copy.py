@@ -5,11 +5,10 @@ the same whoever stores it, and a version is stored after all files that it name
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Literal, Mapping, NamedTuple, get_args
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core import files
 from dataset_assets.core.commands import command
@@ -23,59 +22,23 @@ from dataset_assets.errors import (
     DigestMismatch,
     IntegrityError,
     NotFound,
-    NotPrepared,
     Refused,
     StoredFileDamaged,
     UsageError,
 )
+from dataset_assets.moving.outdated import excludes_more, remove_outdated
+from dataset_assets.moving.parcel import Parcel, Piece, Which, dataset_names, parcel
 from dataset_assets.moving.pointer import Knows, may_move, offer
 from dataset_assets.storage import LocalStorage, Storage, open_storage
-from dataset_assets.storage.aliases import aliases_of, followed, lacking_aliases, write_aliases
+from dataset_assets.storage.aliases import aliases_of, lacking_aliases, write_aliases
+from dataset_assets.storage.exclusions import take_over
 from dataset_assets.storage.gc_lease import wait_for_collector
-from dataset_assets.storage.keys import (
-    Contents,
-    index_key,
-    place_of,
-    raw_key,
-    source_key,
-    version_key,
-)
-from dataset_assets.storage.listing import every_whole, known_versions, whole
-from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.pins import pin
-from dataset_assets.storage.storage import entries_of, open_object, settle, sizes_of
+from dataset_assets.storage.storage import open_object, settle, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
-Which = Literal["current", "pinned", "all"]
 ATTEMPTS = 3
-
-
-class Piece(NamedTuple):
-    """A file of a stream, or a raw file: its key, its size and its digest."""
-
-    key: str
-    bytes: int
-    sha256: str
-
-
-@dataclass
-class Parcel:
-    """Some versions of a dataset, with all their files."""
-
-    dataset: str
-    versions: tuple[str, ...]
-    current: str | None
-    pinned: tuple[str, ...]
-    pieces: dict[str, Piece] = field(default_factory=dict)
-    sources: dict[str, bytes] = field(default_factory=dict)
-    indexes: dict[str, bytes] = field(default_factory=dict)
-    documents: dict[str, bytes] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of its files."""
-        return sum(piece.bytes for piece in self.pieces.values())
 
 
 class Copied(NamedTuple):
@@ -107,6 +70,7 @@ def copy(
     raw: bool = False,
     make_current: bool = False,
     aliases: bool = False,
+    apply_exclusions: bool = False,
     broken: list[DatasetAssetsError] | None = None,
 ) -> list[Copied]:
     """Copy a dataset, or with None every one, to another storage.
@@ -115,7 +79,9 @@ def copy(
     stays, unless `make_current` is given; `Copied` says both.
 
     `name@digest` copies that version and moves no pointer. `versions` may ask for the pinned ones too, or for all, and
-    `raw` for the retrieved files. `aliases` copies the dataset's aliases too. Every file is hashed on the way. Raises
+    `raw` for the retrieved files. `aliases` copies the dataset's aliases too. Every file is hashed on the way. Samples
+    that were taken out on request in the source stay out of a new dataset; of one that is there already they are taken
+    out, and its older versions removed, with `apply_exclusions`, and without it the copy is refused. Raises
     `NotPrepared`, `DigestMismatch`, `StoredFileDamaged`, `ListingCut`, and `Conflict` if somebody else released another
     version there meanwhile, or another dataset there has one of the aliases.
 
@@ -136,148 +102,19 @@ def copy(
             try:
                 wanted = parcel(one, here, versions, raw, errors)
                 wanted.aliases = tuple(aliases_of(StoredDataset(here, wanted.dataset))) if aliases else ()
-                done.append(_copied(wanted, here, there, folder, make_current))
-            except (IntegrityError, NotFound, Conflict) as error:
+                done.append(_copied(wanted, here, there, folder, make_current, apply_exclusions))
+            except (IntegrityError, NotFound, Conflict, Refused) as error:
                 errors.append(error)
     if errors and broken is None:
         raise errors[0]
     return done
 
 
-def _copied(wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool) -> Copied:
+def _copied(
+    wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool, apply_exclusions: bool
+) -> Copied:
     fetch, knows = partial(fetched, source, folder=folder), StoredDataset(source, wanted.dataset).has_version
-    return deliver(wanted, target, fetch, knows, make_current)
-
-
-def dataset_names(storage: Storage) -> list[str]:
-    """Return the names of the datasets that have versions in a storage. Raises `ListingCut`."""
-    every = every_whole(storage, [("versions",)])
-    return [name for name, there in every.items() if _has_versions(StoredDataset(storage, name), there)]
-
-
-def _has_versions(stored: StoredDataset, there: Contents) -> bool:
-    try:
-        return bool(known_versions(stored, there))
-    except Refused:
-        # Copying it raises the error, after the others are copied.
-        return True
-
-
-def parcel(
-    name: str,
-    storage: Storage,
-    which: Which = "current",
-    raw: bool = False,
-    broken: list[DatasetAssetsError] | None = None,
-) -> Parcel:
-    """Find all files of the versions of a dataset. Only the documents are read.
-
-    If `broken` is given, a broken version is left out while there is another one, and its error is added to the list.
-    """
-    if which not in get_args(Which):
-        raise UsageError(f"versions={which!r} is not known. Write 'current', 'pinned' or 'all'.")
-    plain, digest = split_pin(name, storage.url)
-    stored = StoredDataset(storage, plain).remembering()
-    pointer = stored.pointer(damage_is_absence=digest is not None)
-    if pointer.digest is None:
-        stored = followed(stored)
-        pointer = stored.pointer(damage_is_absence=digest is not None)
-    dataset, current = stored.name, None if digest else pointer.version
-    there = Contents(dataset) if digest or which == "current" else whole(stored)
-    pinned = sorted(place.digest for place in there.of("pin"))
-    chosen = {one for one in (digest, current) if one} | {*pinned}
-    if which == "all":
-        chosen |= {place.digest for place in there.of("version")}
-    if not chosen:
-        raise NotPrepared(f"{dataset} is not in {storage.url}. List what is there with: {command('ls', storage.url)}")
-    # The oldest first: garbage collection keeps the versions that were stored last.
-    ages = _ages(stored, chosen, there) if len(chosen) > 1 else dict.fromkeys(chosen, 0.0)
-    ordered = sorted(chosen, key=lambda one: (ages[one], one))
-    return gathered(stored, ordered, current, pinned, raw, None if len(chosen) == 1 else broken)
-
-
-def _ages(stored: StoredDataset, versions: Iterable[str], there: Contents) -> dict[str, float]:
-    """Return when each version was stored last; 0 for one that is gone."""
-    ages = {place.digest: place.stat.modified for place in there.of("version") if place.stat}
-    for one in versions:
-        if one not in ages:
-            try:
-                ages[one] = stored.storage.stat(version_key(stored.name, one)).modified
-            except FileNotFoundError:
-                ages[one] = 0.0
-    return ages
-
-
-def gathered(
-    stored: StoredDataset,
-    versions: Iterable[str],
-    current: str | None,
-    pinned: Iterable[str],
-    raw: bool,
-    broken: list[DatasetAssetsError] | None = None,
-) -> Parcel:
-    """Return a parcel of these versions; broken ones are left out if a list for their errors is given."""
-    found = Parcel(stored.name, (), current, ())
-    for one in versions:
-        try:
-            _add_version(found, stored, one, raw)
-        except (IntegrityError, NotFound) as error:
-            if broken is None:
-                raise
-            broken.append(error)
-    found.pinned = tuple(one for one in pinned if one in found.versions)
-    found.current = current if current in found.versions else None
-    return found
-
-
-def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) -> None:
-    one = Parcel(wanted.dataset, (), None, ())
-    version = stored.version(digest)
-    for split, at in version.splits.items():
-        key = index_key(wanted.dataset, split, at)
-        if key not in wanted.indexes:
-            index = stored.index(split, at)
-            one.indexes[key] = stored.index_bytes(split, at)
-            one.pieces |= {piece.key: piece for piece in pieces_of(index)}
-            if raw:
-                _add_raw(one, stored, index)
-    key = version_key(wanted.dataset, digest)
-    wanted.documents[key] = stored.version_bytes(digest)
-    wanted.versions += (digest,)
-    wanted.pieces |= one.pieces
-    wanted.indexes |= one.indexes
-    wanted.sources |= one.sources
-
-
-def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
-    storage, folder = stored.storage, storage_key(index.dataset, "raw")
-    used_keys = {raw_key(index.dataset, used.name, used.sha256): used for used in index.sources}
-    sizes = {entry.key: entry.bytes for entry in entries_of(storage, folder)}
-    for key, used in used_keys.items():
-        # A derived file that is not kept is not stored. What a listing lacks is asked for.
-        if key in sizes or storage.exists(key):
-            wanted.pieces[key] = Piece(key, used.bytes, used.sha256)
-    names = {place.name for place in map(place_of, sizes) if place and place.kind == "source"}
-    for name in sorted(names | {used.name for used in index.sources}):
-        record = stored.raw(name)
-        held = stored.raw_key(record) if record else ""
-        # Provisional bytes are copied only with a split that is made of them.
-        if record and (not record.state or held in wanted.pieces) and stored.has_raw(record, sizes):
-            key = source_key(index.dataset, name)
-            wanted.sources[key] = _read(storage, key)
-            wanted.pieces[held] = Piece(held, record.bytes, record.sha256)
-
-
-def pieces_of(index: SplitIndex) -> Iterator[Piece]:
-    """Yield the files of a split's streams."""
-    for name, stream in index.streams.items():
-        for file in stream.files:
-            yield Piece(index.key_of(name, file), file.bytes, file.sha256)
-
-
-def _read(storage: Storage, key: str) -> bytes:
-    with open_object(storage, key, whole=True) as file:
-        return file.read()
+    return deliver(wanted, target, fetch, knows, make_current, apply_exclusions)
 
 
 @contextmanager
@@ -314,16 +151,24 @@ def _mend(piece: Piece, storage: Storage) -> str:
 
 
 def deliver(
-    wanted: Parcel, target: Storage, fetch: Fetch, knows: Knows | None = None, make_current: bool = False
+    wanted: Parcel,
+    target: Storage,
+    fetch: Fetch,
+    knows: Knows | None = None,
+    make_current: bool = False,
+    apply_exclusions: bool = False,
 ) -> Copied:
     """Store what is missing of a parcel: files, indexes, versions; then move the pointer if it may move; then aliases.
 
-    `knows` says which versions the source has; without it, a pointer that exists is not moved.
+    `knows` says which versions the source has; without it, a pointer that exists is not moved. Raises `Refused` if more
+    samples were taken out on request there than here; and if more were here, unless they are taken out there too.
     """
     there = StoredDataset(target, wanted.dataset)
     lacking_aliases(there, wanted.aliases)
     before = there.pointer(damage_is_absence=True)
-    agreed = make_current or may_move(there, before, wanted.current, knows)
+    wider = excludes_more(there, wanted.excluded, wanted.current, apply_exclusions)
+    agreed = make_current or wider or may_move(there, before, wanted.current, knows)
+    take_over(there, wanted.excluded, released=False)
     stored: set[str] = set()
     for _ in range(ATTEMPTS):
         # A file that this listing lacks is stored again.
@@ -344,6 +189,9 @@ def deliver(
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
     current, offered = offer(there, wanted.current, before.digest, agreed)
+    take_over(there, wanted.excluded, released=True)
+    if wider:
+        remove_outdated(there)
     if agreed:
         _put_sources(target, wanted)
     write_aliases(there, wanted.aliases)

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.checks.built_in import class_counts, described
+from dataset_assets.checks.built_in import class_counts
 from dataset_assets.checks.duplicates import MIX, Hashes, Rows
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings
@@ -88,7 +88,7 @@ def _common(old: Stored, new: Stored) -> list[str]:
 
 def _schema(first: SplitIndex, second: SplitIndex) -> Document:
     """Return the types of the streams that were added, removed or changed."""
-    old, new = ({name: described(stream) for name, stream in index.streams.items()} for index in (first, second))
+    old, new = ({name: stream.in_words for name, stream in index.streams.items()} for index in (first, second))
     return {
         "added": {name: kind for name, kind in new.items() if name not in old},
         "removed": {name: kind for name, kind in old.items() if name not in new},
@@ -101,7 +101,7 @@ def _schema(first: SplitIndex, second: SplitIndex) -> Document:
 
 
 def _fields(index: SplitIndex, stream: str) -> Any:
-    """Return what a stream's values consist of, beside what `described` says of them."""
+    """Return what a stream's values consist of, beside what `in_words` says of them."""
     return {name: value for name, value in index.streams[stream].parameters.items() if name in ("fields", "classes")}
 
 

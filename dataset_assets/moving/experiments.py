@@ -15,8 +15,9 @@ from dataset_assets.core.files import sha256_in
 from dataset_assets.core.names import check_identifier
 from dataset_assets.core.progress import report
 from dataset_assets.errors import Conflict, DatasetAssetsError, IntegrityError, NotFound, StoredFileDamaged, UsageError
-from dataset_assets.moving.copy import Copied, Piece, fetched, workplace
+from dataset_assets.moving.copy import Copied, fetched, workplace
 from dataset_assets.moving.gc import Collected
+from dataset_assets.moving.parcel import Piece
 from dataset_assets.moving.usage import Usage
 from dataset_assets.moving.verify import DAMAGED, Damage, Verified
 from dataset_assets.storage import Storage, open_storage, size_of

@@ -9,7 +9,7 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple
 from urllib.parse import unquote
 
 from dataset_assets.core.commands import command
@@ -44,7 +44,7 @@ from dataset_assets.storage.keys import (
 )
 from dataset_assets.storage.links import see_no_link
 from dataset_assets.storage.listing import known_versions, relisted, whole
-from dataset_assets.storage.manifest import SplitIndex, pointer_to
+from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
 ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "index", "source", "stream", "raw")
@@ -153,7 +153,7 @@ def _stored(store: Storage, target: Target) -> StoredDataset:
 
 def _planned(stored: StoredDataset, target: Target, force: bool) -> _Plan:
     there = whole(stored)
-    if not there.places:
+    if not there.places or all(place.kind == "excluded" for place in there.places):
         ls = command("ls", stored.storage.url)
         raise NotPrepared(f"{stored.name} is not in {stored.storage.url}. List what is there with: {ls}")
     if target.version:
@@ -286,18 +286,13 @@ def _dependents(stored: StoredDataset, target: Target, plan: _Plan) -> Iterator[
         yield from _made_of(StoredDataset(stored.storage, name), urls, stored.name)
 
 
-def _links_to(index: SplitIndex, name: str) -> bool:
-    """Say whether an argument of a split is of the dataset with this name."""
-    return any(isinstance(value, Mapping) and value.get("dataset") == name for value in index.arguments.values())
-
-
 def _made_of(other: StoredDataset, urls: set[str], name: str) -> Iterator[str]:
     """Yield a sentence for each version of another dataset that links to this one, or has these URLs as sources."""
     for digest in sorted(other.versions()):
         with suppress(*UNUSABLE):
             indexes = [other.index(*split) for split in other.version(digest).splits.items()]
             of_urls = any(unquote(used.url) in urls for index in indexes for used in index.sources)
-            if of_urls or any(_links_to(index, name) for index in indexes):
+            if of_urls or any(name in index.linked for index in indexes):
                 yield f"{other.name}@{digest} was made of it."
 
 

@@ -15,7 +15,8 @@ from dataset_assets.core.names import split_pin
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, NotPrepared, at
-from dataset_assets.moving.copy import Copied, copy, parcel
+from dataset_assets.moving.copy import Copied, copy
+from dataset_assets.moving.parcel import parcel
 from dataset_assets.moving.public import check_public, make_public
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
@@ -32,20 +33,24 @@ def push(
     force: bool = False,
     tgz: bool = False,
     public: bool = False,
+    apply_exclusions: bool = False,
     storage: "str | Storage | None" = None,
 ) -> Copied:
     """Copy a dataset to the remote, where it becomes current. Only what is missing there is moved.
 
     With `tgz`, one archive is stored there instead, which the package etcetera pulls. With `public`, everyone may read
-    the objects of this version, and no other; only on S3. Raises `Conflict` if another
-    version is current there, unless `force` is given; and if a file of the registered folder changed since.
+    the objects of this version, and no other; only on S3. `apply_exclusions` is as in `copy`. Raises `Conflict` if
+    another version is current there, unless `force` is given; and if a file of the registered folder changed since.
     """
     full, here = full_name(name), _opened(storage)
     there = open_remote(to)
     if public:
         check_public(there)
     _see_unchanged(full, here)
-    done = (_pushed_archive if tgz else _pushed)(full, here, there, force)
+    if tgz:
+        done = _pushed_archive(full, here, there, force)
+    else:
+        done = _moved(full, here, there, force, "push", apply_exclusions)
     if public:
         make_public(there, [archive_key(done.dataset)] if tgz else _keys(done, there))
     return done
@@ -56,12 +61,13 @@ def pull(
     source: "str | Storage | None" = None,
     *,
     force: bool = False,
+    apply_exclusions: bool = False,
     storage: "str | Storage | None" = None,
 ) -> Copied:
     """Copy a dataset from the remote, and make it current here. The old version stays until the new one is whole.
 
-    An archive of the package etcetera, `NAME.tgz`, is taken too, if the remote has no dataset of the name. Raises
-    `Conflict` if another version is current here, unless `force` is given.
+    An archive of the package etcetera, `NAME.tgz`, is taken too, if the remote has no dataset of the name.
+    `apply_exclusions` is as in `copy`. Raises `Conflict` if another version is current here, unless `force` is given.
     """
     full, here, there = full_name(name), _opened(storage), open_remote(source)
     plain, pin = split_pin(full, there.url)
@@ -69,7 +75,7 @@ def pull(
     if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
         done = _pulled_archive(plain, there, here, force)
     else:
-        done = _moved(full, there, here, force, "pull")
+        done = _moved(full, there, here, force, "pull", apply_exclusions)
     if done.current not in (None, before):
         # What is current now is not what is in a folder here.
         registered.forget(done.dataset)
@@ -79,11 +85,7 @@ def pull(
 def _keys(done: Copied, there: Storage) -> list[str]:
     """Return the keys of all objects of the versions that were pushed. The pointer belongs to none."""
     found = [parcel(f"{done.dataset}@{version}", there) for version in done.versions]
-    return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents)})
-
-
-def _pushed(full: str, here: Storage, there: Storage, force: bool) -> Copied:
-    return _moved(full, here, there, force, "push")
+    return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents, *one.record)})
 
 
 def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Copied:
@@ -130,17 +132,17 @@ def _pulled_archive(plain: str, there: Storage, here: Storage, force: bool) -> C
     return Copied(plain, (digest,), digest, 1, near.bytes, 0)
 
 
-def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str) -> Copied:
+def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str, apply: bool) -> Copied:
     plain, pin = split_pin(full, source.url)
     if not (new := pin or StoredDataset(source, plain).pointer().version):
         raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
-    if there.version not in (None, new) and not force and not pin:
+    if there.version not in (None, new) and not force and not apply and not pin:
         raise Conflict(
             f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there, run: "
             f"{_command(f'{verb} --force {plain}', *((source, target) if verb == 'push' else (target, source)))}"
         )
-    return copy(full, source, target, make_current=force and not pin)[0]
+    return copy(full, source, target, make_current=force and not pin, apply_exclusions=apply)[0]
 
 
 def _command(words: str, here: Storage, there: Storage) -> str:

@@ -35,17 +35,10 @@ from dataset_assets.moving.bundle_format import (
     header_of,
     sums_of,
 )
-from dataset_assets.moving.copy import (
-    Copied,
-    Parcel,
-    Piece,
-    deliver,
-    gathered,
-    missing,
-    workplace,
-)
+from dataset_assets.moving.copy import Copied, deliver, missing, workplace
 from dataset_assets.moving.experiments import deliver as deliver_experiment
 from dataset_assets.moving.experiments import needed_by
+from dataset_assets.moving.parcel import Parcel, Piece, gathered
 from dataset_assets.storage import LocalStorage, Storage, check_key, open_storage
 from dataset_assets.storage.aliases import lacking_aliases
 from dataset_assets.storage.keys import experiment_place, place_of
@@ -60,13 +53,14 @@ def unbundle(
     expect: str | None = None,
     make_current: bool = False,
     aliases: bool = False,
+    apply_exclusions: bool = False,
 ) -> list[Copied]:
     """Read a bundle from an open file or pipe, verify all of it, then store its contents.
 
     The bundle's current version becomes current if the dataset has none yet, or if `make_current` is true. `expect` is
-    the SHA-256 that the bundle must have. `aliases` stores the datasets' aliases too. Raises `DecodeError` if this is
-    not a bundle or it ends early, `DigestMismatch` if a digest differs, and `Conflict` if another stored dataset has
-    one of the aliases. Nothing is stored then.
+    the SHA-256 that the bundle must have. `aliases` stores the datasets' aliases too, and `apply_exclusions` is as in
+    `copy`. Raises `DecodeError` if this is not a bundle or it ends early, `DigestMismatch` if a digest differs, and
+    `Conflict` if another stored dataset has one of the aliases. Nothing is stored then.
     """
     target, reader = open_storage(into), _Reader(source, expect)
     with workplace(target) as folder:
@@ -76,7 +70,8 @@ def unbundle(
             one.aliases = one.aliases if aliases else ()
             lacking_aliases(StoredDataset(target, one.dataset), one.aliases)
         # The bundle may be hostile, so what it says about its source's other versions is not used.
-        done = [deliver(one, target, partial(_linked, staged, folder), None, make_current) for one in parcels]
+        fetch = partial(_linked, staged, folder)
+        done = [deliver(one, target, fetch, None, make_current, apply_exclusions) for one in parcels]
         return done + [deliver_experiment(one, target, make_current) for one in runs]
 
 
@@ -156,7 +151,8 @@ def _unpacked(reader: _Reader, staged: LocalStorage) -> tuple[list[Parcel], list
         report("bundle", done, total)
     reader.end()
     parcels = [gathered(StoredDataset(staged, dataset.pop("dataset")), raw=raw, **dataset) for dataset in datasets]
-    names = {key for one in parcels for keys in (one.documents, one.indexes, one.sources, one.pieces) for key in keys}
+    names = {key for one in parcels for keys in one.all_documents for key in keys}
+    names |= {key for one in parcels for key in one.pieces}
     runs = [StoredExperiment(staged, pointer.name) for pointer in pointers]
     for run, pointer in zip(runs, pointers):
         run.become(Pointer(pointer.id, pointer.generation, ""), None)
@@ -218,7 +214,7 @@ def _aliases(aliases: dict[str, str], datasets: set[str]) -> dict[str, str]:
 
 def _member(key: str, bytes: int, sha256: str) -> Member:
     place = place_of(check_key(key)) or experiment_place(key)
-    if place is None or place.kind not in ("version", "index", "source", "stream", "raw", "runs", "value"):
+    if place is None or place.kind not in ("version", "index", "source", "stream", "raw", "excluded", "runs", "value"):
         raise NameNotAllowed(f"A bundle cannot contain {key}.")
     if type(bytes) is not int or bytes < 0 or not isinstance(sha256, str) or place.digest not in ("", sha256):
         raise ValueError(key)

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Iterable
 
 from dataset_assets.errors import IntegrityError
-from dataset_assets.moving.copy import pieces_of
 from dataset_assets.moving.gc import collect, contents_of
+from dataset_assets.moving.parcel import pieces_of
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.keys import Contents, Place
 from dataset_assets.storage.listing import known_versions, relisted

@@ -19,7 +19,8 @@ from dataset_assets.errors import (
     StorageError,
 )
 from dataset_assets.making.prepare import prepare, restore_raw
-from dataset_assets.moving.copy import Piece, fetched, pieces_of, workplace
+from dataset_assets.moving.copy import fetched, workplace
+from dataset_assets.moving.parcel import Piece, pieces_of
 from dataset_assets.reading.cache import drop_damaged
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of

@@ -31,7 +31,8 @@ from dataset_assets.orchestration.handover import (
 )
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.markdown import prose
-from dataset_assets.orchestration.refresh import is_refresh
+from dataset_assets.orchestration.ops import Steps
+from dataset_assets.orchestration.refresh import CONFIG, is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
 from dataset_assets.storage.manifest import Finding, SplitIndex
@@ -40,29 +41,30 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
-def assets_of(dataset: Dataset) -> list[dg.AssetsDefinition]:
+def assets_of(dataset: Dataset, steps: Steps) -> list[dg.AssetsDefinition]:
     """Return the assets of one dataset."""
     derived = [file for file in dataset.files.values() if isinstance(file, DerivedFile) and file.keep]
     return [
-        *([_raw_files(dataset)] if dataset.remote_files else []),
-        *(_derived_file(dataset, file) for file in derived),
-        *(_split(dataset, split) for split in dataset.splits),
-        _release(dataset),
+        *([_raw_files(dataset, steps)] if dataset.remote_files else []),
+        *(_derived_file(dataset, file, steps) for file in derived),
+        *(_split(dataset, split, steps) for split in dataset.splits),
+        _release(dataset, steps),
     ]
 
 
-def _raw_files(dataset: Dataset) -> dg.AssetsDefinition:
+def _raw_files(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     """Return the assets of all retrieved files, any of which may be materialised alone."""
     files = {keys.key(dataset.name, "raw", name): file for name, file in dataset.remote_files.items()}
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, "raw"),
-        specs=[raw_spec(dataset, file) for file in files.values()],
-        required_resource_keys={keys.IO},
+        specs=[raw_spec(dataset, file, steps.io) for file in files.values()],
+        config_schema=CONFIG,
+        **steps.options(),
         can_subset=True,
     )
     def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, {}, refresh=is_refresh(context)) as maker:
+        with no_vain_retries(), _maker(context, dataset, steps.io, {}, refresh=is_refresh(context)) as maker:
             began = _began(maker.stored, ())
             for key in sorted(context.selected_asset_keys):
                 yield _raw_output(maker, files[key].identifier, key, began)
@@ -77,49 +79,43 @@ def _raw_output(maker: Maker, name: str, key: dg.AssetKey, began: str) -> dg.Out
     return _output(key, StepOutput(AlreadyStored(dataset, made), began), made.sha256)
 
 
-def _derived_file(dataset: Dataset, file: DerivedFile) -> dg.AssetsDefinition:
+def _derived_file(dataset: Dataset, file: DerivedFile, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset of a derived file that is kept."""
     needed, key = _at_hand(file.files.values()), keys.key(dataset.name, "raw", file.identifier)
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, "raw", file.identifier),
-        specs=[raw_spec(dataset, file, [*_raw_keys(dataset, needed), *_link_keys(links_of(file))])],
+        specs=[raw_spec(dataset, file, steps.io, [*_raw_keys(dataset, needed), *_link_keys(links_of(file))])],
         ins=_raw_inputs(dataset, needed),
-        required_resource_keys={keys.IO},
-        op_tags={keys.OURS: ""},
+        **steps.options(**{keys.OURS: ""}),
     )
     def derived(context: dg.AssetExecutionContext, **opened: OpenedRaw) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, opened, refresh=is_refresh(context)) as maker:
+        with no_vain_retries(), _maker(context, dataset, steps.io, opened, refresh=is_refresh(context)) as maker:
             yield _raw_output(maker, file.identifier, key, _began(maker.stored, opened.values()))
 
     return derived
 
 
-def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
+def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
     needed = _at_hand(dataset.splits[split].files.values())
     sources = [source.split for source in dataset.splits[split].splits.values()]
-    key, links = keys.key(dataset.name, split), _link_keys(links_of(dataset.splits[split]))
+    links = _link_keys(links_of(dataset.splits[split]))
+    key, deps = keys.key(dataset.name, split), [*_raw_keys(dataset, needed), *_split_keys(dataset, sources), *links]
     active = [check for check in SPLIT_CHECKS if dataset.severity(check) != "off"]
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name, split),
-        specs=split_specs(
-            dataset, split, [*_raw_keys(dataset, needed), *(keys.key(dataset.name, s) for s in sources), *links]
-        ),
+        specs=split_specs(dataset, split, steps.io, deps),
         ins=_raw_inputs(dataset, needed) | _split_inputs(dataset, sources),
         check_specs=check_specs(dataset, key, active),
-        required_resource_keys={keys.IO},
-        op_tags={keys.OURS: ""},
+        **steps.options(**{keys.OURS: ""}),
     )
     def make(context: dg.AssetExecutionContext, **opened: OpenedRaw | Upstream) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, opened) as maker:
+        with no_vain_retries(), _maker(context, dataset, steps.io, opened) as maker:
             began, made = _began(maker.stored, opened.values()), maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
-            what = made if isinstance(made, StagedSplit) else AlreadyStored(dataset.name, index)
-            for stream, stored in index.streams.items():
-                stream_key = keys.key(dataset.name, split, stream)
-                yield _output(stream_key, StagedStream(what, stream), keys.stream_version(stored))
+            # First what the checks found: of a split that is refused, nothing leaves an event.
             findings = split_findings(dataset, index)
             yield from _check_results(findings, key, {f"{split}.{check}": check for check in active})
             if any(not finding.passed and finding.severity == "error" for finding in findings):
@@ -128,6 +124,10 @@ def _split(dataset: Dataset, split: str) -> dg.AssetsDefinition:
                 maker.add_split(split, digest_of(index))
                 advice = maker.doubt([split])
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings, advice)
+            what = made if isinstance(made, StagedSplit) else AlreadyStored(dataset.name, index)
+            for stream, stored in index.streams.items():
+                stream_key = keys.key(dataset.name, split, stream)
+                yield _output(stream_key, StagedStream(what, stream), keys.stream_version(stored))
             yield _output(key, StepOutput(what, began), digest_of(index))
 
     return make
@@ -138,21 +138,20 @@ def _in_order(index: SplitIndex, dataset: Dataset) -> SplitIndex:
     return replace(index, streams={name: index.streams[name] for name in dataset.streams})
 
 
-def _release(dataset: Dataset) -> dg.AssetsDefinition:
+def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset of the dataset itself: a released version of all its splits."""
     key = keys.key(dataset.name)
     active = version_checks(dataset)
 
     @dg.multi_asset(
         name=keys.op_name(dataset.name),
-        specs=[dataset_spec(dataset)],
+        specs=[dataset_spec(dataset, steps.io, steps.unmade)],
         ins=_split_inputs(dataset, dataset.splits),
         check_specs=check_specs(dataset, key, active),
-        required_resource_keys={keys.IO},
-        op_tags={keys.OURS: ""},
+        **steps.options(**{keys.OURS: ""}),
     )
     def release(context: dg.AssetExecutionContext, **given: Upstream) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, given) as maker:
+        with no_vain_retries(), _maker(context, dataset, steps.io, given) as maker:
             current = maker.stored.current()
             version = maker.version(current.version)
             yield from _check_results(version.findings, key, {check: check for check in active})
@@ -165,10 +164,14 @@ def _release(dataset: Dataset) -> dg.AssetsDefinition:
 
 
 def _maker(
-    context: dg.AssetExecutionContext, dataset: Dataset, opened: Mapping[str, OpenedRaw | Upstream], **options: Any
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    io: str,
+    opened: Mapping[str, OpenedRaw | Upstream],
+    **options: Any,
 ) -> Maker:
     """Return a maker that uses the inputs of a step."""
-    connector: StorageIOManager = getattr(context.resources, keys.IO)
+    connector: StorageIOManager = getattr(context.resources, io)
     maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):
@@ -204,6 +207,10 @@ def _at_hand(files: Iterable[File]) -> list[str]:
 
 def _raw_keys(dataset: Dataset, names: Iterable[str]) -> list[dg.AssetKey]:
     return [keys.key(dataset.name, "raw", name) for name in names]
+
+
+def _split_keys(dataset: Dataset, splits: Iterable[str]) -> list[dg.AssetKey]:
+    return [keys.key(dataset.name, split) for split in splits]
 
 
 def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:

@@ -11,6 +11,7 @@ from dataset_assets.definition.linked import linked
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.ops import OpOptions, Steps
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.sources_checked import source_check
@@ -23,32 +24,40 @@ def definitions(
     push_to: str = "",
     pull: Sequence[str] = (),
     pull_from: str = "",
+    resource_key: str = "",
+    op: OpOptions | None = None,
+    refresh_unmade: bool = False,
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
     A pattern may be the name of a member of a family, `name[lang=fr]`, or of all its members, `name[*]`. Name the
-    datasets that they are made of too. `storage` is a URL; without one the settings decide. With `push_to`, the URL of
-    a remote, each dataset has an asset that pushes its release. `pull` names datasets of the remote `pull_from`, by
-    default the setting `remote`: each is observed there, and has an asset that pulls it. Merge them into a project with
-    `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`. Raises `UnknownDataset` for a
-    pattern that matches none, and `DefinitionError` if a dataset is made of itself.
+    datasets that they are made of too. `storage` is a URL; without one the settings decide. The key of the resource
+    that stores there is made from it, so that a project may have several storages, or is the given `resource_key`.
+    With `push_to`, the URL of a remote, each dataset has an asset that pushes its release. `pull` names datasets of
+    the remote `pull_from`, by default the setting `remote`: each is observed there, and has an asset that pulls it.
+    `op` is what each step is given: a pool, tags and retries. With `refresh_unmade`, the schedule of refreshes makes
+    datasets, too, that were never made.
+
+    Merge them into a project with `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
+    Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
     """
     chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
     for dataset in chosen.values():
         # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
         linked(dataset, known=chosen.values(), lenient=True)
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade)
     jobs, schedules = refreshing(list(chosen.values()))
     return dg.Definitions(
         assets=[
-            *(asset for dataset in chosen.values() for asset in assets_of(dataset)),
-            *(pushed(dataset, push_to) for dataset in chosen.values() if push_to),
-            *(asset for name in pull for asset in pulled(name, pull_from)),
+            *(asset for dataset in chosen.values() for asset in assets_of(dataset, steps)),
+            *(pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to),
+            *(asset for name in pull for asset in pulled(name, pull_from, steps)),
         ],
-        asset_checks=[source_check(dataset) for dataset in chosen.values() if dataset.remote_files],
+        asset_checks=[source_check(dataset, steps) for dataset in chosen.values() if dataset.remote_files],
         jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
-        resources={keys.IO: _connector(storage)},
+        resources={steps.io: _connector(storage)},
     )
 
 

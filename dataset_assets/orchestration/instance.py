@@ -40,6 +40,11 @@ run_coordinator:
 concurrency:
   runs: {max_concurrent_runs: 4}
 run_monitoring: {enabled: true}
+# The schedule of refreshes ticks each minute.
+retention:
+  schedule: {purge_after_days: {skipped: 3, failure: 30, success: 30}}
+  sensor: {purge_after_days: {skipped: 3, failure: 30, success: 30}}
+  auto_materialize: {purge_after_days: {skipped: 3, failure: 30, success: 30}}
 """
 
 # Without this Dagster starts four processes to capture what steps print, and Ctrl-C reaches those too.
@@ -92,7 +97,7 @@ def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[s
 
     names = [checked_host(host) for host in hosts]
     _check_port(port, storage)
-    with _interrupted_by_any_end(), history() as home:
+    with _interrupted_by_any_end(), history() as home, _alone(home):
         say(f"data:    {storage}\nhistory: {home}")
         command = [sys.executable, "-m", SERVER, str(port), *names]
         with _begun(command, _neutral(home), _environment(home, storage)) as process:
@@ -191,6 +196,24 @@ def _environment(home: Path, storage: str) -> dict[str, str]:
     # Dagster warns at each start that another command, of an optional package, supersedes its own.
     quiet = {"DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     return {**os.environ, **held, **quiet, "DAGSTER_HOME": str(home), "PYTHONSAFEPATH": "1"}
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep a second web UI from the history: its daemon would start what this one's starts. Raises `Conflict`."""
+    with files.reported(home):
+        lock = locks.opened(home / ".dataset_assets_ui")
+    with lock:
+        if not locks.taken(lock):
+            raise Conflict(
+                f"Another web UI serves the history in {home}: {locks.holder(lock)}. Use that one, or choose another "
+                "history, as in: export DAGSTER_HOME=$HOME/dagster_home"
+            )
+        locks.sign(lock)
+        try:
+            yield
+        finally:
+            locks.release(lock)
 
 
 def _check_port(port: int, storage: str) -> None:

@@ -19,6 +19,7 @@ from dataset_assets.making.existing import publish_index, publish_raw, publish_s
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration.annotated import as_annotated
 from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
 from dataset_assets.orchestration.handover import (
@@ -31,11 +32,11 @@ from dataset_assets.orchestration.handover import (
     Upstream,
 )
 from dataset_assets.orchestration.retries import no_vain_retries
-from dataset_assets.reading.licenses import see_allowed
 from dataset_assets.reading.load import load, open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.keys import raw_key
+from dataset_assets.storage.licenses import see_allowed
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, Source
 from dataset_assets.storage.releases import release
@@ -76,21 +77,44 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open an asset by the digest of this run's upstream event; without any event, the version that is released."""
-        what = context.upstream_output.definition_metadata if context.upstream_output else context.definition_metadata
         with no_vain_retries():
-            storage, event = self.opened(), upstream_event(context)
-            if keys.FILE in what:
-                found = _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
-                return found if keys.OURS in context.op_def.tags else _present(found)
-            if keys.SPLIT not in what:
-                name = what[keys.DATASET]
-                return load(f"{name}@{event.version}" if event else name, storage=storage)
-            view = _opened_split(storage, what, event)
-            # Only our own assets need more than the view: the pointer that their run began with.
+            what, storage, event = _metadata_of(context), self.opened(), upstream_event(context)
             if keys.OURS in context.op_def.tags:
-                return Upstream(view, _began(event))
-            see_allowed(index_of(view))
-            return view.only(what[keys.STREAM]) if keys.STREAM in what else view
+                return _for_ours(storage, what, event)
+            return as_annotated(_for_others(storage, what, event), context.dagster_type.typing_type)
+
+
+def _metadata_of(context: dg.InputContext) -> Mapping[str, Any]:
+    """Return the metadata of an asset and of the input. Raises `UsageError` if the asset is not of a dataset."""
+    asset = context.upstream_output.definition_metadata if context.upstream_output else {}
+    what = {**asset, **context.definition_metadata}
+    if keys.DATASET not in what:
+        raise UsageError(
+            f"The asset {context.asset_key.to_user_string()} is not one of dataset_assets, so its IO manager cannot "
+            "load it. Give the input another IO manager, or describe the asset by dataset_specs(...) or asset_in(...)."
+        )
+    if keys.WANTED in what and (keys.SPLIT in what or keys.FILE in what):
+        raise UsageError(f"{context.asset_key.to_user_string()} is not a release, so it has no split to choose.")
+    return what
+
+
+def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) -> OpenedRaw | Upstream:
+    """Open an input of our own assets, which need the pointer that their run began with, too."""
+    if keys.FILE in what:
+        return _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
+    return Upstream(_opened_split(storage, what, event), _began(event))
+
+
+def _for_others(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
+    """Open an input of a project's assets: a file, a view, or a dict of views."""
+    name = what[keys.DATASET]
+    if keys.FILE in what:
+        return _present(_opened_raw(StoredDataset(storage, name), what[keys.FILE], event))
+    if keys.SPLIT not in what:
+        return load(f"{name}@{event.version}" if event else name, what.get(keys.WANTED), storage=storage)
+    view = _opened_split(storage, what, event)
+    see_allowed(index_of(view))
+    return view.only(what[keys.STREAM]) if keys.STREAM in what else view
 
 
 def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> OpenedRaw:

@@ -4,16 +4,23 @@ import dagster as dg
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import key_parts
+from dataset_assets.core.redact import redacted
 from dataset_assets.storage.manifest import StoredStream
 
 IO = "dataset_io"
-"""The resource key of the storage connector."""
+"""The resource key of the connector of the storage that the settings name; that of any other begins with it."""
 
 DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset", "split", "stream", "file"))
 """Metadata of an asset's definition that says what it is."""
 
 REFRESH = "dataset_assets/refresh"
 """Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""
+
+UNMADE = "dataset_assets/refresh_unmade"
+"""Metadata of a dataset's asset: the schedule makes it, too, if it was never made."""
+
+WANTED = "dataset_assets/wanted"
+"""Metadata of an input: the split of a release that it wants."""
 
 OURS = "dataset_assets/ours"
 """Tag of our steps whose inputs are splits: they get the pointer that the run began with too."""
@@ -28,6 +35,14 @@ ARRIVED = "dataset_assets/arrived"
 """Metadata of a raw file's materialisation: whether it was hashed and stored just then."""
 
 
+def io_key(storage: str) -> str:
+    """Return the resource key of a storage: two storages of one project differ, and the same one has the same key."""
+    if not storage:
+        return IO
+    url = f"env:{storage.env_var_name}" if isinstance(storage, dg.EnvVar) else redacted(storage)
+    return f"{IO}_{sha256_hex(url.encode())[:8]}"
+
+
 def key(dataset: str, *rest: str) -> dg.AssetKey:
     """Return the asset key of a dataset, or of something of it."""
     return dg.AssetKey(list(key_parts(dataset, *rest)))
@@ -39,8 +54,8 @@ def remote_key(what: str, dataset: str) -> dg.AssetKey:
 
 
 def group(dataset: str, *rest: str) -> str:
-    """Return the group of something of a dataset; Dagster draws the parts as a tree."""
-    return "/".join(key_parts(dataset, *rest))
+    """Return the group of something of a dataset. Not every Dagster of ours takes a `/` in it."""
+    return op_name(dataset, *rest)
 
 
 def op_name(dataset: str, *rest: str) -> str:

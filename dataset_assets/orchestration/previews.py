@@ -10,7 +10,7 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.checks.built_in import class_counts, described
+from dataset_assets.checks.built_in import class_counts
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.orchestration import keys
@@ -54,7 +54,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
     return {
         "dagster/uri": f"{redacted(storage.url)}/{index.key_of(stream, found.files[0])}",
         "dagster/row_count": index.samples,
-        "type": described(found),
+        "type": found.in_words,
         "bytes": found.bytes,
         "files": len(found.files),
         "sha256": keys.stream_version(found),
@@ -173,7 +173,7 @@ def _schema(streams: Mapping[str, StoredStream]) -> dg.TableSchema:
 def _typed(name: str, stream: StoredStream) -> Iterator[tuple[str, str]]:
     fields = stream.parameters.get("fields")
     if not fields:
-        yield name, described(stream)
+        yield name, stream.in_words
     for field, kind in (fields or [])[:SCHEMA]:
         yield f"{name}.{field}"[:SCHEMA], str(kind)[:SCHEMA]
 

@@ -5,7 +5,9 @@ switch it on. A project has one schedule and one job, however many definitions i
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice, pairwise
+from typing import Any, Container, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 from cronsim import CronSim, CronSimError
@@ -22,6 +24,11 @@ DUE = "dataset_assets/due"
 
 JOB = "dataset_assets_refresh"
 SCHEDULE = "dataset_assets_refresh_schedule"
+
+CONFIG = {
+    "refresh": dg.Field(bool, default_value=False, description="Ask the sources whether the files changed there.")
+}
+"""The config of a step that retrieves files, for a refresh by hand."""
 
 _REFRESHED = dg.AssetSelection.tag(REFRESH, "true")
 
@@ -44,8 +51,10 @@ def refresh_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
     """Request a run for each dataset of the project that is due."""
     assert context.repository_def is not None  # Dagster always gives it where a project is loaded
     graph = context.repository_def.asset_graph
-    lines = {key: str(graph.get(key).metadata[REFRESH]) for key in _REFRESHED.resolve(graph)}
-    due = unasked(lines, context.scheduled_execution_time, context.instance)
+    nodes = {key: graph.get(key) for key in _REFRESHED.resolve(graph)}
+    lines = {key: str(node.metadata[REFRESH]) for key, node in nodes.items()}
+    unmade = {key for key, node in nodes.items() if keys.UNMADE in node.metadata}
+    due = unasked(lines, context.scheduled_execution_time, context.instance, unmade)
     for key, moment in due.items():
         yield _request(key, moment, sorted(dg.AssetSelection.assets(key).upstream().resolve(graph)))
     if not due:
@@ -66,19 +75,24 @@ def refreshing(datasets: Sequence[Dataset]) -> tuple[list[Any], list[dg.Schedule
 
 
 def unasked(
-    lines: Mapping[dg.AssetKey, str], now: datetime, instance: dg.DagsterInstance
+    lines: Mapping[dg.AssetKey, str],
+    now: datetime,
+    instance: dg.DagsterInstance,
+    unmade: Container[dg.AssetKey] = (),
 ) -> dict[dg.AssetKey, datetime]:
     """Return the datasets for which no run was requested since they were last due, and when that was.
 
-    A dataset without any requested run is due only after its last materialisation. The state is Dagster's own history:
-    the tags of runs, and the time of the last materialisation.
+    A dataset without any requested run is due only after its last materialisation; one that was never made is due only
+    if it is in `unmade`. The state is Dagster's own history: the tags of runs, and the time of the last
+    materialisation.
     """
     last = {key: moment for key, line in lines.items() if (moment := last_due(line, now))}
     asked = _values(instance, DUE, [due_tag(key, moment) for key, moment in last.items()])
     last = {key: moment for key, moment in last.items() if due_tag(key, moment) not in asked}
-    fresh = {key for key, made in _last_made(instance, last).items() if made >= last[key]}
-    once = _values(instance, keys.DATASET, [_name(key) for key in fresh])
-    return {key: moment for key, moment in last.items() if key not in fresh or _name(key) in once}
+    made = _last_made(instance, last)
+    waiting = {key for key in last if (made[key] >= last[key] if key in made else key not in unmade)}
+    once = _values(instance, keys.DATASET, [_name(key) for key in waiting])
+    return {key: moment for key, moment in last.items() if key not in waiting or _name(key) in once}
 
 
 def last_due(line: str, now: datetime) -> datetime | None:
@@ -92,9 +106,28 @@ def due_tag(key: dg.AssetKey, moment: datetime) -> str:
     return f"{_name(key)}@{moment.strftime('%Y-%m-%dT%H:%MZ')}"
 
 
+@cache
+def longest_wait(line: str) -> timedelta:
+    """Return the longest time between two due times of a cron line, among the next fifty of some day."""
+    due = [*islice(CronSim(line, datetime(2026, 1, 1, tzinfo=UTC)), 50)]
+    return max(later - earlier for earlier, later in pairwise(due))
+
+
+def freshness(line: str) -> Any:
+    """Return a policy that fails once a refresh was missed; None if this Dagster has none, as 1.11.0."""
+    try:
+        policy = dg.FreshnessPolicy
+    except ImportError:
+        return None
+    wait = longest_wait(line)
+    # A run takes time, and a deployment may be down for a while.
+    return policy.time_window(fail_window=wait + min(wait, timedelta(days=1)))
+
+
 def is_refresh(context: dg.AssetExecutionContext) -> bool:
-    """Say whether a run asks sources whether they changed."""
-    return context.run.tags.get(REFRESH) == "true"
+    """Say whether a run, or the config of this step, asks sources whether they changed."""
+    config = context.op_execution_context.op_config or {}
+    return context.run.tags.get(REFRESH) == "true" or bool(config.get("refresh"))
 
 
 def _request(key: dg.AssetKey, moment: datetime, assets: Sequence[dg.AssetKey]) -> dg.RunRequest:

@@ -13,6 +13,7 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.storage import Storage
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -21,7 +22,7 @@ PUSHED, REMOTE = "pushed", "remote"
 """The first part of the keys of assets that push a dataset, and of datasets as a remote has them."""
 
 
-def pushed(dataset: Dataset, push_to: str) -> dg.AssetsDefinition:
+def pushed(dataset: Dataset, push_to: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset that copies a release to a remote; it is stale when another version was released.
 
     A version that somebody else made current there is not displaced: the step fails.
@@ -38,16 +39,16 @@ def pushed(dataset: Dataset, push_to: str) -> dg.AssetsDefinition:
                 kinds={"push"},
             )
         ],
-        required_resource_keys={keys.IO},
+        **steps.options(),
     )
     def push(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(dataset.name, _storage(context), open_remote(push_to))
+            return _copied(dataset.name, _storage(context, steps.io), open_remote(push_to))
 
     return push
 
 
-def pulled(name: str, pull_from: str) -> list[Any]:
+def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
     """Return a dataset as a remote has it, to be observed, and the asset that pulls it when it changed there."""
     name = check_dataset_name(name)
     far = keys.remote_key(REMOTE, name)
@@ -73,15 +74,16 @@ def pulled(name: str, pull_from: str) -> list[Any]:
                 deps=[far],
                 description=f"{name}, pulled from {_shown(pull_from)}.",
                 group_name=keys.group(name),
+                metadata={"dagster/io_manager_key": steps.io, keys.DATASET: name},
                 kinds={"pull"},
                 automation_condition=dg.AutomationCondition.eager(),
             )
         ],
-        required_resource_keys={keys.IO},
+        **steps.options(),
     )
     def pull(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         with no_vain_retries():
-            return _copied(name, open_remote(pull_from), _storage(context))
+            return _copied(name, open_remote(pull_from), _storage(context, steps.io))
 
     return [observed, pull]
 
@@ -90,8 +92,8 @@ def _shown(url: str) -> str:
     return redacted(url) or "the remote"
 
 
-def _storage(context: dg.AssetExecutionContext) -> Storage:
-    connector: StorageIOManager = getattr(context.resources, keys.IO)
+def _storage(context: dg.AssetExecutionContext, io: str) -> Storage:
+    connector: StorageIOManager = getattr(context.resources, io)
     return connector.opened()
 
 

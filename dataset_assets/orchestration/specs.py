@@ -14,6 +14,7 @@ from dataset_assets.making.inputs import File
 from dataset_assets.making.recipe import derived_recipe, release_code, split_code
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import address, prose
+from dataset_assets.orchestration.refresh import freshness
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
@@ -25,21 +26,21 @@ CHECKED = {
 }
 
 
-def raw_spec(dataset: Dataset, file: File, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
-    """Describe a retrieved file, or a derived one that is kept."""
+def raw_spec(dataset: Dataset, file: File, io: str, deps: Iterable[dg.AssetKey] = ()) -> dg.AssetSpec:
+    """Describe a retrieved file, or a derived one that is kept; `io` is the resource key of its storage."""
     made = f"Retrieved from {address(redacted(file.urls[0]))}." if isinstance(file, RemoteFile) else _derived(file)
     return dg.AssetSpec(
         keys.key(dataset.name, "raw", file.identifier),
         deps=list(deps),
         description=f"{made} Stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
-        metadata=_metadata(dataset, {keys.FILE: file.identifier}),
+        metadata=_metadata(dataset, io, {keys.FILE: file.identifier}),
         code_version=_file_code(file),
         kinds={"file"},
     )
 
 
-def split_specs(dataset: Dataset, split: str, raw: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
+def split_specs(dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
     """Describe a split's streams, and the split."""
     code, group, deps = split_code(dataset, split), keys.group(dataset.name, split), list(raw)
     streams = [
@@ -47,8 +48,9 @@ def split_specs(dataset: Dataset, split: str, raw: Iterable[dg.AssetKey]) -> lis
             keys.key(dataset.name, split, stream),
             deps=deps,
             description=f"Stream {stream} of {dataset.name}, split {split}.",
+            skippable=True,
             group_name=group,
-            metadata=_metadata(dataset, {keys.SPLIT: split, keys.STREAM: stream}),
+            metadata=_metadata(dataset, io, {keys.SPLIT: split, keys.STREAM: stream}),
             code_version=code,
             kinds={tag_of(kind.name)},
         )
@@ -59,19 +61,20 @@ def split_specs(dataset: Dataset, split: str, raw: Iterable[dg.AssetKey]) -> lis
         deps=[spec.key for spec in streams],
         description=(
             f"Split {split} of {dataset.name}: the index of its streams. It comes after them because it is written "
-            "after the data. A split exists once its index does."
+            "after the data. A split is an intermediate of the build: train on the release, which is the asset "
+            f"{dataset.name}."
         ),
         skippable=True,
         group_name=group,
-        metadata=_metadata(dataset, {keys.SPLIT: split}),
+        metadata=_metadata(dataset, io, {keys.SPLIT: split}),
         code_version=code,
         kinds={"split"},
     )
     return [*streams, index]
 
 
-def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
-    """Describe the dataset itself."""
+def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpec:
+    """Describe the dataset itself; `unmade` tells the schedule of refreshes to make it if it never was."""
     owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
     accept = command(f"prepare --accept-terms {dataset.name}")
@@ -85,6 +88,7 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
     lines = [f"**{name}**: {prose(value)}" for name, value in facts.items() if value]
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
+    refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
     last = "Materializing it checks all splits together and releases them."
     return dg.AssetSpec(
         keys.key(dataset.name),
@@ -92,18 +96,36 @@ def dataset_spec(dataset: Dataset) -> dg.AssetSpec:
         description="\n\n".join([prose(dataset.summary), *lines, last]),
         skippable=True,
         group_name=keys.group(dataset.name),
-        metadata=_metadata(dataset, {keys.REFRESH: dataset.refresh} if dataset.refresh else {}),
+        metadata=_metadata(dataset, io, refreshed | ({keys.UNMADE: "true"} if unmade and refreshed else {})),
         owners=owners,
         tags={f"dataset_assets/{tag_of(tag)}": "" for tag in dataset.tags}
         | ({keys.REFRESH: "true"} if dataset.refresh else {}),
         code_version=release_code(dataset),
+        freshness_policy=freshness(dataset.refresh) if dataset.refresh else None,
+        kinds={"dataset"},
+    )
+
+
+def external_spec(dataset: Dataset, io: str) -> dg.AssetSpec:
+    """Describe a release that another code location makes."""
+    return dg.AssetSpec(
+        keys.key(dataset.name),
+        description=prose(dataset.summary),
+        group_name=keys.group(dataset.name),
+        metadata=_metadata(dataset, io, {}),
         kinds={"dataset"},
     )
 
 
 def check_specs(dataset: Dataset, key: dg.AssetKey, checks: Iterable[str]) -> list[dg.AssetCheckSpec]:
     """Describe checks: what each verifies, and what happens if it fails."""
-    return [dg.AssetCheckSpec(check, asset=key, description=_check(dataset, check)) for check in checks]
+    # Dagster 1.11 takes a variable of the caller that is called `check` for its own module.
+    return [
+        dg.AssetCheckSpec(
+            name, asset=key, description=_check(dataset, name), blocking=dataset.severity(name) == "error"
+        )
+        for name in checks
+    ]
 
 
 def _check(dataset: Dataset, check: str) -> str:
@@ -119,9 +141,9 @@ def tag_of(word: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", word)[:LONGEST_TAG] or "_"
 
 
-def _metadata(dataset: Dataset, more: Mapping[str, str]) -> dict[str, Any]:
+def _metadata(dataset: Dataset, io: str, more: Mapping[str, str]) -> dict[str, Any]:
     # This key is what AssetSpec.with_io_manager_key sets; setting it at once saves a copy of each spec.
-    return {"dagster/io_manager_key": keys.IO, keys.DATASET: dataset.name, **more}
+    return {"dagster/io_manager_key": io, keys.DATASET: dataset.name, **more}
 
 
 def _derived(file: DerivedFile) -> str:

@@ -54,6 +54,12 @@ def drop_damaged(storage: Storage, sha256: str) -> None:
         Cache(settings().cache, 0).drop_damaged(sha256)
 
 
+def drop(storage: Storage, sha256: str) -> None:
+    """Remove the cached copy of an object that was removed from its storage."""
+    if is_cached(storage) and cache_folder.problem(settings().cache) is None:
+        files.remove(settings().cache / sha256)
+
+
 def is_cached(storage: Storage) -> bool:
     """Return whether files of a storage are read through the cache, because the storage is remote."""
     return bool(getattr(storage, "cached", False))

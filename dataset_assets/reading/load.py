@@ -2,24 +2,22 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import VARIANTS, check_identifier, is_folder_name, namesakes, split_pin
+from dataset_assets.core.names import check_identifier, namesakes, split_pin
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UnknownSplit, UsageError, nearest
+from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
-from dataset_assets.reading.licenses import see_allowed
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import followed
 from dataset_assets.storage.documents import OPENED
-from dataset_assets.storage.keys import place_of
-from dataset_assets.storage.manifest import Version, check_hex
+from dataset_assets.storage.exclusions import see_permitted
+from dataset_assets.storage.licenses import see_allowed
+from dataset_assets.storage.listing import stored_names
+from dataset_assets.storage.manifest import Version, check_hex, check_split
 from dataset_assets.storage.stored_dataset import StoredDataset
-
-LISTED = 10_000
 
 Verify = Literal["all", "sample"]
 Fetch = Literal["files", "ranges"]
@@ -59,7 +57,7 @@ def load(
     in ten of each stream, at least one, chosen at random. The files of a remote storage are opened, and their digests
     checked, when they are first read; `fetch` says how, as the setting of that name does. Raises `NotPrepared`,
     `UnknownSplit`, `StoredFileDamaged`, `DigestMismatch`, and `Refused` for a licence that the setting `allow_licenses`
-    does not allow.
+    does not allow, and for what was made before samples were taken out of it on request.
     """
     if verify not in (None, "all", "sample"):
         raise UsageError(f"verify={verify!r} is not known. Write 'all', 'sample' or None.")
@@ -142,18 +140,6 @@ def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
         raise
 
 
-def stored_names(storage: Storage) -> set[str]:
-    """Return the names of stored datasets and families for a hint; in a storage with very many objects, the first."""
-    names = {place.dataset for place in map(place_of, islice(storage.list(""), LISTED)) if place is not None}
-    return {name.rpartition(f".{VARIANTS}.")[0] if is_folder_name(name) else name for name in names}
-
-
-def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
-    """Raise `UnknownSplit`, with the nearest name, if the dataset does not have the split."""
-    if split not in known:
-        raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
-
-
 def open_split(
     stored: StoredDataset,
     split: str,
@@ -164,6 +150,7 @@ def open_split(
 ) -> Stored:
     """Open a split by the digest of its index."""
     index = stored.index(split, digest)
+    see_permitted(stored, index)
     opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)

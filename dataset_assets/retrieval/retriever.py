@@ -21,6 +21,7 @@ RETRIEVERS: dict[str, str] = {
     "file": "dataset_assets.retrieval.local:FileRetriever",
     "package": "dataset_assets.retrieval.package:PackageRetriever",
     "folder": "dataset_assets.retrieval.folder:FolderRetriever",
+    **dict.fromkeys(("s3", "gs", "az"), "dataset_assets.retrieval.bucket:BucketRetriever"),
 }
 """The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add
 theirs with entry points of the group `dataset_assets.retrievers`."""

@@ -1,5 +1,6 @@
 """The keys of a storage: what each key is, and the key of each thing. No other module takes keys apart."""
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Iterable, Literal
@@ -8,7 +9,7 @@ from dataset_assets.core.names import VARIANTS, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage.storage import Entry, Stat
 
-Kind = Literal["pointer", "version", "pin", "collector", "source", "raw", "index", "stream"]
+Kind = Literal["pointer", "version", "pin", "excluded", "collector", "source", "raw", "index", "stream"]
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
@@ -18,14 +19,20 @@ _PATTERNS: dict[Kind, str] = {
     "pointer": r"current\.json",
     "version": rf"versions/(?P<digest>{_HEX})\.json",
     "pin": rf"meta/pins/(?P<digest>{_HEX})\.json",
+    "excluded": r"meta/excluded\.json",
     "collector": r"meta/collector\.json",
     "source": rf"raw/(?P<name>{_PART})/source\.json",
     "raw": rf"raw/(?P<name>{_PART})/(?P<digest>{_HEX})",
     "index": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.json",
     "stream": rf"(?P<name>{_SPLIT})/{_STREAM}/(?P<digest>{_HEX})(\.\w+)*",
 }
-_ALIAS = re.compile(r"aliases/(?P<name>.+)\.json")
-_RULES = {kind: re.compile(f"(?P<dataset>.+)/{rest}") for kind, rest in _PATTERNS.items()}
+_ALIAS = r"aliases/(?P<name>.+)\.json"
+
+
+@functools.cache
+def _rules() -> dict[Kind, "re.Pattern[str]"]:
+    # They take milliseconds to compile, and only listings need them.
+    return {kind: re.compile(f"(?P<dataset>.+)/{rest}") for kind, rest in _PATTERNS.items()}
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def place_of(key: str, stat: Stat | None = None) -> Place | None:
     >>> place_of("com/lecun/mnist/current.json").kind
     'pointer'
     """
-    for kind, rule in _RULES.items():
+    for kind, rule in _rules().items():
         if found := rule.fullmatch(key):
             parts = found.groupdict()
             try:
@@ -106,7 +113,7 @@ def alias_of(key: str) -> str | None:
     >>> alias_of("aliases/com.example.digits.json")
     'com.example.digits'
     """
-    found = _ALIAS.fullmatch(folded(key))
+    found = re.fullmatch(_ALIAS, folded(key))
     try:
         return check_dataset_name(found["name"]) if found else None
     except NameNotAllowed:
@@ -163,6 +170,11 @@ def pin_key(dataset: str, digest: str) -> str:
     return storage_key(dataset, "meta", "pins", f"{digest}.json")
 
 
+def excluded_key(dataset: str) -> str:
+    """Return the key of the record of samples that were taken out on request."""
+    return storage_key(dataset, "meta", "excluded.json")
+
+
 def collector_key(dataset: str) -> str:
     """Return the key of a collector's lease."""
     return storage_key(dataset, "meta", "collector.json")
@@ -175,14 +187,12 @@ ExperimentKind = Literal["pointer", "runs", "value"]
 _GENERATION = "[0-9a-f]{32}"
 _IDENTIFIER = r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*"
 _VALUE = rf"(?P<digest>{_HEX})(?:\.\w+)*"
-_OF_EXPERIMENTS: dict[ExperimentKind, "re.Pattern[str]"] = {
-    "pointer": re.compile(rf"experiments/(?P<experiment>{_IDENTIFIER})/current\.json"),
-    "runs": re.compile(
-        rf"experiments/(?P<experiment>{_IDENTIFIER})/runs/(?P<generation>{_GENERATION})/(?P<digest>{_HEX})\.json"
-    ),
-    "value": re.compile(rf"experiments/(?P<experiment>{_IDENTIFIER})/values/{_VALUE}"),
+_OF_EXPERIMENTS: dict[ExperimentKind, str] = {
+    "pointer": rf"experiments/(?P<experiment>{_IDENTIFIER})/current\.json",
+    "runs": rf"experiments/(?P<experiment>{_IDENTIFIER})/runs/(?P<generation>{_GENERATION})/(?P<digest>{_HEX})\.json",
+    "value": rf"experiments/(?P<experiment>{_IDENTIFIER})/values/{_VALUE}",
 }
-_OWN_VALUE = re.compile(rf"values/(?P<prefix>.+)/{_VALUE}")
+_OWN_VALUE = rf"values/(?P<prefix>.+)/{_VALUE}"
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,7 @@ def experiment_place(key: str) -> ExperimentPlace | None:
     'pointer'
     """
     for kind, rule in _OF_EXPERIMENTS.items():
-        if found := rule.fullmatch(key):
+        if found := re.fullmatch(rule, key):
             parts = found.groupdict()
             return ExperimentPlace(key, parts.pop("experiment"), kind, **parts)
     return None
@@ -211,7 +221,7 @@ def experiment_place(key: str) -> ExperimentPlace | None:
 
 def own_value(key: str) -> str | None:
     """Return the prefix of a value that its user manages, or None for any other key."""
-    found = _OWN_VALUE.fullmatch(key)
+    found = re.fullmatch(_OWN_VALUE, key)
     return found["prefix"] if found else None
 
 

@@ -1,9 +1,10 @@
 """All that is stored of a dataset. A listing may lack keys, so each key that a document names is asked for."""
 
 from contextlib import suppress
+from itertools import islice
 from typing import Iterable, Iterator
 
-from dataset_assets.core.names import plain_name, storage_key
+from dataset_assets.core.names import VARIANTS, is_folder_name, plain_name, storage_key
 from dataset_assets.errors import IntegrityError, Refused
 from dataset_assets.storage.keys import (
     Contents,
@@ -17,6 +18,9 @@ from dataset_assets.storage.keys import (
 )
 from dataset_assets.storage.storage import Storage, listed, listing_cut
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
+
+LISTED = 10_000
+"""How many objects are listed for a hint, at most."""
 
 
 def whole(
@@ -103,3 +107,9 @@ def _named(stored: StoredDataset, there: Contents, only: Iterable[tuple[str, ...
         for place in map(place_of, stored.storage.list(storage_key(name, *folder))):
             if place and place.dataset == plain_name(name):
                 yield place.key
+
+
+def stored_names(storage: Storage) -> set[str]:
+    """Return the names of stored datasets and families for a hint; in a storage with very many objects, the first."""
+    names = {place.dataset for place in map(place_of, islice(storage.list(""), LISTED)) if place is not None}
+    return {name.rpartition(f".{VARIANTS}.")[0] if is_folder_name(name) else name for name in names}

@@ -14,10 +14,12 @@ from dataset_assets.core.canonical import canonical, digest_of, restored
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
 from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, plain_name
-from dataset_assets.errors import DecodeError, NewerFormat
+from dataset_assets.errors import DecodeError, NewerFormat, UnknownSplit, nearest
 from dataset_assets.storage.keys import stream_key
 
 FORMAT = 1
+EXCLUDING = 2
+"""The format of an index or a version from which samples were taken out: older releases must not read it."""
 SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -69,6 +71,17 @@ class StoredStream:
         """The bytes of all its files."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def in_words(self) -> str:
+        """Its type in a few words: `array |u1 28x28`, `image RGB 427x640`, `audio 8000 Hz`."""
+        fields = self.parameters.get("fields")
+        if fields:
+            return f"table of {len(fields)} fields"
+        dtype, shape = self.parameters.get("dtype", ""), self.parameters.get("shape") or []
+        mode, rate = self.parameters.get("mode", ""), self.parameters.get("rate")
+        words = [self.format, str(dtype), mode, "x".join(map(str, shape)), f"{rate} Hz" if rate else ""]
+        return " ".join(filter(None, words))
+
 
 @dataclass(frozen=True)
 class UsedFile:
@@ -107,6 +120,8 @@ class SplitIndex:
     findings: tuple[Finding, ...]
     recipe: str
     format: Count = FORMAT
+    excluded: str = field(default="", metadata={"omitted": True})
+    """The digest of the rules by which samples were left out on request."""
 
     @property
     def bytes(self) -> int:
@@ -119,6 +134,12 @@ class SplitIndex:
         # A link is one of the arguments too. `whole.images` is a file of another split, whose index names it.
         given = self.arguments
         return tuple(used for used in self.sources if "." not in used.argument and used.argument not in given)
+
+    @property
+    def linked(self) -> set[str]:
+        """The names of the other datasets that arguments of the split are of."""
+        given = [value.get("dataset") for value in self.arguments.values() if isinstance(value, Mapping)]
+        return {name for name in given if isinstance(name, str)}
 
     def key_of(self, stream: str, file: StoredFile) -> str:
         """Return the key of a file of a stream."""
@@ -136,11 +157,19 @@ class Version:
     format: Count = FORMAT
     axes: tuple[Axis, ...] = field(default=(), metadata={"omitted": True})
     """The axes of the family that the dataset is a member of."""
+    excluded: str = field(default="", metadata={"omitted": True})
+    """The digest of the rules by which samples were left out on request; the same as in its indexes."""
 
     @property
     def refused(self) -> bool:
         """Say whether a check failed at ERROR; then the version may not become current."""
         return any(not finding.passed and finding.severity == "error" for finding in self.findings)
+
+
+def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
+    """Raise `UnknownSplit`, with the nearest name, if the dataset does not have the split."""
+    if split not in known:
+        raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
 
 
 def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
@@ -173,7 +202,7 @@ def unsealed(data: bytes, key: str, dataset: str, url: str = "") -> dict[str, An
         whole = False
     if not whole:
         raise _malformed(key, dataset, ValueError("its seal is broken"), url)
-    del _checked_format(found, key, dataset, url)["format"]
+    del _checked_format(found, key, dataset, url, FORMAT)["format"]
     return found
 
 
@@ -200,7 +229,11 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    return _read_as(kind, _checked_format(_object(data, key, dataset, url), key, dataset, url), key, dataset, url)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, EXCLUDING)
+    found = _read_as(kind, raw, key, dataset, url)
+    if found.format != format_of(found.excluded):
+        raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
+    return found
 
 
 def _read_as(kind: Any, raw: dict[str, Any], key: str, dataset: str, url: str) -> Any:
@@ -227,11 +260,16 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str) -> dict[str, Any]:
+def format_of(excluded: str) -> int:
+    """Return the format of an index or a version, by what it says of excluded samples."""
+    return EXCLUDING if excluded else FORMAT
+
+
+def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:
     written = found.get("format")
-    if type(written) is int and FORMAT < written < 1 << 63:
-        raise NewerFormat(f"{key} has format {written}; this release reads up to {FORMAT}. Upgrade dataset_assets.")
-    if type(written) is not int or written != FORMAT:
+    if type(written) is int and newest < written < 1 << 63:
+        raise NewerFormat(f"{key} has format {written}; this release reads up to {newest}. Upgrade dataset_assets.")
+    if type(written) is not int or not FORMAT <= written <= newest:
         raise _malformed(key, dataset, TypeError(f"its format is {written!r}"), url)
     return found
 

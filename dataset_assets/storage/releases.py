@@ -11,6 +11,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.names import is_member
 from dataset_assets.errors import Conflict, NotPrepared
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
+from dataset_assets.storage.exclusions import exclusions
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import index_key, pointer_key, version_key
 from dataset_assets.storage.manifest import Version, pointer_to
@@ -45,6 +46,7 @@ def release(stored: StoredDataset, version: Version, expected: str | None, alias
     aliases = lacking_aliases(stored, aliases)
     digest = digest_of(version)
     if stored.current().digest != digest:
+        _see_excluded(stored, version)
         is_new = not stored.storage.exists(version_key(stored.name, digest))
         publish_version(stored, version)
         # A collector may have removed files before it could see this version; from now on it sees it.
@@ -62,6 +64,16 @@ def release(stored: StoredDataset, version: Version, expected: str | None, alias
         point_to(stored, digest, expected)
     write_aliases(stored, aliases)
     return digest
+
+
+def _see_excluded(stored: StoredDataset, version: Version) -> None:
+    """Raise `Conflict` for a version with samples that somebody took out while it was made."""
+    indexes = [stored.index(*split) for split in version.splits.items()]
+    if {version.excluded, *(index.excluded for index in indexes)} != {exclusions(stored, fresh=True).digest}:
+        raise Conflict(
+            f"Samples of {stored.name} were taken out while {digest_of(version)} was prepared, so it is not released. "
+            f"Make it again with: {command(f'prepare {stored.name}', stored.storage.url)}"
+        )
 
 
 def point_to(stored: StoredDataset, digest: str, expected: str | None) -> None:

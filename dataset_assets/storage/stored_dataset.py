@@ -23,6 +23,7 @@ from dataset_assets.storage.documents import OPENED, Documents
 from dataset_assets.storage.keys import (
     Contents,
     contents,
+    excluded_key,
     index_key,
     place_of,
     pointer_key,
@@ -137,6 +138,18 @@ class StoredDataset:
         except UNUSABLE:
             return Current(None, None, pointer)
 
+    def excluded(self, fresh: bool = False) -> bytes:
+        """Read the record of samples that were taken out on request; empty if there is none.
+
+        One that was read before is remembered with the documents, unless it shall be `fresh`.
+        """
+        key = excluded_key(self.name)
+        kept = self.documents.get(self.storage, key) if self.documents is not None and not fresh else None
+        if kept is None:
+            kept = self._read(key) or b""
+            self._keep(key, kept)
+        return kept
+
     def raw(self, file: str) -> RawFile | None:
         """Return the record of a raw file, whether or not its bytes are stored; None if it is absent or damaged."""
         key = source_key(self.name, file)
@@ -200,11 +213,7 @@ class StoredDataset:
             return kept
         data = self._read(key)
         if data is None:
-            how = how_to_repair if "/index/" in key or self._is_current(digest) else how_to_open_another
-            raise NotPrepared(
-                f"There is no {what} of {self.name} in {self.storage.url}: it was collected, it was never made there, "
-                f"or the storage was restored from an older copy. {how(self.name, self.storage.url)}"
-            )
+            raise self._gone(key, digest, what)
         # A longer document is read in part; parsing refuses it.
         if len(data) <= MOST_BYTES and (found := sha256_hex(data)) != digest:
             raise DigestMismatch(
@@ -214,6 +223,16 @@ class StoredDataset:
         if len(data) <= MOST_BYTES:
             self._keep(key, data)
         return data
+
+    def _gone(self, key: str, digest: str, what: str) -> NotPrepared:
+        how = how_to_repair if "/index/" in key or self._is_current(digest) else how_to_open_another
+        why = "it was collected, it was never made there, or the storage was restored from an older copy"
+        with suppress(DatasetAssetsError):
+            if self.excluded():
+                why = "samples were taken out of the dataset on request, and what was made with them was removed"
+        return NotPrepared(
+            f"There is no {what} of {self.name} in {self.storage.url}: {why}. {how(self.name, self.storage.url)}"
+        )
 
     def put_document(self, key: str, data: bytes) -> None:
         """Store a version or an index, which is named by its digest."""

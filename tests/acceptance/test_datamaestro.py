@@ -296,7 +296,7 @@ def test_12_a_name_without_defaults_is_read_without_the_definition(families: Pat
 def test_12_another_default_means_another_member(families: Path):
     prepare(f"{REVIEWS}[lang=fr]")
     families.with_name("other_" + families.name).write_text(families.read_text().replace('= "small"', '= "large"'))
-    for cached in (registry._own, registry._datasets_in):
+    for cached in (registry._known_in, registry._own, registry._datasets_in):
         cached.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATASET_ASSETS_DEFINITIONS", str(families.with_name("other_" + families.name)))

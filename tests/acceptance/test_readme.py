@@ -25,14 +25,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_training_code_begins_by_line_15() -> None:
     lines = TEXT.splitlines()[:15]
-    assert any(line.startswith("train =") for line in lines)
+    assert any(line.startswith("digits = prepare(") for line in lines)
 
 
 def test_every_python_block_runs_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     code = "\n".join(PYTHON)
     result = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[:2] == ["(28, 28) 0", "(256, 28, 28) uint8"]
+    assert result.stdout.splitlines()[:2] == ["(8, 8) 0", "(256, 8, 8) uint8"]
 
 
 def test_every_command_runs(environment: dict[str, str], tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_readme_runs_from_it_top_to_bottom(environment: Path, variables: dic
     found = subprocess.run(["python", "-c", code], env=variables, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert str(environment) in found.stdout.splitlines()[0]
-    assert found.stdout.splitlines()[1] == "(28, 28) 0"
+    assert found.stdout.splitlines()[1] == "(8, 8) 0"
     ran = 0
     for line in SHELL:
         port = free_port()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets import Array, Bytes, Columns, Dataset, Files, Ragged, Split, Table, Text, load, prepare
-from dataset_assets.checks.built_in import check_leakage, check_split, class_counts, described, run_own
+from dataset_assets.checks.built_in import check_leakage, check_split, class_counts, run_own
 from dataset_assets.checks.duplicates import blocks, content, sample_hashes, shared
 from dataset_assets.errors import CheckFailed
 from dataset_assets.formats import Column, Format
@@ -126,7 +126,7 @@ def test_class_counts_are_those_of_each_class() -> None:
     ],
 )
 def test_a_stream_is_described_in_a_few_words(parameters: dict[str, Any], text: str) -> None:
-    assert described(stored(1, parameters)) == text
+    assert stored(1, parameters).in_words == text
 
 
 # --- T7: duplicates inside a split, across splits and nearly so; a group on both sides

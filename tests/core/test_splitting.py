@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_assets.core import splitting
+from dataset_assets.core.ratios import sizes_of
 from dataset_assets.errors import UsageError
 
 
@@ -20,7 +21,7 @@ def test_random_parts_are_disjoint_and_cover(n: int, weights: list[int], seed: i
 @pytest.mark.parametrize("ratios", [(0.5, 0.2), (0.7, 0.7), (-0.5, 1.5), (), (1.0, 0.0), (float("nan"),)])
 def test_ratios_that_do_not_sum_to_one_are_refused(ratios: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="sum to"):
-        splitting.sizes_of(100, ratios)
+        sizes_of(100, ratios)
 
 
 def test_stratified_parts_keep_each_class_within_one_sample() -> None:

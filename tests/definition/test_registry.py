@@ -38,7 +38,7 @@ class Plugins:
 
 
 def forget() -> None:
-    for cached in (plugins.points, registry._own, registry._datasets_in):
+    for cached in (plugins.points, registry._known_in, registry._own, registry._datasets_in):
         cached.cache_clear()
 
 

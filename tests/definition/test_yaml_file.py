@@ -256,6 +256,7 @@ def test_a_file_of_the_setting_is_found_by_name_and_a_broken_one_costs_a_line(
     good.write_text(TABLE.replace("reviews", "found"))
     bad.write_text(TABLE.replace("kind: table", "kind: 1"))
     monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", f"{bad}:{good}")
+    registry._known_in.cache_clear()
     registry._own.cache_clear()
     registry._datasets_in.cache_clear()
     assert registry.find("org.example.found").splits == dataset_from_yaml(good).splits

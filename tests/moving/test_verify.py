@@ -115,7 +115,7 @@ def test_what_nobody_can_make_again_is_left_and_the_reason_said(store: Storage, 
 
 
 def verify_keys(storage: Storage, pinned: str) -> list[str]:
-    from dataset_assets.moving.copy import parcel
+    from dataset_assets.moving.parcel import parcel
 
     return [*parcel(pinned, storage).pieces]
 

@@ -107,7 +107,7 @@ def test_a_split_whose_check_fails_is_withheld_with_all_that_comes_after(
 
     result = run_retrying(labelled(), instance, [of_split, of_stream])
     assert not result.success and not retries(result) and not ran.count
-    assert set(made(result)) == {"org/example/wrong/all/y"}
+    assert not made(result)
     assert {name: check.passed for name, check in checks(result).items()} == {
         "counts": True,
         "schema": True,

@@ -39,7 +39,9 @@ class Project:
         (self.defs / name / "defs.yaml").write_text(text)
 
     def load(self) -> dg.Definitions:
-        return dg.load_from_defs_folder(path_within_project=self.defs)
+        """Load the project, as each version of Dagster does."""
+        old = dg.__version__ < "1.12"
+        return dg.load_from_defs_folder(**{"project_root": self.root} if old else {"path_within_project": self.defs})
 
 
 @pytest.fixture
@@ -52,8 +54,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         del sys.modules[module]
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it: Dagster wraps those of a component."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def keys_of(defs: dg.Definitions) -> set[str]:
-    return {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    return {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
 
 
 def test_yaml_adopts_datasets_by_name_and_pattern(project: Project) -> None:
@@ -76,7 +85,8 @@ def test_what_it_adopts_is_materialized_where_the_yaml_says(project: Project, tm
 def test_a_run_of_what_it_adopts_cannot_be_launched_with_another_storage(project: Project, tmp_path: Path) -> None:
     project.add("birds", f'"{PENGUINS}"', (tmp_path / "ours").as_uri())
     job = dg.Definitions.merge(project.load(), dg.Definitions(jobs=[dg.define_asset_job("all")])).resolve_job_def("all")
-    launched = {"resources": {"dataset_io": {"config": {"storage": (tmp_path / "chosen").as_uri()}}}}
+    [io] = [name for name in project.load().resources or {} if name.startswith("dataset_io")]
+    launched = {"resources": {io: {"config": {"storage": (tmp_path / "chosen").as_uri()}}}}
     with pytest.raises(dg.DagsterInvalidConfigError):
         job.execute_in_process(run_config=launched)
     assert not (tmp_path / "ours").exists() and not (tmp_path / "chosen").exists()
@@ -107,9 +117,7 @@ def test_a_mistake_in_it_is_named_by_its_line_and_key(project: Project) -> None:
     (project.defs / "birds" / "birds.yaml").write_text(BIRDS.replace("song: text", "song: txt"))
     with pytest.raises(Exception) as caught:
         keys_of(project.load())
-    error, said = caught.value, ""
-    while error is not None:
-        said, error = f"{said}{error}", error.__cause__ or error.__context__
+    said = "".join(str(error) for error in causes(caught.value))
     assert "birds.yaml, line 4, streams.song.format: is 'txt', which is no format. Did you mean 'text'?" in said
 
 
@@ -117,11 +125,7 @@ def test_a_pattern_that_matches_nothing_is_an_error_that_names_the_file(project:
     project.add("birds", '"io.github.allisonhorst.pinguins"')
     with pytest.raises(Exception) as caught:
         keys_of(project.load())
-    errors, error = [], caught.value
-    while error is not None:
-        errors.append(error)
-        error = error.__cause__ or error.__context__
-    [told] = [error for error in errors if isinstance(error, NotFound)]
+    [told] = [error for error in causes(caught.value) if isinstance(error, NotFound)]
     assert "Did you mean 'io.github.allisonhorst.penguins'?" in str(told) and "birds" in str(told)
 
 
@@ -129,10 +133,66 @@ def test_a_word_that_is_none_of_its_attributes_is_refused(project: Project) -> N
     project.add("birds", f'"{PENGUINS}"', "file:///x\n  storages: file:///y")
     with pytest.raises(Exception) as caught:
         keys_of(project.load())
-    assert "storages" in str(caught.value.__cause__)
+    assert any("storages" in str(error) for error in causes(caught.value))
 
 
-def test_two_components_live_in_one_project(project: Project) -> None:
-    project.add("birds", f'"{PENGUINS}"')
-    project.add("digits", '"com.lecun.mnist"')
-    assert {"io/github/allisonhorst/penguins", "com/lecun/mnist"} <= keys_of(project.load())
+def test_two_components_live_in_one_project_each_with_its_storage(project: Project, tmp_path: Path) -> None:
+    project.add("birds", f'"{PENGUINS}"', (tmp_path / "birds").as_uri())
+    project.add("digits", '"com.lecun.mnist"', f"{(tmp_path / 'digits').as_uri()}\n  resource_key: digits_io")
+    project.add("more_digits", '"com.zalando.*"')
+    found = project.load()
+    dg.Definitions.validate_loadable(found)
+    assert {"io/github/allisonhorst/penguins", "com/lecun/mnist", "com/zalando/fashion_mnist"} <= keys_of(found)
+    assert {"digits_io", "dataset_io"} < {*(found.resources or {})}
+
+
+OWN = """\
+from dataset_assets import Array, Dataset, Split
+
+def numbers():
+    yield {"n": 1}
+
+few = Dataset("org.example.few", "A few.", {"n": Array()}, {"all": Split(numbers)})
+"""
+
+
+def test_a_dataset_of_ones_own_is_named_by_module_and_attribute(project: Project) -> None:
+    (project.root / "birdproject" / "own.py").write_text(OWN)
+    project.add("own", f'"birdproject.own:few", "{PENGUINS}"')
+    assert {"org/example/few/all/n", "io/github/allisonhorst/penguins"} <= keys_of(project.load())
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("birdproject.owl:few", "'birdproject.owl:few' cannot be imported: No module named 'birdproject.owl'"),
+        ("birdproject.own:many", "has no attribute 'many'. Write it as module:attribute"),
+        ("birdproject.own:numbers", "birdproject.own:numbers is a function, not a Dataset"),
+        (":few", "Write it as module:attribute"),
+        ("..:few", "Write it as module:attribute"),
+    ],
+)
+def test_what_is_no_dataset_of_a_module_is_refused_with_the_file(project: Project, reference: str, said: str) -> None:
+    (project.root / "birdproject" / "own.py").write_text(OWN)
+    project.add("own", f'"{reference}"')
+    with pytest.raises(Exception) as caught:
+        keys_of(project.load())
+    told = "".join(str(error) for error in causes(caught.value))
+    assert said in told and str(project.defs / "own") in told
+
+
+OP = """
+  op:
+    pool: downloads
+    tags: {dagster/priority: "3"}
+    retry: {max_retries: 4, delay: 0.5}
+"""
+
+
+def test_the_steps_of_a_component_have_its_pool_tags_and_retries(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}"', f"file:///x{OP.rstrip()}")
+    ops = [asset.op for asset in project.load().resolve_asset_graph().assets_defs if asset.is_executable]
+    assert len(ops) >= 3 and {op.pool for op in ops} == {"downloads"}
+    assert {(op.tags["dagster/priority"], op.retry_policy.max_retries, op.retry_policy.delay) for op in ops} == {
+        ("3", 4, 0.5)
+    }

@@ -54,6 +54,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 # B4: several at once.
 
 
+@pytest.mark.processes
 def test_B4_of_datasets_made_in_parallel_one_fails_and_only_that_one_is_done_again(
     home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ print(sorted(key.to_user_string() for key in keys if key.path[1] == "sound"))
 """
 
 
+@pytest.mark.processes
 def test_B5_a_module_that_cannot_be_imported_costs_the_others_nothing_and_an_old_name_is_an_alias(
     fast_path: Path,
 ) -> None:

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket
 from dataset_assets.errors import UsageError
 from dataset_assets.orchestration.guard import Guard, checked_host
 
+pytestmark = pytest.mark.processes
 PUBLIC, ODD = "ui.example.org", "ui.example.org:8443"
 POST, PAGE = ("POST", "/graphql"), ("GET", "/assets/a")
 

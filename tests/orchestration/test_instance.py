@@ -16,7 +16,9 @@ from typing import Any
 import dagster as dg
 import pytest
 import tiny
+import yaml
 from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine
+from places import ROOT
 from ports import free_port
 
 from dataset_assets import Dataset, load, prepare
@@ -27,6 +29,7 @@ from dataset_assets.orchestration.instance import history, materialize, serve
 from dataset_assets.storage import MemoryStorage, open_storage
 from dataset_assets.testing import FaultyServer
 
+pytestmark = pytest.mark.processes
 PROC = Path("/proc/self/stat")
 
 
@@ -95,6 +98,20 @@ def test_a_configuration_that_is_there_is_kept_and_telemetry_is_off_in_ours(dags
     (found / "dagster.yaml").write_text("telemetry: {enabled: false}\n# mine\n")
     with history():
         assert "# mine" in (found / "dagster.yaml").read_text()
+
+
+def test_ticks_are_not_kept_for_ever(dagster_home: Path) -> None:
+    with history() as found:
+        shipped = [ROOT / "examples" / "on_servers" / "dagster.yaml", found / "dagster.yaml"]
+        for path in shipped:
+            kept = yaml.safe_load(path.read_text())["retention"]
+            assert {name: days["purge_after_days"]["skipped"] for name, days in kept.items()} == {
+                "schedule": 3,
+                "sensor": 3,
+                "auto_materialize": 3,
+            }
+        with dg.DagsterInstance.from_config(str(found)) as instance:
+            assert instance.get_settings("retention")["schedule"]["purge_after_days"]["skipped"] == 3
 
 
 def test_what_a_killed_maker_left_is_finished_by_the_next(dagster_home: Path) -> None:
@@ -246,6 +263,9 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
         assert not reachable_from_outside(port)
         taken = line.run("ui", "--port", str(port), code=7)
         assert f"Port {port} of 127.0.0.1 is not available" in taken.stderr and len(taken.stderr.splitlines()) == 1
+        second = line.run("ui", "--port", str(free_port()), code=7)
+        assert f"Another web UI serves the history in {line.home / 'dagster'}: process" in second.stderr
+        assert len(second.stderr.splitlines()) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 0
         assert living_in(sessions) == []

@@ -85,6 +85,7 @@ def test_a_project_trains_on_views_and_keeps_its_own_io_manager(
     assert len(load("io.github.rasbt.mnist_5k", "test", storage=fast_path / "data")) == 1000
 
 
+@pytest.mark.processes
 def test_each_step_may_run_in_a_process_of_its_own(
     project: ModuleType, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

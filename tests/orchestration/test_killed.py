@@ -14,6 +14,7 @@ from orchestrated import run
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import NotPrepared
 
+pytestmark = pytest.mark.processes
 LEAST, KILLS = 10, 24
 SECONDS = 45
 

@@ -41,9 +41,10 @@ def test_a_run_that_is_launched_with_another_storage_is_refused(
     storage = {"url": (fast_path / "ours").as_uri(), "variable": dg.EnvVar("OURS"), "settings": ""}[where]
     defined = definitions(datasets=[dataset], storage=storage)
     job = dg.define_asset_job("all_of_it")
+    [io] = defined.resources or {}
     whole = dg.Definitions.merge(defined, dg.Definitions(jobs=[job])).resolve_job_def("all_of_it")
     for config in configs(chosen):
-        launched = {"resources": {"dataset_io": {"config": config}}}
+        launched = {"resources": {io: {"config": config}}}
         with pytest.raises(dg.DagsterInvalidConfigError):
             dg.materialize(assets_in(defined), resources=defined.resources, run_config=launched)
         # What the web UI asks before it launches a run.

@@ -10,7 +10,10 @@ from orchestrated import assets_in, files_in, made, run, versions
 
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.definition import registry
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.forget import forget
 from dataset_assets.orchestration import StorageIOManager, definitions
+from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import LocalStorage, MemoryStorage, open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.server import FaultyServer
@@ -59,6 +62,22 @@ def test_one_with_derived_files_kept_and_not_is_the_same_with_and_without_dagste
 ) -> None:
     same_with_and_without_dagster(tiny.tiny(server.url + "/"), instance, home, fast_path / "other")
     assert tiny.plain(load(tiny.NAME)) == tiny.expected()
+
+
+def test_what_was_forgotten_is_left_out_with_and_without_dagster(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance, fast_path: Path
+) -> None:
+    dataset = tiny.tiny(server.url + "/")
+    assert run(dataset, instance).success
+    forgotten = forget(dataset, {"text": ["ccé", "hhhé"]}, home / "storage")
+    copy(tiny.NAME, home / "storage", fast_path / "other")
+    # A new source has them again.
+    server.files["/numbers.csv"] = tiny.NUMBERS + b"11,k\n"
+    result = run(dataset, instance, tags={REFRESH: "true"})
+    assert result.success and versions(result)["org/example/tiny"] != forgotten.current
+    views = prepare(dataset, storage=fast_path / "other", refresh=True)
+    assert views["train"].version == versions(result)["org/example/tiny"]
+    assert [len(view) for view in views.values()] == [3, 5]
 
 
 def test_a_second_run_asks_nobody_and_changes_no_file(
@@ -112,7 +131,8 @@ def test_the_field_may_be_swapped_in_a_project_that_has_another(
     home: Path, server: FaultyServer, instance: dg.DagsterInstance, fast_path: Path
 ) -> None:
     theirs = definitions(datasets=[tiny.tiny(server.url + "/")], storage=(fast_path / "theirs").as_uri())
-    swapped = {"dataset_io": StorageIOManager(storage="memory://swapped")}
+    [io] = theirs.resources or {}
+    swapped = {io: StorageIOManager(storage="memory://swapped")}
     assert dg.materialize(assets_in(theirs), instance=instance, resources=swapped).success
     assert not (fast_path / "theirs").exists()
     assert tiny.plain(load(tiny.NAME, storage=MemoryStorage("swapped"))) == tiny.expected()

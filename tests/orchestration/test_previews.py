@@ -104,7 +104,7 @@ def test_what_an_author_wrote_is_text_in_the_descriptions_of_assets() -> None:
         "org.example.hostile", hostile, {"x": Array()}, {"train": Split(lambda: ())}, license=hostile, citation=hostile,
         owners=(hostile,), homepage="http://127.0.0.1/a?b=1", checks={"own": check},
     )  # fmt: skip
-    described = str(specs.dataset_spec(defined).description)
+    described = str(specs.dataset_spec(defined, "dataset_io").description)
     [checked] = specs.check_specs(defined, dg.AssetKey("x"), ["own"])
     for text in (described, str(checked.description)):
         kinds = {each.type for token in MarkdownIt("commonmark").parse(text) for each in token.children or []}

@@ -18,7 +18,7 @@ from places import SUPPORT
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DefinitionError
 from dataset_assets.orchestration import definitions
-from dataset_assets.orchestration.refresh import DUE, JOB, REFRESH, SCHEDULE, last_due, unasked
+from dataset_assets.orchestration.refresh import DUE, JOB, REFRESH, SCHEDULE, freshness, last_due, unasked
 from dataset_assets.testing import ChangeEtag, Fault, FaultyServer, Reply
 
 DAILY = "0 3 * * *"
@@ -42,9 +42,9 @@ def instance(fast_path: Path) -> Iterator[dg.DagsterInstance]:
 class Project:
     """What Dagster's daemon does with some datasets, at times of our choice."""
 
-    def __init__(self, instance: dg.DagsterInstance, *datasets: Dataset) -> None:
+    def __init__(self, instance: dg.DagsterInstance, *datasets: Dataset, unmade: bool = True) -> None:
         self.instance = instance
-        ours = [definitions(datasets=[dataset]) for dataset in datasets]
+        ours = [definitions(datasets=[dataset], refresh_unmade=unmade) for dataset in datasets]
         merged = dg.Definitions.merge(*ours, dg.Definitions(executor=dg.in_process_executor))
         self.repository = merged.get_repository_def()
 
@@ -120,6 +120,39 @@ def test_what_was_made_since_is_not_due_when_the_schedule_is_switched_on(
     # Once it was asked for, what is run by hand, which asks no source, makes up for nothing.
     assert run(two(server), instance).success
     assert len(project.asked(now + timedelta(days=2))) == 1
+
+
+def test_what_was_never_made_is_not_made_by_the_schedule_unless_it_is_told(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    project, now = Project(instance, two(server), unmade=False), datetime.now(UTC)
+    assert project.asked(now) == project.asked(now + timedelta(days=7)) == []
+    assert len(Project(instance, two(server)).asked(now)) == 1
+    assert run(two(server), instance).success
+    assert len(project.asked(now + timedelta(days=1))) == 1
+
+
+def test_a_refresh_by_hand_is_a_field_of_the_config(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    assert run(two(server), instance).success
+    server.files["/a.csv"] = b"1\n2\n5\n"
+    assert run(two(server), instance).success and len(load("org.example.two")["a"]) == 2
+    by_hand = QUIET | {"ops": {"org__example__two__raw": {"config": {"refresh": True}}}}
+    assert run(two(server), instance, run_config=by_hand).success and len(load("org.example.two")["a"]) == 3
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        run(two(server), instance, run_config=QUIET | {"ops": {"org__example__two__raw": {"config": {"fresh": True}}}})
+
+
+@pytest.mark.parametrize(
+    ("line", "days"), [("0 3 * * *", 2), ("0 3 * * 1", 8), ("0 3 1 * *", 32), ("0 * * * *", 1 / 12)]
+)
+def test_a_dataset_that_is_refreshed_shows_when_a_refresh_was_missed(line: str, days: float) -> None:
+    [spec] = assets_in(definitions(datasets=[numbered(refresh=line)]))[-1].specs
+    if dg.__version__ < "1.12":
+        assert freshness(line) is None
+    else:
+        assert spec.freshness_policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=days))
 
 
 def test_changed_bytes_make_a_new_version_of_what_uses_them(
@@ -260,7 +293,7 @@ def test_the_last_due_time_is_the_one_before_the_next(line: str) -> None:
 
 def test_a_thousand_datasets_are_looked_through_in_a_moment(instance: dg.DagsterInstance) -> None:
     lines = {key(f"org/example/d{k}"): DAILY for k in range(1000)}
-    assert len(unasked(lines, MONDAY, instance)) == 1000
+    assert len(unasked(lines, MONDAY, instance, lines)) == 1000
 
 
 DEFINED = """
@@ -273,7 +306,8 @@ splits = {{
     "b": Split(lines, table=RemoteFile("{url}/b.csv", digest="{digest}")),
 }}
 dataset = Dataset("org.example.two", "Two files.", {{"n": Array("int64")}}, splits, refresh="0 3 * * *")
-defs = dg.Definitions.merge(definitions(datasets=[dataset]), dg.Definitions(executor=dg.in_process_executor))
+ours = definitions(datasets=[dataset], refresh_unmade=True)
+defs = dg.Definitions.merge(ours, dg.Definitions(executor=dg.in_process_executor))
 """
 
 LAUNCHED_AT_ONCE = {
@@ -335,6 +369,7 @@ def daemon(home: Path, server: FaultyServer, fast_path: Path, monkeypatch: pytes
         yield Daemon(fast_path, stack)
 
 
+@pytest.mark.processes
 def test_dagsters_own_daemon_refreshes_from_tick_to_release(home: Path, server: FaultyServer, daemon: Daemon) -> None:
     minute, day = timedelta(minutes=1), timedelta(days=1)
     done, failed = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE

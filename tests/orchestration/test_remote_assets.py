@@ -11,10 +11,10 @@ from dagster._core.definitions.observe import observe
 from dagster._core.loader import LoadingContextForTest
 from orchestrated import QUIET, kept_in, key
 
-from dataset_assets import Dataset, load, prepare
+from dataset_assets import Dataset, View, load, prepare
 from dataset_assets.errors import NotPrepared
 from dataset_assets.moving.copy import copy
-from dataset_assets.orchestration import DatasetComponent, definitions
+from dataset_assets.orchestration import DatasetComponent, asset_in, definitions
 from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -90,9 +90,21 @@ def test_a_remote_is_observed_and_pulled(
     assert copy(tiny.NAME, remote, home / "storage")[0].files == 0
 
 
+def test_a_pulled_dataset_is_an_input(dataset: Dataset, remote: Storage, instance: dg.DagsterInstance):
+    @dg.asset(ins={"data": asset_in(tiny.NAME, "test")})
+    def size(data: View) -> None:
+        seen.append(len(data))
+
+    seen: list[int] = []
+    prepare(dataset, storage=remote)
+    ours = definitions(pull=[tiny.NAME], pull_from=remote.url, storage="memory://pulled")
+    assert run(dg.Definitions.merge(ours, dg.Definitions([size])), instance)
+    assert seen == [4]
+
+
 def test_the_component_takes_the_same_words(dataset: Dataset, remote: Storage):
     places = {"pull_from": remote.url, "push_to": remote.url}
     component = DatasetComponent(datasets=["io.github.rasbt.mnist_5k"], pull=[tiny.NAME], **places)
     context: Any = None
-    found = {"/".join(k.path) for k in component.build_defs(context).resolve_all_asset_keys()}
+    found = {"/".join(k.path) for k in component.build_defs(context).resolve_asset_graph().get_all_asset_keys()}
     assert {f"remote/{PLACE}", PLACE, "pushed/io/github/rasbt/mnist_5k"} <= found

@@ -15,6 +15,7 @@ from orchestrated import (
     Calls,
     failures,
     files_in,
+    group,
     key,
     lines,
     made,
@@ -61,12 +62,12 @@ def test_the_same_bytes_leave_everything_fresh(home: Path, server: FaultyServer,
     }
     assert run(dataset, instance).success
     assert stale(dataset, instance) == set()
-    assert run(dataset, instance, selection=dg.AssetSelection.groups(f"{TWO}/raw")).success
+    assert run(dataset, instance, selection=group(f"{TWO}/raw")).success
     assert stale(dataset, instance) == set()
     # Also where all was lost and is retrieved again.
     for path in (home / "storage").rglob("*_csv/*"):
         path.unlink()
-    assert run(dataset, instance, selection=dg.AssetSelection.groups(f"{TWO}/raw")).success
+    assert run(dataset, instance, selection=group(f"{TWO}/raw")).success
     assert stale(dataset, instance) == set()
 
 
@@ -77,7 +78,7 @@ def test_new_bytes_make_stale_what_uses_them_and_nothing_else(
     first = run(dataset, instance)
     before = files_in(home / "storage" / TWO / "b")
     server.files["/a.csv"] = b"1\n2\n5\n"
-    raw = dg.AssetSelection.groups(f"{TWO}/raw")
+    raw = group(f"{TWO}/raw")
     assert run(dataset, instance, selection=raw, tags={REFRESH: "true"}).success
     assert stale(dataset, instance) == {f"{TWO}/a/n"}
     second = run(dataset, instance)
@@ -92,7 +93,7 @@ def test_bytes_whose_record_was_deleted_are_retrieved_as_new(
     home: Path, server: FaultyServer, instance: dg.DagsterInstance
 ) -> None:
     dataset = two_files(server.url)
-    assert run(dataset, instance, selection=dg.AssetSelection.groups(f"{TWO}/raw")).success
+    assert run(dataset, instance, selection=group(f"{TWO}/raw")).success
     (home / "storage" / TWO / "raw" / "a_csv" / "source.json").unlink()
     server.files["/a.csv"] = b"7\n"
     result = run(dataset, instance)
@@ -199,7 +200,7 @@ def test_a_raw_file_that_was_harmed_is_mended_before_anything_is_made_of_it(
     changed = tiny.tiny(url, version="2")
     # Not by its own step, which looks at sizes only: by the step that needs it.
     groups = [f"{tiny.NAME.replace('.', '/')}/{split}" for split in ("train", "test")]
-    result = run(changed, instance, selection=dg.AssetSelection.groups(*groups))
+    result = run(changed, instance, selection=group(*groups))
     assert result.success, failures(result)
     assert stored.read_bytes() == sound
     assert run(changed, instance).success

@@ -36,6 +36,9 @@ from dataset_assets.storage.manifest import (
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 GOLDEN = TESTS / "data" / "golden"
+EXCLUDED = TESTS / "data" / "golden_excluded"
+"""The same of format 2, from which two samples were taken out on request."""
+EXCLUDED_VERSION = "127ddafdf0b8b2ca3d9271d5fc39edd57f5d0bbc5c27288e5f1365195771f7a0"
 VERSION = "e945f98d70fcc344cbb8ed84a267b5f0eaedb3a3da9b17c889ac1d5783e7d8eb"
 DIGESTS = {
     "train": "71798cfec4f61aa08f850e66530ee94b1898549fd9df7943ed05508033489aee",
@@ -178,3 +181,20 @@ def test_the_golden_store_is_taken_over_without_a_download(home: Path, fast_path
     nowhere = tiny.tiny(url(fast_path / "nowhere"))
     assert prepare(nowhere)["train"].version == VERSION
     assert looked_at(home / "storage") == before
+
+
+def test_the_golden_store_of_format_2_stays_readable_and_is_taken_over(
+    home: Path, fast_path: Path, dataset: Dataset
+) -> None:
+    shutil.copytree(EXCLUDED, home / "storage")
+    before = looked_at(home / "storage")
+    views = load(tiny.NAME, verify="all")
+    assert views["train"].version == EXCLUDED_VERSION
+    left = {split: [one for one in some if one["text"] not in ("ccé", "hhhé")] for split, some in all_samples().items()}
+    assert tiny.plain(views) == left and [len(some) for some in left.values()] == [3, 5]
+    assert prepare(tiny.tiny(url(fast_path / "nowhere")))["train"].version == EXCLUDED_VERSION
+    assert looked_at(home / "storage") == before
+
+
+def all_samples() -> Any:
+    return tiny.plain(load(tiny.NAME, storage=str(GOLDEN)))

@@ -9,14 +9,8 @@ import tiny
 from dataset_assets import Dataset, RemoteFile, load, prepare
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
-from dataset_assets.making.existing import (
-    check_raw,
-    made_raw,
-    made_split,
-    publish_split,
-    recorded_raw,
-    usable_raw,
-)
+from dataset_assets.making.existing import made_split, publish_split
+from dataset_assets.making.raw_files import check_raw, made_raw, recorded_raw, usable_raw
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import MemoryStorage

@@ -28,6 +28,16 @@ def key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
+def group(*names: str) -> dg.AssetSelection:
+    """Return the assets of groups, each named as a key: `com/lecun/mnist/train`."""
+    return dg.AssetSelection.groups(*(group_name(name) for name in names))
+
+
+def group_name(name: str) -> str:
+    """Return the group that is named as a key, as every Dagster of ours takes it."""
+    return name.replace("/", "__")
+
+
 def kept_in(folder: Path) -> dg.DagsterInstance:
     """Return an instance whose history is in a folder, as that of processes and schedules must be."""
     folder.mkdir(parents=True, exist_ok=True)

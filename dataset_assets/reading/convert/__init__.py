@@ -1,7 +1,13 @@
 """Converts views to the data of other libraries, and makes views over it."""
 
-# Importing each module registers its conversions.
-from dataset_assets.reading.convert import arrow, huggingface, numpy, pandas, sklearn, torch
-from dataset_assets.reading.convert.view_of import view_of
+from typing import TYPE_CHECKING
 
-__all__ = ["arrow", "huggingface", "numpy", "pandas", "sklearn", "torch", "view_of"]
+from dataset_assets.core.lazy import lazily
+
+if TYPE_CHECKING:
+    from dataset_assets.reading.convert.sources import view_of as view_of
+
+__all__ = ["view_of"]
+
+# Each converter is imported when it is used first.
+__getattr__, __dir__ = lazily(globals(), {"view_of": "sources"})

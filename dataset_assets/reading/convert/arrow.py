@@ -16,7 +16,6 @@ from dataset_assets.formats.nested import column_of
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
 from dataset_assets.reading.convert.tables import column_names
 from dataset_assets.reading.views.in_memory import held
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
@@ -29,7 +28,6 @@ ROWS = 1 << 16
 BYTES = 8 << 20
 
 
-@verb
 def to_arrow(view: View) -> Any:
     """Return a table with a column for each stream, and for each field of a table.
 
@@ -48,7 +46,6 @@ def to_arrow(view: View) -> Any:
     return pyarrow.concat_tables([_cast(table, schema) for table in tables])
 
 
-@verb
 def arrow_reader(view: View) -> Any:
     """Return a reader of the view's batches, each read on access.
 

@@ -9,7 +9,6 @@ from dataset_assets.formats.columns import Indices
 from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.convert.arrow import to_arrow
 from dataset_assets.reading.views.node import Origin
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.streams import Narrowed
@@ -17,7 +16,6 @@ from dataset_assets.reading.views.undecoded import encoded
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def to_hf(view: View) -> Any:
     """Return a Hugging Face Dataset; numbers of classes become its ClassLabel.
 

@@ -6,11 +6,9 @@ import numpy as np
 
 from dataset_assets.reading.convert.tables import is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def to_numpy(view: View) -> dict[str, Any]:
     """Return an array for each stream: of objects for text and ragged values, one for each field of a table."""
     return {name: _array(block) for name, block in view.rows(slice(0, len(view))).items()}

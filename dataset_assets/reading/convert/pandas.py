@@ -14,13 +14,11 @@ from dataset_assets.reading.convert.arrow import ArrowValues
 from dataset_assets.reading.convert.tables import column_names, is_rounded, objects
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.in_memory import column_in_memory, held
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 PANDAS_UNITS = ("s", "ms", "us", "ns", "D")
 
 
-@verb
 def to_pandas(view: View) -> Any:
     """Return a DataFrame with a column for each stream, and for each field of a table.
 

@@ -10,11 +10,9 @@ from dataset_assets.errors import SchemaError, UsageError, at
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.views.blocks import owned
 from dataset_assets.reading.views.encoded import Encoded
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def to_sklearn(view: View, sample: str | None = None, target: str | None = None, bunch: bool = False) -> Any:
     """Return a matrix with a row for each sample, and the targets; or a Bunch with both and the names of columns."""
     x, y = _role(view, "sample", sample), _role(view, "target", target)

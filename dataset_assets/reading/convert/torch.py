@@ -3,11 +3,9 @@
 from typing import Any
 
 from dataset_assets.core.extras import needed
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def to_torch(view: View, iterable: bool = False) -> Any:
     """Return a dataset for torch's DataLoader. It can be pickled if the view can."""
     needed("torch", "torch")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError, nearest
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views.node import Node
-from dataset_assets.reading.views.operations import verb
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -55,7 +54,6 @@ def labels_of(view: Node, name: str) -> NDArray[Any]:
     return labels
 
 
-@verb
 def target_of(view: Node) -> str:
     """Return the stream that is the target."""
     if "target" not in view.roles:

@@ -10,7 +10,7 @@ from dataset_assets.errors import SchemaError, UnknownStream, UsageError, at, ne
 from dataset_assets.formats.columns import Columns, values_of
 from dataset_assets.reading.views.document import stack_of
 from dataset_assets.reading.views.mapped import Mapped, MappedBlocks
-from dataset_assets.reading.views.operations import operation, verb
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
 
@@ -20,7 +20,6 @@ FIT_ROWS = 1 << 16
 FIT_BYTES = 4 << 20
 
 
-@verb
 def fit_encoders(
     view: View, encoders: Mapping[str, Encoder], into: str | None = None, held_out: Sequence[str] = HELD_OUT
 ) -> Fitted:

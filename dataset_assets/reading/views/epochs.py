@@ -7,14 +7,12 @@ import operator
 from dataset_assets.errors import UsageError
 from dataset_assets.reading.views.batched import Batched
 from dataset_assets.reading.views.document import stack_of
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.parts import Part
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.stored import Stored
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def at_epoch(view: View, epoch: int) -> View:
     """Return the stack with `epoch` in each view that has one; orders below a split stay the same.
 

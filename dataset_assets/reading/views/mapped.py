@@ -56,7 +56,7 @@ class Changed(View):
         # All streams count, because it is unknown which of them the function uses.
         return self.parent.row_bytes()
 
-    def _generator(self, row: int) -> np.random.Generator:
+    def _generator(self, row: int) -> "np.random.Generator":
         return generator_of(self.parent, row, self.seed or 0, self.epoch)
 
     def _line(self) -> str:
@@ -162,7 +162,7 @@ class Tupled(Mapped):
         return zip(*(values_of(columns[name]) for name in self._names))
 
 
-def generator_of(view: View, row: int, seed: int, epoch: int) -> np.random.Generator:
+def generator_of(view: View, row: int, seed: int, epoch: int) -> "np.random.Generator":
     """Return a random generator for a sample. It depends only on seed, epoch, version and stored row."""
     origins = view.traced(row)
     stored, number = origins[0] if origins else (view, row)

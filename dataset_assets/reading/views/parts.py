@@ -15,7 +15,7 @@ from dataset_assets.core.splitting import (
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import values_of
 from dataset_assets.reading.views.columns_whole import column_of, labels_of
-from dataset_assets.reading.views.operations import operation, verb
+from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.view import Fold, NestedFold, View
 
@@ -123,14 +123,12 @@ def _number(part: Any, count: int) -> int:
     return int(part)
 
 
-@verb
 def folds(view: View, count: int, by: str | None, seed: int) -> list[Fold]:
     """Return the cross-validation folds of a view."""
     parts = FoldPart.all_of(view, folds=count, by=by, seed=seed)
     return [Fold(*pair) for pair in zip(parts[::2], parts[1::2])]
 
 
-@verb
 def nested_folds(
     view: View, outer: int, inner: int, outer_by: str | None, inner_by: str | None, seed: int
 ) -> list[NestedFold]:

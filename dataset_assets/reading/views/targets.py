@@ -9,13 +9,11 @@ from dataset_assets.encoding import Fitted, OneHot, Remapped
 from dataset_assets.encoding.encoder import check_choice
 from dataset_assets.errors import UnknownStream, UsageError, nearest
 from dataset_assets.reading.views.encoded import Encoded
-from dataset_assets.reading.views.operations import verb
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.streams import Narrowed
 from dataset_assets.reading.views.view import View
 
 
-@verb
 def mapped_targets(
     view: View, mapping: Mapping[Any, Any], stream: str | None, unmapped: Literal["error", "keep", "drop"], tag: bool
 ) -> View:
@@ -37,7 +35,6 @@ def mapped_targets(
     return Encoded(view, Fitted({name: Remapped(mapping, unmapped)}), keep=_kept(view, name, tag))
 
 
-@verb
 def one_hot_targets(view: View, classes: Sequence[Any] | None, stream: str | None, tag: bool) -> View:
     """Return the view with its target as one-hot vectors, for the given classes or those of the dataset.
 
@@ -98,7 +95,6 @@ def _classes(view: View, name: str) -> Sequence[Any]:
     )
 
 
-@verb
 def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how: Literal["in", "not in"]) -> View:
     """Return the samples whose target is in `targets`, or not in it. Reads all targets at once.
 

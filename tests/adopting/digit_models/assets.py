@@ -1,25 +1,26 @@
-"""Assets that are made of a split, a stream, a whole dataset and a raw file."""
+"""Assets that are made of released splits, a whole dataset, a stream and a raw file."""
 
 import gzip
-from typing import Any, Mapping
+from typing import Any
 
 import dagster as dg
 import numpy as np
 
 from dataset_assets import View
+from dataset_assets.orchestration import asset_in
 
 MNIST = ["io", "github", "rasbt", "mnist_5k"]
-PENGUINS = ["io", "github", "allisonhorst", "penguins"]
+DIGITS, PENGUINS = "io.github.rasbt.mnist_5k", "io.github.allisonhorst.penguins"
 
 
-@dg.asset(ins={"mnist_train": dg.AssetIn([*MNIST, "train"])})
+@dg.asset(ins={"mnist_train": asset_in(DIGITS, "train")})
 def model(mnist_train: View) -> Any:
     """The mean picture of each digit."""
     block = mnist_train.rows(slice(0, len(mnist_train)))
     return np.stack([block["image"][block["label"] == digit].mean(axis=0) for digit in range(10)])
 
 
-@dg.asset(ins={"mnist_test": dg.AssetIn([*MNIST, "test"])})
+@dg.asset(ins={"mnist_test": asset_in(DIGITS, "test")})
 def accuracy(model: Any, mnist_test: View) -> float:
     """The share of digits that are nearest to the mean picture of their class."""
     right = 0
@@ -35,8 +36,8 @@ def balance(labels: View) -> list[int]:
     return [int(n) for n in np.bincount([sample["label"] for sample in labels], minlength=10)]
 
 
-@dg.asset(ins={"mnist": dg.AssetIn(MNIST), "penguins": dg.AssetIn(PENGUINS)})
-def sizes(mnist: Mapping[str, View], penguins: Mapping[str, View]) -> dict[str, int]:
+@dg.asset(ins={"mnist": asset_in(DIGITS), "penguins": asset_in(PENGUINS)})
+def sizes(mnist: dict[str, View], penguins: dict[str, View]) -> dict[str, int]:
     """How many samples each split has."""
     return {f"{view.dataset} {split}": len(view) for views in (mnist, penguins) for split, view in views.items()}
 

@@ -12,7 +12,6 @@ import pytest
 from media import picture, sound
 
 from dataset_assets import Array, Audio, Dataset, Image, Split, load, prepare
-from dataset_assets.checks.built_in import described
 from dataset_assets.cli.text import samples as samples_shown
 from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UnknownStream, UsageError
 from dataset_assets.loader import Loader
@@ -158,7 +157,7 @@ def test_what_is_shown_says_what_a_file_is_and_draws_it(damaged: Any) -> None:
 
 def test_the_type_of_a_stream_says_mode_size_and_rate(train: Any) -> None:
     streams = index_of(train).streams
-    assert [described(streams[name]) for name in ("image", "sound")] == ["image RGB 12x16", "audio 8000 Hz"]
+    assert [streams[name].in_words for name in ("image", "sound")] == ["image RGB 12x16", "audio 8000 Hz"]
 
 
 def test_only_what_load_returned_has_streams_to_read_otherwise(train: Any) -> None:

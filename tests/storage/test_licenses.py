@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 from orchestrated import failures, run
 
-import dataset_assets.reading.licenses as module
+import dataset_assets.storage.licenses as module
 from dataset_assets import Array, Dataset, Split, View, load, prepare, view_from_json, view_of
 from dataset_assets.encoding import Scaled
 from dataset_assets.errors import Refused
-from dataset_assets.reading.licenses import is_allowed
+from dataset_assets.storage.licenses import is_allowed
 
 
 def counted(to: int) -> Iterator[dict[str, int]]:

@@ -1,0 +1,209 @@
+"""Takes samples out of a dataset on request, such as those of a person who asked for it, and keeps them out.
+
+The values by which they are found are recorded first, as salted digests. Then a version without the samples is made and
+released, of the dataset and of every stored dataset that is made of it; until then the old versions stay readable. Then
+the record is in force, so that older versions are not opened any more, and what only they use is removed. After a kill
+the same command goes on.
+"""
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Iterable, Iterator, Mapping, NamedTuple
+
+from dataset_assets.core.names import plain_name
+from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.registry import find
+from dataset_assets.errors import IntegrityError, Refused, UsageError, nearest
+from dataset_assets.formats.columns import values_of
+from dataset_assets.making.prepare import prepare
+from dataset_assets.moving.outdated import remove_outdated
+from dataset_assets.reading.load import open_split
+from dataset_assets.reading.streaming import streaming_columns
+from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.aliases import named
+from dataset_assets.storage.exclusions import Rule, add, are_within, enforce, exclusions, rules_for, text_of
+from dataset_assets.storage.gc_lease import SECONDS
+from dataset_assets.storage.keys import contents, excluded_key
+from dataset_assets.storage.links import see_no_link
+from dataset_assets.storage.manifest import Version
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
+
+BLOCK = 1 << 14
+
+
+@dataclass
+class Forgotten:
+    """What was taken out, or would be.
+
+    `samples` counts those of the version that was current, by split; `derived` are the datasets that are made of this
+    one, and `versions` those that were removed, as `name@digest`. `remaining` says what may still hold samples.
+    """
+
+    name: str
+    samples: dict[str, int] = field(default_factory=dict)
+    unmatched: list[str] = field(default_factory=list)
+    derived: list[str] = field(default_factory=list)
+    current: str | None = None
+    versions: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    bytes: int = 0
+    remaining: list[str] = field(default_factory=list)
+
+
+def forget(
+    dataset: str | Dataset,
+    values: Mapping[str, Iterable[str]],
+    storage: "str | Storage",
+    *,
+    raw: bool = False,
+    dry_run: bool = False,
+    lease_seconds: float = SECONDS,
+) -> Forgotten:
+    """Take the samples out that have one of these values in a stream; with `dry_run` only report what would be done.
+
+    `values` maps streams of texts or whole numbers to values. With `raw` the retrieved files that the samples came from
+    are removed too; they are retrieved again when they are needed. Raises `NotPrepared` if the dataset is not stored,
+    `UnknownDataset` if it, or one that is made of it, has no definition here, `UsageError` if no sample has such a
+    value, and the errors of `prepare`.
+
+    >>> forget("com.example.faces", {"person": ["ann"]}, "/data/assets", dry_run=True).samples
+    {'train': 3, 'test': 0}
+    """
+    store = open_storage(storage)
+    stored = named(store, dataset.name if isinstance(dataset, Dataset) else dataset)
+    wanted = {stream: {str(value) for value in some} for stream, some in values.items()}
+    if not any(wanted.values()):
+        raise UsageError(f"No samples of {stored.name} are named. Give values of a stream: {{'id': ['17', '18']}}.")
+    found = Forgotten(stored.name)
+    _count(stored, wanted, found)
+    rules = rules_for(stored, {stream: some for stream, some in wanted.items() if some})
+    if not any(found.samples.values()) and not are_within(rules, exclusions(stored).every):
+        raise UsageError(
+            f"No sample of {stored.name} has such a value: {_listed(found.unmatched)}. Nothing was recorded. Write a "
+            "value as it is in the stream: its case and its spaces count."
+        )
+    links = _links_in(store)
+    every = [stored, *_derived(stored, links)]
+    definitions = [dataset if isinstance(dataset, Dataset) else find(stored.name, store)]
+    definitions += [find(one.name, store) for one in every[1:]]
+    found.derived = [one.name for one in every[1:]]
+    found.remaining = [*_readers_of_files(every, links)]
+    if dry_run:
+        found.current = stored.pointer().version
+        found.versions = [f"{one.name}@{digest}" for one in every for digest in sorted(one.versions())]
+        return found
+    for one in every:
+        see_no_link(store, [excluded_key(one.name)])
+        add(one, rules)
+    for definition in definitions:
+        prepare(definition, storage=store)
+    for one in every:
+        version = _released(one)
+        _see_gone(one, version, rules)
+        enforce(one, version.excluded)
+    for one in every:
+        removed = remove_outdated(one, raw=raw, lease_seconds=lease_seconds)
+        found.versions += removed.versions
+        found.removed += removed.keys
+        found.bytes += removed.bytes
+        found.remaining += removed.remaining
+    found.current = stored.pointer().version
+    return found
+
+
+def _listed(values: list[str]) -> str:
+    more = f" and {len(values) - 3} more" if len(values) > 3 else ""
+    return ", ".join(repr(value)[:80] for value in values[:3]) + more
+
+
+def _released(stored: StoredDataset) -> Version:
+    version = stored.current().version
+    if version is None:
+        raise stored.absent()
+    return version
+
+
+def _count(stored: StoredDataset, wanted: Mapping[str, set[str]], found: Forgotten) -> None:
+    """Count the samples with a wanted value in the current version, and note the values that none has."""
+    left = {(stream, value) for stream, some in wanted.items() for value in some}
+    for split, digest in sorted(_released(stored).splits.items()):
+        rows: Counter[int] = Counter()
+        for row, stream, text in _having(stored, split, digest, wanted):
+            rows[row] += 1
+            left.discard((stream, text))
+        found.samples[split] = len(rows)
+    found.unmatched = sorted(value for _, value in left)
+
+
+def _having(
+    stored: StoredDataset, split: str, digest: str, wanted: Mapping[str, set[str]]
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the row, the stream and the text of each wanted value of a split."""
+    columns = streaming_columns(open_split(stored, split, digest))
+    for stream, texts in wanted.items():
+        if stream not in columns:
+            raise UsageError(f"{stored.name} has no stream {stream!r}.{nearest(stream, columns)}")
+        column = columns[stream]
+        for lo in range(0, len(column), BLOCK):
+            block = [*map(text_of, values_of(column.slice(lo, min(lo + BLOCK, len(column)))))]
+            if None in block:
+                raise UsageError(
+                    f"Stream {stream} of {stored.name} has values that are no text and no whole number, by which no "
+                    "sample can be found. Name a stream of ids."
+                )
+            yield from ((lo + k, stream, text) for k, text in enumerate(block) if text in texts)
+
+
+def _see_gone(stored: StoredDataset, version: Version, rules: Iterable[Rule]) -> None:
+    """Raise `IntegrityError` if a new version still has a value that was to be taken out."""
+    for rule in rules:
+        if plain_name(rule.dataset) != plain_name(stored.name):
+            continue
+        for split, digest in version.splits.items():
+            column = streaming_columns(open_split(stored, split, digest))[rule.stream]
+            for lo in range(0, len(column), BLOCK):
+                if any(map(rule.has, values_of(column.slice(lo, min(lo + BLOCK, len(column)))))):
+                    raise IntegrityError(
+                        f"{stored.name}, split {split}: samples that were to be taken out are still there. The older "
+                        "versions were left as they are. Please report this."
+                    )
+
+
+class _Links(NamedTuple):
+    """The plain names of the datasets whose splits a dataset takes, and of those whose files it takes."""
+
+    splits: set[str]
+    files: set[str]
+
+
+def _links_in(storage: Storage) -> dict[str, _Links]:
+    """Return the links of the current version of each dataset, by its plain name."""
+    return {name: _links_of(StoredDataset(storage, name)) for name in contents(storage.list(""))[0]}
+
+
+def _links_of(stored: StoredDataset) -> _Links:
+    found = _Links(set(), set())
+    with suppress(*UNUSABLE, Refused):
+        version = stored.current().version
+        for split in version.splits.items() if version else ():
+            for given in stored.index(*split).arguments.values():
+                if isinstance(given, Mapping) and isinstance(name := given.get("dataset"), str):
+                    (found.splits if "split" in given else found.files).add(plain_name(name))
+    return found
+
+
+def _derived(stored: StoredDataset, links: Mapping[str, _Links]) -> list[StoredDataset]:
+    """Return the stored datasets that are made of splits of this one, also through others; inputs come first."""
+    found = {plain_name(stored.name): stored}
+    while more := {name for name, used in links.items() if name not in found and used.splits & found.keys()}:
+        found |= {name: StoredDataset(stored.storage, name).own_named() for name in sorted(more)}
+    return [*found.values()][1:]
+
+
+def _readers_of_files(every: list[StoredDataset], links: Mapping[str, _Links]) -> Iterator[str]:
+    """Yield a sentence for each dataset that reads retrieved files of these itself."""
+    names = {plain_name(one.name) for one in every}
+    for name, used in sorted(links.items()):
+        for source in sorted(used.files & names):
+            yield f"{name} reads a retrieved file of {source} itself; take the samples out of it too"

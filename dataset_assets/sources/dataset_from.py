@@ -1,0 +1,250 @@
+"""Infers a dataset from a source: a file, folder, URL, table, or a mapping of splits to these."""
+
+import glob
+import os
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from dataset_assets.core.settings import settings
+from dataset_assets.definition.column_splits import column_samples
+from dataset_assets.definition.dataset import Dataset, RemoteFile, Split, SplitOf
+from dataset_assets.errors import UsageError, nearest
+from dataset_assets.formats import Array, Format
+from dataset_assets.retrieval import fetch_first
+from dataset_assets.sources.arrays import streams_of_arrays
+from dataset_assets.sources.columns import Found, streams_of
+from dataset_assets.sources.folders import Inferred, of_folder, tables_in
+from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
+from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem, with_delimiter
+
+WHOLE = "all"
+"""The split that is divided, or of a source that has no splits."""
+
+
+def dataset_from(
+    source: Any,
+    *,
+    name: str | None = None,
+    target: str | None = None,
+    splits: Mapping[str, float] | None = None,
+    options: Mapping[str, Any] | None = None,
+    summary: str | None = None,
+    license: str | None = None,
+) -> Dataset:
+    """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
+
+    `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow or numpy file; a folder of such files, or
+    of pictures, texts or sounds, with folders for splits and classes; a list of paths, or a pattern with `*`; a
+    DataFrame, a table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What
+    is in memory is stored as a file below the home.
+
+    `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
+    the samples, with equal shares of each class if the target has classes. `options` are those of the decoder, such as
+    `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
+
+    What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
+    does not know, and the errors of decoders.
+
+    >>> from dataset_assets import prepare
+    >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
+    >>> prepare(birds)["train"]
+    """
+    return looked_at(source, name, target, splits, options, summary, license)[0]
+
+
+def looked_at(
+    source: Any,
+    name: str | None = None,
+    target: str | None = None,
+    splits: Mapping[str, float] | None = None,
+    options: Mapping[str, Any] | None = None,
+    summary: str | None = None,
+    license: str | None = None,
+) -> tuple[Dataset, dict[str, str]]:
+    """Return the dataset of a source, and what each stream was inferred from."""
+    found = _inferred(source, target, options or {})
+    if splits is not None:
+        found = found._replace(splits=_divided(found, splits))
+    dataset = Dataset(
+        name=name or name_for(_called(source)),
+        summary=summary or f"Inferred from {_called(source)}.",
+        streams=found.streams,
+        splits=found.splits,
+        sample=found.sample,
+        target=found.target,
+        license=license,
+    )
+    return dataset, found.why
+
+
+def _inferred(source: Any, target: str | None, options: Mapping[str, Any]) -> Inferred:
+    parts = _parts(source)
+    folders = [path for part in parts.values() for path in part.paths if path.is_dir()]
+    if folders and (len(parts) > 1 or any(len(part.paths) > 1 for part in parts.values())):
+        raise UsageError(f"{folders[0]} is a folder. Give one folder that has a folder for each split.")
+    if folders and options:
+        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
+    if folders:
+        found = of_folder(folders[0])
+        if target is not None and target not in found.streams:
+            raise UsageError(
+                f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}"
+            )
+        return found._replace(target=target or found.target)
+    return _of_tables(parts, target, options)
+
+
+@dataclass
+class _Part:
+    """The files of a split: where they are read now, their URLs, and the classes that their source names."""
+
+    paths: list[Path]
+    urls: list[str]
+    classes: Mapping[str, list[str]]
+
+
+def _parts(source: Any) -> dict[str, _Part]:
+    """Return the files of each split of a source."""
+    if isinstance(source, Mapping) and source and all(_is_source(each) for each in source.values()):
+        every = {split: _parts(each) for split, each in source.items()}
+        if several := next((split for split, parts in every.items() if [*parts] != [WHOLE]), None):
+            raise UsageError(
+                f"The source of split {several!r} has splits itself. Give a file or a table for each split."
+            )
+        return {split: parts[WHOLE] for split, parts in every.items()}
+    if is_in_memory(source):
+        path, classes = kept_table(source)
+        return {WHOLE: _Part([path], [path.as_uri()], classes)}
+    if isinstance(source, (list, tuple)) and source and all(isinstance(each, (str, os.PathLike)) for each in source):
+        paths = [path for each in source for path in _local(each)]
+        return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
+    if isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az"):
+        return {WHOLE: _Part([Path(urlsplit(source).path)], [source], {})}
+    paths = _local(source)
+    if len(paths) == 1 and is_saved(paths[0]):
+        return _parts(loaded(paths[0]))
+    if len(paths) == 1 and paths[0].is_dir() and (tables := tables_in(paths[0])):
+        return {split: _Part(some, [path.as_uri() for path in some], {}) for split, some in tables.items()}
+    return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
+
+
+def _is_source(each: Any) -> bool:
+    return isinstance(each, (str, os.PathLike)) or (is_in_memory(each) and not isinstance(each, Mapping))
+
+
+def _local(source: "str | os.PathLike[str]") -> list[Path]:
+    """Return the paths that a path or a pattern names. Raises `UsageError` if there are none."""
+    text = os.fsdecode(source)
+    path = Path(text.removeprefix("file://")).expanduser().absolute()
+    if path.exists():
+        return [path]
+    if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, _alternatives(str(path))))})):
+        return [Path(one) for one in found]
+    near = nearest(path.name, [one.name for one in path.parent.iterdir()], listed=False) if path.parent.is_dir() else ""
+    raise UsageError(
+        f"{text:.200} is not there.{near} Write the path of a file or a folder, a pattern such as data/*.csv, or a URL."
+    )
+
+
+def _matching(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True)
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """Yield the patterns that `{a,b}` in a pattern stands for.
+
+    >>> [*_alternatives("x.{jpg,png}")]
+    ['x.jpg', 'x.png']
+    """
+    before, brace, rest = pattern.partition("{")
+    inside, end, after = rest.partition("}")
+    if not (brace and end):
+        yield pattern
+        return
+    for one in inside.split(","):
+        yield from _alternatives(before + one + after)
+
+
+def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
+    """Infer the streams of all splits together, from all of their rows."""
+    readers = [reader_of(path.name, options) for part in parts.values() for path in part.paths]
+    reader = readers[0]
+    if any(other != reader for other in readers):
+        raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
+    classes = {column: names for part in parts.values() for column, names in part.classes.items()}
+    with TemporaryDirectory(dir=_scratch()) as folder:
+        paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
+        reader = with_delimiter(reader, paths[0])
+        blocks = chain.from_iterable(map(reader.blocks, paths))
+        if reader.name in ("npy", "npz"):
+            found = streams_of_arrays(blocks, target)
+        else:
+            found = streams_of(blocks, target, classes)
+    if not found:
+        raise UsageError("The source has no rows, so nothing can be inferred of it.")
+    reader = _typed(reader, found)
+    plain = {one.name: one.plain for one in found}
+    splits = {split: _split(reader, plain, part) for split, part in parts.items()}
+    streams: dict[str, Format] = {one.name: one.format for one in found}
+    chosen = next((one.name for one in found if one.plain["from"] == target), None)
+    sample = next((name for name in streams if name != chosen), None) if len(streams) == 2 and chosen else None
+    return Inferred(streams, splits, sample, chosen, {one.name: one.why for one in found})
+
+
+def _typed(reader: Reader, found: Sequence[Found]) -> Reader:
+    """Fix the types that were inferred of CSV, so that later rows do not change them."""
+    if reader.name != "csv_blocks":
+        return reader
+    return Reader(
+        reader.name, {**reader.options, "types": {one.plain["from"]: one.arrow for one in found if one.arrow}}
+    )
+
+
+def _split(reader: Reader, plain: Mapping[str, Any], part: _Part) -> Split:
+    width = len(str(len(part.urls) - 1))
+    files = {f"file_{k:0{width}}": _file(url, k, len(part.urls)) for k, url in enumerate(part.urls)}
+    return Split(column_samples, read=reader.name, streams=plain, options=reader.options, **files)
+
+
+def _file(url: str, number: int, count: int) -> RemoteFile:
+    return RemoteFile(url)
+
+
+def _here(path: Path, url: str, folder: Path) -> Path:
+    """Return a file on this machine; one at a URL is retrieved to be looked at."""
+    if url.startswith("file:"):
+        return path
+    into = folder / path.name
+    fetch_first([url], into, None, lambda path: None, lambda done, total: None)
+    return into
+
+
+def _scratch() -> Path:
+    folder = settings().scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _divided(found: Inferred, ratios: Mapping[str, float]) -> dict[str, Split]:
+    if [*found.splits] != [WHOLE]:
+        raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
+    target = found.streams.get(found.target or "")
+    if isinstance(target, Array) and target.classes:
+        return {**found.splits, **SplitOf(WHOLE).stratified_split(ratios, by=found.target)}
+    return {**found.splits, **SplitOf(WHOLE).random_split(ratios)}
+
+
+def _called(source: Any) -> str:
+    """Return what a source is called: the name of its file or folder, or what it is."""
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fsdecode(source)
+        return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
+    if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
+        return _called(source[0])
+    return "data"

@@ -1,0 +1,114 @@
+"""Infers a dataset from a folder: splits and classes from the names of folders, streams from the kind of its files."""
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from dataset_assets.core.folder_tree import entries
+from dataset_assets.core.names import identifier_from
+from dataset_assets.definition.dataset import RemoteFile, Split
+from dataset_assets.definition.plain_splits import CONTENT, FOLDER, file_samples, is_junk
+from dataset_assets.errors import UsageError
+from dataset_assets.formats import Array, Audio, Files, Format, Image, Text
+from dataset_assets.sources.kinds import PICTURES, SOUNDS, TABLES, TEXTS, ending
+
+SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "unlabeled"})
+"""Names of folders and files that are taken for splits, whatever their case."""
+
+_KINDS: dict[str, tuple[str, Format]] = {
+    **dict.fromkeys(PICTURES, ("image", Image())),
+    **dict.fromkeys(TEXTS, ("text", Text())),
+    **dict.fromkeys(SOUNDS, ("audio", Audio())),
+}
+
+
+class Inferred(NamedTuple):
+    """What was inferred of a source: streams, splits, the streams of the roles, and what was guessed of each."""
+
+    streams: dict[str, Format]
+    splits: dict[str, Split]
+    sample: str | None
+    target: str | None
+    why: dict[str, str]
+
+
+def of_folder(folder: Path) -> Inferred:
+    """Infer a dataset from a folder of pictures, texts, sounds or other files.
+
+    Folders such as `train` and `test` are splits; folders below them are classes. Raises `UsageError` for a folder
+    without files, and for files of several kinds.
+    """
+    paths = files_in(folder)
+    first, kind = _kind_of(folder, paths)
+    places = {path: PurePosixPath(path).parts for path in paths}
+    tops = {parts[0] for parts in places.values() if len(parts) > 1}
+    has_splits = bool(tops) and {top.lower() for top in tops} <= SPLITS and all(len(p) > 1 for p in places.values())
+    depth = 1 if has_splits else 0
+    folders = {parts[depth] for parts in places.values() if len(parts) > depth + 1}
+    classes = sorted(folders) if folders and all(len(parts) == depth + 2 for parts in places.values()) else None
+    plain: dict[str, dict[str, Any]] = {first: _plain("files" if first == "file" else first, CONTENT, None)}
+    streams: dict[str, Format] = {first: kind}
+    why = {first: f"{len(paths)} files, such as {paths[0]}"}
+    if classes:
+        streams["label"] = Array("uint8" if len(classes) <= 256 else "int64", classes=tuple(classes))
+        plain["label"] = _plain("array", FOLDER, classes)
+        why["label"] = "the folder of each file"
+    tree = RemoteFile(folder.absolute().as_uri(), identifier="folder")
+    parts = {identifier_from(top, "split"): top for top in sorted(tops)} if has_splits else {"all": ""}
+    splits = {
+        split: Split(file_samples, archive=tree, streams=plain, members="*", below=top, unwrap=False)
+        for split, top in parts.items()
+    }
+    return Inferred(streams, splits, first, "label" if classes else None, why)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the files of a folder as paths from it, but those that file managers leave behind."""
+    found = [entry.path for entry in entries(folder) if not entry.is_folder and not is_junk(entry.path)]
+    if not found:
+        raise UsageError(f"{folder} has no files. Name a folder with data.")
+    return found
+
+
+def _kind_of(folder: Path, paths: list[str]) -> tuple[str, Format]:
+    """Return the name and the format of the stream that holds the files."""
+    names = {path: _KINDS.get(ending(path), ("file", Files()))[0] for path in paths}
+    counts = Counter(names.values())
+    if len(counts) > 1:
+        main, rare = counts.most_common()[0][0], counts.most_common()[-1][0]
+        odd = next(path for path, name in names.items() if name == rare)
+        raise UsageError(
+            f"{folder} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or read the "
+            "folder with a split function: docs/defining.md."
+        )
+    return next((name, kind) for name, kind in (*_KINDS.values(), ("file", Files())) if name in counts)
+
+
+def tables_in(folder: Path) -> dict[str, list[Path]] | None:
+    """Return the files of rows of a folder, by split, if it holds nothing else; the split is in a folder or a name."""
+    paths = files_in(folder)
+    kinds = {ending(path) for path in paths}
+    if len(kinds) != 1 or not kinds <= {*TABLES}:
+        return None
+    return {split: [folder / path for path in some] for split, some in by_split(paths).items()}
+
+
+def by_split(paths: list[str]) -> dict[str, list[str]]:
+    """Group the paths of files by split: of a folder, or of the beginning of a name such as train-00000-of-00002.
+
+    >>> by_split(["train-0.parquet", "train-1.parquet", "test.parquet"])
+    {'test': ['test.parquet'], 'train': ['train-0.parquet', 'train-1.parquet']}
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        words = [
+            *PurePosixPath(path).parts[:-1],
+            PurePosixPath(path).name.replace("-", ".").replace("_", ".").split(".")[0],
+        ]
+        split = next((word for word in words if word.lower() in SPLITS), None)
+        found.setdefault(identifier_from(split, "split") if split else "all", []).append(path)
+    return found if "all" not in found or len(found) == 1 else {"all": sorted(paths)}
+
+
+def _plain(form: str, part: str, classes: list[str] | None) -> dict[str, Any]:
+    return {"format": form, "from": part, "fields": None, "classes": classes, "dtype": None}

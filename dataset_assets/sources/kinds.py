@@ -1,0 +1,116 @@
+"""Which kind a file is: the decoder that reads it, by its name and its first bytes."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+
+from dataset_assets.core.names import identifier_from
+from dataset_assets.decoding import decoder, decompressed
+from dataset_assets.definition.column_splits import ROWS
+from dataset_assets.errors import UsageError
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+TEXTS = (".txt", ".md")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+_READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".csv": ("csv_blocks", {}),
+    ".tsv": ("csv_blocks", {"delimiter": "\t"}),
+    ".tab": ("csv_blocks", {"delimiter": "\t"}),
+    ".jsonl": ("json_lines", {}),
+    ".ndjson": ("json_lines", {}),
+    ".json": ("json_array", {}),
+    ".parquet": ("parquet", {}),
+    ".pq": ("parquet", {}),
+    ".arrow": ("arrow", {}),
+    ".feather": ("arrow", {}),
+    ".npz": ("npz", {}),
+    ".npy": ("npy", {}),
+}
+_BLOCK = 4096
+ARRAYS = ("npy", "npz")
+"""The decoders that yield arrays of numpy."""
+
+TABLES = tuple(_READERS)
+"""The endings of files that hold samples as rows."""
+
+
+class Reader(NamedTuple):
+    """How files of rows are read: the name of a decoder, and its options."""
+
+    name: str
+    options: dict[str, Any]
+
+    def blocks(self, path: Path) -> Iterator[Any]:
+        """Yield the blocks of a file: mappings of column to an array of Arrow or numpy, or None for mixed values."""
+        with path.open("rb") as file:
+            found = decoder(self.name)(file, **self.options)
+            if self.name in ROWS:
+                yield from _gathered(found)
+            elif self.name in ARRAYS:
+                yield from found
+            else:
+                yield from (dict(zip(block.schema.names, block.columns)) for block in found)
+
+
+def _gathered(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield blocks of rows, in which the type of each column is inferred."""
+    rest = iter(rows)
+    while some := list(islice(rest, _BLOCK)):
+        keys = dict.fromkeys(key for row in some for key in row)
+        yield {key: _arrow([row.get(key) for row in some]) for key in keys}
+
+
+def _arrow(values: list[Any]) -> Any:
+    import pyarrow
+
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowException, OverflowError, ValueError, TypeError):
+        return None
+
+
+def ending(name: str) -> str:
+    """Return the ending of a file's name without that of its compression.
+
+    >>> ending("reviews.CSV.gz")
+    '.csv'
+    """
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+
+
+def stem(name: str) -> str:
+    """Return the name of a file without its endings."""
+    path = Path(name)
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+
+
+def reader_of(name: str, options: Mapping[str, Any]) -> Reader:
+    """Return how a file of rows is read, by its name, with options of its decoder. Raises `UsageError`."""
+    known = _READERS.get(ending(name))
+    if known is None:
+        raise UsageError(
+            f"{name:.200} is of no kind that can be looked at: {', '.join(TABLES)}, or one of them compressed; or give "
+            "a folder of pictures, texts or sounds. For any other, write a split function: docs/defining.md."
+        )
+    return Reader(known[0], {**known[1], **options})
+
+
+def with_delimiter(reader: Reader, path: Path) -> Reader:
+    """Add the delimiter of a CSV file whose header has no comma, but semicolons, tabs or bars."""
+    if reader.name != "csv_blocks" or "delimiter" in reader.options:
+        return reader
+    with path.open("rb") as file:
+        header = decompressed(file).readline(1 << 16)
+    found = next((mark for mark in (b";", b"\t", b"|") if mark in header and b"," not in header), None)
+    return reader if found is None else Reader(reader.name, {**reader.options, "delimiter": found.decode()})
+
+
+def name_for(text: str) -> str:
+    """Return the name of a dataset for a file, a folder or a table.
+
+    >>> name_for("My birds (2020)")
+    'local.my_birds_2020'
+    """
+    return f"local.{identifier_from(text, 'data').lower()}"

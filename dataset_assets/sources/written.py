@@ -1,0 +1,151 @@
+"""Writes a definition as the Python that defines it."""
+
+from dataclasses import MISSING, fields
+from typing import Any, Mapping
+
+import numpy
+
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf, part_of
+from dataset_assets.definition.links import FileOf
+from dataset_assets.errors import UsageError
+from dataset_assets.formats import Format
+
+WIDTH = 110
+_PLAIN = ("version", "sample", "target", "tag", "tags", "tasks", "license", "terms", "citation", "homepage", "owners",
+          "refresh", "aliases")  # fmt: skip
+
+
+def source_of(dataset: Dataset, why: Mapping[str, str] | None = None, variable: str = "dataset") -> str:
+    """Return a definition as Python that sets `variable`; `why` says of a stream what it was inferred from.
+
+    Raises `UsageError` for what has no such form: an own check, or a function that no other module can import.
+
+    >>> print(source_of(dataset_from("birds.csv")))
+    """
+    if any(callable(check) for check in dataset.checks.values()):
+        raise UsageError(f"{dataset.name} has a check of its own, which is no text. Copy the file that defines it.")
+    functions, lines = _Imports(), [f'"""{dataset.summary}"""', ""]
+    body = [f"{variable} = Dataset(", f"    name={_text(dataset.name)},", f"    summary={_text(dataset.summary)},"]
+    body += ["    streams={", *_streams(dataset, why or {}, functions), "    },"]
+    body += ["    splits={", *_splits(dataset.splits, functions), "    },"]
+    for name in _PLAIN:
+        value = getattr(dataset, name)
+        if value not in (None, (), "1" if name == "version" else None):
+            body.append(f"    {name}={_shown(value)},")
+    if dataset.roles.keys() - {"sample", "target", "tag"}:
+        body.append(f"    roles={_shown(dict(dataset.roles))},")
+    if dataset.checks:
+        body.append(f"    checks={_shown(dict(dataset.checks))},")
+    return "\n".join([*lines, *functions.lines("Dataset"), "", "", *body, ")", ""])
+
+
+class _Imports:
+    """The names that a text uses, by the module that has them."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, set[str]] = {}
+
+    def add(self, module: str, name: str) -> str:
+        self.used.setdefault(module, set()).add(name)
+        return name
+
+    def lines(self, *face: str) -> list[str]:
+        for name in face:
+            self.add("dataset_assets", name)
+        return [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(self.used.items())]
+
+
+def _streams(dataset: Dataset, why: Mapping[str, str], imports: _Imports) -> list[str]:
+    return [
+        f"        {_text(name)}: {_format(form, imports)},{f'  # {why[name]}' if name in why else ''}"
+        for name, form in dataset.streams.items()
+    ]
+
+
+def _format(form: Format, imports: _Imports) -> str:
+    kind = type(form)
+    own = kind.__module__.startswith("dataset_assets.formats")
+    name = imports.add("dataset_assets" if own else kind.__module__, kind.__qualname__)
+    given = []
+    for field in fields(form):  # type: ignore[arg-type]
+        value = getattr(form, field.name)
+        default = field.default if field.default is not MISSING else None
+        if value != default:
+            shown = dict(value) if field.name == "fields" else value
+            shown = _dtype_name(value) if field.name == "dtype" else shown
+            given.append(f"{field.name}={_shown(shown)}")
+    return f"{name}({', '.join(given)})"
+
+
+def _dtype_name(text: str) -> str:
+    try:
+        return numpy.dtype(text).name
+    except TypeError:  # a dtype of another package, such as bfloat16
+        return text
+
+
+def _splits(splits: Mapping[str, Split], imports: _Imports) -> list[str]:
+    lines: list[str] = []
+    divided: dict[str, tuple[str, dict[str, float]]] = {}
+    for name, split in splits.items():
+        if split.function is not part_of:
+            lines += _split(name, split, imports)
+            continue
+        plain = dict(split.plain)
+        part, ratios = plain.pop("part"), plain.pop("ratios")
+        call = f"SplitOf({_text(split.splits['whole'].split)}).{plain.pop('operation')}"
+        given = "".join(f", {key}={_shown(value)}" for key, value in plain.items() if value not in (None, 0))
+        divided.setdefault(call + given, (given, {}))[1][name] = ratios[part]
+    for key, (given, shares) in divided.items():
+        imports.add("dataset_assets", "SplitOf")
+        lines.append(f"        **{key.removesuffix(given)}({_shown(shares)}{given}),")
+    return lines
+
+
+def _split(name: str, split: Split, imports: _Imports) -> list[str]:
+    function = split.function
+    if "<" in function.__qualname__ or function.__module__ == "__main__":
+        raise UsageError(
+            f"The function {function.__qualname__} of split {name} cannot be imported. Put it in a module."
+        )
+    imports.add("dataset_assets", "Split")
+    shown = imports.add(function.__module__, function.__qualname__)
+    lines = [f"        {_text(name)}: Split(", f"            {shown},"]
+    for argument, value in split.arguments.items():
+        lines.append(f"            {argument}={_argument(value, imports)},")
+    return [*lines, "        ),"]
+
+
+def _argument(value: Any, imports: _Imports) -> str:
+    if isinstance(value, RemoteFile):
+        imports.add("dataset_assets", "RemoteFile")
+        given = [f"{n}={_shown(getattr(value, n))}" for n in ("mirrors", "digest", "size") if getattr(value, n)]
+        made = RemoteFile(value.name, value.mirrors)
+        given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []
+        return f"RemoteFile({', '.join([_text(value.name), *given])})"
+    if isinstance(value, SplitOf):
+        imports.add("dataset_assets", "SplitOf")
+        return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
+    if isinstance(value, (DerivedFile, FileOf)):
+        raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
+    if isinstance(value, Mapping) and len(repr(value)) > WIDTH:
+        inside = "".join(f"                {_shown(key)}: {_shown(each)},\n" for key, each in value.items())
+        return f"{{\n{inside}            }}"
+    return _shown(value)
+
+
+def _shown(value: Any) -> str:
+    """Return a plain value as Python, with double quotes."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_shown(key)}: {_shown(each)}' for key, each in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        inside = ", ".join(map(_shown, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _text(text: str) -> str:
+    quoted = repr(text)
+    return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted else quoted
