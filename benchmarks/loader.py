@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def limit_in_order(maps: dict[str, np.ndarray], epoch: int) -> Iterator[Any]:
         yield batch
 
 
-def seconds(make: Callable[[int], Iterator[Any]], epoch: int, epochs: int) -> float:
+def seconds(make: Callable[[int], Iterable[Any]], epoch: int, epochs: int) -> float:
     started = time.perf_counter()
     for k in range(epochs):
         for _ in make(epoch + k):
@@ -68,7 +68,7 @@ def seconds(make: Callable[[int], Iterator[Any]], epoch: int, epochs: int) -> fl
     return (time.perf_counter() - started) / epochs
 
 
-def compared(ours: Callable[[int], Iterator[Any]], limit: Callable[[int], Iterator[Any]], repeats: int, n: int) -> str:
+def compared(ours: Callable[[int], Iterable[Any]], limit: Callable[[int], Iterable[Any]], repeats: int, n: int) -> str:
     """Return the median of the paired ratios limit / ours, whose order changes from one to the next."""
     epochs = max(1, 300_000 // n)
     ratios, rates = [], []
@@ -137,6 +137,10 @@ def measured(name: str, folder: Path, repeats: int) -> None:
         loader = Loader(view, BATCH, shuffle=True, seed=0, threads=threads)
         result = compared(loader.epoch, lambda epoch: limit_shuffled(maps, epoch), repeats, n)
         print(f"{name:<4} shuffled, {threads} threads            {result}")
+    result = compared(
+        lambda epoch: iter(view.shuffle(epoch).batch(BATCH)), lambda e: limit_shuffled(maps, e), repeats, n
+    )
+    print(f"{name:<4} shuffled, view.shuffle.batch   {result}")
     print(f"{name:<4} memory beyond the map          {anonymous() - before:.0f} MB")
     for copy, threads in ((True, 1), (True, 0), (False, 1)):
         loader = Loader(view, BATCH, threads=threads, copy=copy)

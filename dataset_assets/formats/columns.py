@@ -2,7 +2,7 @@
 
 import sys
 from bisect import bisect_right
-from typing import Any, Callable, Iterator, Mapping, Protocol, Sequence, runtime_checkable
+from typing import Any, Callable, ItemsView, Iterator, Mapping, Protocol, Sequence, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,10 @@ class Columns(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the names and the columns."""
+        return self._columns.items()
 
     def __repr__(self) -> str:
         return f"Columns({', '.join(self._columns)}; {self.samples} samples)"
@@ -264,6 +268,8 @@ def _of_one_kind(blocks: Sequence[Any]) -> bool:
 
 def _length(name: str, column: Any) -> int:
     try:
+        if isinstance(column, (np.ndarray, list)):  # nearly all; to ask whether it is a Mapping takes ten times as long
+            return len(column)
         if not isinstance(column, (str, bytes, Mapping, set, frozenset)):
             return len(column)
     except TypeError:

@@ -17,6 +17,15 @@ from dataset_assets.formats.spans import AsBytes, AsIs, SpansColumn
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 logger = logging.getLogger(__name__)
 
 BYTES = (bytes, bytearray, memoryview)
@@ -255,6 +264,9 @@ _POOLS: "dict[int, ThreadPoolExecutor]" = {}
 
 
 def _pool(workers: int) -> "ThreadPoolExecutor":
+    # Other formats start faster without it.
+    # Other formats start faster without it.
+    # Other formats start faster without it.
     # Other formats start faster without it.
     from concurrent.futures import ThreadPoolExecutor
 

@@ -28,5 +28,12 @@ class Model(LightningModule):
         if not self.trainer.sanity_checking:
             self.validated.append(batch["i"].tolist())
 
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.validated.append(batch["i"].tolist())
+
+    def predict_step(self, batch: Any, batch_idx: int) -> list[int]:
+        seen: list[int] = batch["i"].tolist()
+        return seen
+
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), 0.01)

@@ -144,6 +144,43 @@ def test_lightning_reads_all_of_a_view_as_a_torch_dataset(tmp_path: Path, iterab
     assert seen[0] != seen[1] != seen[2]
 
 
+def test_lightning_accumulates_overfits_and_reloads_without_losing_a_batch(tmp_path: Path) -> None:
+    assert cut(fit(tmp_path, loader(), max_epochs=3, accumulate_grad_batches=4).trained) == epochs(3)
+    still = fit(tmp_path, loader(shuffle=False), max_epochs=3, overfit_batches=2)
+    assert cut(still.trained, 2) == [epochs(1, shuffle=False)[0][:2]] * 3
+    reloaded = model(tmp_path)
+    reloaded.train_dataloader = loader
+    fit(tmp_path, None, model=reloaded, max_epochs=3, reload_dataloaders_every_n_epochs=1)
+    assert cut(reloaded.trained) == epochs(3)
+
+
+def test_lightning_reads_two_loaders_at_once_and_stops_in_the_middle(tmp_path: Path) -> None:
+    pytest.importorskip("lightning.pytorch")
+    from lightning.pytorch.utilities import CombinedLoader
+
+    both, seen = {"a": loader(), "b": loader(seed=9)}, model(tmp_path)
+
+    def step(batch: Any, batch_idx: int) -> Any:
+        seen.trained.append({name: part["i"].tolist() for name, part in batch.items()})
+        return seen.layer(batch["a"]["x"]).mean()
+
+    seen.training_step = step
+    fit(tmp_path, CombinedLoader(both, "max_size_cycle"), model=seen, max_steps=8, max_epochs=-1)
+    for name, seed in (("a", 3), ("b", 9)):
+        assert [one[name] for one in seen.trained] == sum(epochs(2, seed=seed), [])[:8]
+        assert both[name].position == (1, 8)
+
+
+def test_lightning_tests_and_predicts_with_each_sample_once(tmp_path: Path) -> None:
+    pl: Any = pytest.importorskip("lightning.pytorch")
+    seen = model(tmp_path)
+    trainer = pl.Trainer(
+        logger=False, enable_progress_bar=False, accelerator="cpu", devices=1, enable_checkpointing=False
+    )
+    trainer.test(seen, loader(shuffle=False), verbose=False)
+    assert seen.validated == trainer.predict(seen, loader(shuffle=False)) == epochs(1, shuffle=False)[0]
+
+
 def test_a_logger_of_lightning_has_the_numbers_of_each_step(tmp_path: Path) -> None:
     pl: Any = pytest.importorskip("lightning.pytorch")
     logger = pl.loggers.CSVLogger(tmp_path, name="log")
@@ -256,6 +293,17 @@ def test_hugging_face_trains_with_all_of_each_epoch_and_goes_on_after_any_step(t
     for step in (2, 6, 9):
         kept = str(tmp_path / f"checkpoint-{step}")
         assert hugging_face(tmp_path, make, resume_from_checkpoint=kept) == sum(epochs(3), [])[step:], step
+
+
+def test_hugging_face_accumulates_gradients_and_stops_after_a_number_of_steps(tmp_path: Path) -> None:
+    whole = hugging_face(tmp_path, loader, gradient_accumulation_steps=4)
+    assert cut(whole) == epochs(3)
+    # Two steps an epoch: of four batches, and of the other two.
+    for step, batches in ((1, 4), (2, 6), (3, 10)):
+        kept = str(tmp_path / f"checkpoint-{step}")
+        again = hugging_face(tmp_path, loader, gradient_accumulation_steps=4, resume_from_checkpoint=kept)
+        assert again == whole[batches:]
+    assert hugging_face(tmp_path, loader, max_steps=8) == sum(epochs(2), [])[:8]
 
 
 def test_hugging_face_reads_all_of_a_view_as_a_torch_dataset(tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ class Batched(View):
         return self.parent.streams
 
     @cached_property
+    def computed(self) -> bool:
+        return self.parent.computed
+
+    @cached_property
     def _forms(self) -> Forms:
         return Forms(self.parent)
 

@@ -12,6 +12,8 @@ Where = slice | Indices
 
 # A computed order of up to this many rows (8 MiB) is kept in memory.
 KEPT = 1 << 20
+# Of a longer one, who reads on from place to place gets this many at once: a few take as long as many.
+WINDOW = 1 << 15
 
 
 class Computed(Protocol):
@@ -30,6 +32,9 @@ Order = range | Indices | Computed
 class Chain:
     """A composition of orders, some of them computed: the rows of each order are the places in the one before it."""
 
+    _window: tuple[int, Indices] = (0, np.empty(0, np.intp))
+    """Where the rows that were read last begin, and these rows."""
+
     def __init__(self, *orders: Order) -> None:
         self.orders = orders
 
@@ -41,7 +46,18 @@ class Chain:
 
     def rows(self, where: Where) -> Indices:
         """Return the rows at some places."""
-        return self._kept[where] if len(self) <= KEPT else self._computed(where)
+        if len(self) <= KEPT:
+            return self._kept[where]
+        return self._in_window(where) if isinstance(where, slice) else self._computed(where)
+
+    def _in_window(self, where: slice) -> Indices:
+        lo, rows = self._window
+        if not lo <= where.start <= where.stop <= lo + len(rows):
+            reads_on = lo <= where.start <= lo + len(rows)
+            end = max(where.stop, min(where.start + WINDOW, len(self))) if reads_on else where.stop
+            lo, rows = where.start, self._computed(slice(where.start, end))
+            self._window = lo, rows
+        return rows[where.start - lo : where.stop - lo]
 
     @cached_property
     def _kept(self) -> Indices:

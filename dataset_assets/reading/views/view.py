@@ -96,6 +96,11 @@ class View(Node):
         """Return a report on the view and all views below it; with `speed`, it includes samples per second."""
         return report_of(self, speed)
 
+    def _repr_html_(self) -> str:
+        from dataset_assets.reading.views.notebook import html_of
+
+        return html_of(self)
+
     # Views on top of this one
 
     def select(self, indices: "Sequence[int] | NDArray[Any]") -> "View":

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dataset_assets import View, view_of
+from dataset_assets.core.permutation import Permutation
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
 from dataset_assets.formats import Columns, Member
@@ -760,3 +761,19 @@ def test_the_examples_run() -> None:
     for module in (view_module, blocks, ordering):
         found = doctest.testmod(module)
         assert found.attempted and not found.failed
+
+
+@given(spans=st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=20), seed=st.integers(0, 3))
+@settings(max_examples=30)
+def test_an_order_that_is_too_long_to_be_kept_is_the_same_wherever_it_is_read(
+    spans: list[tuple[int, int]], seed: int
+) -> None:
+    kept, ordering.KEPT = ordering.KEPT, 0
+    window, ordering.WINDOW = ordering.WINDOW, 16
+    try:
+        order = ordering.Chain(range(100, 0, -1), Permutation(100, seed, 0))
+        whole = np.arange(100, 0, -1)[Permutation(100, seed, 0).rows(slice(0, 100))]
+        for lo, hi in [*map(sorted, spans), *((k, min(k + 7, 100)) for k in range(0, 100, 7))]:
+            assert order.rows(slice(lo, hi)).tolist() == whole[lo:hi].tolist()
+    finally:
+        ordering.KEPT, ordering.WINDOW = kept, window
