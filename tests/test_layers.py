@@ -96,7 +96,6 @@ THROUGH = {
     "reading.convert.torch_turns": "loader/test_epochs.py",
     "reading.views.bounds": "reading/views/test_document.py",
     "reading.views.columns_whole": "reading/views/test_document.py",
-    "reading.views.targets": "reading/views/test_target_stacks.py",
     "retrieval.bounds": "retrieval/test_retrieval.py",
     "retrieval.http_coding": "retrieval/test_retrieval.py",
     "retrieval.http_status": "retrieval/test_retrieval.py",
