@@ -3,7 +3,7 @@
 from dataset_assets import Array, Dataset, RemoteFile, Split
 from dataset_assets.datasets.optdigits import small_digits
 
-# sklearn/datasets/data/digits.csv.gz of scikit-learn 1.9.1, byte for byte.
+# sklearn/datasets/data/digits.csv.gz of scikit-learn 1.9.1, byte for byte; the digest is that of the file in its wheel.
 TABLE = RemoteFile(
     "package://dataset_assets/datasets/data/digits.csv.gz",
     digest="sha256:09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",

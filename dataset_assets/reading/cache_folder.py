@@ -25,6 +25,7 @@ _TAG = "CACHEDIR.TAG"
 _SIGNATURE = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n# Copies of remote files; see https://bford.info/cachedir/\n"
 )
+_TAG_PART = re.compile(r"\.CACHEDIR\.TAG\.[0-9a-f]+\.part")
 _ROOM = ".room.lock"
 _LOCK = re.compile(r"\.([0-9a-f]{64}|room)\.lock")
 # Files that filesystems create in a folder themselves.
@@ -44,7 +45,8 @@ def claim(folder: Path) -> None:
             "uses."
         )
     if not os.path.lexists(folder / _TAG):
-        with suppress(OSError), files.Written(folder / _TAG) as tag:
+        # As a whole: who sees a part of it would go on, and put files beside a tag that others cannot read yet.
+        with suppress(OSError), files.whole(folder / _TAG) as tag:
             tag.write(_SIGNATURE)
 
 
@@ -64,7 +66,7 @@ def _is_tagged(folder: Path) -> bool:
 
 def _is_begun(folder: Path) -> bool:
     """Return whether a folder is empty, or lacks a whole tag only because its creation was interrupted."""
-    names = {name for name in os.listdir(folder) if not _SYSTEM.fullmatch(name)}
+    names = {name for name in os.listdir(folder) if not (_SYSTEM.fullmatch(name) or _TAG_PART.fullmatch(name))}
     # Read after the listing: whatever another thread or process adds to a new folder comes after its tag.
     tag = _tag_of(folder)
     ours = {name for name in names if NAME.fullmatch(name) or PART.fullmatch(name) or _LOCK.fullmatch(name)}

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pytest
 from servers import Place, Proxy
 
+from dataset_assets.core import files
 from dataset_assets.errors import DigestMismatch, NoSpace, Refused, StorageError
 from dataset_assets.formats import mapped
 from dataset_assets.reading import cache_folder
@@ -602,3 +603,27 @@ def test_a_copy_is_not_synced_and_is_hashed_once_after_the_machine_started_anew(
     path.write_bytes(lost)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert sha256(cache.open(remote, key, digest, size).read()) == digest and len(remote.fetched) == 2
+
+
+def test_a_new_folder_is_claimed_while_others_claim_it(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, first = fast_path / "new", True
+    folder.mkdir()
+
+    def another_claims_and_begins(source: Path, target: Path) -> None:
+        """Just before the tag has its name, another process does all of that, and puts a folder beside it."""
+        nonlocal first
+        if first:
+            first = False
+            cache_folder.claim(folder)
+            (folder / "folders").mkdir()
+            cache_folder.claim(folder)
+        os.replace(source, target)
+
+    monkeypatch.setattr(files, "replace", another_claims_and_begins)
+    cache_folder.claim(folder)
+    cache_folder.claim(folder)
+    assert not first and sorted(os.listdir(folder)) == ["CACHEDIR.TAG", "folders"]
+    # A process that was killed meanwhile left only a part of its tag.
+    (fast_path / "begun").mkdir()
+    (fast_path / "begun" / ".CACHEDIR.TAG.0a1b2c3d4e5f6071.part").write_bytes(b"Sign")
+    cache_folder.claim(fast_path / "begun")
