@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 from functools import partial
 from pathlib import Path
@@ -206,7 +207,10 @@ def prepared(rank: int, world: int, port: int, folder: str, how: str) -> None:
     except (UsageError, RuntimeError) as error:  # gloo raises the latter where the other one is gone
         seen = str(error)
     Path(folder, f"rank{rank}").write_text(json.dumps(seen))
-    os._exit(0)  # the other one waits for batches that do not come
+    # The other one waits for batches that do not come, while anybody holds the socket: workers inherited it.
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(0)
 
 
 def as_torch(**more: Any) -> Any:
