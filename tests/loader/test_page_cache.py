@@ -2,6 +2,7 @@ import mmap
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,16 @@ def opened(path: Path) -> np.ndarray:
 
 
 @pytest.fixture
-def cold(tmp_path: Path) -> Iterator[np.ndarray]:
+def disk() -> Iterator[Path]:
+    """A folder on a disk: temporary ones may lie in memory."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def cold(disk: Path) -> Iterator[np.ndarray]:
     """64 MB on a disk, not in memory."""
-    path = tmp_path / "rows"
+    path = disk / "rows"
     path.write_bytes(random.Random(0).randbytes(ROWS * WIDTH))
     evict(path)
     array = opened(path)
