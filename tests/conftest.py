@@ -192,6 +192,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
         if is_slow(item.path) or item.get_closest_marker("server"):
             item.add_marker("slow")
+    if of_dagster := [item for item in items if item.path.is_relative_to(TESTS / "orchestration")]:
+        # It imports Dagster, which the tests of other rooms do not need.
+        import dagster_warnings
+
+        dagster_warnings.mark(of_dagster)
 
 
 def uses_server(item: pytest.Item) -> bool:

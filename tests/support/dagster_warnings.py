@@ -2,7 +2,6 @@
 
 import dagster as dg
 import pytest
-from places import TESTS
 
 # By its category a filter would import Dagster for the tests of all rooms, were it in pyproject.toml.
 FILTERS = [
@@ -14,8 +13,7 @@ FILTERS = [
 BETA = "ignore:Parameter `data_version` of initializer"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a warning of Dagster about a call of ours fail the test."""
+def mark(items: list[pytest.Item]) -> None:
+    """Let a warning of Dagster about a call of ours fail these tests."""
     for item in items:
-        if item.path.is_relative_to(TESTS / "orchestration"):
-            item.add_marker(pytest.mark.filterwarnings(*FILTERS, BETA))
+        item.add_marker(pytest.mark.filterwarnings(*FILTERS, BETA))
