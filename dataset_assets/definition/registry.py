@@ -85,7 +85,7 @@ def in_file(path: Path) -> Dataset:
         raise UsageError(f"{path} cannot be read as a definition; the warning above says why.")
     if len(datasets) != 1:
         names = ", ".join(sorted(each.name for each in datasets))
-        one = f"Prepare one by its name: DATASET_ASSETS_DEFINITIONS={path} dataset-assets prepare NAME"
+        one = "Name the file in DATASET_ASSETS_DEFINITIONS, and prepare one of them by its name."
         raise UsageError(f"{path} defines {names}. {one}" if names else f"{path} defines no dataset.")
     return datasets[0]
 

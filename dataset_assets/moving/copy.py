@@ -168,7 +168,8 @@ def deliver(
     before = there.pointer(damage_is_absence=True)
     wider = excludes_more(there, wanted.excluded, wanted.current, apply_exclusions)
     agreed = make_current or wider or may_move(there, before, wanted.current, knows)
-    take_over(there, wanted.excluded, released=False)
+    if wanted.excluded.every:
+        take_over(there, wanted.excluded, released=False)
     stored: set[str] = set()
     for _ in range(ATTEMPTS):
         # A file that this listing lacks is stored again.
@@ -189,7 +190,8 @@ def deliver(
     for digest in wanted.pinned:
         pin(f"{wanted.dataset}@{digest}", target)
     current, offered = offer(there, wanted.current, before.digest, agreed)
-    take_over(there, wanted.excluded, released=True)
+    if wanted.excluded.every:
+        take_over(there, wanted.excluded, released=True)
     if wider:
         remove_outdated(there)
     if agreed:

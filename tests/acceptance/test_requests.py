@@ -79,7 +79,7 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
     return {
         "prepare": (
             lambda: prepare(dataset, storage=one),
-            {"PUT": files + 7, "GET": 10, "LIST": 8, "HEAD": 2, "POST": 1},
+            {"PUT": files + 7, "GET": 12, "LIST": 8, "HEAD": 2, "POST": 1},
         ),
         "prepare again": (lambda: prepare(dataset, storage=one), {"GET": 6, "LIST": 2}),
         "ls": (lambda: [describe.current_document(*one) for one in describe.stored_datasets(open_storage(one))], few),
@@ -91,12 +91,12 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
             {"GET": 12, "LIST": 16, "HEAD": 4},
         ),
         "gc": (lambda: collect(open_storage(one)), {"GET": 8, "LIST": 10, "HEAD": 3}),
-        "copy": (lambda: copy(NAME, one, two), {"PUT": files + 3, "GET": files + 10, "LIST": 6, "HEAD": 3}),
-        "copy again": (lambda: copy(NAME, one, two), {"PUT": 2, "GET": 6, "LIST": 4}),
+        "copy": (lambda: copy(NAME, one, two), {"PUT": files + 3, "GET": files + 12, "LIST": 6, "HEAD": 3}),
+        "copy again": (lambda: copy(NAME, one, two), {"PUT": 2, "GET": 8, "LIST": 4}),
         "verify": (lambda: verify(NAME, open_storage(one)), {"GET": files + 4, "LIST": 4, "HEAD": 2}),
         "bundle": (
             lambda: bundle([NAME], open_storage(one), open(os.devnull, "wb")),
-            {"GET": files + 4, "HEAD": 2, "LIST": 2},
+            {"GET": files + 5, "HEAD": 2, "LIST": 2},
         ),
         "load and hash": (lambda: load(NAME, storage=one, verify="all"), {"GET": files + 3}),
     }

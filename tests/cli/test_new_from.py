@@ -57,7 +57,7 @@ def test_what_does_not_fit_says_what_to_write(folder: Path) -> None:
     two = one.replace("one = Dataset", "two = Dataset").replace("org.example.one", "org.example.two")
     (folder / "several.py").write_text(one + two)
     assert (
-        "defines org.example.one, org.example.two. Prepare one by its name"
+        "defines org.example.one, org.example.two. Name the file in DATASET_ASSETS_DEFINITIONS"
         in said("prepare", "several.py", cwd=folder, code=2)[1]
     )
     with pytest.raises(UsageError, match="is a file or folder. Make a dataset of it: prepare\\(dataset_from\\("):

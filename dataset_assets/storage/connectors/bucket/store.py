@@ -157,13 +157,13 @@ class ObjectStorage:
 
     @request(_no_object)
     def stat(self, client: Any, key: str) -> Stat:
-        meta = obstore.head(client, self._path(key))
+        meta = self._found(obstore.head(client, self._path(key)))
         return Stat(meta["size"], meta["last_modified"].timestamp())
 
     @request(_no_object)
     def reader(self, client: Any, key: str, e_tag: str | None = None) -> BucketReader:
         """Open an object. Raises `Changed` if it has another ETag than is given."""
-        meta = obstore.head(client, self._path(key))
+        meta = self._found(obstore.head(client, self._path(key)))
         if e_tag and meta["e_tag"] != e_tag:
             raise Changed(key, self.url)
         return BucketReader(self.clients, key, meta)
@@ -171,13 +171,13 @@ class ObjectStorage:
     @request(_no_object)
     def streamed(self, client: Any, key: str) -> BucketReader:
         """Open an object by the request for its bytes, which are read on."""
-        result = obstore.get(client, self._path(key))
+        result = self._found(obstore.get(client, self._path(key)))
         return BucketReader(self.clients, key, result.meta, iter(result.stream(STREAMED)))
 
     @request()
     def content(self, client: Any, key: str) -> tuple[bytes, Any]:
         """Return the bytes of an object, and the condition for a put that they are still the same."""
-        result = obstore.get(client, self._path(key))
+        result = self._found(obstore.get(client, self._path(key)))
         condition: Any = {name: result.meta[name] for name in ("e_tag", "version") if result.meta[name]}
         return result.bytes().to_bytes(), condition
 
@@ -251,6 +251,11 @@ class ObjectStorage:
 
     def _path(self, key: str) -> str:
         return f"{self.bucket.prefix}/{check_key(key)}".removeprefix("/")
+
+    def _found(self, answer: Any) -> Any:
+        """Return an answer about an object: the bucket that has it is there."""
+        self._seen = True
+        return answer
 
     def see_bucket(self) -> None:
         """Raise `StorageError` if the bucket is missing: the answer for an object often does not say which is."""
