@@ -52,8 +52,20 @@ def tar_selected(
     check_encoding(encoding)
     # Its own position, so that an archive can be read more than once, also in turn.
     whole = Slice(file, 0, size_of(file), name_of(file), Lock())
-    stream = decompressed(cast(BinaryIO, io.BufferedReader(whole, BUFFER)))
+    opened = cast(BinaryIO, io.BufferedReader(whole, BUFFER))
+    stream = opened if _is_plain(opened) else decompressed(opened)
     yield from _members(stream, wanted, encoding, _Reading(file, links))
+
+
+def _is_plain(file: BinaryIO) -> bool:
+    """Say whether a file begins with a header of tar: the name in it may begin as compressed content does."""
+    head = file.read(tarfile.BLOCKSIZE)
+    file.seek(0)
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _members(stream: BinaryIO, wanted: Selection, encoding: str, reading: "_Reading") -> Iterator[Member]:

@@ -77,6 +77,13 @@ def test_the_examples_in_the_docstrings_run() -> None:
         assert found.attempted and not found.failed
 
 
+@pytest.mark.parametrize("name", ["]", "BZh9", "PK", "x"])
+def test_a_first_name_may_begin_as_compressed_content_does(name: str) -> None:
+    for files in ({name: b""}, {name: b"a" * 600, "b": b"c"}):
+        assert read(tar_members, tarred(files)) == files
+        assert read(tar_members, gzip.compress(tarred(files))) == files
+
+
 @either
 @settings(deadline=None)
 @given(files=st.dictionaries(PATHS, st.binary(max_size=2000), min_size=1, max_size=5))
