@@ -11,7 +11,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
-from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, UsageError
+from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, Refused, StorageError, UnknownDataset, UsageError
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.provisional import prove
@@ -50,9 +50,7 @@ def prepare(
     not allow the licence of the dataset, or of one that it is made of.
     """
     store = open_storage(settings().storage if storage is None else storage)
-    if isinstance(dataset, str) and os.path.exists(dataset):
-        raise UsageError(f"{dataset} is a file or folder. Make a dataset of it: prepare(dataset_from({dataset!r})).")
-    definition = find(dataset, store) if isinstance(dataset, str) else dataset
+    definition = _found(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
     others = linked(definition, store)
@@ -60,6 +58,18 @@ def prepare(
     for other in others:
         _prepared(other, store, refresh, progress)
     return _prepared(definition, store, refresh, progress)
+
+
+def _found(name: str, store: Storage) -> Dataset:
+    """Return the definition of a name; the error for the path of a file says how to make a dataset of it."""
+    try:
+        return find(name, store)
+    except (NameNotAllowed, UnknownDataset) as error:
+        if not os.path.exists(name):
+            raise
+        raise UsageError(
+            f"{name} is a file or folder. Make a dataset of it: prepare(dataset_from({name!r}))."
+        ) from error
 
 
 def _prepared(

@@ -25,7 +25,7 @@ class BucketRetriever:
         """Write the object. Return None if its ETag is that of `known`."""
         try:
             reader = _reader(url)
-            etag = reader.condition.get("if_match")
+            etag = _etag_of(reader)
             if known and etag and known.etag == etag:
                 return None
             if into.bytes:
@@ -50,7 +50,13 @@ class BucketRetriever:
             reader = _reader(url)
         except (FileNotFoundError, StorageError) as error:
             raise _failed(url, error) from error
-        return Look(reader.condition.get("if_match"), None, reader.size)
+        return Look(_etag_of(reader), None, reader.size)
+
+
+def _etag_of(reader: Any) -> str | None:
+    # The reader of a forked child, whose helper process reads, does not know it: then all is read.
+    found: str | None = getattr(reader, "condition", {}).get("if_match")
+    return found
 
 
 def _reader(url: str) -> Any:

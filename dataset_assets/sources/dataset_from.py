@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -9,12 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from dataset_assets.core.names import file_identifier
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.column_splits import column_samples
 from dataset_assets.definition.dataset import Dataset, RemoteFile, Split, SplitOf
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.formats import Array, Format
 from dataset_assets.retrieval import fetch_first
+from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
 from dataset_assets.sources.folders import Inferred, of_folder, tables_in
@@ -141,7 +144,7 @@ def _is_source(each: Any) -> bool:
 def _local(source: "str | os.PathLike[str]") -> list[Path]:
     """Return the paths that a path or a pattern names. Raises `UsageError` if there are none."""
     text = os.fsdecode(source)
-    path = Path(text.removeprefix("file://")).expanduser().absolute()
+    path = path_of(text) if text.startswith("file:") else Path(text).expanduser().absolute()
     if path.exists():
         return [path]
     if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, _alternatives(str(path))))})):
@@ -190,7 +193,7 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
         raise UsageError("The source has no rows, so nothing can be inferred of it.")
     reader = _typed(reader, found)
     plain = {one.name: one.plain for one in found}
-    splits = {split: _split(reader, plain, part) for split, part in parts.items()}
+    splits = {split: _split(reader, plain, files) for split, files in _files_of(parts).items()}
     streams: dict[str, Format] = {one.name: one.format for one in found}
     chosen = next((one.name for one in found if one.plain["from"] == target), None)
     sample = next((name for name in streams if name != chosen), None) if len(streams) == 2 and chosen else None
@@ -206,14 +209,22 @@ def _typed(reader: Reader, found: Sequence[Found]) -> Reader:
     )
 
 
-def _split(reader: Reader, plain: Mapping[str, Any], part: _Part) -> Split:
-    width = len(str(len(part.urls) - 1))
-    files = {f"file_{k:0{width}}": _file(url, k, len(part.urls)) for k, url in enumerate(part.urls)}
-    return Split(column_samples, read=reader.name, streams=plain, options=reader.options, **files)
+def _split(reader: Reader, plain: Mapping[str, Any], files: Sequence[RemoteFile]) -> Split:
+    width = len(str(len(files) - 1))
+    given = {f"file_{k:0{width}}": file for k, file in enumerate(files)}
+    return Split(column_samples, read=reader.name, streams=plain, options=reader.options, **given)
 
 
-def _file(url: str, number: int, count: int) -> RemoteFile:
-    return RemoteFile(url)
+def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
+    """Return the files of each split; those that have one name in several folders are numbered."""
+    names = Counter(file_identifier(url).lower() for url in {url for part in parts.values() for url in part.urls})
+    numbers = {url: k for k, url in enumerate(dict.fromkeys(url for part in parts.values() for url in part.urls))}
+
+    def file(url: str) -> RemoteFile:
+        own = file_identifier(url)
+        return RemoteFile(url, identifier=own if names[own.lower()] == 1 else f"{own}_{numbers[url]}")
+
+    return {split: [file(url) for url in part.urls] for split, part in parts.items()}
 
 
 def _here(path: Path, url: str, folder: Path) -> Path:

@@ -5,7 +5,6 @@ such a value is left out by every maker. A rule is *pending* until a version wit
 *in force*, and what was made without it is not opened any more. Rules are added and never removed.
 """
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,11 +115,14 @@ def are_within(rules: Iterable[Rule], others: Iterable[Rule]) -> bool:
 
 
 def rules_for(stored: StoredDataset, values: Mapping[str, Iterable[str]]) -> tuple[Rule, ...]:
-    """Return the rules that exclude values of streams, with the salt that the dataset's record has for a stream."""
+    """Return the rules that exclude values of streams.
+
+    A stream of a dataset has one salt everywhere, so that records of several storages can be compared and joined.
+    """
     known = {rule.stream: rule.salt for rule in own_rules(stored, exclusions(stored, fresh=True))}
     found = []
     for stream, texts in values.items():
-        salt = known.get(stream) or secrets.token_hex(16)
+        salt = known.get(stream) or sha256_hex(f"{plain_name(stored.name)}/{stream}".encode())[:32]
         found.append(Rule(stored.name, stream, salt, tuple(sorted({salted(salt, text) for text in texts}))))
     return joined(found)
 

@@ -346,6 +346,21 @@ def test_a_copy_has_the_record_and_nothing_comes_back(defined: Path, home: Path)
     assert ids(third) == LEFT[1:] == ids(new)
 
 
+def test_what_two_storages_forgot_can_be_joined(defined: Path, home: Path) -> None:
+    here, there, alike = MemoryStorage(), LocalStorage(home / "there"), LocalStorage(home / "alike")
+    for storage, values in ((here, {"id": ["0"]}), (there, {"id": ["5"]}), (alike, {"id": ["0"]})):
+        prepare(NAME, storage=storage)
+        forget(NAME, values, storage)
+    # Equal requests make equal versions.
+    pointers = [StoredDataset(storage, NAME).pointer().version for storage in (here, alike)]
+    assert pointers[0] == pointers[1]
+    with pytest.raises(Refused, match="Take them out of the source too, with the command forget"):
+        copy(NAME, here, there, apply_exclusions=True)
+    forget(NAME, {"id": ["5"]}, here)
+    copy(NAME, here, there, apply_exclusions=True)
+    assert ids(there) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
 def test_a_bundle_and_a_push_have_the_record(defined: Path, home: Path) -> None:
     here, there, shared = MemoryStorage(), MemoryStorage(), LocalStorage(home / "shared")
     prepare(NAME, storage=here)

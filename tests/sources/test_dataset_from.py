@@ -242,6 +242,23 @@ def test_lists_patterns_and_mappings_of_splits(folder: Path) -> None:
     }
 
 
+def test_files_of_one_name_lie_in_several_folders(folder: Path) -> None:
+    for k, split in enumerate(("train", "test")):
+        path = folder / "a folder" / split / "data.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"x\n{k}\n")
+    for source in (folder / "a folder", (folder / "a folder").as_uri()):
+        assert {split: view[0]["x"] for split, view in made(source).items()} == {"train": 0, "test": 1}
+    several = [folder / "a folder" / split / "data.csv" for split in ("train", "test")]
+    assert [one["x"] for one in made(several)["all"]] == [0, 1]
+
+
+def test_a_name_is_a_name_also_beside_a_folder_of_that_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "org.scikit_learn.digits").mkdir()
+    assert len(prepare("org.scikit_learn.digits", storage=MemoryStorage())["all"]) == 1797
+
+
 def test_arrays_keep_their_shapes(folder: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(8, 2, 3)).astype(np.float32), np.arange(8)
     np.savez(folder / "a.npz", x=x, y=y)
