@@ -139,8 +139,8 @@ def make_split(
     """Run a split's function on its open files and splits, write its streams into the scratch folder and check them.
 
     `links` are its arguments that are of other datasets, as the index names them; `excluder` leaves out samples on
-    request. Raises `SchemaError` for samples
-    that do not fit, `SplitFailed` when the function raises, and what decoding raises.
+    request. Raises `SchemaError` for samples that do not fit, `SplitFailed` when the function raises, and what decoding
+    raises.
     """
     defined, tell = dataset.splits[split], progress or report
     with ExitStack() as stack:

@@ -56,23 +56,25 @@ def dataset_from(
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    return looked_at(source, name, target, splits, options, summary, license)[0]
+    return dataset_of(inferred(source, target, splits, options), source, name=name, summary=summary, license=license)
 
 
-def looked_at(
+def inferred(
     source: Any,
-    name: str | None = None,
     target: str | None = None,
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
-    summary: str | None = None,
-    license: str | None = None,
-) -> tuple[Dataset, dict[str, str]]:
-    """Return the dataset of a source, and what each stream was inferred from."""
+) -> Inferred:
+    """Look at a source and return what was inferred of it."""
     found = _inferred(source, target, options or {})
-    if splits is not None:
-        found = found._replace(splits=_divided(found, splits))
-    dataset = Dataset(
+    return found if splits is None else found._replace(splits=_divided(found, splits))
+
+
+def dataset_of(
+    found: Inferred, source: Any, *, name: str | None = None, summary: str | None = None, license: str | None = None
+) -> Dataset:
+    """Return the dataset of what was inferred of a source, which names it if no name is given."""
+    return Dataset(
         name=name or name_for(_called(source)),
         summary=summary or f"Inferred from {_called(source)}.",
         streams=found.streams,
@@ -81,7 +83,6 @@ def looked_at(
         target=found.target,
         license=license,
     )
-    return dataset, found.why
 
 
 def _inferred(source: Any, target: str | None, options: Mapping[str, Any]) -> Inferred:

@@ -5,7 +5,7 @@ from typing import Mapping
 
 from dataset_assets.core.names import check_dataset_name
 from dataset_assets.definition.scaffold import module_name, place_of, write_new
-from dataset_assets.sources.dataset_from import looked_at
+from dataset_assets.sources.dataset_from import dataset_of, inferred
 from dataset_assets.sources.written import source_of
 
 TEST = '''\
@@ -25,12 +25,13 @@ def scaffold_from(
     source: str, name: str, folder: Path, target: str | None = None, splits: Mapping[str, float] | None = None
 ) -> list[Path]:
     """Write the definition of a source, and its test. Return their paths, the test last. Raises `Conflict`."""
-    dataset, why = looked_at(source, check_dataset_name(name), target, splits)
+    name, found = check_dataset_name(name), inferred(source, target, splits)
+    dataset = dataset_of(found, source, name=name)
     module = module_name(name)
     values = {"name": name, "module": module, "place": place_of(folder, module), "splits": sorted(dataset.splits)}
     return write_new(
         {
-            folder / f"{module}.py": source_of(dataset, why, module),
+            folder / f"{module}.py": source_of(dataset, found.why, module),
             folder / f"test_{module}.py": TEST.format(**values),
         }
     )
