@@ -19,7 +19,7 @@ from google_interface import GoogleStorage, entered_google
 from hypothesis import settings
 from places import SUPPORT, TESTS
 from servers import azurite, postgres, proxy, seaweed, secantus
-from slow import is_slow
+from slow import is_listed, is_slow
 
 from dataset_assets import Dataset
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -190,7 +190,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if uses_server(item) or any(item.path.is_relative_to(TESTS / name) for name in ON_SERVERS):
             item.add_marker("server")
-        if is_slow(item.path) or item.get_closest_marker("server"):
+        names = item.nodeid.partition("::")[2].partition("[")[0]
+        if is_slow(item.path) or is_listed(item.path, names) or item.get_closest_marker("server"):
             item.add_marker("slow")
     if of_dagster := [item for item in items if item.path.is_relative_to(TESTS / "orchestration")]:
         # It imports Dagster, which the tests of other rooms do not need.

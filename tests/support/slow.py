@@ -1,6 +1,14 @@
-"""Which tests `make test-fast` leaves out."""
+"""Which tests `make test-fast` leaves out: slow files and folders, and the functions that slow.txt lists.
+
+    .venv/bin/python -m pytest -n 2 -m 'not soak and not sweep and not server' --junitxml report.xml
+    .venv/bin/python tests/support/slow.py report.xml
+
+The second command writes slow.txt anew, with each test function of which one case took longer than `LONG` seconds.
+"""
 
 import functools
+import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from places import TESTS
@@ -14,7 +22,41 @@ SLOW = (
 )  # fmt: skip
 """Files and folders of tests that start many processes, wait, or repeat a law thousands of times."""
 
+LONG = 0.2
+LISTED = Path(__file__).with_name("slow.txt")
+
 
 @functools.cache
 def is_slow(path: Path) -> bool:
     return any(path.is_relative_to(TESTS / name) for name in SLOW)
+
+
+def is_listed(path: Path, names: str) -> bool:
+    """Return whether slow.txt has the test, whose `names` are those of its class, if it has one, and its function."""
+    return f"{path.relative_to(TESTS).as_posix()}::{names}" in _listed()
+
+
+@functools.cache
+def _listed() -> frozenset[str]:
+    return frozenset(LISTED.read_text().splitlines())
+
+
+def slow_tests(report: Path) -> list[str]:
+    """Return the functions of which one case took longer than `LONG` seconds, from pytest's JUnit file."""
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    return sorted({_test(case) for case in cases if float(case.get("time", 0)) > LONG})
+
+
+def _test(case: ElementTree.Element) -> str:
+    _, *folders, module = (where := case.get("classname", "").split("."))[: _end(where)]
+    names = [*where[_end(where) :], case.get("name", "").partition("[")[0]]
+    return f"{'/'.join([*folders, module])}.py::{'::'.join(names)}"
+
+
+def _end(where: list[str]) -> int:
+    """Return where the names of classes begin."""
+    return next((at for at, name in enumerate(where) if name.startswith("Test")), len(where))
+
+
+if __name__ == "__main__":
+    LISTED.write_text("".join(f"{name}\n" for name in slow_tests(Path(sys.argv[1]))))
