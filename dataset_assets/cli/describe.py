@@ -12,10 +12,9 @@ from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, links_of
 from dataset_assets.definition.family import Family
-from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
 from dataset_assets.making.provisional import is_proven
-from dataset_assets.making.raw_files import meant_raw, usable_raw
+from dataset_assets.making.raw_files import is_as_meant, meant_raw
 from dataset_assets.making.terms import accepted
 from dataset_assets.storage import Storage
 from dataset_assets.storage.aliases import aliases_in, aliases_of
@@ -206,8 +205,8 @@ def _sources(dataset: Dataset, split: str) -> list[str]:
 
 def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
     sizes = {place.key: place.stat.bytes for place in there.of("raw") if place.stat}
-    tree = is_tree(file)
-    usable = meant_raw(stored, file) if tree else usable_raw(stored, file, sizes)
+    meant = meant_raw(stored, file)
+    usable = meant if meant and is_as_meant(stored, file, meant, sizes) else None
     # Partial: left by a killed process, partly deleted, or of an earlier definition.
     some = any(place.name == file.identifier for kind in ("raw", "source") for place in there.of(kind))
     return {
@@ -216,7 +215,7 @@ def _file(stored: StoredDataset, file: RemoteFile, there: Contents) -> Document:
         "state": _state(stored, usable) if usable else "partial" if some else "none",
         "bytes": usable.bytes if usable else file.size,
         "sha256": usable.sha256 if usable else None,
-        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable and not tree else None,
+        "path": path_of(stored.storage, stored.raw_key(usable), there.keys()) if usable and file.keep else None,
     }
 
 

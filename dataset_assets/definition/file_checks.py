@@ -55,6 +55,13 @@ def check_size(identifier: str, size: Any) -> None:
         raise DefinitionError(f"The size of {identifier} is {size!r}. Give it in bytes, 0 or more.")
 
 
+def check_keep(keep: Any) -> bool:
+    """Return whether a file is kept. Raises `DefinitionError` if this is not True or False."""
+    if not isinstance(keep, bool):
+        raise DefinitionError(f"keep={keep!r} is not allowed. Write keep=True or keep=False.")
+    return keep
+
+
 def check_digest(digest: Any) -> str:
     """Return a digest such as `sha256:...` in lower case. Raises `DefinitionError` if it is not one."""
     algorithm, _, value = str(digest).partition(":")

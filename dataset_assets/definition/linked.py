@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Iterable, Mapping
 
 from dataset_assets.definition import registry
-from dataset_assets.definition.dataset import Dataset, DerivedFile, SplitOf
+from dataset_assets.definition.dataset import Dataset, SplitOf
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import DefinitionError, NotFound, UnknownDataset, UnknownSplit, nearest
 from dataset_assets.storage.aliases import named
@@ -76,7 +76,7 @@ def _check(dataset: Dataset, link: "SplitOf | FileOf", other: Dataset) -> None:
     if file is None:
         hint = nearest(link.file, other.files)
         raise NotFound(f"{dataset.name} is made of {other.name}, which has no file {link.file!r}.{hint}")
-    if isinstance(file, DerivedFile) and not file.keep:
+    if not file.keep:
         raise DefinitionError(
             f"{dataset.name} is made of {link.file} of {other.name}, which is not stored. Define it there with "
             "keep=True."

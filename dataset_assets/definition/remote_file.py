@@ -8,6 +8,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.definition.file_checks import (
     check_digest,
     check_file_identifier,
+    check_keep,
     check_size,
     check_url,
     url_from,
@@ -22,6 +23,10 @@ class RemoteFile:
     A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
     file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
 
+    With `keep=False` the storage has no copy of the file, only its digest and source: what needs the file retrieves it.
+    Bytes that are retrieved again must be those that were recorded. By default a registered folder is not kept, and all
+    else is.
+
     >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
     ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
     """
@@ -31,6 +36,7 @@ class RemoteFile:
     digest: str | None = None
     size: int | None = None
     identifier: str = ""
+    keep: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", url_from(self.name))
@@ -40,6 +46,7 @@ class RemoteFile:
         if self.digest is not None:
             object.__setattr__(self, "digest", check_digest(self.digest))
         check_size(self.identifier, self.size)
+        object.__setattr__(self, "keep", not is_tree(self) if self.keep is None else check_keep(self.keep))
         for url in self.urls:
             check_url(url, self.digest)
 
@@ -56,6 +63,6 @@ class RemoteFile:
 
 
 def is_tree(file: object) -> bool:
-    """Return whether a file is the tar of a registered folder. It is not stored, because the splits hold all of it."""
+    """Return whether a file is the tar of a registered folder, of which the splits hold all."""
     # A folder of the user's, which is stored, has a name without dots.
     return isinstance(file, RemoteFile) and bool(re.match(r"folder:[^/]*\.", file.urls[0]))

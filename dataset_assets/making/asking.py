@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import RemoteFile
 from dataset_assets.making.provisional import is_proven
+from dataset_assets.making.raw_files import is_as_meant
 from dataset_assets.retrieval.on_this_machine import file_of, is_unchanged
 from dataset_assets.storage.raw_files import RawFile, Source
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -18,16 +19,16 @@ def question(stored: StoredDataset, file: RemoteFile, raw: RawFile, *, refresh: 
     * A file on this machine is looked at in every run, unless its digest is declared.
     * Bytes that are not proven are asked for again: those that are doubted whatever the source says of them, others
       if the source has no strong ETag, or a different one.
-    * Any other source is asked in a refresh only. If the bytes are gone, a refresh brings them back.
+    * Any other source is asked in a refresh only. If the bytes are gone that were to stay, a refresh brings them back.
     """
     anew = Source(raw.source.url)
     unchanged = _looked_at(file, raw) if refresh or file.digest is None else None
     if unchanged is not None:
         # A refresh asks the mirrors that come first, too.
         first = raw.source.url == redacted(file.urls[0])
-        return None if unchanged and (not refresh or first and stored.has_raw(raw)) else anew
+        return None if unchanged and (not refresh or first and is_as_meant(stored, file, raw)) else anew
     if file.digest is not None or is_proven(stored, raw):
-        return (raw.source if stored.has_raw(raw) else anew) if refresh else None
+        return (raw.source if is_as_meant(stored, file, raw) else anew) if refresh else None
     if refresh or raw.state == "doubted" or not stored.has_raw(raw):
         return anew
     strong = (raw.source.etag or "").startswith('"')

@@ -56,18 +56,14 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
 
 
 def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
-    """Store a raw file under its digest, then its record; note for other datasets where it is."""
-    stored.storage.put(stored.raw_key(staged.raw), staged.path)
-    raw = publish_record(stored, staged)
-    note_raw(stored, raw)
-    return raw
-
-
-def publish_record(stored: StoredDataset, staged: StagedRaw) -> RawFile:
-    """Store the record of a raw file, without its bytes."""
+    """Store a raw file that is kept under its digest, and its record; note for other datasets where it is."""
+    if staged.keep:
+        stored.storage.put(stored.raw_key(staged.raw), staged.path)
     raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
     stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
     staged.published()
+    if staged.keep:
+        note_raw(stored, raw)
     return raw
 
 

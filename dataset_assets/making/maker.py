@@ -19,15 +19,14 @@ from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.excluding import Excluder
-from dataset_assets.making.existing import FoundSplit, made_split, publish_raw, publish_record
+from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
-from dataset_assets.making.raw_files import check_raw, made_raw, meant_raw, recorded_raw
+from dataset_assets.making.raw_files import check_raw, is_as_meant, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.making.shared import of_url, stage_copy, with_digest
 from dataset_assets.making.steps import StagedRaw, StagedSplit, derive, make_split, stage_raw, url_of
@@ -95,12 +94,10 @@ class Maker:
             self._undamaged.add(raw.name)
 
     def publish(self, staged: StagedRaw) -> None:
-        """Store what was made of a file, and use it as an input. The tar of a folder is used without being stored."""
-        if is_tree(self.dataset.files[staged.raw.name]):
+        """Store what was made of a file, and use it as an input. One that is not kept is read in the scratch folder."""
+        if not staged.keep:
             self.inputs.transient[staged.raw.name] = staged.path
-            self.add_raw(publish_record(self.stored, staged), undamaged=True)
-        else:
-            self.add_raw(publish_raw(self.stored, staged), undamaged=True)
+        self.add_raw(publish_raw(self.stored, staged), undamaged=True)
 
     def add_split(self, split: str, digest: str, view: Stored | None = None) -> None:
         """Use a stored split as an input, and in the version; it is opened when it is read."""
@@ -206,7 +203,7 @@ class Maker:
             return raw
         if staged is None:
             return raw
-        if _same(staged.raw, raw) and self.stored.has_raw(raw):
+        if _same(staged.raw, raw) and is_as_meant(self.stored, file, raw):
             staged.published()
             return raw
         return self._arrived(file, staged, raw)

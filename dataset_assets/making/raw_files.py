@@ -22,12 +22,11 @@ def meant_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:
     return raw if file.digest in (raw.digest, f"sha256:{raw.sha256}") else None
 
 
-def usable_raw(
-    stored: StoredDataset, file: RemoteFile, sizes: Mapping[str, int] = MappingProxyType({})
-) -> RawFile | None:
-    """Return the stored raw file if it is the one that the definition means; `sizes` are those of a listing."""
-    raw = meant_raw(stored, file)
-    return raw if raw and stored.has_raw(raw, sizes) else None
+def is_as_meant(
+    stored: StoredDataset, file: RemoteFile, raw: RawFile, sizes: Mapping[str, int] = MappingProxyType({})
+) -> bool:
+    """Return True if the bytes of a recorded file are stored, or need not stay; `sizes` are those of a listing."""
+    return not file.keep or stored.has_raw(raw, sizes)
 
 
 def recorded_raw(stored: StoredDataset, file: RemoteFile) -> RawFile | None:

@@ -80,7 +80,8 @@ def stage_copy(
     except (DatasetAssetsError, OSError):
         files.remove(path)
         return None
-    return StagedRaw(replace(raw, name=file.identifier, url=url_of(file), digest=file.digest, retrieved=""), path)
+    record = replace(raw, name=file.identifier, url=url_of(file), digest=file.digest, retrieved="")
+    return StagedRaw(record, path, bool(file.keep))
 
 
 def _is_doubted(stored: StoredDataset, elsewhere: Elsewhere) -> bool:

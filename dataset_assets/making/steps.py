@@ -46,6 +46,8 @@ class StagedRaw:
 
     raw: RawFile
     path: Path
+    keep: bool = True
+    """Whether its bytes are stored, not only its record."""
     published: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     """To be called when it is stored: another process may be waiting for it."""
 
@@ -98,7 +100,7 @@ def stage_raw(
         )
     if source is None:
         return None
-    return StagedRaw(_raw_of(file, found["sha256"], path.stat().st_size, source), path)
+    return StagedRaw(_raw_of(file, found["sha256"], path.stat().st_size, source), path, bool(file.keep))
 
 
 def derive(

@@ -139,8 +139,9 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
     plain, _ = split_pin(name)
     try:
         definition = registry.find(plain)
-        # First, so that a stream is deleted only if its sources are stored.
-        restore_raw(definition, {place.name for place in places if place.kind == "raw"}, storage=storage)
+        # First, so that a stream is deleted only if its sources are stored, or still to be had.
+        passing = {name for name, file in definition.remote_files.items() if not file.keep}
+        restore_raw(definition, passing | {place.name for place in places if place.kind == "raw"}, storage=storage)
         for key in {place.key for place in places} & _current_keys(StoredDataset(storage, plain)):
             storage.delete(key)
         prepare(definition, storage=storage)

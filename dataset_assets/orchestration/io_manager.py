@@ -133,8 +133,8 @@ def _present(opened: OpenedRaw) -> OpenedRaw:
     if not opened.stored.has_raw(opened.raw):
         name, url = opened.stored.name, opened.stored.storage.url
         raise NotPrepared(
-            f"The raw file {opened.raw.name} of {name} is gone from {url}. Get it with: "
-            f"{command(f'prepare --refresh {name}', url)}"
+            f"The raw file {opened.raw.name} of {name} is not in {url}. Define it with keep=True if it is not to stay "
+            f"there; else get it with: {command(f'prepare --refresh {name}', url)}"
         )
     return opened
 
@@ -155,7 +155,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
     match obj:
         case StagedFile():
             stored = StoredDataset(storage, obj.dataset)
-            return previews.of_raw(stored, publish_raw(stored, obj.staged)) | {keys.ARRIVED: True}
+            return previews.of_raw(stored, publish_raw(stored, obj.staged)) | {keys.ARRIVED: obj.staged.keep}
         case StagedStream(split=StagedSplit() as staged):
             publish_stream(StoredDataset(storage, staged.index.dataset), staged, obj.stream)
             return previews.of_stream(storage, staged.index, obj.stream)

@@ -53,7 +53,7 @@ def of_folder(folder: Path) -> Inferred:
         streams["label"] = Array("uint8" if len(classes) <= 256 else "int64", classes=tuple(classes))
         plain["label"] = _plain("array", FOLDER, classes)
         why["label"] = "the folder of each file"
-    tree = RemoteFile(folder.absolute().as_uri(), identifier="folder")
+    tree = RemoteFile(folder.absolute().as_uri(), identifier="folder", keep=False)
     parts = {identifier_from(top, "split"): top for top in sorted(tops)} if has_splits else {"all": ""}
     splits = {
         split: Split(file_samples, archive=tree, streams=plain, members="*", below=top, unwrap=False)

@@ -121,6 +121,7 @@ def _argument(value: Any, imports: _Imports) -> str:
         imports.add("dataset_assets", "RemoteFile")
         given = [f"{n}={_shown(getattr(value, n))}" for n in ("mirrors", "digest", "size") if getattr(value, n)]
         made = RemoteFile(value.name, value.mirrors)
+        given += [f"keep={value.keep}"] if value.keep != made.keep else []
         given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []
         return f"RemoteFile({', '.join([_text(value.name), *given])})"
     if isinstance(value, SplitOf):

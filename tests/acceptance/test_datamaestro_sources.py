@@ -1,12 +1,16 @@
 """What Datamaestro does for terms and sources, by the numbers of its checks."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 import pytest
 from command_line import CommandLine, in_terminal
 
+from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, SplitOf, View, prepare
+from dataset_assets.errors import DefinitionError
 from dataset_assets.testing import FaultyServer, Status
 
 DEFINED = """
@@ -49,6 +53,31 @@ def line(tmp_path: Path, server: FaultyServer) -> CommandLine:
     line.environment["XDG_CONFIG_HOME"] = str(tmp_path / "config")
     line.install("terms", {"terms": DEFINED.format(url=server.url)}, datasets={"org.example.terms": "terms"})
     return line
+
+
+def test_5_raw_files_that_do_not_stay_are_retrieved_for_what_is_made(home: Path, server: FaultyServer) -> None:
+    def lines(table: BinaryIO) -> Iterator[dict[str, int]]:
+        yield from ({"n": int(line)} for line in table)
+
+    def again(table: BinaryIO) -> Iterator[bytes]:
+        yield table.read()
+
+    file = RemoteFile(f"{server.url}/table.txt", keep=False)
+    split = Split(lines, table=DerivedFile("again.txt", again, table=file))
+    dataset = Dataset("org.example.passing", "Numbers.", {"n": Array("int64")}, {"all": split})
+    server.forget()
+    found = prepare(dataset)["all"]
+    assert [path.name for path in (home / "storage").rglob("raw/*/*")] == ["source.json"]
+    prepare(dataset)
+    assert len(server.requests) == 1
+    shutil.rmtree(home / "storage/org/example/passing/all")
+    assert prepare(dataset)["all"].origin == found.origin and len(server.requests) == 2
+    with pytest.raises(DefinitionError, match="is made from itself"):
+        replace(dataset, splits={"all": Split(same, of=SplitOf("more")), "more": Split(same, of=SplitOf("all"))})
+
+
+def same(of: View) -> View:
+    return of
 
 
 def test_11_terms_are_asked_once_on_a_terminal_and_remembered(line: CommandLine, server: FaultyServer) -> None:

@@ -10,7 +10,7 @@ from dataset_assets import Dataset, RemoteFile, load, prepare
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.errors import DigestMismatch, NotPrepared, StoredFileDamaged
 from dataset_assets.making.existing import made_split, publish_split
-from dataset_assets.making.raw_files import check_raw, made_raw, recorded_raw, usable_raw
+from dataset_assets.making.raw_files import check_raw, is_as_meant, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import MemoryStorage
@@ -105,7 +105,7 @@ def test_raw_files_are_known_by_record_bytes_and_definition(home: Path, dataset:
     storage = MemoryStorage()
     prepare(dataset, storage=storage)
     file = dataset.remote_files["numbers_csv"]
-    raw = usable_raw(StoredDataset(storage, dataset.name), file)
+    raw = meant_raw(StoredDataset(storage, dataset.name), file)
     assert raw is not None
     assert (raw.name, raw.bytes, raw.url, raw.digest) == (
         "numbers_csv",
@@ -117,10 +117,10 @@ def test_raw_files_are_known_by_record_bytes_and_definition(home: Path, dataset:
     assert raw.retrieved
     assert StoredDataset(storage, dataset.name).has_raw(raw)
     check_raw(StoredDataset(storage, dataset.name), raw)
-    assert usable_raw(StoredDataset(storage, dataset.name), replace(file, digest=f"sha256:{raw.sha256}")) == raw
-    assert usable_raw(StoredDataset(storage, dataset.name), replace(file, digest="md5:" + "0" * 32)) is None
+    assert meant_raw(StoredDataset(storage, dataset.name), replace(file, digest=f"sha256:{raw.sha256}")) == raw
+    assert meant_raw(StoredDataset(storage, dataset.name), replace(file, digest="md5:" + "0" * 32)) is None
     moved = RemoteFile("https://example.org/numbers.csv")
-    assert usable_raw(StoredDataset(storage, dataset.name), moved) is None
+    assert meant_raw(StoredDataset(storage, dataset.name), moved) is None
     assert recorded_raw(StoredDataset(storage, dataset.name), moved) is None
     assert made_raw(StoredDataset(storage, dataset.name), "backwards_csv", "0" * 64) is None
 
@@ -137,7 +137,9 @@ def test_raw_files_that_are_gone_or_damaged_are_said(home: Path, dataset: Datase
     storage.delete(key)
     with pytest.raises(NotPrepared, match=f"raw file {key} is gone"):
         check_raw(StoredDataset(storage, dataset.name), raw)
-    assert usable_raw(StoredDataset(storage, dataset.name), dataset.remote_files["numbers_csv"]) is None
+    file = dataset.remote_files["numbers_csv"]
+    assert not is_as_meant(StoredDataset(storage, dataset.name), file, raw)
+    assert is_as_meant(StoredDataset(storage, dataset.name), replace(file, keep=False), raw)
     assert recorded_raw(StoredDataset(storage, dataset.name), dataset.remote_files["numbers_csv"]) == raw
 
 
