@@ -3,6 +3,7 @@
 Each command imports what it needs inside its function, so that `--help` and completion are fast.
 """
 
+import os
 import sys
 from operator import itemgetter
 from pathlib import Path
@@ -104,8 +105,18 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
 @click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
+@click.option("--offline", is_flag=True, help="Ask no source; say which files are missing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be retrieved and made, and do nothing.")
 def prepare(
-    state: State, name: str, storage: str | None, as_json: bool, refresh: bool, direct: bool, accept_terms: bool
+    state: State,
+    name: str,
+    storage: str | None,
+    as_json: bool,
+    refresh: bool,
+    direct: bool,
+    accept_terms: bool,
+    offline: bool,
+    dry_run: bool,
 ) -> None:
     """Make the missing parts of a dataset, and release it.
 
@@ -113,12 +124,27 @@ def prepare(
     the history, which the command ui shows. If the dataset has terms, it asks once whether you accept them.
     """
     from dataset_assets.cli import describe, text
+    from dataset_assets.core.settings import settings
     from dataset_assets.definition.linked import linked
+    from dataset_assets.making.plan import plan, see_at_hand
     from dataset_assets.making.terms import settle_all
     from dataset_assets.storage.stored_dataset import StoredDataset
 
+    if offline:
+        os.environ["DATASET_ASSETS_OFFLINE"] = "1"
     store = opened(storage)
     dataset = _dataset(name, store)
+    if dry_run:
+        planned = plan(dataset, store, refresh=refresh)
+        document = planned.to_dict()
+        if as_json:
+            state.show_json(document)
+        else:
+            state.show(text.plan(document))
+        planned.see_fits()
+        return
+    if settings().offline:
+        see_at_hand(dataset, store)
     settle_all(dataset, linked(dataset, store), accept_terms)
     engine = "direct" if direct or _missing("dagster") else "dagster"
     with bars(state) as progress:

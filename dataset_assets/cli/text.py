@@ -125,6 +125,32 @@ def usage(documents: Sequence[Document]) -> str:
     return "\n".join(map(in_line, [*lines, f"{'all':<34}" + "".join(f"{size(total):>10}" for total in sums)]))
 
 
+def plan(document: Document) -> str:
+    """Format the result of `Plan.to_dict`: the files and splits that are missing, the disk, the time and the terms."""
+    files, splits = document["files"], document["splits"]
+    lines = [f"retrieve  {len(files)} files, {size(document['bytes'])}{_unknown(files)}"]
+    lines += [f"  {size(file['bytes']):>9}  {file['url']}{'' if file['keep'] else '  not kept'}" for file in files]
+    if document["asked"]:
+        lines.append(f"ask       {document['asked']} sources whether they changed")
+    lines.append(f"make      {len(splits)} splits{': ' * bool(splits)}{', '.join(splits)}")
+    lines += [
+        f"disk      at least {size(disk['bytes'])} of {size(disk['free'])} free in {disk['folder']}"
+        for disk in document["disks"]
+    ]
+    if document["rate"]:
+        lines.append(
+            f"time      about {document['seconds']:,.0f} s to retrieve, at {size(int(document['rate']))}/s now"
+        )
+    for name in document["terms"]:
+        lines.append(f"terms     not accepted; accept them with: dataset-assets prepare --accept-terms {name}")
+    return "\n".join(map(in_line, lines))
+
+
+def _unknown(files: Sequence[Document]) -> str:
+    count = sum(file["bytes"] is None for file in files)
+    return f" and {count} of unknown size" if count else ""
+
+
 def _refused(finding: Document) -> bool:
     return not finding["passed"] and finding["severity"] == "error"
 

@@ -114,12 +114,9 @@ class Maker:
 
     def split(self, name: str) -> FoundSplit | StagedSplit:
         """Return a split if this very recipe made it and all its files are stored; else make it."""
-        defined = self.dataset.splits[name]
-        for source in defined.splits.values():
-            self.view(source.split)
-        recipe = self.inputs.recipe(name, self.exclusions.digest)
-        if found := made_split(self.stored, name, recipe):
+        if found := self.found(name):
             return found
+        defined, recipe = self.dataset.splits[name], self.inputs.recipe(name, self.exclusions.digest)
         with self._advising(defined), ExitStack() as stack:
             opened = self.inputs.opened(defined, stack)
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
@@ -129,6 +126,12 @@ class Maker:
         if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
+
+    def found(self, name: str) -> FoundSplit | None:
+        """Return a split if this very recipe made it and all its files are stored."""
+        for source in self.dataset.splits[name].splits.values():
+            self.view(source.split)
+        return made_split(self.stored, name, self.inputs.recipe(name, self.exclusions.digest))
 
     def version(self, current: Version | None) -> Version:
         """Return the current version if it has these splits and passed these checks; else check a new one."""

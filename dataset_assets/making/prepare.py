@@ -14,6 +14,7 @@ from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, Refused, StorageError, UnknownDataset, UsageError
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.plan import see_at_hand
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.making.terms import settle_all
@@ -54,6 +55,8 @@ def prepare(
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
     others = linked(definition, store)
+    if settings().offline:
+        see_at_hand(definition, store)
     settle_all(definition, others, accept_terms)
     for other in others:
         _prepared(other, store, refresh, progress)

@@ -110,6 +110,21 @@ def test_prepare_prints_what_to_pin_and_says_which_engine_worked(line: CommandLi
         assert f"engine: {engine}" in found.stderr and "400 samples" in found.stderr
 
 
+def test_a_dry_run_shows_what_is_missing_and_offline_lists_it(line: CommandLine) -> None:
+    shown = line.run("prepare", "org.example.web.fine", "--dry-run").stdout.splitlines()
+    assert [words.split()[0] for words in shown][:2] == [
+        "retrieve",
+        shown[1].split()[0],
+    ] and "make      1 splits" in shown[2]
+    [file] = line.json("prepare", "org.example.web.fine", "--dry-run")["files"]
+    for engine in ((), ("--direct",)):
+        refused = line.run("prepare", "org.example.web.fine", "--offline", *engine, code=5).stderr
+        assert "1 file is missing" in refused and file["url"] in refused
+    line.run("prepare", "org.example.web.fine", "--direct")
+    line.run("prepare", "org.example.web.fine", "--offline")
+    assert line.json("prepare", "org.example.web.fine", "--dry-run")["files"] == []
+
+
 def test_both_engines_make_the_same_bytes(line: CommandLine) -> None:
     direct = line.json("prepare", "org.example.web.fine", "--direct")
     elsewhere = (line.home / "elsewhere").as_uri()
