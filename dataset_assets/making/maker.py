@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
@@ -71,6 +72,8 @@ class Maker:
         self._undamaged: set[str] = set()
         self._stack = ExitStack()
         self._folder: Path | None = None
+        # Several threads may retrieve files.
+        self._making = Lock()
 
     def __enter__(self) -> "Maker":
         # Even if there is nothing to make: the last process may have been killed after its work.
@@ -322,11 +325,12 @@ class Maker:
 
     def _scratch(self) -> Path:
         """Return the scratch folder, which is made when it is first needed. Raises `Refused` without the terms."""
-        if self._folder is None:
-            see_accepted(self.dataset, self.stored.storage.url)
-            warn_of_single_writer(self.stored.storage)
-            self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
-        return self._folder
+        with self._making:
+            if self._folder is None:
+                see_accepted(self.dataset, self.stored.storage.url)
+                warn_of_single_writer(self.stored.storage)
+                self._folder = self._stack.enter_context(scratch_folder(self.settings.scratch))
+            return self._folder
 
 
 def _is_far(file: RemoteFile) -> bool:

@@ -10,33 +10,34 @@ import dagster as dg
 
 from dataset_assets.checks.built_in import SPLIT_CHECKS
 from dataset_assets.core.canonical import digest_of
-from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, SplitOf, links_of
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf, links_of
 from dataset_assets.definition.linked import own_name
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.registry import free_aliases
-from dataset_assets.making.existing import publish_split
+from dataset_assets.making.existing import FoundSplit, publish_split
 from dataset_assets.making.inputs import File
 from dataset_assets.making.maker import Maker
-from dataset_assets.making.steps import StagedRaw, StagedSplit
+from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, version_checks
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
-    OpenedRaw,
+    RawFiles,
     Release,
-    StagedFile,
     StagedStream,
     StepOutput,
     Upstream,
+    WholeSplit,
 )
-from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.markdown import prose
+from dataset_assets.orchestration.one_raw_asset import one_raw_asset, use
 from dataset_assets.orchestration.ops import Steps
-from dataset_assets.orchestration.refresh import CONFIG, is_refresh
+from dataset_assets.orchestration.raw_assets import raw_assets, raw_output
+from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
 from dataset_assets.storage.manifest import Finding, SplitIndex
-from dataset_assets.storage.stored_dataset import StoredDataset
 
 _LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
@@ -45,92 +46,81 @@ def assets_of(dataset: Dataset, steps: Steps) -> list[dg.AssetsDefinition]:
     """Return the assets of one dataset."""
     derived = [file for file in dataset.files.values() if isinstance(file, DerivedFile) and file.keep]
     return [
-        *([_raw_files(dataset, steps)] if dataset.remote_files else []),
+        *([one_raw_asset(dataset, steps)] if steps.has_one(dataset) else raw_assets(dataset, steps)),
         *(_derived_file(dataset, file, steps) for file in derived),
         *(_split(dataset, split, steps) for split in dataset.splits),
         _release(dataset, steps),
     ]
 
 
-def _raw_files(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
-    """Return the assets of all retrieved files, any of which may be materialised alone."""
-    files = {keys.key(dataset.name, "raw", name): file for name, file in dataset.remote_files.items()}
-
-    @dg.multi_asset(
-        name=keys.op_name(dataset.name, "raw"),
-        specs=[raw_spec(dataset, file, steps.io) for file in files.values()],
-        config_schema=CONFIG,
-        **steps.options(),
-        can_subset=True,
-    )
-    def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, steps.io, {}, refresh=is_refresh(context)) as maker:
-            began = _began(maker.stored, ())
-            for key in sorted(context.selected_asset_keys):
-                yield _raw_output(maker, files[key].identifier, key, began)
-
-    return retrieve
-
-
-def _raw_output(maker: Maker, name: str, key: dg.AssetKey, began: str) -> dg.Output[Any]:
-    made, dataset = maker.raw(name), maker.dataset.name
-    if isinstance(made, StagedRaw):
-        return _output(key, StepOutput(StagedFile(dataset, made), began), made.raw.sha256)
-    return _output(key, StepOutput(AlreadyStored(dataset, made), began), made.sha256)
-
-
 def _derived_file(dataset: Dataset, file: DerivedFile, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset of a derived file that is kept."""
-    needed, key = _at_hand(file.files.values()), keys.key(dataset.name, "raw", file.identifier)
+    raw = _raw_of(dataset, file.files.values(), steps)
 
     @dg.multi_asset(
-        name=keys.op_name(dataset.name, "raw", file.identifier),
-        specs=[raw_spec(dataset, file, steps.io, [*_raw_keys(dataset, needed), *_link_keys(links_of(file))])],
-        ins=_raw_inputs(dataset, needed),
+        name=steps.step(dataset.name, "raw", file.identifier),
+        specs=[raw_spec(dataset, file, steps.io, [*_keys_of(raw), *_link_keys(links_of(file))])],
+        ins=raw,
         **steps.options(**{keys.OURS: ""}),
     )
-    def derived(context: dg.AssetExecutionContext, **opened: OpenedRaw) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, steps.io, opened, refresh=is_refresh(context)) as maker:
-            yield _raw_output(maker, file.identifier, key, _began(maker.stored, opened.values()))
+    def derived(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
+        with no_vain_retries(), maker_of(context, dataset, steps.io, opened, refresh=is_refresh(context)) as maker:
+            _use_all(maker, file, opened)
+            yield raw_output(dataset, maker.raw(file.identifier), began_with(maker, opened.values()))
 
     return derived
 
 
 def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
-    needed = _at_hand(dataset.splits[split].files.values())
-    sources = [source.split for source in dataset.splits[split].splits.values()]
-    links = _link_keys(links_of(dataset.splits[split]))
-    key, deps = keys.key(dataset.name, split), [*_raw_keys(dataset, needed), *_split_keys(dataset, sources), *links]
+    defined, whole = dataset.splits[split], steps.has_one(dataset)
+    raw, key = _raw_of(dataset, defined.files.values(), steps), keys.key(dataset.name, split)
+    splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
+    deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
     active = [check for check in SPLIT_CHECKS if dataset.severity(check) != "off"]
 
     @dg.multi_asset(
-        name=keys.op_name(dataset.name, split),
-        specs=split_specs(dataset, split, steps.io, deps),
-        ins=_raw_inputs(dataset, needed) | _split_inputs(dataset, sources),
+        name=steps.step(dataset.name, split),
+        specs=split_specs(dataset, split, steps.io, deps, whole),
+        ins=raw | splits,
         check_specs=check_specs(dataset, key, active),
         **steps.options(**{keys.OURS: ""}),
     )
-    def make(context: dg.AssetExecutionContext, **opened: OpenedRaw | Upstream) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, steps.io, opened) as maker:
-            began, made = _began(maker.stored, opened.values()), maker.split(split)
+    def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
+        with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
+            _use_all(maker, defined, opened, split)
+            began, made = began_with(maker, opened.values()), maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
             # First what the checks found: of a split that is refused, nothing leaves an event.
             findings = split_findings(dataset, index)
-            yield from _check_results(findings, key, {f"{split}.{check}": check for check in active})
+            asked = {f"{split}.{check}": check for check in active}
+            yield from _check_results(findings, context.asset_key_for_output(key.to_python_identifier()), asked)
             if any(not finding.passed and finding.severity == "error" for finding in findings):
                 if isinstance(made, StagedSplit):
                     publish_split(maker.stored, made)
                 maker.add_split(split, digest_of(index))
                 advice = maker.doubt([split])
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings, advice)
-            what = made if isinstance(made, StagedSplit) else AlreadyStored(dataset.name, index)
-            for stream, stored in index.streams.items():
-                stream_key = keys.key(dataset.name, split, stream)
-                yield _output(stream_key, StagedStream(what, stream), keys.stream_version(stored))
-            yield _output(key, StepOutput(what, began), digest_of(index))
+            yield from _split_outputs(made, index, began, whole)
 
     return make
+
+
+def _split_outputs(made: FoundSplit | StagedSplit, index: SplitIndex, began: str, whole: bool) -> Iterator[Any]:
+    """Yield the outputs of the streams of a split, and of the split; of one that is `whole`, only the last."""
+    what = made if isinstance(made, StagedSplit) else AlreadyStored(index.dataset, index)
+    for stream, stored in ({} if whole else index.streams).items():
+        key = keys.key(index.dataset, index.split, stream)
+        yield output(key, StagedStream(what, stream), keys.stream_version(stored))
+    all_of_it = WholeSplit(what) if whole and isinstance(what, StagedSplit) else what
+    yield output(keys.key(index.dataset, index.split), StepOutput(all_of_it, began), digest_of(index))
+
+
+def _use_all(maker: Maker, made: Split | DerivedFile, opened: Mapping[str, Given], split: str = "") -> None:
+    """Let a maker use the files that are needed of an input that is all raw files."""
+    for given in opened.values():
+        if isinstance(given, RawFiles):
+            use(maker, made.remote_files, given, split)
 
 
 def _in_order(index: SplitIndex, dataset: Dataset) -> SplitIndex:
@@ -144,47 +134,24 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     active = version_checks(dataset)
 
     @dg.multi_asset(
-        name=keys.op_name(dataset.name),
+        name=steps.step(dataset.name),
         specs=[dataset_spec(dataset, steps.io, steps.unmade)],
         ins=_split_inputs(dataset, dataset.splits),
         check_specs=check_specs(dataset, key, active),
         **steps.options(**{keys.OURS: ""}),
     )
     def release(context: dg.AssetExecutionContext, **given: Upstream) -> Iterator[Any]:
-        with no_vain_retries(), _maker(context, dataset, steps.io, given) as maker:
+        with no_vain_retries(), maker_of(context, dataset, steps.io, given) as maker:
             current = maker.stored.current()
             version = maker.version(current.version)
-            yield from _check_results(version.findings, key, {check: check for check in active})
+            asked = {check: check for check in active}
+            yield from _check_results(version.findings, context.asset_key_for_output(key.to_python_identifier()), asked)
             if version.refused:
                 maker.refuse(version)
             expected = _expected(given.values(), current.pointer)
-            yield _output(key, Release(version, expected, maker.unproven(), free_aliases(dataset)), digest_of(version))
+            yield output(key, Release(version, expected, maker.unproven(), free_aliases(dataset)), digest_of(version))
 
     return release
-
-
-def _maker(
-    context: dg.AssetExecutionContext,
-    dataset: Dataset,
-    io: str,
-    opened: Mapping[str, OpenedRaw | Upstream],
-    **options: Any,
-) -> Maker:
-    """Return a maker that uses the inputs of a step."""
-    connector: StorageIOManager = getattr(context.resources, io)
-    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run.run_id, **options)
-    for given in opened.values():
-        if isinstance(given, OpenedRaw):
-            maker.add_raw(given.raw, undamaged=given.hashed)
-        else:
-            maker.add_split(given.view.split, given.view.origin.index, given.view)
-    return maker
-
-
-def _began(stored: StoredDataset, opened: Iterable[OpenedRaw | Upstream]) -> str:
-    """Return the dataset's pointer when this run began with it, as far as its steps know; empty: there was none."""
-    seen = [given.began for given in opened if given.began is not None]
-    return seen[0] if seen else stored.current().pointer or ""
 
 
 def _expected(given: Iterable[Upstream], now: str | None) -> str | None:
@@ -205,12 +172,8 @@ def _at_hand(files: Iterable[File]) -> list[str]:
     return list(found)
 
 
-def _raw_keys(dataset: Dataset, names: Iterable[str]) -> list[dg.AssetKey]:
-    return [keys.key(dataset.name, "raw", name) for name in names]
-
-
-def _split_keys(dataset: Dataset, splits: Iterable[str]) -> list[dg.AssetKey]:
-    return [keys.key(dataset.name, split) for split in splits]
+def _keys_of(inputs: Mapping[str, dg.AssetIn]) -> list[dg.AssetKey]:
+    return [dg.AssetKey.from_coercible(given.key) for given in inputs.values() if given.key is not None]
 
 
 def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:
@@ -218,16 +181,16 @@ def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:
     return [keys.key(name) for name in dict.fromkeys(map(own_name, links))]
 
 
-def _raw_inputs(dataset: Dataset, names: Iterable[str]) -> dict[str, dg.AssetIn]:
-    return {f"file_{name}": dg.AssetIn(keys.key(dataset.name, "raw", name)) for name in names}
+def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps) -> dict[str, dg.AssetIn]:
+    """Return the inputs that are stored files: each that is needed, or the asset of all retrieved files."""
+    names, known = _at_hand(files), dataset.files
+    retrieved = {name for name in names if isinstance(known[name], RemoteFile)} if steps.has_one(dataset) else set()
+    found = {f"file_{name}": dg.AssetIn(keys.key(dataset.name, "raw", name)) for name in names if name not in retrieved}
+    return found | ({"all_files": dg.AssetIn(keys.key(dataset.name, "raw"))} if retrieved else {})
 
 
 def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.AssetIn]:
     return {f"split_{split}": dg.AssetIn(keys.key(dataset.name, split)) for split in splits}
-
-
-def _output(key: dg.AssetKey, value: object, version: str) -> dg.Output[Any]:
-    return dg.Output(value, output_name=key.to_python_identifier(), data_version=dg.DataVersion(version))
 
 
 def _check_results(

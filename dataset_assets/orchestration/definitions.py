@@ -1,7 +1,7 @@
 """The Dagster definitions of datasets: those that `workspace.yaml` loads, or those that another project adopts."""
 
 import functools
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import dagster as dg
 
@@ -11,10 +11,11 @@ from dataset_assets.definition.linked import linked
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
-from dataset_assets.orchestration.ops import OpOptions, Steps
+from dataset_assets.orchestration.ops import OpOptions, RawAssets, Steps
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.sources_checked import source_check
+from dataset_assets.orchestration.translation import Translation, translated
 
 
 def definitions(
@@ -27,6 +28,8 @@ def definitions(
     resource_key: str = "",
     op: OpOptions | None = None,
     refresh_unmade: bool = False,
+    raw_assets: RawAssets = "",
+    translation: Translation | None = None,
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
@@ -36,7 +39,10 @@ def definitions(
     With `push_to`, the URL of a remote, each dataset has an asset that pushes its release. `pull` names datasets of
     the remote `pull_from`, by default the setting `remote`: each is observed there, and has an asset that pulls it.
     `op` is what each step is given: a pool, tags and retries. With `refresh_unmade`, the schedule of refreshes makes
-    datasets, too, that were never made.
+    datasets, too, that were never made. With `raw_assets="each"` each raw file is an asset, and each stream. With
+    `"one"` a dataset has one asset for all its raw files, and one for each split; by default above 50 raw files.
+    `translation` takes the spec of each asset and returns it as the project wants it: with other groups, owners, tags
+    or conditions, or under another key.
 
     Merge them into a project with `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
     Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
@@ -46,16 +52,16 @@ def definitions(
     for dataset in chosen.values():
         # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
         linked(dataset, known=chosen.values(), lenient=True)
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade)
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets)
     jobs, schedules = refreshing(list(chosen.values()))
+    made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]
+    made += [pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to]
+    made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
+    assets, renamed = translated(made, translation)
     return dg.Definitions(
-        assets=[
-            *(asset for dataset in chosen.values() for asset in assets_of(dataset, steps)),
-            *(pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to),
-            *(asset for name in pull for asset in pulled(name, pull_from, steps)),
-        ],
-        asset_checks=[source_check(dataset, steps) for dataset in chosen.values() if dataset.remote_files],
-        jobs=[*jobs, *(_job(dataset) for dataset in chosen.values() if dataset.job)],
+        assets=assets,
+        asset_checks=[source_check(dataset, steps, renamed) for dataset in chosen.values() if dataset.remote_files],
+        jobs=[*jobs, *(_job(dataset, renamed) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={steps.io: _connector(storage)},
     )
@@ -67,8 +73,9 @@ def _connector(storage: str) -> StorageIOManager:
     return StorageIOManager(storage=storage)
 
 
-def _job(dataset: Dataset) -> Any:
-    selection = dg.AssetSelection.assets(keys.key(dataset.name)).upstream()
+def _job(dataset: Dataset, renamed: Mapping[dg.AssetKey, dg.AssetKey]) -> Any:
+    key = keys.key(dataset.name)
+    selection = dg.AssetSelection.assets(renamed.get(key, key)).upstream()
     return dg.define_asset_job(keys.job_name(dataset.name), selection)
 
 

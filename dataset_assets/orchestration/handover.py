@@ -1,8 +1,9 @@
 """Values passed between asset functions and the IO manager."""
 
 from dataclasses import dataclass
-from typing import BinaryIO, Sequence
+from typing import BinaryIO, Mapping, Sequence
 
+from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import SplitIndex, Version
@@ -24,6 +25,26 @@ class StagedFile:
 
     dataset: str
     staged: StagedRaw
+
+
+@dataclass(frozen=True)
+class AllRaw:
+    """All raw files of a dataset, stored as they arrived, and those that could not be retrieved."""
+
+    stored: StoredDataset
+    raws: Mapping[str, RawFile]
+    failed: Mapping[str, DatasetAssetsError]
+    needs: Mapping[str, str]
+    """A digest of the files that each split needs."""
+    arrived: int
+    """How many were retrieved and stored just now."""
+
+
+@dataclass(frozen=True)
+class WholeSplit:
+    """A split whose streams are no assets: all of it is published at once."""
+
+    staged: StagedSplit
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,7 @@ class Release:
 class StepOutput:
     """What an asset function returns, and the dataset's pointer when its run began; empty: there was none."""
 
-    what: StagedFile | StagedSplit | AlreadyStored
+    what: StagedFile | StagedSplit | WholeSplit | AllRaw | AlreadyStored
     began: str
 
 
@@ -67,6 +88,24 @@ class OpenedRaw:
     def open(self) -> BinaryIO:
         """Open the file: seekable, read-only, read when asked."""
         return self.stored.open_raw(self.raw)
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """All raw files of a dataset as one input: `raw["train_csv"].open()` opens one of them."""
+
+    stored: StoredDataset
+    needs: Mapping[str, str]
+    failed: Mapping[str, str]
+    """Why files were not retrieved, by file."""
+    hashed: bool = False
+    began: str | None = None
+
+    def __getitem__(self, file: str) -> OpenedRaw:
+        raw = self.stored.raw(file)
+        if raw is None:
+            raise KeyError(f"{file!r} is not a raw file of {self.stored.name} in {self.stored.storage.url}.")
+        return OpenedRaw(self.stored, raw)
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,17 @@ from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.specs import external_spec
 
 
-def asset_in(dataset: str, split: str | None = None) -> dg.AssetIn:
+def asset_in(dataset: str, split: str | None = None, *, key_prefix: str | Sequence[str] = ()) -> dg.AssetIn:
     """Return an input that is a released dataset: a `View` of one split, or without `split` a dict of all of them.
 
     It depends on the release, so a version that a check refused never reaches it. The annotation may ask for a table
-    or a torch dataset instead of a view. Raises `NameNotAllowed`.
+    or a torch dataset instead of a view. `key_prefix` is that of its key, if its definitions have one. Raises
+    `NameNotAllowed`.
     """
     name = check_dataset_name(dataset)
     wanted = {} if split is None else {keys.WANTED: check_identifier(split, "split")}
-    return dg.AssetIn(keys.key(name), metadata={keys.DATASET: name, **wanted})
+    key = keys.key(name).with_prefix(key_prefix) if key_prefix else keys.key(name)
+    return dg.AssetIn(key, metadata={keys.DATASET: name, **wanted})
 
 
 def dataset_specs(*patterns: str, datasets: Sequence[Dataset] = (), resource_key: str = keys.IO) -> list[dg.AssetSpec]:

@@ -15,7 +15,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import NotPrepared, UsageError
-from dataset_assets.making.existing import publish_index, publish_raw, publish_stream
+from dataset_assets.making.existing import publish_index, publish_raw, publish_split, publish_stream
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import keys, previews
@@ -23,13 +23,16 @@ from dataset_assets.orchestration.annotated import as_annotated
 from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
 from dataset_assets.orchestration.handover import (
+    AllRaw,
     AlreadyStored,
     OpenedRaw,
+    RawFiles,
     Release,
     StagedFile,
     StagedStream,
     StepOutput,
     Upstream,
+    WholeSplit,
 )
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.reading.load import load, open_split
@@ -93,13 +96,15 @@ def _metadata_of(context: dg.InputContext) -> Mapping[str, Any]:
             f"The asset {context.asset_key.to_user_string()} is not one of dataset_assets, so its IO manager cannot "
             "load it. Give the input another IO manager, or describe the asset by dataset_specs(...) or asset_in(...)."
         )
-    if keys.WANTED in what and (keys.SPLIT in what or keys.FILE in what):
+    if keys.WANTED in what and what.keys() & {keys.SPLIT, keys.FILE, keys.FILES}:
         raise UsageError(f"{context.asset_key.to_user_string()} is not a release, so it has no split to choose.")
     return what
 
 
-def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) -> OpenedRaw | Upstream:
+def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) -> OpenedRaw | RawFiles | Upstream:
     """Open an input of our own assets, which need the pointer that their run began with, too."""
+    if keys.FILES in what:
+        return _all_raw(StoredDataset(storage, what[keys.DATASET]), event)
     if keys.FILE in what:
         return _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
     return Upstream(_opened_split(storage, what, event), _began(event))
@@ -108,6 +113,8 @@ def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) ->
 def _for_others(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
     """Open an input of a project's assets: a file, a view, or a dict of views."""
     name = what[keys.DATASET]
+    if keys.FILES in what:
+        return _all_raw(StoredDataset(storage, name), event)
     if keys.FILE in what:
         return _present(_opened_raw(StoredDataset(storage, name), what[keys.FILE], event))
     if keys.SPLIT not in what:
@@ -126,6 +133,13 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
     if raw is None:
         raise NotPrepared(f"The raw file {file} of {stored.name} is not in {stored.storage.url}. Materialize it first.")
     return OpenedRaw(stored, raw, bool(event and event.ours and event.get(keys.ARRIVED)), _began(event))
+
+
+def _all_raw(stored: StoredDataset, event: Event | None) -> RawFiles:
+    if event is None or not event.ours:
+        return RawFiles(stored, {}, {})
+    needs, failed = event.get(keys.NEEDS) or {}, event.get(keys.FAILED) or {}
+    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event))
 
 
 def _present(opened: OpenedRaw) -> OpenedRaw:
@@ -159,6 +173,11 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
         case StagedStream(split=StagedSplit() as staged):
             publish_stream(StoredDataset(storage, staged.index.dataset), staged, obj.stream)
             return previews.of_stream(storage, staged.index, obj.stream)
+        case AllRaw():
+            return previews.of_all_raw(obj)
+        case WholeSplit(staged=staged):
+            publish_split(StoredDataset(storage, staged.index.dataset), staged)
+            return _described(storage, staged.index)
         case StagedSplit():
             publish_index(StoredDataset(storage, obj.index.dataset), obj)
             return _described(storage, obj.index)

@@ -10,8 +10,17 @@ from dataset_assets.storage.manifest import StoredStream
 IO = "dataset_io"
 """The resource key of the connector of the storage that the settings name; that of any other begins with it."""
 
+PREFIXES = ("dataset_assets/", "dagster/io_manager_key")
+"""What the names of metadata begin with that our own functions and the IO manager read in a definition."""
+
 DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset", "split", "stream", "file"))
 """Metadata of an asset's definition that says what it is."""
+
+FILES = "dataset_assets/files"
+"""Metadata of the definition of an asset that is all raw files of a dataset: how many."""
+
+NEEDS, FAILED = "dataset_assets/needs", "dataset_assets/failed"
+"""Metadata of a materialisation of all raw files: a digest of what each split needs, and why files are missing."""
 
 REFRESH = "dataset_assets/refresh"
 """Metadata of a dataset's asset: the cron line of its refresh. Also the tag of a run that asks sources for changes."""

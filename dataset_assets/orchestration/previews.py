@@ -14,6 +14,7 @@ from dataset_assets.checks.built_in import class_counts
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.handover import AllRaw
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of
 from dataset_assets.reading.views import Stored, View
@@ -31,6 +32,12 @@ CLASSES = 50
 SOURCES = 50
 COLUMNS = 16
 SCHEMA = 200
+FILES = 500
+LONGEST_ERROR = 300
+
+_FILES_SCHEMA = dg.TableSchema(
+    [dg.TableColumn(name, "int" if name == "bytes" else "string") for name in ("file", "bytes", "sha256", "source")]
+)
 
 Metadata = dict[str, Any]
 
@@ -46,6 +53,27 @@ def of_raw(stored: StoredDataset, raw: RawFile) -> Metadata:
         "retrieved": raw.retrieved or "just now",
     }
     return found | ({"declared digest": raw.digest} if raw.digest else {})
+
+
+def of_all_raw(made: AllRaw) -> Metadata:
+    """Describe all raw files of a dataset: those that failed, and a table of the first ones."""
+    found: Metadata = {}
+    if made.failed:
+        errors = {name: str(error)[:LONGEST_ERROR] for name, error in made.failed.items()}
+        found = {"failed": len(errors), keys.FAILED: dg.MetadataValue.json(errors)}
+    rows = [
+        dg.TableRecord({"file": raw.name, "bytes": raw.bytes, "sha256": raw.sha256, "source": redacted(raw.url)})
+        for raw in [*made.raws.values()][:FILES]
+    ]
+    return found | {
+        "files": len(made.raws),
+        "bytes": sum(raw.bytes for raw in made.raws.values()),
+        "retrieved just now": made.arrived,
+        "the first files" if len(made.raws) > FILES else "all files": dg.MetadataValue.table(rows, _FILES_SCHEMA),
+        keys.NEEDS: dg.MetadataValue.json(dict(made.needs)),
+        # Then the splits need not hash them again.
+        keys.ARRIVED: made.arrived == len(made.raws),
+    }
 
 
 def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:

@@ -29,7 +29,7 @@ def pushed(dataset: Dataset, push_to: str, steps: Steps) -> dg.AssetsDefinition:
     """
 
     @dg.multi_asset(
-        name=keys.op_name(f"{PUSHED}.{dataset.name}"),
+        name=steps.step(f"{PUSHED}.{dataset.name}"),
         specs=[
             dg.AssetSpec(
                 keys.remote_key(PUSHED, dataset.name),
@@ -67,7 +67,7 @@ def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
         )(observe)
 
     @dg.multi_asset(
-        name=keys.op_name(name),
+        name=steps.step(name),
         specs=[
             dg.AssetSpec(
                 keys.key(name),

@@ -3,9 +3,11 @@
 import re
 from functools import lru_cache
 from typing import Any, Iterable, Mapping
+from urllib.parse import urlsplit
 
 import dagster as dg
 
+from dataset_assets.core.code_digest import json_digest
 from dataset_assets.core.commands import command
 from dataset_assets.core.names import is_member
 from dataset_assets.core.redact import redacted
@@ -18,6 +20,7 @@ from dataset_assets.orchestration.refresh import freshness
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
+HOSTS = 5
 CHECKED = {
     "counts": "The split has samples.",
     "schema": "Each stream has as many samples as the split and as its files record.",
@@ -40,8 +43,24 @@ def raw_spec(dataset: Dataset, file: File, io: str, deps: Iterable[dg.AssetKey] 
     )
 
 
-def split_specs(dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
-    """Describe a split's streams, and the split."""
+def all_raw_spec(dataset: Dataset, files: Mapping[str, RemoteFile], io: str) -> dg.AssetSpec:
+    """Describe the asset that is all raw files of a dataset."""
+    hosts = sorted({urlsplit(file.urls[0]).hostname or "this machine" for file in files.values()})
+    shown = ", ".join(prose(host) for host in hosts[:HOSTS]) + (" and others" if len(hosts) > HOSTS else "")
+    return dg.AssetSpec(
+        keys.key(dataset.name, "raw"),
+        description=f"All {len(files):,} raw files, from {shown}. Each is stored unchanged, under its sha256.",
+        group_name=keys.group(dataset.name, "raw"),
+        metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),
+        code_version=json_digest([_file_code(file) for file in files.values()]),
+        kinds={"file"},
+    )
+
+
+def split_specs(
+    dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey], whole: bool = False
+) -> list[dg.AssetSpec]:
+    """Describe a split's streams, and the split; if it is one `whole`, its streams are no assets."""
     code, group, deps = split_code(dataset, split), keys.group(dataset.name, split), list(raw)
     streams = [
         dg.AssetSpec(
@@ -54,15 +73,14 @@ def split_specs(dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey
             code_version=code,
             kinds={tag_of(kind.name)},
         )
-        for stream, kind in dataset.streams.items()
+        for stream, kind in ({} if whole else dataset.streams).items()
     ]
     index = dg.AssetSpec(
         keys.key(dataset.name, split),
-        deps=[spec.key for spec in streams],
+        deps=[spec.key for spec in streams] or deps,
         description=(
-            f"Split {split} of {dataset.name}: the index of its streams. It comes after them because it is written "
-            "after the data. A split is an intermediate of the build: train on the release, which is the asset "
-            f"{dataset.name}."
+            f"Split {split} of {dataset.name}{_streams(dataset, whole)} A split is an intermediate of the build: "
+            f"train on the release, which is the asset {dataset.name}."
         ),
         skippable=True,
         group_name=group,
@@ -71,6 +89,12 @@ def split_specs(dataset: Dataset, split: str, io: str, raw: Iterable[dg.AssetKey
         kinds={"split"},
     )
     return [*streams, index]
+
+
+def _streams(dataset: Dataset, whole: bool) -> str:
+    if whole:
+        return f", with its streams {', '.join(dataset.streams)}."
+    return ": the index of its streams. It comes after them because it is written after the data."
 
 
 def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpec:

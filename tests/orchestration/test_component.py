@@ -196,3 +196,54 @@ def test_the_steps_of_a_component_have_its_pool_tags_and_retries(project: Projec
     assert {(op.tags["dagster/priority"], op.retry_policy.max_retries, op.retry_policy.delay) for op in ops} == {
         ("3", 4, 0.5)
     }
+
+
+TRANSLATION = """
+  op: {name: birds}
+  translation:
+    group_name: birds
+    owners: ["team:birds"]
+    tags: {layer: raw}
+    automation_condition: "{{ automation_condition.eager() }}"
+    description: "{{ spec.description }} Of {{ dataset }}."
+    key_prefix: lake
+"""
+
+
+def test_the_assets_of_a_component_are_translated(project: Project) -> None:
+    project.add("birds", f'"{PENGUINS}"', f"file:///x{TRANSLATION.rstrip()}")
+    graph = project.load().resolve_asset_graph()
+    node = graph.get(dg.AssetKey(["lake", *PENGUINS.split(".")]))
+    assert (node.group_name, node.owners, node.tags["layer"]) == ("birds", ["team:birds"], "raw")
+    assert node.automation_condition == dg.AutomationCondition.eager()
+    assert str(node.description).endswith(f"releases them. Of {PENGUINS}.")
+    assert not [key for key in graph.get_all_asset_keys() if key.path[0] != "lake"]
+    assert all(asset.op.name.startswith("birds__io__") for asset in graph.assets_defs if asset.is_executable)
+
+
+@pytest.mark.parametrize("wrong", ["\n  translation: {owner: [a]}", "\n  raw_assets: both", "\n  op: {pol: 3}"])
+def test_the_schema_of_a_component_refuses_what_it_does_not_know(project: Project, wrong: str) -> None:
+    project.add("birds", f'"{PENGUINS}"', f"file:///x{wrong}")
+    with pytest.raises(Exception) as caught:
+        keys_of(project.load())
+    said = "".join(str(error) for error in causes(caught.value))
+    assert "defs.yaml:5" in said or "raw_assets" in said, said
+
+
+@pytest.mark.parametrize("given", [{}, {"datasets": f"{PENGUINS}, com.lecun.*", "storage": "file:///x"}])
+def test_what_is_scaffolded_loads_as_it_is(project: Project, given: dict[str, str]) -> None:
+    from dataset_assets.orchestration.component import DatasetComponent, DatasetScaffolder
+
+    folder = project.defs / "scaffolded"
+    folder.mkdir()
+    params = DatasetScaffolder.get_scaffold_params()(**given)
+    name = f"dataset_assets.orchestration.{DatasetComponent.__name__}"
+    DatasetScaffolder().scaffold(dg.ScaffoldRequest(name, folder, "yaml", project.root, params))
+    assert PENGUINS.replace(".", "/") in keys_of(project.load())
+
+
+def test_tools_of_dagster_find_the_component_by_an_entry_point() -> None:
+    from importlib.metadata import entry_points
+
+    [ours] = entry_points(group="dagster_dg_cli.registry_modules", name="dataset_assets")
+    assert "DatasetComponent" in ours.load().__all__

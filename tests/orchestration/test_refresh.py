@@ -138,10 +138,14 @@ def test_a_refresh_by_hand_is_a_field_of_the_config(
     assert run(two(server), instance).success
     server.files["/a.csv"] = b"1\n2\n5\n"
     assert run(two(server), instance).success and len(load("org.example.two")["a"]) == 2
-    by_hand = QUIET | {"ops": {"org__example__two__raw": {"config": {"refresh": True}}}}
+    by_hand = QUIET | {"ops": {"org__example__two__raw__of__a": {"config": {"refresh": True}}}}
     assert run(two(server), instance, run_config=by_hand).success and len(load("org.example.two")["a"]) == 3
     with pytest.raises(dg.DagsterInvalidConfigError):
-        run(two(server), instance, run_config=QUIET | {"ops": {"org__example__two__raw": {"config": {"fresh": True}}}})
+        run(
+            two(server),
+            instance,
+            run_config=QUIET | {"ops": {"org__example__two__raw__of__a": {"config": {"fresh": True}}}},
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_other_bytes_than_the_declared_digest_are_an_error(
     server.files["/a.csv"] = b"6\n"
     [result] = project.tick(MONDAY + timedelta(days=1))
     assert not result.success
-    assert "DigestMismatch" in failures(result)["org__example__two__raw"]
+    assert "DigestMismatch" in failures(result)["org__example__two__raw__of__a"]
     assert load(dataset.name)["a"].version == released
     assert files_in(home / "storage") == before
 

@@ -1,0 +1,100 @@
+"""Retrieves several files of a dataset at once: a few of each host, and each fails alone."""
+
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from threading import Event
+from typing import Callable, Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from dataset_assets.core.progress import report
+from dataset_assets.errors import DatasetAssetsError, RetrievalError, StorageError
+from dataset_assets.making.maker import Maker
+from dataset_assets.making.steps import StagedRaw
+from dataset_assets.storage.raw_files import RawFile
+
+CONNECTIONS = 16
+"""How many files are retrieved at once, of all hosts together."""
+PER_HOST = 4
+
+_TICK_SECONDS = 0.5
+_LEAVING_SECONDS = 2.0
+
+Retrieved = RawFile | StagedRaw | DatasetAssetsError
+
+
+class _Stopped(BaseException):
+    """Ends a download whose caller was interrupted; another process may continue it."""
+
+
+def retrieved(
+    maker: Maker, names: Iterable[str], per_host: int = PER_HOST, tick: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, Retrieved]]:
+    """Yield each file with what `Maker.raw` returns or raises for it, in the order in which they end.
+
+    The next file begins when the caller is done with one, so few wait in the scratch folder. `tick` is called every
+    half second by the thread of the caller.
+    """
+    waiting, running, stopped = _by_host(maker, names), dict[Future[RawFile | StagedRaw], tuple[str, str]](), Event()
+    tell = maker.progress or report
+
+    def told(what: str, done: int, total: int | None) -> None:
+        if stopped.is_set():
+            raise _Stopped
+        tell(what, done, total)
+
+    maker.progress = told
+    pool = ThreadPoolExecutor(CONNECTIONS, "dataset_assets-retrieval")
+    try:
+        while waiting or running:
+            for host, name in _next(waiting, [host for host, _ in running.values()], per_host):
+                running[pool.submit(copy_context().run, maker.raw, name)] = host, name
+            ended, _ = wait(running, _TICK_SECONDS, FIRST_COMPLETED)
+            tick()
+            for future in ended:
+                yield running.pop(future)[1], _outcome(future)
+    finally:
+        stopped.set()
+        # A download notices it at its next bytes; nobody waits for a silent server.
+        wait(running, _LEAVING_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
+        maker.progress = tell
+
+
+def together(errors: Mapping[str, DatasetAssetsError], of: int) -> DatasetAssetsError:
+    """Return one error for files that were not retrieved: one that can be tried again, if one of them can."""
+    *_, last = errors.values()
+    # Without the terms, for example, each file is refused in the same words.
+    if len({str(error) for error in errors.values()}) == 1:
+        return last
+    passing = [error for error in errors.values() if isinstance(error, (RetrievalError, StorageError))]
+    kind = RetrievalError if passing else type(last)
+    lines = "".join(f"\n  {name}: {error}" for name, error in errors.items())
+    return kind(f"{len(errors)} of {of} files were not retrieved:{lines}")
+
+
+def _by_host(maker: Maker, names: Iterable[str]) -> dict[str, deque[str]]:
+    found: dict[str, deque[str]] = {}
+    for name in names:
+        url = getattr(maker.files[name], "urls", ("",))[0]
+        found.setdefault(urlsplit(url).netloc.rpartition("@")[2].lower(), deque()).append(name)
+    return found
+
+
+def _next(waiting: dict[str, deque[str]], busy: list[str], per_host: int) -> Iterator[tuple[str, str]]:
+    """Take the files that may begin now."""
+    for host in [*waiting]:
+        while waiting[host] and len(busy) < CONNECTIONS and busy.count(host) < per_host:
+            busy.append(host)
+            yield host, waiting[host].popleft()
+        if not waiting[host]:
+            del waiting[host]
+        if len(busy) >= CONNECTIONS:
+            return
+
+
+def _outcome(future: "Future[RawFile | StagedRaw]") -> Retrieved:
+    try:
+        return future.result()
+    except DatasetAssetsError as error:
+        return error

@@ -1,0 +1,96 @@
+"""The raw files of a dataset as one asset, for a dataset of many files: an asset a file would take minutes in Dagster.
+
+A file that cannot be retrieved fails the splits that need it, which say why; the others are made.
+"""
+
+from typing import Any, Iterable, Iterator, Mapping
+
+import dagster as dg
+
+from dataset_assets.core.canonical import digest_of
+from dataset_assets.definition.dataset import Dataset
+from dataset_assets.errors import Conflict, DatasetAssetsError, RetrievalError
+from dataset_assets.making.at_once import retrieved, together
+from dataset_assets.making.maker import Maker
+from dataset_assets.making.steps import StagedRaw
+from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.bodies import Downloads, began_with, maker_of, output
+from dataset_assets.orchestration.handover import AllRaw, RawFiles, StepOutput
+from dataset_assets.orchestration.ops import Steps
+from dataset_assets.orchestration.refresh import CONFIG, is_refresh
+from dataset_assets.orchestration.retries import no_vain_retries
+from dataset_assets.orchestration.specs import all_raw_spec
+from dataset_assets.storage.raw_files import RawFile
+
+
+def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
+    """Return the asset of all retrieved files."""
+    key, files = keys.key(dataset.name, "raw"), dataset.remote_files
+
+    @dg.multi_asset(
+        name=steps.step(dataset.name, "raw"),
+        specs=[all_raw_spec(dataset, files, steps.io)],
+        config_schema=CONFIG,
+        **steps.options(),
+    )
+    def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        downloads = Downloads(context.log.info)
+        options = {"refresh": is_refresh(context), "progress": downloads}
+        with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
+            began = began_with(maker, ())
+            made = _stored(maker, files, steps.op.downloads_per_host, downloads)
+            if made.failed and (_may_retry(context, steps) or not _split_says_it(context, dataset, made.failed)):
+                raise together(made.failed, len(files))
+            yield output(key, StepOutput(made, began), digest_of({name: raw.sha256 for name, raw in made.raws.items()}))
+
+    return retrieve
+
+
+def use(maker: Maker, names: Iterable[str], given: RawFiles, split: str = "") -> None:
+    """Let a maker use files of the asset. Raises `RetrievalError` for one that failed.
+
+    Raises `Conflict` if those that a split needs are no longer those that its run has seen.
+    """
+    for name in names:
+        record = given.stored.raw(name)
+        if record is None or name in given.failed:
+            why = given.failed.get(name, "its record is gone. Materialize the asset of the raw files again.")
+            raise RetrievalError(f"The file {name} of {maker.dataset.name} was not retrieved: {why}")
+        maker.add_raw(record, undamaged=given.hashed and bool(maker.files[name].keep))
+    if split in given.needs and given.needs[split] != _digest(names, maker.inputs.raws):
+        raise Conflict(
+            f"Another run has changed the raw files of {maker.dataset.name}, which split {split} is made of, since "
+            "this run retrieved them. Run it again."
+        )
+
+
+def _stored(maker: Maker, files: Iterable[str], per_host: int, downloads: Downloads) -> AllRaw:
+    """Retrieve what is missing, and store each file as soon as it is there: all of them may be too much for scratch."""
+    found, failed, arrived = dict[str, RawFile](), dict[str, DatasetAssetsError](), 0
+    for name, made in retrieved(maker, files, per_host, downloads.tell):
+        if isinstance(made, DatasetAssetsError):
+            failed[name] = made
+        elif isinstance(made, StagedRaw):
+            maker.publish(made)
+            found[name], arrived = maker.inputs.raws[name], arrived + 1
+        else:
+            found[name] = made
+    splits = {name: [*split.remote_files] for name, split in maker.dataset.splits.items()}
+    needs = {name: _digest(needed, found) for name, needed in splits.items() if found.keys() >= {*needed}}
+    return AllRaw(maker.stored, {name: found[name] for name in files if name in found}, failed, needs, arrived)
+
+
+def _digest(names: Iterable[str], raws: Mapping[str, RawFile]) -> str:
+    return digest_of({name: raws[name].sha256 for name in names})
+
+
+def _may_retry(context: dg.AssetExecutionContext, steps: Steps) -> bool:
+    policy = steps.op.retry_policy
+    return policy is not None and context.retry_number < policy.max_retries
+
+
+def _split_says_it(context: dg.AssetExecutionContext, dataset: Dataset, failed: Mapping[str, object]) -> bool:
+    """Say whether for each file that failed a split of this run needs it, so that the run fails there."""
+    run = context.job_def.asset_layer.executable_asset_keys
+    made = [split for name, split in dataset.splits.items() if keys.key(dataset.name, name) in run]
+    return {*failed} <= {file for split in made for file in split.remote_files}

@@ -1,0 +1,95 @@
+"""Files are retrieved at once, a few of each host, and each fails alone."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_assets import Array, Dataset, RemoteFile, Split
+from dataset_assets.errors import DatasetAssetsError, RetrievalError
+from dataset_assets.making.at_once import retrieved, together
+from dataset_assets.making.maker import Maker
+from dataset_assets.storage import LocalStorage
+from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.testing import FaultyServer, Stall
+from dataset_assets.testing.server import Reply
+
+
+class Watched(FaultyServer):
+    """Answers after a while, and notes how many it answers at once."""
+
+    busy = most = 0
+    mutex = threading.Lock()
+
+    def reply(self, request: Any) -> Reply:
+        with self.mutex:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+        time.sleep(0.05)
+        with self.mutex:
+            self.busy -= 1
+        return super().reply(request)
+
+
+def of(**files: Any) -> Iterator[dict[str, int]]:
+    yield {"n": 1}
+
+
+def dataset(*urls: str) -> Dataset:
+    files = {f"file_{k}": RemoteFile(url, identifier=f"f{k}") for k, url in enumerate(urls)}
+    return Dataset("org.example.many", "Many files.", {"n": Array()}, {"all": Split(of, **files)})
+
+
+def maker(defined: Dataset, folder: Path) -> Maker:
+    return Maker(defined, StoredDataset(LocalStorage(folder), defined.name))
+
+
+@pytest.mark.parametrize("per_host", [1, 3])
+def test_a_host_is_asked_for_no_more_files_at_once_than_are_allowed(home: Path, per_host: int) -> None:
+    names = {f"/{k}.csv": b"%d" % k for k in range(9)}
+    with Watched(names) as one, Watched(names) as other:
+        defined = dataset(*(server.url + name for server in (one, other) for name in names))
+        with maker(defined, home / "s") as made:
+            found = dict(retrieved(made, defined.remote_files, per_host))
+        assert len(found) == 18 and not [error for error in found.values() if isinstance(error, DatasetAssetsError)]
+        assert (one.most, other.most) == (per_host, per_host)
+
+
+def test_a_file_that_is_gone_keeps_no_other_from_coming(home: Path) -> None:
+    with FaultyServer({"/0.csv": b"0", "/2.csv": b"2"}) as server:
+        defined = dataset(*(f"{server.url}/{k}.csv" for k in range(3)))
+        with maker(defined, home / "s") as made:
+            found = dict(retrieved(made, defined.remote_files))
+    failed = {name: error for name, error in found.items() if isinstance(error, DatasetAssetsError)}
+    assert list(failed) == ["f1"] and "404" in str(failed["f1"])
+    assert together(failed, of=3) is failed["f1"]
+    two = together({"a": RetrievalError("no"), "b": DatasetAssetsError("never")}, of=3)
+    assert isinstance(two, RetrievalError) and str(two).startswith("2 of 3 files were not retrieved:")
+
+
+def test_files_of_the_same_bytes_do_not_wait_for_each_other_for_ever(home: Path) -> None:
+    # Each waits for the one that downloads the digest, which is published when the caller has it.
+    digest = "sha256:" + "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9"
+    with FaultyServer({f"/{k}.csv": b"0" for k in range(6)}) as server:
+        files = {f"a{k}": RemoteFile(f"{server.url}/{k}.csv", digest=digest) for k in range(6)}
+        defined = Dataset("org.example.same", "Equal files.", {"n": Array()}, {"all": Split(of, **files)})
+        with maker(defined, home / "s") as made:
+            for _, staged in retrieved(made, defined.remote_files):
+                assert not isinstance(staged, DatasetAssetsError)
+                if hasattr(staged, "published"):
+                    made.publish(staged)
+        assert len(server.requests) < 6
+
+
+def test_who_is_interrupted_does_not_wait_for_a_silent_server(home: Path) -> None:
+    with FaultyServer({"/0.csv": b"0" * 1000, "/1.csv": b"1" * 1000}) as server:
+        server.script("/1.csv", [Stall()])
+        defined = dataset(f"{server.url}/0.csv", f"{server.url}/1.csv")
+        with maker(defined, home / "s") as made:
+            began, found = time.monotonic(), retrieved(made, defined.remote_files)
+            assert next(found)[0] == "f0"
+            found.close()
+            assert time.monotonic() - began < 10
