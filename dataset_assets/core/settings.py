@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core import project_file, trust
+from dataset_assets.core.redact import has_secret
 from dataset_assets.errors import UsageError, nearest
 
 APP = "dataset_assets"
@@ -46,6 +47,8 @@ class Settings:
     remote: str = ""
     accept_terms: tuple[str, ...] = ()
     allow_licenses: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    connections: tuple[str, ...] = ()
 
     @property
     def scratch(self) -> Path:
@@ -168,8 +171,20 @@ def _default_home() -> Path:
 def _read(key: str, value: Any, source: _Source) -> Any:
     try:
         return _READERS[key](value, source)
+    except _Unnamed as error:
+        raise UsageError(
+            f"{source.named(key)} sets {key} to a list in which {error} is a value, which would be shown with the "
+            "settings. Put the secret into an environment variable, and write ${ITS_NAME}."
+        ) from None
     except (TypeError, ValueError) as error:
         raise UsageError(f"{source.named(key)} sets {key} to {value!r}. Make it {error}.") from None
+
+
+class _Unnamed(Exception):
+    """A setting has a value that should be the name of an environment variable. The value must not be shown."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(" of ".join(reversed(names)))
 
 
 def _folder(value: Any, source: _Source) -> Path:
@@ -209,11 +224,7 @@ def _at_least(least: int) -> Callable[[Any, _Source], int]:
 
 
 def _programs(value: Any, source: _Source) -> tuple[Path, ...]:
-    if source.project:
-        raise TypeError(
-            "a setting of the environment or the user file; a project file would run its code on every user who works "
-            "in the folder"
-        )
+    _refuse_project(source, "it would run its code on every user who works in the folder")
     paths = value.split(os.pathsep) if isinstance(value, str) else value
     if not isinstance(paths, (list, tuple)) or not all(str(path).endswith((".py", *YAML)) for path in paths):
         raise TypeError(f"the paths of files that end in .py, .yaml or .yml, separated by {os.pathsep!r}")
@@ -234,6 +245,63 @@ def _words(value: Any, source: _Source) -> tuple[str, ...]:
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word.strip() for word in words):
         raise TypeError("a list of words, separated by ','")
     return tuple(word.strip() for word in words)
+
+
+_HEADER = re.compile(r"(?P<host>[A-Za-z0-9.:\[\]-]+) (?P<name>[A-Za-z0-9-]+): ?(?P<value>[^\x00-\x1f\x7f]+)")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_CONSTANT = ("accept", "accept-language", "from", "referer", "user-agent")
+
+
+def _headers(value: Any, source: _Source) -> tuple[str, ...]:
+    _refuse_project(source, "it would decide to whom your tokens are sent")
+    words = _lines(value, source)
+    for word in words:
+        if not (found := _HEADER.fullmatch(word)):
+            raise TypeError("a list such as ['data.example.org Authorization: Bearer ${EXAMPLE_TOKEN}']")
+        if found["name"].lower() not in _CONSTANT and not _VARIABLE.search(found["value"]):
+            raise _Unnamed(found["host"], found["name"])
+    return words
+
+
+_CONNECTION = re.compile(r"(?P<name>[a-z][a-z0-9_]*)=(?P<url>\S+:\S+)")
+
+
+def _connections(value: Any, source: _Source) -> tuple[str, ...]:
+    _refuse_project(source, "it would decide which database your queries are sent to")
+    words = _lines(value, source)
+    for word in words:
+        if not (found := _CONNECTION.fullmatch(word)):
+            raise TypeError(
+                "a list such as ['warehouse=postgresql://reader:${WAREHOUSE_PASSWORD}@db.example.org/sales']"
+            )
+        if has_secret(_VARIABLE.sub("", found["url"])):
+            raise _Unnamed(found["name"], "the password")
+    return words
+
+
+def _lines(value: Any, source: _Source) -> tuple[str, ...]:
+    """Return a list of lines: in the environment on a line each, or as JSON."""
+    return _words(value.splitlines() if isinstance(value, str) and not value.startswith(_LIST) else value, source)
+
+
+def _refuse_project(source: _Source, why: str) -> None:
+    if source.project:
+        raise TypeError(f"a setting of the environment or the user file; in a project file {why}")
+
+
+def with_variables(text: str, what: str) -> str:
+    """Return a text with the value of an environment variable for each `${NAME}`. Raises `UsageError` without one.
+
+    >>> with_variables("plain", "a header")
+    'plain'
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if not (held := os.environ.get(found[1])):
+            raise UsageError(f"{what} needs the environment variable {found[1]}, which is not set. Set it.")
+        return held
+
+    return _VARIABLE.sub(value, text)
 
 
 def _split(text: str) -> list[str]:
@@ -281,4 +349,6 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "remote": _url,
     "accept_terms": _words,
     "allow_licenses": _words,
+    "headers": _headers,
+    "connections": _connections,
 }

@@ -20,7 +20,7 @@ from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular
 from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
 
-_BLOCK = 512
+BLOCK = 512
 
 
 class Sink(Protocol):
@@ -93,19 +93,19 @@ def retrieve_folder(
 
 def write_tree(root: Path, found: list[Entry], into: Sink, report: ByteProgress | None = None) -> None:
     """Write these entries of a folder as a tar. Raises `RetrievalError` if a file changes meanwhile."""
-    total = sum(_BLOCK + entry.size for entry in found)
+    total = sum(BLOCK + entry.size for entry in found)
     for entry in found:
         if entry.is_folder:
-            into.write(_header(entry))
+            into.write(header(entry))
         else:
             _write_file(root / entry.path, entry, into)
         if report:
             report(into.bytes, total)
-    into.write(bytes(2 * _BLOCK))
+    into.write(bytes(2 * BLOCK))
 
 
 def _write_file(path: Path, entry: Entry, into: Sink) -> None:
-    head, left = _header(entry), entry.size
+    head, left = header(entry), entry.size
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -119,7 +119,7 @@ def _write_file(path: Path, entry: Entry, into: Sink) -> None:
             raise RetrievalError(f"{path} changed while it was read. Run the same command again when it is done.")
     finally:
         os.close(fd)
-    into.write(head + bytes(-entry.size % _BLOCK))
+    into.write(head + bytes(-entry.size % BLOCK))
 
 
 def _read(fd: int, count: int, path: Path) -> bytes:
@@ -130,7 +130,8 @@ def _read(fd: int, count: int, path: Path) -> bytes:
         raise RetrievalError(f"{path} cannot be read: {error.strerror or error}. Check the disk.") from error
 
 
-def _header(entry: Entry) -> bytes:
+def header(entry: Entry) -> bytes:
+    """Return the header of a member of a tar, which is the same for equal files."""
     info = tarfile.TarInfo(entry.path)
     info.mode = 0o755 if entry.is_folder or entry.executable else 0o644
     if entry.is_folder:

@@ -1,12 +1,14 @@
 """Follows redirects one by one, and sends each server only the secrets that are meant for it.
 
-Cookies are kept per server. The user and password of a URL go only to its own server, and logins of `~/.netrc` only to
-the hosts that it names. No password is sent to another machine over plain http. The body of a redirect is not read.
+Cookies are kept per server. The user and password of a URL go only to its own server, and logins of `~/.netrc` and the
+setting `headers` only to the hosts that these name. No password is sent to another machine over plain http. The body
+of a redirect is not read.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -16,6 +18,7 @@ from requests.utils import get_auth_from_url, get_environ_proxies, get_netrc_aut
 from dataset_assets.core.loopback import is_readable_on_the_way
 from dataset_assets.core.redact import has_secret, redacted
 from dataset_assets.errors import Refused
+from dataset_assets.retrieval.hosts import headers_for
 from dataset_assets.retrieval.wire import Gate, TooNear
 from dataset_assets.retrieval.zones import IN_WORDS, Zone, zone_of_host
 
@@ -25,10 +28,21 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-
 
 
 class Hops:
-    """Requests a URL and follows its redirects. Closing it closes all connections."""
+    """Requests a URL and follows its redirects. Closing it closes all connections.
 
-    def __init__(self, url: str, adapter: Callable[[Gate], Any], redirects: int, intranet: bool) -> None:
+    `own` are headers for the server of the URL alone, such as a token.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        adapter: Callable[[Gate], Any],
+        redirects: int,
+        intranet: bool,
+        own: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.url, self.adapter, self.redirects, self.intranet = url, adapter, redirects, intranet
+        self.own = own
         self.gate = Gate()
         self._sessions: dict[tuple[str, str, int | None], _Session] = {}
         self._open = ExitStack()
@@ -39,17 +53,20 @@ class Hops:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def get(self, headers: Mapping[str, str], timeout: tuple[float, float], method: str = "GET") -> requests.Response:
+    def get(
+        self, headers: Mapping[str, str], timeout: tuple[float, float], method: str = "GET", form: Any = None
+    ) -> requests.Response:
         """Return the first response that is not a redirect; its body is not read yet.
 
-        Raises `Refused` for a redirect that must not be followed, and the errors of `requests`.
+        `form` is what a POST sends to the server of the URL. Raises `Refused` for a redirect that must not be
+        followed, and the errors of `requests`.
         """
         self.url = _as_asked(self.url)
         _check_encrypted(self.url)
         url, came_from, reached = self.url, "", Zone.MACHINE
         for _ in range(self.redirects + 1):
             self._let_through(url, came_from, reached)
-            response = self._ask(method, url, headers, timeout)
+            response = self._ask(method, url, headers, timeout, form)
             if isinstance(response, TooNear):
                 raise _refused(came_from, url, response.zone, response.address)
             target = self._session(url).target_of(response)
@@ -60,11 +77,15 @@ class Hops:
         raise requests.TooManyRedirects
 
     def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], timeout: tuple[float, float]
+        self, method: str, url: str, headers: Mapping[str, str], timeout: tuple[float, float], form: Any
     ) -> "requests.Response | TooNear":
-        plain, login, sent = _without_login(url), self._login(url), dict(headers)
+        plain, is_first = _without_login(url), _origin(url) == _origin(self.url)
+        sent = {**headers, **headers_for(url), **(self.own if is_first else {})}
+        login = None if "Authorization" in sent else self._login(url)
         try:
-            return self._session(url).request(method, plain, headers=sent, auth=login, timeout=timeout, stream=True)
+            return self._session(url).request(
+                method, plain, headers=sent, auth=login, timeout=timeout, stream=True, data=form if is_first else None
+            )
         except TooNear as error:
             return error
 

@@ -15,10 +15,11 @@ complete. Only a digest can tell.
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from types import MappingProxyType
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -92,15 +93,22 @@ class HttpRetriever:
     continues = True
     """It can continue a file of which an earlier process received the beginning."""
 
-    def __init__(self, limits: HttpLimits | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        limits: HttpLimits | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        own: Mapping[str, str] = MappingProxyType({}),
+        remedy: Callable[[int], str] = remedy,
+    ) -> None:
+        """Take `own` headers, such as a token, which only the server of the URL is sent, and advice on a status."""
         self.limits = limits or HttpLimits.of(settings())
-        self.sleep = sleep
+        self.sleep, self.own, self.remedy = sleep, own, remedy
 
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Download the file. Return None if the server answers that it has not changed since `known`."""
-        transfer = _Transfer(url, into, known, report, self.limits)
+        transfer = _Transfer(url, into, known, report, self.limits, self.own, self.remedy)
         outer = sys.exception()
         failed, furthest = 0, 0
         while True:
@@ -151,8 +159,17 @@ class HttpRetriever:
 class _Transfer:
     """The download of one file over several attempts."""
 
-    def __init__(self, url: str, into: Written, known: Source | None, report: ByteProgress | None, limits: HttpLimits):
-        self.url = url
+    def __init__(
+        self,
+        url: str,
+        into: Written,
+        known: Source | None,
+        report: ByteProgress | None,
+        limits: HttpLimits,
+        own: Mapping[str, str],
+        remedy: Callable[[int], str],
+    ) -> None:
+        self.url, self.own, self.remedy = url, own, remedy
         self.into = into
         self.known = known
         self.report = report
@@ -171,7 +188,7 @@ class _Transfer:
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
-        with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet) as hops:
+        with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet, self.own) as hops:
             while True:
                 before = self.into.bytes
                 response = hops.get(self._headers(), timeouts)
@@ -272,7 +289,7 @@ class _Transfer:
             self._restart()
             self.size = None
             return Broken(f"answered {phrase} when asked for the rest of the file")
-        return RetrievalError(f"{shown} answered {phrase}. {remedy(response.status_code)}")
+        return RetrievalError(f"{shown} answered {phrase}. {self.remedy(response.status_code)}")
 
     def _receive(self, response: requests.Response, length: int | None) -> None:
         if framing_of(response) not in ("", "chunked"):

@@ -22,6 +22,7 @@ RETRIEVERS: dict[str, str] = {
     "package": "dataset_assets.retrieval.package:PackageRetriever",
     "folder": "dataset_assets.retrieval.folder:FolderRetriever",
     **dict.fromkeys(("s3", "gs", "az"), "dataset_assets.retrieval.bucket:BucketRetriever"),
+    "hf": "dataset_assets.retrieval.hub:HubRetriever",
 }
 """The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add
 theirs with entry points of the group `dataset_assets.retrievers`."""

@@ -3,26 +3,30 @@
 import glob
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from dataset_assets.core.names import file_identifier
+from dataset_assets.core.patterns import alternatives
+from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.column_splits import column_samples
 from dataset_assets.definition.dataset import Dataset, RemoteFile, Split, SplitOf
-from dataset_assets.errors import UsageError, nearest
+from dataset_assets.errors import RetrievalError, UsageError, nearest
 from dataset_assets.formats import Array, Format
 from dataset_assets.retrieval import fetch_first
+from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
-from dataset_assets.sources.folders import Inferred, of_folder, tables_in
+from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
 from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem, with_delimiter
+from dataset_assets.sources.listing import is_listed, listing_of
 
 WHOLE = "all"
 """The split that is divided, or of a source that has no splits."""
@@ -35,6 +39,7 @@ def dataset_from(
     target: str | None = None,
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
+    config: str | None = None,
     summary: str | None = None,
     license: str | None = None,
 ) -> Dataset:
@@ -56,7 +61,9 @@ def dataset_from(
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    return dataset_of(inferred(source, target, splits, options), source, name=name, summary=summary, license=license)
+    return dataset_of(
+        inferred(source, target, splits, options, config), source, name=name, summary=summary, license=license
+    )
 
 
 def inferred(
@@ -64,9 +71,10 @@ def inferred(
     target: str | None = None,
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
+    config: str | None = None,
 ) -> Inferred:
     """Look at a source and return what was inferred of it."""
-    found = _inferred(source, target, options or {})
+    found = _inferred(source, target, options or {}, config)
     return found if splits is None else found._replace(splits=_divided(found, splits))
 
 
@@ -85,21 +93,40 @@ def dataset_of(
     )
 
 
-def _inferred(source: Any, target: str | None, options: Mapping[str, Any]) -> Inferred:
+def _inferred(source: Any, target: str | None, options: Mapping[str, Any], config: str | None) -> Inferred:
+    if is_listed(source):
+        _check_online(source)
+        listing = listing_of(source, config)
+        if listing.tables is None:
+            return _of_files(
+                listing.url,
+                [one.path for one in listing.files],
+                RemoteFile(listing.url, identifier="folder", keep=False),
+                target,
+                options,
+            )
+        return _of_tables({split: _Part.listed(some) for split, some in listing.tables.items()}, target, options)
+    if config is not None:
+        raise UsageError("config= is that of a dataset of the Hugging Face Hub, hf://OWNER/NAME. Leave it out.")
     parts = _parts(source)
     folders = [path for part in parts.values() for path in part.paths if path.is_dir()]
     if folders and (len(parts) > 1 or any(len(part.paths) > 1 for part in parts.values())):
         raise UsageError(f"{folders[0]} is a folder. Give one folder that has a folder for each split.")
-    if folders and options:
-        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
     if folders:
-        found = of_folder(folders[0])
-        if target is not None and target not in found.streams:
-            raise UsageError(
-                f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}"
-            )
-        return found._replace(target=target or found.target)
+        tree = RemoteFile(folders[0].as_uri(), identifier="folder", keep=False)
+        return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
     return _of_tables(parts, target, options)
+
+
+def _of_files(
+    where: str, paths: list[str], tree: RemoteFile, target: str | None, options: Mapping[str, Any]
+) -> Inferred:
+    if options:
+        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
+    found = of_paths(where, paths, tree)
+    if target is not None and target not in found.streams:
+        raise UsageError(f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}")
+    return found._replace(target=target or found.target)
 
 
 @dataclass
@@ -109,6 +136,12 @@ class _Part:
     paths: list[Path]
     urls: list[str]
     classes: Mapping[str, list[str]]
+    stated: Mapping[str, Listed] = field(default_factory=dict)
+    """What a source says of the bytes at each URL."""
+
+    @staticmethod
+    def listed(found: Sequence[Listed]) -> "_Part":
+        return _Part([Path(one.path) for one in found], [one.url for one in found], {}, {one.url: one for one in found})
 
 
 def _parts(source: Any) -> dict[str, _Part]:
@@ -148,7 +181,7 @@ def _local(source: "str | os.PathLike[str]") -> list[Path]:
     path = path_of(text) if text.startswith("file:") else Path(text).expanduser().absolute()
     if path.exists():
         return [path]
-    if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, _alternatives(str(path))))})):
+    if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, alternatives(str(path))))})):
         return [Path(one) for one in found]
     near = nearest(path.name, [one.name for one in path.parent.iterdir()], listed=False) if path.parent.is_dir() else ""
     raise UsageError(
@@ -158,21 +191,6 @@ def _local(source: "str | os.PathLike[str]") -> list[Path]:
 
 def _matching(pattern: str) -> list[str]:
     return glob.glob(pattern, recursive=True)
-
-
-def _alternatives(pattern: str) -> Iterator[str]:
-    """Yield the patterns that `{a,b}` in a pattern stands for.
-
-    >>> [*_alternatives("x.{jpg,png}")]
-    ['x.jpg', 'x.png']
-    """
-    before, brace, rest = pattern.partition("{")
-    inside, end, after = rest.partition("}")
-    if not (brace and end):
-        yield pattern
-        return
-    for one in inside.split(","):
-        yield from _alternatives(before + one + after)
 
 
 def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
@@ -186,6 +204,7 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
         reader = with_delimiter(reader, paths[0])
         blocks = chain.from_iterable(map(reader.blocks, paths))
+        classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
         if reader.name in ("npy", "npz"):
             found = streams_of_arrays(blocks, target)
         else:
@@ -221,9 +240,12 @@ def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
     names = Counter(file_identifier(url).lower() for url in {url for part in parts.values() for url in part.urls})
     numbers = {url: k for k, url in enumerate(dict.fromkeys(url for part in parts.values() for url in part.urls))}
 
+    stated = {url: one for part in parts.values() for url, one in part.stated.items()}
+
     def file(url: str) -> RemoteFile:
         own = file_identifier(url)
-        return RemoteFile(url, identifier=own if names[own.lower()] == 1 else f"{own}_{numbers[url]}")
+        digest, size = (f"sha256:{one.sha256}", one.size) if (one := stated.get(url)) and one.sha256 else (None, None)
+        return RemoteFile(url, (), digest, size, own if names[own.lower()] == 1 else f"{own}_{numbers[url]}")
 
     return {split: [file(url) for url in part.urls] for split, part in parts.items()}
 
@@ -232,9 +254,19 @@ def _here(path: Path, url: str, folder: Path) -> Path:
     """Return a file on this machine; one at a URL is retrieved to be looked at."""
     if url.startswith("file:"):
         return path
+    _check_online(url)
     into = folder / path.name
     fetch_first([url], into, None, lambda path: None, lambda done, total: None)
     return into
+
+
+def _check_online(url: str) -> None:
+    """Raise `RetrievalError` if a source needs the network, which the setting `offline` forbids."""
+    if settings().offline:
+        raise RetrievalError(
+            f"{redacted(url)} was not looked at, because the setting `offline` is on. Switch it off: "
+            "DATASET_ASSETS_OFFLINE=0"
+        )
 
 
 def _scratch() -> Path:

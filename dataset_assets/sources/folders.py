@@ -1,5 +1,6 @@
 """Infers a dataset from a folder: splits and classes from the names of folders, streams from the kind of its files."""
 
+import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -32,14 +33,13 @@ class Inferred(NamedTuple):
     why: dict[str, str]
 
 
-def of_folder(folder: Path) -> Inferred:
-    """Infer a dataset from a folder of pictures, texts, sounds or other files.
+def of_paths(where: str, paths: list[str], tree: RemoteFile) -> Inferred:
+    """Infer a dataset from the paths of the pictures, texts, sounds or other files of a tree.
 
-    Folders such as `train` and `test` are splits; folders below them are classes. Raises `UsageError` for a folder
-    without files, and for files of several kinds.
+    Folders such as `train` and `test` are splits; folders below them are classes. Raises `UsageError` for files of
+    several kinds.
     """
-    paths = files_in(folder)
-    first, kind = _kind_of(folder, paths)
+    first, kind = _kind_of(where, paths)
     places = {path: PurePosixPath(path).parts for path in paths}
     tops = {parts[0] for parts in places.values() if len(parts) > 1}
     has_splits = bool(tops) and {top.lower() for top in tops} <= SPLITS and all(len(p) > 1 for p in places.values())
@@ -53,7 +53,6 @@ def of_folder(folder: Path) -> Inferred:
         streams["label"] = Array("uint8" if len(classes) <= 256 else "int64", classes=tuple(classes))
         plain["label"] = _plain("array", FOLDER, classes)
         why["label"] = "the folder of each file"
-    tree = RemoteFile(folder.absolute().as_uri(), identifier="folder", keep=False)
     parts = {identifier_from(top, "split"): top for top in sorted(tops)} if has_splits else {"all": ""}
     splits = {
         split: Split(file_samples, archive=tree, streams=plain, members="*", below=top, unwrap=False)
@@ -70,7 +69,7 @@ def files_in(folder: Path) -> list[str]:
     return found
 
 
-def _kind_of(folder: Path, paths: list[str]) -> tuple[str, Format]:
+def _kind_of(where: str, paths: list[str]) -> tuple[str, Format]:
     """Return the name and the format of the stream that holds the files."""
     names = {path: _KINDS.get(ending(path), ("file", Files()))[0] for path in paths}
     counts = Counter(names.values())
@@ -78,7 +77,7 @@ def _kind_of(folder: Path, paths: list[str]) -> tuple[str, Format]:
         main, rare = counts.most_common()[0][0], counts.most_common()[-1][0]
         odd = next(path for path, name in names.items() if name == rare)
         raise UsageError(
-            f"{folder} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or read the "
+            f"{where} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or read the "
             "folder with a split function: docs/defining.md."
         )
     return next((name, kind) for name, kind in (*_KINDS.values(), ("file", Files())) if name in counts)
@@ -94,17 +93,14 @@ def tables_in(folder: Path) -> dict[str, list[Path]] | None:
 
 
 def by_split(paths: list[str]) -> dict[str, list[str]]:
-    """Group the paths of files by split: of a folder, or of the beginning of a name such as train-00000-of-00002.
+    """Group the paths of files by split: of a folder, or of a word of a name such as train-00000-of-00002.
 
     >>> by_split(["train-0.parquet", "train-1.parquet", "test.parquet"])
     {'test': ['test.parquet'], 'train': ['train-0.parquet', 'train-1.parquet']}
     """
     found: dict[str, list[str]] = {}
     for path in sorted(paths):
-        words = [
-            *PurePosixPath(path).parts[:-1],
-            PurePosixPath(path).name.replace("-", ".").replace("_", ".").split(".")[0],
-        ]
+        words = [*PurePosixPath(path).parts[:-1], *re.split(r"[-._ 0-9]+", PurePosixPath(path).name)]
         split = next((word for word in words if word.lower() in SPLITS), None)
         found.setdefault(identifier_from(split, "split") if split else "all", []).append(path)
     return found if "all" not in found or len(found) == 1 else {"all": sorted(paths)}

@@ -1,5 +1,6 @@
 """Which kind a file is: the decoder that reads it, by its name and its first bytes."""
 
+import json
 from itertools import islice
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple
@@ -51,6 +52,19 @@ class Reader(NamedTuple):
                 yield from found
             else:
                 yield from (dict(zip(block.schema.names, block.columns)) for block in found)
+
+    def classes(self, path: Path) -> dict[str, list[str]]:
+        """Return the classes of columns that a Parquet file of Hugging Face names in its metadata."""
+        if self.name != "parquet":
+            return {}
+        import pyarrow.parquet
+
+        said = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+        try:
+            features = json.loads(said)["info"]["features"]
+            return {name: [*map(str, one["names"])] for name, one in features.items() if one["_type"] == "ClassLabel"}
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return {}
 
 
 def _gathered(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

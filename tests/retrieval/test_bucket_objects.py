@@ -72,6 +72,6 @@ def test_what_is_not_there_is_said_without_secrets(bucket: tuple[str, object], h
     scheme = url.partition(":")[0]
     with pytest.raises(RetrievalError):
         read(f"{scheme}://no-such-bucket-here/a.csv", home.parent / "file")
-    for wrong in (f"{url}/", url, f"{url}/a.csv#x"):
-        with pytest.raises(UsageError, match="names no object"):
+    for wrong, words in ((url, "names no object"), (f"{url}/a.csv#x", "names no object"), (f"{url}/a/#x", "no prefix")):
+        with pytest.raises(UsageError, match=words):
             read(wrong, home.parent / "file")

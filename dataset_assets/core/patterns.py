@@ -1,0 +1,56 @@
+"""Patterns of paths, as in shells: `*` within a folder, `**` across folders, `?`, `[ab]` and `{a,b}`."""
+
+import re
+from typing import Iterator
+
+
+def alternatives(pattern: str) -> Iterator[str]:
+    """Yield the patterns that `{a,b}` in a pattern stands for.
+
+    >>> [*alternatives("x.{jpg,png}")]
+    ['x.jpg', 'x.png']
+    """
+    before, brace, rest = pattern.partition("{")
+    inside, end, after = rest.partition("}")
+    if not (brace and end):
+        yield pattern
+        return
+    for one in inside.split(","):
+        yield from alternatives(before + one + after)
+
+
+def split_pattern(path: str) -> tuple[str, str]:
+    """Return the folder before the first part with `*`, and the pattern below it, which is empty without one.
+
+    >>> split_pattern("data/2020/*/a.csv"), split_pattern("data/")
+    (('data/2020/', '*/a.csv'), ('data/', ''))
+    """
+    if "*" not in path:
+        return path, ""
+    folder = path[: path.index("*")].rpartition("/")[0]
+    return (f"{folder}/", path[len(folder) + 1 :]) if folder else ("", path)
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """Return what a whole path must match.
+
+    >>> bool(matcher("**/*.{jpg,png}").fullmatch("a/b/1.jpg")), bool(matcher("*.jpg").fullmatch("a/1.jpg"))
+    (True, False)
+    """
+    return re.compile("|".join(f"(?:{_translated(one)})" for one in alternatives(pattern)), re.DOTALL)
+
+
+_PIECE = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?[^/\]]+\])")
+_MEANS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def _translated(pattern: str) -> str:
+    return "".join(map(_part, _PIECE.split(pattern)))
+
+
+def _part(piece: str) -> str:
+    if piece.startswith("[") and piece.endswith("]") and len(piece) > 2:
+        inside, negated = piece[1:-1], piece[1] == "!"
+        escaped = re.escape(inside[negated:]).replace(r"\-", "-")
+        return f"[{'^' * negated}{escaped}]"
+    return _MEANS.get(piece) or re.escape(piece)
