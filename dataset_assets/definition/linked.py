@@ -11,17 +11,23 @@ from dataset_assets.storage.aliases import named
 from dataset_assets.storage.storage import Storage
 
 
-def linked(
-    dataset: Dataset, storage: Storage | None = None, known: Iterable[Dataset] = (), lenient: bool = False
-) -> list[Dataset]:
+def linked(dataset: Dataset, storage: Storage | None = None) -> list[Dataset]:
     """Return the definitions of the datasets that this one is made of, directly or through others; inputs come first.
 
-    One that is only stored in `storage` has none, and with `lenient` one that is unknown. Raises `UnknownDataset`,
-    `UnknownSplit` and `NotFound` for a link that leads nowhere, and `DefinitionError` if the dataset is made of itself.
+    One that is only stored in `storage` has none. Raises `UnknownDataset`, `UnknownSplit` and `NotFound` for a link
+    that leads nowhere, and `DefinitionError` if the dataset is made of itself.
     """
     found: dict[str, Dataset] = {}
-    _add(dataset, (), found, _Finder({each.name: each for each in known}, storage, lenient))
+    _add(dataset, (), found, _Finder({}, storage, False))
     return [each for name, each in found.items() if name != dataset.name]
+
+
+def see_no_circle(datasets: Iterable[Dataset]) -> None:
+    """Raise the errors of `linked` for any of these datasets, but not for one that is made of an unknown dataset."""
+    known = {each.name: each for each in datasets}
+    found: dict[str, Dataset] = {}
+    for dataset in known.values():
+        _add(dataset, (), found, _Finder(known, None, True))
 
 
 def own_name(link: "SplitOf | FileOf") -> str:

@@ -7,7 +7,7 @@ import dagster as dg
 
 from dataset_assets.definition import registry
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.definition.linked import linked
+from dataset_assets.definition.linked import see_no_circle
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -49,9 +49,8 @@ def definitions(
     """
     chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
     chosen |= {dataset.name: dataset for dataset in datasets}
-    for dataset in chosen.values():
-        # Only to refuse a circle: a dataset that is linked may be in the definitions of somebody else.
-        linked(dataset, known=chosen.values(), lenient=True)
+    # A dataset that is linked may be in the definitions of somebody else.
+    see_no_circle(chosen.values())
     steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets)
     jobs, schedules = refreshing(list(chosen.values()))
     made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]

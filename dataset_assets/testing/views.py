@@ -199,7 +199,7 @@ def it_pickles(view: View, samples: Sequence[Any]) -> None:
 
 
 def its_repr_draws_the_stack(view: View, samples: Sequence[Any]) -> None:
-    """The repr has one line for each view of the stack; lower views are indented further."""
+    """The repr has a line for each view of the stack; lower views are indented further, and drawn once."""
     lines = repr(view).splitlines()
     assert len(lines) == len(_stack_of(view)) and str(len(view)) in lines[0]
     assert [len(line) - len(line.lstrip()) for line in lines] == [2 * depth for depth in _stack_of(view)]
@@ -722,8 +722,12 @@ def _same(view: View, samples: Sequence[Any]) -> None:
         assert equal([view[0], view[-1], view[len(view) // 2]], [samples[0], samples[-1], samples[len(samples) // 2]])
 
 
-def _stack_of(view: View, depth: int = 0) -> list[int]:
-    return [depth, *(found for parent in view.parents for found in _stack_of(parent, depth + 1))]
+def _stack_of(view: View, depth: int = 0, drawn: set[int] | None = None) -> list[int]:
+    drawn = set() if drawn is None else drawn
+    lower = [] if id(view) in drawn else view.parents
+    drawn.add(id(view))
+    runs = [parent for k, parent in enumerate(lower) if not k or parent is not lower[k - 1]]
+    return [depth, *(found for parent in runs for found in _stack_of(parent, depth + 1, drawn))]
 
 
 def _arrays_in(batch: Mapping[str, Any]) -> list[Any]:

@@ -1,7 +1,6 @@
 """Batched: each sample is a block of the parent's samples."""
 
 import operator
-from copy import copy
 from functools import cached_property
 from typing import Any, Iterator, Self, Sequence
 
@@ -27,7 +26,7 @@ class Batched(View):
 
     def on(self, parent: View) -> Self:
         """Return batches of another epoch of the parent. They have the dtypes of these."""
-        again = copy(self)
+        again = self._copied()
         again.parents, again.parent = (parent,), parent
         again.__dict__["_forms"] = self._forms
         return again

@@ -25,7 +25,7 @@ from dataset_assets.core.documents import UNFIT, Count, checked_arguments, parse
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, Refused, UsageError, nearest
 from dataset_assets.formats.columns import Indices
 from dataset_assets.reading.views.bounds import Budget
-from dataset_assets.reading.views.node import Node
+from dataset_assets.reading.views.node import KNOWN, Node
 from dataset_assets.reading.views.operations import OPERATIONS
 
 FORMAT = 1
@@ -33,7 +33,7 @@ FORMAT = 1
 # "name" as releases counted them that wrote loader states without the digests of functions.
 By = Literal["json", "code", "name"]
 # Attributes of our views that reading fills.
-FOUND_LATER = ("_row_bytes", "_first")
+FOUND_LATER = ("_row_bytes", "_first", KNOWN)
 AGAIN = "Write it again with view.to_json()."
 Stack = TypeVar("Stack", bound=Node)
 Document = dict[str, Any]
@@ -286,9 +286,12 @@ def _digest_of_view(view: Node) -> str:
 def counted_in(view: Node) -> dict[type, Callable[[Any], Any]]:
     """Return what stands for views among the values of a view: of its own stack their numbers, else a fingerprint."""
 
+    @functools.cache
+    def numbers() -> dict[int, int]:
+        return {id(below): number for number, below in enumerate(stack_of(view))}
+
     def how(found: Node) -> int | str:
-        numbers = {id(below): number for number, below in enumerate(stack_of(view))}
-        return numbers[id(found)] if id(found) in numbers else fingerprint(found)
+        return numbers()[id(found)] if id(found) in numbers() else fingerprint(found)
 
     return {Node: how}
 

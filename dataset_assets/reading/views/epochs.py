@@ -21,9 +21,13 @@ def at_epoch(view: View, epoch: int) -> View:
     epoch = operator.index(epoch)
     if epoch < 0:
         raise UsageError(f"epoch is {epoch}, which is too small. Give 0 or more.")
-    drawn = {id(below) for part in stack_of(view) if isinstance(part, Part) for below in stack_of(part)}
+    stack = list(stack_of(view))
+    drawn = set[int]()
+    for each in reversed(stack):
+        if isinstance(each, Part) or id(each) in drawn:
+            drawn |= {id(each), *map(id, each.parents)}
     moved: dict[tuple[int, bool], View] = {}
-    for each in stack_of(view):
+    for each in stack:
         for fixed in (False, True) if id(each) in drawn else (False,):
             below = fixed or isinstance(each, Part)
             parents = [moved[id(parent), below] for parent in each.parents]

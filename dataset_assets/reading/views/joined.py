@@ -8,7 +8,7 @@ import numpy as np
 
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns, Indices, grouped, put_back, spans
-from dataset_assets.reading.views.node import Traceable
+from dataset_assets.reading.views.node import Traceable, once
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.rows import Where
 from dataset_assets.reading.views.view import View
@@ -25,6 +25,7 @@ class Zipped(View):
                 f"Views of {', '.join(str(len(view)) for view in parents)} samples cannot be zipped. Select the same "
                 "number of samples from each."
             )
+        self._samples = len(parents[0])
         self._owners: dict[str, View] = {}
         for view in parents:
             if len(view) and not view.streams:
@@ -38,37 +39,60 @@ class Zipped(View):
                     "or rename it with rename()."
                 )
             self._owners |= dict.fromkeys(view.streams, view)
+        self._reads = _reads_of(parents)
+        self._read_of = {name: number for number, (_, names) in enumerate(self._reads) for name in names}
+        self._shares = len(self._reads) < len(self.parents)
 
     def __len__(self) -> int:
-        return len(self.parents[0])
+        return self._samples
 
     @property
     def streams(self) -> tuple[str, ...]:
         return tuple(self._owners)
 
     @property
+    @once
     def declared(self) -> Mapping[Any, Any]:
         return {name: form for view in self.parents for name, form in view.declared.items() if name in self._owners}
 
     def sample(self, i: int) -> dict[str, Any]:
+        if self._shares:
+            return self.sample_of(self.streams, i)
         return {name: value for view in self.parents for name, value in view.sample(i).items()}
 
     def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
-        values = {k: v for view, names in self._by_owner(streams) for k, v in view.sample_of(names, i).items()}
+        values: dict[str, Any] = {}
+        for view, names in self._by_read(streams):
+            sample = view.sample_of(list(names.values()), i)
+            values |= {name: sample[below] for name, below in names.items()}
         return {name: values[name] for name in streams}
 
     def rows(self, where: Where) -> Columns:
+        if self._shares:
+            return self.rows_of(self.streams, where)
         return Columns({name: column for view in self.parents for name, column in view.rows(where).items()})
 
     def rows_of(self, streams: Sequence[str], where: Where) -> Columns:
-        found = {k: v for view, names in self._by_owner(streams) for k, v in view.rows_of(names, where).items()}
+        found: dict[str, Any] = {}
+        for view, names in self._by_read(streams):
+            rows = view.rows_of(list(names.values()), where)
+            found |= {name: rows[below] for name, below in names.items()}
         return Columns({name: found[name] if len(self) else found.get(name, []) for name in streams})
 
     def each(self, where: Where) -> Iterator[Any]:
         if not self.computed:
             return super().each(where)
+        if self._shares:
+            return self._each_of(where)
         return (_merged(samples) for samples in zip(*(view.each(where) for view in self.parents)))
 
+    def _each_of(self, where: Where) -> Iterator[Any]:
+        names = [names for _, names in self._reads]
+        for samples in zip(*(view.each(where) for view, _ in self._reads)):
+            values = {name: sample[old] for sample, olds in zip(samples, names) for name, old in olds.items()}
+            yield {name: values[name] for name in self.streams}
+
+    @once
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         owners = self._by_owner(self.streams if streams is None else streams)
         return sum(view.row_bytes(names) for view, names in owners)
@@ -79,8 +103,19 @@ class Zipped(View):
 
     def _by_owner(self, streams: Sequence[str]) -> list[tuple[View, list[str]]]:
         """Return each parent that has some of the streams, with these."""
-        pairs = [(view, [name for name in streams if self._owners.get(name) is view]) for view in self.parents]
-        return [(view, names) for view, names in pairs if names]
+        found: dict[int, tuple[View, list[str]]] = {}
+        for name in streams:
+            if (view := self._owners.get(name)) is not None:
+                found.setdefault(id(view), (view, []))[1].append(name)
+        return list(found.values())
+
+    def _by_read(self, streams: Sequence[str]) -> list[tuple[View, dict[str, str]]]:
+        """Return each view from which some of the streams are read, with these and their names there."""
+        found: dict[int, dict[str, str]] = {}
+        for name in streams:
+            if (number := self._read_of.get(name)) is not None:
+                found.setdefault(number, {})[name] = self._reads[number][1][name]
+        return [(self._reads[number][0], names) for number, names in sorted(found.items())]
 
     def _stream(self, name: str) -> str:
         known = all(view.streams for view in self.parents)
@@ -119,6 +154,7 @@ class Concatenated(View):
         return self._first.streams
 
     @property
+    @once
     def declared(self) -> Mapping[Any, Any]:
         """What any of the views declares, unless another one declares something else."""
         every = [view.declared for view in self.parents if view.declared]
@@ -157,9 +193,6 @@ class Concatenated(View):
         places = np.searchsorted(self.starts, where, "right") - 1
         return (next(parts[part]) for part in places.tolist())
 
-    def row_bytes(self, streams: Sequence[str] | None = None) -> float:
-        return max(view.row_bytes(streams) for view in self.parents)
-
     def _stream(self, name: str) -> str:
         return self._first._stream(name)
 
@@ -177,6 +210,25 @@ class Concatenated(View):
             return [(part, slice(*rows)) for part, rows in spans(self._starts, where.start, where.stop)], None
         groups, order = grouped(self.starts, where)
         return [(part, rows) for part, rows in groups], order
+
+
+def _reads_of(parents: Sequence[View]) -> list[tuple[View, dict[str, str]]]:
+    """Return the views from which the streams of zipped views are read, with these and their names there.
+
+    Views that only select and rename streams of one view are read from that one, at once: a function below is called
+    once for a sample, and not for each of them.
+    """
+    below = [view._below(view.streams) for view in parents]
+    names: dict[int, list[str]] = {}
+    for base, olds in below:
+        names.setdefault(id(base), []).extend(olds)
+    found: dict[int, tuple[View, dict[str, str]]] = {}
+    for view, (base, olds) in zip(parents, below):
+        # Two streams that are one below are read twice, so that each has its own memory.
+        shared = len(olds) < len(names[id(base)]) == len(set(names[id(base)]))
+        read, olds = (base, olds) if shared else (view, view.streams)
+        found.setdefault(id(read), (read, {}))[1].update(zip(view.streams, olds))
+    return list(found.values())
 
 
 def countable(size: int) -> None:

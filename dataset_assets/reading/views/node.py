@@ -1,8 +1,11 @@
 """The base of all views: samples that are read in blocks or one at a time. It knows no kind of view."""
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Iterator, Mapping, Sequence
+from functools import wraps
+from itertools import groupby
+from typing import Any, Callable, ClassVar, Iterator, Mapping, Self, Sequence, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +19,28 @@ from dataset_assets.storage.manifest import UsedFile
 # a caller who keeps one sample does not keep much more in memory.
 BLOCK = 1024
 BLOCK_BYTES = 256 << 10
+KNOWN = "_known"
+"""The attribute of a view that holds what it found out about the views below."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def once(method: Method) -> Method:
+    """Keep what a method of a view returns, by its arguments.
+
+    For views with several parents, which may share theirs: in a stack of `n` of them, each would ask the one below
+    twice, and so the lowest 2 ** n times.
+    """
+
+    @wraps(method)
+    def known(view: Any, *arguments: Any) -> Any:
+        found = view.__dict__.setdefault(KNOWN, {})
+        key = (method.__name__, *(tuple(each) if isinstance(each, list) else each for each in arguments))
+        if key not in found:
+            found[key] = method(view, *arguments)
+        return dict(found[key]) if type(found[key]) is dict else found[key]
+
+    return cast(Method, known)
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,7 @@ class Node(ABC):
         return iter(as_samples(self.rows(where)))
 
     @property
+    @once
     def computed(self) -> bool:
         """True if samples are produced by a user function, one at a time."""
         return any(parent.computed for parent in self.parents)
@@ -101,6 +127,7 @@ class Node(ABC):
         """
         return {}
 
+    @once
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         """Return the approximate number of bytes that are read for a sample, or for some streams of it."""
         return max((parent.row_bytes(streams) for parent in self.parents), default=1.0)
@@ -151,16 +178,19 @@ class Node(ABC):
         return self.origin.version
 
     @property
+    @once
     def roles(self) -> Mapping[str, str]:
         """The stream of each role: sample, target, tag. The first parent that has a role decides."""
         return {role: stream for parent in reversed(self.parents) for role, stream in parent.roles.items()}
 
     @property
+    @once
     def classes(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the classes of each stream whose values are class numbers."""
         return {stream: names for parent in reversed(self.parents) for stream, names in parent.classes.items()}
 
     @property
+    @once
     def licenses(self) -> Mapping[str, tuple[str | None, ...]]:
         """The licences of each dataset below the view: one, unless its versions differ. None is one not stated."""
         found: dict[str, tuple[str | None, ...]] = {}
@@ -174,8 +204,25 @@ class Node(ABC):
         return tuple(view.lineage_of(row) for view, row in self.traced(range(len(self))[i]))
 
     def traced(self, i: int) -> "list[tuple[Traceable, int]]":
-        """Return the stored rows from which the sample in row `0 <= i < len` is made."""
-        return [stored for parent in self.parents for stored in parent.traced(i)]
+        """Return the stored rows from which the sample in row `0 <= i < len` is made; one of several parents once."""
+        if len(self.parents) == 1:
+            return self.parents[0].traced(i)
+        known = self.__dict__.setdefault(KNOWN, {})
+        # Views that share this one ask for the same row, one after the other.
+        if (last := known.get("traced")) is None or last[0] != i:
+            rows = [stored for parent in self.parents for stored in parent.traced(i)]
+            last = known["traced"] = i, list({(id(view), row): (view, row) for view, row in rows}.values())
+        return list(last[1])
+
+    def _below(self, streams: Sequence[str]) -> "tuple[Any, Sequence[str]]":
+        """Return the view from which streams are taken as they are, and their names there."""
+        return self, streams
+
+    def _copied(self) -> Self:
+        """Return a copy that is put on other views."""
+        again = copy(self)
+        again.__dict__.pop(KNOWN, None)
+        return again
 
     def _source(self, stream: str | None) -> Any:
         """Return the parent that has the files of a stream."""
@@ -197,11 +244,19 @@ class Node(ABC):
         return f"{type(self).__name__}({len(self)})"
 
     def __repr__(self) -> str:
-        """Draw the stack, this view first."""
-        lines = [self._line()]
-        for parent in self.parents:
-            lines += ["  " + line for line in repr(parent).splitlines()]
-        return "\n".join(lines)
+        """Draw the stack, this view first. A view that is drawn already is drawn without the views below it."""
+        return "\n".join(self._drawn())
+
+    def _drawn(self) -> Iterator[str]:
+        drawn: set[int] = set()
+        waiting: list[tuple[int, Node, int]] = [(0, self, 1)]
+        while waiting:
+            depth, view, times = waiting.pop()
+            above = id(view) in drawn and bool(view.parents)
+            drawn.add(id(view))
+            yield "  " * depth + view._line() + (f", {times} times" if times > 1 else "") + ", as above" * above
+            parents = [list(same) for _, same in groupby(() if above else view.parents, key=id)]
+            waiting += [(depth + 1, same[0], len(same)) for same in reversed(parents)]
 
 
 class Traceable(Node):

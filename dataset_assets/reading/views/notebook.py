@@ -2,10 +2,11 @@
 
 import reprlib
 from html import escape
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 import numpy as np
 
+from dataset_assets.reading.views.document import stack_of
 from dataset_assets.reading.views.node import Node
 
 SHOWN = 5
@@ -15,19 +16,13 @@ SMALL = 8
 def html_of(view: Node) -> str:
     """Return a view as HTML. No function is called and no file is downloaded for it."""
     stack = f"<pre>{escape(repr(view))}</pre>"
-    if view.computed or any(_waits(node) for node in _stack(view)):
+    if view.computed or any(_waits(node) for node in stack_of(view)):
         return stack
     try:
         samples = view.samples(slice(0, min(SHOWN, len(view))))
     except Exception as error:  # a notebook shows the stack of a view that cannot be read, too
         return f"{stack}<p>{escape(f'{type(error).__name__}: {error}')}</p>"
     return stack + _table(samples) if samples else stack
-
-
-def _stack(view: Node) -> Iterator[Node]:
-    yield view
-    for parent in view.parents:
-        yield from _stack(parent)
 
 
 def _waits(node: Node) -> bool:

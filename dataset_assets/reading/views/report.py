@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Mapping
 
 import numpy as np
@@ -30,10 +30,15 @@ class Report:
     targets: Mapping[str, int] | None
     samples_per_second: float | None = None
     parents: "tuple[Report, ...]" = field(default=())
+    repeated: bool = False
+    """True for a view that several others are on top of, but the first time: its parents are left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, and those of its parents, as plain values."""
-        return {name: json_like(value) for name, value in asdict(self).items()}
+        found = {each.name: json_like(getattr(self, each.name)) for each in fields(self)}
+        if not found.pop("repeated"):
+            return {**found, "parents": [parent.to_dict() for parent in self.parents]}
+        return {**found, "parents": [], "repeated": True}
 
     def to_json(self) -> str:
         """Return the report as JSON."""
@@ -47,7 +52,13 @@ class Report:
 
 def report_of(view: Node, speed: bool = False) -> Report:
     """Return the report of a view and its parents."""
-    return Report(
+    return _report_of(view, speed, {})
+
+
+def _report_of(view: Node, speed: bool, known: dict[int, Report]) -> Report:
+    if (found := known.get(id(view))) is not None:
+        return replace(found, parents=(), repeated=True) if view.parents else found
+    known[id(view)] = report = Report(
         type(view).__name__,
         view.dataset,
         view.split,
@@ -57,8 +68,9 @@ def report_of(view: Node, speed: bool = False) -> Report:
         dict(view.roles),
         targets_of(view),
         _speed_of(view) if speed else None,
-        tuple(report_of(parent, speed) for parent in view.parents),
+        tuple(_report_of(parent, speed, known) for parent in view.parents),
     )
+    return report
 
 
 def targets_of(view: Node) -> dict[str, int] | None:

@@ -1,6 +1,5 @@
 """Selected: reorders or selects samples by arithmetic on row numbers."""
 
-from copy import copy
 from typing import Any, Iterator, Mapping, Self, Sequence
 
 import numpy as np
@@ -46,7 +45,7 @@ class Selected(Subset):
 
     def on(self, parents: Sequence[View]) -> Self:
         """Return the same order on different views of the same lengths."""
-        again = copy(self)
+        again = self._copied()
         again.__dict__.pop(KEPT, None)
         again._stand(parents)
         return again

@@ -56,6 +56,9 @@ class Narrowed(View):
     def arguments(self) -> dict[str, Any]:
         return {"streams": self._streams}
 
+    def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
+        return self.parent._below(streams)
+
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         return self.parent.row_bytes(self._streams if streams is None else streams)
 
@@ -121,6 +124,9 @@ class Renamed(View):
 
     def open(self, stream: str, *, part: int = 0, encoding: str | None = None) -> BinaryIO | TextIO:
         return self.parent.open(self._old([self._stream(stream)])[0], part=part, encoding=encoding)
+
+    def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
+        return self.parent._below(self._old(streams))
 
     def _old(self, streams: Sequence[str]) -> list[str]:
         return [self._olds.get(name, name) for name in streams]
