@@ -71,8 +71,9 @@ class Bars:
         bar = self.open.get(what)
         if bar is None:
             # No report says that a split is done; it is when another file or split begins.
-            self._end([other for other, bar in self.open.items() if bar.of_split])
-            bar = self.open[what] = _Bar(what, self.terminal)
+            self._end([other for other, bar in [*self.open.items()] if bar.of_split])
+            with self.mutex:
+                bar = self.open[what] = _Bar(what, self.terminal)
         bar.done, bar.total, bar.heard = done, total, time.monotonic()
         if done == total:
             self._end([what])

@@ -58,8 +58,8 @@ class RemoteFile:
         return tuple(mirror + self.name if mirror.endswith("/") else mirror for mirror in self.mirrors)
 
     def __repr__(self) -> str:
-        digest = f", {self.digest}" if self.digest else ""
-        return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest})"
+        digest, keep = f", {self.digest}" if self.digest else "", "" if self.keep else ", keep=False"
+        return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest}{keep})"
 
 
 def is_tree(file: object) -> bool:

@@ -3,11 +3,12 @@
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from threading import Event
+from functools import partial
+from threading import Event, Lock
 from typing import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from dataset_assets.core.progress import report
+from dataset_assets.core.progress import Progress, report
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, StorageError
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw
@@ -52,13 +53,51 @@ def retrieved(
             ended, _ = wait(running, _TICK_SECONDS, FIRST_COMPLETED)
             tick()
             for future in ended:
-                yield running.pop(future)[1], _outcome(future)
+                yield running.pop(future)[1], _outcome(future.result)
     finally:
         stopped.set()
         # A download notices it at its next bytes; nobody waits for a silent server.
         wait(running, _LEAVING_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
         maker.progress = tell
+
+
+def all_retrieved(maker: Maker, names: Iterable[str]) -> Iterator[tuple[str, Retrieved]]:
+    """Yield each file as `retrieved` does, or the only one without a thread; many files have one line of progress."""
+    chosen = [*names]
+    if len(chosen) == 1:
+        yield chosen[0], _outcome(partial(maker.raw, chosen[0]))
+        return
+    if len(chosen) <= PER_HOST:
+        yield from retrieved(maker, chosen)
+        return
+    before = maker.progress
+    maker.progress = line = _OneLine(before or report, len(chosen))
+    try:
+        yield from retrieved(maker, chosen)
+    finally:
+        line.end()
+        maker.progress = before
+
+
+class _OneLine:
+    """Reports the progress of many files as that of one."""
+
+    def __init__(self, tell: Progress, count: int) -> None:
+        self.tell, self.mutex, self.what = tell, Lock(), f"{count}_files"
+        self.read: dict[str, int] = {}
+        self.sum = 0
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        with self.mutex:
+            self.sum += done - self.read.get(what, 0)
+            self.read[what] = done
+            self.tell(self.what, self.sum, None)
+
+    def end(self) -> None:
+        """Report that all is read that is going to be."""
+        if self.read:
+            self.tell(self.what, self.sum, self.sum)
 
 
 def together(errors: Mapping[str, DatasetAssetsError], of: int) -> DatasetAssetsError:
@@ -93,8 +132,8 @@ def _next(waiting: dict[str, deque[str]], busy: list[str], per_host: int) -> Ite
             return
 
 
-def _outcome(future: "Future[RawFile | StagedRaw]") -> Retrieved:
+def _outcome(make: Callable[[], RawFile | StagedRaw]) -> Retrieved:
     try:
-        return future.result()
+        return make()
     except DatasetAssetsError as error:
         return error

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dataset_assets import Array, Dataset, RemoteFile, Split
+from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
-from dataset_assets.making.at_once import retrieved, together
+from dataset_assets.making.at_once import PER_HOST, all_retrieved, retrieved, together
 from dataset_assets.making.maker import Maker
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -93,3 +93,27 @@ def test_who_is_interrupted_does_not_wait_for_a_silent_server(home: Path) -> Non
             assert next(found)[0] == "f0"
             found.close()
             assert time.monotonic() - began < 10
+
+
+def test_prepare_retrieves_at_once_keeps_what_arrived_and_has_one_line_of_progress(home: Path) -> None:
+    names = {f"/{k}.csv": b"%d" % k for k in range(9)}
+    told: list[tuple[str, int, int | None]] = []
+    with Watched(names) as server:
+        defined = dataset(*(server.url + name for name in [*names, "/missing.csv"]))
+        with pytest.raises(RetrievalError, match="missing.csv"):
+            prepare(defined, progress=lambda *said: told.append(said))
+        assert server.most == PER_HOST
+        assert told[-1] == ("10_files", 9, 9) and {what for what, _, _ in told} == {"10_files"}
+        server.files["/missing.csv"] = b"9"
+        server.forget()
+        prepare(defined)
+        assert [request.path for request in server.requests if "If-None-Match" not in request.headers] == [
+            "/missing.csv"
+        ]
+
+
+def test_one_file_is_retrieved_by_the_thread_that_asks(home: Path) -> None:
+    with Watched({"/a.csv": b"1"}) as server, maker(dataset(f"{server.url}/a.csv"), home / "s") as made:
+        before = threading.active_count()
+        for _ in all_retrieved(made, ["f0"]):
+            assert {thread.name for thread in threading.enumerate() if "retrieval" in thread.name} == set(), before

@@ -170,7 +170,7 @@ def test_a_prefix_is_a_file_of_a_split_and_a_refresh_sees_its_changes(bucket: tu
     url, client = bucket
     obstore.put(client, "texts/a/1.txt", b"one")
     definition, storage = dataset_from(f"{url}/texts/"), MemoryStorage()
-    assert [*definition.files.values()] == [RemoteFile(f"{url}/texts/", identifier="folder")]
+    assert [*definition.files.values()] == [RemoteFile(f"{url}/texts/", identifier="folder", keep=False)]
     first = prepare(definition, storage=storage)["all"]
     assert prepare(definition, storage=storage, refresh=True)["all"].version == first.version  # type: ignore[attr-defined]
     obstore.put(client, "texts/a/2.txt", b"two")
