@@ -26,6 +26,7 @@ _FACE = {
     "joined_file": "definition.archive_files",
     "dataset_from": "sources.dataset_from",
     "dataset_from_yaml": "definition.yaml_file",
+    "ParallelMap": "definition.parallel_map",
     "RemoteFile": "definition.remote_file",
     "Split": "definition.dataset",
     "SplitOf": "definition.dataset",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from dataset_assets.definition.dataset import SplitOf as SplitOf
     from dataset_assets.definition.family import Family as Family
     from dataset_assets.definition.links import FileOf as FileOf
+    from dataset_assets.definition.parallel_map import ParallelMap as ParallelMap
     from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
     from dataset_assets.definition.yaml_file import dataset_from_yaml as dataset_from_yaml
     from dataset_assets.formats import Array as Array

@@ -82,6 +82,7 @@ THROUGH = {
     "definition.column_splits": "sources/test_dataset_from.py",
     "moving.outdated": "moving/test_forget.py",
     "moving.view_file": "moving/test_cite.py",
+    "orchestration.one_raw_asset": "orchestration/test_raw_assets.py",
     "orchestration.annotated": "orchestration/test_dagster_inputs.py",
     "orchestration.events": "orchestration/test_io_manager.py",
     "orchestration.handover": "orchestration/test_assets.py",

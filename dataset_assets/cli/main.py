@@ -105,6 +105,7 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @click.option("--refresh", is_flag=True, help="Check the sources for changes, and use their current files.")
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
 @click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; default: one a core.")
 @click.option("--offline", is_flag=True, help="Ask no source; say which files are missing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be retrieved and made, and do nothing.")
 def prepare(
@@ -115,6 +116,7 @@ def prepare(
     refresh: bool,
     direct: bool,
     accept_terms: bool,
+    jobs: int | None,
     offline: bool,
     dry_run: bool,
 ) -> None:
@@ -132,6 +134,8 @@ def prepare(
 
     if offline:
         os.environ["DATASET_ASSETS_OFFLINE"] = "1"
+    if jobs:
+        os.environ["DATASET_ASSETS_JOBS"] = str(jobs)
     store = opened(storage)
     dataset = _dataset(name, store)
     if dry_run:

@@ -34,6 +34,7 @@ class Settings:
     cache_bytes: int = 64 << 30
     fetch: str = "files"
     stall_seconds: int = 300
+    jobs: int = 0
     max_line_bytes: int = 64 << 20
     max_columns: int = 1_000_000
     max_json_depth: int = 200
@@ -336,6 +337,7 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "cache_bytes": _at_least(1),
     "fetch": _one_of("files", "ranges"),
     "stall_seconds": _at_least(0),
+    "jobs": _at_least(0),
     "max_line_bytes": _at_least(1 << 16),
     "max_columns": _at_least(100),
     "max_json_depth": _at_least(50),

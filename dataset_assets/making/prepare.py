@@ -8,6 +8,7 @@ from typing import Collection, Iterator, Mapping
 from dataset_assets.core.names import is_member
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.settings import settings
+from dataset_assets.core.workers import using
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
@@ -38,6 +39,7 @@ def prepare(
     storage: "str | Storage | None" = None,
     refresh: bool = False,
     accept_terms: bool = False,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Mapping[str, View]:
     """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
@@ -47,6 +49,8 @@ def prepare(
     digest stay a `DigestMismatch`. Raises `CheckFailed` if a check fails at ERROR; then the version that was current
     stays so, and the refused one can be opened by its digest. The datasets that it is made of are prepared first, in
     the same way. Raises `Conflict` if another stored dataset has one of the definition's aliases.
+
+    `jobs` processes do the work of a `ParallelMap`; by default the setting `jobs` says how many, one a core.
 
     The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
     them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
@@ -60,9 +64,10 @@ def prepare(
     if settings().offline:
         see_at_hand(definition, store)
     settle_all(definition, others, accept_terms)
-    for other in others:
-        _prepared(other, store, refresh, progress)
-    return _prepared(definition, store, refresh, progress)
+    with using(jobs):
+        for other in others:
+            _prepared(other, store, refresh, progress)
+        return _prepared(definition, store, refresh, progress)
 
 
 def _found(name: str, store: Storage) -> Dataset:

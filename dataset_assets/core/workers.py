@@ -1,0 +1,172 @@
+"""Calls a function in worker processes, and gives its results in order.
+
+The processes are loky's: they are started without a fork, so that scripts without a main guard, notebooks and threads
+do not matter, and functions of `__main__` travel by cloudpickle.
+"""
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from itertools import chain, islice
+from multiprocessing import current_process
+from typing import Any
+
+from dataset_assets.core.settings import settings
+from dataset_assets.errors import DatasetAssetsError, SplitFailed, UsageError
+
+HERE_SECONDS = 0.2
+"""For how long the work is done in this process: many inputs are done by then, and starting others takes longer."""
+CALL_SECONDS = 0.1
+MOST_ITEMS = 256
+AHEAD = 2
+"""How many calls for each process are under way or wait."""
+IDLE_SECONDS = 30
+
+log = logging.getLogger(__name__)
+
+_asked: ContextVar[int | None] = ContextVar("jobs", default=None)
+
+
+@contextmanager
+def using(jobs: int | None) -> Iterator[None]:
+    """Use this many processes in the block; None: as many as the setting `jobs` says. Raises `UsageError`."""
+    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+        raise UsageError(f"jobs={jobs!r} is not a number of processes. Give 1 or more.")
+    token = _asked.set(jobs)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def jobs() -> int:
+    """Return how many processes are used: as asked for, or as the setting `jobs` says, where 0 is one a core."""
+    return _asked.get() or settings().jobs or _cores()
+
+
+def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Yield the function's result for each item, in order; few items and results are held at a time.
+
+    An error of the function becomes a `SplitFailed` that names the item. An item whose process is killed is tried once
+    more alone.
+    """
+    numbered = enumerate(items)
+    began, count = time.monotonic(), jobs()
+    alone = count == 1 or current_process().daemon
+    for number, item in numbered:
+        yield _named(function, number, item)
+        if not alone and time.monotonic() - began > HERE_SECONDS:
+            if alone := find_spec("loky") is None:
+                log.warning("One process works, where %s could: pip install 'dataset_assets[parallel]'.", count)
+            else:
+                break
+    yield from _Crew(function, count).results(numbered)
+
+
+class _Crew:
+    """Worker processes that call one function."""
+
+    def __init__(self, function: Callable[[Any], Any], count: int) -> None:
+        self.function, self.count, self.size = function, count, 1
+        self.pool: Any = None
+
+    def results(self, numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
+        """Yield the results of numbered items in order."""
+        running: deque[tuple[Future[Any], list[tuple[int, Any]]]] = deque()
+        try:
+            while True:
+                while len(running) < AHEAD * self.count and (some := list(islice(numbered, self.size))):
+                    running.append((self._begun(some), some))
+                if not running:
+                    return
+                future, some = running.popleft()
+                try:
+                    seconds, results = future.result()
+                except _killed():
+                    # All that was under way is lost with the pool.
+                    lost = [some, *(more for _, more in running)]
+                    running.clear()
+                    yield from chain.from_iterable(self._one_by_one(more) for more in lost)
+                    continue
+                self._resize(seconds, len(some))
+                yield from results
+        except BaseException:
+            self._end()
+            raise
+
+    def _begun(self, some: list[tuple[int, Any]]) -> "Future[Any]":
+        if self.pool is None:
+            from loky import get_reusable_executor
+
+            threads = str(max(1, _cores() // self.count))
+            self.pool = get_reusable_executor(self.count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
+        begun: Future[Any] = self.pool.submit(_called, self.function, some)
+        return begun
+
+    def _one_by_one(self, some: list[tuple[int, Any]]) -> Iterator[Any]:
+        """Yield the results of items that were lost, each called alone, so that the one that kills is known."""
+        for number, item in some:
+            self.pool = None
+            try:
+                yield from self._begun([(number, item)]).result()[1]
+            except _killed() as error:
+                raise SplitFailed(
+                    f"The process that called {_name(self.function)} for item {number} was killed, also when it was "
+                    "the only one. Perhaps the item needs more memory than there is: use fewer processes (--jobs 1)."
+                ) from error
+
+    def _resize(self, seconds: float, count: int) -> None:
+        """Let a call take so long that handing it over does not matter."""
+        if seconds < CALL_SECONDS / 2 and count == self.size:
+            self.size = min(self.size * 2, MOST_ITEMS)
+        elif seconds > CALL_SECONDS * 2:
+            self.size = max(1, self.size // 2)
+
+    def _end(self) -> None:
+        """Stop the processes, whose work nobody wants."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, kill_workers=True)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    # Only Linux says it.
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _called(function: Callable[[Any], Any], some: list[tuple[int, Any]]) -> tuple[float, list[Any]]:
+    """Return the seconds and results of a call for some items; this runs in a worker."""
+    began = time.monotonic()
+    results = [_named(function, number, item) for number, item in some]
+    return time.monotonic() - began, results
+
+
+def _named(function: Callable[[Any], Any], number: int, item: Any) -> Any:
+    """Return the function's result. Raises `SplitFailed`, with the number of the item, for errors that are not ours."""
+    try:
+        return function(item)
+    except DatasetAssetsError:
+        raise
+    except Exception as error:
+        why = f": {text}" if (text := str(error).rstrip(".")) else ""
+        raise SplitFailed(
+            f"the function {_name(function)} raised {type(error).__name__} for item {number}{why}. Correct it."
+        ) from error
+
+
+def _name(function: Callable[[Any], Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
+def _killed() -> type[Exception]:
+    from loky.process_executor import BrokenProcessPool
+
+    found: type[Exception] = BrokenProcessPool
+    return found

@@ -1,0 +1,50 @@
+"""Functions that worker processes import by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, Iterator
+
+from dataset_assets.errors import DecodeError
+
+
+def rows(table: BinaryIO, count: int = 40) -> Iterator[int]:
+    yield from (int(line) for line in list(table)[:count])
+
+
+def squared(number: int) -> Any:
+    time.sleep(0.02)
+    return {"n": number * number, "process": os.getpid()}
+
+
+def several(number: int) -> Any:
+    time.sleep(0.02)
+    return [{"n": number}] * (number % 3)
+
+
+def failing(number: int) -> Any:
+    if number == 30:
+        raise ValueError("thirty is bad")
+    return squared(number)
+
+
+def undecodable(number: int) -> Any:
+    if number == 30:
+        raise DecodeError("It is cut.")
+    return squared(number)
+
+
+def killed_once(number: int) -> Any:
+    """End the process at item 25, the first time; the mark that remembers it is in the folder of an environment."""
+    mark = Path(os.environ["KILLED_ONCE"])
+    if number == 25 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return squared(number)
+
+
+def killed(number: int) -> Any:
+    if number == 25:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return squared(number)
