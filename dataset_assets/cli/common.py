@@ -230,13 +230,13 @@ def opened(url: str | None) -> "Storage":
 
 
 @contextmanager
-def bars(state: State) -> Iterator["Progress | None"]:
+def bars(state: State) -> Iterator["Progress"]:
     """Draw progress bars inside the block, if stderr is a terminal."""
-    if state.quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from dataset_assets.core.progress import Bars
+    from dataset_assets.core.progress import Bars, silent
 
+    if state.quiet or not sys.stderr.isatty():
+        yield silent
+        return
     drawn = Bars(sys.stderr)
     try:
         yield drawn

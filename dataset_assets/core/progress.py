@@ -1,6 +1,7 @@
 """Progress: work reports it with `report`, a caller watches it with `watched_by`. No code between passes it on."""
 
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -40,6 +41,33 @@ def report(what: str, done: int, total: int | None = None) -> None:
     watcher = _watcher.get()
     if watcher is not None:
         watcher(what, done, total)
+
+
+@contextmanager
+def shown(progress: Progress | None) -> Iterator[Progress | None]:
+    """Give the function that was asked for; if none was, bars on a terminal or in a notebook, unless somebody watches.
+
+    >>> with shown(print) as progress:
+    ...     progress is print
+    True
+    """
+    notebook = "ipykernel" in sys.modules
+    if progress is not None or _watcher.get() is not None or not (notebook or _is_terminal(sys.stderr)):
+        yield progress
+        return
+    bars = Bars(sys.stderr)
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Show nothing."""
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def split_label(dataset: str, split: str) -> str:

@@ -1,6 +1,7 @@
 """Encoders: fitted on one view, applied to any view, saved as plain JSON."""
 
 from dataset_assets.encoding.categories import OneHot, Ordinal
+from dataset_assets.encoding.dates import Dates
 from dataset_assets.encoding.encoder import ENCODERS, Encoder, encoder, fitted_to
 from dataset_assets.encoding.fitted import Fitted, FittedOn
 from dataset_assets.encoding.scaled import Scaled
@@ -9,6 +10,7 @@ from dataset_assets.encoding.words import Vocabulary
 
 __all__ = [
     "ENCODERS",
+    "Dates",
     "Encoder",
     "Fitted",
     "FittedOn",

@@ -9,14 +9,14 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 import numpy as np
 
 from dataset_assets.core.files import Written
-from dataset_assets.errors import DecodeError, DefinitionError, SchemaError
+from dataset_assets.errors import DecodeError, DefinitionError, SchemaError, nearest
 from dataset_assets.formats.adjoined import Adjoined, adjoined
 from dataset_assets.formats.columns import Column, Indices, chained, check_rows
 from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, is_small_float, parsed, shown, stored
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Part, Parts
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
-from dataset_assets.formats.rows import ADVICE, as_rows
+from dataset_assets.formats.rows import ADVICE, as_rows, names_in
 
 WIDENED_ROWS = 1 << 16
 WIDER = "Declare a wider dtype, or cast in the split function."
@@ -52,6 +52,16 @@ class Array:
         fields = {"dtype": self.dtype, "shape": self.shape, "classes": self.classes}
         declared = {name: value for name, value in fields.items() if value is not None}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in declared.items()}
+
+    def numbered(self, values: Any) -> Any:
+        """Return the numbers of classes that are given by their names; any other values as they are."""
+        if self.classes is None or (names := names_in(values)) is None:
+            return values
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        for at, name in enumerate(names):
+            if name not in numbers:
+                raise Misfit(at, f"{name!r} is not one of the classes.{nearest(str(name), self.classes)}")
+        return [numbers[name] for name in names]
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> "ArrayWriter":
         """Begin a stream."""
@@ -98,7 +108,7 @@ class ArrayWriter:
     def append(self, values: Any) -> None:
         """Write a block of rows."""
         try:
-            rows = self._fitted(values)
+            rows = self._fitted(self.declared.numbered(values))
         except Misfit as misfit:
             raise misfit.as_error(self.total) from misfit.__cause__
         self.total += len(rows)

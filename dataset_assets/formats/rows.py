@@ -13,6 +13,7 @@ ADVICE = "Give them one dtype in the split function, or declare the dtype."
 OBJECTS = "an array cannot hold {}. Use Text, Bytes, Ragged or Table."
 NULL = "it is null, which an array cannot hold. Fill or drop it, or use Table."
 EXACT = 2**53
+_ARROW_TEXTS = ("string", "large_string", "dictionary")
 PYTHON = {bool: "b", int: "i", float: "f", complex: "c", str: "U", bytes: "S"}
 
 
@@ -35,6 +36,18 @@ def is_arrow(values: Any) -> bool:
     """Return whether a block is an Arrow array; it cannot be one if pyarrow is not imported."""
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(values, (arrow.Array, arrow.ChunkedArray))
+
+
+def names_in(values: Any) -> list[Any] | None:
+    """Return a block as a list if it has text, else None."""
+    if is_arrow(values):
+        found = values.to_pylist() if str(values.type).startswith(_ARROW_TEXTS) else []
+    elif isinstance(values, np.ndarray) or hasattr(values, "iloc"):
+        # pandas has text as objects, or in types of its own.
+        found = values.tolist() if values.ndim == 1 and getattr(values.dtype, "kind", "O") in "UO" else []
+    else:
+        found = list(values) if isinstance(values, (list, tuple)) else []
+    return found if any(isinstance(value, str) for value in found) else None
 
 
 def _plain(value: Any, at: int | None) -> AnyArray:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
 from dataset_assets.core.names import is_member
-from dataset_assets.core.progress import Progress
+from dataset_assets.core.progress import Progress, shown
 from dataset_assets.core.settings import settings
 from dataset_assets.core.workers import using
 from dataset_assets.definition.dataset import Dataset
@@ -52,6 +52,8 @@ def prepare(
 
     `jobs` processes do the work of a `ParallelMap`; by default the setting `jobs` says how many, one a core.
 
+    `progress` is called with (what, done, total); by default bars show it on a terminal and in a notebook.
+
     The terms of a dataset are asked for on a terminal, once, before anything is retrieved; `accept_terms=True` accepts
     them. Raises `Refused` if they are not accepted and something is missing, or if the setting `allow_licenses` does
     not allow the licence of the dataset, or of one that it is made of.
@@ -64,10 +66,10 @@ def prepare(
     if settings().offline:
         see_at_hand(definition, store)
     settle_all(definition, others, accept_terms)
-    with using(jobs):
+    with using(jobs), shown(progress) as told:
         for other in others:
-            _prepared(other, store, refresh, progress)
-        return _prepared(definition, store, refresh, progress)
+            _prepared(other, store, refresh, told)
+        return _prepared(definition, store, refresh, told)
 
 
 def _found(name: str, store: Storage) -> Dataset:

@@ -1,5 +1,6 @@
 """Opens stored datasets: name -> version -> splits -> views. Downloads, writes and locks nothing."""
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
@@ -113,6 +114,8 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
     if digest is None:
         alias = f" {stored.name} is an alias of it." if found is not stored else ""
         near = nearest(found.name, stored_names(stored.storage) - {found.name}, listed=False)
+        if os.path.exists(found.name):
+            near = f" It is a file or folder: use prepare(dataset_from({found.name!r})), which makes a dataset of it."
         raise found.absent(alias or near)
     try:
         version = found.version(digest)

@@ -6,6 +6,7 @@ import logging
 import os
 import pty
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -191,3 +192,21 @@ def test_what_is_logged_stands_on_a_line_of_its_own(screen: Screen):
 
 def test_where_there_is_no_terminal_a_bar_is_80_wide():
     assert module._columns(io.StringIO()) == 76
+
+
+def test_prepare_shows_its_progress_on_a_terminal_by_itself_and_nowhere_else(
+    home: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    def seen() -> list[object]:
+        found: list[object] = []
+        with module.shown(None) as told:
+            found.append(told)
+        return found
+
+    assert seen() == [None]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert isinstance(seen()[0], Bars)
+    with watched_by(module.silent):
+        assert seen() == [None], "somebody watches already"
+    with module.shown(module.silent) as told:
+        assert told is module.silent

@@ -430,3 +430,35 @@ def test_longer_strings_widen_the_dtype_wherever_a_block_ends(values: list[Any],
         found, others = written(Array(), [[value] for value in values], tmp_path / f"many {file_bytes}", file_bytes)
         assert (digests(found), others) == (digests(expected), parameters)
     assert written_and_opened(Array(), [[value] for value in values], tmp_path / "read").slice(0, 9).tolist() == values
+
+
+CLASSES = ("cat", "dog")
+NAMED = [
+    ["cat", "dog", "cat"],
+    np.array(["cat", "dog", "cat"]),
+    np.array(["cat", "dog", "cat"], object),
+    pyarrow.array(["cat", "dog", "cat"]),
+    pyarrow.array(["cat", "dog", "cat"]).dictionary_encode(),
+    pandas.Series(["cat", "dog", "cat"]),
+    pandas.Series(["cat", "dog", "cat"], dtype="category"),
+    [0, 1, 0],
+    np.array([0, 1, 0]),
+]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", None])
+@pytest.mark.parametrize("names", NAMED)
+def test_names_of_classes_become_their_numbers(names: Any, dtype: str | None, tmp_path: Path) -> None:
+    kind = Array(dtype, classes=CLASSES)
+    writer = kind.writer(tmp_path)
+    writer.append(names)
+    [part], _ = writer.close()
+    assert np.load(part.path).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("wrong", [["cat", "dig"], np.array(["cat", "dig"]), ["cat", None], ["cat", 1]])
+def test_a_name_that_is_no_class_is_refused(wrong: Any, tmp_path: Path) -> None:
+    writer = Array("uint8", classes=CLASSES).writer(tmp_path)
+    with pytest.raises(SchemaError, match="sample 1: .* is not one of the classes"):
+        writer.append(wrong)
+    writer.discard()
