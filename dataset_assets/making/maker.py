@@ -6,7 +6,7 @@ is stored, known and undamaged is left as it is. What is made lies in a scratch 
 
 import logging
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
+from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.definition.remote_file import is_tree
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
@@ -36,14 +37,14 @@ from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
-from dataset_assets.reading.views import Stored
+from dataset_assets.reading.views import Stored, View
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
 from dataset_assets.storage.contest import warn_of_single_writer
 from dataset_assets.storage.exclusions import Exclusions, exclusions
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
-from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,11 @@ class Maker:
             links = self.inputs.link_arguments(name)
             excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
             made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
-        if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
+        findings = split_findings(self.dataset, made.index)
+        for finding in findings if made.index.skipped else ():
+            if finding.check == f"{name}.{SKIPPED}":
+                log.warning("%s, split %s: %s", self.dataset.name, name, finding.message)
+        if any(not finding.passed and finding.severity == "error" for finding in findings):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
 
@@ -140,7 +145,16 @@ class Maker:
         """Return the current version if it has these splits and passed these checks; else check a new one."""
         if current and current.recipe == release_recipe(self.dataset, self.splits):
             return current
-        return check_version(self.dataset, {split: self.view(split) for split in self.dataset.splits})
+        views = {split: self.view(split) for split in self.dataset.splits}
+        return check_version(self.dataset, views, lambda: self._views_of(current))
+
+    def _views_of(self, version: Version | None) -> dict[str, View]:
+        """Open the splits of a version that can be read."""
+        found: dict[str, View] = {}
+        for split, digest in version.splits.items() if version else ():
+            with suppress(*UNUSABLE):
+                found[split] = open_split(self.stored, split, digest)
+        return found
 
     def unproven(self) -> list[RawFile]:
         """Return the retrieved files that a release proves, because it is made of them."""

@@ -26,6 +26,10 @@ CHECKED = {
     "schema": "Each stream has as many samples as the split and as its files record.",
     "classes": "Each label is the number of a class.",
     "leakage": "No sample of one split occurs, byte for byte, in another.",
+    "nulls": "No value is missing.",
+    "balance": "No class has more than ten times the samples of another one.",
+    "drift": "Numbers and classes are distributed as in the version before.",
+    "skipped": "No more bad samples were skipped than the definition allows.",
 }
 
 
