@@ -10,6 +10,7 @@ from dataset_assets.definition.file_checks import (
     check_file_identifier,
     check_size,
     check_url,
+    key_from,
     url_from,
     urls_from,
 )
@@ -21,6 +22,8 @@ class RemoteFile:
 
     A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
     file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
+    `after` are the parts of the key of the asset in Dagster that writes the file, such as `("dbt", "orders")`: the
+    source is asked again when that asset has changed.
 
     >>> RemoteFile("iris.csv", mirrors=("https://a.example/data/", "https://b.example/iris-v1.csv")).urls
     ('https://a.example/data/iris.csv', 'https://b.example/iris-v1.csv')
@@ -31,6 +34,7 @@ class RemoteFile:
     digest: str | None = None
     size: int | None = None
     identifier: str = ""
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", url_from(self.name))
@@ -40,6 +44,7 @@ class RemoteFile:
         if self.digest is not None:
             object.__setattr__(self, "digest", check_digest(self.digest))
         check_size(self.identifier, self.size)
+        object.__setattr__(self, "after", key_from(self.after))
         for url in self.urls:
             check_url(url, self.digest)
 

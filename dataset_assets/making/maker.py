@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
+from typing import BinaryIO, Callable, Collection, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
 from dataset_assets.core import files
@@ -52,7 +52,8 @@ log = logging.getLogger(__name__)
 class Maker:
     """Makes what is missing of one dataset. Use it in a `with` block, at whose end the scratch folder is removed.
 
-    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken. The makers of one
+    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken; otherwise that of
+    the files in `ask`, by default those that an asset in Dagster writes, if there is a network. The makers of one
     `run`, which may be processes, hash a split once that several splits are made of.
     """
 
@@ -62,6 +63,7 @@ class Maker:
         stored: StoredDataset,
         *,
         refresh: bool = False,
+        ask: Collection[str] | None = None,
         progress: Progress | None = None,
         run: str = "",
     ) -> None:
@@ -69,6 +71,8 @@ class Maker:
         self.refresh, self.progress = refresh, progress
         self.files = dataset.files
         self.settings = settings()
+        written = [name for name, file in dataset.remote_files.items() if file.after and not self.settings.offline]
+        self.ask = {*(written if ask is None else ask)}
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
@@ -205,12 +209,15 @@ class Maker:
         if raw is None:
             recorded = recorded_raw(self.stored, file)
             # A refresh takes the new bytes, and so does a file here; a server must send those that were recorded.
-            free = self.refresh or file_of(file.urls[0]) is not None
-            staged = self._staged(file, None if free else recorded, self.refresh)
+            free = self._asks(file) or file_of(file.urls[0]) is not None
+            staged = self._staged(file, None if free else recorded, self._asks(file))
             assert staged is not None  # a source is asked whether it changed only if it was recorded
             return self._arrived(file, staged, recorded)
-        asked = question(self.stored, file, raw, refresh=self.refresh, offline=self.settings.offline)
+        asked = question(self.stored, file, raw, refresh=self._asks(file), offline=self.settings.offline)
         return raw if asked is None else self._asked(file, raw, asked)
+
+    def _asks(self, file: RemoteFile) -> bool:
+        return self.refresh or file.identifier in self.ask
 
     def _asked(self, file: RemoteFile, raw: RawFile, asked: Source) -> RawFile | StagedRaw:
         """Ask a source for its bytes, unless its validators are those that are given."""
@@ -218,7 +225,7 @@ class Maker:
             staged = self._staged(file, replace(raw, source=asked), refresh=True)
         except RetrievalError:
             # New bytes, which nothing says are wrong, are used while their server does not answer.
-            if self.refresh or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
+            if self._asks(file) or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
                 raise
             return raw
         if staged is None:
@@ -232,7 +239,7 @@ class Maker:
         """Return retrieved bytes with their state; say so if they are not those that were known before."""
         if before and before.sha256 == staged.raw.sha256:
             return _in_state(staged, before.state)
-        if before and not self.refresh:
+        if before and not self._asks(file):
             log.warning("%s: %s has changed; its new bytes are used.", self.dataset.name, staged.raw.source.url)
         return _in_state(staged, "" if file.digest else "provisional")
 

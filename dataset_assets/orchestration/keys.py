@@ -16,6 +16,9 @@ PREFIXES = ("dataset_assets/", "dagster/io_manager_key")
 DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset", "split", "stream", "file"))
 """Metadata of an asset's definition that says what it is."""
 
+AFTER = "dataset_assets/after"
+"""Metadata of a materialisation: the data version of the asset that writes a raw file, when its source was asked."""
+
 FILES = "dataset_assets/files"
 """Metadata of the definition of an asset that is all raw files of a dataset: how many."""
 

@@ -17,6 +17,7 @@ from dataset_assets.making.recipe import derived_recipe, release_code, split_cod
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import address, prose
 from dataset_assets.orchestration.refresh import freshness
+from dataset_assets.orchestration.writers import writers_of
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
@@ -53,6 +54,7 @@ def all_raw_spec(dataset: Dataset, files: Mapping[str, RemoteFile], io: str) -> 
     shown = ", ".join(prose(host) for host in hosts[:HOSTS]) + (" and others" if len(hosts) > HOSTS else "")
     return dg.AssetSpec(
         keys.key(dataset.name, "raw"),
+        deps=writers_of(files.values()),
         description=f"All {len(files):,} raw files, from {shown}. Each is stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),

@@ -119,7 +119,9 @@ def _split(name: str, split: Split, imports: _Imports) -> list[str]:
 def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, RemoteFile):
         imports.add("dataset_assets", "RemoteFile")
-        given = [f"{n}={_shown(getattr(value, n))}" for n in ("mirrors", "digest", "size") if getattr(value, n)]
+        given = [
+            f"{n}={_shown(getattr(value, n))}" for n in ("mirrors", "digest", "size", "after") if getattr(value, n)
+        ]
         made = RemoteFile(value.name, value.mirrors)
         given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []
         return f"RemoteFile({', '.join([_text(value.name), *given])})"
