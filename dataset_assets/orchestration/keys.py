@@ -65,6 +65,11 @@ def remote_key(what: str, dataset: str) -> dg.AssetKey:
     return dg.AssetKey([what, *key_parts(dataset)])
 
 
+def source_key(dataset: str) -> dg.AssetKey:
+    """Return the key of the sources of a dataset's files."""
+    return dg.AssetKey(["source", *key_parts(dataset)])
+
+
 def group(dataset: str, *rest: str) -> str:
     """Return the group of something of a dataset. Not every Dagster of ours takes a `/` in it."""
     return op_name(dataset, *rest)

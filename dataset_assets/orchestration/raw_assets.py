@@ -52,12 +52,12 @@ def _step(splits: tuple[str, ...], groups: int) -> list[str]:
 
 
 def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: Steps) -> dg.AssetsDefinition:
-    files = {file.identifier: file for file in of}
+    writers = writers_of(of, keys.source_key(dataset.name) if steps.observe else None)
     outputs = {keys.key(dataset.name, "raw", file.identifier).to_python_identifier(): file.identifier for file in of}
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw", *step),
-        specs=[raw_spec(dataset, file, steps.io, writers_of([file])) for file in of],
+        specs=[raw_spec(dataset, file, steps.io, _deps(writers, file)) for file in of],
         config_schema=CONFIG,
         **steps.options(),
         can_subset=True,
@@ -67,7 +67,7 @@ def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: S
         found = {context.asset_key_for_output(output): name for output, name in outputs.items()}
         chosen = [found[key] for key in sorted(context.selected_asset_keys)]
         downloads, errors = Downloads(context.log.info), dict[str, DatasetAssetsError]()
-        after = written(context.instance, [files[name] for name in chosen])
+        after = written(context.instance, {name: writers[name] for name in chosen if name in writers})
         ask = changed(context.instance, {name: key for key, name in found.items()}, after)
         options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
         with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
@@ -81,6 +81,10 @@ def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: S
                 raise together(errors, len(chosen))
 
     return retrieve
+
+
+def _deps(writers: Mapping[str, dg.AssetKey], file: RemoteFile) -> list[dg.AssetKey]:
+    return [writers[file.identifier]] if file.identifier in writers else []
 
 
 def raw_output(

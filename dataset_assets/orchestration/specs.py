@@ -17,7 +17,6 @@ from dataset_assets.making.recipe import derived_recipe, release_code, split_cod
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.markdown import address, prose
 from dataset_assets.orchestration.refresh import freshness
-from dataset_assets.orchestration.writers import writers_of
 
 _OWNER = re.compile(r"team:.+|[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 LONGEST_TAG = 63
@@ -48,13 +47,15 @@ def raw_spec(dataset: Dataset, file: File, io: str, deps: Iterable[dg.AssetKey] 
     )
 
 
-def all_raw_spec(dataset: Dataset, files: Mapping[str, RemoteFile], io: str) -> dg.AssetSpec:
+def all_raw_spec(
+    dataset: Dataset, files: Mapping[str, RemoteFile], io: str, deps: Iterable[dg.AssetKey]
+) -> dg.AssetSpec:
     """Describe the asset that is all raw files of a dataset."""
     hosts = sorted({urlsplit(file.urls[0]).hostname or "this machine" for file in files.values()})
     shown = ", ".join(prose(host) for host in hosts[:HOSTS]) + (" and others" if len(hosts) > HOSTS else "")
     return dg.AssetSpec(
         keys.key(dataset.name, "raw"),
-        deps=writers_of(files.values()),
+        deps=list(deps),
         description=f"All {len(files):,} raw files, from {shown}. Each is stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),

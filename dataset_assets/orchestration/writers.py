@@ -9,16 +9,16 @@ from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.events import latest
 
 
-def writers_of(files: Iterable[RemoteFile]) -> list[dg.AssetKey]:
-    """Return the keys of the assets that write files."""
-    return [dg.AssetKey(after) for after in dict.fromkeys(file.after for file in files if file.after)]
+def writers_of(files: Iterable[RemoteFile], source: dg.AssetKey | None = None) -> dict[str, dg.AssetKey]:
+    """Return the key of the asset that writes each file, or that is its source; a file without one is left out."""
+    found = {file.identifier: dg.AssetKey(file.after) if file.after else source for file in files}
+    return {name: key for name, key in found.items() if key}
 
 
-def written(instance: dg.DagsterInstance, files: Iterable[RemoteFile]) -> dict[str, str]:
-    """Return the data version of the asset that writes each file, by the file; an asset that has none is left out."""
-    found = {key: latest(instance, key) for key in writers_of(files)}
-    events = {file.identifier: found[dg.AssetKey(file.after)] for file in files if file.after}
-    return {name: event.version for name, event in events.items() if event}
+def written(instance: dg.DagsterInstance, writers: Mapping[str, dg.AssetKey]) -> dict[str, str]:
+    """Return the data version of the asset that writes each file; an asset that has none is left out."""
+    events = {key: latest(instance, key) for key in {*writers.values()}}
+    return {name: event.version for name, key in writers.items() if (event := events[key])}
 
 
 def changed(instance: dg.DagsterInstance, places: Mapping[str, dg.AssetKey], versions: Mapping[str, str]) -> set[str]:
