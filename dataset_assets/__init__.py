@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _FACE = {
     "Array": "formats",
     "Audio": "formats",
+    "BadSample": "core.bad_sample",
     "Bytes": "formats",
     "Files": "formats",
     "Image": "formats",
@@ -51,6 +52,7 @@ _FACE = {
 __all__ = sorted(_FACE)
 
 if TYPE_CHECKING:
+    from dataset_assets.core.bad_sample import BadSample as BadSample
     from dataset_assets.definition.archive_files import extracted_file as extracted_file
     from dataset_assets.definition.archive_files import joined_file as joined_file
     from dataset_assets.definition.dataset import Dataset as Dataset

@@ -39,6 +39,7 @@ FORBIDDEN = {
 THROUGH = {
     "__main__": "cli/test_main.py",
     "checks.keyed": "checks/test_groups.py",
+    "checks.numbers": "checks/test_thresholds.py",
     "checks.pairs": "checks/test_equal_texts.py",
     "cli.difference": "acceptance/test_datamaestro_sources.py",
     "cli.inspect": "acceptance/test_datamaestro_sources.py",
@@ -101,6 +102,7 @@ THROUGH = {
     "reading.convert.torch_turns": "loader/test_epochs.py",
     "reading.views.bounds": "reading/views/test_document.py",
     "reading.views.columns_whole": "reading/views/test_document.py",
+    "orchestration.one_raw_asset": "orchestration/test_raw_assets.py",
     "retrieval.bounds": "retrieval/test_retrieval.py",
     "retrieval.http_coding": "retrieval/test_retrieval.py",
     "retrieval.http_status": "retrieval/test_retrieval.py",

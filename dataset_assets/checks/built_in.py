@@ -135,10 +135,12 @@ def _first(column: Column, classes: Any) -> str:
     return ""
 
 
-def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, Any]) -> Finding:
+def run_own(
+    name: str, check: Callable[..., str | None], views: Mapping[str, Any], severity: str = "error", **more: Any
+) -> Finding:
     """Run a check of the dataset's author: a function of the splits' views that returns a problem, or None."""
     try:
-        problem = check(views)
+        problem = check(views, **more)
     except DatasetAssetsError:
         raise
     except (Exception, SystemExit) as error:
@@ -147,4 +149,4 @@ def run_own(name: str, check: Callable[[Any], str | None], views: Mapping[str, A
         ) from error
     if problem is not None and not isinstance(problem, str):
         raise DefinitionError(f"the check {name} returned {problem!r}. Return a text that says what is wrong, or None.")
-    return Finding(name, not problem, problem or "Passed.", "error")
+    return Finding(name, not problem, problem or "Passed.", severity)

@@ -16,7 +16,14 @@ from dataset_assets.core.names import (
 )
 from dataset_assets.core.ratios import sizes_of
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
-from dataset_assets.definition.check_names import Check, check_check, check_distinct
+from dataset_assets.definition.check_names import (
+    OPTIONAL_CHECKS,
+    SKIPPED,
+    Check,
+    check_check,
+    check_distinct,
+    check_on_error,
+)
 from dataset_assets.definition.file_checks import (
     check_file_identifier,
     without_secrets,
@@ -193,7 +200,9 @@ class Dataset:
 
     `sample`, `target` and `tag` name the streams of these roles; pass further roles as `roles`. The attribute `roles`
     has all of them. `axes` are those of its family, which sets them. `terms` is a text that each user accepts before
-    anything is retrieved. Pickling a dataset raises `DefinitionError` if a function cannot be imported.
+    anything is retrieved. `on_error` says what a bad sample does: with "raise" it stops the making of its split; with
+    "skip" it is left out and listed. With a count, or a share below 1, a split with more of them is refused. Pickling a
+    dataset raises `DefinitionError` if a function cannot be imported.
     """
 
     name: str
@@ -214,6 +223,7 @@ class Dataset:
     owners: tuple[str, ...] = ()
     refresh: str | None = None
     checks: Mapping[str, "str | Check"] = field(default_factory=dict)
+    on_error: "str | int | float" = "raise"
     job: bool = False
     aliases: tuple[str, ...] = ()
     axes: tuple[Axis, ...] = ()
@@ -262,8 +272,17 @@ class Dataset:
 
     def severity(self, check: str) -> str:
         """Return the severity of a failure of this check: "error" (the default), "warn" or "off"."""
-        chosen = self.checks.get(check, "error")
-        return chosen if isinstance(chosen, str) else "error"
+        chosen = self.checks.get(check, "off" if check in OPTIONAL_CHECKS else "error")
+        return chosen if isinstance(chosen, str) else str(getattr(chosen, "severity", "error"))
+
+    @property
+    def skips(self) -> bool:
+        """Whether bad samples are left out."""
+        return self.on_error != "raise"
+
+    def split_checks(self, names: Iterable[str]) -> list[str]:
+        """Return those of the checks of a split that are on, and that of its skipped samples."""
+        return [name for name in (*names, *([SKIPPED] if self.skips else [])) if self.severity(name) != "off"]
 
     def _roles(self) -> Roles:
         # dataclasses.replace() passes the Roles of the old dataset, which repeat its fields.
@@ -310,6 +329,7 @@ class Dataset:
         for role, named in self.roles.items():
             if named not in self.streams:
                 raise DefinitionError(f"The {role} is {named!r}, which is not a stream.{nearest(named, self.streams)}")
+        check_on_error(self.on_error)
         for check, chosen in self.checks.items():
             check_check(check, chosen)
         for alias in self.aliases:

@@ -62,6 +62,14 @@ def check_keep(keep: Any) -> bool:
     return keep
 
 
+def key_from(after: Any) -> tuple[str, ...]:
+    """Return the parts of the key of an asset, given as such or joined by `/`. Raises `DefinitionError`."""
+    parts = tuple(after.split("/")) if isinstance(after, str) and after else after
+    if not isinstance(parts, (tuple, list)) or not all(isinstance(part, str) and part for part in parts):
+        raise DefinitionError(f"after={after!r} is not the key of an asset. Write its parts, as in ('dbt', 'orders').")
+    return tuple(parts)
+
+
 def check_digest(digest: Any) -> str:
     """Return a digest such as `sha256:...` in lower case. Raises `DefinitionError` if it is not one."""
     algorithm, _, value = str(digest).partition(":")

@@ -11,6 +11,7 @@ from dataset_assets.definition.file_checks import (
     check_keep,
     check_size,
     check_url,
+    key_from,
     url_from,
     urls_from,
 )
@@ -22,6 +23,8 @@ class RemoteFile:
 
     A mirror that ends in "/" is a folder that holds the file under its name; any other mirror is the full URL of the
     file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
+    `after` are the parts of the key of the asset in Dagster that writes the file, such as `("dbt", "orders")`: the
+    source is asked again when that asset has changed.
 
     With `keep=False` the storage has no copy of the file, only its digest and source: what needs the file retrieves it.
     Bytes that are retrieved again must be those that were recorded. By default a registered folder is not kept, and all
@@ -37,6 +40,7 @@ class RemoteFile:
     size: int | None = None
     identifier: str = ""
     keep: bool | None = None
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", url_from(self.name))
@@ -47,6 +51,7 @@ class RemoteFile:
             object.__setattr__(self, "digest", check_digest(self.digest))
         check_size(self.identifier, self.size)
         object.__setattr__(self, "keep", not is_tree(self) if self.keep is None else check_keep(self.keep))
+        object.__setattr__(self, "after", key_from(self.after))
         for url in self.urls:
             check_url(url, self.digest)
 

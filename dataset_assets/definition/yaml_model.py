@@ -78,5 +78,6 @@ class Written:
     owners: tuple[str, ...] = ()
     refresh: str | None = None
     checks: Mapping[str, Severity] = field(default_factory=dict)
+    on_error: Literal["raise", "skip"] | int | float = "raise"
     job: bool = False
     aliases: tuple[str, ...] = ()

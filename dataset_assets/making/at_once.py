@@ -6,17 +6,17 @@ from contextvars import copy_context
 from functools import partial
 from threading import Event, Lock
 from typing import Callable, Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from dataset_assets.core.progress import Progress, report
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, StorageError
+from dataset_assets.making.by_host import TO_A_HOST, host_of
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw
 from dataset_assets.storage.raw_files import RawFile
 
 CONNECTIONS = 16
 """How many files are retrieved at once, of all hosts together."""
-PER_HOST = 4
+PER_HOST = TO_A_HOST
 
 _TICK_SECONDS = 0.5
 _LEAVING_SECONDS = 2.0
@@ -116,7 +116,7 @@ def _by_host(maker: Maker, names: Iterable[str]) -> dict[str, deque[str]]:
     found: dict[str, deque[str]] = {}
     for name in names:
         url = getattr(maker.files[name], "urls", ("",))[0]
-        found.setdefault(urlsplit(url).netloc.rpartition("@")[2].lower(), deque()).append(name)
+        found.setdefault(host_of(url), deque()).append(name)
     return found
 
 

@@ -34,15 +34,12 @@ class Excluder:
         """Say whether a sample is excluded."""
         return any(rule.has(sample[rule.stream]) for rule in self.rules)
 
-    def left(self, block: Columns) -> Columns:
-        """Return a block without its excluded samples."""
+    def rows_left(self, block: Columns) -> Indices | None:
+        """Return the rows of a block that are not excluded; None if no row is."""
         keep = np.ones(block.samples, bool)
         for rule in self.rules:
             keep &= np.array([not rule.has(value) for value in _values(block[rule.stream])], bool)
-        if keep.all():
-            return block
-        rows = np.flatnonzero(keep)
-        return Columns({name: _picked(block[name], rows) for name in block})
+        return None if keep.all() else np.flatnonzero(keep)
 
 
 LEAVES_OUT_NOTHING = Excluder()
@@ -53,7 +50,8 @@ def _values(column: Any) -> Iterable[Any]:
     return values_of(column) if isinstance(column, (np.ndarray, list)) or hasattr(column, "to_pylist") else list(column)
 
 
-def _picked(column: Any, rows: Indices) -> Any:
+def picked(column: Any, rows: Indices) -> Any:
+    """Return some rows of a column of any kind that a split may yield."""
     if hasattr(column, "iloc"):  # a Series of pandas
         return column.iloc[rows]
     if isinstance(column, (np.ndarray, list)) or hasattr(column, "take"):

@@ -6,12 +6,12 @@ is stored, known and undamaged is left as it is. What is made lies in a scratch 
 
 import logging
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Callable, Iterable, Iterator, NoReturn
+from typing import BinaryIO, Callable, Collection, Iterable, Iterator, NoReturn
 from urllib.parse import urlsplit
 
 from dataset_assets.core import files
@@ -19,6 +19,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.progress import Progress
 from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
+from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
@@ -35,14 +36,14 @@ from dataset_assets.making.terms import see_accepted
 from dataset_assets.making.version_checks import check_version, refuse, split_findings
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
-from dataset_assets.reading.views import Stored
+from dataset_assets.reading.views import Stored, View
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
 from dataset_assets.storage.contest import warn_of_single_writer
 from dataset_assets.storage.exclusions import Exclusions, exclusions
 from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.raw_files import RawFile, Source, State
 from dataset_assets.storage.releases import publish_version
-from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ log = logging.getLogger(__name__)
 class Maker:
     """Makes what is missing of one dataset. Use it in a `with` block, at whose end the scratch folder is removed.
 
-    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken. The makers of one
+    With `refresh` the source of each file is asked whether it changed, and its new bytes are taken; otherwise that of
+    the files in `ask`, by default those that an asset in Dagster writes, if there is a network. The makers of one
     `run`, which may be processes, hash a split once that several splits are made of.
     """
 
@@ -60,6 +62,7 @@ class Maker:
         stored: StoredDataset,
         *,
         refresh: bool = False,
+        ask: Collection[str] | None = None,
         progress: Progress | None = None,
         run: str = "",
     ) -> None:
@@ -67,6 +70,8 @@ class Maker:
         self.refresh, self.progress = refresh, progress
         self.files = dataset.files
         self.settings = settings()
+        written = [name for name, file in dataset.remote_files.items() if file.after and not self.settings.offline]
+        self.ask = {*(written if ask is None else ask)}
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
         self.splits: dict[str, str] = {}
         self._undamaged: set[str] = set()
@@ -126,7 +131,11 @@ class Maker:
             links = self.inputs.link_arguments(name)
             excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
             made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
-        if any(not found.passed and found.severity == "error" for found in split_findings(self.dataset, made.index)):
+        findings = split_findings(self.dataset, made.index)
+        for finding in findings if made.index.skipped else ():
+            if finding.check == f"{name}.{SKIPPED}":
+                log.warning("%s, split %s: %s", self.dataset.name, name, finding.message)
+        if any(not finding.passed and finding.severity == "error" for finding in findings):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
 
@@ -140,7 +149,16 @@ class Maker:
         """Return the current version if it has these splits and passed these checks; else check a new one."""
         if current and current.recipe == release_recipe(self.dataset, self.splits):
             return current
-        return check_version(self.dataset, {split: self.view(split) for split in self.dataset.splits})
+        views = {split: self.view(split) for split in self.dataset.splits}
+        return check_version(self.dataset, views, lambda: self._views_of(current))
+
+    def _views_of(self, version: Version | None) -> dict[str, View]:
+        """Open the splits of a version that can be read."""
+        found: dict[str, View] = {}
+        for split, digest in version.splits.items() if version else ():
+            with suppress(*UNUSABLE):
+                found[split] = open_split(self.stored, split, digest)
+        return found
 
     def unproven(self) -> list[RawFile]:
         """Return the retrieved files that a release proves, because it is made of them."""
@@ -191,12 +209,15 @@ class Maker:
         if raw is None:
             recorded = recorded_raw(self.stored, file)
             # A refresh takes the new bytes, and so does a file here; a server must send those that were recorded.
-            free = self.refresh or file_of(file.urls[0]) is not None
-            staged = self._staged(file, None if free else recorded, self.refresh)
+            free = self._asks(file) or file_of(file.urls[0]) is not None
+            staged = self._staged(file, None if free else recorded, self._asks(file))
             assert staged is not None  # a source is asked whether it changed only if it was recorded
             return self._arrived(file, staged, recorded)
-        asked = question(self.stored, file, raw, refresh=self.refresh, offline=self.settings.offline)
+        asked = question(self.stored, file, raw, refresh=self._asks(file), offline=self.settings.offline)
         return raw if asked is None else self._asked(file, raw, asked)
+
+    def _asks(self, file: RemoteFile) -> bool:
+        return self.refresh or file.identifier in self.ask
 
     def _asked(self, file: RemoteFile, raw: RawFile, asked: Source) -> RawFile | StagedRaw:
         """Ask a source for its bytes, unless its validators are those that are given."""
@@ -204,7 +225,7 @@ class Maker:
             staged = self._staged(file, replace(raw, source=asked), refresh=True)
         except RetrievalError:
             # New bytes, which nothing says are wrong, are used while their server does not answer.
-            if self.refresh or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
+            if self._asks(file) or raw.state != "provisional" or asked.url.partition(":")[0] in SCHEMES:
                 raise
             return raw
         if staged is None:
@@ -218,7 +239,7 @@ class Maker:
         """Return retrieved bytes with their state; say so if they are not those that were known before."""
         if before and before.sha256 == staged.raw.sha256:
             return _in_state(staged, before.state)
-        if before and not self.refresh:
+        if before and not self._asks(file):
             log.warning("%s: %s has changed; its new bytes are used.", self.dataset.name, staged.raw.source.url)
         return _in_state(staged, "" if file.digest else "provisional")
 

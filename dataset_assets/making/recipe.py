@@ -32,6 +32,7 @@ def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any], exclu
             "plain": defined.plain,
             "sources": dict(sources),
             **({"excluded": excluded} if excluded else {}),
+            **({"skips": True} if dataset.skips else {}),
         }
     )
 
@@ -49,7 +50,8 @@ def derived_recipe(file: DerivedFile, sources: Mapping[str, Any]) -> str:
 def release_recipe(dataset: Dataset, splits: Mapping[str, str]) -> str:
     """Return the recipe of a version: the indexes of its splits, its checks, and the axes of its family."""
     axes = {"axes": [asdict(axis) for axis in dataset.axes]} if dataset.axes else {}
-    return json_digest({"splits": dict(splits), "checks": _checks(dataset), **axes})
+    skips = {"on_error": dataset.on_error} if dataset.skips else {}
+    return json_digest({"splits": dict(splits), "checks": _checks(dataset), **axes, **skips})
 
 
 def release_code(dataset: Dataset) -> str:

@@ -4,10 +4,12 @@ from typing import Any, Iterable, Mapping
 
 import numpy as np
 
+from dataset_assets.core.bad_sample import BadSample
 from dataset_assets.errors import SchemaError, at, nearest
 from dataset_assets.formats import Array, Format, Member, Part, Writer
 from dataset_assets.formats.columns import Columns, Sample, as_block
-from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
+from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder, picked
+from dataset_assets.making.skipping import Skipper
 
 HELD_SAMPLES = 1024
 HELD_BYTES = 4 << 20
@@ -30,30 +32,39 @@ class SampleWriter:
         writers: Mapping[str, Writer],
         function: str,
         excluder: Excluder = LEAVES_OUT_NOTHING,
+        skipper: Skipper | None = None,
     ) -> None:
-        self.writers, self.function, self.excluder = writers, function, excluder
+        self.writers, self.function, self.excluder, self.skipper = writers, function, excluder, skipper
         self.arrays = {name: kind for name, kind in streams.items() if isinstance(kind, Array)}
-        self.samples = 0
+        self.samples = self.yielded = 0
         self.held: dict[str, list[Any]] = {name: [] for name in writers}
+        self.numbers: list[int] = []
         self.held_samples = self.held_bytes = 0
         self.shapes: list[Any] = []
 
     def add(self, yielded: Any) -> None:
         """Add a sample or a block."""
+        block = None
         try:
+            self._see_made(yielded)
             block = None if type(yielded) is dict else as_block(yielded)
             self._same_streams(yielded if block is None else block)
-        except SchemaError:
+        except SchemaError as error:
+            if self.skipper and block is None and isinstance(yielded, (BadSample, Mapping)):
+                self.skipper.skip(self.yielded, *_why(yielded, error))
+                self.yielded += 1
+                return
             with at(f"the function {self.function}, sample {self.samples}"):
                 raise
         if block is None:
             if not self.excluder.leaves_out(yielded):
                 self._hold(yielded)
+            self.yielded += 1
         else:
             self._flush()
-            block = self.excluder.left(block)
-            self._append(block)
-            self.samples += block.samples
+            numbers = [*range(self.yielded, self.yielded + block.samples)] if self.skipper else []
+            self.yielded += block.samples
+            self._add_block(block, numbers)
 
     def close(self) -> dict[str, tuple[list[Part], dict[str, Any]]]:
         """Finish all streams."""
@@ -63,6 +74,18 @@ class SampleWriter:
             with at(f"stream {name}"):
                 closed[name] = writer.close()
         return closed
+
+    def _add_block(self, block: Columns, numbers: list[int]) -> None:
+        rows = self.excluder.rows_left(block)
+        left = block if rows is None else Columns({name: picked(block[name], rows) for name in block})
+        self.samples += left.samples
+        self._append(left, numbers if rows is None or not numbers else [numbers[row] for row in rows.tolist()])
+
+    def _see_made(self, yielded: Any) -> None:
+        if isinstance(yielded, BadSample):
+            raise SchemaError(
+                f"It could not be made: {yielded.why}. Correct it, or leave such samples out: Dataset(on_error='skip')."
+            )
 
     def _hold(self, sample: Sample) -> None:
         owned = {name: _owned(sample[name]) for name in self.writers}
@@ -75,6 +98,7 @@ class SampleWriter:
             self.held_bytes += size
         self.samples += 1
         self.held_samples += 1
+        self.numbers.append(self.yielded)
         if self.held_samples >= HELD_SAMPLES or self.held_bytes >= HELD_BYTES:
             self._flush()
 
@@ -82,9 +106,16 @@ class SampleWriter:
         if self.held_samples:
             held, self.held = self.held, {name: [] for name in self.writers}
             self.held_samples = self.held_bytes = 0
-            self._append(Columns(held))
+            numbers, self.numbers = self.numbers, []
+            self._append(Columns(held), numbers)
 
-    def _append(self, block: Columns) -> None:
+    def _append(self, block: Columns, numbers: list[int]) -> None:
+        if self.skipper and block.samples:
+            good = self.skipper.good(block, numbers)
+            self.samples -= block.samples - (good.samples if good else 0)
+            if good is None:
+                return
+            block = good
         for name, writer in self.writers.items():
             with at(f"stream {name}"):
                 writer.append(block[name])
@@ -98,6 +129,13 @@ class SampleWriter:
             f"it has the streams {_listed(found)}; missing: {_listed(sorted(missing))}, unknown: "
             f"{_listed(sorted(map(str, extra)))}.{hint} Yield a value for each declared stream."
         )
+
+
+def _why(yielded: Any, error: SchemaError) -> tuple[object, str]:
+    """Return why a sample is bad, and what it is from."""
+    if isinstance(yielded, BadSample):
+        return yielded.why, str(yielded.source)
+    return error.args[0] if error.args else error, ""
 
 
 def _listed(names: Iterable[Any]) -> str:

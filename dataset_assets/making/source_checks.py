@@ -3,9 +3,7 @@
 Hosts are asked side by side, each by a few connections. No terms are asked for, and nothing is written.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from threading import Event
 from typing import Any, Iterable, Literal, Mapping
 from urllib.parse import urlsplit
 
@@ -14,6 +12,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import definitions, find, matching
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
+from dataset_assets.making.by_host import asked_by_host
 from dataset_assets.making.raw_files import meant_raw
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, is_unchanged
 from dataset_assets.retrieval.retriever import Look, Looking, retriever_for
@@ -23,8 +22,6 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 
 Status = Literal["ok", "skipped", "changed", "failed", "error"]
 
-CONNECTIONS = 32
-TO_A_HOST = 4
 EXIT_CODES: Mapping[Status, int] = {"ok": 0, "skipped": 0, "changed": 4, "failed": 5, "error": 1}
 """The exit code of each status, the worst one last; an `error` has that of its class."""
 
@@ -119,25 +116,8 @@ _Question = tuple[str, RemoteFile, StoredDataset]
 
 
 def _asked(questions: list[_Question]) -> list[CheckedUrl]:
-    """Answer questions in their order; each host is asked by few threads, one question after the other."""
-    hosts: dict[str, list[int]] = {}
-    for number, (url, _, _) in enumerate(questions):
-        hosts.setdefault(urlsplit(url).netloc.rpartition("@")[2].lower(), []).append(number)
-    turns = [numbers[k::TO_A_HOST] for numbers in hosts.values() for k in range(min(TO_A_HOST, len(numbers)))]
-    found: dict[int, CheckedUrl] = {}
-    stopped = Event()
-
-    def answer(numbers: list[int]) -> None:
-        for number in numbers:
-            if not stopped.is_set():
-                found[number] = _check(*questions[number])
-
-    with ThreadPoolExecutor(min(CONNECTIONS, len(turns) or 1)) as pool:
-        try:
-            [*pool.map(answer, turns)]
-        finally:
-            stopped.set()
-    return [found[number] for number in range(len(questions))]
+    """Answer questions in their order."""
+    return asked_by_host([url for url, _, _ in questions], lambda number: _check(*questions[number]))
 
 
 def _check(url: str, file: RemoteFile, stored: StoredDataset) -> CheckedUrl:

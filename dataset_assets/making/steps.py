@@ -3,6 +3,7 @@
 import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from dataset_assets.formats import Part
 from dataset_assets.formats.columns import Columns
 from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
 from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
+from dataset_assets.making.skipping import Skipper, skippable
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
@@ -151,8 +153,11 @@ def make_split(
             stack.callback(writer.discard)
         what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
-            written = SampleWriter(dataset.streams, writers, defined.function.__qualname__, excluder)
-            for yielded in _run(defined, opened, lambda: f"{written.samples} sample{'s' * (written.samples != 1)}"):
+            source = ", ".join(url_of(file) for file in defined.files.values())
+            skipper = Skipper(dataset.streams, folder, source) if dataset.skips else None
+            written = SampleWriter(dataset.streams, writers, defined.function.__qualname__, excluder, skipper)
+            done = partial(_samples, written)
+            for yielded in _run(defined, opened, done, dataset.skips):
                 written.add(yielded)
                 tell(what, written.samples, None)
             closed = written.close()
@@ -170,8 +175,10 @@ def make_split(
         license=dataset.license,
         findings=(),
         recipe=recipe,
-        format=format_of(excluder.digest),
+        format=format_of(excluder.digest, skipper.skipped if skipper else 0),
         excluded=excluder.digest,
+        skipped=skipper.skipped if skipper else 0,
+        bad=tuple(skipper.bad) if skipper else (),
     )
     return StagedSplit(_checked(index, paths), paths)
 
@@ -217,7 +224,13 @@ def _split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any
     return {n: {"split": source.split, "index": opened[n].origin.index} for n, source in defined.splits.items()}
 
 
-def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable[[], str]) -> Iterator[Any]:
+def _samples(written: SampleWriter) -> str:
+    return f"{written.samples} sample{'s' * (written.samples != 1)}"
+
+
+def _run(
+    applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable[[], str], skips: bool = False
+) -> Iterator[Any]:
     """Yield what a user's function yields; an error of its own becomes the cause of a `SplitFailed`."""
     name = applied.function.__qualname__
     try:
@@ -227,7 +240,7 @@ def _run(applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable
                 f"The function {name} returned {'None' if result is None else f'a {type(result).__name__}'}. Let it "
                 "`yield` samples or blocks, or a file's bytes."
             )
-        yield from _blocks_of(result) if isinstance(result, View) else result
+        yield from skippable(_blocks_of(result) if isinstance(result, View) else result, skips)
     except DatasetAssetsError:
         raise
     except (Exception, SystemExit) as error:

@@ -1,24 +1,32 @@
 """The checks of a version: across its splits, and those of the dataset's author; a failed check may refuse it."""
 
 from dataclasses import replace
-from typing import Mapping, NoReturn
+from typing import Callable, Mapping, NoReturn
 
 from dataset_assets.checks import built_in as checking
+from dataset_assets.checks.thresholds import BY_NAME, Drift
+from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
 from dataset_assets.making.recipe import release_recipe
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns
-from dataset_assets.reading.views import Stored
-from dataset_assets.storage.manifest import Finding, SplitIndex, Version, format_of
+from dataset_assets.reading.views import Stored, View
+from dataset_assets.storage.manifest import Finding, Skipped, SplitIndex, Version, format_of
+
+SHOWN = 5
+Before = Callable[[], Mapping[str, View]]
 
 
-def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
-    """Run the checks on the splits of a new version, and return it; nothing is written."""
+def check_version(dataset: Dataset, views: Mapping[str, Stored], before: Before = dict) -> Version:
+    """Run the checks on the splits of a new version, and return it; nothing is written.
+
+    `before` opens the splits of the version that was current before, as far as they can be read.
+    """
     # In the order of the definition: the findings are part of the version's digest.
     views = {split: views[split] for split in dataset.splits}
     findings = [finding for split, view in views.items() for finding in split_findings(dataset, index_of(view))]
-    findings += version_findings(dataset, views)
+    findings += version_findings(dataset, views, before)
     splits = {split: view.origin.index for split, view in views.items()}
     recipe = release_recipe(dataset, splits)
     # The splits of one release are made by the same rules; `release` refuses others.
@@ -29,26 +37,47 @@ def check_version(dataset: Dataset, views: Mapping[str, Stored]) -> Version:
 
 def split_findings(dataset: Dataset, index: SplitIndex) -> list[Finding]:
     """Return the split's findings with the severity that the definition gives them."""
+    found = [*index.findings, *([_skipped(dataset, index)] if dataset.skips else [])]
     return [
         Finding(f"{index.split}.{finding.check}", finding.passed, finding.message, severity)
-        for finding in index.findings
+        for finding in found
         if (severity := dataset.severity(finding.check)) != "off"
     ]
 
 
+def _skipped(dataset: Dataset, index: SplitIndex) -> Finding:
+    """Say how many bad samples of a split were left out, and whether that is more than the definition allows."""
+    count, total, limit = index.skipped, index.samples + index.skipped, dataset.on_error
+    first = "; ".join(
+        f"sample {bad.sample}{f' of {bad.source}' * bool(bad.source)}: {bad.why}" for bad in index.bad[:SHOWN]
+    )
+    said = f"{count} of {total} samples were skipped{f'. The first: {first}' * bool(first)}"
+    if isinstance(limit, str):
+        return Finding(SKIPPED, True, f"{said.rstrip('.')}.")
+    too_many = count > (limit * total if isinstance(limit, float) else limit)
+    return Finding(SKIPPED, not too_many, f"{said.rstrip('.')}." + f" Allowed are {limit:g}." * too_many)
+
+
+def _shown(bad: Skipped) -> str:
+    return f"sample {bad.sample}{f' of {bad.source}' * bool(bad.source)}: {bad.why}"
+
+
 def version_checks(dataset: Dataset) -> list[str]:
     """Return the names of the checks across splits, and of the dataset's own."""
-    own = [name for name, check in dataset.checks.items() if callable(check)]
-    return [*(name for name in checking.VERSION_CHECKS if dataset.severity(name) != "off"), *own]
+    named = [name for name in checking.VERSION_CHECKS if dataset.severity(name) != "off"]
+    own = [name for name, check in dataset.checks.items() if callable(check) or name in BY_NAME and check != "off"]
+    return [*named, *own]
 
 
-def version_findings(dataset: Dataset, views: Mapping[str, Stored]) -> list[Finding]:
+def version_findings(dataset: Dataset, views: Mapping[str, Stored], before: Before) -> list[Finding]:
     """Run the checks across splits, and the dataset's own."""
     found = []
     for name in version_checks(dataset):
-        check = dataset.checks.get(name)
+        chosen = dataset.checks.get(name)
+        check = BY_NAME[name](severity=chosen) if name in BY_NAME and isinstance(chosen, str) else chosen
         if callable(check):
-            found.append(checking.run_own(name, check, views))
+            more = {"before": before()} if isinstance(check, Drift) else {}
+            found.append(checking.run_own(name, check, views, dataset.severity(name), **more))
         else:
             columns = {split: streaming_columns(view) for split, view in views.items()}
             sources = {split: dataset.sources_of(split) for split in views}

@@ -1,11 +1,12 @@
 """One stream of two versions, read once: the hash of each value, and how its numbers are distributed."""
 
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_assets.checks.duplicates import MIX, Hashes, Rows, block_hashes, blocks
+from dataset_assets.checks.numbers import is_number, numbers_in
 from dataset_assets.formats.columns import Column
 
 MOST_VALUES = 1 << 22
@@ -56,15 +57,6 @@ def hashes_of(block: Any) -> Hashes:
     return total
 
 
-def numbers_in(block: Any) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the numbers of a block with the name of their field; "" for an array. What is missing is NaN."""
-    if isinstance(block, np.ndarray) and block.dtype.kind in "biuf" and len(block) and block[0].size:
-        yield "", block
-    for name, field in zip(getattr(block, "column_names", ()), getattr(block, "columns", ())):
-        if _is_number(field.type) and len(field):
-            yield name, field.to_numpy()
-
-
 def compared_numbers(stream: str, old: Numbers, new: Numbers) -> dict[str, Any]:
     """Return the distributions of the numbers that a stream has on both sides, by stream or `stream.field`."""
     return {f"{stream}.{name}" if name else stream: _compared(old[name], new[name]) for name in old if name in new}
@@ -72,16 +64,10 @@ def compared_numbers(stream: str, old: Numbers, new: Numbers) -> dict[str, Any]:
 
 def _array_of(field: Any) -> NDArray[Any] | None:
     """Return a field of numbers as an array, or None for any other field."""
-    if not _is_number(field.type):
+    if not is_number(field.type):
         return None
     found: NDArray[Any] = (field.fill_null(0) if field.null_count else field).to_numpy()
     return found
-
-
-def _is_number(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def _compared(old: NDArray[np.float64], new: NDArray[np.float64]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     raw, key = _raw_of(dataset, defined.files.values(), steps), keys.key(dataset.name, split)
     splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
     deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
-    active = [check for check in SPLIT_CHECKS if dataset.severity(check) != "off"]
+    active = dataset.split_checks(SPLIT_CHECKS)
 
     @dg.multi_asset(
         name=steps.step(dataset.name, split),

@@ -5,6 +5,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 import dagster as dg
 
+from dataset_assets.core.progress import report
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.making.maker import Maker
 from dataset_assets.orchestration.handover import OpenedRaw, RawFiles, Upstream
@@ -51,7 +52,8 @@ class Downloads:
         self._due: dict[str, tuple[float, float]] = {}
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Receive how many bytes of a file have come; any thread may call it."""
+        """Receive how many bytes of a file have come, and report it further; any thread may call it."""
+        report(what, done, total)
         self._due.setdefault(what, (time.monotonic() + self.after, self.after))
         self._state[what] = done, total
 

@@ -21,6 +21,7 @@ attributes:
     key_prefix: lake
   raw_assets: one                   # optional: one asset for all raw files of a dataset; or `each`
   refresh_unmade: true              # optional: the schedule makes datasets, too, that were never made
+  observe_sources: true             # optional: an observable asset that asks whether the sources have changed
   push_to: s3://bucket/prefix       # optional: an asset that pushes each release
   pull: ["shared.flower"]           # optional: datasets of the remote `pull_from`
   pull_from: s3://bucket/prefix
@@ -133,6 +134,7 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     translation: ResolvedTranslation | None = None
     raw_assets: RawAssets = ""
     refresh_unmade: bool = False
+    observe_sources: bool = False
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions.
@@ -163,6 +165,7 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
             raw_assets=self.raw_assets,
             translation=self.translation,
             refresh_unmade=self.refresh_unmade,
+            observe_sources=self.observe_sources,
         )
 
 

@@ -15,6 +15,7 @@ from dataset_assets.orchestration.ops import OpOptions, RawAssets, Steps
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.sources_checked import source_check
+from dataset_assets.orchestration.sources_observed import source_observed
 from dataset_assets.orchestration.translation import Translation, translated
 
 
@@ -30,6 +31,7 @@ def definitions(
     refresh_unmade: bool = False,
     raw_assets: RawAssets = "",
     translation: Translation | None = None,
+    observe_sources: bool = False,
 ) -> dg.Definitions:
     """Return the assets, checks and IO manager of the registered datasets that match, and of the given ones.
 
@@ -42,7 +44,8 @@ def definitions(
     datasets, too, that were never made. With `raw_assets="each"` each raw file is an asset, and each stream. With
     `"one"` a dataset has one asset for all its raw files, and one for each split; by default above 50 raw files.
     `translation` takes the spec of each asset and returns it as the project wants it: with other groups, owners, tags
-    or conditions, or under another key.
+    or conditions, or under another key. With `observe_sources` each dataset has an observable asset, `source/...`: it
+    asks whether a file has changed at its source, and then the next run asks for the file.
 
     Merge them into a project with `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
     Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
@@ -51,11 +54,12 @@ def definitions(
     chosen |= {dataset.name: dataset for dataset in datasets}
     # A dataset that is linked may be in the definitions of somebody else.
     see_no_circle(chosen.values())
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets)
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)
     jobs, schedules = refreshing(list(chosen.values()))
     made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]
     made += [pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to]
     made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
+    made += [source_observed(dataset) for dataset in chosen.values() if observe_sources and dataset.remote_files]
     assets, renamed = translated(made, translation)
     return dg.Definitions(
         assets=assets,

@@ -37,6 +37,18 @@ def upstream_event(context: dg.InputContext) -> Event | None:
     return None
 
 
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> Event | None:
+    """Return the last materialisation or observation of an asset; None if there is none that has a data version."""
+    made = instance.fetch_materializations(key, limit=1).records
+    seen = instance.fetch_observations(key, limit=1).records
+    found: list[tuple[float, Any]] = [(record.timestamp, record.asset_materialization) for record in made]
+    found += [(record.timestamp, record.asset_observation) for record in seen]
+    for _, event in sorted(found, key=lambda each: each[0], reverse=True):
+        if event and (version := (event.tags or {}).get(VERSION)):
+            return Event(version, event.metadata, ours=False)
+    return None
+
+
 def _maker(context: dg.InputContext) -> str | None:
     """Return the run that made the input: this one, or the one that it retries; None if neither did."""
     try:

@@ -1,6 +1,6 @@
 """Values passed between asset functions and the IO manager."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Mapping, Sequence
 
 from dataset_assets.errors import DatasetAssetsError
@@ -72,6 +72,8 @@ class StepOutput:
 
     what: StagedFile | StagedSplit | WholeSplit | AllRaw | AlreadyStored
     began: str
+    after: Mapping[str, str] = field(default_factory=dict)
+    """The data versions of the assets that write the files, when their sources were asked."""
 
 
 @dataclass(frozen=True)

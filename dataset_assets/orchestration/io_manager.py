@@ -75,8 +75,11 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what is staged, and describe it."""
         with no_vain_retries():
-            work, began = (obj.what, {keys.POINTER: obj.began}) if isinstance(obj, StepOutput) else (obj, {})
-            context.add_output_metadata({**_publish(self.opened(), work), **began})
+            if isinstance(obj, StepOutput):
+                after = {keys.AFTER: dg.MetadataValue.json(dict(obj.after))} if obj.after else {}
+                context.add_output_metadata({**_publish(self.opened(), obj.what), keys.POINTER: obj.began, **after})
+            else:
+                context.add_output_metadata(_publish(self.opened(), obj))
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open an asset by the digest of this run's upstream event; without any event, the version that is released."""

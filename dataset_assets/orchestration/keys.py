@@ -16,6 +16,9 @@ PREFIXES = ("dataset_assets/", "dagster/io_manager_key")
 DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset", "split", "stream", "file"))
 """Metadata of an asset's definition that says what it is."""
 
+AFTER = "dataset_assets/after"
+"""Metadata of a materialisation: the data version of the asset that writes a raw file, when its source was asked."""
+
 FILES = "dataset_assets/files"
 """Metadata of the definition of an asset that is all raw files of a dataset: how many."""
 
@@ -60,6 +63,11 @@ def key(dataset: str, *rest: str) -> dg.AssetKey:
 def remote_key(what: str, dataset: str) -> dg.AssetKey:
     """Return the key of a dataset as it is in a remote."""
     return dg.AssetKey([what, *key_parts(dataset)])
+
+
+def source_key(dataset: str) -> dg.AssetKey:
+    """Return the key of the sources of a dataset's files."""
+    return dg.AssetKey(["source", *key_parts(dataset)])
 
 
 def group(dataset: str, *rest: str) -> str:

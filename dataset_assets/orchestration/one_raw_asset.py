@@ -20,28 +20,35 @@ from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.refresh import CONFIG, is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import all_raw_spec
+from dataset_assets.orchestration.writers import changed, writers_of, written
 from dataset_assets.storage.raw_files import RawFile
 
 
 def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset of all retrieved files."""
     key, files = keys.key(dataset.name, "raw"), dataset.remote_files
+    writers = writers_of(files.values(), keys.source_key(dataset.name) if steps.observe else None)
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw"),
-        specs=[all_raw_spec(dataset, files, steps.io)],
+        specs=[all_raw_spec(dataset, files, steps.io, dict.fromkeys(writers.values()))],
         config_schema=CONFIG,
         **steps.options(),
     )
     def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
         downloads = Downloads(context.log.info)
-        options = {"refresh": is_refresh(context), "progress": downloads}
+        own = context.asset_key_for_output(key.to_python_identifier())
+        after = written(context.instance, writers)
+        ask = changed(context.instance, dict.fromkeys(files, own), after)
+        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
         with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
             began = began_with(maker, ())
             made = _stored(maker, files, steps.op.downloads_per_host, downloads)
             if made.failed and (_may_retry(context, steps) or not _split_says_it(context, dataset, made.failed)):
                 raise together(made.failed, len(files))
-            yield output(key, StepOutput(made, began), digest_of({name: raw.sha256 for name, raw in made.raws.items()}))
+            seen = {name: version for name, version in after.items() if name not in made.failed}
+            version = digest_of({name: raw.sha256 for name, raw in made.raws.items()})
+            yield output(key, StepOutput(made, began, seen), version)
 
     return retrieve
 

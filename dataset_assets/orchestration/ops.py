@@ -53,6 +53,8 @@ class Steps:
     op: OpOptions = OpOptions()
     unmade: bool = False
     raw: RawAssets = ""
+    observe: bool = False
+    """Whether the sources of each dataset are an asset too, which the raw files come after."""
 
     def __post_init__(self) -> None:
         if self.raw not in get_args(RawAssets):

@@ -32,6 +32,7 @@ CLASSES = 50
 SOURCES = 50
 COLUMNS = 16
 SCHEMA = 200
+BAD = 100
 FILES = 500
 LONGEST_ERROR = 300
 
@@ -103,6 +104,7 @@ def of_split(view: Stored, index: SplitIndex) -> Metadata:
         "bytes": index.bytes,
         "sources": dg.MetadataValue.md(_sources(index)),
         "license": index.license or "not stated",
+        **_skipped(index),
         "sha256": digest_of(index),
         keys.INDEX: digest_of(index),
     }
@@ -191,6 +193,14 @@ def tried(show: Any, *arguments: Any) -> str:
 def _sources(index: SplitIndex) -> str:
     lines = [f"- {escaped(used.argument)}: {escaped(used.url)} `{used.sha256}`" for used in index.sources]
     return "\n".join([*lines[:SOURCES], *([f"- and {len(lines) - SOURCES} more"] if len(lines) > SOURCES else [])])
+
+
+def _skipped(index: SplitIndex) -> Metadata:
+    if not index.skipped:
+        return {}
+    rows = [dg.TableRecord({"sample": bad.sample, "why": bad.why, "source": bad.source}) for bad in index.bad[:BAD]]
+    columns = [dg.TableColumn("sample", "int"), dg.TableColumn("why"), dg.TableColumn("source")]
+    return {"skipped": index.skipped, "skipped samples": dg.MetadataValue.table(rows, dg.TableSchema(columns))}
 
 
 def _schema(streams: Mapping[str, StoredStream]) -> dg.TableSchema:

@@ -3,7 +3,8 @@
 So a step that fails ends only splits that need one of its files.
 """
 
-from typing import Any, Iterator
+from types import MappingProxyType
+from typing import Any, Iterator, Mapping
 
 import dagster as dg
 
@@ -19,6 +20,7 @@ from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.refresh import CONFIG, is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import raw_spec
+from dataset_assets.orchestration.writers import changed, writers_of, written
 from dataset_assets.storage.raw_files import RawFile
 
 LONGEST_NAMES = 3
@@ -50,11 +52,12 @@ def _step(splits: tuple[str, ...], groups: int) -> list[str]:
 
 
 def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: Steps) -> dg.AssetsDefinition:
+    writers = writers_of(of, keys.source_key(dataset.name) if steps.observe else None)
     outputs = {keys.key(dataset.name, "raw", file.identifier).to_python_identifier(): file.identifier for file in of}
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw", *step),
-        specs=[raw_spec(dataset, file, steps.io) for file in of],
+        specs=[raw_spec(dataset, file, steps.io, _deps(writers, file)) for file in of],
         config_schema=CONFIG,
         **steps.options(),
         can_subset=True,
@@ -64,24 +67,32 @@ def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: S
         found = {context.asset_key_for_output(output): name for output, name in outputs.items()}
         chosen = [found[key] for key in sorted(context.selected_asset_keys)]
         downloads, errors = Downloads(context.log.info), dict[str, DatasetAssetsError]()
-        options = {"refresh": is_refresh(context), "progress": downloads}
+        after = written(context.instance, {name: writers[name] for name in chosen if name in writers})
+        ask = changed(context.instance, {name: key for key, name in found.items()}, after)
+        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
         with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
             began = began_with(maker, ())
             for name, made in retrieved(maker, chosen, steps.op.downloads_per_host, downloads.tell):
                 if isinstance(made, DatasetAssetsError):
                     errors[name] = made
                 else:
-                    yield raw_output(dataset, made, began)
+                    yield raw_output(dataset, made, began, {name: after[name]} if name in after else {})
             if errors:
                 raise together(errors, len(chosen))
 
     return retrieve
 
 
-def raw_output(dataset: Dataset, made: RawFile | StagedRaw, began: str) -> dg.Output[Any]:
+def _deps(writers: Mapping[str, dg.AssetKey], file: RemoteFile) -> list[dg.AssetKey]:
+    return [writers[file.identifier]] if file.identifier in writers else []
+
+
+def raw_output(
+    dataset: Dataset, made: RawFile | StagedRaw, began: str, after: Mapping[str, str] = MappingProxyType({})
+) -> dg.Output[Any]:
     """Return the output of a raw file that was made, or that is stored already."""
     if isinstance(made, StagedRaw):
         what, raw = StagedFile(dataset.name, made), made.raw
-        return output(keys.key(dataset.name, "raw", raw.name), StepOutput(what, began), raw.sha256)
+        return output(keys.key(dataset.name, "raw", raw.name), StepOutput(what, began, after), raw.sha256)
     stored = AlreadyStored(dataset.name, made)
-    return output(keys.key(dataset.name, "raw", made.name), StepOutput(stored, began), made.sha256)
+    return output(keys.key(dataset.name, "raw", made.name), StepOutput(stored, began, after), made.sha256)

@@ -1,5 +1,7 @@
 """Scheduled refresh: one schedule finds the datasets that are due, every minute, and requests one run for each.
 
+If many are due at once, a run is requested for a hundred of them.
+
 A run with the tag `REFRESH` asks the sources of its raw files whether they changed. The schedule is stopped until you
 switch it on. A project has one schedule and one job, however many definitions it adopts.
 """
@@ -12,6 +14,7 @@ from typing import Any, Container, Iterable, Iterator, Mapping, Sequence
 import dagster as dg
 from cronsim import CronSim, CronSimError
 
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import DefinitionError
 from dataset_assets.orchestration import keys
@@ -21,6 +24,15 @@ REFRESH = keys.REFRESH
 
 DUE = "dataset_assets/due"
 """The tag of a run that the schedule requested: which dataset was due, and when."""
+
+BATCH, BATCHED = "dataset_assets/due_at", "dataset_assets/due_datasets"
+"""The tags of a run that was requested for many datasets that were due at the same time: when, and their names."""
+
+LOOKED_AT = 1000
+"""How many of the last refreshes are looked at for a dataset that was asked for and not made."""
+
+ALONE, TOGETHER = 10, 100
+"""Up to so many datasets that are due have a run each; more of them have one run for so many."""
 
 JOB = "dataset_assets_refresh"
 SCHEDULE = "dataset_assets_refresh_schedule"
@@ -55,8 +67,9 @@ def refresh_schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
     lines = {key: str(node.metadata[REFRESH]) for key, node in nodes.items()}
     unmade = {key for key, node in nodes.items() if keys.UNMADE in node.metadata}
     due = unasked(lines, context.scheduled_execution_time, context.instance, unmade)
-    for key, moment in due.items():
-        yield _request(key, moment, sorted(dg.AssetSelection.assets(key).upstream().resolve(graph)))
+    for moment, names in together(due):
+        assets = sorted(dg.AssetSelection.assets(*names).upstream().resolve(graph))
+        yield _request(names[0], moment, assets) if len(names) == 1 else request_many(names, moment, assets)
     if not due:
         yield dg.SkipReason("No dataset fell due.")
 
@@ -88,10 +101,15 @@ def unasked(
     """
     last = {key: moment for key, line in lines.items() if (moment := last_due(line, now))}
     asked = _values(instance, DUE, [due_tag(key, moment) for key, moment in last.items()])
+    if last:
+        batches = _batches(instance, {_minute(moment) for moment in last.values()})
+        asked |= {f"{name}@{minute}" for minute, names in batches for name in names}
     last = {key: moment for key, moment in last.items() if due_tag(key, moment) not in asked}
     made = _last_made(instance, last)
     waiting = {key for key in last if (made[key] >= last[key] if key in made else key not in unmade)}
     once = _values(instance, keys.DATASET, [_name(key) for key in waiting])
+    if any(_name(key) not in once for key in waiting):
+        once |= {name for _, names in _batches(instance) for name in names}
     return {key: moment for key, moment in last.items() if key not in waiting or _name(key) in once}
 
 
@@ -103,7 +121,7 @@ def last_due(line: str, now: datetime) -> datetime | None:
 
 def due_tag(key: dg.AssetKey, moment: datetime) -> str:
     """Return the tag of the run that is requested because a dataset was due."""
-    return f"{_name(key)}@{moment.strftime('%Y-%m-%dT%H:%MZ')}"
+    return f"{_name(key)}@{_minute(moment)}"
 
 
 @cache
@@ -136,6 +154,37 @@ def _request(key: dg.AssetKey, moment: datetime, assets: Sequence[dg.AssetKey]) 
     return dg.RunRequest(
         run_key=tag, asset_selection=assets, tags={REFRESH: "true", DUE: tag, keys.DATASET: _name(key)}
     )
+
+
+def request_many(due: Sequence[dg.AssetKey], moment: datetime, assets: Sequence[dg.AssetKey]) -> dg.RunRequest:
+    """Return the request of one run for datasets that are due at the same time."""
+    names, minute = ",".join(map(_name, due)), _minute(moment)
+    tags = {REFRESH: "true", BATCH: minute, BATCHED: names}
+    return dg.RunRequest(run_key=f"{minute}#{sha256_hex(names.encode())}", asset_selection=assets, tags=tags)
+
+
+def together(due: Mapping[dg.AssetKey, datetime]) -> Iterator[tuple[datetime, list[dg.AssetKey]]]:
+    """Yield what is due in runs: each dataset alone, or if many are due, those of the same time together."""
+    if len(due) <= ALONE:
+        yield from ((moment, [key]) for key, moment in due.items())
+        return
+    for moment in sorted({*due.values()}):
+        same = sorted(key for key, each in due.items() if each == moment)
+        yield from ((moment, same[k : k + TOGETHER]) for k in range(0, len(same), TOGETHER))
+
+
+def _batches(instance: dg.DagsterInstance, minutes: Iterable[str] = ()) -> Iterator[tuple[str, list[str]]]:
+    """Yield the time and the datasets of runs that were requested for many: of these times, or else of any."""
+    wanted = [*minutes]
+    tags = {BATCH: wanted} if wanted else {REFRESH: "true"}
+    for record in instance.get_run_records(dg.RunsFilter(tags=tags), limit=None if wanted else LOOKED_AT):
+        found = record.dagster_run.tags
+        if BATCHED in found:
+            yield found[BATCH], found[BATCHED].split(",")
+
+
+def _minute(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _name(key: dg.AssetKey) -> str:

@@ -26,6 +26,10 @@ CHECKED = {
     "schema": "Each stream has as many samples as the split and as its files record.",
     "classes": "Each label is the number of a class.",
     "leakage": "No sample of one split occurs, byte for byte, in another.",
+    "nulls": "No value is missing.",
+    "balance": "No class has more than ten times the samples of another one.",
+    "drift": "Numbers and classes are distributed as in the version before.",
+    "skipped": "No more bad samples were skipped than the definition allows.",
 }
 
 
@@ -43,12 +47,15 @@ def raw_spec(dataset: Dataset, file: File, io: str, deps: Iterable[dg.AssetKey] 
     )
 
 
-def all_raw_spec(dataset: Dataset, files: Mapping[str, RemoteFile], io: str) -> dg.AssetSpec:
+def all_raw_spec(
+    dataset: Dataset, files: Mapping[str, RemoteFile], io: str, deps: Iterable[dg.AssetKey]
+) -> dg.AssetSpec:
     """Describe the asset that is all raw files of a dataset."""
     hosts = sorted({urlsplit(file.urls[0]).hostname or "this machine" for file in files.values()})
     shown = ", ".join(prose(host) for host in hosts[:HOSTS]) + (" and others" if len(hosts) > HOSTS else "")
     return dg.AssetSpec(
         keys.key(dataset.name, "raw"),
+        deps=list(deps),
         description=f"All {len(files):,} raw files, from {shown}. Each is stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),

@@ -119,7 +119,8 @@ def _split(name: str, split: Split, imports: _Imports) -> list[str]:
 def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, RemoteFile):
         imports.add("dataset_assets", "RemoteFile")
-        given = [f"{n}={_shown(getattr(value, n))}" for n in ("mirrors", "digest", "size") if getattr(value, n)]
+        fields = ("mirrors", "digest", "size", "after")
+        given = [f"{name}={_shown(getattr(value, name))}" for name in fields if getattr(value, name)]
         made = RemoteFile(value.name, value.mirrors)
         given += [f"keep={value.keep}"] if value.keep != made.keep else []
         given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []

@@ -20,6 +20,8 @@ from dataset_assets.storage.keys import stream_key
 FORMAT = 1
 EXCLUDING = 2
 """The format of an index or a version from which samples were taken out: older releases must not read it."""
+SKIPPING = 3
+"""The format of an index that lists skipped samples, which older releases do not know."""
 SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -95,6 +97,15 @@ class UsedFile:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A bad sample that was left out: its number among those that the function yielded, why, and what it is from."""
+
+    sample: Count
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """The result of a check; `severity` is empty in a split's index, because the version decides it."""
 
@@ -122,6 +133,10 @@ class SplitIndex:
     format: Count = FORMAT
     excluded: str = field(default="", metadata={"omitted": True})
     """The digest of the rules by which samples were left out on request."""
+    skipped: Count = field(default=0, metadata={"omitted": True})
+    """How many bad samples were left out."""
+    bad: tuple[Skipped, ...] = field(default=(), metadata={"omitted": True})
+    """The first of them."""
 
     @property
     def bytes(self) -> int:
@@ -229,9 +244,9 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, EXCLUDING)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, SKIPPING)
     found = _read_as(kind, raw, key, dataset, url)
-    if found.format != format_of(found.excluded):
+    if found.format != format_of(found.excluded, getattr(found, "skipped", 0)):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
     return found
 
@@ -260,9 +275,9 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str) -> int:
-    """Return the format of an index or a version, by what it says of excluded samples."""
-    return EXCLUDING if excluded else FORMAT
+def format_of(excluded: str, skipped: int = 0) -> int:
+    """Return the format of an index or a version, by what it says of excluded and skipped samples."""
+    return SKIPPING if skipped else EXCLUDING if excluded else FORMAT
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:

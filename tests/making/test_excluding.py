@@ -78,7 +78,7 @@ def test_what_is_left_has_the_bytes_of_a_source_without_it(function: Callable[..
 
 def test_nothing_is_looked_at_where_nothing_was_taken_out() -> None:
     block = Columns(id=[1, 2])
-    assert LEAVES_OUT_NOTHING.left(block) is block and not LEAVES_OUT_NOTHING.leaves_out({})
+    assert LEAVES_OUT_NOTHING.rows_left(block) is None and not LEAVES_OUT_NOTHING.leaves_out({})
 
 
 def test_a_stream_by_which_samples_were_found_must_stay() -> None:

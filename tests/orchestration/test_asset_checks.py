@@ -21,7 +21,7 @@ from orchestrated import (
     run,
 )
 
-from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, load
+from dataset_assets import Array, BadSample, Columns, Dataset, RemoteFile, Split, View, load
 from dataset_assets.errors import NotPrepared
 from dataset_assets.orchestration import definitions
 from dataset_assets.storage import open_storage
@@ -210,3 +210,28 @@ def test_a_digest_that_is_not_that_of_the_file_is_not_retried(
     assert "DigestMismatch" in failures(result)["org__example__other__raw"]
     assert not made(result)
     assert assets_in(definitions(datasets=[dataset]))
+
+
+def dirty(good: int, bad: int) -> Any:
+    yield Columns(n=[*range(good)])
+    for k in range(bad):
+        yield BadSample("unreadable", f"{k}.jpg")
+
+
+@pytest.mark.parametrize("limit", ["skip", 1])
+def test_skipped_samples_are_listed_and_too_many_refuse_the_release(home: Path, limit: Any) -> None:
+    dataset = Dataset(
+        "org.example.dirty", "D.", {"n": Array("int64")}, {"all": Split(dirty, good=3, bad=2)}, on_error=limit
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(dataset, instance)
+    assert result.success == (limit == "skip")
+    found = checks(result)["skipped"]
+    assert found.passed == (limit == "skip") and "sample 3 of 0.jpg: unreadable" in str(found.description)
+    if limit == "skip":
+        event = made(result)["org/example/dirty/all"]
+        table = event.metadata["skipped samples"]
+        assert isinstance(table, dg.TableMetadataValue) and event.metadata["skipped"].value == 2
+        assert table.records[0].data == {"sample": 3, "why": "unreadable", "source": "0.jpg"}
+    else:
+        assert not made(result)

@@ -4,7 +4,9 @@ import hashlib
 import logging
 import os
 import time
+import uuid
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Iterator
@@ -18,7 +20,18 @@ from places import SUPPORT
 from dataset_assets import Dataset, load, prepare
 from dataset_assets.errors import DefinitionError
 from dataset_assets.orchestration import definitions
-from dataset_assets.orchestration.refresh import DUE, JOB, REFRESH, SCHEDULE, freshness, last_due, unasked
+from dataset_assets.orchestration.refresh import (
+    BATCHED,
+    DUE,
+    JOB,
+    REFRESH,
+    SCHEDULE,
+    freshness,
+    last_due,
+    request_many,
+    together,
+    unasked,
+)  # fmt: skip
 from dataset_assets.testing import ChangeEtag, Fault, FaultyServer, Reply
 
 DAILY = "0 3 * * *"
@@ -410,3 +423,32 @@ def test_dagsters_own_daemon_refreshes_from_tick_to_release(home: Path, server: 
 
     due = {record.dagster_run.tags[DUE] for record in daemon.instance.get_run_records()}
     assert due == {f"org.example.two@2026-03-0{day}T03:00Z" for day in (2, 3, 6, 7)}
+
+
+def test_many_that_are_due_at_once_are_asked_for_in_few_runs(home: Path, instance: dg.DagsterInstance) -> None:
+    lines = [DAILY] * 1000 + ["0 4 * * *"] * 2
+    datasets = [numbered(refresh=line) for line in lines]
+    datasets = [replace(dataset, name=f"org.example.many.d{k}") for k, dataset in enumerate(datasets)]
+    graph = {key(dataset.name.replace(".", "/")): str(dataset.refresh) for dataset in datasets}
+    due = unasked(graph, MONDAY, instance, graph)
+    runs = [*together(due)]
+    # Those of four o'clock were last due on the day before.
+    assert sorted(len(names) for _, names in runs) == [2, *[100] * 10]
+    for moment, names in runs[:5]:
+        request = request_many(names, moment, names)
+        instance.add_run(dg.DagsterRun(job_name=JOB, run_id=str(uuid.uuid4()), tags={**request.tags}))
+    left = unasked(graph, MONDAY, instance, graph)
+    assert len(left) == len(due) - sum(len(names) for _, names in runs[:5])
+    # They are due again on the next day; what was neither made nor asked for is not.
+    again = unasked(graph, MONDAY + timedelta(days=1), instance)
+    assert {*again} == {name for _, names in runs[:5] for name in names}
+
+
+def test_few_that_are_due_have_a_run_each(home: Path, server: FaultyServer, instance: dg.DagsterInstance) -> None:
+    datasets = [replace(two(server), name=f"org.example.few.d{k}") for k in range(11)]
+    project = Project(instance, *datasets)
+    [request] = project.asked(MONDAY)
+    assert len(request.tags[BATCHED].split(",")) == 11
+    result = project.run(request)
+    assert result.success and project.asked(MONDAY) == [] and len(load("org.example.few.d7")["a"]) == 2
+    assert len(Project(instance, *datasets[:3]).asked(MONDAY + timedelta(days=1))) == 3

@@ -1,0 +1,283 @@
+"""Checks with a threshold: values that are missing or out of range, rare classes, and a drift since the last version.
+
+They warn, unless they are told to refuse: `nulls(0.01, severity="error")`. `checks={"nulls": "warn"}` takes the
+default threshold.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset_assets.checks.numbers import blocks_of, missing_in, numbers_in
+from dataset_assets.core.frozen import FrozenMapping
+from dataset_assets.errors import DefinitionError, nearest
+from dataset_assets.reading.views import View
+
+SEVERITIES = ("warn", "error")
+SHOWN = 10
+MOST_NUMBERS = 1 << 20
+"""How many numbers of a field a drift is looked for in: of a larger one, those of evenly spaced samples."""
+
+Bounds = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """A check of splits, and how severe a failure is."""
+
+    severity: str = "warn"
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise DefinitionError(f"severity={self.severity!r} is not known. Use 'warn' or 'error'.")
+
+
+@dataclass(frozen=True)
+class Nulls(Threshold):
+    """At most so large a share of the values of a stream, or of a field of it, is missing."""
+
+    most: float | Mapping[str, float] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.most, Mapping):
+            object.__setattr__(self, "most", FrozenMapping(self.most))
+        for share in self.most.values() if isinstance(self.most, Mapping) else [self.most]:
+            _check_share("nulls", share)
+
+    def __call__(self, views: Mapping[str, View]) -> str | None:
+        return _told(said for split, view in views.items() for said in self._of(split, view))
+
+    def _of(self, split: str, view: View) -> Iterator[str]:
+        named = self.most if isinstance(self.most, Mapping) else {}
+        found = {name: counts for stream in view.streams for name, counts in _missing(view, stream)}
+        _check_named(split, named, found)
+        for name, (missing, total) in found.items():
+            most = named.get(name) if isinstance(self.most, Mapping) else self.most
+            if most is not None and missing > most * total:
+                yield f"{split}: {missing} of {total} values of {name} are missing, more than {most:g} of them"
+
+
+@dataclass(frozen=True)
+class InRange(Threshold):
+    """All numbers of a stream, or of a field of it, are within bounds, which are included; NaN is passed over."""
+
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "bounds", FrozenMapping({n: _checked_bounds(n, b) for n, b in self.bounds.items()}))
+
+    def __call__(self, views: Mapping[str, View]) -> str | None:
+        return _told(said for split, view in views.items() for said in self._of(split, view))
+
+    def _of(self, split: str, view: View) -> Iterator[str]:
+        streams = {name.partition(".")[0] for name in self.bounds} & {*view.streams}
+        found = {name: values for stream in sorted(streams) for name, values in _extremes(view, stream, self.bounds)}
+        if len(view):
+            _check_named(split, self.bounds, found)
+        for name, (outside, first) in found.items():
+            least, most = self.bounds[name]
+            if outside:
+                between = f"between {_end(least)} and {_end(most)}"
+                yield f"{split}: {outside} values of {name} are not {between}, first {first}"
+
+
+@dataclass(frozen=True)
+class Balance(Threshold):
+    """The most frequent class of a split has at most so many times the samples of the rarest one."""
+
+    most: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _is_number(self.most) or self.most < 1:
+            raise DefinitionError(f"balance(most={self.most!r}) is not a ratio. Give a number of at least 1.")
+
+    def __call__(self, views: Mapping[str, View]) -> str | None:
+        return _told(said for split, view in views.items() for said in self._of(split, view))
+
+    def _of(self, split: str, view: View) -> Iterator[str]:
+        for stream, classes in view.classes.items():
+            counts = _counts(view, stream, classes)
+            common, rare = int(counts.argmax()), int(counts.argmin())
+            if counts[common] > self.most * counts[rare]:
+                yield (
+                    f"{split}: {stream} has {counts[common]} of {classes[common]} and {counts[rare]} of "
+                    f"{classes[rare]}, more than {self.most:g} times as many"
+                )
+
+
+@dataclass(frozen=True)
+class Drift(Threshold):
+    """Numbers and classes of a split are distributed as in the version before.
+
+    Of numbers, the largest difference of the cumulative distributions counts (Kolmogorov-Smirnov), of classes half the
+    sum of the differences of their shares (total variation). Both are from 0 to 1.
+    """
+
+    most: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_share("drift", self.most)
+
+    def __call__(self, views: Mapping[str, View], before: Mapping[str, View] | None = None) -> str | None:
+        both = [split for split in views if split in (before or {})]
+        return _told(said for split in both for said in self._of(split, (before or {})[split], views[split]))
+
+    def _of(self, split: str, old: View, new: View) -> Iterator[str]:
+        if len(old) and len(new):
+            for name, distance in _distances(old, new):
+                if distance > self.most:
+                    yield f"{split}: {name} is distributed differently, by {distance:.2g}, more than {self.most:g}"
+
+
+def nulls(most: float | Mapping[str, float] = 0.0, *, severity: str = "warn") -> Nulls:
+    """Return a check that at most so large a share of values is missing: None or NaN.
+
+    `most` is the share for all streams, or a mapping of a stream, or `stream.field`, to its share.
+
+    >>> Dataset(..., checks={"nulls": nulls({"patient.age": 0.05}, severity="error")})
+    """
+    return Nulls(most, severity=severity)
+
+
+def in_range(bounds: Mapping[str, Bounds], *, severity: str = "warn") -> InRange:
+    """Return a check that numbers are within bounds, by stream or `stream.field`; None leaves a side open.
+
+    >>> Dataset(..., checks={"range": in_range({"patient.age": (0, 120), "price": (0, None)})})
+    """
+    return InRange(bounds, severity=severity)
+
+
+def balance(most: float = 10.0, *, severity: str = "warn") -> Balance:
+    """Return a check that no class has more than `most` times the samples of another one of its split."""
+    return Balance(most, severity=severity)
+
+
+def drift(most: float = 0.1, *, severity: str = "warn") -> Drift:
+    """Return a check that numbers and classes are distributed as in the version that was current before.
+
+    Without such a version it passes. See `Drift` for the distance, which is from 0 to 1.
+    """
+    return Drift(most, severity=severity)
+
+
+BY_NAME: Mapping[str, Callable[..., Threshold]] = {"nulls": nulls, "balance": balance, "drift": drift}
+"""The checks that a definition may turn on by their name and a severity."""
+
+
+def _missing(view: View, stream: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    counts: dict[str, tuple[int, int]] = {}
+    for block in blocks_of(view, stream):
+        for name, missing, total in missing_in(block):
+            before = counts.get(name, (0, 0))
+            counts[name] = before[0] + missing, before[1] + total
+    for name, count in counts.items():
+        yield _full(stream, name), count
+
+
+def _extremes(view: View, stream: str, bounds: Mapping[str, Bounds]) -> Iterator[tuple[str, tuple[int, Any]]]:
+    """Yield the number of values out of bounds of each field that has bounds, and the first such value."""
+    found: dict[str, tuple[int, Any]] = {}
+    for block in blocks_of(view, stream):
+        for name, values in numbers_in(block):
+            if (full := _full(stream, name)) in bounds:
+                least, most = bounds[full]
+                outside = values[(values < least if least is not None else False) | (values > _high(most))]
+                count, first = found.get(full, (0, None))
+                found[full] = count + outside.size, outside.flat[0].item() if outside.size and not count else first
+    yield from found.items()
+
+
+def _distances(old: View, new: View) -> Iterator[tuple[str, float]]:
+    labelled = {name for name in new.classes if old.classes.get(name) == new.classes[name]}
+    for stream in new.streams:
+        if stream in labelled:
+            shares = [_shares(_counts(view, stream, new.classes[stream])) for view in (old, new)]
+            yield stream, float(np.abs(shares[0] - shares[1]).sum() / 2)
+        elif stream in old.streams:
+            numbers = [_numbers(view, stream) for view in (old, new)]
+            for name in numbers[0].keys() & numbers[1].keys():
+                yield _full(stream, name), _largest_difference(numbers[0][name], numbers[1][name])
+
+
+def _numbers(view: View, stream: str) -> dict[str, NDArray[np.float64]]:
+    kept: dict[str, list[NDArray[np.float64]]] = {}
+    at = step = 0
+    for block in blocks_of(view, stream):
+        found = dict(numbers_in(block))
+        width = sum(values[0].size for values in found.values())
+        step = step or max(1, -(-len(view) * width // MOST_NUMBERS))
+        for name, values in found.items():
+            numbers = values[-at % step :: step].astype(np.float64).reshape(-1)
+            kept.setdefault(name, []).append(numbers[np.isfinite(numbers)])
+        at += len(block)
+    return {name: np.sort(np.concatenate(parts)) for name, parts in kept.items()}
+
+
+def _largest_difference(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
+    """Return the largest difference of two cumulative distributions; 1 if only one of them has numbers."""
+    if not old.size or not new.size:
+        return float(old.size != new.size)
+    every = np.concatenate([old, new])
+    shares = [np.searchsorted(values, every, side="right") / values.size for values in (old, new)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def _counts(view: View, stream: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    total = np.zeros(len(classes), np.int64)
+    for block in blocks_of(view, stream):
+        values = np.asarray(block).reshape(-1)
+        total += np.bincount(values[(values >= 0) & (values < len(classes))].astype(np.int64), minlength=len(classes))
+    return total
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = counts / max(1, counts.sum())
+    return found
+
+
+def _told(found: Iterator[str]) -> str | None:
+    said = [*found]
+    more = f"; and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return "; ".join(said[:SHOWN]) + more + "." if said else None
+
+
+def _full(stream: str, name: str) -> str:
+    return f"{stream}.{name}" if name else stream
+
+
+def _high(most: float | None) -> float:
+    return float("inf") if most is None else most
+
+
+def _end(bound: float | None) -> str:
+    return "anything" if bound is None else f"{bound:g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+def _check_share(what: str, share: Any) -> None:
+    if not _is_number(share) or not 0 <= share <= 1:
+        raise DefinitionError(f"{what}({share!r}): {share!r} is not a share. Give a number from 0 to 1.")
+
+
+def _checked_bounds(name: str, bounds: Any) -> Bounds:
+    whole = isinstance(bounds, (tuple, list)) and len(bounds) == 2
+    if not whole or not all(end is None or _is_number(end) for end in bounds):
+        raise DefinitionError(f"The range of {name} is {bounds!r}. Give two numbers, as in (0, 120); None is no bound.")
+    if None not in bounds and bounds[0] > bounds[1]:
+        raise DefinitionError(f"The range of {name} is {bounds!r}, whose ends are swapped. Put the smaller first.")
+    return bounds[0], bounds[1]
+
+
+def _check_named(split: str, named: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    for name in named:
+        if name not in found:
+            raise DefinitionError(f"{split} has no numbers {name!r} to check.{nearest(name, found)}")

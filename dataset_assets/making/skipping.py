@@ -1,0 +1,130 @@
+"""Leaves out bad samples of a split: those that do not fit its streams, and those that its function could not make.
+
+Each block is first written to probes, writers whose files are thrown away: a writer that refuses a value in the middle
+of a block would leave the streams with different numbers of samples. Of a block that does not fit, halves are tried.
+"""
+
+import inspect
+import shutil
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+
+from dataset_assets.core.bad_sample import BadSample
+from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError
+from dataset_assets.formats import Format, Member
+from dataset_assets.formats.columns import Columns
+from dataset_assets.making.excluding import picked
+from dataset_assets.storage.manifest import Skipped
+
+LISTED = 1000
+PROBED = 1024
+"""How many samples of a block are probed together."""
+LONGEST = 300
+MOST_IN_A_ROW = 1000
+"""A source that fails so often without a sample between is broken."""
+
+
+@dataclass
+class Skipper:
+    """Counts the bad samples of a split, and lists the first of them."""
+
+    streams: Mapping[str, Format]
+    folder: Path
+    source: str = ""
+    skipped: int = 0
+    bad: list[Skipped] = field(default_factory=list)
+    _first: Columns | None = None
+    _probes: Iterator[int] = field(default_factory=count)
+
+    def skip(self, sample: int, why: object, source: str = "") -> None:
+        """Count a bad sample."""
+        self.skipped += 1
+        if len(self.bad) < LISTED:
+            text = " ".join(str(why).split()) or type(why).__name__
+            self.bad.append(Skipped(sample, text[:LONGEST], (source or self.source)[:LONGEST]))
+
+    def good(self, block: Columns, numbers: list[int]) -> Columns | None:
+        """Return a block without its bad samples, whose numbers are these; None if all are bad."""
+        parts = (range(lo, min(lo + PROBED, block.samples)) for lo in range(0, block.samples, PROBED))
+        rows = [row for part in parts for row in self._good_rows(block, part, numbers)]
+        if not rows:
+            return None
+        if self._first is None:
+            self._first = _rows(block, rows[:1])
+        return block if len(rows) == block.samples else _rows(block, rows)
+
+    def _good_rows(self, block: Columns, rows: range, numbers: list[int]) -> Iterator[int]:
+        part = block if len(rows) == block.samples else _rows(block, [*rows])
+        why = self._misfit(part)
+        if why is None:
+            yield from rows
+            return
+        if len(rows) == 1:
+            self.skip(numbers[rows[0]], why, _source_of(part))
+            return
+        middle = len(rows) // 2
+        for half in (rows[:middle], rows[middle:]):
+            for row in self._good_rows(block, half, numbers):
+                if self._first is None:
+                    # From it the streams take what they do not declare.
+                    self._first = _rows(block, [row])
+                yield row
+
+    def _misfit(self, block: Columns) -> SchemaError | DecodeError | None:
+        """Say why a block cannot be written after the first good sample."""
+        folder = self.folder / f"probe-{next(self._probes)}"
+        writers = {name: kind.writer(folder / name) for name, kind in self.streams.items()}
+        try:
+            for part in filter(None, (self._first, block)):
+                for name, writer in writers.items():
+                    try:
+                        writer.append(part[name])
+                    except (SchemaError, DecodeError) as error:
+                        error.args = (f"stream {name}: {error.args[0] if error.args else error}",)
+                        return error
+            return None
+        finally:
+            for writer in writers.values():
+                writer.discard()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def skippable(result: Any, skips: bool) -> Iterator[Any]:
+    """Yield what a split's function returned; what an iterator that can go on could not make, as a `BadSample`.
+
+    A generator ends with its error, which is raised.
+    """
+    if not skips:
+        yield from result
+        return
+    failed, items = 0, iter(result)
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            ours = isinstance(error, DatasetAssetsError) and not isinstance(error, (DecodeError, SchemaError))
+            failed += 1
+            if ours or inspect.isgenerator(items) or failed > MOST_IN_A_ROW:
+                raise
+            item = BadSample(f"{type(error).__name__}: {error}")
+        else:
+            failed = 0
+        yield item
+
+
+def _rows(block: Columns, rows: list[int]) -> Columns:
+    return Columns({name: picked(block[name], np.array(rows, np.intp)) for name in block})
+
+
+def _source_of(block: Columns) -> str:
+    """Return the name of the file of an archive that a sample is from, if it holds one."""
+    names = [values[0].name for values in block.values() if isinstance(values, list) and isinstance(values[0], Member)]
+    return names[0] if names else ""

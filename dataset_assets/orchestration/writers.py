@@ -1,0 +1,36 @@
+"""Files that another asset of the project writes: their source is asked when that asset has changed."""
+
+from typing import Iterable, Mapping
+
+import dagster as dg
+
+from dataset_assets.definition.remote_file import RemoteFile
+from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.events import latest
+
+
+def writers_of(files: Iterable[RemoteFile], source: dg.AssetKey | None = None) -> dict[str, dg.AssetKey]:
+    """Return the key of the asset that writes each file, or that is its source; a file without one is left out."""
+    found = {file.identifier: dg.AssetKey(file.after) if file.after else source for file in files}
+    return {name: key for name, key in found.items() if key}
+
+
+def written(instance: dg.DagsterInstance, writers: Mapping[str, dg.AssetKey]) -> dict[str, str]:
+    """Return the data version of the asset that writes each file; an asset that has none is left out."""
+    events = {key: latest(instance, key) for key in {*writers.values()}}
+    return {name: event.version for name, key in writers.items() if (event := events[key])}
+
+
+def changed(instance: dg.DagsterInstance, places: Mapping[str, dg.AssetKey], versions: Mapping[str, str]) -> set[str]:
+    """Return the files whose asset has another data version than when their source was asked last.
+
+    `places` are the assets that hold the files.
+    """
+    seen = {key: latest(instance, key) for key in {places[name] for name in versions}}
+    found = set()
+    for name, version in versions.items():
+        event = seen[places[name]]
+        before = (event.get(keys.AFTER) or {}) if event else {}
+        if before.get(name) != version:
+            found.add(name)
+    return found
