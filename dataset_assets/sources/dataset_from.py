@@ -21,11 +21,12 @@ from dataset_assets.formats import Array, Format
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
+from dataset_assets.sources.archives import is_archive, members_of
 from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
-from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem, with_delimiter
+from dataset_assets.sources.kinds import ARRAYS, Reader, name_for, reader_of, settled, stem
 from dataset_assets.sources.listing import is_listed, listing_of
 
 WHOLE = "all"
@@ -115,7 +116,25 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if folders:
         tree = RemoteFile(folders[0].as_uri(), identifier="folder")
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
+    if (archive := _archive(parts, options)) is not None:
+        return archive._replace(target=_known(target, archive) or archive.target)
     return _of_tables(parts, target, options)
+
+
+def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
+    """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
+    part = next(iter(parts.values()))
+    if len(parts) > 1 or len(part.paths) > 1 or options or not is_archive(part.paths[0].name):
+        return None
+    with TemporaryDirectory(dir=_scratch()) as folder:
+        found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
+    return of_paths(redacted(part.urls[0]), found, RemoteFile(part.urls[0])) if found is not None else None
+
+
+def _known(target: str | None, found: Inferred) -> str | None:
+    if target is not None and target not in found.streams:
+        raise UsageError(f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}")
+    return target
 
 
 def _of_files(
@@ -124,9 +143,7 @@ def _of_files(
     if options:
         raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
     found = of_paths(where, paths, tree)
-    if target is not None and target not in found.streams:
-        raise UsageError(f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}")
-    return found._replace(target=target or found.target)
+    return found._replace(target=_known(target, found) or found.target)
 
 
 @dataclass
@@ -195,20 +212,17 @@ def _matching(pattern: str) -> list[str]:
 
 def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
     """Infer the streams of all splits together, from all of their rows."""
-    readers = [reader_of(path.name, options) for part in parts.values() for path in part.paths]
+    readers = [reader_of(path.name, options, path) for part in parts.values() for path in part.paths]
     reader = readers[0]
     if any(other != reader for other in readers):
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
     with TemporaryDirectory(dir=_scratch()) as folder:
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
-        reader = with_delimiter(reader, paths[0])
+        reader = settled(reader, paths)
         blocks = chain.from_iterable(map(reader.blocks, paths))
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
-        if reader.name in ("npy", "npz"):
-            found = streams_of_arrays(blocks, target)
-        else:
-            found = streams_of(blocks, target, classes)
+        found = streams_of_arrays(blocks, target) if reader.name in ARRAYS else streams_of(blocks, target, classes)
     if not found:
         raise UsageError("The source has no rows, so nothing can be inferred of it.")
     reader = _typed(reader, found)
