@@ -131,7 +131,7 @@ def test_an_archive_of_files_has_splits_and_classes(name: str, folder: Path) -> 
         "test": [("test a", 0), ("test b", 1)],
         "train": [("train a", 0), ("train b", 1)],
     }
-    with pytest.raises(UsageError, match="no stream 'x', which should be the target"):
+    with pytest.raises(UsageError, match="There is no stream 'x'"):
         dataset_from(folder / name, target="x")
 
 

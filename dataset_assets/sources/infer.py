@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.patterns import alternatives
@@ -41,18 +41,23 @@ def dataset_from(
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     config: str | None = None,
+    group_by: str | None = None,
+    hash_by: str | None = None,
     summary: str | None = None,
     license: str | None = None,
 ) -> Dataset:
     """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
 
-    `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow or numpy file; a folder of such files, or
-    of pictures, texts or sounds, with folders for splits and classes; a list of paths, or a pattern with `*`; a
-    DataFrame, a table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What
-    is in memory is stored as a file below the home.
+    `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow, numpy, safetensors, HDF5, Excel, SQLite,
+    TFRecord or text file; a folder or an archive of such files, or of pictures, texts or sounds, with folders for
+    splits and classes; a list of paths, or a pattern with `*`; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
+    table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What is in memory
+    is stored as a file below the home.
 
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
-    the samples, with equal shares of each class if the target has classes. `options` are those of the decoder, such as
+    the samples, with equal shares of each class if the target has classes; with `group_by="patient"` all samples of one
+    value of a stream stay together, and with `hash_by="id"` a hash of the value decides. `config` is a configuration of
+    a dataset of the Hugging Face Hub. `options` are those of the decoder, such as
     `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
@@ -62,9 +67,8 @@ def dataset_from(
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    return dataset_of(
-        inferred(source, target, splits, options, config), source, name=name, summary=summary, license=license
-    )
+    found = inferred(source, target, splits, options, config, group_by=group_by, hash_by=hash_by)
+    return dataset_of(found, source, name=name, summary=summary, license=license)
 
 
 def inferred(
@@ -73,10 +77,15 @@ def inferred(
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     config: str | None = None,
+    *,
+    group_by: str | None = None,
+    hash_by: str | None = None,
 ) -> Inferred:
     """Look at a source and return what was inferred of it."""
     found = _inferred(source, target, options or {}, config)
-    return found if splits is None else found._replace(splits=_divided(found, splits))
+    if splits is None and (group_by or hash_by):
+        raise UsageError("group_by= and hash_by= say how splits= divides. Give splits= too, or leave them out.")
+    return found if splits is None else found._replace(splits=_divided(found, splits, group_by, hash_by))
 
 
 def dataset_of(
@@ -131,10 +140,10 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferr
     return of_paths(redacted(part.urls[0]), found, RemoteFile(part.urls[0])) if found is not None else None
 
 
-def _known(target: str | None, found: Inferred) -> str | None:
-    if target is not None and target not in found.streams:
-        raise UsageError(f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}")
-    return target
+def _known(stream: str | None, found: Inferred) -> str | None:
+    if stream is not None and stream not in found.streams:
+        raise UsageError(f"There is no stream {stream!r}.{nearest(stream, found.streams)}")
+    return stream
 
 
 def _of_files(
@@ -178,8 +187,10 @@ def _parts(source: Any) -> dict[str, _Part]:
         return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
-    if isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az"):
-        return {WHOLE: _Part([Path(urlsplit(source).path)], [source], {})}
+    if isinstance(source, str) and (scheme := urlsplit(source).scheme) in ("http", "https", "s3", "gs", "az", "doi"):
+        return {WHOLE: _Part([Path(unquote(urlsplit(source).path))], [source], {})}
+    if isinstance(source, str) and scheme == "sql":
+        return {WHOLE: _Part([Path(f"{urlsplit(source).netloc}.parquet")], [source], {})}
     paths = _local(source)
     if len(paths) == 1 and is_saved(paths[0]):
         return _parts(loaded(paths[0]))
@@ -289,9 +300,16 @@ def _scratch() -> Path:
     return folder
 
 
-def _divided(found: Inferred, ratios: Mapping[str, float]) -> dict[str, Split]:
+def _divided(
+    found: Inferred, ratios: Mapping[str, float], group_by: str | None, hash_by: str | None
+) -> dict[str, Split]:
     if [*found.splits] != [WHOLE]:
         raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
+    if group_by and hash_by:
+        raise UsageError("group_by= and hash_by= were both given. Give one of them.")
+    if by := _known(group_by or hash_by, found):
+        divide = SplitOf(WHOLE).group_split if group_by else SplitOf(WHOLE).hash_split
+        return {**found.splits, **divide(ratios, by=by)}
     target = found.streams.get(found.target or "")
     if isinstance(target, Array) and target.classes:
         return {**found.splits, **SplitOf(WHOLE).stratified_split(ratios, by=found.target)}
@@ -302,6 +320,8 @@ def _called(source: Any) -> str:
     """Return what a source is called: the name of its file or folder, or what it is."""
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
+        if path.startswith("sql:"):
+            return urlsplit(path).netloc
         return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
     if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
         return _called(source[0])
