@@ -25,7 +25,7 @@ _FACE = {
     "FileOf": "definition.links",
     "extracted_file": "definition.archive_files",
     "joined_file": "definition.archive_files",
-    "dataset_from": "sources.dataset_from",
+    "dataset_from": "sources.infer",
     "dataset_from_yaml": "definition.yaml_file",
     "ParallelMap": "definition.parallel_map",
     "RemoteFile": "definition.remote_file",
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from dataset_assets.reading.load import load as load
     from dataset_assets.reading.load import view_from_json as view_from_json
     from dataset_assets.reading.views import View as View
-    from dataset_assets.sources.dataset_from import dataset_from as dataset_from
+    from dataset_assets.sources.infer import dataset_from as dataset_from
     from dataset_assets.storage import open_storage as open_storage
 
 __getattr__, __dir__ = lazily(globals(), _FACE)

@@ -17,8 +17,8 @@ _BEARER_NAME = re.compile(
 _VARIABLE = re.compile(r"KEY$|KEY_BASE64$|SECRET|TOKEN|SAS|PASSWORD")
 _LOGIN = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _LOGIN_IN_PATH = re.compile(r"^(/*)[^/]*:[^/]*@")
-# The name of a folder, and a path below it, hold no secret.
-_FOLDER = re.compile(r"folder:[a-z0-9_.]+(?:/[^@:?#]*)?")
+# The name of a folder, and a path below it, hold no secret, nor does a DOI.
+_FOLDER = re.compile(r"folder:[a-z0-9_.]+(?:/[^@:?#]*)?|doi:10\.[0-9.]+/[^@?#\s]*")
 _PAIR = re.compile(r"(?<=[?&;#])([^?&;#=\s'\"]+)=([^&;#\s'\"]+)")
 _HEADER = re.compile(
     r"((?:proxy-)?authorization|(?:set-)?cookie|x-amz-security-token)(['\"]?\s*[:=,]\s*b?['\"]?)[^'\"\r\n]+",

@@ -264,7 +264,7 @@ def _headers(value: Any, source: _Source) -> tuple[str, ...]:
     return words
 
 
-_CONNECTION = re.compile(r"(?P<name>[a-z][a-z0-9_]*)=(?P<url>\S+:\S+)")
+_CONNECTION = re.compile(r"(?P<name>[a-z][a-z0-9_]*)=(?P<url>\S+:\S+|\$\{\w+\})")
 
 
 def _connections(value: Any, source: _Source) -> tuple[str, ...]:
@@ -273,7 +273,7 @@ def _connections(value: Any, source: _Source) -> tuple[str, ...]:
     for word in words:
         if not (found := _CONNECTION.fullmatch(word)):
             raise TypeError(
-                "a list such as ['warehouse=postgresql://reader:${WAREHOUSE_PASSWORD}@db.example.org/sales']"
+                "a list such as ['warehouse=postgresql+psycopg2://reader:${WAREHOUSE_PASSWORD}@db.example.org/sales']"
             )
         if has_secret(_VARIABLE.sub("", found["url"])):
             raise _Unnamed(found["name"], "the password")

@@ -12,24 +12,34 @@ from dataset_assets.decoding.arrow_file import arrow
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.csv_arrow import csv_blocks
 from dataset_assets.decoding.csv_file import csv_rows
+from dataset_assets.decoding.excel_file import excel
+from dataset_assets.decoding.hdf5_file import hdf5
 from dataset_assets.decoding.idx_file import idx, idx_blocks
 from dataset_assets.decoding.json_file import json_array
 from dataset_assets.decoding.jsonl_file import json_lines
 from dataset_assets.decoding.npy_file import npy, npz
 from dataset_assets.decoding.parquet_file import parquet
+from dataset_assets.decoding.safetensors_file import safetensors
+from dataset_assets.decoding.sqlite_file import sqlite
 from dataset_assets.decoding.tar_file import tar_members
+from dataset_assets.decoding.text_file import text
+from dataset_assets.decoding.tfrecord_file import tfrecord
+from dataset_assets.decoding.webdataset_file import webdataset
 from dataset_assets.decoding.zip_file import zip_members
 from dataset_assets.errors import UsageError, nearest
 
 __all__ = [
-    "archive_members", "arrow", "csv_blocks", "csv_rows", "decoder", "decompressed", "idx", "idx_blocks", "json_array",
-    "json_lines", "npy", "npz", "parquet", "tar_members", "zip_members",
+    "archive_members", "arrow", "csv_blocks", "csv_rows", "decoder", "decompressed", "excel", "hdf5", "idx",
+    "idx_blocks", "json_array", "json_lines", "npy", "npz", "parquet", "safetensors", "sqlite", "tar_members", "text",
+    "tfrecord", "webdataset", "zip_members",
 ]  # fmt: skip
 
 DECODERS: dict[str, Callable[..., Iterable[Any]]] = {
-    "archive_members": archive_members, "arrow": arrow, "csv_blocks": csv_blocks, "csv_rows": csv_rows, "idx": idx,
-    "idx_blocks": idx_blocks, "json_array": json_array, "json_lines": json_lines, "npy": npy, "npz": npz,
-    "parquet": parquet, "tar_members": tar_members, "zip_members": zip_members,
+    "archive_members": archive_members, "arrow": arrow, "csv_blocks": csv_blocks, "csv_rows": csv_rows,
+    "excel": excel, "hdf5": hdf5, "idx": idx, "idx_blocks": idx_blocks, "json_array": json_array,
+    "json_lines": json_lines, "npy": npy, "npz": npz, "parquet": parquet, "safetensors": safetensors,
+    "sqlite": sqlite, "tar_members": tar_members, "text": text, "tfrecord": tfrecord, "webdataset": webdataset,
+    "zip_members": zip_members,
 }  # fmt: skip
 
 

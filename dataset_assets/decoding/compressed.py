@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Callable, NamedTuple, Protocol, cast
 
 from dataset_assets.core.limits import SMALL, Limits, limits, remedy
 from dataset_assets.decoding.streams import PIECE, RETRIEVE_AGAIN, Content, check_file, exactly, name_of, size_of
+from dataset_assets.decoding.zstd_stream import ZstdReader
 from dataset_assets.errors import DecodeError
 
 _CHUNK = 1 << 17
@@ -17,12 +18,13 @@ _PADDING = b"\0\r\n"
 
 
 def decompressed(file: BinaryIO) -> BinaryIO:
-    """Return a stream of the content of a gzip, bzip2 or xz file, and any other file as it is.
+    """Return a stream of the content of a gzip, bzip2, xz or zstd file, and any other file as it is.
 
     Detects the compression by the first bytes, not by the name. Closing the stream leaves the file open. Raises
     `DecodeError` for content of more than `max_decoded_bytes`, or more than `max_value_bytes` if it is read at once;
-    both are settings. Raises it for other compressions too, such as zstd, whose error names them. Zeros and line ends
-    after the compressed data are ignored. The stream can seek; back means to decompress again from the start.
+    both are settings. Raises it for other compressions too, such as lz4, whose error names them. Zeros and line ends
+    after the compressed data are ignored, except for zstd. The stream can seek; back means to decompress again from
+    the start.
 
     >>> import gzip
     >>> decompressed(io.BytesIO(gzip.compress(b"a,b"))).read()
@@ -35,7 +37,8 @@ def decompressed(file: BinaryIO) -> BinaryIO:
     head = exactly(file, _HEAD)
     file.seek(start)
     if compression := compression_of(head):
-        return cast(BinaryIO, io.BufferedReader(_Expanding(file, compression), PIECE))
+        expanding = (_Unzstd if compression is _ZSTD else _Expanding)(file, compression)
+        return cast(BinaryIO, io.BufferedReader(expanding, PIECE))
     if unreadable := unreadable_kind(head, name_of(file)):
         raise DecodeError(
             f"{name_of(file)} is compressed as {unreadable.name}, which is not read here. Decompress it with "
@@ -122,15 +125,18 @@ class Compression(NamedTuple):
     name: str
     magic: re.Pattern[bytes]
     """What its files begin with; also what a file begins with that was cut in there."""
-    decoder: Callable[[], Decoder]
+    decoder: Callable[[], Decoder] | None
     ratio: int
     """The largest factor by which this compression shrinks a file."""
 
 
+# pzstd begins its files with a frame that is skipped. A class of its own decompresses it.
+_ZSTD = Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), None, 40_000)
 _COMPRESSIONS = (
     Compression("gzip", re.compile(rb"\x1f\x8b"), _gunzip, 1_100),
     Compression("bzip2", re.compile(rb"BZh[1-9]"), _bunzip, 2_000_000),
     Compression("xz", re.compile(rb"\xfd7(zXZ\0|z?X?Z?\Z)"), _unxz, 10_000),
+    _ZSTD,
 )
 
 
@@ -143,9 +149,7 @@ class Unreadable(NamedTuple):
 
 
 _UNREADABLE = (
-    Unreadable("zstd", re.compile(rb"\x28\xb5\x2f\xfd"), "zstd -d"),
     Unreadable("lz4", re.compile(rb"\x04\x22\x4d\x18|\x02\x21\x4c\x18"), "lz4 -d"),
-    Unreadable("zstd or lz4", re.compile(rb"[\x50-\x5f]\x2a\x4d\x18"), "zstd -d"),
     Unreadable(".Z (compress)", re.compile(rb"\x1f\x9d"), "gzip -d"),
     Unreadable("pack or lzh", re.compile(rb"\x1f[\x1e\xa0]"), "gzip -d"),
     Unreadable("lzip", re.compile(rb"LZIP[\0\1]"), "lzip -d"),
@@ -181,13 +185,20 @@ class _Expanding(Content):
         self.file, self.compression, self.name = file, compression, name_of(file)
         self.start = file.tell()
         self.most_left = (size_of(file) - self.start) * compression.ratio
-        self.taken = 0
-        self.decoder = compression.decoder()
+        self.begin()
 
     def restart(self) -> None:
         self.file.seek(self.start)
-        self.taken = self.given = 0
-        self.decoder = self.compression.decoder()
+        self.given = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Make a decoder for the whole file."""
+        self.taken, self.decoder = 0, self._new_decoder()
+
+    def _new_decoder(self) -> Decoder:
+        assert self.compression.decoder is not None
+        return self.compression.decoder()
 
     def end(self) -> int:
         while self.piece(PIECE):
@@ -231,7 +242,7 @@ class _Expanding(Content):
                 f"{self.name} has {rest[:4]!r} after its {self.compression.name} stream, after {self.given} bytes of "
                 f"content, which is not {self.compression.name}. {RETRIEVE_AGAIN}"
             )
-        self.decoder = self.compression.decoder()
+        self.decoder = self._new_decoder()
         return rest
 
     def _more(self) -> bytes:
@@ -239,7 +250,10 @@ class _Expanding(Content):
             return b""
         if data := self._read():
             return data
-        raise DecodeError(
+        raise self._truncated()
+
+    def _truncated(self) -> DecodeError:
+        return DecodeError(
             f"{self.name} is truncated: its {self.compression.name} stream ends at byte {self.taken}, after "
             f"{self.given} bytes of content. {RETRIEVE_AGAIN}"
         )
@@ -268,6 +282,28 @@ class _Expanding(Content):
             f"{self.name} is damaged: its {self.compression.name} stream is not valid ({error}) at or before "
             f"byte {self.taken}, after {self.given} bytes of content. {RETRIEVE_AGAIN}"
         )
+
+
+class _Unzstd(_Expanding):
+    """The content of a file of zstd frames."""
+
+    def begin(self) -> None:
+        self.reader = ZstdReader(self.file)
+
+    @property
+    def taken(self) -> int:  # type: ignore[override]
+        return self.reader.taken
+
+    def piece(self, most: int) -> bytes:
+        try:
+            data = self.reader.content(most)
+        except EOFError:
+            raise self._truncated() from None
+        except OSError as error:
+            raise self._damaged(error) from error
+        self.given += len(data)
+        self._check_size()
+        return data
 
 
 def _expanding(stream: Any) -> _Expanding | None:

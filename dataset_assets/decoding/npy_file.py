@@ -32,7 +32,7 @@ def npy(file: BinaryIO, *, name: str = "value") -> Iterator[Columns]:
     check_file(file)
     file.seek(0)
     with _refused(file):
-        yield from _blocks({name: _Rows.of(decompressed(file))}, name_of(file))
+        yield from blocks_of({name: Rows.of(decompressed(file))}, name_of(file))
 
 
 def npz(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Columns]:
@@ -52,10 +52,10 @@ def npz(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Colu
         for array in wanted:
             if array not in members:
                 raise DecodeError(f"{name_of(file)} has no array {array!r}.{nearest(array, members)}")
-        yield from _blocks({array: _Rows.of(members[array]) for array in wanted}, name_of(file))
+        yield from blocks_of({array: Rows.of(members[array]) for array in wanted}, name_of(file))
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """The rows of one array, which are read in order."""
 
     stream: BinaryIO
@@ -64,7 +64,7 @@ class _Rows(NamedTuple):
     whole: Any = None
 
     @staticmethod
-    def of(stream: Any) -> "_Rows":
+    def of(stream: Any) -> "Rows":
         version = npy_format.read_magic(stream)
         # Version 3.0 differs from 2.0 by the encoding of the names of fields.
         read = _HEADERS.get(version, npy_format.read_array_header_2_0)
@@ -74,12 +74,12 @@ class _Rows(NamedTuple):
         if not shape:
             raise ValueError("it holds a single value, and no rows")
         if not by_columns or len(shape) == 1:
-            return _Rows(stream, dtype, shape)
+            return Rows(stream, dtype, shape)
         size = math.prod(shape) * dtype.itemsize
         if size > SMALL and size > limits().max_value_bytes:
             raise DecodeError(f"An array in the order of Fortran is read at once. {remedy('max_value_bytes')}")
         data = _read(stream, size)
-        return _Rows(stream, dtype, shape, np.frombuffer(data, dtype).reshape(shape, order="F"))
+        return Rows(stream, dtype, shape, np.frombuffer(data, dtype).reshape(shape, order="F"))
 
     @property
     def row_bytes(self) -> int:
@@ -104,7 +104,8 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _blocks(arrays: dict[str, _Rows], name: str) -> Iterator[Columns]:
+def blocks_of(arrays: dict[str, Rows], name: str) -> Iterator[Columns]:
+    """Yield the rows of several arrays together, in blocks of about 8 MB. Raises `DecodeError` if these differ."""
     lengths = {array: rows.shape[0] for array, rows in arrays.items()}
     if len({*lengths.values()}) > 1:
         said = ", ".join(f"{array} has {length}" for array, length in lengths.items())

@@ -4,7 +4,6 @@ It takes the name of a decoder, its options, and a plain description of the stre
 from, how its values are held, and its classes.
 """
 
-from itertools import islice
 from typing import Any, BinaryIO, Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -16,7 +15,8 @@ from dataset_assets.formats.type_names import type_named
 
 Stream = Mapping[str, Any]
 _BATCH = 1024
-ROWS = ("csv_rows", "json_lines", "json_array")
+_BATCH_BYTES = 16 << 20
+ROWS = ("csv_rows", "json_lines", "json_array", "sqlite", "excel", "tfrecord", "webdataset")
 """The decoders that yield rows."""
 
 
@@ -55,10 +55,22 @@ def _arrow_blocks(yielded: Iterable[Any]) -> Iterator[Columns]:
 
 def _in_blocks(yielded: Iterable[Mapping[str, Any]], known: Collection[str]) -> Iterator[dict[str, list[Any]]]:
     """Gather rows in blocks; a key that a row does not have is None."""
-    rest = iter(yielded)
-    while rows := list(islice(rest, _BATCH)):
+    for rows in in_batches(yielded):
         keys = {*known}.union(*(row.keys() for row in rows))
         yield {key: [row.get(key) for row in rows] for key in keys}
+
+
+def in_batches(rows: Iterable[Mapping[str, Any]], most: int = _BATCH) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield rows in lists of at most `most`, and of about 16 MB of bytes and texts."""
+    held, size = list[Mapping[str, Any]](), 0
+    for row in rows:
+        held.append(row)
+        size += sum(len(value) for value in row.values() if isinstance(value, (bytes, str)))
+        if len(held) == most or size > _BATCH_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _column(stream: str, said: Stream, block: Mapping[str, Any]) -> Any:
@@ -80,8 +92,10 @@ def _numbers(stream: str, said: Stream, values: Any) -> Any:
         return found.astype(dtype) if values.null_count or dtype.kind == "M" else found
     if isinstance(values, np.ndarray):
         return values
+    if dtype.kind == "M":
+        return np.array(["NaT" if value is None else value for value in values], dtype)
     if any(value is None for value in values):
-        if dtype.kind not in "fM":
+        if dtype.kind != "f":
             raise _missing(stream)
         values = [np.nan if value is None else value for value in values]
     return values

@@ -23,6 +23,8 @@ RETRIEVERS: dict[str, str] = {
     "folder": "dataset_assets.retrieval.folder:FolderRetriever",
     **dict.fromkeys(("s3", "gs", "az"), "dataset_assets.retrieval.bucket:BucketRetriever"),
     "hf": "dataset_assets.retrieval.hub:HubRetriever",
+    "doi": "dataset_assets.retrieval.doi:DoiRetriever",
+    "sql": "dataset_assets.retrieval.query:QueryRetriever",
 }
 """The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add
 theirs with entry points of the group `dataset_assets.retrievers`."""

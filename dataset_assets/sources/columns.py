@@ -60,7 +60,7 @@ def streams_of(
     for one in seen.values():
         # A key that some rows do not have.
         one.nulls |= not one.mixed and one.rows < rows
-    names = _stream_names(seen)
+    names = stream_names(seen)
     known = classes or {}
     found = [_found(names[name], name, one, name == target, known.get(name)) for name, one in seen.items()]
     return [replace(stream, arrow=str(seen[stream.plain["from"]].kind)) for stream in found]
@@ -223,7 +223,7 @@ def is_picture(data: bytes) -> bool:
     return data.startswith(_PICTURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def _stream_names(columns: Iterable[str]) -> dict[str, str]:
+def stream_names(columns: Iterable[str]) -> dict[str, str]:
     """Return an identifier for each column."""
     found: dict[str, str] = {}
     for column in columns:

@@ -1,18 +1,17 @@
 """Which kind a file is: the decoder that reads it, by its name and its first bytes."""
 
 import json
-from itertools import islice
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding import decoder, decompressed
-from dataset_assets.definition.column_splits import ROWS
+from dataset_assets.definition.column_splits import ROWS, in_batches
 from dataset_assets.errors import UsageError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-TEXTS = (".txt", ".md")
+TEXTS = (".txt", ".md", ".text")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("csv_blocks", {}),
@@ -27,10 +26,19 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".feather": ("arrow", {}),
     ".npz": ("npz", {}),
     ".npy": ("npy", {}),
+    ".safetensors": ("safetensors", {}),
+    **dict.fromkeys((".h5", ".hdf5"), ("hdf5", {})),
+    ".xlsx": ("excel", {}),
+    **dict.fromkeys((".sqlite", ".sqlite3", ".db"), ("sqlite", {})),
+    **dict.fromkeys((".tfrecord", ".tfrecords"), ("tfrecord", {})),
+    ".tar": ("webdataset", {}),
 }
 _BLOCK = 4096
-ARRAYS = ("npy", "npz")
+ARRAYS = ("npy", "npz", "safetensors", "hdf5")
 """The decoders that yield arrays of numpy."""
+
+BLOCKS = (*ARRAYS, "text")
+"""The decoders that yield `Columns`."""
 
 TABLES = tuple(_READERS)
 """The endings of files that hold samples as rows."""
@@ -48,6 +56,8 @@ class Reader(NamedTuple):
             found = decoder(self.name)(file, **self.options)
             if self.name in ROWS:
                 yield from _gathered(found)
+            elif self.name == "text":
+                yield from ({name: _arrow(texts) for name, texts in block.items()} for block in found)
             elif self.name in ARRAYS:
                 yield from found
             else:
@@ -69,8 +79,7 @@ class Reader(NamedTuple):
 
 def _gathered(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield blocks of rows, in which the type of each column is inferred."""
-    rest = iter(rows)
-    while some := list(islice(rest, _BLOCK)):
+    for some in in_batches(rows, _BLOCK):
         keys = dict.fromkeys(key for row in some for key in row)
         yield {key: _arrow([row.get(key) for row in some]) for key in keys}
 
@@ -100,9 +109,12 @@ def stem(name: str) -> str:
     return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
 
 
-def reader_of(name: str, options: Mapping[str, Any]) -> Reader:
-    """Return how a file of rows is read, by its name, with options of its decoder. Raises `UsageError`."""
-    known = _READERS.get(ending(name))
+def reader_of(name: str, options: Mapping[str, Any], path: Path | None = None) -> Reader:
+    """Return how a file of rows is read: by its name, else by its first bytes if its `path` is on this machine.
+
+    `options` are those of its decoder. Raises `UsageError`.
+    """
+    known = _READERS.get(ending(name)) or (("text", {}) if ending(name) in TEXTS else _by_content(path))
     if known is None:
         raise UsageError(
             f"{name:.200} is of no kind that can be looked at: {', '.join(TABLES)}, or one of them compressed; or give "
@@ -111,14 +123,47 @@ def reader_of(name: str, options: Mapping[str, Any]) -> Reader:
     return Reader(known[0], {**known[1], **options})
 
 
-def with_delimiter(reader: Reader, path: Path) -> Reader:
-    """Add the delimiter of a CSV file whose header has no comma, but semicolons, tabs or bars."""
-    if reader.name != "csv_blocks" or "delimiter" in reader.options:
-        return reader
+_MAGIC = {
+    b"PAR1": "parquet", b"ARROW1\0\0": "arrow", b"\x93NUMPY": "npy", b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"SQLite format 3\0": "sqlite",
+}  # fmt: skip
+
+
+def _by_content(path: Path | None) -> tuple[str, dict[str, Any]] | None:
+    """Return the decoder of a file with the first bytes of a kind that has some."""
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = decompressed(file).read(16)
+    return next(((name, {}) for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def settled(reader: Reader, paths: Sequence[Path]) -> Reader:
+    """Add the options that files need: the delimiter of CSV, and the features of TFRecord that have one value each."""
+    if reader.name == "csv_blocks" and "delimiter" not in reader.options:
+        mark = _delimiter(paths[0])
+        return reader if mark is None else Reader(reader.name, {**reader.options, "delimiter": mark})
+    if reader.name == "tfrecord" and "single" not in reader.options:
+        return Reader(reader.name, {**reader.options, "single": _single(paths)})
+    return reader
+
+
+def _delimiter(path: Path) -> str | None:
+    """Return the delimiter of a CSV file whose header has no comma, but semicolons, tabs or bars."""
     with path.open("rb") as file:
         header = decompressed(file).readline(1 << 16)
-    found = next((mark for mark in (b";", b"\t", b"|") if mark in header and b"," not in header), None)
-    return reader if found is None else Reader(reader.name, {**reader.options, "delimiter": found.decode()})
+    return next((mark.decode() for mark in (b";", b"\t", b"|") if mark in header and b"," not in header), None)
+
+
+def _single(paths: Sequence[Path]) -> list[str]:
+    """Return the features that have one value in each record."""
+    single: dict[str, bool] = {}
+    for path in paths:
+        with path.open("rb") as file:
+            for record in decoder("tfrecord")(file):
+                for name, values in record.items():
+                    single[name] = single.get(name, True) and len(values) == 1
+    return sorted(name for name, is_single in single.items() if is_single)
 
 
 def name_for(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Mapping
 
 from dataset_assets.core.names import check_dataset_name
 from dataset_assets.definition.scaffold import module_name, place_of, write_new
-from dataset_assets.sources.dataset_from import dataset_of, inferred
+from dataset_assets.sources.infer import dataset_of, inferred
 from dataset_assets.sources.written import source_of
 
 TEST = '''\

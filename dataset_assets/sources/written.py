@@ -9,6 +9,7 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, 
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
+from dataset_assets.sources.split_functions import column_samples, file_samples
 
 WIDTH = 110
 _PLAIN = ("version", "sample", "target", "tag", "tags", "tasks", "license", "terms", "citation", "homepage", "owners",
@@ -109,7 +110,8 @@ def _split(name: str, split: Split, imports: _Imports) -> list[str]:
             f"The function {function.__qualname__} of split {name} cannot be imported. Put it in a module."
         )
     imports.add("dataset_assets", "Split")
-    shown = imports.add(function.__module__, function.__qualname__)
+    module = "dataset_assets.sources" if function in (column_samples, file_samples) else function.__module__
+    shown = imports.add(module, function.__qualname__)
     lines = [f"        {_text(name)}: Split(", f"            {shown},"]
     for argument, value in split.arguments.items():
         lines.append(f"            {argument}={_argument(value, imports)},")

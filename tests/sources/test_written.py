@@ -28,6 +28,8 @@ def test_the_text_of_what_was_inferred_defines_the_same_dataset(home: Path) -> N
         definition, storage = dataset_from(source, **options), MemoryStorage()
         text = source_of(definition, {"kind": "texts, as classes"})
         assert '"kind": ' in text and "# texts, as classes" in text
+        # What a user keeps imports what is public.
+        assert "from dataset_assets.sources import column_samples\n" in text
         again = run(text)
         assert again.license == definition.license and again.target == definition.target
         version = prepare(definition, storage=storage)[next(iter(definition.splits))].version  # type: ignore[attr-defined]

@@ -373,3 +373,20 @@ def test_what_is_in_memory_is_stored_once(home: Path) -> None:
     for _ in range(2):
         dataset_from(FRAME)
     assert len(os.listdir(home / "sources")) == 1
+
+
+def test_groups_stay_together_and_hashes_decide_by_the_value(folder: Path) -> None:
+    rows = [{"patient": f"p{k // 3}", "x": k} for k in range(30)]
+    pandas.DataFrame(rows).to_csv(folder / "a.csv", index=False)
+    halves = {"train": 0.6, "test": 0.4}
+    for by in ("group_by", "hash_by"):
+        views = made(folder / "a.csv", splits=halves, **{by: "patient"})
+        train, test = ({one["patient"] for one in views[split]} for split in ("train", "test"))
+        assert train and test and not train & test and len(views["train"]) + len(views["test"]) == 30
+    for wrong, words in [
+        ({"group_by": "patien", "splits": halves}, "There is no stream 'patien'. Did you mean 'patient'?"),
+        ({"group_by": "patient", "hash_by": "x", "splits": halves}, "Give one of them"),
+        ({"hash_by": "patient"}, "Give splits= too"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            dataset_from(folder / "a.csv", **wrong)

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.patterns import alternatives
@@ -21,11 +21,12 @@ from dataset_assets.formats import Array, Format
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
+from dataset_assets.sources.archives import is_archive, members_of
 from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
-from dataset_assets.sources.kinds import Reader, name_for, reader_of, stem, with_delimiter
+from dataset_assets.sources.kinds import ARRAYS, Reader, name_for, reader_of, settled, stem
 from dataset_assets.sources.listing import is_listed, listing_of
 
 WHOLE = "all"
@@ -40,18 +41,23 @@ def dataset_from(
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     config: str | None = None,
+    group_by: str | None = None,
+    hash_by: str | None = None,
     summary: str | None = None,
     license: str | None = None,
 ) -> Dataset:
     """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
 
-    `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow or numpy file; a folder of such files, or
-    of pictures, texts or sounds, with folders for splits and classes; a list of paths, or a pattern with `*`; a
-    DataFrame, a table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What
-    is in memory is stored as a file below the home.
+    `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow, numpy, safetensors, HDF5, Excel, SQLite,
+    TFRecord or text file; a folder or an archive of such files, or of pictures, texts or sounds, with folders for
+    splits and classes; a list of paths, or a pattern with `*`; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
+    table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What is in memory
+    is stored as a file below the home.
 
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
-    the samples, with equal shares of each class if the target has classes. `options` are those of the decoder, such as
+    the samples, with equal shares of each class if the target has classes; with `group_by="patient"` all samples of one
+    value of a stream stay together, and with `hash_by="id"` a hash of the value decides. `config` is a configuration of
+    a dataset of the Hugging Face Hub. `options` are those of the decoder, such as
     `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
@@ -61,9 +67,8 @@ def dataset_from(
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    return dataset_of(
-        inferred(source, target, splits, options, config), source, name=name, summary=summary, license=license
-    )
+    found = inferred(source, target, splits, options, config, group_by=group_by, hash_by=hash_by)
+    return dataset_of(found, source, name=name, summary=summary, license=license)
 
 
 def inferred(
@@ -72,10 +77,15 @@ def inferred(
     splits: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     config: str | None = None,
+    *,
+    group_by: str | None = None,
+    hash_by: str | None = None,
 ) -> Inferred:
     """Look at a source and return what was inferred of it."""
     found = _inferred(source, target, options or {}, config)
-    return found if splits is None else found._replace(splits=_divided(found, splits))
+    if splits is None and (group_by or hash_by):
+        raise UsageError("group_by= and hash_by= say how splits= divides. Give splits= too, or leave them out.")
+    return found if splits is None else found._replace(splits=_divided(found, splits, group_by, hash_by))
 
 
 def dataset_of(
@@ -115,7 +125,25 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if folders:
         tree = RemoteFile(folders[0].as_uri(), identifier="folder", keep=False)
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
+    if (archive := _archive(parts, options)) is not None:
+        return archive._replace(target=_known(target, archive) or archive.target)
     return _of_tables(parts, target, options)
+
+
+def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
+    """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
+    part = next(iter(parts.values()))
+    if len(parts) > 1 or len(part.paths) > 1 or options or not is_archive(part.paths[0].name):
+        return None
+    with TemporaryDirectory(dir=_scratch()) as folder:
+        found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
+    return of_paths(redacted(part.urls[0]), found, RemoteFile(part.urls[0])) if found is not None else None
+
+
+def _known(stream: str | None, found: Inferred) -> str | None:
+    if stream is not None and stream not in found.streams:
+        raise UsageError(f"There is no stream {stream!r}.{nearest(stream, found.streams)}")
+    return stream
 
 
 def _of_files(
@@ -124,9 +152,7 @@ def _of_files(
     if options:
         raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
     found = of_paths(where, paths, tree)
-    if target is not None and target not in found.streams:
-        raise UsageError(f"There is no stream {target!r}, which should be the target.{nearest(target, found.streams)}")
-    return found._replace(target=target or found.target)
+    return found._replace(target=_known(target, found) or found.target)
 
 
 @dataclass
@@ -161,8 +187,10 @@ def _parts(source: Any) -> dict[str, _Part]:
         return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
-    if isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az"):
-        return {WHOLE: _Part([Path(urlsplit(source).path)], [source], {})}
+    if isinstance(source, str) and (scheme := urlsplit(source).scheme) in ("http", "https", "s3", "gs", "az", "doi"):
+        return {WHOLE: _Part([Path(unquote(urlsplit(source).path))], [source], {})}
+    if isinstance(source, str) and scheme == "sql":
+        return {WHOLE: _Part([Path(f"{urlsplit(source).netloc}.parquet")], [source], {})}
     paths = _local(source)
     if len(paths) == 1 and is_saved(paths[0]):
         return _parts(loaded(paths[0]))
@@ -195,20 +223,17 @@ def _matching(pattern: str) -> list[str]:
 
 def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
     """Infer the streams of all splits together, from all of their rows."""
-    readers = [reader_of(path.name, options) for part in parts.values() for path in part.paths]
+    readers = [reader_of(path.name, options, path) for part in parts.values() for path in part.paths]
     reader = readers[0]
     if any(other != reader for other in readers):
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
     with TemporaryDirectory(dir=_scratch()) as folder:
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
-        reader = with_delimiter(reader, paths[0])
+        reader = settled(reader, paths)
         blocks = chain.from_iterable(map(reader.blocks, paths))
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
-        if reader.name in ("npy", "npz"):
-            found = streams_of_arrays(blocks, target)
-        else:
-            found = streams_of(blocks, target, classes)
+        found = streams_of_arrays(blocks, target) if reader.name in ARRAYS else streams_of(blocks, target, classes)
     if not found:
         raise UsageError("The source has no rows, so nothing can be inferred of it.")
     reader = _typed(reader, found)
@@ -275,9 +300,16 @@ def _scratch() -> Path:
     return folder
 
 
-def _divided(found: Inferred, ratios: Mapping[str, float]) -> dict[str, Split]:
+def _divided(
+    found: Inferred, ratios: Mapping[str, float], group_by: str | None, hash_by: str | None
+) -> dict[str, Split]:
     if [*found.splits] != [WHOLE]:
         raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
+    if group_by and hash_by:
+        raise UsageError("group_by= and hash_by= were both given. Give one of them.")
+    if by := _known(group_by or hash_by, found):
+        divide = SplitOf(WHOLE).group_split if group_by else SplitOf(WHOLE).hash_split
+        return {**found.splits, **divide(ratios, by=by)}
     target = found.streams.get(found.target or "")
     if isinstance(target, Array) and target.classes:
         return {**found.splits, **SplitOf(WHOLE).stratified_split(ratios, by=found.target)}
@@ -288,6 +320,8 @@ def _called(source: Any) -> str:
     """Return what a source is called: the name of its file or folder, or what it is."""
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
+        if path.startswith("sql:"):
+            return urlsplit(path).netloc
         return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
     if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
         return _called(source[0])

@@ -1,0 +1,6 @@
+"""The split functions of definitions that `dataset_from` makes, as their text imports them."""
+
+from dataset_assets.definition.column_splits import column_samples
+from dataset_assets.definition.plain_splits import file_samples
+
+__all__ = ["column_samples", "file_samples"]

@@ -1,0 +1,77 @@
+"""Files of publications by their DOI: found at their repository, and compared with what it states."""
+
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from doi_repositories import answers
+
+from dataset_assets import RemoteFile
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError, UsageError
+from dataset_assets.retrieval import fetch_first, retriever_for
+from dataset_assets.retrieval.doi import DoiRetriever
+from dataset_assets.testing.server import FaultyServer
+
+FILES = {"birds.csv": b"x\n1\n", "a file.txt": b"text"}
+DOIS = ["10.5281/zenodo.77", "10.5281/zenodo.78", "10.6084/m9.figshare.55.v2", "10.7910/DVN/ABC"]
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[FaultyServer]:
+    with FaultyServer() as server:
+        server.files |= answers(server.url, FILES)
+        yield server
+
+
+def read(server: FaultyServer, url: str, into: Path, known: Any = None) -> Any:
+    into.unlink(missing_ok=True)
+    return fetch_first([url], into, known, retrievers=lambda url: DoiRetriever(server.url, server.url))
+
+
+@pytest.mark.parametrize("doi", DOIS)
+def test_a_file_of_a_repository_is_read_whole_and_not_again(doi: str, server: FaultyServer, home: Path) -> None:
+    for name, data in FILES.items():
+        url, into = f"doi:{doi}/{name.replace(' ', '%20')}", home.parent / "file"
+        source = read(server, url, into)
+        assert into.read_bytes() == data and source.url == url == RemoteFile(url).name
+        assert read(server, url, into, source) is None
+        look = DoiRetriever(server.url, server.url).look(url)
+        assert look.etag == source.etag and look.bytes in (len(data), None)
+
+
+@pytest.mark.parametrize("doi", DOIS)
+def test_bytes_that_are_not_those_of_the_checksum_are_refused(doi: str, server: FaultyServer, home: Path) -> None:
+    for path, data in server.files.items():
+        if data == FILES["birds.csv"]:
+            server.files[path] = b"y\n1\n"
+    with pytest.raises(DigestMismatch, match="has md5 .*, and its repository states"):
+        read(server, f"doi:{doi}/birds.csv", home.parent / "file")
+    assert not (home.parent / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "words"),
+    [
+        ("doi:10.5281/zenodo.77/bird.csv", RetrievalError, "has no file 'bird.csv'. Did you mean 'birds.csv'?"),
+        ("doi:10.5281/zenodo.99/a.csv", RetrievalError, "There is no DOI 10.5281/zenodo.99. Look it up"),
+        ("doi:10.1234/else/a.csv", RetrievalError, "is no repository that is known: Zenodo, figshare or Dataverse"),
+        ("doi:10.5281/zenodo.77", UsageError, "names no file of a DOI. Write doi:10.5281/zenodo.3939050/file.csv"),
+        ("doi:zenodo.77/a.csv", UsageError, "names no file of a DOI"),
+    ],
+)
+def test_what_is_not_there_says_what_to_do(
+    url: str, kind: type[DatasetAssetsError], words: str, server: FaultyServer, home: Path
+) -> None:
+    with pytest.raises(kind, match=words):
+        read(server, url, home.parent / "file")
+
+
+def test_an_answer_of_another_form_is_named(server: FaultyServer, home: Path) -> None:
+    for answer in (b'{"files": [3]}', b"[]", b'{"files": 3}'):
+        server.files["/api/records/77"] = answer
+        with pytest.raises(RetrievalError, match="about 10.5281/zenodo.77 is not as its documentation says"):
+            read(server, "doi:10.5281/zenodo.77/birds.csv", home.parent / "file")
+    server.files["/api/records/77"] = b"<html>"
+    with pytest.raises(RetrievalError, match="did not answer with JSON"):
+        read(server, "doi:10.5281/zenodo.77/birds.csv", home.parent / "file")
+    assert isinstance(retriever_for("doi:10.5281/zenodo.77/birds.csv"), DoiRetriever)

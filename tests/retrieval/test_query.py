@@ -1,0 +1,106 @@
+"""Rows of a database as a file: of a query, by a connection that only the settings know."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+import sqlalchemy
+
+from dataset_assets import RemoteFile, dataset_from, prepare
+from dataset_assets.core.settings import settings
+from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
+from dataset_assets.retrieval import fetch_first
+from dataset_assets.retrieval import query as module
+from dataset_assets.sources import source_of, sql_url
+from dataset_assets.storage import MemoryStorage
+
+SELECT = "select id, x, note from birds where id > :least order by id"
+
+
+@pytest.fixture
+def database(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    engine = sqlalchemy.create_engine(f"sqlite:///{home.parent}/birds.db")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("create table birds (id integer, x real, note text)"))
+        for k in range(5):
+            values = {"i": k, "x": k / 2 if k > 2 else None, "n": f"é{k}"}
+            connection.execute(sqlalchemy.text("insert into birds values (:i, :x, :n)"), values)
+    monkeypatch.setenv("BIRDS_FOLDER", str(home.parent))
+    monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", "warehouse=sqlite:///${BIRDS_FOLDER}/birds.db")
+    monkeypatch.setattr(module, "ROWS", 2)
+    yield engine
+    engine.dispose()
+
+
+def test_rows_are_parquet_with_the_types_of_all_of_them(database: Any, home: Path) -> None:
+    source = fetch_first([sql_url("warehouse", SELECT, least=0)], home.parent / "rows")
+    table = pyarrow.parquet.read_table(home.parent / "rows")
+    assert table.to_pydict() == {"id": [1, 2, 3, 4], "x": [None, None, 1.5, 2.0], "note": ["é1", "é2", "é3", "é4"]}
+    assert str(home.parent) not in repr(source)
+    fetch_first([sql_url("warehouse", SELECT, least=0)], home.parent / "again")
+    assert (home.parent / "again").read_bytes() == (home.parent / "rows").read_bytes()
+    fetch_first([sql_url("warehouse", SELECT, least=9)], home.parent / "none")
+    assert pyarrow.parquet.read_table(home.parent / "none").column_names == ["id", "x", "note"]
+
+
+def test_a_query_is_a_source_and_a_refresh_sees_new_rows(database: Any, home: Path) -> None:
+    definition, storage = dataset_from(sql_url("warehouse", SELECT, least=2)), MemoryStorage()
+    first = prepare(definition, storage=storage)["all"]
+    assert definition.name == "local.warehouse" and [one["x"] for one in first] == [1.5, 2.0]
+    assert prepare(definition, storage=storage, refresh=True)["all"].version == first.version  # type: ignore[attr-defined]
+    with database.begin() as connection:
+        connection.execute(sqlalchemy.text("insert into birds values (5, 7, 'new')"))
+    assert [one["x"] for one in prepare(definition, storage=storage, refresh=True)["all"]] == [1.5, 2.0, 7.0]
+    text = source_of(definition)
+    assert "sql://warehouse/" in text and str(home.parent) not in text
+    other = RemoteFile(sql_url("warehouse", SELECT, least=3))
+    assert other != next(iter(definition.files.values()))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "words"),
+    [
+        (lambda: sql_url("warehouse", "select z from birds"), RetrievalError, "warehouse failed: no such column"),
+        (lambda: sql_url("warehouse", SELECT), RetrievalError, "warehouse failed: .*least"),
+        (lambda: sql_url("warehouse", "select 1 a, 2 a"), UsageError, "several columns named 'a'"),
+        (lambda: sql_url("warehouse", "create table t (a)"), UsageError, "returns no rows. Write a SELECT"),
+        (lambda: sql_url("warehouse", "select id from birds union all select 'a'"), UsageError, "Cast it in"),
+        (lambda: sql_url("warehous", "select 1"), UsageError, "as 'warehous'. Did you mean 'warehouse'?"),
+        (lambda: "sql://warehouse/?query=select+1&parameters=3", UsageError, "or no parameters in JSON"),
+        (lambda: "sql:warehouse", UsageError, "has no query"),
+        (lambda: sql_url("a b", "select 1"), UsageError, "needs the name of a connection"),
+        (lambda: sql_url("a", "select :x", x=b"1"), UsageError, "no text, number, boolean or None"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(url: Any, kind: type[DatasetAssetsError], words: str, database: Any, home: Path) -> None:
+    with pytest.raises(kind, match=words):
+        fetch_first([url()], home.parent / "rows")
+    assert not (home.parent / "rows.rows").exists()
+
+
+def test_a_connection_shows_no_secret(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", "w=postgresql://ada:s3cret@127.0.0.1:1/x")
+    with pytest.raises(UsageError, match="the password of w is a value") as refused:
+        settings()
+    assert "s3cret" not in str(refused.value)
+    monkeypatch.setenv("W_PASSWORD", "s3cret")
+    for url, kind in [
+        ("w=postgresql+psycopg2://ada:${W_PASSWORD}@127.0.0.1:1/x", RetrievalError),
+        ("w=nothing:${W_PASSWORD}", UsageError),
+    ]:
+        monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", url)
+        with pytest.raises(kind) as failed:
+            fetch_first([sql_url("w", "select 1")], home.parent / "rows")
+        assert "s3cret" not in str(failed.value) + repr(failed.value.__cause__) + repr(failed.value.__context__)
+
+
+def test_rows_of_a_server_are_read(postgres: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in postgres.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SERVER_URL", postgres.url.partition("?")[0].replace("postgresql:", "postgresql+psycopg2:"))
+    monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", "server=${SERVER_URL}")
+    url = sql_url("server", "select n, n * 0.5 as half, date '2020-01-02' as day from generate_series(1, :n) as n", n=3)
+    fetch_first([url], home.parent / "rows")
+    table = pyarrow.parquet.read_table(home.parent / "rows")
+    assert table["n"].to_pylist() == [1, 2, 3] and [float(one) for one in table["half"].to_pylist()] == [0.5, 1.0, 1.5]

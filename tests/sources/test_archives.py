@@ -1,0 +1,143 @@
+"""Readers by the ending or the first bytes of a file, and archives of files."""
+
+import io
+import sqlite3
+import tarfile
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import openpyxl
+import pandas
+import pyarrow
+import pytest
+import tfrecord
+from PIL import Image as Pictures
+from safetensors.numpy import save_file
+
+from dataset_assets import Json, dataset_from, prepare
+from dataset_assets.errors import UsageError
+from dataset_assets.sources import source_of
+from dataset_assets.storage import MemoryStorage
+
+
+def views(source: Any, **options: Any) -> Any:
+    return prepare(dataset_from(source, **options), storage=MemoryStorage())
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    return home.parent
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    with tarfile.open(fileobj=(made := io.BytesIO()), mode="w") as archive:
+        for name, data in files.items():
+            (info := tarfile.TarInfo(name)).size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def picture(side: int) -> bytes:
+    Pictures.new("RGB", (side, side)).save(made := io.BytesIO(), "png")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.db", "a.sqlite.gz", "a"])
+def test_a_database_is_a_source(name: str, folder: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("create table birds (n, note, kind)")
+    database.executemany("insert into birds values (?, ?, ?)", [(1, "é", "b"), (None, None, "a")])
+    data = database.serialize()
+    (folder / name).write_bytes(pyarrow.compress(data, "gzip", asbytes=True) if name.endswith(".gz") else data)
+    view = views(folder / name, target="kind")["all"]
+    assert [*view][0] == {"n": 1.0, "note": "é", "kind": 1} and view.classes == {"kind": ("a", "b")}
+    assert np.isnan(view[1]["n"]) and view[1]["note"] is None
+
+
+def test_a_sheet_is_a_source(folder: Path) -> None:
+    frame = pandas.DataFrame({"when": [datetime(2020, 1, 2), None], "n": [1, 2], "x": [1.5, None], "s": ["a", "b"]})
+    book = openpyxl.Workbook()
+    for row in [[*frame], *([None if pandas.isna(v) else v for v in row] for row in frame.astype(object).values)]:
+        book.active.append(row)
+    book.save(folder / "a.xlsx")
+    view = views(folder / "a.xlsx")["all"]
+    assert view[0] == {"when": np.datetime64("2020-01-02"), "n": 1, "x": 1.5, "s": "a"}
+    assert np.isnat(view[1]["when"]) and np.isnan(view[1]["x"])
+
+
+@pytest.mark.parametrize("ending", ["h5", "safetensors"])
+def test_arrays_of_other_fields_are_a_source(ending: str, folder: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(8, 2, 3)).astype(np.float32), np.arange(8)
+    if ending == "h5":
+        with h5py.File(folder / "a.h5", "w") as file:
+            file["data/x"], file["y"], file["word"] = x, y, np.array(["a", "é"] * 4, h5py.string_dtype())
+    else:
+        save_file({"data/x": x, "y": y}, folder / "a.safetensors")
+    view = views(folder / f"a.{ending}", target="y")["all"]
+    assert view[3]["data_x"].dtype == np.float32 and np.array_equal(view[3]["data_x"], x[3]) and view[3]["y"] == 3
+    assert view.roles["target"] == "y" and (ending != "h5" or view[1]["word"] == "é")
+
+
+def test_records_of_tensorflow_are_a_source(folder: Path) -> None:
+    writer = tfrecord.TFRecordWriter(str(folder / "a.tfrecord"))
+    for k in range(3):
+        writer.write(
+            {"image/encoded": ([picture(k + 1)], "byte"), "label": ([k], "int"), "box": ([0.5] * (k + 1), "float")}
+        )
+    writer.close()
+    view = views(folder / "a.tfrecord", target="label")["all"]
+    assert [(one["image_encoded"].shape[0], one["label"], one["box"].tolist()) for one in view] == [
+        (1, 0, [0.5]),
+        (2, 1, [0.5, 0.5]),
+        (3, 2, [0.5, 0.5, 0.5]),
+    ]
+
+
+def test_shards_of_webdataset_are_a_source(folder: Path) -> None:
+    for shard in range(2):
+        files = {}
+        for k in range(2):
+            key = f"{shard}{k}"
+            files |= {f"{key}.png": picture(k + 1), f"{key}.cls": b"%d" % k, f"{key}.json": b'{"a": [1]}'}
+        (folder / f"train-{shard}.tar").write_bytes(tarred(files))
+    for source in (str(folder / "train-*.tar"), [folder / "train-0.tar", folder / "train-1.tar"]):
+        view = views(source, target="cls")["all"]
+        assert [(one["key"], one["png"].shape[0], one["cls"]) for one in view] == [
+            ("00", 1, 0), ("01", 2, 1), ("10", 1, 0), ("11", 2, 1),
+        ]  # fmt: skip
+        assert view[0]["json"] == {"a": [1]} and isinstance(dataset_from(source).streams["json"], Json)
+    assert len(views(folder / "train-0.tar")["all"]) == 2
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+def test_an_archive_of_files_has_splits_and_classes(name: str, folder: Path) -> None:
+    files = {f"{split}/{kind}/1.txt": f"{split} {kind}".encode() for split in ("train", "test") for kind in ("a", "b")}
+    files["__MACOSX/x"] = b"junk"
+    data = zipped(files) if name == "a.zip" else tarred(files)
+    (folder / name).write_bytes(pyarrow.compress(data, "gzip", asbytes=True) if name.endswith("gz") else data)
+    found = views(folder / name)
+    assert {split: [(one["text"], one["label"]) for one in view] for split, view in found.items()} == {
+        "test": [("test a", 0), ("test b", 1)],
+        "train": [("train a", 0), ("train b", 1)],
+    }
+    with pytest.raises(UsageError, match="There is no stream 'x'"):
+        dataset_from(folder / name, target="x")
+
+
+def test_lines_of_a_text_are_a_source(folder: Path) -> None:
+    (folder / "a.txt.zst").write_bytes(pyarrow.compress("one\n\ntwo é\n".encode(), "zstd", asbytes=True))
+    assert [one["text"] for one in views(folder / "a.txt.zst")["all"]] == ["one", "", "two é"]
+    found = views(folder / "a.txt.zst", options={"by": "paragraph"}, splits={"train": 0.5, "test": 0.5})
+    assert {one["text"] for one in [*found["train"], *found["test"]]} == {"one", "two é"}
+    assert 'options={"by": "paragraph"}' in source_of(dataset_from(folder / "a.txt.zst", options={"by": "paragraph"}))
