@@ -5,7 +5,7 @@ Each row of an order is computed on request. docs/orders.md specifies the orders
 
 import math
 from functools import cached_property
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from dataset_assets.errors import UsageError, nearest
 
 Times = NDArray[np.float64]
 BLOCK = 1 << 12
+LARGE = 1 << 18
+"""How many rows are computed together if all are: of 50 sources, in a sixth of the time of `BLOCK`."""
 
 
 class Repetition:
@@ -101,6 +103,7 @@ class Mixture:
         self._keys = [keys_of(seed, epoch, f"mix {source}")[:2] for source in range(len(sizes))]
         self._offsets = np.cumsum([0, *sizes])
         self._size = self._length()
+        self._blocks_read = 0
         if not 0 <= self._size <= MOST_ROWS:
             size = self._size if isinstance(stop, int) else "more"
             raise UsageError(f"A mixture has 0 to {MOST_ROWS} samples, not {size}. Give a number as stop.")
@@ -112,12 +115,29 @@ class Mixture:
         """Return the rows at these places."""
         if isinstance(where, slice):
             return self._window(where.start, where.stop)[0]
-        rows = np.empty(len(where), np.intp)
-        blocks = where // BLOCK
-        for block in np.unique(blocks):
-            mine, lo = blocks == block, int(block) * BLOCK
-            rows[mine] = self._window(lo, min(lo + BLOCK, self._size))[0][where[mine] - lo]
+        if "_all" in self.__dict__:
+            return self._all[where].astype(np.intp)
+        rows, order = np.empty(len(where), np.intp), np.argsort(where, kind="stable")
+        blocks = np.split(order, np.flatnonzero(np.diff(where[order] // BLOCK)) + 1)
+        self._blocks_read += len(blocks)
+        if self._blocks_read * BLOCK > self._size:
+            # Now it takes no longer to compute all rows, once, which are four bytes each.
+            return self._all[where].astype(np.intp)
+        for places in blocks if len(where) else ():
+            lo = int(where[places[0]]) // BLOCK * BLOCK
+            rows[places] = self._window(lo, min(lo + BLOCK, self._size))[0][where[places] - lo]
         return rows
+
+    @cached_property
+    def _all(self) -> "NDArray[Any]":
+        rows = np.empty(self._size, np.min_scalar_type(int(self._offsets[-1])))
+        for lo in range(0, self._size, LARGE):
+            rows[lo : lo + LARGE] = self._window(lo, min(lo + LARGE, self._size))[0]
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process computes the rows again, if it reads as many.
+        return {**{name: value for name, value in self.__dict__.items() if name != "_all"}, "_blocks_read": 0}
 
     def source(self, place: int) -> int:
         """Return the number of the source that the row at a place belongs to."""

@@ -162,8 +162,13 @@ def grouped(starts: NDArray[np.intp], rows: Indices) -> tuple[list[tuple[int, In
         order = np.argsort(part, kind="stable")
         part, rows = part[order], rows[order]
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(rows)]
-    groups = [(k := int(part[lo]), rows[lo:hi] - starts[k]) for lo, hi in zip(cuts, cuts[1:])]
+    own = rows - np.asarray(starts)[part]
+    groups = [(k, own[lo:hi]) for k, lo, hi in zip(part[cuts[:-1]].tolist(), cuts, cuts[1:])]
     return groups, order
+
+
+SMALL_PIECE = 1024
+"""A piece of fewer bytes is copied in less time than it takes to put it back by itself."""
 
 
 def put_back(pieces: Sequence[Any], order: Indices | None, out: Any = None) -> Any:
@@ -176,6 +181,10 @@ def put_back(pieces: Sequence[Any], order: Indices | None, out: Any = None) -> A
     count = sum(map(len, pieces))
     dtype = np.result_type(*{piece.dtype for piece in pieces})
     result = np.empty((count, *pieces[0].shape[1:]), dtype) if out is None else out
+    if order is not None and result.nbytes < SMALL_PIECE * len(pieces):
+        # To put back each piece takes longer than to copy all of them once more.
+        result[order] = np.concatenate(pieces)
+        return result
     lo = 0
     for piece in pieces:
         hi = lo + len(piece)

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Sequence
 
@@ -17,6 +18,8 @@ from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, par
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
 from dataset_assets.formats.spans import AsIs, AsList, SpansColumn
+
+Sizes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -140,33 +143,61 @@ class _Rows:
         self.declared = declared
         self.axes = len(declared.shape) + 1 if None in declared.shape else 0
         self.dtype = parsed(declared.dtype) if declared.dtype else None
-        self.empty: list[AnyArray] = []
+        self.empty = np.empty((0, self.axes), np.int64)
+        """The shapes of the values before the first one that is not empty."""
 
     def table(self, values: Any, schema: Any) -> Any:
         """Return a block as a table. It is empty as long as all values are empty lists, which show no dtype."""
-        rows = self.empty + self._rows(values)
+        try:
+            sizes, shapes, runs = self._block(values)
+            numbers = [self._cast(flat, at, sizes) for at, flat in runs]
+        except Misfit as misfit:
+            at = None if misfit.at is None else len(self.empty) + misfit.at
+            raise Misfit(at, misfit.why) from misfit
+        sizes, shapes = np.concatenate([np.zeros(len(self.empty), int), sizes]), np.concatenate([self.empty, shapes])
         if self.dtype is None:
-            self.empty = rows
-            return _table([], np.empty(0), self.axes)
-        self.empty = []
-        full = [row.reshape(-1) for row in rows if row.size]
-        return _table(rows, np.concatenate(full) if full else np.empty(0, self.dtype), self.axes)
+            self.empty = shapes
+            return _table(sizes[:0], shapes[:0], np.empty(0))
+        self.empty = shapes[:0]
+        return _table(sizes, shapes, np.concatenate(numbers) if numbers else np.empty(0, self.dtype))
 
     def parameters(self, schema: Any) -> dict[str, Any]:
         if self.dtype is None:
             raise SchemaError("There are no values to take a dtype from. Declare it: Ragged(dtype=...).")
         return Ragged(dtype_text(self.dtype), self.declared.shape).parameters()
 
-    def _rows(self, values: Any) -> list[AnyArray]:
+    def _block(self, values: Any) -> "tuple[Sizes, Sizes, list[tuple[int, AnyArray]]]":
+        """Return the size and the shape of each value, and all numbers, in runs of one dtype with their first row."""
         if is_arrow(values):
-            values = _lists_of(values)
-        rows = []
+            if values.null_count:
+                raise Misfit(int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), NULL)
+            if (lists := _lists_of(values, self.declared.shape)) is not None:
+                sizes, flat = lists
+                first = int(np.argmax(sizes > 0))
+                return sizes, np.empty((len(sizes), 0), np.int64), [(first, flat)] if flat.size else []
+            values = values.to_pylist()
+        rows, wrong = self._rows(values)
+        sizes = np.array([row.size for row in rows], np.int64)
+        full = groupby((at for at, row in enumerate(rows) if row.size), key=lambda at: rows[at].dtype)
+        runs = [[*run] for _, run in full]
+        numbers = [(run[0], np.concatenate([rows[at].reshape(-1) for at in run])) for run in runs]
+        if wrong is not None:
+            # A value before it that does not fit comes first.
+            for at, flat in numbers:
+                self._cast(flat, at, sizes)
+            raise wrong
+        shapes = np.array([row.shape for row in rows] if self.axes else [()] * len(rows), np.int64)
+        return sizes, shapes.reshape(len(rows), self.axes), numbers
+
+    def _rows(self, values: Any) -> tuple[list[AnyArray], Misfit | None]:
+        """Return values as arrays, up to the first one of another shape, and what is wrong with that one."""
+        rows: list[AnyArray] = []
         for at, value in enumerate(values):
             try:
                 rows.append(self._row(value))
             except Misfit as misfit:
-                raise Misfit(len(self.empty) + at, misfit.why) from misfit
-        return rows
+                return rows, Misfit(at, misfit.why)
+        return rows, None
 
     def _row(self, value: Any) -> AnyArray:
         inner = self.declared.shape
@@ -179,41 +210,49 @@ class _Rows:
         if not fits:
             expected = ("n", *("n" if size is None else size for size in inner))
             raise Misfit(0, f"shape {row.shape}, expected {expected}. Declare Ragged(shape=...), or reshape it.")
-        # An empty array is not cast: the dtype of np.array([]) means nothing.
-        return self._cast(row) if row.size else row
+        return row
 
-    def _cast(self, row: AnyArray) -> AnyArray:
+    def _cast(self, flat: AnyArray, at: int, sizes: "Sizes") -> AnyArray:
+        """Return numbers of one dtype in that of the stream; those of row `at` are the first."""
+        # Empty arrays are not cast: the dtype of np.array([]) means nothing.
         if self.dtype is None or self.declared.dtype is None:
             try:
-                dtype = _numeric(stored(row.dtype))
+                dtype = _numeric(stored(flat.dtype))
             except DefinitionError as error:
-                raise Misfit(0, str(error)) from error
+                raise Misfit(at, str(error)) from error
             self.dtype = self.dtype or dtype
             if dtype != self.dtype:
-                raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as in the samples before it. {ADVICE}")
-        if (result := cast(row, self.dtype)) is None:
-            raise Misfit(0, f"dtype {row.dtype}, expected {self.dtype} as declared. {ADVICE}")
+                raise Misfit(at, f"dtype {flat.dtype}, expected {self.dtype} as in the samples before it. {ADVICE}")
+        if (result := cast(flat, self.dtype)) is None:
+            raise Misfit(at, f"dtype {flat.dtype}, expected {self.dtype} as declared. {ADVICE}")
         if result[1] is not None and not result[1].all():
-            raise Misfit(0, f"{shown(row[~result[1]][0])} does not fit the dtype {self.dtype}. {WIDER}")
+            wrong = int(np.argmin(result[1]))
+            raise Misfit(
+                at + _row_of(wrong, sizes[at:]), f"{shown(flat[wrong])} does not fit the dtype {self.dtype}. {WIDER}"
+            )
         return result[0]
 
 
-def _table(rows: Sequence[AnyArray], flat: AnyArray, axes: int) -> Any:
+def _row_of(number: int, sizes: Sizes) -> int:
+    """Return the row that a number belongs to."""
+    return int(np.searchsorted(np.cumsum(sizes), number, "right"))
+
+
+def _table(sizes: Sizes, shapes: Sizes, flat: AnyArray) -> Any:
     import pyarrow
 
     if flat.dtype == bool:
         flat = flat.view(np.uint8)  # Arrow packs booleans into bits, which numpy cannot map
-    borders = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([row.size for row in rows], out=borders[1:])
+    borders = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=borders[1:])
     columns = {"value": pyarrow.LargeListArray.from_arrays(borders, pyarrow.array(flat))}
-    if axes:
-        shapes = np.array([row.shape for row in rows], np.int64).reshape(-1)
-        columns["shape"] = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(shapes), axes)
+    if axes := shapes.shape[1]:
+        columns["shape"] = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(shapes.reshape(-1)), axes)
     return pyarrow.table(columns)
 
 
 def _schema(dtype: Dtype, axes: int) -> Any:
-    return _table([], np.empty(0, dtype), axes).schema
+    return _table(np.empty(0, np.int64), np.empty((0, axes), np.int64), np.empty(0, dtype)).schema
 
 
 def _holds_numbers(schema: Any, axes: int) -> bool:
@@ -227,21 +266,32 @@ def _holds_numbers(schema: Any, axes: int) -> bool:
     return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
 
 
-def _lists_of(values: Any) -> list[Any]:
-    """Return Arrow lists of numbers as arrays on their buffers, and all other lists as Python lists."""
+def _lists_of(values: Any, inner: tuple[int | None, ...]) -> tuple[Sizes, AnyArray] | None:
+    """Return the sizes of Arrow's lists of numbers, and all their numbers; None for lists of another inner shape."""
     from pyarrow import types
 
-    if values.null_count:
-        raise Misfit(int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), NULL)
     kind = values.type
-    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_primitive(kind.value_type):
-        lists: list[Any] = values.to_pylist()
-        return lists
-    rows = []
-    for chunk in getattr(values, "chunks", [values]):
-        borders, flat = chunk.offsets.to_numpy(), as_rows(chunk.flatten())
-        rows += np.split(flat, borders[1:-1] - borders[0]) if len(chunk) else []
-    return rows
+    if not (types.is_list(kind) or types.is_large_list(kind)) or _shape_of(kind.value_type) != inner:
+        return None
+    chunks = [chunk for chunk in getattr(values, "chunks", [values]) if len(chunk)]
+    counts = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) for chunk in chunks]
+    sizes = np.concatenate([np.empty(0, np.int64), *counts]) * math.prod(_shape_of(kind.value_type) or ())
+    try:
+        flat = [as_rows(chunk.flatten()).reshape(-1) for chunk in chunks]
+    except Misfit:
+        # Their values, one by one, say which row it is.
+        return None
+    return sizes, np.concatenate(flat) if flat else np.empty(0)
+
+
+def _shape_of(kind: Any) -> tuple[int, ...] | None:
+    """Return the shape of an Arrow type of lists of one size, which are of numbers; None for another type."""
+    from pyarrow import types
+
+    if types.is_fixed_size_list(kind):
+        shape = _shape_of(kind.value_type)
+        return None if shape is None else (kind.list_size, *shape)
+    return () if types.is_primitive(kind) else None
 
 
 def _numeric(dtype: Dtype) -> Dtype:

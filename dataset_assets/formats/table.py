@@ -14,6 +14,7 @@ from dataset_assets.formats.columns import Column, Indices, check_rows, grouped,
 from dataset_assets.formats.fields import decoded_column, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.nested import ADVICE, column_of, recast
+from dataset_assets.formats.rows import is_arrow
 from dataset_assets.formats.type_names import plain, type_named, type_text
 
 
@@ -227,6 +228,8 @@ def _columns(values: Any, names: Sequence[str] | None, declared: Any) -> tuple[d
         }
     if hasattr(values, "iloc"):
         return _of_frame(values, names, declared)
+    if is_arrow(values) and pyarrow.types.is_struct(values.type):
+        return _of_structs(values, names), set()
     rows = list(values)
     for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
@@ -234,6 +237,18 @@ def _columns(values: Any, names: Sequence[str] | None, declared: Any) -> tuple[d
         names = list(row) if names is None else names
         _check_names(list(row), names, at)
     return {name: _column(name, [row[name] for row in rows], declared) for name in names or ()}, set()
+
+
+def _of_structs(values: Any, expected: Sequence[str] | None) -> dict[str, Any]:
+    """Return the fields of Arrow structs as columns. As in mappings, one that has only nulls has no type yet."""
+    import pyarrow
+
+    if not len(values):
+        return {}
+    names = [field.name for field in values.type]
+    _check_names(names, expected, 0)
+    columns = {name: _decoded(name, one) for name, one in zip(names, values.flatten())}
+    return {n: pyarrow.nulls(len(one)) if one.null_count == len(one) else one for n, one in columns.items()}
 
 
 def _of_frame(frame: Any, expected: Sequence[str] | None, declared: Any) -> tuple[dict[str, Any], set[str]]:

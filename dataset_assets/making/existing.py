@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Iterator
 
 from dataset_assets.core.canonical import canonical, digest_of
-from dataset_assets.core.names import storage_key
 from dataset_assets.errors import StoredFileDamaged
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.shared import note_raw
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.views import Stored
-from dataset_assets.storage.keys import index_key, source_key
+from dataset_assets.storage.keys import source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, record_bytes
 from dataset_assets.storage.storage import put_all
@@ -37,7 +36,7 @@ class FoundSplit:
 def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | None:
     """Return a stored split that this recipe made, if all its files are there; the current one is tried first."""
     tried = set[str]()
-    for digest in _candidates(stored, split):
+    for digest in _candidates(stored, split, recipe):
         if digest in tried:
             continue
         tried.add(digest)
@@ -78,7 +77,7 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     Stores the split's files again if a collector removed one in the meantime.
     """
     digest = digest_of(staged.index)
-    stored.put_document(index_key(stored.name, staged.index.split, digest), canonical(staged.index))
+    stored.put_index(staged.index, digest, canonical(staged.index))
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:
@@ -102,11 +101,9 @@ def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
     return dict(zip(keys, staged.files[stream], strict=True))
 
 
-def _candidates(stored: StoredDataset, split: str) -> Iterator[str]:
-    """Yield the digests of a split's indexes, the current one first."""
+def _candidates(stored: StoredDataset, split: str, recipe: str) -> Iterator[str]:
+    """Yield the digests of a split's indexes that the recipe may have made, the current one first."""
     current = stored.current().version
     if current and split in current.splits:
         yield current.splits[split]
-    # A listing may lag behind; what it lacks is made again.
-    names = (key.rsplit("/", 1)[1] for key in stored.storage.list(storage_key(stored.name, split, "index")))
-    yield from sorted(name.removesuffix(".json") for name in names)
+    yield from stored.with_recipe(split, recipe)

@@ -34,6 +34,7 @@ from dataset_assets.storage.aliases import aliases_of, lacking_aliases, write_al
 from dataset_assets.storage.exclusions import take_over
 from dataset_assets.storage.gc_lease import wait_for_collector
 from dataset_assets.storage.keys import place_of
+from dataset_assets.storage.manifest import parse_index
 from dataset_assets.storage.pins import pin
 from dataset_assets.storage.storage import open_object, settle, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -230,9 +231,14 @@ def _store(lacking: Iterable[Piece], target: Storage, fetch: Fetch, wanted: Parc
 
 
 def _put_documents(target: Storage, wanted: Parcel) -> None:
-    for documents in (wanted.indexes, wanted.documents):
-        for key, data in documents.items():
-            target.put(key, data)
+    there = StoredDataset(target, wanted.dataset)
+    for key, data in wanted.indexes.items():
+        place = place_of(key)
+        assert place is not None  # a parcel has the keys of indexes only
+        index = parse_index(data, key, wanted.dataset, place.name, place.digest, target.url)
+        there.put_index(index, place.digest, data)
+    for key, data in wanted.documents.items():
+        target.put(key, data)
 
 
 def _put_sources(target: Storage, wanted: Parcel) -> None:

@@ -43,10 +43,10 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 DAY_SECONDS = 86_400
 logger = logging.getLogger(__name__)
 
-ORDER: tuple[Kind, ...] = ("version", "index", "source", "stream", "raw")
+ORDER: tuple[Kind, ...] = ("version", "recipe", "index", "source", "stream", "raw")
 """The kinds that are removed, in this order; pointers and pins never are."""
 
-DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "index")
+DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "recipe", "index")
 """Kinds whose keys only dataset_assets writes: without any of them, files may belong to another program."""
 
 
@@ -227,7 +227,7 @@ class _Rule:
         found = Collected(there.dataset, sorted(kept.versions), problem=" ".join(kept.gone) or None)
         places = []
         for place in sorted((p for p in there.places if p.kind in ORDER), key=lambda p: ORDER.index(p.kind)):
-            ours = kept.may_go(place.key) and self._is_ours(place)
+            ours = kept.may_go(place.goes_with(self.stored.name)) and self._is_ours(place)
             if ours and (size := self.old_size(place, now)) is not None:
                 places.append(place)
                 found.removed.append(place.key)

@@ -93,7 +93,10 @@ class _Removal:
                 self.found.versions.append(f"{self.stored.name}@{digest}")
                 yield pin_key(self.stored.name, digest), ""
                 yield key, digest
-        yield from ((place.key, place.digest) for place in there.of("index") if self._is_outdated_index(place))
+        indexes = {folded(place.key) for place in there.of("index") if self._is_outdated_index(place)}
+        for place in (*there.of("recipe"), *there.of("index")):
+            if folded(place.goes_with(self.stored.name)) in indexes:
+                yield place.key, place.digest
         for place in there.of("stream"):
             if folded(place.key) not in self.kept:
                 yield place.key, place.digest

@@ -47,7 +47,7 @@ from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
-ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "index", "source", "stream", "raw")
+ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "recipe", "index", "source", "stream", "raw")
 """The order of removal. The aliases follow the pointer; the lease of garbage collection goes last."""
 
 _FILE = re.compile(r"[A-Za-z0-9_]+")
@@ -213,7 +213,9 @@ def _only_of(stored: StoredDataset, there: Contents, digest: str, others: set[st
         return []
     kept |= {stored.raw_key(record) for place in there.of("source") if (record := stored.raw(place.name))}
     files = {key for split, at in own for key in _files(stored, split, at)} - kept
-    return [*(index_key(stored.name, *one) for one in sorted(own)), *sorted(files, key=lambda key: "/raw/" in key)]
+    notes = [place.key for place in there.of("recipe") if (place.name, place.digest) in own]
+    documents = [*notes, *(index_key(stored.name, *one) for one in sorted(own))]
+    return [*documents, *sorted(files, key=lambda key: "/raw/" in key)]
 
 
 def _of_file(stored: StoredDataset, there: Contents, target: Target, force: bool) -> _Plan:

@@ -35,7 +35,7 @@ from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
-KINDS: tuple[Kind, ...] = ("index", "source", "stream", "raw")
+KINDS: tuple[Kind, ...] = ("recipe", "index", "source", "stream", "raw")
 """The kinds that may be removed, in this order; other documents are known by what they are."""
 
 FOREIGN = "it is not of dataset_assets"
@@ -165,7 +165,7 @@ def _unknown_of(
     digests = _in_parts(stored, there)
     young = f"it is younger than the grace period of {grace_seconds / DAY_SECONDS:g} days"
     for place in there.places:
-        used = folded(place.key) in named or place.digest in digests or _knows(definition, place)
+        used = folded(place.goes_with(stored.name)) in named or place.digest in digests or _knows(definition, place)
         if place.kind in KINDS and not used and (found := stat(place)):
             ours = place.kind != "source" or _is_record(stored, place)
             why = damaged or (young if is_young(found) else None)

@@ -9,7 +9,7 @@ from dataset_assets.core.names import VARIANTS, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage.storage import Entry, Stat
 
-Kind = Literal["pointer", "version", "pin", "excluded", "collector", "source", "raw", "index", "stream"]
+Kind = Literal["pointer", "version", "pin", "excluded", "collector", "source", "raw", "recipe", "index", "stream"]
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
@@ -23,6 +23,7 @@ _PATTERNS: dict[Kind, str] = {
     "collector": r"meta/collector\.json",
     "source": rf"raw/(?P<name>{_PART})/source\.json",
     "raw": rf"raw/(?P<name>{_PART})/(?P<digest>{_HEX})",
+    "recipe": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.{_HEX}\.json",
     "index": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.json",
     "stream": rf"(?P<name>{_SPLIT})/{_STREAM}/(?P<digest>{_HEX})(\.\w+)*",
 }
@@ -49,6 +50,10 @@ class Place:
     digest: str = ""
     stat: Stat | None = field(default=None, compare=False)
     """Its size and age, if a listing showed them."""
+
+    def goes_with(self, dataset: str) -> str:
+        """Return the key with which it stays or goes: that of its index for a note on a recipe, else its own."""
+        return index_key(dataset, self.name, self.digest) if self.kind == "recipe" else self.key
 
 
 @dataclass
@@ -143,6 +148,11 @@ def stream_key(dataset: str, split: str, stream: str, sha256: str, suffix: str) 
 def index_key(dataset: str, split: str, digest: str) -> str:
     """Return the key of a split's index."""
     return storage_key(dataset, split, "index", f"{digest}.json")
+
+
+def recipe_key(dataset: str, split: str, digest: str, recipe: str) -> str:
+    """Return the key of a note: this recipe made this index of a split. It is found by its name, and not read."""
+    return storage_key(dataset, split, "index", f"{digest}.{recipe}.json")
 
 
 def version_key(dataset: str, digest: str) -> str:

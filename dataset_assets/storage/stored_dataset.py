@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import BinaryIO, Mapping, NamedTuple
 
-from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES
 from dataset_assets.core.files import sha256_in
@@ -28,6 +28,7 @@ from dataset_assets.storage.keys import (
     place_of,
     pointer_key,
     raw_key,
+    recipe_key,
     source_key,
     version_key,
 )
@@ -233,6 +234,25 @@ class StoredDataset:
         return NotPrepared(
             f"There is no {what} of {self.name} in {self.storage.url}: {why}. {how(self.name, self.storage.url)}"
         )
+
+    def put_index(self, index: SplitIndex, digest: str, data: bytes) -> None:
+        """Store a split's index, then a note by which `with_recipe` finds it without reading the others."""
+        self.put_document(index_key(self.name, index.split, digest), data)
+        key = recipe_key(self.name, index.split, digest, index.recipe)
+        if place_of(key):
+            self.storage.put(key, canonical({"recipe": index.recipe}))
+
+    def with_recipe(self, split: str, recipe: str) -> list[str]:
+        """Return the digests of a split's indexes that this recipe may have made, sorted.
+
+        An index without a note is among them: it is of an earlier release, or its writer was killed.
+        """
+        noted = dict[str, str]()
+        # A listing may lag behind; what it lacks is made again.
+        for key in self.storage.list(storage_key(self.name, split, "index")):
+            digest, _, of = key.rpartition("/")[2].removesuffix(".json").partition(".")
+            noted[digest] = of or noted.get(digest, "")
+        return sorted(digest for digest, of in noted.items() if of in ("", recipe))
 
     def put_document(self, key: str, data: bytes) -> None:
         """Store a version or an index, which is named by its digest."""

@@ -3,14 +3,17 @@
 import doctest
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_assets.core import mixture as mixing
 from dataset_assets.core.mixture import Interleaving, Mixture, Repetition
+from dataset_assets.core.permutation import Permutation
 from dataset_assets.errors import UsageError
 
 PUBLISHED = {
@@ -128,3 +131,25 @@ def test_what_is_repeated_begins_again() -> None:
 def test_the_examples_run() -> None:
     found = doctest.testmod(mixing)
     assert found.attempted and not found.failed
+
+
+def test_reading_twice_as_many_rows_in_random_order_costs_twice_as_much() -> None:
+    """Each window of a shuffle touches the whole mixture, which is not computed anew for each."""
+
+    def work(size: int) -> int:
+        mixed, places = Mixture([size // 5] * 5, [1, 2, 3, 4, 5], seed=0, stop=size), Permutation(size, 1, 0)
+        windows = [slice(lo, lo + 2048) for lo in range(0, size, 2048)]
+        return calls(lambda: [mixed.rows(places.rows(window)) for window in windows])
+
+    assert work(1 << 18) <= 2.5 * work(1 << 17)
+
+
+@pytest.mark.parametrize("size", [1, 4097, 3 << 12, 50_000])
+def test_rows_in_any_order_are_those_in_order_however_many_were_read(size: int) -> None:
+    mixed = Mixture([size, 7, size], [3, 1, 2], seed=5, stop=size)
+    in_order, rng = mixed.rows(slice(0, size)), np.random.default_rng(0)
+    for count in (0, 1, 5, 3000, size, 10):
+        places = rng.integers(0, size, count)
+        found = mixed.rows(places)
+        assert found.dtype == np.intp and np.array_equal(found, in_order[places])
+    assert len(pickle.dumps(mixed)) < 2000 and np.array_equal(pickle.loads(pickle.dumps(mixed)).rows(places), found)

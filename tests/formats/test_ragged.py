@@ -7,6 +7,7 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -96,7 +97,7 @@ class TestEmptyValues:
         (Ragged("float32"), [[[2**24 + 1]]], "sample 0: 16777217 does not fit the dtype float32."),
         (Ragged("int32"), [[["a"]]], "sample 0: dtype <U1, expected int32 as declared."),
         (Ragged(), [pyarrow.array([[1], None])], "sample 1: a value is null"),
-        (Ragged(), [pyarrow.array([[1], [2, None]])], "it is null"),
+        (Ragged(), [pyarrow.array([[1], [2, None]])], "sample 1: an array cannot hold"),
         (Ragged(), [pyarrow.array([["a"]])], "sample 0: A Ragged stream holds numbers"),
         (Ragged(), [pandas.Series([[1], None])], "sample 1: a value is null"),
     ],
@@ -183,3 +184,65 @@ def test_other_files_are_decode_errors(tmp_path: Path) -> None:
         sink.write_table(table)
     with pytest.raises(DecodeError, match="has nulls"):
         Ragged().open([(tmp_path / "nulls").open("rb")])
+
+
+def lists(rows: list[Any]) -> Any:
+    return pyarrow.array(rows, pyarrow.list_(pyarrow.int64()))
+
+
+LISTS: dict[str, Any] = {
+    "lists": lists,
+    "large lists": lambda rows: pyarrow.array(rows, pyarrow.large_list(pyarrow.int64())),
+    "a part of lists": lambda rows: lists([[9], *rows, [9]])[1:-1],
+    "chunks": lambda rows: pyarrow.chunked_array([lists(part) for part in (rows[:2], [], rows[2:])]),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("dtype", [None, "int8"])
+def test_lists_of_arrow_are_written_as_arrays_are_whole_and_not_one_by_one(
+    tmp_path: Path, kind: str, dtype: str | None
+) -> None:
+    rows = [[], [1, 2], [], [3], [4, 5, 6]]
+    assert written_as(tmp_path / "a", Ragged(dtype), LISTS[kind](rows)) == written_as(
+        tmp_path / "b", Ragged(dtype), rows
+    )
+
+    def work(times: int) -> int:
+        given = LISTS[kind](rows * times)
+        return calls(lambda: written_as(tmp_path / str(times), Ragged(dtype), given))
+
+    assert work(50) < 1.5 * work(1)
+
+
+def test_lists_of_lists_of_one_size_are_written_as_arrays_are(tmp_path: Path) -> None:
+    rows = [[[1, 2], [3, 4]], [], [[5, 6]]]
+    fixed = pyarrow.array(rows, pyarrow.list_(pyarrow.list_(pyarrow.int64(), 2)))
+    assert written_as(tmp_path / "a", Ragged(shape=(2,)), fixed) == written_as(tmp_path / "b", Ragged(shape=(2,)), rows)
+    with pytest.raises(SchemaError, match=r"sample 0.*shape \(2, 2\), expected \('n', 3\)"):
+        written_as(tmp_path / "c", Ragged(shape=(3,)), fixed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[1], None], "sample 1.*null"),
+        ([[1], [2, 300], [400]], "sample 1.*300 does not fit"),
+        ([[1], [], [2, None]], "sample 2"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_named_by_its_row(tmp_path: Path, rows: Any, said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        written_as(tmp_path, Ragged("int8"), pyarrow.array(rows, pyarrow.list_(pyarrow.int64())))
+
+
+def test_the_first_value_that_does_not_fit_is_named_whatever_is_wrong_with_a_later_one(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="sample 1.*300"):
+        written_as(tmp_path, Ragged("int8"), [np.array([1]), np.array([300]), np.array([[1]])])
+
+
+def written_as(folder: Path, kind: Ragged, values: Any) -> Any:
+    writer = kind.writer(folder)
+    writer.append(values)
+    parts, parameters = writer.close()
+    return [part.path.read_bytes() for part in parts], parameters

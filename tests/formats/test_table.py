@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -281,3 +282,45 @@ def test_rows_are_gathered_batch_by_batch(tmp_path: Path) -> None:
 def test_the_examples_run() -> None:
     found = doctest.testmod(type_names)
     assert found.attempted and not found.failed
+
+
+STRUCTS = {
+    "numbers": pyarrow.array([{"a": 1, "b": 2.5}, {"a": None, "b": 3.5}]),
+    "small types": pyarrow.array([{"a": 1}, {"a": 2}], pyarrow.struct([("a", pyarrow.int8())])),
+    "lists": pyarrow.array([{"a": [1], "b": {"c": "x"}}, {"a": [2, 3], "b": {"c": None}}]),
+    "a part": pyarrow.array([{"a": 1}, {"a": 2}, {"a": 3}])[1:],
+    "a row that is null": pyarrow.array([{"a": 1}, None]),
+    "chunks": pyarrow.chunked_array([pyarrow.array([{"a": 1}]), pyarrow.array([{"a": 2}])]),
+    "a dictionary": pyarrow.StructArray.from_arrays([pyarrow.array(["x", "y"]).dictionary_encode()], ["a"]),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_structs_of_arrow_are_written_as_a_record_batch_is(tmp_path: Path, name: str) -> None:
+    structs = STRUCTS[name]
+    batch = pyarrow.Table.from_arrays(structs.flatten(), [field.name for field in structs.type])
+    assert table_files(tmp_path / "a", Table(), structs) == table_files(tmp_path / "b", Table(), batch)
+
+
+def test_structs_are_written_by_columns_and_not_row_by_row(tmp_path: Path) -> None:
+    def work(rows: int) -> int:
+        structs = pyarrow.array([{"a": k, "b": float(k)} for k in range(rows)])
+        return calls(lambda: table_files(tmp_path / str(rows), Table(), structs))
+
+    assert work(1000) < 1.5 * work(10)
+
+
+def test_types_of_structs_widen_as_those_of_mappings_do(tmp_path: Path) -> None:
+    first, then = pyarrow.array([{"a": 1, "b": None}]), pyarrow.array([{"b": "x", "a": 2.5}])
+    files = table_files(tmp_path / "a", Table(), first, then)
+    assert files == table_files(tmp_path / "b", Table(), first.to_pylist(), then.to_pylist())
+    with pytest.raises(SchemaError, match="sample 1.*missing: b"):
+        table_files(tmp_path / "c", Table(), first, pyarrow.array([{"a": 2}]))
+
+
+def table_files(folder: Path, kind: Table, *blocks: Any) -> Any:
+    writer = kind.writer(folder)
+    for block in blocks:
+        writer.append(block)
+    parts, parameters = writer.close()
+    return [part.path.read_bytes() for part in parts], parameters

@@ -75,7 +75,9 @@ def test_files_lie_where_the_asset_keys_say_and_are_named_by_their_content(home:
     assert {path.name for path in (place / "raw").iterdir()} == {"numbers_csv", "backwards_csv"}
     assert {path.name for path in (place / "train").iterdir()} == {*tiny.STREAMS, "index"}
     for name, (*_, digest) in looked_at(place).items():
-        if Path(name).name not in ("current.json", "source.json", ".current.json.lock"):
+        # A note that a recipe made an index has both in its name.
+        noted = len(Path(name).stem) > 100
+        if not noted and Path(name).name not in ("current.json", "source.json", ".current.json.lock"):
             assert Path(name).name.split(".")[0] == digest, name
 
 
@@ -248,7 +250,7 @@ def test_no_digest_holds_a_float_a_time_a_host_or_a_path(home: Path, dataset: Da
     prepare(dataset)
     place = home / "storage" / "org" / "example" / "tiny"
     documents = [*place.glob("versions/*"), *place.glob("*/index/*"), place / "current.json"]
-    assert len(documents) == 4
+    assert len(documents) == 6
     for path in documents:
         text = path.read_text()
         assert canonical(json.loads(text)).decode() == text

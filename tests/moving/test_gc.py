@@ -32,7 +32,7 @@ from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
 from dataset_assets.storage import Entry, LocalStorage, MemoryStorage, Stat, Storage
 from dataset_assets.storage.gc_lease import collecting, wait_for_collector
-from dataset_assets.storage.keys import collector_key, contents, pointer_key
+from dataset_assets.storage.keys import collector_key, contents, place_of, pointer_key
 from dataset_assets.storage.manifest import sealed, unsealed
 from dataset_assets.storage.pins import pin, pins, unpin
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -206,7 +206,8 @@ def test_files_of_a_young_index_stay_though_they_are_old(store: LocalStorage, re
     """A writer has stored its index, of files that were there for long, and not its version yet."""
     for key in store.list(""):
         os.utime(store.root / key, (0, 0))
-    index = next(key for key in store.list("") if "/index/" in key and key not in _current_keys(store))
+    indexes = [key for key in store.list("") if (place := place_of(key)) and place.kind == "index"]
+    index = next(key for key in indexes if key not in _current_keys(store))
     os.utime(store.root / index)
     store.delete(f"org/example/tiny/versions/{released.old}.json")
     collect(store, keep_versions=1)

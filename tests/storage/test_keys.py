@@ -55,4 +55,4 @@ def test_every_key_that_is_written_is_known(home, fast_path):
     found, strange = contents(LocalStorage(home / "storage").list(""))
     assert strange == [] and [*found] == [tiny.NAME]
     kinds = {place.kind for place in found[tiny.NAME].places}
-    assert kinds == {"pointer", "version", "source", "raw", "index", "stream"}
+    assert kinds == {"pointer", "version", "source", "raw", "recipe", "index", "stream"}

@@ -117,7 +117,8 @@ def keys_of(storage: Storage, digest: str) -> set[str]:
         key = index_key(NAME, split, at)
         with storage.get(key) as file:
             text = file.read().decode()
-        found |= {key} | {file for file in files if str(getattr(place_of(file), "digest", "")) in text}
+        found |= {key for key in storage.list("") if f"/index/{at}." in key}
+        found |= {file for file in files if str(getattr(place_of(file), "digest", "")) in text}
     return found
 
 

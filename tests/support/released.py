@@ -57,7 +57,9 @@ def check_names(storage: Storage) -> None:
             continue
         place = place_of(key)
         assert place is not None, f"{key} is left behind"
-        if place.digest and place.kind != "pin":
+        if place.kind == "recipe":
+            assert storage.exists(place.goes_with(place.dataset)), f"{key} is left behind"
+        elif place.digest and place.kind != "pin":
             with storage.get(key) as file:
                 assert sha256_hex(file.read()) == place.digest, key
 

@@ -18,6 +18,8 @@ from dataset_assets.reading.views.view import View
 class Zipped(View):
     """The streams of several views of the same length in one sample."""
 
+    _arranges = True
+
     def __init__(self, parents: Sequence[View]) -> None:
         self.parents = tuple(parents)
         if len({len(view) for view in parents}) != 1:
@@ -128,6 +130,8 @@ class Zipped(View):
 @operation("concat")
 class Concatenated(View):
     """The samples of several views with the same streams, one view after the other."""
+
+    _arranges = True
 
     def __init__(self, parents: Sequence[View]) -> None:
         # Flattened, because otherwise a sum of many views would be a deep stack.

@@ -73,6 +73,9 @@ class Node(ABC):
     op: ClassVar[str] = ""
     # Whether all of the parent is read to make the view, or its first sample.
     _whole: ClassVar[bool] = False
+    _block_bytes: ClassVar[int] = BLOCK_BYTES
+    # Whether it gives the values of its parents, or of the storage, as they are.
+    _arranges: ClassVar[bool] = False
     parents: tuple["Node", ...] = ()
     code_version: str | None = None
     """The version of the function in `arguments()`, or of the class. If it is there, it counts instead of the code."""
@@ -134,7 +137,7 @@ class Node(ABC):
 
     def __iter__(self) -> Iterator[Any]:
         size = len(self)
-        step = min(max(int(BLOCK_BYTES / self.row_bytes()), 1), BLOCK) if size else 1
+        step = min(max(int(self._block_bytes / self.row_bytes()), 1), BLOCK) if size else 1
         for lo in range(0, size, step):
             yield from self.each(slice(lo, min(lo + step, size)))
 

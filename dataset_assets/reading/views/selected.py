@@ -20,6 +20,7 @@ class Selected(Subset):
     `own` is the order of this view alone.
     """
 
+    _arranges = True
     parent: View
     order: range | Indices | Chain
 

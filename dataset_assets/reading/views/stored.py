@@ -25,6 +25,8 @@ PROBES = 8
 class Stored(View, Traceable):
     """The samples of a stored split, or of columns in memory."""
 
+    _arranges = True
+
     def __init__(
         self,
         origin: Origin,

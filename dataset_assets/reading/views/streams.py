@@ -15,6 +15,8 @@ from dataset_assets.reading.views.view import View
 class Narrowed(View):
     """The parent's samples with some of their streams; the other streams are not read."""
 
+    _arranges = True
+
     def __init__(self, parent: View, streams: Sequence[str]) -> None:
         self.parents = (parent,)
         self.parent, self._streams = parent, tuple(parent._stream(name) for name in streams)
@@ -69,6 +71,8 @@ class Narrowed(View):
 @operation("rename")
 class Renamed(View):
     """The parent's samples with some streams renamed."""
+
+    _arranges = True
 
     def __init__(self, parent: View, names: Mapping[str, str]) -> None:
         self.parents = (parent,)

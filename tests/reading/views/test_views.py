@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 import pyarrow
 import pytest
+from counting import calls
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from dataset_assets.core.permutation import Permutation
 from dataset_assets.encoding import Ordinal
 from dataset_assets.errors import SchemaError, UnknownStream, UsageError
 from dataset_assets.formats import Columns, Member
+from dataset_assets.formats.array import ArrayColumn
 from dataset_assets.reading.views import (
     OPERATIONS,
     Concatenated,
@@ -777,3 +779,57 @@ def test_an_order_that_is_too_long_to_be_kept_is_the_same_wherever_it_is_read(
             assert order.rows(slice(lo, hi)).tolist() == whole[lo:hi].tolist()
     finally:
         ordering.KEPT, ordering.WINDOW = kept, window
+
+
+class Counted(ArrayColumn):
+    """Numbers that count how often they are read, of which one cannot be."""
+
+    def __init__(self, size: int, broken: int | None = None) -> None:
+        super().__init__(np.arange(size))
+        self.broken, self.reads = broken, 0
+
+    def slice(self, lo: int, hi: int) -> Any:
+        self.reads += hi > lo
+        if self.broken is not None and lo <= self.broken < hi:
+            raise ValueError(f"{self.broken} is broken")
+        return super().slice(lo, hi)
+
+
+def counted(size: int, broken: int | None = None) -> tuple[View, Counted]:
+    column = Counted(size, broken)
+    return Stored(Origin("memory", "all", ""), {"number": column}), column
+
+
+class TestSmallBatches:
+    def test_are_read_together(self) -> None:
+        view, column = counted(20_000)
+        batches = list(view.only("number").batch(8))
+        assert np.array_equal(np.concatenate([batch["number"] for batch in batches]), np.arange(20_000))
+        assert column.reads < 6
+
+    def test_are_read_together_through_all_that_only_arranges_samples(self) -> None:
+        for stack in (
+            lambda view: view.shuffle(0)[10:].rename(n="number").zip(view[10:]),
+            lambda view: view.mix(view, weights=[1, 2], seed=0, stop="all"),
+            lambda view: view.concat(view).interleave(view[:50]),
+        ):
+            view = stack(counted(2_000)[0])
+            batches = [*view.batch(8)]
+            assert calls(partial(list, view.batch(8))) < 30 * len(batches)
+            assert equal(batches, [view.batch(8)[k] for k in range(len(batches))])
+
+    def test_that_are_large_are_read_one_by_one(self) -> None:
+        view, column = counted(1 << 20)
+        assert next(iter(view.batch(1 << 18)))["number"].nbytes == 1 << 21 and column.reads == 1
+
+    def test_that_come_before_a_value_that_cannot_be_read_are_given(self) -> None:
+        batches, found = iter(counted(100, broken=57)[0].batch(10)), []
+        with pytest.raises(ValueError, match="57 is broken"):
+            found.extend(batch["number"][0] for batch in batches)
+        assert found == [0, 10, 20, 30, 40]
+
+    @pytest.mark.parametrize("second", [[0.5, 1.5], ["a", "b"], [[1], [2]]])
+    def test_have_the_kind_that_they_have_alone(self, second: list[Any]) -> None:
+        view = view_of(a=[1, 2]).concat(view_of(a=second))
+        for batch, alone in zip(view.batch(2), (view.batch(2)[0], view.batch(2)[1])):
+            assert type(batch["a"]) is type(alone["a"]) and equal(batch, alone)
