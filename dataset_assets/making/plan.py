@@ -23,6 +23,7 @@ from dataset_assets.errors import DatasetAssetsError, NoSpace, RetrievalError
 from dataset_assets.making.asking import question
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.raw_files import meant_raw
+from dataset_assets.making.shared import of_url, with_digest
 from dataset_assets.making.terms import accepted
 from dataset_assets.retrieval.on_this_machine import SCHEMES
 from dataset_assets.retrieval.retriever import Looking, retriever_for
@@ -121,7 +122,7 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
 def see_at_hand(dataset: Dataset, store: Storage) -> None:
     """Raise `RetrievalError` with all files that are missing and not on this machine. Asks no source."""
     files, _ = _missing([*linked(dataset, store), dataset], store)
-    far = [(name, file) for name, file in files if all(urlsplit(url).scheme not in SCHEMES for url in file.urls)]
+    far = [(name, file) for name, file in files if _is_far(file)]
     if far:
         listed = "".join(f"\n  {name}: {redacted(file.urls[0])}" for name, file in far)
         raise RetrievalError(
@@ -167,7 +168,21 @@ def _unmade(maker: Maker, changing: set[str]) -> Iterator[str]:
 def _wanted(maker: Maker, needed: set[str]) -> list[str]:
     """Return the files that are unknown, or that are needed and not stored."""
     raws = {name: maker.inputs.raws.get(name) for name in maker.dataset.remote_files}
-    return [name for name, raw in raws.items() if raw is None or name in needed and not maker.stored.has_raw(raw)]
+    lacking = [name for name, raw in raws.items() if raw is None or name in needed and not maker.stored.has_raw(raw)]
+    return [name for name in lacking if not _is_elsewhere(maker.stored, maker.dataset.remote_files[name])]
+
+
+def _is_far(file: RemoteFile) -> bool:
+    """Return whether no source of a file is on this machine."""
+    return all(urlsplit(url).scheme not in SCHEMES for url in file.urls)
+
+
+def _is_elsewhere(stored: StoredDataset, file: RemoteFile) -> bool:
+    """Return whether another dataset of the storage has a file, which is then copied."""
+    if not _is_far(file):
+        return False
+    found = with_digest(stored, file.digest) if file.digest else of_url(stored, file)
+    return found is not None and StoredDataset(stored.storage, found.dataset).has_raw(found.raw)
 
 
 def _is_asked_for(maker: Maker, file: RemoteFile) -> bool:

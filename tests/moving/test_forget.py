@@ -412,7 +412,8 @@ def test_an_older_release_neither_reads_nor_replaces_it(defined: Path, monkeypat
     from dataset_assets.storage import manifest
 
     manifest._parsed.cache_clear()
-    monkeypatch.setattr(manifest, "EXCLUDING", 1)
+    for newer in ("EXCLUDING", "SKIPPING"):
+        monkeypatch.setattr(manifest, newer, 1)
     for act in (load, prepare):
         with pytest.raises(NewerFormat, match="Upgrade dataset_assets"):
             act(NAME, storage=storage)  # type: ignore[operator]

@@ -80,7 +80,11 @@ class Batched(View):
 
         Of other values a batch may be an array, and a larger block a list.
         """
-        return all(view._arranges and (len(view.parents) == 1 or _are_arrays(view)) for view in stack_of(self.parent))
+        wanted, seen = {*self.parent.streams}, set[str]()
+        views = [*stack_of(self.parent)]
+        found = all(view._arranges and (len(view.parents) == 1 or _are_arrays(view, wanted, seen)) for view in views)
+        # A stream that was renamed is not known by its name below.
+        return found and seen == wanted
 
     def _together(self, where: slice, one_by_one: Iterator[Any]) -> Iterator[Any]:
         """Yield batches that are parts of one block: to read each by itself takes many times as long."""
@@ -117,13 +121,16 @@ class Batched(View):
         return self.parent._stream(name)
 
 
-def _are_arrays(view: View) -> bool:
-    """Return whether the values of a stored view, or of all parents of another, are arrays of one form each."""
+def _are_arrays(view: View, wanted: set[str], seen: set[str]) -> bool:
+    """Return whether the wanted values of a stored view, or of all parents of another, are arrays of one form each."""
     forms: dict[str, set[Any]] = {}
     for below in view.parents or (view,):
-        if any(hasattr(column, "expect") for column in getattr(below, "columns", {}).values()):
+        names = [name for name in below.streams if name in wanted]
+        columns = getattr(below, "columns", {})
+        if any(hasattr(columns[name], "expect") for name in names if name in columns):
             return False  # even an empty block of it may be downloaded
-        for name, block in below.rows(slice(0, 0)).items():
+        seen.update(names)
+        for name, block in below.rows_of(names, slice(0, 0)).items():
             form = (block.dtype, block.shape[1:]) if isinstance(block, np.ndarray) else None
             forms.setdefault(name, set()).add(form)
     return all(len(found) == 1 and None not in found for found in forms.values())
