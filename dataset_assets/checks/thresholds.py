@@ -57,7 +57,7 @@ class Nulls(Threshold):
         for name, (missing, total) in found.items():
             most = named.get(name) if isinstance(self.most, Mapping) else self.most
             if most is not None and missing > most * total:
-                yield f"{split}: {missing} of {total} values of {name} are missing, more than {most:g} of them"
+                yield f"{split}: {missing} of {total} values of {name} are missing, more than {100 * most:g} %"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataset_assets.core.lazy import Table
 GROUPS = {
     "Find": ("search", "info", "ls", "versions", "diff", "path", "cite", "plugins"),
     "Make": ("new", "prepare", "check", "ui"),
-    "Keep": ("verify", "du", "gc", "rm", "forget", "pin", "unpin"),
+    "Keep": ("verify", "du", "gc", "rm", "forget", "pin", "unpin", "reconcile"),
     "Share": (
         "register", "create", "checkout", "push", "pull", "purge", "copy", "bundle", "unbundle", "export",
     ),
@@ -22,6 +22,7 @@ _MODULES = {
     "maintain": ("verify", "copy", "bundle", "unbundle", "pin", "unpin", "du", "doctor"),
     "remove": ("gc", "rm"),
     "forget": ("forget",),
+    "reconcile": ("reconcile",),
     "share": ("register", "create", "checkout", "push", "pull", "purge", "export", "settings"),
     "trust": ("trust",),
     "experiments": ("experiments", "store", "who-used"),

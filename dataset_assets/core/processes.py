@@ -1,6 +1,7 @@
 """Identifies the process that holds a lock or a lease, and tells whether it has ended."""
 
 import os
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -61,6 +62,14 @@ def _started(process: int) -> str:
         return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return ""
+
+
+def started_at(process: int) -> float | None:
+    """Return the time at which a process of this machine started, or None if that is unknown."""
+    ticks = _started(process)
+    if not ticks or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ of a block would leave the streams with different numbers of samples. Of a block
 """
 
 import inspect
+import re
 import shutil
 from dataclasses import dataclass, field
 from itertools import count
@@ -26,6 +27,7 @@ PROBED = 1024
 LONGEST = 300
 MOST_IN_A_ROW = 1000
 """A source that fails so often without a sample between is broken."""
+_NUMBERED = re.compile(r"\bsample \d+(?: or one soon after)?: ")
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Skipper:
                     self._first = _rows(block, [row])
                 yield row
 
-    def _misfit(self, block: Columns) -> SchemaError | DecodeError | None:
+    def _misfit(self, block: Columns) -> SchemaError | None:
         """Say why a block cannot be written after the first good sample."""
         folder = self.folder / f"probe-{next(self._probes)}"
         writers = {name: kind.writer(folder / name) for name, kind in self.streams.items()}
@@ -84,8 +86,9 @@ class Skipper:
                     try:
                         writer.append(part[name])
                     except (SchemaError, DecodeError) as error:
-                        error.args = (f"stream {name}: {error.args[0] if error.args else error}",)
-                        return error
+                        # Its number is that in the probe.
+                        text = _NUMBERED.sub("", str(error.args[0] if error.args else error))
+                        return SchemaError(f"stream {name}: {text}")
             return None
         finally:
             for writer in writers.values():

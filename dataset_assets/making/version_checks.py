@@ -54,8 +54,9 @@ def _skipped(dataset: Dataset, index: SplitIndex) -> Finding:
     said = f"{count} of {total} samples were skipped{f'. The first: {first}' * bool(first)}"
     if isinstance(limit, str):
         return Finding(SKIPPED, True, f"{said.rstrip('.')}.")
+    allowed = f"{100 * limit:g} %" if isinstance(limit, float) else str(limit)
     too_many = count > (limit * total if isinstance(limit, float) else limit)
-    return Finding(SKIPPED, not too_many, f"{said.rstrip('.')}." + f" Allowed are {limit:g}." * too_many)
+    return Finding(SKIPPED, not too_many, f"{said.rstrip('.')}." + f" At most {allowed} are allowed." * too_many)
 
 
 def _shown(bad: Skipped) -> str:

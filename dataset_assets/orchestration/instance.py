@@ -62,7 +62,7 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
     Raises the errors of the steps, or `CheckFailed` if a check refused the release.
     """
     defined = definitions(datasets=[*linked(dataset, storage), dataset], storage=storage.url)
-    with history() as home, _instance(home) as instance, watched_by(progress), _errors_of_ours():
+    with history() as home, opened(home) as instance, watched_by(progress), _errors_of_ours():
         result = dg.materialize(
             [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
             instance=instance,
@@ -151,16 +151,17 @@ def _make(home: Path) -> None:
             file.write(CONFIG.encode())
         files.replace(temporary, home / "dagster.yaml")
     # The first query creates the tables of runs, events and schedules; each has its own storage.
-    with _instance(home) as instance:
+    with opened(home) as instance:
         instance.get_run_records(limit=1)
         instance.all_asset_keys()
         instance.all_instigator_state()
 
 
 @contextmanager
-def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
+def opened(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the history in a folder. Raises `StorageError` if its database fails."""
     try:
-        with _opened(home) as instance:
+        with _of(home) as instance:
             yield instance
     except sqlalchemy.exc.DatabaseError as error:
         raise StorageError(
@@ -169,7 +170,7 @@ def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
         ) from error
 
 
-def _opened(home: Path) -> dg.DagsterInstance:
+def _of(home: Path) -> dg.DagsterInstance:
     try:
         # The only constructor that takes overrides. Despite its name, the instance is as permanent as its folder.
         return dg.DagsterInstance.local_temp(str(home), OVERRIDES)

@@ -25,10 +25,10 @@ NUMBERS = of(x=np.array([1.0, 2.0, NAN, 4.0]), n=np.arange(4))
 @pytest.mark.parametrize(
     ("check", "view", "said"),
     [
-        (nulls(), NUMBERS, "all: 1 of 4 values of x are missing, more than 0 of them."),
+        (nulls(), NUMBERS, "all: 1 of 4 values of x are missing, more than 0 %."),
         (nulls(0.25), NUMBERS, None),
         (nulls({"n": 0}), NUMBERS, None),
-        (nulls({"x": 0.2}), NUMBERS, "more than 0.2 of them"),
+        (nulls({"x": 0.2}), NUMBERS, "more than 20 %"),
         (nulls(), of(t=np.array(["2020-01-01", "NaT"], "datetime64[D]")), "1 of 2 values of t are missing"),
         (in_range({"x": (0, 4)}), NUMBERS, None),
         (in_range({"x": (1.5, 3)}), NUMBERS, "2 values of x are not between 1.5 and 3, first 1.0"),

@@ -1,0 +1,160 @@
+"""Compares Dagster's history with the storage, and mends the history: after a lost database, or a machine that stopped.
+
+The storage is the truth. A version that it has released and the history does not show last is recorded, once. A run
+that the history calls running, and whose process has ended, is recorded as failed.
+"""
+
+import socket
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from dataset_assets.core.processes import lives, started_at
+from dataset_assets.core.redact import redacted
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration.events import VERSION, latest
+from dataset_assets.orchestration.instance import history, opened
+from dataset_assets.orchestration.ops import Steps
+from dataset_assets.reading.load import open_split
+from dataset_assets.storage import Storage
+from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
+
+LAUNCHERS = ("DefaultRunLauncher", "SyncInMemoryRunLauncher")
+"""The launchers whose runs are processes of this machine."""
+CLOCK_SECONDS = 5.0
+BEGUN = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where history and storage differ.
+
+    `kind` is `unrecorded` (the storage has a version that the history does not show last), `lost` (the history shows
+    a version that the storage does not have) or `left` (a run whose process has ended).
+    """
+
+    kind: str
+    what: str
+    message: str
+    mended: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the storage has of an asset; the metadata is made only if it is recorded."""
+
+    key: dg.AssetKey
+    version: str
+    metadata: Callable[[], Mapping[str, Any]]
+
+
+def reconcile(datasets: Sequence[Dataset], storage: Storage, *, mend: bool = False) -> list[Difference]:
+    """Return where the history and the storage differ, for these datasets, and with `mend` record what is missing.
+
+    The assets are those of `definitions` without a translation.
+    """
+    with history() as home, opened(home) as instance:
+        found = [*_runs(instance, mend)]
+        for dataset in datasets:
+            found += _versions(instance, dataset, StoredDataset(storage, dataset.name).remembering(), mend)
+        return found
+
+
+def _versions(
+    instance: dg.DagsterInstance, dataset: Dataset, stored: StoredDataset, mend: bool
+) -> Iterator[Difference]:
+    current = stored.current()
+    if current.version is None or current.digest is None:
+        event = latest(instance, keys.key(dataset.name))
+        if event and event.version not in stored.versions():
+            where = redacted(stored.storage.url)
+            said = f"The history shows version {event.version}, and {where} has none. Materialize it again."
+            yield Difference("lost", dataset.name, said)
+        return
+    for asset in _assets(dataset, stored):
+        event = latest(instance, asset.key)
+        if event is None or event.version != asset.version:
+            if mend:
+                _record(instance, asset)
+            before = f"it shows {event.version}" if event else "it shows none"
+            name = asset.key.to_user_string()
+            yield Difference("unrecorded", name, f"The storage has {asset.version}; {before}.", mend)
+
+
+def _assets(dataset: Dataset, stored: StoredDataset) -> Iterator[_Stored]:
+    """Yield what is released, in the order in which it is made."""
+    current, whole = stored.current(), Steps(keys.IO).has_one(dataset)
+    version, digest = current.version, current.digest
+    assert version is not None and digest is not None
+    # The one asset of many raw files has a version of its own, which its next run gives it.
+    raws = map(stored.raw, [name for name, file in dataset.files.items() if _is_asset(file, whole)])
+    for raw in filter(None, raws):
+        yield _Stored(keys.key(dataset.name, "raw", raw.name), raw.sha256, partial(previews.of_raw, stored, raw))
+    for split, index_digest in version.splits.items():
+        with suppress(*UNUSABLE):
+            yield from _of_split(stored, stored.index(split, index_digest), index_digest, whole)
+    shown = partial(previews.of_version, stored.storage, version, digest)
+    yield _Stored(keys.key(dataset.name), digest, shown)
+
+
+def _of_split(stored: StoredDataset, index: SplitIndex, digest: str, whole: bool) -> Iterator[_Stored]:
+    for name, stream in ({} if whole else index.streams).items():
+        key = keys.key(stored.name, index.split, name)
+        yield _Stored(key, keys.stream_version(stream), partial(previews.of_stream, stored.storage, index, name))
+    view = open_split(stored, index.split, digest)
+    yield _Stored(keys.key(stored.name, index.split), digest, partial(previews.of_split, view, index))
+
+
+def _is_asset(file: RemoteFile | DerivedFile, whole: bool) -> bool:
+    return not whole if isinstance(file, RemoteFile) else file.keep
+
+
+def _record(instance: dg.DagsterInstance, asset: _Stored) -> None:
+    note = {"recorded by": "dataset-assets reconcile"}
+    event = dg.AssetMaterialization(
+        asset.key, metadata={**asset.metadata(), **note}, tags={VERSION: asset.version}, description="Found stored."
+    )
+    instance.report_runless_asset_event(event)
+
+
+def _runs(instance: dg.DagsterInstance, mend: bool) -> Iterator[Difference]:
+    """Yield the runs whose process has ended on this machine; those of other launchers may be on other machines."""
+    if type(instance.run_launcher).__name__ not in LAUNCHERS:
+        return
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN])):
+        run = record.dagster_run
+        process = _process(instance, run.run_id)
+        if process is None or _may_be(process, record.start_time or time.time()):
+            continue
+        if mend:
+            instance.report_run_failed(run, f"Its process {process} has ended, as dataset-assets reconcile found.")
+        said = (
+            f"The history calls it {run.status.value}, and its process {process} on {socket.gethostname()} has ended."
+        )
+        yield Difference("left", f"run {run.run_id}", said, mend)
+
+
+def _process(instance: dg.DagsterInstance, run: str) -> int | None:
+    """Return the process of a run, by the first event that names one; those of its steps are named later."""
+    for entry in instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        data = entry.dagster_event and entry.dagster_event.event_specific_data
+        pid = getattr(data, "metadata", {}).get("pid")
+        if pid is not None and str(pid.value).isdigit():
+            return int(str(pid.value))
+    return None
+
+
+def _may_be(process: int, since: float) -> bool:
+    """Say whether a process lives that is not younger than its run: numbers are used again."""
+    began = started_at(process)
+    return lives(process) and (began is None or began <= since + CLOCK_SECONDS)
