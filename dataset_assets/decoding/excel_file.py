@@ -1,5 +1,6 @@
 """Reads sheets of Excel files (`.xlsx`) with openpyxl, which is imported on use."""
 
+import io
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, BinaryIO, Iterator, Sequence
@@ -7,6 +8,7 @@ from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from dataset_assets.core.extras import needed
+from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_file, name_of
 from dataset_assets.decoding.zip_file import zip_members
 from dataset_assets.errors import DecodeError, UsageError, nearest
@@ -32,8 +34,7 @@ def excel(
     if not header and columns is None:
         raise UsageError("header=False was given without columns. Name them: columns=['id', 'text'].")
     with _refused(file):
-        for _ in zip_members(file):  # the sizes that it declares
-            pass
+        _check_sizes(file)
         book = openpyxl.load_workbook(_rewound(file), read_only=True, data_only=True)
         rows = _cells(book, chosen := _sheet(file, book, sheet), skip)
         names = _names(file, next(rows, ()) if header else columns)
@@ -49,6 +50,16 @@ def excel(
                 )
             if any(value is not None for value in values):
                 yield dict(zip(names, values[: len(names)] + [None] * (len(names) - len(values))))
+
+
+def _check_sizes(file: BinaryIO) -> None:
+    """Raise `DecodeError` if a part that is held in memory, such as that of all texts, is too large."""
+    most = max(limits().max_value_bytes, SMALL)
+    for member in zip_members(file):
+        if not member.name.startswith("xl/worksheets/") and member.seek(0, io.SEEK_END) > most:
+            raise DecodeError(
+                f"{member.name} of {name_of(file)} has more than {most} bytes. {remedy('max_value_bytes')}"
+            )
 
 
 def _rewound(file: BinaryIO) -> BinaryIO:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Iterator, Sequence
 
 from dataset_assets.core.extras import needed
+from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.npy_file import BLOCK
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_file, name_of
@@ -63,6 +64,13 @@ def _checked(name: str, array: Any, h5py: Any) -> Any:
         raise DecodeError(f"The array {name!r} holds {array.dtype}. Select others: arrays=[...].")
     if not array.shape:
         raise DecodeError(f"The array {name!r} is a single value, and has no rows. Select others: arrays=[...].")
+    row = array.dtype.itemsize * math.prod(array.shape[1:])
+    most = limits()
+    for size, setting in ((row, "max_value_bytes"), (row * array.shape[0], "max_decoded_bytes")):
+        if size > max(getattr(most, setting), SMALL):
+            raise DecodeError(
+                f"The array {name!r} has {size} bytes{' a row' if size == row else ''}. {remedy(setting)}"
+            )
     return array
 
 

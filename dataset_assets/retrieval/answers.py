@@ -56,13 +56,17 @@ def ask(
     url: str,
     own: Mapping[str, str] = MappingProxyType({}),
     form: Any = None,
+    via: str = "",
     sleep: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Ask a service, by POST if there is a `form`; `own` are headers for its server alone. Raises `RetrievalError`."""
+    """Ask a service, by POST if there is a `form`; `own` are headers for its server alone.
+
+    `via` is the URL of the server that named this one. Raises `RetrievalError`, and `Refused` as for a redirect.
+    """
     limits, outer = HttpLimits.of(settings()), sys.exception()
     for attempt in range(limits.attempts):
         try:
-            return _asked(url, own, form, limits)
+            return _asked(url, own, form, limits, via)
         except Broken as error:
             failed: Broken | DatasetAssetsError = error
         except (requests.RequestException, HTTPError) as error:
@@ -78,9 +82,9 @@ def ask(
     raise RetrievalError(f"{redacted(url)} {cause}. Run the same command again later.")
 
 
-def _asked(url: str, own: Mapping[str, str], form: Any, limits: HttpLimits) -> Answer:
+def _asked(url: str, own: Mapping[str, str], form: Any, limits: HttpLimits, via: str) -> Answer:
     timeouts = (limits.connect_timeout, limits.idle_timeout)
-    with Hops(url, partial(Adapter, limits), limits.redirects, limits.intranet, own) as hops:
+    with Hops(url, partial(Adapter, limits), limits.redirects, limits.intranet, own, via) as hops:
         response = hops.get(_HEADERS, timeouts, "GET" if form is None else "POST", form)
         if response.status_code in RETRYABLE:
             raise Broken(

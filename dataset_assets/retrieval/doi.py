@@ -57,7 +57,7 @@ class DoiRetriever:
         source = Source(redacted(url), etag=f'"{one.checksum}"' if one.checksum else None)
         if known and known.etag and known.etag == source.etag:
             return None
-        HttpRetriever().retrieve(one.url, into, None, report)
+        HttpRetriever(via=self.resolver).retrieve(one.url, into, None, report)
         _check(url, one, into.path)
         return source
 
@@ -97,38 +97,38 @@ class DoiRetriever:
         parts = urlsplit(home)
         place = f"{parts.scheme}://{parts.netloc}"
         if "persistentId" in parse_qs(parts.query):
-            return _of_dataverse(doi, place)
+            return _of_dataverse(doi, place, self.resolver)
         if "/articles/" in parts.path:
-            return _of_figshare(doi, parts.path, self.figshare)
+            return _of_figshare(doi, parts.path, self.figshare, self.resolver)
         if number := re.search(r"/records?/(\d+)", parts.path) or re.search(r"zenodo\.(\d+)", doi):
-            return _of_zenodo(number[1], place)
+            return _of_zenodo(number[1], place, self.resolver)
         raise RetrievalError(
             f"{doi} is at {parts.netloc}, which is no repository that is known: Zenodo, figshare or Dataverse. Write "
             "the URL of its file."
         )
 
 
-def _of_zenodo(number: str, place: str) -> Iterator[Published]:
+def _of_zenodo(number: str, place: str, via: str) -> Iterator[Published]:
     base = f"{place}/api/records/{number}"
-    for one in ask(base).checked()["files"]:
+    for one in ask(base, via=via).checked()["files"]:
         # The names of fields differ between its releases.
         name, size = one.get("key") or one["filename"], one.get("size", one.get("filesize"))
         checksum = one["checksum"].removeprefix("md5:")
         yield Published(name, f"{base}/files/{quote(name)}/content", size, "md5", checksum)
 
 
-def _of_figshare(doi: str, path: str, place: str) -> Iterator[Published]:
+def _of_figshare(doi: str, path: str, place: str, via: str) -> Iterator[Published]:
     named = re.search(r"figshare\.(\d+)(?:\.v(\d+))?", doi) or re.search(r"/(\d+)(?:/(\d+))?/?$", path)
     if named is None:
         raise ValueError
     version = f"/versions/{named[2]}" if named[2] else ""
-    for one in ask(f"{place}/v2/articles/{named[1]}{version}").checked()["files"]:
+    for one in ask(f"{place}/v2/articles/{named[1]}{version}", via=via).checked()["files"]:
         checksum = one.get("computed_md5") or one.get("supplied_md5") or None
         yield Published(one["name"], one["download_url"], one["size"], "md5", checksum)
 
 
-def _of_dataverse(doi: str, place: str) -> Iterator[Published]:
-    answer = ask(f"{place}/api/datasets/:persistentId/?persistentId=doi:{quote(doi)}")
+def _of_dataverse(doi: str, place: str, via: str) -> Iterator[Published]:
+    answer = ask(f"{place}/api/datasets/:persistentId/?persistentId=doi:{quote(doi)}", via=via)
     for one in answer.checked()["data"]["latestVersion"]["files"]:
         file = one["dataFile"]
         url = f"{place}/api/access/datafile/{int(file['id'])}"

@@ -30,7 +30,8 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-
 class Hops:
     """Requests a URL and follows its redirects. Closing it closes all connections.
 
-    `own` are headers for the server of the URL alone, such as a token.
+    `own` are headers for the server of the URL alone, such as a token. `via` is the URL of the server that named this
+    URL, which then may lead no nearer than a redirect of that server.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Hops:
         redirects: int,
         intranet: bool,
         own: Mapping[str, str] = MappingProxyType({}),
+        via: str = "",
     ) -> None:
         self.url, self.adapter, self.redirects, self.intranet = url, adapter, redirects, intranet
-        self.own = own
+        self.own, self.via = own, via
         self.gate = Gate()
         self._sessions: dict[tuple[str, str, int | None], _Session] = {}
         self._open = ExitStack()
@@ -63,7 +65,8 @@ class Hops:
         """
         self.url = _as_asked(self.url)
         _check_encrypted(self.url)
-        url, came_from, reached = self.url, "", Zone.MACHINE
+        url, came_from = self.url, self.via
+        reached = zone_of_host(urlsplit(self.via).hostname or "") if self.via else Zone.MACHINE
         for _ in range(self.redirects + 1):
             self._let_through(url, came_from, reached)
             response = self._ask(method, url, headers, timeout, form)

@@ -99,16 +99,20 @@ class HttpRetriever:
         sleep: Callable[[float], None] = time.sleep,
         own: Mapping[str, str] = MappingProxyType({}),
         remedy: Callable[[int], str] = remedy,
+        via: str = "",
     ) -> None:
-        """Take `own` headers, such as a token, which only the server of the URL is sent, and advice on a status."""
+        """Take `own` headers, such as a token, for the server of the URL alone, advice on a status, and `via`.
+
+        `via` is the URL of the server that named the URL.
+        """
         self.limits = limits or HttpLimits.of(settings())
-        self.sleep, self.own, self.remedy = sleep, own, remedy
+        self.sleep, self.own, self.remedy, self.via = sleep, own, remedy, via
 
     def retrieve(
         self, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
     ) -> Source | None:
         """Download the file. Return None if the server answers that it has not changed since `known`."""
-        transfer = _Transfer(url, into, known, report, self.limits, self.own, self.remedy)
+        transfer = _Transfer(url, into, known, report, self.limits, self.own, self.remedy, self.via)
         outer = sys.exception()
         failed, furthest = 0, 0
         while True:
@@ -168,8 +172,9 @@ class _Transfer:
         limits: HttpLimits,
         own: Mapping[str, str],
         remedy: Callable[[int], str],
+        via: str,
     ) -> None:
-        self.url, self.own, self.remedy = url, own, remedy
+        self.url, self.own, self.remedy, self.via = url, own, remedy, via
         self.into = into
         self.known = known
         self.report = report
@@ -188,7 +193,7 @@ class _Transfer:
 
     def attempt(self) -> Source | None:
         limits, timeouts = self.limits, (self.limits.connect_timeout, self.limits.idle_timeout)
-        with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet, self.own) as hops:
+        with Hops(self.url, partial(Adapter, limits), limits.redirects, limits.intranet, self.own, self.via) as hops:
             while True:
                 before = self.into.bytes
                 response = hops.get(self._headers(), timeouts)

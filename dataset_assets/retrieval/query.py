@@ -16,7 +16,7 @@ from dataset_assets.core.files import Written, opened, remove
 from dataset_assets.core.redact import printable, redacted
 from dataset_assets.core.settings import settings, with_variables
 from dataset_assets.errors import NotInstalled, RetrievalError, UsageError, nearest
-from dataset_assets.retrieval.retriever import ByteProgress, split_url
+from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.storage.raw_files import Source
 
 ROWS = 1 << 14
@@ -41,6 +41,15 @@ class QueryRetriever:
         finally:
             remove(path)
         return Source(redacted(url))
+
+    def look(self, url: str) -> Look:
+        """Say that the database answers; it does not say whether its rows changed."""
+        connection, _, _ = _parts(url)
+        with _told(connection):
+            engine = _engine(connection)
+            engine.connect().close()
+            engine.dispose()
+        return Look()
 
 
 def _parts(url: str) -> tuple[str, str, dict[str, Any]]:

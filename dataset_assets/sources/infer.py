@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.patterns import alternatives
 from dataset_assets.core.redact import redacted
@@ -24,6 +25,7 @@ from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.archives import is_archive, members_of
 from dataset_assets.sources.arrays import streams_of_arrays
 from dataset_assets.sources.columns import Found, streams_of
+from dataset_assets.sources.croissant_file import croissant_of, tables_of
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
 from dataset_assets.sources.kinds import ARRAYS, Reader, name_for, reader_of, settled, stem
@@ -116,8 +118,13 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
                 options,
             )
         return _of_tables({split: _Part.listed(some) for split, some in listing.tables.items()}, target, options)
+    if is_url(source):
+        _check_online(os.fsdecode(source))
+    if (croissant := croissant_of(source)) is not None:
+        tables = tables_of(*croissant, config)
+        return _of_tables({split: _Part.listed(some) for split, some in tables.items()}, target, options)
     if config is not None:
-        raise UsageError("config= is that of a dataset of the Hugging Face Hub, hf://OWNER/NAME. Leave it out.")
+        raise UsageError("config= is that of a dataset of the Hugging Face Hub, or of a Croissant file. Leave it out.")
     parts = _parts(source)
     folders = [path for part in parts.values() for path in part.paths if path.is_dir()]
     if folders and (len(parts) > 1 or any(len(part.paths) > 1 for part in parts.values())):
@@ -187,10 +194,10 @@ def _parts(source: Any) -> dict[str, _Part]:
         return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
-    if isinstance(source, str) and (scheme := urlsplit(source).scheme) in ("http", "https", "s3", "gs", "az", "doi"):
-        return {WHOLE: _Part([Path(unquote(urlsplit(source).path))], [source], {})}
-    if isinstance(source, str) and scheme == "sql":
-        return {WHOLE: _Part([Path(f"{urlsplit(source).netloc}.parquet")], [source], {})}
+    if is_url(source):
+        parts = urlsplit(os.fsdecode(source))
+        name = f"{parts.netloc}.parquet" if parts.scheme == "sql" else unquote(parts.path)
+        return {WHOLE: _Part([Path(name)], [os.fsdecode(source)], {})}
     paths = _local(source)
     if len(paths) == 1 and is_saved(paths[0]):
         return _parts(loaded(paths[0]))
@@ -269,8 +276,10 @@ def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
 
     def file(url: str) -> RemoteFile:
         own = file_identifier(url)
-        digest, size = (f"sha256:{one.sha256}", one.size) if (one := stated.get(url)) and one.sha256 else (None, None)
-        return RemoteFile(url, (), digest, size, own if names[own.lower()] == 1 else f"{own}_{numbers[url]}")
+        digest, size = (f"sha256:{one.sha256}", one.size) if (one := stated.get(url)) and one.sha256 else (None, -1)
+        return RemoteFile(
+            url, (), digest, None if size < 0 else size, own if names[own.lower()] == 1 else f"{own}_{numbers[url]}"
+        )
 
     return {split: [file(url) for url in part.urls] for split, part in parts.items()}
 
@@ -278,11 +287,19 @@ def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
 def _here(path: Path, url: str, folder: Path) -> Path:
     """Return a file on this machine; one at a URL is retrieved to be looked at."""
     if url.startswith("file:"):
-        return path
+        return path_of(url)
     _check_online(url)
-    into = folder / path.name
-    fetch_first([url], into, None, lambda path: None, lambda done, total: None)
+    # Files of one name may lie in several folders.
+    into = folder / sha256_hex(url.encode())[:16] / path.name
+    if not into.exists():
+        into.parent.mkdir(exist_ok=True)
+        fetch_first([url], into, None, lambda path: None, lambda done, total: None)
     return into
+
+
+def is_url(source: Any) -> bool:
+    """Say whether a source is a URL of something that is not on this machine."""
+    return isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az", "doi", "sql")
 
 
 def _check_online(url: str) -> None:

@@ -67,13 +67,14 @@ class Reader(NamedTuple):
         """Return the classes of columns that a Parquet file of Hugging Face names in its metadata."""
         if self.name != "parquet":
             return {}
+        import pyarrow
         import pyarrow.parquet
 
-        said = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
         try:
+            said = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
             features = json.loads(said)["info"]["features"]
             return {name: [*map(str, one["names"])] for name, one in features.items() if one["_type"] == "ClassLabel"}
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (pyarrow.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
 

@@ -1,5 +1,6 @@
 """Text, SQLite, WebDataset, TFRecord, safetensors, Excel and HDF5: what the field's own writers wrote comes back."""
 
+import doctest
 import gzip
 import io
 import json
@@ -7,6 +8,7 @@ import sqlite3
 import struct
 import tarfile
 import tempfile
+import zipfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable
@@ -23,7 +25,11 @@ from safetensors.numpy import save as save_safetensors
 from webdataset import TarWriter
 
 from dataset_assets import Array, Bytes, Dataset, RemoteFile, Split, Text, prepare
+from dataset_assets.decoding import crc32c as crc32c_module
 from dataset_assets.decoding import excel, hdf5, safetensors, sqlite, text, tfrecord, webdataset
+from dataset_assets.decoding import sqlite_file as sqlite_module
+from dataset_assets.decoding import text_file as text_module
+from dataset_assets.decoding import webdataset_file as webdataset_module
 from dataset_assets.decoding.crc32c import crc32c
 from dataset_assets.errors import DecodeError, Refused, UsageError
 from dataset_assets.storage import MemoryStorage
@@ -40,6 +46,12 @@ EXCEL = (
 def rounded(value: Any) -> Any:
     """Return what openpyxl writes of a number: 16 digits, which are too few for some."""
     return float(f"{value:.16g}") if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("module", [crc32c_module, sqlite_module, text_module, webdataset_module])
+def test_the_examples_of_the_readers_hold(module: Any) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 def rows_of(blocks: Any) -> list[dict[str, Any]]:
@@ -352,7 +364,7 @@ def test_rows_of_excel_come_back(rows: list[Any]) -> None:
     assert found == [{"x": rounded(x), "a text": y or None} for x, y in rows if not (x is None and not y)]
 
 
-def test_sheets_dates_and_errors_of_excel() -> None:
+def test_sheets_dates_and_errors_of_excel(monkeypatch: pytest.MonkeyPatch) -> None:
     data = book([["when", "n"], [datetime(2020, 1, 2), 1], [None, "#N/A"], [], ["x", 2.5]], other=[[1, 2]])
     with pytest.raises(UsageError, match="has the sheets birds, other. Name one: sheet="):
         _ = [*excel(io.BytesIO(data))]
@@ -372,6 +384,11 @@ def test_sheets_dates_and_errors_of_excel() -> None:
     for wrong in (b"", b"PK\x03\x04" + bytes(50), data[:-30], data[: len(data) // 2]):
         with pytest.raises(DecodeError):
             _ = [*excel(io.BytesIO(wrong), sheet="birds")]
+    monkeypatch.setenv("DATASET_ASSETS_MAX_VALUE_BYTES", str(1 << 20))
+    with zipfile.ZipFile(large := io.BytesIO(book([["a"], [1]])), "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/sharedStrings.xml", bytes(2 << 20))
+    with pytest.raises(DecodeError, match="sharedStrings.xml of the stream has more than 1048576 bytes"):
+        _ = [*excel(large)]
 
 
 # HDF5
@@ -414,6 +431,16 @@ def test_wrong_hdf5_is_refused(tmp_path: Path) -> None:
     for wrong in (b"", data[:100], data[:-1], b"x" * 1000):
         with pytest.raises(DecodeError):
             _ = [*hdf5(io.BytesIO(wrong))]
+    with h5py.File(huge := io.BytesIO(), "w") as file:
+        file.create_dataset("x", (2**42,), "f8", chunks=(1024,))
+        file.create_dataset("row", (1, 2**40), "f8", chunks=(1, 1024))
+    for name, setting in (("x", "max_decoded_bytes"), ("row", "max_value_bytes")):
+        with pytest.raises(DecodeError, match=setting):
+            _ = [*hdf5(huge, arrays=[name])]
+    with h5py.File(loop := io.BytesIO(), "w") as file:
+        file["a/b"] = file["/"]
+    with pytest.raises(DecodeError):
+        _ = [*hdf5(loop)]
     secret = tmp_path / "secret"
     secret.write_bytes(b"12345678")
     with h5py.File(made := io.BytesIO(), "w") as file:

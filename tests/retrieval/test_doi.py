@@ -7,9 +7,11 @@ import pytest
 from doi_repositories import answers
 
 from dataset_assets import RemoteFile
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, RetrievalError, UsageError
+from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval import fetch_first, retriever_for
+from dataset_assets.retrieval.answers import ask
 from dataset_assets.retrieval.doi import DoiRetriever
+from dataset_assets.retrieval.http import HttpRetriever
 from dataset_assets.testing.server import FaultyServer
 
 FILES = {"birds.csv": b"x\n1\n", "a file.txt": b"text"}
@@ -21,6 +23,16 @@ def server(home: Path) -> Iterator[FaultyServer]:
     with FaultyServer() as server:
         server.files |= answers(server.url, FILES)
         yield server
+
+
+class _Named:
+    """A retriever of a URL that a server with a public address named."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def retrieve(self, url: str, into: Any, known: Any = None, report: Any = None) -> Any:
+        return HttpRetriever(via="http://93.184.215.14").retrieve(f"{self.place}/files/0", into)
 
 
 def read(server: FaultyServer, url: str, into: Path, known: Any = None) -> Any:
@@ -64,6 +76,15 @@ def test_what_is_not_there_says_what_to_do(
 ) -> None:
     with pytest.raises(kind, match=words):
         read(server, url, home.parent / "file")
+
+
+def test_a_publication_leads_no_nearer_than_a_redirect(server: FaultyServer, home: Path) -> None:
+    # The server of DOIs has a public address, and what it names has one of this machine.
+    with pytest.raises(Refused, match="must not make this machine send requests into its own network"):
+        ask(f"{server.url}/api/records/77", via="http://93.184.215.14")
+    with pytest.raises(Refused, match="must not make this machine"):
+        fetch_first(["x"], home.parent / "f", retrievers=lambda url: _Named(server.url))
+    assert not server.requests
 
 
 def test_an_answer_of_another_form_is_named(server: FaultyServer, home: Path) -> None:

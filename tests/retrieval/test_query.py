@@ -10,8 +10,9 @@ import sqlalchemy
 from dataset_assets import RemoteFile, dataset_from, prepare
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
-from dataset_assets.retrieval import fetch_first
+from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.retrieval import query as module
+from dataset_assets.retrieval.retriever import Look
 from dataset_assets.sources import source_of, sql_url
 from dataset_assets.storage import MemoryStorage
 
@@ -38,6 +39,7 @@ def test_rows_are_parquet_with_the_types_of_all_of_them(database: Any, home: Pat
     table = pyarrow.parquet.read_table(home.parent / "rows")
     assert table.to_pydict() == {"id": [1, 2, 3, 4], "x": [None, None, 1.5, 2.0], "note": ["é1", "é2", "é3", "é4"]}
     assert str(home.parent) not in repr(source)
+    assert retriever_for("sql://warehouse").look(sql_url("warehouse", SELECT)) == Look()  # type: ignore[attr-defined]
     fetch_first([sql_url("warehouse", SELECT, least=0)], home.parent / "again")
     assert (home.parent / "again").read_bytes() == (home.parent / "rows").read_bytes()
     fetch_first([sql_url("warehouse", SELECT, least=9)], home.parent / "none")

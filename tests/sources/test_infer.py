@@ -338,6 +338,14 @@ def test_what_is_no_source_is_refused_in_words(source: Any, words: str, folder: 
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "npz", "xlsx", "h5", "db", "tfrecord", "safetensors", "tar"])
+def test_a_damaged_file_is_refused_whatever_its_kind(ending: str, folder: Path) -> None:
+    for data in (b"PAR1PK\x03\x04 nothing of the kind", b"", bytes(3000)):
+        (folder / f"a.{ending}").write_bytes(data)
+        with pytest.raises((DecodeError, UsageError)):
+            dataset_from(folder / f"a.{ending}")
+
+
 def test_options_that_do_not_fit_say_what_there_is(folder: Path) -> None:
     FRAME.to_csv(folder / "birds.csv", index=False)
     with pytest.raises(UsageError, match="no column 'specie', which should be the target. Did you mean 'species'?"):
