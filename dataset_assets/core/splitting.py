@@ -116,13 +116,13 @@ def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int)
                 f"No group is left for part {part}, which should get {sizes[part]} samples: there are {len(counts)} "
                 f"groups, the smallest has {counts.min()}. Use fewer parts or different ratios."
             )
-    part = np.empty_like(part_of)
-    part[order] = part_of
-    part = part[group]
-    return [np.flatnonzero(part == k) for k in range(len(sizes))]
+    of_group = np.empty_like(part_of)
+    of_group[order] = part_of
+    of_row = of_group[group]
+    return [np.flatnonzero(of_row == k) for k in range(len(sizes))]
 
 
-def _groups(labels: NDArray[np.generic]) -> tuple[Rows, Rows]:
+def _groups(labels: NDArray[np.generic]) -> tuple[NDArray[Any], Rows]:
     """Return the number of each row's label among the sorted labels, and how many rows each label has."""
     # Like np.unique, in half its memory.
     order = np.argsort(labels, kind="stable")
@@ -131,7 +131,7 @@ def _groups(labels: NDArray[np.generic]) -> tuple[Rows, Rows]:
         at = order[lo - 1 : lo + BLOCK]
         some = labels[at]
         begins[lo : lo + BLOCK] = (some[1:] != some[:-1]) & ((some[1:] == some[1:]) | (some[:-1] == some[:-1]))
-    group = np.empty(len(labels), np.int32 if len(labels) < 1 << 31 else np.int64)
+    group: NDArray[Any] = np.empty(len(labels), np.int32 if len(labels) < 1 << 31 else np.int64)
     group[order] = np.cumsum(begins, dtype=group.dtype) - 1
     return group, np.diff(np.append(np.flatnonzero(begins), len(labels)))
 

@@ -73,7 +73,7 @@ class Batched(View):
 
     @cached_property
     def _has_arrays(self) -> bool:
-        return not self.computed and None not in self.parent._forms(self.parent.streams).values()
+        return not self.computed and None not in self.parent._array_forms(self.parent.streams).values()
 
     def _together(self, where: slice, one_by_one: Iterator[Any]) -> Iterator[Any]:
         """Yield batches that are parts of one block: to read each by itself takes many times as long."""

@@ -67,8 +67,10 @@ class Zipped(View):
             values |= {name: sample[below] for name, below in names.items()}
         return {name: values[name] for name in streams}
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
-        read = {name: view._forms([old])[old] for view, names in self._by_read(streams) for name, old in names.items()}
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        read = {
+            name: view._array_forms([old])[old] for view, names in self._by_read(streams) for name, old in names.items()
+        }
         return {name: read.get(name) for name in streams}
 
     def rows(self, where: Where) -> Columns:
@@ -175,8 +177,8 @@ class Concatenated(View):
         return self.parents[part].sample_of(streams, i - self._starts[part])
 
     @once
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
-        first, *others = [view._forms(streams) for view in self.parents]
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        first, *others = [view._array_forms(streams) for view in self.parents]
         return {name: form if all(other[name] == form for other in others) else None for name, form in first.items()}
 
     def rows(self, where: Where) -> Columns:

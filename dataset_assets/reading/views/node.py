@@ -219,7 +219,7 @@ class Node(ABC):
         """Return the view from which streams are taken as they are, and their names there."""
         return self, streams
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
         """Return the dtype and shape of each stream, if its values are arrays of one form.
 
         None for others: a few of them may be an array, and many a list.

@@ -80,8 +80,8 @@ class Selected(Subset):
     def traced(self, i: int) -> list[tuple[Traceable, int]]:
         return self.parent.traced(int(self.order[i]))
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
-        return self.parent._forms(streams)
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return self.parent._array_forms(streams)
 
     def rows(self, where: Where) -> Columns:
         return self.parent.rows(in_order(self.order, where))

@@ -89,7 +89,7 @@ class Stored(View, Traceable):
         columns = self.columns
         return {name: columns[name][i] for name in streams}
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
         return {name: getattr(self.columns[name], "form", None) for name in streams}
 
     def rows(self, where: Where) -> Columns:

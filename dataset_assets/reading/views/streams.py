@@ -59,8 +59,8 @@ class Narrowed(View):
     def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
         return self.parent._below(streams)
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
-        return self.parent._forms(streams)
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return self.parent._array_forms(streams)
 
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         return self.parent.row_bytes(self._streams if streams is None else streams)
@@ -131,8 +131,8 @@ class Renamed(View):
     def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
         return self.parent._below(self._old(streams))
 
-    def _forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
-        return dict(zip(streams, self.parent._forms(self._old(streams)).values()))
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return dict(zip(streams, self.parent._array_forms(self._old(streams)).values()))
 
     def _old(self, streams: Sequence[str]) -> list[str]:
         return [self._olds.get(name, name) for name in streams]
