@@ -21,7 +21,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-reading test-dagster test-dagster-old test-dagster-1.11 test-dagster-1.12 test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench clean
+.PHONY: help venv test test-reading test-dagster test-dagster-old test-dagster-1.11 test-dagster-1.12 test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench growth clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ ui: .venv/.made  ## Show the assets in Dagster's web UI, on PORT (3000)
 
 bench: .venv/.made  ## Run the benchmarks
 	set -e; for script in benchmarks/*.py benchmarks/peers; do .venv/bin/python $$script; done
+
+growth: .venv/.made  ## Measure how cost grows when the work doubles; fail where it grows by more than is allowed
+	.venv/bin/python benchmarks/growth.py
 
 clean:  ## Remove .venv, caches and builds; no data
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

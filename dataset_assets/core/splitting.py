@@ -5,7 +5,7 @@ change, and has code to check them by.
 """
 
 import hashlib
-from typing import Sequence
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from dataset_assets.core.permutation import Permutation, Rows
 from dataset_assets.core.ratios import sizes_of
 from dataset_assets.errors import UsageError
+
+Keys = tuple[Any, Any]
+# Rows that are compared, and keys that are hashed, together.
+BLOCK = 1 << 16
 
 
 def random_parts(n: int, ratios: Sequence[float], seed: int) -> list[Rows]:
@@ -63,14 +67,30 @@ def rest_of(n: int, rows: Rows) -> Rows:
     return np.flatnonzero(kept)
 
 
-def hashed_parts(keys: Sequence[str], ratios: Sequence[float], seed: int) -> list[Rows]:
-    """Return parts decided by a hash of each row's key: a row keeps its part when others are added or removed."""
+def hashed_parts(keys: Sequence[Any] | Iterable[Keys], ratios: Sequence[float], seed: int) -> list[Rows]:
+    """Return parts decided by a hash of each row's key: a row keeps its part when others are added or removed.
+
+    A key counts as its text. The keys are a list, or blocks of rows: the keys in a block, and which one each row has.
+    """
     sizes_of(1, ratios)
-    borders = np.cumsum(ratios)[:-1]
-    digests = [hashlib.sha256(f"{int(seed)}:{key}".encode()).digest() for key in keys]
-    places = np.array([int.from_bytes(digest[:8], "little") / 2**64 for digest in digests])
-    part = np.searchsorted(borders, places, "right")
+    borders, kind = np.cumsum(ratios)[:-1], np.min_scalar_type(len(ratios))
+    blocks = [(keys, slice(None))] if isinstance(keys, Sequence) else keys
+    parts = [
+        np.searchsorted(borders, _places(some, int(seed)), "right").astype(kind)[numbers] for some, numbers in blocks
+    ]
+    part = np.concatenate(parts) if parts else np.empty(0, kind)
     return [np.flatnonzero(part == k) for k in range(len(ratios))]
+
+
+def _places(keys: Any, seed: int) -> NDArray[np.float64]:
+    """Return where between 0 and 1 the hash of each key lies."""
+    sha256, found = hashlib.sha256, np.empty(len(keys))
+    for lo in range(0, len(keys), BLOCK):
+        some = keys[lo : lo + BLOCK]
+        plain = some.tolist() if isinstance(some, np.ndarray) else some
+        digests = b"".join([sha256(f"{seed}:{key}".encode()).digest() for key in plain])
+        found[lo : lo + BLOCK] = np.frombuffer(digests, "<u8")[::4]
+    return found / 2.0**64
 
 
 def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
@@ -80,26 +100,67 @@ def group_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int)
     size. Raises `UsageError` if a group is larger than the largest part, or if a part gets no group.
     """
     sizes = sizes_of(len(labels), ratios)
-    groups = _by_class(labels)
-    chance = Permutation(len(groups), seed, purpose="group").rows(slice(0, len(groups)))
-    lacking, parts = list(sizes), [[np.empty(0, np.intp)] for _ in ratios]
-    for k in sorted(chance.tolist(), key=lambda k: -len(groups[k][1])):
-        label, rows = groups[k]
-        if len(rows) > max(sizes):
+    group, counts = _groups(labels)
+    chance = Permutation(len(counts), seed, purpose="group").rows(slice(0, len(counts)))
+    order = chance[np.argsort(-counts[chance], kind="stable")]
+    if len(order) and counts[order[0]] > max(sizes):
+        (label,) = labels[[int(np.argmax(group == order[0]))]].tolist()
+        raise UsageError(
+            f"Group {label!r} has {counts[order[0]]} samples, but the largest part gets only {max(sizes)}. Give a part "
+            "a larger ratio, or divide the group."
+        )
+    part_of = _assigned(counts[order], sizes)
+    for part in range(len(sizes)) if len(labels) else ():
+        if not (part_of == part).any():
             raise UsageError(
-                f"Group {label!r} has {len(rows)} samples, but the largest part gets only {max(sizes)}. Give a part a "
-                "larger ratio, or divide the group."
+                f"No group is left for part {part}, which should get {sizes[part]} samples: there are {len(counts)} "
+                f"groups, the smallest has {counts.min()}. Use fewer parts or different ratios."
             )
-        part = max(range(len(sizes)), key=lambda p: (lacking[p], -p))
-        lacking[part] -= len(rows)
-        parts[part].append(rows)
-    for part, pieces in enumerate(parts):
-        if len(labels) and len(pieces) == 1:
-            raise UsageError(
-                f"No group is left for part {part}, which should get {sizes[part]} samples: there are {len(groups)} "
-                f"groups, the smallest has {min(len(rows) for _, rows in groups)}. Use fewer parts or different ratios."
-            )
-    return [np.sort(np.concatenate(pieces)) for pieces in parts]
+    of_group = np.empty_like(part_of)
+    of_group[order] = part_of
+    of_row = of_group[group]
+    return [np.flatnonzero(of_row == k) for k in range(len(sizes))]
+
+
+def _groups(labels: NDArray[np.generic]) -> tuple[NDArray[Any], Rows]:
+    """Return the number of each row's label among the sorted labels, and how many rows each label has."""
+    # Like np.unique, in half its memory.
+    order = np.argsort(labels, kind="stable")
+    begins = np.ones(len(labels), bool)
+    for lo in range(1, len(labels), BLOCK):
+        at = order[lo - 1 : lo + BLOCK]
+        some = labels[at]
+        begins[lo : lo + BLOCK] = (some[1:] != some[:-1]) & ((some[1:] == some[1:]) | (some[:-1] == some[:-1]))
+    group: NDArray[Any] = np.empty(len(labels), np.int32 if len(labels) < 1 << 31 else np.int64)
+    group[order] = np.cumsum(begins, dtype=group.dtype) - 1
+    return group, np.diff(np.append(np.flatnonzero(begins), len(labels)))
+
+
+def _assigned(counts: Rows, sizes: Sequence[int]) -> Rows:
+    """Return the part of each group, of groups with these counts, the largest first: the one that lacks most rows."""
+    lacking, part_of = list(sizes), np.empty(len(counts), np.min_scalar_type(len(sizes)))
+    cuts = [0, *(np.flatnonzero(np.diff(counts)) + 1).tolist(), len(counts)] if len(counts) else [0]
+    for lo, hi in zip(cuts, cuts[1:]):
+        part_of[lo:hi] = parts = _turns(lacking, int(counts[lo]), hi - lo)
+        taken = np.bincount(parts, minlength=len(lacking)).tolist()
+        lacking = [lacks - int(counts[lo]) * times for lacks, times in zip(lacking, taken)]
+    return part_of
+
+
+def _turns(lacking: Sequence[int], count: int, groups: int) -> Rows:
+    """Return the part for each of some groups of one count, in turn: the one that lacks most then, the first of equals.
+
+    Part p lacks lacking[p] - j * count rows before it takes its group j: the largest of all these numbers are taken.
+    """
+    low, high = min(lacking) - count * groups, max(lacking)
+    while low < high:
+        level = (low + high + 1) // 2
+        enough = sum(max(0, (lacks - level) // count + 1) for lacks in lacking) >= groups
+        low, high = (level, high) if enough else (low, level - 1)
+    turns = [max(0, (lacks - low) // count + 1) for lacks in lacking]
+    lacks = np.concatenate([before - count * np.arange(times) for before, times in zip(lacking, turns)])
+    part: Rows = np.repeat(np.arange(len(lacking)), turns)[np.argsort(-lacks, kind="stable")[:groups]]
+    return part
 
 
 def _by_class(labels: NDArray[np.generic]) -> list[tuple[object, Rows]]:

@@ -23,7 +23,7 @@ MAP_FIXED = 0x10  # from Linux's <asm-generic/mman-common.h>, the same on every 
 MOST_BYTES = 1 << 42
 """A process has 2**47 addresses, which several streams share."""
 MOST_FILES = 1000
-"""Linux allows a process 65,530 maps. A file takes two of them, for itself and for the gap after it, not one."""
+"""Of files with a gap after them, which take two maps each, not one: Linux allows a process 65,530 of them."""
 
 
 class Adjoined(Chained):
@@ -47,14 +47,16 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
 
     Returns None if that is not possible, or if a file is damaged: opening the files one by one then raises the error.
     """
-    if not 1 < len(opened) <= MOST_FILES or sys.platform != "linux":
+    if len(opened) < 2 or sys.platform != "linux":
         return None
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         # The gaps would count against the limit on addresses.
         return None
-    if not all(map(has_descriptor, opened)):
-        return None
     try:
+        if len(opened) > MOST_FILES and not (has_descriptor(opened[0]) and _fills_pages(opened[0])):
+            return None
+        if not all(map(has_descriptor, opened)):
+            return None
         layouts, sizes = zip(*((layout_of(file), file.seek(0, 2)) for file in opened))
     except DecodeError:
         return None
@@ -72,6 +74,14 @@ def adjoined(opened: Sequence[BinaryIO]) -> tuple[AnyArray, list[tuple[int, int]
     rows = (len(data) - start) // row_bytes
     whole = np.frombuffer(data, dtype, rows * math.prod(shape), start).reshape(rows, *shape)
     return whole, [(place // row_bytes, layout[1][0]) for place, layout in zip(places, layouts)]
+
+
+def _fills_pages(file: BinaryIO) -> bool:
+    """Return whether a page holds whole rows, so that the next file may begin at the next page, without a gap."""
+    dtype, (_, *shape), _ = layout_of(file)
+    file.seek(0)
+    row_bytes = math.prod(shape) * dtype.itemsize
+    return row_bytes > 0 and mmap.PAGESIZE % row_bytes == 0
 
 
 def _side_by_side(

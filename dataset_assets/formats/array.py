@@ -242,6 +242,11 @@ class ArrayColumn:
         # item() is faster than indexing, and makes a Python number.
         return self.rows.item(i) if self._plain else self.rows[i]
 
+    @property
+    def form(self) -> tuple[Dtype, tuple[int, ...]]:
+        """The dtype and the shape of each value."""
+        return self.rows.dtype, self.rows.shape[1:]
+
     def take(self, indices: Indices, out: Any = None) -> AnyArray:
         if out is None:
             return self.rows.take(indices, 0)

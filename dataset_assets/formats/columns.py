@@ -112,6 +112,12 @@ class Chained:
             raise IndexError(f"value {i} of a stream of {len(self)}")
         return self.parts[part][i - self._starts[part]]
 
+    @property
+    def form(self) -> Any:
+        """The dtype and the shape of each value, if they are arrays of one form in all parts."""
+        forms = {getattr(part, "form", None) for part in self.parts}
+        return forms.pop() if len(forms) == 1 else None
+
     def take(self, indices: Indices, out: Any = None) -> Any:
         """Gather the rows from each part, and return them in the order of `indices`."""
         check_rows(indices, len(self))

@@ -1,5 +1,6 @@
 """Usage: how many bytes a storage holds, by dataset and kind, and how many garbage collection would free."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Iterable
 
@@ -62,11 +63,10 @@ def _usage(stored: StoredDataset, there: Contents, free: int) -> Usage:
     found.streams = sum(sizes[place.key] for place in there.of("stream"))
     found.raw = sum(sizes[place.key] for place in there.of("raw"))
     found.documents = found.bytes - found.streams - found.raw
+    often = Counter(key for files in named.values() for key in files)
     for version in versions:
-        others = {key for digest, files in named.items() if digest != version.version for key in files}
-        version.own = sum(size for key, size in named[version.version].items() if key not in others)
-    often = {key for key in known if sum(key in files for files in named.values()) > 1}
-    found.shared = sum(known[key] for key in often)
+        version.own = sum(size for key, size in named[version.version].items() if often[key] == 1)
+    found.shared = sum(size for key, size in known.items() if often[key] > 1)
     return found
 
 

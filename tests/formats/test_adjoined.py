@@ -157,6 +157,11 @@ def test_very_many_files_are_read_one_by_one_so_that_there_are_maps_for_them(
     monkeypatch.setattr(adjoined_module, "MOST_FILES", 3)
     paths = written(tmp_path, np.split(rows_of(100, "<f4", (3,)), 4))
     assert isinstance(opened(paths[:3]), Adjoined) and not isinstance(opened(paths), Adjoined)
+    # Each of these ends at a page, and takes one map as it does alone.
+    whole = rows_of(100, "<f4", (4,))
+    (other := tmp_path / "whole").mkdir()
+    column = opened(written(other, np.split(whole, 4)))
+    assert isinstance(column, Adjoined) and np.array_equal(column.take(np.arange(99, -1, -3)), whole[99::-3])
 
 
 def test_what_a_process_has_too_many_of_is_said(tmp_path: Path) -> None:

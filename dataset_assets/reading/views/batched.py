@@ -4,12 +4,9 @@ import operator
 from functools import cached_property
 from typing import Any, Iterator, Self, Sequence
 
-import numpy as np
-
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.columns import Columns
 from dataset_assets.reading.views.blocks import numbers_in, owned, some_of, with_streams
-from dataset_assets.reading.views.document import stack_of
 from dataset_assets.reading.views.forms import Forms
 from dataset_assets.reading.views.node import Traceable
 from dataset_assets.reading.views.operations import operation
@@ -76,15 +73,7 @@ class Batched(View):
 
     @cached_property
     def _has_arrays(self) -> bool:
-        """Whether the parent's values are arrays of one dtype and shape, whichever samples are read together.
-
-        Of other values a batch may be an array, and a larger block a list.
-        """
-        wanted, seen = {*self.parent.streams}, set[str]()
-        views = [*stack_of(self.parent)]
-        found = all(view._arranges and (len(view.parents) == 1 or _are_arrays(view, wanted, seen)) for view in views)
-        # A stream that was renamed is not known by its name below.
-        return found and seen == wanted
+        return not self.computed and None not in self.parent._array_forms(self.parent.streams).values()
 
     def _together(self, where: slice, one_by_one: Iterator[Any]) -> Iterator[Any]:
         """Yield batches that are parts of one block: to read each by itself takes many times as long."""
@@ -119,21 +108,6 @@ class Batched(View):
 
     def _stream(self, name: str) -> str:
         return self.parent._stream(name)
-
-
-def _are_arrays(view: View, wanted: set[str], seen: set[str]) -> bool:
-    """Return whether the wanted values of a stored view, or of all parents of another, are arrays of one form each."""
-    forms: dict[str, set[Any]] = {}
-    for below in view.parents or (view,):
-        names = [name for name in below.streams if name in wanted]
-        columns = getattr(below, "columns", {})
-        if any(hasattr(columns[name], "expect") for name in names if name in columns):
-            return False  # even an empty block of it may be downloaded
-        seen.update(names)
-        for name, block in below.rows_of(names, slice(0, 0)).items():
-            form = (block.dtype, block.shape[1:]) if isinstance(block, np.ndarray) else None
-            forms.setdefault(name, set()).add(form)
-    return all(len(found) == 1 and None not in found for found in forms.values())
 
 
 def _owned(rows: Columns) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Cached(View):
     @cached_property
     def _blocks(self) -> Stored:
         """The values of a view that is read in blocks."""
+        if isinstance(self.parent, Cached):
+            return self.parent._blocks  # as in a document of an earlier release
         blocks = self.parent.rows(slice(0, len(self)))
         kept = {name: ListColumn(list(v)) if isinstance(v, list) else v for name, v in blocks.items()}
         columns = {name: v if isinstance(v, ListColumn) else column_in_memory(_copied(v)) for name, v in kept.items()}
@@ -52,6 +54,8 @@ class Cached(View):
     @cached_property
     def _samples(self) -> list[Any]:
         """The samples of a view that computes each of them."""
+        if isinstance(self.parent, Cached):
+            return self.parent._samples
         return [_frozen(sample) for sample in self.parent]
 
     def sample(self, i: int) -> Any:

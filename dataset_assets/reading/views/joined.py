@@ -18,8 +18,6 @@ from dataset_assets.reading.views.view import View
 class Zipped(View):
     """The streams of several views of the same length in one sample."""
 
-    _arranges = True
-
     def __init__(self, parents: Sequence[View]) -> None:
         self.parents = tuple(parents)
         if len({len(view) for view in parents}) != 1:
@@ -68,6 +66,12 @@ class Zipped(View):
             sample = view.sample_of(list(names.values()), i)
             values |= {name: sample[below] for name, below in names.items()}
         return {name: values[name] for name in streams}
+
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        read = {
+            name: view._array_forms([old])[old] for view, names in self._by_read(streams) for name, old in names.items()
+        }
+        return {name: read.get(name) for name in streams}
 
     def rows(self, where: Where) -> Columns:
         if self._shares:
@@ -131,8 +135,6 @@ class Zipped(View):
 class Concatenated(View):
     """The samples of several views with the same streams, one view after the other."""
 
-    _arranges = True
-
     def __init__(self, parents: Sequence[View]) -> None:
         # Flattened, because otherwise a sum of many views would be a deep stack.
         flat = [part for view in parents for part in (view.parents if type(view) is Concatenated else (view,))]
@@ -173,6 +175,11 @@ class Concatenated(View):
     def sample_of(self, streams: Sequence[str], i: int) -> Any:
         part = bisect_right(self._starts, i) - 1
         return self.parents[part].sample_of(streams, i - self._starts[part])
+
+    @once
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        first, *others = [view._array_forms(streams) for view in self.parents]
+        return {name: form if all(other[name] == form for other in others) else None for name, form in first.items()}
 
     def rows(self, where: Where) -> Columns:
         if not self.streams:

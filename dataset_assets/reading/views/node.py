@@ -74,8 +74,6 @@ class Node(ABC):
     # Whether all of the parent is read to make the view, or its first sample.
     _whole: ClassVar[bool] = False
     _block_bytes: ClassVar[int] = BLOCK_BYTES
-    # Whether it gives the values of its parents, or of the storage, as they are.
-    _arranges: ClassVar[bool] = False
     parents: tuple["Node", ...] = ()
     code_version: str | None = None
     """The version of the function in `arguments()`, or of the class. If it is there, it counts instead of the code."""
@@ -220,6 +218,13 @@ class Node(ABC):
     def _below(self, streams: Sequence[str]) -> "tuple[Any, Sequence[str]]":
         """Return the view from which streams are taken as they are, and their names there."""
         return self, streams
+
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        """Return the dtype and shape of each stream, if its values are arrays of one form.
+
+        None for others: a few of them may be an array, and many a list.
+        """
+        return dict.fromkeys(streams)
 
     def _copied(self) -> Self:
         """Return a copy that is put on other views."""

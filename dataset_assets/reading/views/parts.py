@@ -1,10 +1,13 @@
 """Splits a view into disjoint parts that cover it. A seed makes them the same in every process."""
 
 from abc import abstractmethod
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from dataset_assets.core.permutation import Rows
 from dataset_assets.core.splitting import (
+    Keys,
     folds_of,
     group_parts,
     hashed_parts,
@@ -18,6 +21,11 @@ from dataset_assets.reading.views.columns_whole import column_of, labels_of
 from dataset_assets.reading.views.operations import operation
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.view import Fold, NestedFold, View
+
+KEYS = 1 << 20
+"""Of how many values each different one is hashed once. More need more memory."""
+PLAIN = {f"{kind}{size}" for kind in "iuf" for size in (2, 4, 8)} | {"b1", "i1", "u1"}
+"""Kinds of numbers, with their bytes, whose text is that of Python's number."""
 
 
 class Part(Selected):
@@ -93,7 +101,7 @@ class HashPart(Part):
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
-        return hashed_parts([key_of(value, by) for value in values_of(column_of(parent, by))], ratios, seed)
+        return hashed_parts(keys_in(column_of(parent, by), by), ratios, seed)
 
 
 @operation("kfold")
@@ -134,6 +142,20 @@ def nested_folds(
 ) -> list[NestedFold]:
     """Return the outer folds of a view, each with its inner ones."""
     return [NestedFold(*fold, folds(fold.train, inner, inner_by, seed)) for fold in folds(view, outer, outer_by, seed)]
+
+
+def keys_in(values: Any, by: str) -> Iterator[Keys]:
+    """Yield the keys of values in blocks: each different one once, and the number of the key of each value."""
+    for lo in range(0, len(values), KEYS):
+        block = values[lo : lo + KEYS]
+        if isinstance(block, np.ndarray) and block.ndim == 1 and f"{block.dtype.kind}{block.itemsize}" in PLAIN:
+            # By their bits, because 0.0 and -0.0 are equal, and their texts are not.
+            bits, numbers = np.unique(np.ascontiguousarray(block).view(f"u{block.itemsize}"), return_inverse=True)
+            yield bits.view(block.dtype), numbers
+        else:
+            keys = [key_of(value, by) for value in values_of(block)]
+            known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+            yield [*known], np.array([known[key] for key in keys], np.intp)
 
 
 def key_of(value: Any, by: str) -> str:

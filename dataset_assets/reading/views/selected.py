@@ -20,7 +20,6 @@ class Selected(Subset):
     `own` is the order of this view alone.
     """
 
-    _arranges = True
     parent: View
     order: range | Indices | Chain
 
@@ -80,6 +79,9 @@ class Selected(Subset):
 
     def traced(self, i: int) -> list[tuple[Traceable, int]]:
         return self.parent.traced(int(self.order[i]))
+
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return self.parent._array_forms(streams)
 
     def rows(self, where: Where) -> Columns:
         return self.parent.rows(in_order(self.order, where))

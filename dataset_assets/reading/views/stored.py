@@ -25,8 +25,6 @@ PROBES = 8
 class Stored(View, Traceable):
     """The samples of a stored split, or of columns in memory."""
 
-    _arranges = True
-
     def __init__(
         self,
         origin: Origin,
@@ -90,6 +88,9 @@ class Stored(View, Traceable):
     def sample_of(self, streams: Sequence[str], i: int) -> dict[str, Any]:
         columns = self.columns
         return {name: columns[name][i] for name in streams}
+
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return {name: getattr(self.columns[name], "form", None) for name in streams}
 
     def rows(self, where: Where) -> Columns:
         return self.rows_of(self.streams, where)

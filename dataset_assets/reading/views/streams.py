@@ -15,8 +15,6 @@ from dataset_assets.reading.views.view import View
 class Narrowed(View):
     """The parent's samples with some of their streams; the other streams are not read."""
 
-    _arranges = True
-
     def __init__(self, parent: View, streams: Sequence[str]) -> None:
         self.parents = (parent,)
         self.parent, self._streams = parent, tuple(parent._stream(name) for name in streams)
@@ -61,6 +59,9 @@ class Narrowed(View):
     def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
         return self.parent._below(streams)
 
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return self.parent._array_forms(streams)
+
     def row_bytes(self, streams: Sequence[str] | None = None) -> float:
         return self.parent.row_bytes(self._streams if streams is None else streams)
 
@@ -71,8 +72,6 @@ class Narrowed(View):
 @operation("rename")
 class Renamed(View):
     """The parent's samples with some streams renamed."""
-
-    _arranges = True
 
     def __init__(self, parent: View, names: Mapping[str, str]) -> None:
         self.parents = (parent,)
@@ -131,6 +130,9 @@ class Renamed(View):
 
     def _below(self, streams: Sequence[str]) -> tuple[View, Sequence[str]]:
         return self.parent._below(self._old(streams))
+
+    def _array_forms(self, streams: Sequence[str]) -> Mapping[str, Any]:
+        return dict(zip(streams, self.parent._array_forms(self._old(streams)).values()))
 
     def _old(self, streams: Sequence[str]) -> list[str]:
         return [self._olds.get(name, name) for name in streams]

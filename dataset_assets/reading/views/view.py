@@ -218,8 +218,8 @@ class View(Node):
         return _made("batch", self, n, drop_last)
 
     def cache(self) -> "View":
-        """Return the view with its samples in memory. The first read loads all of them."""
-        return _made("cache", self)
+        """Return the view with its samples in memory. The first read loads all of them. One that has them is itself."""
+        return self if self.op == "cache" else _made("cache", self)
 
     def at_epoch(self, epoch: int) -> "View":
         """Return the same stack with every shuffle, mix and random map moved to this epoch.

@@ -833,3 +833,14 @@ class TestSmallBatches:
         view = view_of(a=[1, 2]).concat(view_of(a=second))
         for batch, alone in zip(view.batch(2), (view.batch(2)[0], view.batch(2)[1])):
             assert type(batch["a"]) is type(alone["a"]) and equal(batch, alone)
+
+
+def test_a_cache_of_a_cache_keeps_its_samples_once() -> None:
+    seen: list[int] = []
+    cached = view_of(x=[1, 2]).map(lambda sample: seen.append(sample["x"]) or dict(sample)).cache()
+    assert cached.cache() is cached
+    # As a document of an earlier release has it.
+    doubled = type(cached).build({}, [cached])
+    assert list(doubled) == list(cached) == [{"x": 1}, {"x": 2}] and seen == [1, 2]
+    blocks = type(cached).build({}, [once := view_of(x=[1, 2]).cache()])
+    assert np.shares_memory(blocks.rows(slice(0, 2))["x"], once.rows(slice(0, 2))["x"])
