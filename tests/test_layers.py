@@ -77,6 +77,7 @@ THROUGH = {
     "moving.export_parquet": "moving/test_export.py",
     "retrieval.bucket": "retrieval/test_bucket_objects.py",
     "retrieval.listed": "retrieval/test_hub.py",
+    "sources.archives": "sources/test_archive_sources.py",
     "sources.arrays": "sources/test_infer.py",
     "sources.dataset_card": "sources/test_listing.py",
     "sources.columns": "sources/test_infer.py",

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-_STEPS = 64
-_SHORT = 4096
+_STEPS = 16
+_SHORT = 1000
 _POLYNOMIAL = 0x82F63B78
 
 

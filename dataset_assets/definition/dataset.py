@@ -15,15 +15,9 @@ from dataset_assets.core.names import (
     plain_name,
 )
 from dataset_assets.core.ratios import sizes_of
+from dataset_assets.definition import check_names
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
-from dataset_assets.definition.check_names import (
-    OPTIONAL_CHECKS,
-    SKIPPED,
-    Check,
-    check_check,
-    check_distinct,
-    check_on_error,
-)
+from dataset_assets.definition.check_names import OPTIONAL_CHECKS, SKIPPED, Check, check_distinct
 from dataset_assets.definition.file_checks import (
     check_file_identifier,
     without_secrets,
@@ -329,9 +323,9 @@ class Dataset:
         for role, named in self.roles.items():
             if named not in self.streams:
                 raise DefinitionError(f"The {role} is {named!r}, which is not a stream.{nearest(named, self.streams)}")
-        check_on_error(self.on_error)
+        check_names.check_on_error(self.on_error)
         for check, chosen in self.checks.items():
-            check_check(check, chosen)
+            check_names.check_check(check, chosen)
         for alias in self.aliases:
             if is_member(check_dataset_name(alias)):
                 raise NameNotAllowed(f"The alias {alias} has axes. Write a name without them.")

@@ -109,15 +109,13 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if is_listed(source):
         _check_online(source)
         listing = listing_of(source, config)
+        parts = {split: _Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
+        if (archive := _archive(parts, options)) is not None:
+            return archive._replace(target=_known(target, archive) or archive.target)
         if listing.tables is None:
-            return _of_files(
-                listing.url,
-                [one.path for one in listing.files],
-                RemoteFile(listing.url, identifier="folder", keep=False),
-                target,
-                options,
-            )
-        return _of_tables({split: _Part.listed(some) for split, some in listing.tables.items()}, target, options)
+            tree = RemoteFile(listing.url, identifier="folder", keep=False)
+            return _of_files(listing.url, [one.path for one in listing.files], tree, target, options)
+        return _of_tables(parts, target, options)
     if is_url(source):
         _check_online(os.fsdecode(source))
     if (croissant := croissant_of(source)) is not None:
@@ -144,7 +142,8 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferr
         return None
     with TemporaryDirectory(dir=_scratch()) as folder:
         found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
-    return of_paths(redacted(part.urls[0]), found, RemoteFile(part.urls[0])) if found is not None else None
+    (file,) = _files_of(parts)[next(iter(parts))]
+    return of_paths(redacted(file.name), found, file) if found is not None else None
 
 
 def _known(stream: str | None, found: Inferred) -> str | None:
@@ -339,6 +338,7 @@ def _called(source: Any) -> str:
         path = os.fsdecode(source)
         if path.startswith("sql:"):
             return urlsplit(path).netloc
+        path = path.partition("@")[0] if path.startswith("hf:") and path.count("/") < 6 else path
         return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
     if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
         return _called(source[0])

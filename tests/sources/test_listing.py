@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -119,6 +120,16 @@ def test_pictures_of_the_hub_have_splits_and_classes_of_their_folders(hub: Hub) 
     assert {split: len(view) for split, view in found.items()} == {"test": 4, "train": 4}
     assert found["train"].classes == {"label": ("cat", "dog")}
     assert [(one["image"].shape[0], one["label"]) for one in found["train"]] == [(1, 0), (2, 0), (3, 1), (4, 1)]
+
+
+def test_an_archive_of_the_hub_is_read_as_its_files(hub: Hub) -> None:
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as archive:
+        for kind in ("cat", "dog"):
+            archive.writestr(f"train/{kind}/1.png", picture(2))
+    put(hub, {"pets.zip": made.getvalue(), "README.md": b""})
+    for source in ("hf://owner/birds/pets.zip", "hf://owner/birds@main"):
+        assert [one["label"] for one in views(source)["train"]] == [0, 1]
+    assert dataset_from("hf://owner/birds@main").name == "local.birds"
 
 
 def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
