@@ -251,7 +251,7 @@ CASES: dict[str, Case] = {
     "n rows of structs": Case(structs, 20_000, 200, 1),
     "structs of n columns": Case(struct_columns, 500, 50),
     "n lists": Case(lists, 200_000, 200, 1),
-    "what two splits of n share": Case(leaking, 1_000_000, 1000),
+    "what two splits of n share": Case(leaking, 2_000_000, 1000),
     "hash_split of n different keys": Case(hash_split, 200_000, 2000),
     "group_split of n / 3 groups": Case(group_split, 1_000_000, 3000),
     "csv_rows of n columns": Case(wide_csv, 10_000, 500),

@@ -34,7 +34,7 @@ class SampleWriter:
         excluder: Excluder = LEAVES_OUT_NOTHING,
     ) -> None:
         self.writers, self.function, self.excluder = writers, function, excluder
-        self.arrays = [(k, streams[name]) for k, name in enumerate(writers) if isinstance(streams[name], Array)]
+        self.arrays = [(k, kind) for k, name in enumerate(writers) if isinstance(kind := streams[name], Array)]
         self.samples = 0
         self.held: dict[str, list[Any]] = {name: [] for name in writers}
         self.held_samples = self.held_bytes = 0
