@@ -16,7 +16,7 @@ from dataset_assets.errors import UsageError, nearest
 Times = NDArray[np.float64]
 BLOCK = 1 << 12
 LARGE = 1 << 18
-"""How many rows are computed together if all are: of 50 sources, in a sixth of the time of `BLOCK`."""
+"""How many rows are computed together if all are: of 50 sources, in a third of the time of `BLOCK`."""
 
 
 class Repetition:

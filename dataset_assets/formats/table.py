@@ -232,10 +232,12 @@ def _columns(values: Any, names: Sequence[str] | None, declared: Any) -> tuple[d
         return _of_structs(values, names), set()
     rows = list(values)
     for at, row in enumerate(rows):
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             raise Misfit(at, f"a row is a {type(row).__name__}, expected a mapping of field to value.")
-        names = list(row) if names is None else names
-        _check_names(list(row), names, at)
+        found = list(row)
+        if names is None or found != names:
+            names = found if names is None else names
+            _check_names(found, names, at)
     return {name: _column(name, [row[name] for row in rows], declared) for name in names or ()}, set()
 
 

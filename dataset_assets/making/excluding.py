@@ -32,7 +32,7 @@ class Excluder:
 
     def leaves_out(self, sample: Mapping[str, Any]) -> bool:
         """Say whether a sample is excluded."""
-        return any(rule.has(sample[rule.stream]) for rule in self.rules)
+        return bool(self.rules) and any(rule.has(sample[rule.stream]) for rule in self.rules)
 
     def rows_left(self, block: Columns) -> Indices | None:
         """Return the rows of a block that are not excluded; None if no row is."""

@@ -1,6 +1,7 @@
 """Passes what a split's function yields, samples or blocks, to the writers of its streams, in blocks."""
 
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ HELD_SAMPLES = 1024
 HELD_BYTES = 4 << 20
 
 _SMALL = 32
+_PLAIN = frozenset((int, float, bool, type(None)))
 _FIXED = (str, bytes, int, float, complex, np.generic, type(None))
 
 
@@ -35,7 +37,7 @@ class SampleWriter:
         skipper: Skipper | None = None,
     ) -> None:
         self.writers, self.function, self.excluder, self.skipper = writers, function, excluder, skipper
-        self.arrays = {name: kind for name, kind in streams.items() if isinstance(kind, Array)}
+        self.arrays = [(k, kind) for k, name in enumerate(writers) if isinstance(kind := streams[name], Array)]
         self.samples = self.yielded = 0
         self.held: dict[str, list[Any]] = {name: [] for name in writers}
         self.numbers: list[int] = []
@@ -48,7 +50,9 @@ class SampleWriter:
         try:
             self._see_made(yielded)
             block = None if type(yielded) is dict else as_block(yielded)
-            self._same_streams(yielded if block is None else block)
+            found = yielded if block is None else block
+            if found.keys() != self.writers.keys():
+                raise self._other_streams(found)
         except SchemaError as error:
             if self.skipper and block is None and isinstance(yielded, (BadSample, Mapping)):
                 self.skipper.skip(self.yielded, *_why(yielded, error))
@@ -88,18 +92,22 @@ class SampleWriter:
             )
 
     def _hold(self, sample: Sample) -> None:
-        owned = {name: _owned(sample[name]) for name in self.writers}
-        shapes = [_shape(owned[name][0], kind) for name, kind in self.arrays.items()]
-        if shapes != self.shapes:
-            self._flush()
-            self.shapes = shapes
-        for name, (value, size) in owned.items():
-            self.held[name].append(value)
-            self.held_bytes += size
+        owned = [_owned(sample[name]) for name in self.held]
+        if self.arrays:
+            shapes = [_shape(owned[k][0], kind) for k, kind in self.arrays]
+            if shapes != self.shapes:
+                self._flush()
+                self.shapes = shapes
+        held_bytes = self.held_bytes
+        for held, (value, size) in zip(self.held.values(), owned):
+            held.append(value)
+            held_bytes += size
+        self.held_bytes = held_bytes
         self.samples += 1
         self.held_samples += 1
-        self.numbers.append(self.yielded)
-        if self.held_samples >= HELD_SAMPLES or self.held_bytes >= HELD_BYTES:
+        if self.skipper:
+            self.numbers.append(self.yielded)
+        if self.held_samples >= HELD_SAMPLES or held_bytes >= HELD_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -120,12 +128,10 @@ class SampleWriter:
             with at(f"stream {name}"):
                 writer.append(block[name])
 
-    def _same_streams(self, found: Mapping[str, Any]) -> None:
-        if found.keys() == self.writers.keys():
-            return
+    def _other_streams(self, found: Mapping[str, Any]) -> SchemaError:
         missing, extra = self.writers.keys() - found.keys(), found.keys() - self.writers.keys()
         hint = nearest(min(map(str, extra)), self.writers) if extra else ""
-        raise SchemaError(
+        return SchemaError(
             f"it has the streams {_listed(found)}; missing: {_listed(sorted(missing))}, unknown: "
             f"{_listed(sorted(map(str, extra)))}.{hint} Yield a value for each declared stream."
         )
@@ -144,6 +150,13 @@ def _listed(names: Iterable[Any]) -> str:
 
 def _owned(value: Any) -> tuple[Any, int]:
     """Return a copy of a value that the caller may reuse, and about how many bytes it takes."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value, _SMALL
+    if kind is str or kind is bytes:
+        return value, len(value)
+    if kind is dict:
+        return _owned_mapping(value)
     if isinstance(value, _FIXED):
         return value, len(value) if isinstance(value, (str, bytes)) else _SMALL
     if isinstance(value, np.ndarray):
@@ -151,11 +164,18 @@ def _owned(value: Any) -> tuple[Any, int]:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value), len(value)
     if isinstance(value, Mapping):
-        pairs = [(key, *_owned(item)) for key, item in value.items()]
-        return {key: item for key, item, _ in pairs}, sum(size for *_, size in pairs) + _SMALL
+        return _owned_mapping(value)
     if isinstance(value, (list, tuple)):
         return _owned_all(value)
     return value, len(value.data) if isinstance(value, Member) else getattr(value, "nbytes", _SMALL)
+
+
+def _owned_mapping(value: Mapping[Any, Any]) -> tuple[Any, int]:
+    owned, total = {}, _SMALL
+    for key, item in value.items():
+        owned[key], size = _owned(item)
+        total += size
+    return owned, total
 
 
 def _owned_all(values: list[Any] | tuple[Any, ...]) -> tuple[Any, int]:
