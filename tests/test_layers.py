@@ -79,7 +79,7 @@ THROUGH = {
     "retrieval.listed": "retrieval/test_hub.py",
     "sources.archives": "sources/test_archive_sources.py",
     "sources.arrays": "sources/test_infer.py",
-    "sources.dataset_card": "sources/test_listing.py",
+    "sources.dataset_card": "sources/test_source_listing.py",
     "sources.columns": "sources/test_infer.py",
     "sources.folders": "sources/test_infer.py",
     "sources.in_memory": "sources/test_infer.py",

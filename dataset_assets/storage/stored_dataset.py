@@ -236,16 +236,19 @@ class StoredDataset:
         )
 
     def put_index(self, index: SplitIndex, digest: str, data: bytes) -> None:
-        """Store a split's index, then a note by which `with_recipe` finds it without reading the others."""
-        self.put_document(index_key(self.name, index.split, digest), data)
+        """Store a split's index, and before it a note by which `with_recipe` finds it without reading the others.
+
+        If the process is killed between them, the next one stores the index, and the note is not missing.
+        """
         key = recipe_key(self.name, index.split, digest, index.recipe)
         if place_of(key):
             self.storage.put(key, canonical({"recipe": index.recipe}))
+        self.put_document(index_key(self.name, index.split, digest), data)
 
     def with_recipe(self, split: str, recipe: str) -> list[str]:
         """Return the digests of a split's indexes that this recipe may have made, sorted.
 
-        An index without a note is among them: it is of an earlier release, or its writer was killed.
+        An index without a note is among them: it is of an earlier release.
         """
         noted = dict[str, str]()
         # A listing may lag behind; what it lacks is made again.

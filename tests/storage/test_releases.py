@@ -50,10 +50,10 @@ def test_the_index_comes_after_its_data_and_the_pointer_last(home: Path, dataset
     assert kinds[:4] == ["raw/numbers_csv", "raw/numbers_csv", "raw/backwards_csv", "raw/backwards_csv"]
     assert storage.puts[1].endswith("source.json")
     assert set(kinds[4 : 4 + streams]) == {f"train/{stream}" for stream in tiny.STREAMS}
-    # After an index comes the note of its recipe. The index of the first split proves the bytes of the file, which its
+    # Before an index comes the note of its recipe. The index of the first split proves the bytes of the file, which its
     # record says from then on.
     assert kinds[4 + streams : 7 + streams] == ["train/index", "train/index", "raw/numbers_csv"]
-    index, note = storage.puts[4 + streams : 6 + streams]
+    note, index = storage.puts[4 + streams : 6 + streams]
     assert note.startswith(index.removesuffix(".json") + ".")
     assert kinds[7 + 2 * streams] == "test/index"
     assert kinds[-2:] == ["versions", "current.json"]
