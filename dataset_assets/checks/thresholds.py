@@ -5,7 +5,7 @@ default threshold.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Nulls(Threshold):
     def _of(self, split: str, view: View) -> Iterator[str]:
         named = self.most if isinstance(self.most, Mapping) else {}
         found = {name: counts for stream in view.streams for name, counts in _missing(view, stream)}
-        _check_named(split, named, found)
+        _check_named(split, named, found, view.streams)
         for name, (missing, total) in found.items():
             most = named.get(name) if isinstance(self.most, Mapping) else self.most
             if most is not None and missing > most * total:
@@ -77,7 +77,7 @@ class InRange(Threshold):
         streams = {name.partition(".")[0] for name in self.bounds} & {*view.streams}
         found = {name: values for stream in sorted(streams) for name, values in _extremes(view, stream, self.bounds)}
         if len(view):
-            _check_named(split, self.bounds, found)
+            _check_named(split, self.bounds, found, view.streams)
         for name, (outside, first) in found.items():
             least, most = self.bounds[name]
             if outside:
@@ -201,7 +201,8 @@ def _distances(old: View, new: View) -> Iterator[tuple[str, float]]:
             yield stream, float(np.abs(shares[0] - shares[1]).sum() / 2)
         elif stream in old.streams:
             numbers = [_numbers(view, stream) for view in (old, new)]
-            for name in numbers[0].keys() & numbers[1].keys():
+            # In the order of the view: a message of it is part of the version.
+            for name in [name for name in numbers[1] if name in numbers[0]]:
                 yield _full(stream, name), _largest_difference(numbers[0][name], numbers[1][name])
 
 
@@ -277,7 +278,8 @@ def _checked_bounds(name: str, bounds: Any) -> Bounds:
     return bounds[0], bounds[1]
 
 
-def _check_named(split: str, named: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _check_named(split: str, named: Mapping[str, Any], found: Mapping[str, Any], streams: Iterable[str]) -> None:
     for name in named:
         if name not in found:
-            raise DefinitionError(f"{split} has no numbers {name!r} to check.{nearest(name, found)}")
+            hint = nearest(name, [*found, *streams])
+            raise DefinitionError(f"A check is to look at {name!r}, but split {split} has no such numbers.{hint}")

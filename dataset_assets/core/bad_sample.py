@@ -1,6 +1,8 @@
 """A bad sample: what a split's function yields in place of one that it could not make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dataset_assets.errors import DatasetAssetsError
 
 
 @dataclass(frozen=True)
@@ -12,3 +14,10 @@ class BadSample:
 
     why: object
     source: str = ""
+    error: DatasetAssetsError | None = field(default=None, repr=False)
+    """What is raised where bad samples are not left out; None: a `SchemaError` that says why."""
+
+    def __post_init__(self) -> None:
+        # An error may not be one that another process can send.
+        if isinstance(self.why, BaseException):
+            object.__setattr__(self, "why", str(self.why) or type(self.why).__name__)

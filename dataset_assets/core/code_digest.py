@@ -23,8 +23,8 @@ def code_of(function: Callable[..., Any]) -> str:
     These are plain constants, closure values, and functions, with their code. For a partial or an object, its arguments
     or state count. Code of other modules is not covered: raise the dataset's `version` when it changes.
     """
-    if (parts := getattr(function, "parts", None)) and type(function) not in (FunctionType, MethodType):
-        return json_digest([type(function).__qualname__, *map(code_of, parts)])
+    if (parts := getattr(type(function), "__recipe_parts__", None)) is not None:
+        return json_digest([type(function).__qualname__, *(code_of(getattr(function, part)) for part in parts)])
     bound = function.__self__ if isinstance(function, MethodType) else None
     if isinstance(function, functools.partial) or not hasattr(function, "__qualname__"):
         return _identity(function)

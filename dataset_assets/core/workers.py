@@ -6,6 +6,7 @@ do not matter, and functions of `__main__` travel by cloudpickle.
 
 import logging
 import os
+import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +18,9 @@ from itertools import chain, islice
 from multiprocessing import current_process
 from typing import Any
 
+from dataset_assets.core.bad_sample import BadSample
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import DatasetAssetsError, SplitFailed, UsageError
+from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError, SplitFailed, UsageError
 
 HERE_SECONDS = 0.2
 """For how long the work is done in this process: many inputs are done by then, and starting others takes longer."""
@@ -53,8 +55,8 @@ def jobs() -> int:
 def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
     """Yield the function's result for each item, in order; few items and results are held at a time.
 
-    An error of the function becomes a `SplitFailed` that names the item. An item whose process is killed is tried once
-    more alone.
+    An item whose sample the function cannot make gives a `BadSample` with the error. An item whose process is killed is
+    tried once more alone.
     """
     numbered = enumerate(items)
     began, count = time.monotonic(), jobs()
@@ -78,7 +80,7 @@ class _Crew:
 
     def results(self, numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """Yield the results of numbered items in order."""
-        running: deque[tuple[Future[Any], list[tuple[int, Any]]]] = deque()
+        running: deque[tuple[Future[Any] | None, list[tuple[int, Any]]]] = deque()
         try:
             while True:
                 while len(running) < AHEAD * self.count and (some := list(islice(numbered, self.size))):
@@ -87,6 +89,8 @@ class _Crew:
                     return
                 future, some = running.popleft()
                 try:
+                    if future is None:
+                        raise _killed()("It could not begin.")
                     seconds, results = future.result()
                 except _killed():
                     # All that was under way is lost with the pool.
@@ -94,27 +98,38 @@ class _Crew:
                     running.clear()
                     yield from chain.from_iterable(self._one_by_one(more) for more in lost)
                     continue
+                except pickle.PicklingError as error:
+                    number, item = some[0]
+                    raise SplitFailed(
+                        f"Item {number}, a {type(item).__name__}, cannot be sent to another process ({error}). Yield "
+                        "bytes, texts, numbers or arrays, such as member.read(), or use one process: --jobs 1."
+                    ) from error
                 self._resize(seconds, len(some))
-                yield from results
-        except BaseException:
+                yield from map(pickle.loads, results)
+        finally:
             self._end()
-            raise
 
-    def _begun(self, some: list[tuple[int, Any]]) -> "Future[Any]":
+    def _begun(self, some: list[tuple[int, Any]]) -> "Future[Any] | None":
+        """Begin a call; return None if the processes have ended."""
         if self.pool is None:
-            from loky import get_reusable_executor
+            from loky import ProcessPoolExecutor
 
             threads = str(max(1, _cores() // self.count))
-            self.pool = get_reusable_executor(self.count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
-        begun: Future[Any] = self.pool.submit(_called, self.function, some)
+            self.pool = ProcessPoolExecutor(self.count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
+        try:
+            begun: Future[Any] = self.pool.submit(_called, self.function, some)
+        except _killed():
+            return None
         return begun
 
     def _one_by_one(self, some: list[tuple[int, Any]]) -> Iterator[Any]:
         """Yield the results of items that were lost, each called alone, so that the one that kills is known."""
         for number, item in some:
-            self.pool = None
+            self._end()
             try:
-                yield from self._begun([(number, item)]).result()[1]
+                begun = self._begun([(number, item)])
+                assert begun is not None, "new processes live"
+                yield from map(pickle.loads, begun.result()[1])
             except _killed() as error:
                 raise SplitFailed(
                     f"The process that called {_name(self.function)} for item {number} was killed, also when it was "
@@ -132,6 +147,7 @@ class _Crew:
         """Stop the processes, whose work nobody wants."""
         if self.pool is not None:
             self.pool.shutdown(wait=False, kill_workers=True)
+            self.pool = None
 
 
 def _cores() -> int:
@@ -144,21 +160,39 @@ def _cores() -> int:
 def _called(function: Callable[[Any], Any], some: list[tuple[int, Any]]) -> tuple[float, list[Any]]:
     """Return the seconds and results of a call for some items; this runs in a worker."""
     began = time.monotonic()
-    results = [_named(function, number, item) for number, item in some]
+    # Each is pickled before the next call, which may fill the same buffer.
+    results = [_packed(function, number, _named(function, number, item)) for number, item in some]
     return time.monotonic() - began, results
 
 
+def _packed(function: Callable[[Any], Any], number: int, result: Any) -> bytes:
+    """Return a result as bytes. Raises `SplitFailed` for one that cannot be sent to another process."""
+    import cloudpickle
+
+    try:
+        data: bytes = cloudpickle.dumps(result)
+    except Exception as error:
+        raise SplitFailed(
+            f"the function {_name(function)} returned for item {number} what cannot be sent to another process "
+            f"({type(error).__name__}: {error}). Return arrays, numbers, texts and bytes, or use one process: --jobs 1."
+        ) from error
+    return data
+
+
 def _named(function: Callable[[Any], Any], number: int, item: Any) -> Any:
-    """Return the function's result. Raises `SplitFailed`, with the number of the item, for errors that are not ours."""
+    """Return the function's result, or a `BadSample` for an item of which it makes none."""
     try:
         return function(item)
+    except (DecodeError, SchemaError) as error:
+        return BadSample(error, error=error)
     except DatasetAssetsError:
         raise
     except Exception as error:
         why = f": {text}" if (text := str(error).rstrip(".")) else ""
-        raise SplitFailed(
-            f"the function {_name(function)} raised {type(error).__name__} for item {number}{why}. Correct it."
-        ) from error
+        said = f"the function {_name(function)} raised {type(error).__name__} for item {number}{why}"
+        failed = SplitFailed(f"{said}. Correct it.")
+        failed.__cause__ = error
+        return BadSample(said, error=failed)
 
 
 def _name(function: Callable[[Any], Any]) -> str:

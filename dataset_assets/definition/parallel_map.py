@@ -16,9 +16,12 @@ class ParallelMap:
     returns a sample, a block, or a list of them. What it returns is stored in the order of the items, so the digests
     are the same whatever the number of processes is: `prepare(..., jobs=)`, `--jobs`, or the setting `jobs`.
 
-    `function` must not depend on what it was called with before. Raises `SplitFailed` if it raises, with the number of
-    the item; what it raises of `dataset_assets.errors` stays as it is.
+    `function` must not depend on what it was called with before. If it raises, the split fails with the number of the
+    item, or with `Dataset(on_error="skip")` the item is left out and listed.
     """
+
+    # Their code decides what it yields.
+    __recipe_parts__ = ("items", "function")
 
     def __init__(self, items: Callable[..., Any], function: Callable[[Any], Any]) -> None:
         for each in (items, function):
@@ -29,24 +32,19 @@ class ParallelMap:
         self.__name__, self.__qualname__, self.__module__ = items.__name__, items.__qualname__, items.__module__
         self.__signature__ = inspect.signature(items)
 
-    @property
-    def parts(self) -> tuple[Callable[..., Any], Callable[[Any], Any]]:
-        """The functions whose code decides what it yields."""
-        return self.items, self.function
-
     def __call__(self, **arguments: Any) -> Iterator[Any]:
         """Yield the samples and blocks in order."""
         for result in in_order(self.function, self.items(**arguments)):
             yield from result if isinstance(result, list) else (result,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ParallelMap) and self.parts == other.parts
+        return isinstance(other, ParallelMap) and (self.items, self.function) == (other.items, other.function)
 
     def __hash__(self) -> int:
-        return hash(self.parts)
+        return hash((self.items, self.function))
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return ParallelMap, self.parts
+        return ParallelMap, (self.items, self.function)
 
     def __repr__(self) -> str:
         return f"ParallelMap({self.items.__qualname__}, {self.function.__qualname__})"

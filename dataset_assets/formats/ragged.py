@@ -276,12 +276,22 @@ def _lists_of(values: Any, inner: tuple[int | None, ...]) -> tuple[Sizes, AnyArr
     chunks = [chunk for chunk in getattr(values, "chunks", [values]) if len(chunk)]
     counts = [np.diff(chunk.offsets.to_numpy()).astype(np.int64) for chunk in chunks]
     sizes = np.concatenate([np.empty(0, np.int64), *counts]) * math.prod(_shape_of(kind.value_type) or ())
+    inner_lists = types.is_fixed_size_list(kind.value_type)
     try:
-        flat = [as_rows(chunk.flatten()).reshape(-1) for chunk in chunks]
+        flat = [_wide(as_rows(chunk.flatten()).reshape(-1), inner_lists) for chunk in chunks]
     except Misfit:
         # Their values, one by one, say which row it is.
         return None
     return sizes, np.concatenate(flat) if flat else np.empty(0)
+
+
+def _wide(flat: AnyArray, inner_lists: bool) -> AnyArray:
+    """Return numbers of nested lists in the types of Python's numbers, as which they have always been stored."""
+    if not inner_lists or flat.dtype.kind not in "iuf":
+        return flat
+    if flat.dtype.kind == "f":
+        return flat.astype(np.float64)
+    return flat.astype(np.int64) if not flat.size or flat.max() < 1 << 63 else flat
 
 
 def _shape_of(kind: Any) -> tuple[int, ...] | None:

@@ -169,7 +169,7 @@ class Maker:
     def refuse(self, version: Version) -> NoReturn:
         """Store a version that failed a check, so that its digest opens it. Raises `CheckFailed`."""
         advice = self.doubt(version.splits)
-        refuse(version, publish_version(self.stored, version), advice)
+        refuse(self.dataset, version, publish_version(self.stored, version), advice)
 
     def doubt(self, splits: Iterable[str]) -> str:
         """Note that splits of these bytes failed a check, unless a release has the bytes; return advice on it."""

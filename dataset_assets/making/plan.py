@@ -33,6 +33,8 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 SECONDS = 1.0
 """For how long a source is read to measure its rate."""
 CONNECTIONS = 8
+STREAMED = ("https", "http", "file")
+"""The schemes whose files are read from the beginning; others list a folder or run a query first."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
     """
     every = [*linked(dataset, store), dataset]
     files, splits = _missing(every, store)
-    if measure and not settings().offline:
+    measure = measure and not settings().offline
+    if measure:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             sizes = list(pool.map(_size, (file for _, file in files)))
     else:
@@ -109,13 +112,14 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
         PlannedFile(name, file.identifier, redacted(file.urls[0]), size, bool(file.keep))
         for (name, file), size in zip(files, sizes)
     )
+    allowed = {each.name for each in every if accepted(each)}
     return Plan(
         planned,
         tuple(splits),
         sum(len(each.remote_files) for each in every) if refresh else 0,
-        tuple(each.name for each in every if not accepted(each)),
+        tuple(each.name for each in every if each.name not in allowed),
         tuple(_disks(planned, store)),
-        _rate(files, sizes) if measure else None,
+        _rate([each for each in zip(files, sizes) if each[0][0] in allowed]) if measure else None,
     )
 
 
@@ -232,11 +236,13 @@ class _Enough(Exception):
     """A source was read for long enough."""
 
 
-def _rate(files: Iterable[tuple[str, RemoteFile]], sizes: Iterable[int | None]) -> float | None:
-    """Return how many bytes a second the source of the largest file sends."""
-    found = sorted(zip(sizes, (file for _, file in files)), key=lambda pair: pair[0] or 0, reverse=True)
-    for _, file in found[:1]:
+def _rate(files: Iterable[tuple[tuple[str, RemoteFile], int | None]]) -> float | None:
+    """Return how many bytes a second the source of the largest file sends, if a part of it can be read."""
+    found = sorted(files, key=lambda pair: pair[1] or 0, reverse=True)
+    for (_, file), _ in found[:1]:
         for url in file.urls:
+            if urlsplit(url).scheme not in STREAMED:
+                continue
             try:
                 return _measured(url)
             except (DatasetAssetsError, OSError):

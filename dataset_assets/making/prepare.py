@@ -20,6 +20,7 @@ from dataset_assets.making.plan import see_at_hand
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.making.terms import settle_all
+from dataset_assets.making.version_checks import tell_warnings
 from dataset_assets.reading.load import of_version
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
@@ -100,6 +101,7 @@ def _prepared(
             if version.refused:
                 maker.refuse(version)
             released = release(stored, version, pointer, aliases)
+            tell_warnings(version)
         else:
             _add_aliases(stored, aliases)
             _add_axes(stored, version)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dataset_assets.core.bad_sample import BadSample
-from dataset_assets.errors import SchemaError, at, nearest
+from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError, SplitFailed, at, nearest
 from dataset_assets.formats import Array, Format, Member, Part, Writer
 from dataset_assets.formats.columns import Columns, Sample, as_block
 from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder, picked
@@ -53,7 +53,7 @@ class SampleWriter:
             found = yielded if block is None else block
             if found.keys() != self.writers.keys():
                 raise self._other_streams(found)
-        except SchemaError as error:
+        except (SchemaError, DecodeError, SplitFailed) as error:
             if self.skipper and block is None and isinstance(yielded, (BadSample, Mapping)):
                 self.skipper.skip(self.yielded, *_why(yielded, error))
                 self.yielded += 1
@@ -87,6 +87,8 @@ class SampleWriter:
 
     def _see_made(self, yielded: Any) -> None:
         if isinstance(yielded, BadSample):
+            if yielded.error is not None:
+                raise yielded.error
             raise SchemaError(
                 f"It could not be made: {yielded.why}. Correct it, or leave such samples out: Dataset(on_error='skip')."
             )
@@ -137,7 +139,7 @@ class SampleWriter:
         )
 
 
-def _why(yielded: Any, error: SchemaError) -> tuple[object, str]:
+def _why(yielded: Any, error: DatasetAssetsError) -> tuple[object, str]:
     """Return why a sample is bad, and what it is from."""
     if isinstance(yielded, BadSample):
         return yielded.why, str(yielded.source)

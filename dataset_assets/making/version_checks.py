@@ -1,10 +1,11 @@
 """The checks of a version: across its splits, and those of the dataset's author; a failed check may refuse it."""
 
+import logging
 from dataclasses import replace
 from typing import Callable, Mapping, NoReturn
 
 from dataset_assets.checks import built_in as checking
-from dataset_assets.checks.thresholds import BY_NAME, Drift
+from dataset_assets.checks.thresholds import BY_NAME, Drift, Threshold
 from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import CheckFailed
@@ -13,6 +14,8 @@ from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.storage.manifest import Finding, Skipped, SplitIndex, Version, format_of
+
+log = logging.getLogger(__name__)
 
 SHOWN = 5
 Before = Callable[[], Mapping[str, View]]
@@ -87,12 +90,31 @@ def version_findings(dataset: Dataset, views: Mapping[str, Stored], before: Befo
     return found
 
 
-def refuse(version: Version, digest: str, advice: str) -> NoReturn:
+def refuse(dataset: Dataset, version: Version, digest: str, advice: str) -> NoReturn:
     """Raise `CheckFailed` for a version that was refused; the advice ends the message."""
     errors = [f for f in version.findings if not f.passed and f.severity == "error"]
     failed = [f"{finding.check}: {finding.message}" for finding in errors]
-    accepted = ", ".join(dict.fromkeys(f"{finding.check!r}: 'warn'" for finding in errors))
+    accepted = " and ".join(dict.fromkeys(_accepted(dataset, finding.check) for finding in errors))
     raise CheckFailed(
         f"{version.dataset} was not released. {' '.join(failed)} Look at it as {version.dataset}@{digest}; mend "
-        f"the definition, or accept it there with checks={{{accepted}}}. {advice}".rstrip()
+        f"the definition, or accept it there with {accepted}. {advice}".rstrip()
     )
+
+
+def _accepted(dataset: Dataset, check: str) -> str:
+    """Return what a definition says to let a failure of a check pass."""
+    chosen = dataset.checks.get(check)
+    if isinstance(chosen, Threshold):
+        return f"severity='warn' in the check {check!r}"
+    if callable(chosen):
+        return f"a check {check!r} that returns None"
+    # Those of a split are named with it.
+    name = check.rpartition(".")[2]
+    return "a larger on_error" if name == SKIPPED else f"checks={{{name!r}: 'warn'}}"
+
+
+def tell_warnings(version: Version) -> None:
+    """Log the checks of a version that failed and only warn."""
+    for finding in version.findings:
+        if not finding.passed and finding.severity == "warn":
+            log.warning("%s, check %s: %s", version.dataset, finding.check, finding.message)

@@ -4,6 +4,7 @@ A copy may be killed at any point and run again, and several may run at once: a 
 the same whoever stores it, and a version is stored after all files that it names.
 """
 
+import logging
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -40,6 +41,8 @@ from dataset_assets.storage.storage import open_object, settle, sizes_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
 
 
 class Copied(NamedTuple):
@@ -101,6 +104,9 @@ def copy(
     with workplace(there) as folder:
         for one in [name] if name else dataset_names(here):
             try:
+                if not name and versions == "current" and StoredDataset(here, one).pointer().version is None:
+                    log.info("%s was never released, so there is nothing of it to copy.", one)
+                    continue
                 wanted = parcel(one, here, versions, raw, errors)
                 wanted.aliases = tuple(aliases_of(StoredDataset(here, wanted.dataset))) if aliases else ()
                 done.append(_copied(wanted, here, there, folder, make_current, apply_exclusions))

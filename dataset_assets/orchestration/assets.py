@@ -18,7 +18,7 @@ from dataset_assets.making.existing import FoundSplit, publish_split
 from dataset_assets.making.inputs import File
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedSplit
-from dataset_assets.making.version_checks import split_findings, version_checks
+from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
 from dataset_assets.orchestration.handover import (
@@ -148,6 +148,8 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
             yield from _check_results(version.findings, context.asset_key_for_output(key.to_python_identifier()), asked)
             if version.refused:
                 maker.refuse(version)
+            if version is not current.version:
+                tell_warnings(version)
             expected = _expected(given.values(), current.pointer)
             yield output(key, Release(version, expected, maker.unproven(), free_aliases(dataset)), digest_of(version))
 

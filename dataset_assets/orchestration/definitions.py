@@ -20,7 +20,7 @@ from dataset_assets.orchestration.translation import Translation, translated
 
 
 def definitions(
-    *patterns: str,
+    *patterns: str | Dataset,
     storage: str = "",
     datasets: Sequence[Dataset] = (),
     push_to: str = "",
@@ -50,8 +50,10 @@ def definitions(
     Merge them into a project with `dg.Definitions.merge(theirs, definitions("com.lecun.*", storage="file:///data"))`.
     Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
     """
-    chosen = {dataset.name: dataset for pattern in patterns for dataset in registry.matching(pattern)}
-    chosen |= {dataset.name: dataset for dataset in datasets}
+    named = [pattern for pattern in patterns if not isinstance(pattern, Dataset)]
+    given = [pattern for pattern in patterns if isinstance(pattern, Dataset)]
+    chosen = {dataset.name: dataset for pattern in named for dataset in registry.matching(pattern)}
+    chosen |= {dataset.name: dataset for dataset in (*given, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.
     see_no_circle(chosen.values())
     steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)

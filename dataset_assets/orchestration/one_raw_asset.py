@@ -44,7 +44,7 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
         with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
             began = began_with(maker, ())
             made = _stored(maker, files, steps.op.downloads_per_host, downloads)
-            if made.failed and (_may_retry(context, steps) or not _split_says_it(context, dataset, made.failed)):
+            if made.failed and (_may_retry(context, steps) or not _split_says_it(context, dataset, steps, made.failed)):
                 raise together(made.failed, len(files))
             seen = {name: version for name, version in after.items() if name not in made.failed}
             version = digest_of({name: raw.sha256 for name, raw in made.raws.items()})
@@ -96,8 +96,11 @@ def _may_retry(context: dg.AssetExecutionContext, steps: Steps) -> bool:
     return policy is not None and context.retry_number < policy.max_retries
 
 
-def _split_says_it(context: dg.AssetExecutionContext, dataset: Dataset, failed: Mapping[str, object]) -> bool:
+def _split_says_it(
+    context: dg.AssetExecutionContext, dataset: Dataset, steps: Steps, failed: Mapping[str, object]
+) -> bool:
     """Say whether for each file that failed a split of this run needs it, so that the run fails there."""
-    run = context.job_def.asset_layer.executable_asset_keys
-    made = [split for name, split in dataset.splits.items() if keys.key(dataset.name, name) in run]
+    # A project may have given the assets other keys, but the steps keep their names.
+    run = {node.name for node in context.job_def.nodes}
+    made = [split for name, split in dataset.splits.items() if steps.step(dataset.name, name) in run]
     return {*failed} <= {file for split in made for file in split.remote_files}

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from dataset_assets import Array, Columns, Dataset, Split, Table, Text, View, lo
 from dataset_assets.checks import balance, drift, in_range, nulls
 from dataset_assets.errors import CheckFailed, DefinitionError
 from dataset_assets.making.recipe import release_recipe
+from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAN = float("nan")
 
@@ -45,8 +48,8 @@ def test_each_says_what_is_beyond_its_threshold(check: Any, view: View, said: st
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (nulls({"y": 0}), "all has no numbers 'y' to check"),
-        (in_range({"z": (0, 1)}), "all has no numbers 'z' to check"),
+        (nulls({"y": 0}), "look at 'y', but split all has no such"),
+        (in_range({"z": (0, 1)}), "look at 'z', but split all has no such"),
     ],
 )
 def test_a_stream_that_is_not_there_is_an_error(check: Any, said: str) -> None:
@@ -157,3 +160,49 @@ def test_fields_of_tables_are_named_behind_their_stream(home: Any) -> None:
 def test_a_definition_says_how_to_name_them(checks: Any, said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         dataset([1], [0], **checks)
+
+
+def refused(checks: dict[str, Any], **more: Any) -> str:
+    def ages() -> Iterator[Any]:
+        yield from ({"age": age} for age in (3, 730))
+
+    dataset = Dataset("org.example.ages", "Ages.", {"age": Array("int64")}, {"all": Split(ages)}, checks=checks, **more)
+    with pytest.raises(CheckFailed) as caught:
+        prepare(dataset, storage=MemoryStorage())
+    return str(caught.value)
+
+
+def test_a_refused_version_says_how_each_of_its_checks_is_accepted() -> None:
+    strict = in_range({"age": (0, 120)}, severity="error")
+    assert "accept it there with severity='warn' in the check 'range'." in refused({"range": strict})
+    assert "accept it there with a check 'mine' that returns None." in refused({"mine": lambda views: "no"})
+
+
+def test_a_check_that_warns_is_told_when_the_version_is_released(caplog: pytest.LogCaptureFixture) -> None:
+    def ages() -> Iterator[Any]:
+        yield {"age": 730}
+
+    checks = {"range": in_range({"age": (0, 120)})}
+    dataset = Dataset("org.example.ages", "Ages.", {"age": Array("int64")}, {"all": Split(ages)}, checks=checks)
+    storage = MemoryStorage()
+    for expected in (1, 1):
+        prepare(dataset, storage=storage)
+        said = [record.getMessage() for record in caplog.records]
+        assert len(said) == expected and said[0].startswith("org.example.ages, check range: all: 1 values of age")
+
+
+def rows(more: float) -> Iterator[Any]:
+    for n in range(9):
+        yield {"row": {f"field_{k}": n + more for k in range(6)}}
+
+
+def test_drift_is_told_in_the_order_of_the_fields() -> None:
+    split = {"all": Split(rows, more=0.0)}
+    dataset = Dataset("org.example.rows", "Rows.", {"row": Table()}, split, checks={"drift": drift(0.1)})
+    storage = MemoryStorage()
+    prepare(dataset, storage=storage)
+    prepare(replace(dataset, splits={"all": Split(rows, more=20.0)}), storage=storage)
+    version = StoredDataset(storage, dataset.name).current().version
+    assert version
+    [said] = [finding.message for finding in version.findings if finding.check == "drift"]
+    assert [said.index(f"field_{k}") for k in range(6)] == sorted(said.index(f"field_{k}") for k in range(6))

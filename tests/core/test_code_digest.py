@@ -70,3 +70,17 @@ STORED = {
 @pytest.mark.parametrize("name", STORED)
 def test_the_digests_of_plain_functions_are_those_that_are_stored(name: str) -> None:
     assert code_of(globals()[name]) == STORED[name]
+
+
+class Crop:
+    """A check or function of one's own, with an attribute of any name."""
+
+    def __init__(self, parts: list[str], size: int) -> None:
+        self.parts, self.size = parts, size
+
+    def __call__(self, value: int) -> int:
+        return value % self.size
+
+
+def test_the_state_of_an_object_counts_whatever_its_attributes_are_called() -> None:
+    assert len({code_of(Crop(["a"], 1)), code_of(Crop(["a"], 2)), code_of(Crop(["b"], 1))}) == 3

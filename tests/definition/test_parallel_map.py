@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dataset_assets import Array, Dataset, ParallelMap, RemoteFile, Split, View,
 from dataset_assets.core.code_digest import code_of
 from dataset_assets.core.workers import in_order, jobs, using
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DefinitionError, SplitFailed, UsageError
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage import MemoryStorage
 
 STREAMS = {"n": Array("int64"), "process": Array("int64")}
@@ -60,12 +62,51 @@ def test_a_function_may_return_several_samples_or_none(table: RemoteFile) -> Non
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_names_the_function_and_the_item(table: RemoteFile, jobs: int) -> None:
-    with pytest.raises(
-        SplitFailed, match="split all: the function failing raised ValueError for item 30: thirty is bad"
-    ):
+    with pytest.raises(SplitFailed, match="the function failing raised ValueError for item 30: thirty is bad"):
         made(table, work.failing, jobs, STREAMS)
     with pytest.raises(DecodeError, match="It is cut."):
         made(table, work.undecodable, jobs, STREAMS)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_item_that_fails_is_left_out_where_bad_samples_are(table: RemoteFile, jobs: int) -> None:
+    for function, why in (
+        (work.failing, "raised ValueError for item 30: thirty is bad"),
+        (work.undecodable, "It is cut"),
+    ):
+        split = Split(ParallelMap(work.rows, function), table=table, count=40)
+        dataset = Dataset("org.example.skipping", "Numbers.", STREAMS, {"all": split}, on_error="skip")
+        view = prepare(dataset, storage=MemoryStorage(), jobs=jobs)["all"]
+        assert view.to_numpy()["n"].tolist() == [n * n for n in range(40) if n != 30]
+        [skipped] = index_of(view).bad  # type: ignore[arg-type]
+        assert skipped.sample == 30 and why in skipped.why
+
+
+def test_a_function_may_fill_one_buffer_for_every_item(table: RemoteFile) -> None:
+    views = [made(table, work.into_one_buffer, jobs) for jobs in (1, 2)]
+    assert views[0].origin.index == views[1].origin.index
+    assert views[1].to_numpy()["n"].tolist() == list(range(40))
+
+
+def members(table: Any) -> Any:
+    with tempfile.TemporaryFile() as file:
+        yield from [file] * 40
+
+
+def test_what_cannot_be_sent_is_named(table: RemoteFile) -> None:
+    with using(2), pytest.raises(SplitFailed, match=r"Item \d+, a .*, cannot be sent to another process"):
+        list(in_order(work.slowly, members(None)))
+    with using(2), pytest.raises(SplitFailed, match="returned for item .* what cannot be sent to another process"):
+        list(in_order(work.a_lock, range(40)))
+
+
+def test_one_split_may_end_while_another_is_made(home: Path) -> None:
+    with using(2):
+        one, other = in_order(only_n, iter(range(60))), in_order(only_n, iter(range(60)))
+        for _ in range(20):
+            next(one), next(other)
+        one.close()
+        assert len(list(other)) == 40
 
 
 def test_an_item_whose_process_was_killed_is_tried_again_and_then_named(

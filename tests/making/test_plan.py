@@ -146,3 +146,14 @@ def test_offline_lists_all_that_is_missing_and_opens_no_socket(
         found = plan(dataset, store)
         assert found.files == () and found.rate is None
         assert np.array_equal(load(NAME, "a").to_numpy()["n"], [1, 2, 3])
+
+
+def test_a_source_whose_terms_are_not_accepted_and_any_source_offline_is_not_read(
+    dataset: Dataset, store: Storage, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = plan(replace(dataset, terms="For research."), store)
+    assert found.terms == (NAME,) and found.rate is None
+    assert {request.method for request in server.requests} <= {"HEAD"}
+    server.forget()
+    monkeypatch.setenv("DATASET_ASSETS_OFFLINE", "1")
+    assert plan(dataset, store).files and not server.requests

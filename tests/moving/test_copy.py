@@ -3,17 +3,28 @@
 import itertools
 import shutil
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 from released import STEPS, FailsOnce, Released, check_names, everything
 
-from dataset_assets import load, prepare
+from dataset_assets import Array, Dataset, Split, load, prepare
 from dataset_assets.core.progress import watched_by
-from dataset_assets.errors import Conflict, DigestMismatch, NotPrepared, StorageError, StoredFileDamaged, UsageError
+from dataset_assets.errors import (
+    CheckFailed,
+    Conflict,
+    DigestMismatch,
+    NotPrepared,
+    StorageError,
+    StoredFileDamaged,
+    UsageError,
+)
 from dataset_assets.moving.copy import copy
-from dataset_assets.storage import LocalStorage, Storage
+from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.pins import pin, pins
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.faults import failing
@@ -191,3 +202,15 @@ def test_it_goes_to_servers_and_back(source: Storage, remote: Storage, released:
     copy(tiny.NAME, source, remote, versions="all", raw=True)
     copy(None, remote, fast_path / "back", versions="all", raw=True)
     assert everything(LocalStorage(fast_path / "back")) == everything(source)
+
+
+def test_all_are_copied_but_those_that_were_never_released(home: Path) -> None:
+    def one() -> Iterator[Any]:
+        yield {"n": 1}
+
+    here, there = MemoryStorage(), MemoryStorage()
+    good = Dataset("org.example.good", "x.", {"n": Array("int64")}, {"all": Split(one)})
+    prepare(good, storage=here)
+    with pytest.raises(CheckFailed):
+        prepare(replace(good, name="org.example.never", checks={"mine": lambda views: "no"}), storage=here)
+    assert [done.dataset for done in copy(None, here, there)] == ["org.example.good"]

@@ -209,3 +209,17 @@ def test_a_download_tells_its_progress_to_the_event_log(
     result = run(two_files(server.url), instance, selection=[key(f"{TWO}/raw/a_csv")])
     messages = [record.message for record in instance.all_logs(result.run_id)]
     assert result.success and any("a_csv: " in message and "bytes of 6,000" in message for message in messages)
+
+
+def test_a_file_that_is_gone_fails_its_splits_alone_under_other_keys_too(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    del server.files["/b.csv"]
+    ours = definitions(two_files(server.url), raw_assets="one", translation=under_x)
+    given = {"run_config": QUIET, "raise_on_error": False, "resources": ours.resources}
+    result = dg.materialize([*ours.assets], instance=instance, **given)  # type: ignore[misc, arg-type]
+    assert [*failures(result)] == ["org__example__two__b"] and f"x/{TWO}/a" in made(result)
+
+
+def under_x(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec.replace_attributes(key=["x", *spec.key.path])

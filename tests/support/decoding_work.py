@@ -2,9 +2,12 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
+
+import numpy as np
 
 from dataset_assets.errors import DecodeError
 
@@ -48,3 +51,22 @@ def killed(number: int) -> Any:
     if number == 25:
         os.kill(os.getpid(), signal.SIGKILL)
     return squared(number)
+
+
+BUFFER = np.zeros((), np.int64)
+
+
+def into_one_buffer(number: int) -> Any:
+    time.sleep(0.02)
+    BUFFER[...] = number
+    return {"n": BUFFER}
+
+
+def slowly(item: Any) -> Any:
+    time.sleep(0.02)
+    return {"n": 1}
+
+
+def a_lock(item: Any) -> Any:
+    time.sleep(0.02)
+    return threading.Lock()
