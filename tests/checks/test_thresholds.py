@@ -191,17 +191,17 @@ def test_a_check_that_warns_is_told_when_the_version_is_released(caplog: pytest.
         assert len(said) == expected and said[0].startswith("org.example.ages, check range: all: 1 values of age")
 
 
-def rows(more: float) -> Iterator[Any]:
+def fields(more: float) -> Iterator[Any]:
     for n in range(9):
         yield {"row": {f"field_{k}": n + more for k in range(6)}}
 
 
 def test_drift_is_told_in_the_order_of_the_fields() -> None:
-    split = {"all": Split(rows, more=0.0)}
+    split = {"all": Split(fields, more=0.0)}
     dataset = Dataset("org.example.rows", "Rows.", {"row": Table()}, split, checks={"drift": drift(0.1)})
     storage = MemoryStorage()
     prepare(dataset, storage=storage)
-    prepare(replace(dataset, splits={"all": Split(rows, more=20.0)}), storage=storage)
+    prepare(replace(dataset, splits={"all": Split(fields, more=20.0)}), storage=storage)
     version = StoredDataset(storage, dataset.name).current().version
     assert version
     [said] = [finding.message for finding in version.findings if finding.check == "drift"]
