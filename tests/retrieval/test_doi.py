@@ -2,12 +2,21 @@
 
 from pathlib import Path
 from typing import Any, Iterator
+from urllib.parse import quote
 
 import pytest
 from doi_repositories import answers
 
 from dataset_assets import RemoteFile
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
+from dataset_assets.core.redact import redacted
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DefinitionError,
+    DigestMismatch,
+    Refused,
+    RetrievalError,
+    UsageError,
+)
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.retrieval.answers import ask
 from dataset_assets.retrieval.doi import DoiRetriever
@@ -76,6 +85,14 @@ def test_what_is_not_there_says_what_to_do(
 ) -> None:
     with pytest.raises(kind, match=words):
         read(server, url, home.parent / "file")
+
+
+@pytest.mark.parametrize("file", ["a@b.csv", "a b.csv", "a?b.csv", "a#b.csv"])
+def test_a_file_whose_name_cannot_be_shown_is_refused_with_the_way_to_write_it(file: str) -> None:
+    with pytest.raises(DefinitionError, match="Write it as in doi:10.5281/zenodo.3939050/file.csv"):
+        RemoteFile(f"doi:10.5281/zenodo.77/{file}", identifier="f")
+    url = f"DOI:10.5281/zenodo.77/{quote(file)}"
+    assert RemoteFile(url, identifier="f").urls == (url,) == (redacted(url),)
 
 
 def test_a_publication_leads_no_nearer_than_a_redirect(server: FaultyServer, home: Path) -> None:

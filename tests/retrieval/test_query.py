@@ -1,5 +1,6 @@
 """Rows of a database as a file: of a query, by a connection that only the settings know."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import pyarrow.parquet
 import pytest
 import sqlalchemy
 
-from dataset_assets import RemoteFile, dataset_from, prepare
+from dataset_assets import Array, Dataset, RemoteFile, Split, dataset_from, prepare
+from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
+from dataset_assets.decoding import parquet
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.retrieval import query as module
@@ -58,6 +61,35 @@ def test_a_query_is_a_source_and_a_refresh_sees_new_rows(database: Any, home: Pa
     assert "sql://warehouse/" in text and str(home.parent) not in text
     other = RemoteFile(sql_url("warehouse", SELECT, least=3))
     assert other != next(iter(definition.files.values()))
+
+
+LONG = "select id from birds where year = "
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (sql_url("w", f"{LONG} 2020"), sql_url("w", f"{LONG} 2021")),
+        (sql_url("w", LONG * 2, token="a"), sql_url("w", LONG * 2, token="b")),
+        ("sql://w/?query=select+1;key=1", "sql://w/?query=select+1;key=2"),
+        ("sql://w/?%71uery=" + "a" * 50, "sql://w/?%71uery=" + "b" * 50),
+    ],
+)
+def test_two_queries_are_two_files(one: str, other: str) -> None:
+    assert redacted(one) == one and redacted(other) == other
+    assert redacted("sql://ada:s3cret@w/?query=select+1&password=s3cret") == "sql://w/?query=select+1&password=***"
+
+
+def test_a_query_that_changed_is_read_again(database: Any, home: Path) -> None:
+    def rows(file: Any) -> Iterator[dict[str, Any]]:
+        for block in parquet(file):
+            yield from ({"id": int(value)} for value in block["id"])
+
+    storage = MemoryStorage()
+    for least in (1, 2):
+        file = RemoteFile(sql_url("warehouse", f"select id from birds where id > {least} order by id"), identifier="f")
+        birds = Dataset("org.example.birds", "B.", streams={"id": Array()}, splits={"all": Split(rows, file=file)})
+        assert [int(one["id"]) for one in prepare(birds, storage=storage)["all"]] == [*range(least + 1, 5)]
 
 
 @pytest.mark.parametrize(
