@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"KEY$|KEY_BASE64$|SECRET|TOKEN|SAS|PASSWORD")
 _LOGIN = re.compile(r"(?<=://)[^/\s?#'\"]*@")
 _LOGIN_IN_PATH = re.compile(r"^(/*)[^/]*:[^/]*@")
 # The name of a folder, and a path below it, hold no secret, nor does a DOI.
-_FOLDER = re.compile(r"folder:[a-z0-9_.]+(?:/[^@:?#]*)?|doi:10\.[0-9.]+/[^@?#\s]*")
+_FOLDER = re.compile(r"folder:[a-z0-9_.]+(?:/[^@:?#]*)?|(?i:doi):10\.[0-9.]+/[^@?#\s]*")
 _PAIR = re.compile(r"(?<=[?&;#])([^?&;#=\s'\"]+)=([^&;#\s'\"]+)")
 _HEADER = re.compile(
     r"((?:proxy-)?authorization|(?:set-)?cookie|x-amz-security-token)(['\"]?\s*[:=,]\s*b?['\"]?)[^'\"\r\n]+",
@@ -41,7 +41,11 @@ def redacted(url: str) -> str:
         return f"{printable(url.partition(':')[0])[:20]}://***"
     if parts.scheme in ("file", "sqlite") and has_login(parts.path):
         return f"{parts.scheme}://***"
-    query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
+    if parts.scheme == "sql":
+        # A file of a database is identified by its query, which is shown whole: two queries are two files.
+        query = re.sub(r"([^&=]+)=([^&]*)", lambda pair: pair[0] if _is_query(pair) else f"{pair[1]}=***", parts.query)
+    else:
+        query = re.sub(r"([^&;=]+)=([^&;]+)", _without_secret, parts.query)
     if not parts.netloc and parts.scheme not in ("", "file"):
         if url[len(parts.scheme) :].startswith(":///"):
             # Joined by hand, because urllib drops the slashes of a scheme that it does not know.
@@ -113,6 +117,10 @@ def redact_logs_of_http() -> None:
     """Remove secrets from the logs of urllib3 and requests, which contain whole URLs."""
     for name in _CHATTY:
         logging.getLogger(name).addFilter(_FILTER)
+
+
+def _is_query(pair: re.Match[str]) -> bool:
+    return unquote(pair[1]) in ("query", "parameters")
 
 
 def _without_secret(pair: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
+from urllib.parse import unquote_plus
 
 from dataset_assets.core import project_file, trust
 from dataset_assets.core.redact import has_secret
@@ -178,7 +179,8 @@ def _read(key: str, value: Any, source: _Source) -> Any:
             "settings. Put the secret into an environment variable, and write ${ITS_NAME}."
         ) from None
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{source.named(key)} sets {key} to {value!r}. Make it {error}.") from None
+        shown = "a value that may have a secret and is not shown" if key in _SECRET else repr(value)
+        raise UsageError(f"{source.named(key)} sets {key} to {shown}. Make it {error}.") from None
 
 
 class _Unnamed(Exception):
@@ -264,7 +266,12 @@ def _headers(value: Any, source: _Source) -> tuple[str, ...]:
     return words
 
 
-_CONNECTION = re.compile(r"(?P<name>[a-z][a-z0-9_]*)=(?P<url>\S+:\S+|\$\{\w+\})")
+_CONNECTION = re.compile(r"(?P<name>[a-z][a-z0-9_]*)=(?P<url>\S+://\S*|\$\{\w+\})")
+# A login with a password, as in `ada:pw@host` or `ada/pw@host`, and a password by its name.
+_LOGIN = re.compile(r"://(?:/*[^:/@]*:[^@]+|[^:/@?]+/[^@?]+)@")
+_PASSWORD = re.compile(
+    r"(?:(?<![a-z])(?:pass|pwd)|passw(?:or)?d|passphrase|token|secret)\s*=\s*\{?[^\s;&{}]", re.IGNORECASE
+)
 
 
 def _connections(value: Any, source: _Source) -> tuple[str, ...]:
@@ -275,9 +282,14 @@ def _connections(value: Any, source: _Source) -> tuple[str, ...]:
             raise TypeError(
                 "a list such as ['warehouse=postgresql+psycopg2://reader:${WAREHOUSE_PASSWORD}@db.example.org/sales']"
             )
-        if has_secret(_VARIABLE.sub("", found["url"])):
+        if _has_password(_VARIABLE.sub("", found["url"])):
             raise _Unnamed(found["name"], "the password")
     return words
+
+
+def _has_password(url: str) -> bool:
+    """Return True if a URL without its variables has a password, in its login or in its options."""
+    return bool(_LOGIN.search(url) or _PASSWORD.search(unquote_plus(url))) or has_secret(url)
 
 
 def _lines(value: Any, source: _Source) -> tuple[str, ...]:
@@ -290,8 +302,10 @@ def _refuse_project(source: _Source, why: str) -> None:
         raise TypeError(f"a setting of the environment or the user file; in a project file {why}")
 
 
-def with_variables(text: str, what: str) -> str:
+def with_variables(text: str, what: str, written: Callable[[str, int], str] = lambda value, at: value) -> str:
     """Return a text with the value of an environment variable for each `${NAME}`. Raises `UsageError` without one.
+
+    `written` says how a value is written at its place in the text.
 
     >>> with_variables("plain", "a header")
     'plain'
@@ -300,7 +314,7 @@ def with_variables(text: str, what: str) -> str:
     def value(found: re.Match[str]) -> str:
         if not (held := os.environ.get(found[1])):
             raise UsageError(f"{what} needs the environment variable {found[1]}, which is not set. Set it.")
-        return held
+        return written(held, found.start())
 
     return _VARIABLE.sub(value, text)
 
@@ -326,6 +340,9 @@ _LIST = '["'
 
 URLS = ("storage", "datastore_url", "remote")
 """The settings that are URLs of storages, which may hold a secret."""
+
+_SECRET = ("headers", "connections", *URLS)
+"""The settings whose value is not shown when it is wrong, because a secret may be in it."""
 
 _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "home": _folder,

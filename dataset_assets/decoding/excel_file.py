@@ -26,8 +26,9 @@ def excel(
 
     Without `sheet`, the file must have one. The first row after `skip` rows has the names of the columns; with
     `header=False`, `columns` names them. Rows without values are left out. A formula has the value that was stored with
-    it; an error such as `#N/A` is None. Raises `DecodeError` for a file that is damaged, for a formula without a stored
-    value, and for values beside the named columns. `pip install 'dataset_assets[excel]'` installs openpyxl.
+    it; an empty text of a formula, and an error such as `#N/A`, are None. Raises `DecodeError` for a file that is
+    damaged, for a formula without a stored value, and for values beside the named columns.
+    `pip install 'dataset_assets[excel]'` installs openpyxl.
     """
     check_file(file)
     openpyxl = needed("openpyxl", "excel")
@@ -42,7 +43,8 @@ def excel(
         for number, row in enumerate(rows):
             values = [None if cell.data_type == "e" else cell.value for cell in row]
             for at, value in enumerate(values):
-                if value is None and row[at].data_type != "e":
+                # "str" is the empty text of a formula, as in `=IF(A2="", "", A2)`.
+                if value is None and row[at].data_type not in ("e", "str"):
                     written.check(number, at)
             if any(value is not None for value in values[len(names) :]):
                 raise DecodeError(

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Iterator, Sequence
 from dataset_assets.core.extras import needed
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.npy_file import BLOCK
+from dataset_assets.decoding.npy_file import BLOCK, check_empty_rows
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_file, name_of
 from dataset_assets.errors import DecodeError, Refused, nearest
 from dataset_assets.formats.columns import Columns
@@ -37,6 +37,7 @@ def hdf5(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Col
             raise DecodeError(
                 f"The arrays of {name_of(file)} have different lengths: {said}. Select those of one: arrays=[...]."
             )
+        check_empty_rows(name_of(file), next(iter(lengths.values()), 0), _row_bytes(chosen))
         step = _step(chosen)
         for lo in range(0, next(iter(lengths.values()), 0), step):
             yield Columns({array: _rows(one, lo, lo + step, h5py) for array, one in chosen.items()})
@@ -74,10 +75,13 @@ def _checked(name: str, array: Any, h5py: Any) -> Any:
     return array
 
 
+def _row_bytes(arrays: dict[str, Any]) -> int:
+    return sum(one.dtype.itemsize * math.prod(one.shape[1:]) for one in arrays.values())
+
+
 def _step(arrays: dict[str, Any]) -> int:
     """Return how many rows are read at once: whole chunks of the file where they are small."""
-    row: int = sum(one.dtype.itemsize * math.prod(one.shape[1:]) for one in arrays.values())
-    most = max(1, BLOCK // max(1, row))
+    most = max(1, BLOCK // max(1, _row_bytes(arrays)))
     chunk: int = max((one.chunks[0] for one in arrays.values() if one.chunks), default=1)
     return min(_TEXTS, most) if any(one.dtype.kind in "OS" for one in arrays.values()) else max(most - most % chunk, 1)
 

@@ -112,13 +112,20 @@ def blocks_of(arrays: dict[str, Rows], name: str) -> Iterator[Columns]:
         raise DecodeError(
             f"The arrays of {name} have different lengths: {said}. Select those of one length: arrays=[...]."
         )
-    count = next(iter(lengths.values()), 0)
-    step = max(1, BLOCK // max(1, sum(rows.row_bytes for rows in arrays.values())))
+    count, row_bytes = next(iter(lengths.values()), 0), sum(rows.row_bytes for rows in arrays.values())
+    check_empty_rows(name, count, row_bytes)
+    step = max(1, BLOCK // max(1, row_bytes))
     for lo in range(0, count, step):
         hi = min(lo + step, count)
         yield Columns({array: rows.rows(lo, hi) for array, rows in arrays.items()})
     for rows in arrays.values():
         rows.end()
+
+
+def check_empty_rows(name: str, count: int, row_bytes: int) -> None:
+    """Raise `DecodeError` for more rows of 0 bytes than `max_decoded_bytes`: a small file can state any number."""
+    if row_bytes == 0 and count > max(SMALL, limits().max_decoded_bytes):
+        raise DecodeError(f"{name} has {count} rows of 0 bytes each. {remedy('max_decoded_bytes')}")
 
 
 @contextmanager

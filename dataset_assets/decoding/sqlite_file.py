@@ -139,9 +139,8 @@ def _refused(file: BinaryIO) -> Iterator[None]:
     except sqlite3.Error as error:
         said = str(error)[:300]
         # A wrong query is an error of SQL or of a parameter; the file was checked before.
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH) and (
-            "decode" not in said
-        ):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH) and not said.startswith("Could not decode"):
             raise UsageError(
                 f"The query cannot be run on {name_of(file)}: {said}. Write a SELECT of its tables."
             ) from error

@@ -8,7 +8,8 @@ import numpy as np
 
 from dataset_assets.core.documents import parsed
 from dataset_assets.core.names import identifier_from
-from dataset_assets.decoding.npy_file import npy
+from dataset_assets.decoding.compressed import decompressed
+from dataset_assets.decoding.npy_file import Rows, npy
 from dataset_assets.decoding.streams import name_of
 from dataset_assets.decoding.tar_file import tar_members
 from dataset_assets.errors import DecodeError
@@ -73,7 +74,10 @@ def _value(path: str, ending: str, member: BinaryIO) -> Any:
 
 def _array(data: bytes) -> Any:
     blocks = [block["value"] for block in npy(io.BytesIO(data))]
-    return np.concatenate(blocks) if blocks else np.zeros(0)
+    if blocks:
+        return np.concatenate(blocks)
+    header = Rows.of(decompressed(io.BytesIO(data)))
+    return np.zeros(header.shape, header.dtype)
 
 
 _DECODED: dict[str, Callable[[bytes], Any]] = {

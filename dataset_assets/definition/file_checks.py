@@ -101,6 +101,11 @@ def check_url(url: str, digest: str | None) -> None:
         raise DefinitionError(
             "The path below a folder: has one of @ : ? #. Write it percent-encoded, as in folder:corpora/a%40b.txt."
         )
+    if parts.scheme == "doi" and redacted(url) == "doi:***":
+        raise DefinitionError(
+            "The doi: URL does not begin with a DOI, or has one of @ ? # or a space. Write it as in "
+            "doi:10.5281/zenodo.3939050/file.csv, with these characters percent-encoded, as in a%40b.csv."
+        )
     if parts.scheme == "http" and not loopback and digest is None:
         raise DefinitionError(
             f"{without_secrets(parts)} is plain http, so others can change it. Use https, or state a digest."

@@ -100,25 +100,46 @@ def _times_of(values: Values) -> Times:
     """Return values as times in microseconds. Raises `SchemaError` for what is no date."""
     try:
         if is_arrow(values):
-            import pyarrow
-
-            if str(values.type).startswith(("int", "uint", "bool")):
-                raise TypeError(f"they are {values.type}")
-            times = values.cast(pyarrow.timestamp("us")).to_numpy(zero_copy_only=False)
-        elif isinstance(values, np.ndarray) and values.dtype.kind == "M":
+            values = _of_arrow(values)
+        if isinstance(values, np.ndarray) and values.dtype.kind == "M":
             times = values
         else:
             times = np.array([_time(value) for value in values], "M8[us]")
         if times.dtype.kind != "M" or times.ndim != 1:
             raise TypeError(f"they are {times.dtype} of shape {times.shape[1:]}")
-        return np.asarray(times.astype("M8[us]"))
+        return _in_microseconds(times)
     # Arrow refuses a cast with an error of either class.
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         raise SchemaError(f"The values are not dates ({error}). Convert them with view.map first.") from error
 
 
+def _of_arrow(values: Any) -> Any:
+    """Return numpy's times of Arrow's, with zones in UTC; texts and all else as a list."""
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pyarrow.types.is_null(values.type):
+        values = values.cast(pyarrow.timestamp("us"))
+    dated = pyarrow.types.is_timestamp(values.type) or pyarrow.types.is_date(values.type)
+    return values.to_numpy(zero_copy_only=False) if dated else values.to_pylist()
+
+
+def _in_microseconds(times: Any) -> Times:
+    """Return times in microseconds. Raises `OverflowError` for a year that does not fit, which numpy would wrap."""
+    made = np.asarray(times).astype("M8[us]")
+    beyond = (made.astype("M8[Y]") != np.asarray(times).astype("M8[Y]")) & ~np.isnat(times)
+    if beyond.any():
+        raise OverflowError("one is further from 1970 than microseconds in 64 bits reach")
+    return made
+
+
 def _time(value: Any) -> Any:
-    if value is None or isinstance(value, (np.datetime64, datetime.date)) and not isinstance(value, datetime.datetime):
+    if isinstance(value, (np.datetime64, datetime.date)) and value != value:
+        return None  # NaT, of numpy or of pandas
+    if isinstance(value, np.datetime64):
+        return _in_microseconds(value)[()]
+    if value is None or isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
     text = value if isinstance(value, str) else None
     time = datetime.datetime.fromisoformat(text) if text is not None else value

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from dataset_assets.core.documents import UNFIT
 from dataset_assets.core.files import Written, chunks_of, opened
-from dataset_assets.core.redact import redacted
+from dataset_assets.core.redact import printable, redacted
 from dataset_assets.errors import DigestMismatch, RetrievalError, UsageError, nearest
 from dataset_assets.retrieval.answers import ask
 from dataset_assets.retrieval.http import HttpRetriever
@@ -78,11 +78,7 @@ class DoiRetriever:
             raise RetrievalError(
                 f"The answer of {urlsplit(home).netloc} about {doi} is not as its documentation says."
             ) from None
-        for one in found:
-            if one.name == wanted:
-                return one
-        names = [one.name for one in found]
-        raise RetrievalError(f"{doi} has no file {wanted!r:.200}.{nearest(wanted, names)}")
+        return _chosen(doi, wanted, found)
 
     def _home(self, doi: str) -> str:
         """Return the URL of a publication's page."""
@@ -108,6 +104,21 @@ class DoiRetriever:
         )
 
 
+def _chosen(doi: str, wanted: str, found: list[Published]) -> Published:
+    """Return the file with this path, or else with this name in any folder. Raises `RetrievalError`."""
+    fitting = [one for one in found if one.name == wanted]
+    fitting = fitting or [one for one in found if one.name.rpartition("/")[2] == wanted]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise RetrievalError(f"{doi} has no file {wanted!r:.200}.{nearest(wanted, [one.name for one in found])}")
+    paths = {one.name: f"doi:{quote(doi)}/{quote(one.name, safe='')}" for one in fitting}
+    choices = [*paths.values()] if len(paths) == len(fitting) else [redacted(one.url) for one in fitting]
+    raise RetrievalError(
+        f"{doi} has {len(fitting)} files named {wanted!r:.200}. Choose one: {printable(' or '.join(choices[:10]))}"
+    )
+
+
 def _of_zenodo(number: str, place: str, via: str) -> Iterator[Published]:
     base = f"{place}/api/records/{number}"
     for one in ask(base, via=via).checked()["files"]:
@@ -124,22 +135,23 @@ def _of_figshare(doi: str, path: str, place: str, via: str) -> Iterator[Publishe
     version = f"/versions/{named[2]}" if named[2] else ""
     for one in ask(f"{place}/v2/articles/{named[1]}{version}", via=via).checked()["files"]:
         checksum = one.get("computed_md5") or one.get("supplied_md5") or None
-        yield Published(one["name"], one["download_url"], one["size"], "md5", checksum)
+        yield Published(str(one["name"]), one["download_url"], one["size"], "md5", checksum)
 
 
 def _of_dataverse(doi: str, place: str, via: str) -> Iterator[Published]:
     answer = ask(f"{place}/api/datasets/:persistentId/?persistentId=doi:{quote(doi)}", via=via)
     for one in answer.checked()["data"]["latestVersion"]["files"]:
-        file = one["dataFile"]
+        file, folder = one["dataFile"], one.get("directoryLabel")
+        above = f"{folder}/" if folder else ""
         url = f"{place}/api/access/datafile/{int(file['id'])}"
         stated = file.get("checksum") or {"type": "MD5", "value": file.get("md5")}
         checksum = (file.get("filesize"), _ALGORITHMS.get(str(stated["type"]).lower()), stated["value"])
         if original := file.get("originalFileName"):
             # A table that was converted: what is stated is that of the file that was uploaded.
-            yield Published(original, f"{url}?format=original", None, *checksum[1:])
-            yield Published(file["filename"], url, None, None, None)
+            yield Published(f"{above}{original}", f"{url}?format=original", None, *checksum[1:])
+            yield Published(f"{above}{file['filename']}", url, None, None, None)
         else:
-            yield Published(file["filename"], url, *checksum)
+            yield Published(f"{above}{file['filename']}", url, *checksum)
 
 
 def _check(url: str, one: Published, path: Path) -> None:

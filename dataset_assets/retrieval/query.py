@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from dataset_assets.core.extras import needed
 from dataset_assets.core.files import Written, opened, remove
@@ -78,7 +78,7 @@ def _engine(name: str) -> Any:
         )
     sqlalchemy = needed("sqlalchemy", "sql")
     try:
-        return sqlalchemy.create_engine(with_variables(known[name], f"The connection {name}"))
+        return sqlalchemy.create_engine(_with_values(known[name], f"The connection {name}"))
     except ModuleNotFoundError as error:
         raise NotInstalled(
             f"{error.name}, the driver of the connection {name}, is not installed. Install it, or name another one, as "
@@ -90,6 +90,20 @@ def _engine(name: str) -> Any:
     raise UsageError(
         f"The connection {name} is no URL of SQLAlchemy. Write {name}=postgresql+psycopg2://USER:${{VARIABLE}}@HOST/NAME."
     )
+
+
+def _with_values(url: str, what: str) -> str:
+    """Return the URL with its variables. Those of the login and of the options are quoted, as SQLAlchemy unquotes them.
+
+    A variable that is the whole URL, a host, or the path of a database is taken as it is.
+    """
+    login = url.find("@", url.find("://") + 1)
+    options = url.find("?", login + 1)
+
+    def written(value: str, at: int) -> str:
+        return quote(value, safe="") if at < login or 0 <= options < at else value
+
+    return with_variables(url, what, written)
 
 
 @contextmanager
@@ -165,7 +179,18 @@ def _write(path: Any, schema: Any, into: Written) -> None:
     with opened(path) as file, ParquetWriter(pyarrow.PythonFile(_Sink(into), mode="w"), schema) as writer:
         while head := file.read(8):
             for block in pyarrow.ipc.open_stream(file.read(int.from_bytes(head, "little"))):
-                writer.write_table(pyarrow.Table.from_batches([block]).cast(schema))
+                writer.write_table(pyarrow.table([_cast(block[field.name], field) for field in schema], schema=schema))
+
+
+def _cast(values: Any, field: Any) -> Any:
+    import pyarrow
+
+    try:
+        return values.cast(field.type)
+    except pyarrow.ArrowException as error:
+        raise UsageError(
+            f"The column {field.name!r} cannot be stored as {field.type}: {error}. Cast it in the query."
+        ) from error
 
 
 class _Sink:

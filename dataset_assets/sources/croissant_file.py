@@ -4,6 +4,7 @@ The format: https://docs.mlcommons.org/croissant/docs/croissant-spec.html
 """
 
 import os
+import posixpath
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,13 +120,14 @@ def _place(content: str, url: str) -> str:
     """Return the URL of a file that a Croissant file names, by a URL or by a path from its own folder."""
     scheme, document = urlsplit(content).scheme, urlsplit(url)
     if not scheme:
-        if content.startswith("/") or ".." in content.split("/") or document.scheme not in (*_REMOTE, "file"):
-            raise Refused(f"{redacted(url)} names the file {content!r:.200}, which does not lie below its folder.")
-        return (
+        joined = (
             urljoin(url, content)
             if document.scheme in ("http", "https", "file")
             else f"{url.rpartition('/')[0]}/{content}"
         )
+        if document.scheme not in (*_REMOTE, "file") or _leaves(content) or not _is_below(joined, url):
+            raise Refused(f"{redacted(url)} names the file {content!r:.200}, which does not lie below its folder.")
+        return joined
     if scheme not in _REMOTE:
         raise Refused(f"{redacted(url)} names {redacted(content)}. Only {', '.join(_REMOTE)} are read from there.")
     if scheme in ("http", "https") and document.scheme in ("http", "https"):
@@ -133,6 +135,19 @@ def _place(content: str, url: str) -> str:
         if near > here and not settings().intranet:
             raise Refused(f"{redacted(url)} names {redacted(content)}, which is nearer to this machine than itself.")
     return content
+
+
+def _leaves(content: str) -> bool:
+    """Return True if a relative URL may lead out of its folder, as it is or after its characters are unquoted."""
+    path = unquote(content)
+    return path.startswith("/") or ".." in path.split("/") or bool(re.search(r"[\\\x00-\x1f\x7f]", path))
+
+
+def _is_below(place: str, url: str) -> bool:
+    inside, document = urlsplit(place), urlsplit(url)
+    folder = posixpath.dirname(unquote(document.path)).rstrip("/")
+    path = posixpath.normpath(unquote(inside.path))
+    return inside[:2] == document[:2] and path.startswith(f"{folder}/")
 
 
 def _of_hub(distribution: Mapping[str, Any], one: Mapping[str, Any]) -> list[Listed]:

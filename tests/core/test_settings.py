@@ -278,3 +278,24 @@ def test_a_user_file_that_cannot_be_looked_at_is_an_error_of_ours(monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "/" + "c" * 300)
     with pytest.raises(UsageError, match="config.toml cannot be read"):
         settings()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'headers = ["data.example.org Authorization Bearer s3cret"]',
+        'connections = ["warehouse = postgresql://ada:s3cret@db/sales"]',
+        'connections = {warehouse = "postgresql://ada:s3cret@db/sales"}',
+        'storage = ["s3://ada:s3cret@bucket"]',
+    ],
+)
+def test_a_mistyped_setting_that_may_hold_a_secret_is_not_shown(line, folders):
+    path = user_file(folders, line)
+    with pytest.raises(UsageError, match="a value that may have a secret and is not shown. Make it a") as refused:
+        settings()
+    assert "s3cret" not in str(refused.value)
+    path.write_text("")
+    (folders / "project" / "dataset_assets.toml").write_text(line)
+    with pytest.raises(UsageError) as refused:
+        settings()
+    assert "s3cret" not in str(refused.value)

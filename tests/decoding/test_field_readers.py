@@ -26,7 +26,7 @@ from webdataset import TarWriter
 
 from dataset_assets import Array, Bytes, Dataset, RemoteFile, Split, Text, prepare
 from dataset_assets.decoding import crc32c as crc32c_module
-from dataset_assets.decoding import excel, hdf5, safetensors, sqlite, text, tfrecord, webdataset
+from dataset_assets.decoding import excel, hdf5, npy, safetensors, sqlite, text, tfrecord, webdataset
 from dataset_assets.decoding import sqlite_file as sqlite_module
 from dataset_assets.decoding import text_file as text_module
 from dataset_assets.decoding import webdataset_file as webdataset_module
@@ -130,6 +130,7 @@ def test_a_query_reads_and_does_nothing_else() -> None:
     for wrong, words in [
         ("delete from v", "cannot be run"), ("attach 'o' as o", "cannot be run"), ("select 1 a, 2 a", "named 'a'"),
         ("pragma user_version", "cannot be run"), ("select z from v", "no such column"), ("", "gives no rows"),
+        ("select decode from v", "no such column: decode"), ("select decode(1) from v", "no such function: decode"),
     ]:  # fmt: skip
         with pytest.raises(UsageError, match=words):
             _ = [*sqlite(io.BytesIO(data), query=wrong or "-- nothing")]
@@ -185,6 +186,13 @@ def test_arrays_of_webdataset_come_back() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     (found,) = webdataset(io.BytesIO(written([{"npy": array, "seg.png": b"p"}])))
     assert np.array_equal(found["npy"], array) and found["seg_png"] == b"p"
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (0, 2, 0), (3, 0)])
+def test_an_empty_array_of_webdataset_has_its_shape_and_type(shape: tuple[int, ...]) -> None:
+    np.save(made := io.BytesIO(), np.zeros(shape, "<f4"))
+    [sample] = webdataset(io.BytesIO(tarred(["1.npy"], made.getvalue())))
+    assert sample["npy"].shape == shape and sample["npy"].dtype == "<f4"
 
 
 def tarred(names: list[str], data: bytes = b"1") -> bytes:
@@ -311,6 +319,35 @@ def test_arrays_of_safetensors_come_back(kinds: dict[str, Any], rows: int) -> No
         assert found.dtype == array.dtype and np.array_equal(found, array)
 
 
+def forged(header: Any, body: bytes) -> bytes:
+    said = json.dumps(header).encode()
+    return struct.pack("<Q", len(said)) + said + body
+
+
+def _of_rows(kind: str, rows: int) -> tuple[Callable[..., Any], bytes]:
+    """Return a reader, and a small file that states so many rows of 0 bytes."""
+    made = io.BytesIO()
+    if kind == "safetensors":
+        return safetensors, forged({"x": {"dtype": "I64", "shape": [rows, 0], "data_offsets": [0, 0]}}, b"")
+    if kind == "hdf5":
+        with h5py.File(made, "w") as file:
+            file.create_dataset("x", shape=(rows, 0), dtype="f4")
+        return hdf5, made.getvalue()
+    header = {"descr": "<f4", "fortran_order": kind == "npy of columns", "shape": (rows, 0)}
+    np.lib.format.write_array_header_1_0(made, header)
+    return npy, made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "hdf5", "npy", "npy of columns"])
+def test_rows_of_no_bytes_do_not_go_on_for_ever(kind: str) -> None:
+    read, few = _of_rows(kind, 3)
+    assert sum(len(block["x" if "npy" not in kind else "value"]) for block in read(io.BytesIO(few))) == 3
+    read, many = _of_rows(kind, 1 << 50)
+    assert len(many) < 4096
+    with pytest.raises(DecodeError, match=f"{1 << 50} rows of 0 bytes each. .*max_decoded_bytes"):
+        next(iter(read(io.BytesIO(many))))
+
+
 def test_wrong_safetensors_are_refused() -> None:
     data = save_safetensors({"a": np.arange(4.0), "b": np.arange(3)})
     with pytest.raises(DecodeError, match="different lengths"):
@@ -318,10 +355,6 @@ def test_wrong_safetensors_are_refused() -> None:
     assert [*rows_of(safetensors(io.BytesIO(data), arrays=["b"]))] == [{"b": 0}, {"b": 1}, {"b": 2}]
     with pytest.raises(DecodeError, match="no array 'c'"):
         _ = [*safetensors(io.BytesIO(data), arrays=["c"])]
-
-    def forged(header: Any, body: bytes) -> bytes:
-        said = json.dumps(header).encode()
-        return struct.pack("<Q", len(said)) + said + body
 
     one = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     assert len(rows_of(safetensors(io.BytesIO(forged({"a": one}, bytes(8)))))) == 2
@@ -362,6 +395,17 @@ def book(rows: list[list[Any]], **more: list[list[Any]]) -> bytes:
 def test_rows_of_excel_come_back(rows: list[Any]) -> None:
     found = [*excel(io.BytesIO(book([["x", "a text"], *map(list, rows)])))]
     assert found == [{"x": rounded(x), "a text": y or None} for x, y in rows if not (x is None and not y)]
+
+
+def test_an_empty_text_of_a_formula_is_none_and_a_formula_without_a_value_is_refused() -> None:
+    data, made = book([["x", "y"], [1, '=IF(A2=1,"","z")']]), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            # As spreadsheet programs save the formula: with its type, and an empty value.
+            new.writestr(name, old.read(name).replace(b'<c r="B2"><f>', b'<c r="B2" t="str"><f>'))
+    assert [*excel(made)] == [{"x": 1, "y": None}]
+    with pytest.raises(DecodeError, match="formula without a stored value in cell B2"):
+        _ = [*excel(io.BytesIO(data))]
 
 
 def test_sheets_dates_and_errors_of_excel(monkeypatch: pytest.MonkeyPatch) -> None:

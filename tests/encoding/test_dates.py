@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -49,6 +50,41 @@ def test_a_zone_is_taken_in_utc_and_a_missing_date_is_kept_or_refused() -> None:
     for missing in ([None], np.array(["NaT"], "M8[D]"), pa.array([None], pa.date32())):
         with pytest.raises(SchemaError, match="missing='keep'"):
             Dates().apply(missing)
+
+
+TEXTS = ["2026-01-01T00:30:00+02:00", None, "20260101", "2026-01-01 05:00", "2026-01-01T00:00:00.123456Z"]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pa.array,
+        lambda texts: pa.array(texts, pa.large_string()),
+        lambda texts: pa.array(texts).dictionary_encode(),
+        lambda texts: pa.chunked_array([texts[:2], texts[2:]]),
+        lambda texts: np.array(texts, object),
+    ],
+)
+def test_texts_of_arrow_are_read_as_those_of_a_list(way: Any) -> None:
+    dates = Dates(("year", "hour", "days"), missing="keep")
+    np.testing.assert_array_equal(dates.apply(way(TEXTS)), dates.apply(TEXTS))
+
+
+@pytest.mark.parametrize("nothing", [pandas.NaT, np.datetime64("NaT"), np.datetime64("NaT", "D"), None])
+def test_a_missing_date_of_any_kind_is_missing(nothing: Any) -> None:
+    found = Dates(("year",), missing="keep").apply([nothing, pandas.Timestamp("2020-01-01")])
+    assert np.isnan(found[0, 0]) and found[1, 0] == 2020
+
+
+FAR = [np.array([300_000 * 366], "M8[D]"), np.array([2**62], "M8[s]"), np.array([-(2**40)], "M8[Y]")]
+FAR_OF_ARROW = [pa.array([2**62], pa.timestamp("s")), pa.array([2**30], pa.date32())]
+
+
+@pytest.mark.parametrize("far", [*FAR, *map(list, FAR), *FAR_OF_ARROW])
+def test_a_year_that_microseconds_do_not_reach_is_refused(far: Any) -> None:
+    with pytest.raises(SchemaError, match="further from 1970 than microseconds"):
+        Dates(("year",)).apply(far)
+    assert Dates(("year",)).apply(np.array(["290000", "-290000"], "M8[Y]")).ravel().tolist() == [290_000, -290_000]
 
 
 WRONG = [["tomorrow"], [3], [b"2026"], np.arange(3), pa.array([1.5]), pa.array([3]), np.zeros((2, 2), "M8[D]")]

@@ -1,13 +1,23 @@
 """Files of publications by their DOI: found at their repository, and compared with what it states."""
 
+import json
 from pathlib import Path
 from typing import Any, Iterator
+from urllib.parse import quote
 
 import pytest
-from doi_repositories import answers
+from doi_repositories import answers, md5
 
 from dataset_assets import RemoteFile
-from dataset_assets.errors import DatasetAssetsError, DigestMismatch, Refused, RetrievalError, UsageError
+from dataset_assets.core.redact import redacted
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    DefinitionError,
+    DigestMismatch,
+    Refused,
+    RetrievalError,
+    UsageError,
+)
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.retrieval.answers import ask
 from dataset_assets.retrieval.doi import DoiRetriever
@@ -76,6 +86,47 @@ def test_what_is_not_there_says_what_to_do(
 ) -> None:
     with pytest.raises(kind, match=words):
         read(server, url, home.parent / "file")
+
+
+@pytest.mark.parametrize("file", ["a@b.csv", "a b.csv", "a?b.csv", "a#b.csv"])
+def test_a_file_whose_name_cannot_be_shown_is_refused_with_the_way_to_write_it(file: str) -> None:
+    with pytest.raises(DefinitionError, match="Write it as in doi:10.5281/zenodo.3939050/file.csv"):
+        RemoteFile(f"doi:10.5281/zenodo.77/{file}", identifier="f")
+    url = f"DOI:10.5281/zenodo.77/{quote(file)}"
+    assert RemoteFile(url, identifier="f").urls == (url,) == (redacted(url),)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folder(server: FaultyServer, home: Path) -> None:
+    path, doi, into = "/api/datasets/:persistentId/", "doi:10.7910/DVN/ABC", home.parent / "file"
+    said = json.loads(server.files[path])
+    files = said["data"]["latestVersion"]["files"]
+    for number, folder in ((8, "data/train"), (9, "data/test")):
+        stated = {
+            "id": number,
+            "filename": "x.bin",
+            "filesize": 1,
+            "checksum": {"type": "MD5", "value": md5(b"%d" % number)},
+        }
+        files.append({"label": "x.bin", "directoryLabel": folder, "dataFile": stated})
+        server.files[f"/api/access/datafile/{number}"] = b"%d" % number
+    files[0]["directoryLabel"] = "tables"
+    server.files[path] = json.dumps(said).encode()
+    for name, data in {
+        "data%2Ftrain%2Fx.bin": b"8",
+        "data%2Ftest%2Fx.bin": b"9",
+        "birds.csv": FILES["birds.csv"],
+    }.items():
+        read(server, f"{doi}/{name}", into)
+        assert into.read_bytes() == data and redacted(f"{doi}/{name}") == f"{doi}/{name}"
+    with pytest.raises(
+        RetrievalError, match=f"2 files named 'x.bin'. Choose one: {doi}/data%2Ftrain%2Fx.bin or {doi}/"
+    ):
+        read(server, f"{doi}/x.bin", into)
+    # A repository that states one path twice has the URLs of the files themselves.
+    del files[-1]["directoryLabel"], files[-2]["directoryLabel"]
+    server.files[path] = json.dumps(said).encode()
+    with pytest.raises(RetrievalError, match=r"Choose one: http://127.0.0.1:\d+/api/access/datafile/8 or http:"):
+        read(server, f"{doi}/x.bin", into)
 
 
 def test_a_publication_leads_no_nearer_than_a_redirect(server: FaultyServer, home: Path) -> None:

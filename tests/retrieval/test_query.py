@@ -1,5 +1,6 @@
 """Rows of a database as a file: of a query, by a connection that only the settings know."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import pyarrow.parquet
 import pytest
 import sqlalchemy
 
-from dataset_assets import RemoteFile, dataset_from, prepare
+from dataset_assets import Array, Dataset, RemoteFile, Split, dataset_from, prepare
+from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
+from dataset_assets.decoding import parquet
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
 from dataset_assets.retrieval import fetch_first, retriever_for
 from dataset_assets.retrieval import query as module
@@ -60,6 +63,35 @@ def test_a_query_is_a_source_and_a_refresh_sees_new_rows(database: Any, home: Pa
     assert other != next(iter(definition.files.values()))
 
 
+LONG = "select id from birds where year = "
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (sql_url("w", f"{LONG} 2020"), sql_url("w", f"{LONG} 2021")),
+        (sql_url("w", LONG * 2, token="a"), sql_url("w", LONG * 2, token="b")),
+        ("sql://w/?query=select+1;key=1", "sql://w/?query=select+1;key=2"),
+        ("sql://w/?%71uery=" + "a" * 50, "sql://w/?%71uery=" + "b" * 50),
+    ],
+)
+def test_two_queries_are_two_files(one: str, other: str) -> None:
+    assert redacted(one) == one and redacted(other) == other
+    assert redacted("sql://ada:s3cret@w/?query=select+1&password=s3cret") == "sql://w/?query=select+1&password=***"
+
+
+def test_a_query_that_changed_is_read_again(database: Any, home: Path) -> None:
+    def rows(file: Any) -> Iterator[dict[str, Any]]:
+        for block in parquet(file):
+            yield from ({"id": int(value)} for value in block["id"])
+
+    storage = MemoryStorage()
+    for least in (1, 2):
+        file = RemoteFile(sql_url("warehouse", f"select id from birds where id > {least} order by id"), identifier="f")
+        birds = Dataset("org.example.birds", "B.", streams={"id": Array()}, splits={"all": Split(rows, file=file)})
+        assert [int(one["id"]) for one in prepare(birds, storage=storage)["all"]] == [*range(least + 1, 5)]
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "words"),
     [
@@ -89,12 +121,60 @@ def test_a_connection_shows_no_secret(home: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("W_PASSWORD", "s3cret")
     for url, kind in [
         ("w=postgresql+psycopg2://ada:${W_PASSWORD}@127.0.0.1:1/x", RetrievalError),
-        ("w=nothing:${W_PASSWORD}", UsageError),
+        ("w=nothing://${W_PASSWORD}", UsageError),
     ]:
         monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", url)
         with pytest.raises(kind) as failed:
             fetch_first([sql_url("w", "select 1")], home.parent / "rows")
         assert "s3cret" not in str(failed.value) + repr(failed.value.__cause__) + repr(failed.value.__context__)
+
+
+LITERAL = [
+    "w=oracle://ada/s3cret@db/x", "w=postgresql://ada:s3/cr?s3cret@db/x", "w=postgresql:///ada:s3cret@db/x",
+    "w=mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BUID%3Dada%3BPWD%3Ds3cret", "w=redis://:s3cret@db/0",
+    "w=mssql+pyodbc:///?odbc_connect=DRIVER={x};password={s3cret};UID=ada", "w=postgresql://ada@db/x?sslpassword=s3cret",
+    "w=nothing:ada:s3cret@db", "W=postgresql://ada:s3cret@db/x", "w = postgresql://ada:s3cret@db/x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LITERAL)
+def test_a_literal_password_is_refused_and_not_shown(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", line)
+    with pytest.raises(UsageError, match="of w is a value|that may have a secret and is not shown") as refused:
+        settings()
+    assert "s3cret" not in str(refused.value)
+
+
+NAMED = [
+    "w=oracle://ada/${P}@db/x", "w=postgresql://ada@db:5432/x?options=-c%20a%3Db@c", "w=sqlite:////home/ada@uni/b.db",
+    "w=mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BUID%3Dada%3BPWD%3D${P}", "w=${P}", "w=sqlite://",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NAMED)
+def test_a_connection_without_a_literal_password_is_taken(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", line)
+    assert settings().connections == (line,)
+
+
+@pytest.mark.parametrize("password", ["p@s:w/d?x=1#%41+ é", "a@127.0.0.1/b"])
+def test_a_variable_stays_within_its_part_of_the_url(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P", password)
+    for line, part in [
+        ("w=postgresql+psycopg2://ada:${P}@db/x?application_name=${P}", lambda url: url.password),
+        ("w=postgresql+psycopg2://ada:${P}@db/x?application_name=${P}", lambda url: url.query["application_name"]),
+    ]:
+        monkeypatch.setenv("DATASET_ASSETS_CONNECTIONS", line)
+        url = module._engine("w").url
+        assert part(url) == password and (url.host, url.database) == ("db", "x")
+
+
+def test_numbers_that_do_not_fit_their_column_are_named(database: Any, home: Path) -> None:
+    with pytest.raises(UsageError, match="The column 'v' cannot be stored as double: .* Cast it in the query"):
+        fetch_first(
+            [sql_url("warehouse", f"select {2**60 + 1} as v union all select {2**60 + 1} union all select 0.5")],
+            home.parent / "rows",
+        )
 
 
 def test_rows_of_a_server_are_read(postgres: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

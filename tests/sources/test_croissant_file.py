@@ -81,6 +81,28 @@ def test_files_of_the_hub_are_found_by_their_patterns(home: Path, monkeypatch: p
 
 
 ONE = [records("r", "a", "x")]
+OUTSIDE = [
+    "%2e%2e/secret.csv", "..%2Fsecret.csv", "b/%2E./../secret.csv", "%2fsecret.csv", " /secret.csv", "\t/secret.csv",
+    ".\t./secret.csv", "..\\secret.csv", "..%5Csecret.csv", "a%00.csv", "//127.0.0.1/secret.csv",
+    "b/..%2f../secret.csv",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+def test_a_file_outside_of_the_folder_is_refused_however_it_is_written(place: str, home: Path) -> None:
+    (home.parent / "b" / "b").mkdir(parents=True)
+    (home.parent / "secret.csv").write_text("x\n1\n")
+    (home.parent / "b" / "birds.json").write_bytes(document([{"@id": "a", "contentUrl": place}], ONE))
+    with pytest.raises(Refused, match="does not lie below its folder"):
+        dataset_from(home.parent / "b" / "birds.json")
+
+
+def test_a_file_in_a_folder_below_may_have_any_name(home: Path) -> None:
+    (home.parent / "a b" / "c").mkdir(parents=True)
+    (home.parent / "a b" / "c" / "..é 1.csv").write_text("x\n1\n")
+    for place in ("c/..%C3%A9%201.csv", "./c/..é%201.csv"):
+        (home.parent / "a b" / "birds.json").write_bytes(document([{"@id": "a", "contentUrl": place}], ONE))
+        assert [one["x"] for one in views(home.parent / "a b" / "birds.json")["all"]] == [1]
 
 
 @pytest.mark.parametrize(
