@@ -3,6 +3,7 @@
 from numbers import Integral
 from typing import Any, Iterator, Mapping, Sequence
 
+from dataset_assets.core.commands import command
 from dataset_assets.core.escape import in_line
 from dataset_assets.core.redact import printable
 
@@ -142,7 +143,8 @@ def plan(document: Document) -> str:
             f"time      about {document['seconds']:,.0f} s to retrieve, at {size(int(document['rate']))}/s now"
         )
     for name in document["terms"]:
-        lines.append(f"terms     not accepted; accept them with: dataset-assets prepare --accept-terms {name}")
+        accept = command(f"prepare --accept-terms {name}", document["storage"])
+        lines.append(f"terms     not accepted; accept them with: {accept}")
     return "\n".join(map(in_line, lines))
 
 

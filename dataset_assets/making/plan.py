@@ -61,6 +61,8 @@ class Disk:
 class Plan:
     """What preparing would do. `rate` is in bytes a second; None if nothing was read, or its source did not answer."""
 
+    storage: str
+    """The URL of the storage, redacted."""
     files: tuple[PlannedFile, ...]
     splits: tuple[str, ...]
     asked: int
@@ -114,6 +116,7 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
     )
     allowed = {each.name for each in every if accepted(each)}
     return Plan(
+        redacted(store.url),
         planned,
         tuple(splits),
         sum(len(each.remote_files) for each in every) if refresh else 0,

@@ -18,6 +18,7 @@ from dataset_assets.moving.usage import usage
 from dataset_assets.moving.verify import verify
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.keys import place_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME, FILES = "org.example.numbers", 30
@@ -79,7 +80,7 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
     return {
         "prepare": (
             lambda: prepare(dataset, storage=one),
-            {"PUT": files + 7, "GET": 12, "LIST": 8, "HEAD": 2, "POST": 1},
+            {"PUT": files + 8, "GET": 12, "LIST": 8, "HEAD": 2, "POST": 1},
         ),
         "prepare again": (lambda: prepare(dataset, storage=one), {"GET": 6, "LIST": 2}),
         "ls": (lambda: [describe.current_document(*one) for one in describe.stored_datasets(open_storage(one))], few),
@@ -91,8 +92,8 @@ def work(dataset: Dataset, place: str, files: int) -> dict[str, tuple[Callable[[
             {"GET": 12, "LIST": 16, "HEAD": 4},
         ),
         "gc": (lambda: collect(open_storage(one)), {"GET": 8, "LIST": 10, "HEAD": 3}),
-        "copy": (lambda: copy(NAME, one, two), {"PUT": files + 3, "GET": files + 12, "LIST": 6, "HEAD": 3}),
-        "copy again": (lambda: copy(NAME, one, two), {"PUT": 2, "GET": 8, "LIST": 4}),
+        "copy": (lambda: copy(NAME, one, two), {"PUT": files + 4, "GET": files + 12, "LIST": 6, "HEAD": 3}),
+        "copy again": (lambda: copy(NAME, one, two), {"PUT": 3, "GET": 8, "LIST": 4}),
         "verify": (lambda: verify(NAME, open_storage(one)), {"GET": files + 4, "LIST": 4, "HEAD": 2}),
         "bundle": (
             lambda: bundle([NAME], open_storage(one), open(os.devnull, "wb")),
@@ -175,7 +176,8 @@ def test_a_document_that_a_stranger_took_is_made_again_in_the_process_that_had_r
     dataset: Dataset, far: Storage
 ) -> None:
     before = sorted(far.list(""))
-    for key in [key for key in before if "/index/" in key or "/versions/" in key]:
+    # A note beside an index only saves requests.
+    for key in [key for key in before if (place := place_of(key)) and place.kind in ("index", "version")]:
         far.delete(key)
         prepare(dataset, storage=far)
         assert sorted(far.list("")) == before
