@@ -34,6 +34,11 @@ from dataset_assets.sources.listing import is_listed, listing_of
 WHOLE = "all"
 """The split that is divided, or of a source that has no splits."""
 
+NO_OPTIONS = (
+    "A folder or an archive of files takes no options; these were given: {}. Leave them out: one folder that all files "
+    "are in is looked through. To read a part of the files, write a split function: docs/defining.md."
+)
+
 
 def dataset_from(
     source: Any,
@@ -138,12 +143,16 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
 def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
     """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
     part = next(iter(parts.values()))
-    if len(parts) > 1 or len(part.paths) > 1 or options or not is_archive(part.paths[0].name):
+    if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
         return None
     with TemporaryDirectory(dir=_scratch()) as folder:
         found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
     (file,) = _files_of(parts)[next(iter(parts))]
-    return of_paths(redacted(file.name), found, file) if found is not None else None
+    if found is None:
+        return None
+    if options:
+        raise UsageError(NO_OPTIONS.format(", ".join(options)))
+    return of_paths(redacted(file.name), found, file, is_archive=True)
 
 
 def _known(stream: str | None, found: Inferred) -> str | None:
@@ -156,7 +165,7 @@ def _of_files(
     where: str, paths: list[str], tree: RemoteFile, target: str | None, options: Mapping[str, Any]
 ) -> Inferred:
     if options:
-        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
+        raise UsageError(NO_OPTIONS.format(", ".join(options)))
     found = of_paths(where, paths, tree)
     return found._replace(target=_known(target, found) or found.target)
 
