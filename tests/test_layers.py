@@ -84,6 +84,7 @@ THROUGH = {
     "sources.folders": "sources/test_infer.py",
     "sources.in_memory": "sources/test_infer.py",
     "sources.kinds": "sources/test_infer.py",
+    "sources.several": "sources/test_targets.py",
     "definition.column_splits": "sources/test_infer.py",
     "moving.outdated": "moving/test_forget.py",
     "moving.view_file": "moving/test_cite.py",

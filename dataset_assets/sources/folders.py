@@ -34,6 +34,8 @@ class Inferred(NamedTuple):
     sample: str | None
     target: str | None
     why: dict[str, str]
+    tally: Mapping[Any, int] | None = None
+    """How many samples each value of the target has, if there are few."""
 
 
 def of_paths(where: str, paths: list[str], tree: RemoteFile, is_archive: bool = False) -> Inferred:
@@ -67,7 +69,8 @@ def of_paths(where: str, paths: list[str], tree: RemoteFile, is_archive: bool = 
         split: Split(file_samples, archive=tree, streams=plain, members="*", below="/".join(below), unwrap=False)
         for split, below in parts.items()
     }
-    return Inferred(streams, splits, first, "label" if classes else None, why)
+    tally = Counter(parts[depth] for parts in places.values()) if classes else None
+    return Inferred(streams, splits, first, "label" if classes else None, why, tally)
 
 
 def _common(paths: list[str], is_archive: bool) -> tuple[str, ...]:
