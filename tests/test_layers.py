@@ -84,6 +84,8 @@ THROUGH = {
     "sources.folders": "sources/test_infer.py",
     "sources.in_memory": "sources/test_infer.py",
     "sources.kinds": "sources/test_infer.py",
+    "sources.listing": "sources/test_source_listing.py",
+    "sources.made_names": "sources/test_targets.py",
     "sources.several": "sources/test_targets.py",
     "definition.column_splits": "sources/test_infer.py",
     "moving.outdated": "moving/test_forget.py",

@@ -17,7 +17,7 @@ from dataset_assets.errors import DatasetAssetsError, DecodeError, nearest
 from dataset_assets.formats.columns import Columns
 
 BLOCK = 8 << 20
-SELECT_OTHERS = 'Select others with arrays=["NAME"], or in dataset_from() with options={"arrays": ["NAME"]}; NAME is that of an array.'
+SELECT_OTHERS = 'Select others with arrays=["NAME"], or in dataset_from() with options={"arrays": ["NAME"]}.'
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 

@@ -31,8 +31,9 @@ from dataset_assets.sources.columns import Found
 from dataset_assets.sources.croissant_file import croissant_of, tables_of
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
-from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled, stem
+from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
+from dataset_assets.sources.made_names import called, note_source, place_of
 from dataset_assets.sources.several import streams_in
 
 log = logging.getLogger(__name__)
@@ -108,9 +109,12 @@ def dataset_of(
     found: Inferred, source: Any, *, name: str | None = None, summary: str | None = None, license: str | None = None
 ) -> Dataset:
     """Return the dataset of what was inferred of a source, which names it if no name is given."""
+    if name is None:
+        name = name_for(called(source))
+        note_source(name, place_of(source, found.streams))
     return Dataset(
-        name=name or name_for(_called(source)),
-        summary=summary or f"Inferred from {_called(source)}.",
+        name=name,
+        summary=summary or f"Inferred from {called(source)}.",
         streams=found.streams,
         splits=found.splits,
         sample=found.sample,
@@ -256,8 +260,8 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
         reader = settled(reader, paths)
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
-        called = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
-        found = streams_in(reader, dict(zip(_distinct(called), paths)), target, classes)
+        names = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
+        found = streams_in(reader, dict(zip(_distinct(names), paths)), target, classes)
     if not found:
         raise UsageError("The source has no rows, so nothing can be inferred of it.")
     reader = _typed(reader, found)
@@ -375,16 +379,3 @@ def _by_class(found: Inferred, parts: int) -> Any:
     if not target.classes and (np.dtype(target.dtype).kind not in "biu" or len(tally or ()) > MOST_NUMBERS):
         return None
     return partial(SplitOf(WHOLE).stratified_split, by=found.target)
-
-
-def _called(source: Any) -> str:
-    """Return what a source is called: the name of its file or folder, or what it is."""
-    if isinstance(source, (str, os.PathLike)):
-        path = os.fsdecode(source)
-        if path.startswith("sql:"):
-            return urlsplit(path).netloc
-        path = path.partition("@")[0] if path.startswith("hf:") and path.count("/") < 6 else path
-        return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
-    if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
-        return _called(source[0])
-    return "data"

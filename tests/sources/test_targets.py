@@ -132,3 +132,21 @@ def test_splits_that_are_not_a_mapping_of_shares_are_refused(ratios: Any, home: 
         dataset_from({"x": np.arange(4)}, splits=ratios)
     with pytest.raises(UsageError, match="Write .*{.train.: 0.8|sum to"):
         SplitOf("all").random_split(ratios)
+
+
+def test_a_chosen_name_that_stood_for_another_source_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, source in [
+        ("birds", folder / "birds.csv"), ("birds", folder / "birds.tsv"),
+        ("data", pandas.DataFrame({"a": [1]})), ("data", pandas.DataFrame({"b": [1]})),
+    ]:  # fmt: skip
+        if isinstance(source, Path):
+            source.write_text("x\n1\n")
+        dataset_from(source)
+        caplog.clear()
+        assert dataset_from(source).name == f"local.{name}" and not caplog.text
+        dataset_from(source, name="org.example.other")
+        assert not caplog.text
+    dataset_from(folder / "birds.csv")
+    assert f"local.birds was made from {folder}/birds.tsv before, and is made from {folder}/birds.csv" in caplog.text
+    dataset_from(pandas.DataFrame({"a": [1]}))
+    assert "local.data was made from a source with the streams b before" in caplog.text
