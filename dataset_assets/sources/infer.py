@@ -371,7 +371,7 @@ def _by_class(found: Inferred, parts: int) -> Any:
     if tally and tally[rare] < parts:
         if target.classes:
             log.warning(
-                "Class %r of %s has %d samples, fewer than the %d splits, so the samples are divided at random. For "
+                "Class %r of %s has too few samples (%d) for %d splits, so the samples are divided at random. For "
                 "equal shares of each class, drop this class or merge it with another.",
                 rare, found.target, tally[rare], parts,
             )  # fmt: skip

@@ -75,7 +75,9 @@ def test_a_rare_class_is_named_and_the_samples_are_divided_at_random(
         caplog.clear()
         views = prepare(dataset_from(source, target="y", splits=PARTS), storage=MemoryStorage())
         assert len(views["train"]) + len(views["test"]) == 9 and views["all"].classes == {"y": ("cat", "owl")}
-        assert "Class 'owl' of y has 1 samples, fewer than the 2 splits" in caplog.text
+        assert "Class 'owl' of y has too few samples (1) for 2 splits" in caplog.text
+        with pytest.raises(UsageError, match="Class 'owl' has 1 sample, .* random_split"):
+            views["all"].stratified_split((0.5, 0.5))
 
 
 @pytest.mark.parametrize("labels", [["a", None, "b", None], ["a", None, None, "a"]])
