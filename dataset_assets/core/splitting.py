@@ -24,17 +24,20 @@ def random_parts(n: int, ratios: Sequence[float], seed: int) -> list[Rows]:
     return _cut(Permutation(n, seed, purpose="split").rows(slice(0, n)), sizes_of(n, ratios))
 
 
-def stratified_parts(labels: NDArray[np.generic], ratios: Sequence[float], seed: int) -> list[Rows]:
+def stratified_parts(
+    labels: NDArray[np.generic], ratios: Sequence[float], seed: int, names: Sequence[str] = ()
+) -> list[Rows]:
     """Return parts with the same share of each class, to within one sample.
 
-    Raises `UsageError` for a class with fewer samples than parts.
+    Raises `UsageError` for a class with fewer samples than parts; `names` are those of labels that are numbers.
     """
     parts: list[list[Rows]] = [[] for _ in ratios]
     for k, (label, rows) in enumerate(_by_class(labels)):
         if len(rows) < len(ratios):
+            named = dict[object, object](enumerate(names)).get(label, label)
             raise UsageError(
-                f"Class {label!r} has {_counted(len(rows))}, too few for {len(ratios)} stratified parts. Leave it out, "
-                "or split at random."
+                f"Class {named!r} has {_counted(len(rows))}, too few for {len(ratios)} stratified parts. Leave it out, "
+                "or divide without classes: random_split() or hash_split()."
             )
         order = rows[Permutation(len(rows), seed, epoch=k, purpose="stratify").rows(slice(0, len(rows)))]
         for part, piece in zip(parts, _cut(order, sizes_of(len(rows), ratios)), strict=True):

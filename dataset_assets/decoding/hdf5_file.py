@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Iterator, Sequence
 from dataset_assets.core.extras import needed
 from dataset_assets.core.limits import SMALL, limits, remedy
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.npy_file import BLOCK, check_empty_rows
+from dataset_assets.decoding.npy_file import BLOCK, SELECT_OTHERS, check_empty_rows, different_lengths
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_file, name_of
 from dataset_assets.errors import DecodeError, Refused, nearest
 from dataset_assets.formats.columns import Columns
@@ -33,10 +33,7 @@ def hdf5(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Col
         chosen = {array: _checked(array, known[array], h5py) for array in (known if arrays is None else arrays)}
         lengths = {array: one.shape[0] for array, one in chosen.items()}
         if len({*lengths.values()}) > 1:
-            said = ", ".join(f"{array} has {length}" for array, length in lengths.items())
-            raise DecodeError(
-                f"The arrays of {name_of(file)} have different lengths: {said}. Select those of one: arrays=[...]."
-            )
+            raise different_lengths(lengths, name_of(file))
         check_empty_rows(name_of(file), next(iter(lengths.values()), 0), _row_bytes(chosen))
         step = _step(chosen)
         for lo in range(0, next(iter(lengths.values()), 0), step):
@@ -62,9 +59,9 @@ def _arrays(file: BinaryIO, group: Any, above: str) -> Iterator[tuple[str, Any]]
 def _checked(name: str, array: Any, h5py: Any) -> Any:
     text = h5py.check_string_dtype(array.dtype)
     if array.dtype.kind not in "biufc" and (text is None or len(array.shape) != 1):
-        raise DecodeError(f"The array {name!r} holds {array.dtype}. Select others: arrays=[...].")
+        raise DecodeError(f"The array {name!r} holds {array.dtype}. {SELECT_OTHERS}")
     if not array.shape:
-        raise DecodeError(f"The array {name!r} is a single value, and has no rows. Select others: arrays=[...].")
+        raise DecodeError(f"The array {name!r} is a single value, and has no rows. {SELECT_OTHERS}")
     row = array.dtype.itemsize * math.prod(array.shape[1:])
     most = limits()
     for size, setting in ((row, "max_value_bytes"), (row * array.shape[0], "max_decoded_bytes")):

@@ -1,8 +1,10 @@
 """Reads numpy's own files: `.npy` with one array, `.npz` with several of equal length."""
 
+import json
 import math
+from collections import Counter
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Iterator, NamedTuple, Sequence
+from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -15,6 +17,7 @@ from dataset_assets.errors import DatasetAssetsError, DecodeError, nearest
 from dataset_assets.formats.columns import Columns
 
 BLOCK = 8 << 20
+SELECT_OTHERS = 'Select others with arrays=["NAME"], or in dataset_from() with options={"arrays": ["NAME"]}.'
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
@@ -104,14 +107,22 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     return data
 
 
+def different_lengths(lengths: Mapping[str, int], name: str) -> DecodeError:
+    """Return the error for arrays with different numbers of rows."""
+    said = ", ".join(f"{array} has {length}" for array, length in lengths.items())
+    (most, _), *_ = Counter(lengths.values()).most_common()
+    alike = json.dumps([array for array, length in lengths.items() if length == most])
+    return DecodeError(
+        f"The arrays of {name} have different lengths: {said}. Select arrays of one length with arrays={alike}, or in "
+        f'dataset_from() with options={{"arrays": {alike}}}.'
+    )
+
+
 def blocks_of(arrays: dict[str, Rows], name: str) -> Iterator[Columns]:
     """Yield the rows of several arrays together, in blocks of about 8 MB. Raises `DecodeError` if these differ."""
     lengths = {array: rows.shape[0] for array, rows in arrays.items()}
     if len({*lengths.values()}) > 1:
-        said = ", ".join(f"{array} has {length}" for array, length in lengths.items())
-        raise DecodeError(
-            f"The arrays of {name} have different lengths: {said}. Select those of one length: arrays=[...]."
-        )
+        raise different_lengths(lengths, name)
     count, row_bytes = next(iter(lengths.values()), 0), sum(rows.row_bytes for rows in arrays.values())
     check_empty_rows(name, count, row_bytes)
     step = max(1, BLOCK // max(1, row_bytes))

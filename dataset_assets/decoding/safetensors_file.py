@@ -10,7 +10,7 @@ import numpy as np
 from dataset_assets.core.documents import UNFIT, parsed
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.members import BUFFER
-from dataset_assets.decoding.npy_file import Rows, blocks_of
+from dataset_assets.decoding.npy_file import SELECT_OTHERS, Rows, blocks_of
 from dataset_assets.decoding.streams import RETRIEVE_AGAIN, Slice, check_file, exactly, name_of, size_of
 from dataset_assets.errors import DecodeError, nearest
 from dataset_assets.formats.columns import Columns
@@ -73,9 +73,9 @@ def _places(header: Any, size: int) -> dict[str, tuple[str, tuple[int, ...], int
 def _rows(stream: BinaryIO, name: str, place: tuple[str, tuple[int, ...], int, int], start: int, lock: Lock) -> Rows:
     kind, shape, lo, hi = place
     if kind not in _DTYPES:
-        raise DecodeError(f"The array {name!r} holds {kind}, which numpy has no type for. Select others: arrays=[...].")
+        raise DecodeError(f"The array {name!r} holds {kind}, which numpy has no type for. {SELECT_OTHERS}")
     if not shape:
-        raise DecodeError(f"The array {name!r} is a single value, and has no rows. Select others: arrays=[...].")
+        raise DecodeError(f"The array {name!r} is a single value, and has no rows. {SELECT_OTHERS}")
     dtype = np.dtype(_DTYPES[kind])
     if int(np.prod(shape, dtype=object)) * dtype.itemsize != hi - lo:
         raise DecodeError(

@@ -25,7 +25,7 @@ from dataset_assets.definition.file_checks import (
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
-from dataset_assets.errors import DefinitionError, NameNotAllowed, nearest
+from dataset_assets.errors import DefinitionError, NameNotAllowed, UsageError, nearest
 from dataset_assets.formats import FORMATS, Format
 
 Function = Callable[..., Iterable[Any]]
@@ -70,6 +70,8 @@ class SplitOf:
         return self._divided("hash_split", ratios, by=by, seed=seed)
 
     def _divided(self, operation: str, ratios: Mapping[str, float], **given: Any) -> "dict[str, Split]":
+        if not isinstance(ratios, Mapping) or not all(isinstance(one, (int, float)) for one in ratios.values()):
+            raise UsageError(f'{ratios!r:.200} is not a share for each split. Write {{"train": 0.8, "test": 0.2}}.')
         shares = list(ratios.values())
         sizes_of(1, shares)
         return {

@@ -1,10 +1,10 @@
 """Retrieves several files of a dataset at once: a few of each host, and each fails alone."""
 
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextvars import copy_context
 from functools import partial
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Callable, Iterable, Iterator, Mapping
 
 from dataset_assets.core.progress import Progress, report
@@ -45,11 +45,10 @@ def retrieved(
         tell(what, done, total)
 
     maker.progress = told
-    pool = ThreadPoolExecutor(CONNECTIONS, "dataset_assets-retrieval")
     try:
         while waiting or running:
             for host, name in _next(waiting, [host for host, _ in running.values()], per_host):
-                running[pool.submit(copy_context().run, maker.raw, name)] = host, name
+                running[_begun(partial(maker.raw, name))] = host, name
             ended, _ = wait(running, _TICK_SECONDS, FIRST_COMPLETED)
             tick()
             for future in ended:
@@ -58,7 +57,6 @@ def retrieved(
         stopped.set()
         # A download notices it at its next bytes; nobody waits for a silent server.
         wait(running, _LEAVING_SECONDS)
-        pool.shutdown(wait=False, cancel_futures=True)
         maker.progress = tell
 
 
@@ -130,6 +128,20 @@ def _next(waiting: dict[str, deque[str]], busy: list[str], per_host: int) -> Ite
             del waiting[host]
         if len(busy) >= CONNECTIONS:
             return
+
+
+def _begun(make: Callable[[], RawFile | StagedRaw]) -> "Future[RawFile | StagedRaw]":
+    """Begin to make a file in a thread that does not delay the end of the process, as those of an executor do."""
+    future: Future[RawFile | StagedRaw] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(make())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=copy_context().run, args=(work,), name="dataset_assets-retrieval", daemon=True).start()
+    return future
 
 
 def _outcome(make: Callable[[], RawFile | StagedRaw]) -> Retrieved:

@@ -1,10 +1,13 @@
 """Infers streams from blocks of numpy arrays."""
 
-from typing import Any, Iterable
+from collections import Counter
+from typing import Any, Iterable, Mapping
+
+import numpy as np
 
 from dataset_assets.errors import UsageError, nearest
 from dataset_assets.formats import Array, Text
-from dataset_assets.sources.columns import Found, stream_names
+from dataset_assets.sources.columns import MOST_CLASSES, Found, stream_names
 
 
 def streams_of_arrays(blocks: Iterable[Any], target: str | None) -> list[Found]:
@@ -16,6 +19,17 @@ def streams_of_arrays(blocks: Iterable[Any], target: str | None) -> list[Found]:
         raise UsageError(f"There is no array {target!r}, which should be the target.{nearest(target, first)}")
     names = stream_names(first)
     return [_found(names[name], name, rows) for name, rows in first.items()]
+
+
+def tally_of(blocks: Iterable[Any]) -> Mapping[Any, int] | None:
+    """Return how many samples each whole number or boolean has; None if there are many, or other values."""
+    tally: Counter[Any] = Counter()
+    for rows in blocks:
+        if isinstance(rows, list) or rows.dtype.kind not in "biu" or rows.ndim != 1 or len(tally) > MOST_CLASSES:
+            return None
+        values, counts = np.unique(rows, return_counts=True)
+        tally.update(dict(zip(values[: MOST_CLASSES + 1].tolist(), counts.tolist())))
+    return tally if len(tally) <= MOST_CLASSES else None
 
 
 def _found(name: str, array: str, rows: Any) -> Found:

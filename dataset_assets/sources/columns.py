@@ -1,5 +1,6 @@
 """Infers streams from columns: which format holds all values of a column, and how they get there."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Mapping
 
@@ -28,6 +29,9 @@ class Found:
     arrow: str = ""
     """The type of the column, as Arrow writes it."""
 
+    tally: Mapping[Any, int] | None = None
+    """Of the target: how many samples each class, or each of few whole numbers, has."""
+
 
 @dataclass
 class Seen:
@@ -36,6 +40,10 @@ class Seen:
     kind: Any = None
     mixed: bool = False
     nulls: bool = False
+    missing: int = 0
+    tally: "Counter[Any] | None" = field(default_factory=Counter)
+    """Of the target: how many rows each value has. None if it has too many values, or some that are no classes."""
+
     largest: int = 0
     texts: set[str] | None = field(default_factory=set)
     first: Any = None
@@ -43,11 +51,15 @@ class Seen:
 
 
 def streams_of(
-    blocks: Iterable[Mapping[str, Any]], target: str | None, classes: Mapping[str, list[str]] | None = None
+    blocks: Iterable[Mapping[str, Any]],
+    target: str | None,
+    classes: Mapping[str, list[str]] | None = None,
+    empty_is_missing: bool = False,
 ) -> list[Found]:
     """Return a stream for each column of blocks; `classes` are those that a source names itself.
 
-    A `target` of texts becomes classes, sorted by name. Raises `UsageError` for a target that is no column.
+    A `target` of texts becomes classes, sorted by name. Raises `UsageError` for a target that is no column, and for one
+    of classes that some rows lack; in CSV an empty text is missing.
     """
     seen: dict[str, Seen] = {}
     rows = 0
@@ -60,10 +72,57 @@ def streams_of(
     for one in seen.values():
         # A key that some rows do not have.
         one.nulls |= not one.mixed and one.rows < rows
+        one.missing += rows - one.rows
     names = stream_names(seen)
     known = classes or {}
+    if target is not None:
+        _check_labelled(target, seen[target], rows, target in known, empty_is_missing)
     found = [_found(names[name], name, one, name == target, known.get(name)) for name, one in seen.items()]
-    return [replace(stream, arrow=str(seen[stream.plain["from"]].kind)) for stream in found]
+    return [
+        replace(stream, arrow=str(one.kind), tally=_named(one.tally, known.get(name)) if name == target else None)
+        for stream, (name, one) in zip(found, seen.items())
+    ]
+
+
+def _named(tally: "Counter[Any] | None", classes: list[str] | None) -> Mapping[Any, int] | None:
+    """Return a tally by the names of classes where these are known."""
+    if tally is None or classes is None:
+        return tally
+    named = dict(enumerate(classes))
+    return {named.get(value, value): count for value, count in tally.items()}
+
+
+def add_to_tally(tally: "Counter[Any] | None", column: Any) -> "Counter[Any] | None":
+    """Count the values of a column of Arrow. Return None if they are not few texts, whole numbers or booleans."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    kind, types = column.type, pyarrow.types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_null(kind):
+        return tally
+    if tally is None or not (_is_text(kind) or types.is_integer(kind) or types.is_boolean(kind)):
+        return None
+    counted = compute.value_counts(column)
+    if len(counted) > MOST_CLASSES:
+        return None
+    tally.update({one["values"]: one["counts"] for one in counted.to_pylist() if one["values"] is not None})
+    return tally if len(tally) <= MOST_CLASSES else None
+
+
+def _check_labelled(target: str, seen: Seen, rows: int, is_known: bool, empty_is_missing: bool) -> None:
+    """Raise `UsageError` for a target of classes that some rows do not have."""
+    import pyarrow
+
+    if seen.kind is None:
+        return
+    is_classes = is_known or pyarrow.types.is_dictionary(seen.kind) or (_is_text(seen.kind) and bool(seen.texts))
+    missing = seen.missing + (seen.tally[""] if seen.tally and empty_is_missing else 0)
+    if is_classes and missing and not seen.mixed:
+        raise UsageError(
+            f"The target {target!r:.80} is missing in {missing} of {rows} rows. Drop these rows, fill them with a "
+            'class such as "unknown", or leave out target=.'
+        )
 
 
 def _look(seen: Seen, column: Any, is_target: bool) -> None:
@@ -78,10 +137,13 @@ def _look(seen: Seen, column: Any, is_target: bool) -> None:
         seen.texts = (seen.texts or set()) | {*map(str, column.dictionary.to_pylist())}
     _merge(seen, kind)
     seen.rows += len(column)
+    seen.missing += column.null_count
     seen.nulls |= column.null_count > 0 or pyarrow.types.is_null(kind)
     if pyarrow.types.is_integer(kind) and len(column) > column.null_count:
         ends = compute.min_max(column).as_py()
         seen.largest = max(seen.largest, abs(ends["min"]), abs(ends["max"]))
+    if is_target:
+        seen.tally = add_to_tally(seen.tally, column)
     if is_target and _is_text(kind) and seen.texts is not None:
         seen.texts |= {*compute.unique(column).to_pylist()} - {None}
         seen.texts = seen.texts if len(seen.texts) <= MOST_CLASSES else None

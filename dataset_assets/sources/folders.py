@@ -1,9 +1,10 @@
 """Infers a dataset from a folder: splits and classes from the names of folders, streams from the kind of its files."""
 
+import logging
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 from dataset_assets.core.folder_tree import entries
 from dataset_assets.core.names import identifier_from
@@ -12,6 +13,8 @@ from dataset_assets.definition.plain_splits import CONTENT, FOLDER, file_samples
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Array, Audio, Files, Format, Image, Text
 from dataset_assets.sources.kinds import PICTURES, SOUNDS, TABLES, TEXTS, ending
+
+log = logging.getLogger(__name__)
 
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "unlabeled"})
 """Names of folders and files that are taken for splits, whatever their case."""
@@ -31,16 +34,21 @@ class Inferred(NamedTuple):
     sample: str | None
     target: str | None
     why: dict[str, str]
+    tally: Mapping[Any, int] | None = None
+    """How many samples each value of the target has, if there are few."""
 
 
-def of_paths(where: str, paths: list[str], tree: RemoteFile) -> Inferred:
+def of_paths(where: str, paths: list[str], tree: RemoteFile, is_archive: bool = False) -> Inferred:
     """Infer a dataset from the paths of the pictures, texts, sounds or other files of a tree.
 
-    Folders such as `train` and `test` are splits; folders below them are classes. Raises `UsageError` for files of
-    several kinds.
+    Folders such as `train` and `test` are splits; folders below them are classes. One folder that all files are in is
+    looked through. Raises `UsageError` for files of several kinds, and for tables that are not read as such.
     """
     first, kind = _kind_of(where, paths)
-    places = {path: PurePosixPath(path).parts for path in paths}
+    if first == "file":
+        _check_not_tables(where, paths, is_archive)
+    top = _common(paths, is_archive)
+    places = {path: PurePosixPath(path).parts[len(top) :] for path in paths}
     tops = {parts[0] for parts in places.values() if len(parts) > 1}
     has_splits = bool(tops) and {top.lower() for top in tops} <= SPLITS and all(len(p) > 1 for p in places.values())
     depth = 1 if has_splits else 0
@@ -48,17 +56,63 @@ def of_paths(where: str, paths: list[str], tree: RemoteFile) -> Inferred:
     classes = sorted(folders) if folders and all(len(parts) == depth + 2 for parts in places.values()) else None
     plain: dict[str, dict[str, Any]] = {first: _plain("files" if first == "file" else first, CONTENT, None)}
     streams: dict[str, Format] = {first: kind}
-    why = {first: f"{len(paths)} files, such as {paths[0]}"}
+    lost = _lost(places, has_splits, bool(folders) and not classes)
+    why = {first: ". ".join([f"{len(paths)} files, such as {paths[0]}", *lost])}
+    for each in lost:
+        log.warning("%s: %s. To read it in another way, write a split function: docs/defining.md.", where, each)
     if classes:
         streams["label"] = Array("uint8" if len(classes) <= 256 else "int64", classes=tuple(classes))
         plain["label"] = _plain("array", FOLDER, classes)
         why["label"] = "the folder of each file"
-    parts = {identifier_from(top, "split"): top for top in sorted(tops)} if has_splits else {"all": ""}
+    parts = {identifier_from(name, "split"): (*top, name) for name in sorted(tops)} if has_splits else {"all": top}
     splits = {
-        split: Split(file_samples, archive=tree, streams=plain, members="*", below=top, unwrap=False)
-        for split, top in parts.items()
+        split: Split(file_samples, archive=tree, streams=plain, members="*", below="/".join(below), unwrap=False)
+        for split, below in parts.items()
     }
-    return Inferred(streams, splits, first, "label" if classes else None, why)
+    tally = Counter(parts[depth] for parts in places.values()) if classes else None
+    return Inferred(streams, splits, first, "label" if classes else None, why, tally)
+
+
+def _common(paths: list[str], is_archive: bool) -> tuple[str, ...]:
+    """Return the folders that all files are in and that are no split.
+
+    Of an archive, the first is left out whatever is in it; any other only if it has folders, because it may be a class.
+    """
+    top: tuple[str, ...] = ()
+    while True:
+        rest = [PurePosixPath(path).parts[len(top) :] for path in paths]
+        tops, deepest = {parts[0] for parts in rest}, max(map(len, rest))
+        is_shared = len(tops) == 1 and min(map(len, rest)) > 1 and not {each.lower() for each in tops} <= SPLITS
+        if not is_shared or (deepest < 3 and (top or not is_archive)):
+            return top
+        top = (*top, *tops)
+
+
+def _lost(places: Mapping[str, tuple[str, ...]], has_splits: bool, lacks_classes: bool) -> list[str]:
+    """Say which folders are taken neither for splits nor for classes, and why."""
+    named = sorted({parts[0] for parts in places.values() if len(parts) > 1 and parts[0].lower() in SPLITS})
+    if named and not has_splits:
+        odd = next(path for path, parts in places.items() if len(parts) == 1 or parts[0].lower() not in SPLITS)
+        return [f"Not divided into {', '.join(named)}, because {odd} is in none of these folders"]
+    if not lacks_classes:
+        return []
+    shallow, deep = (pick(places, key=lambda path: len(places[path])) for pick in (min, max))
+    return [f"No labels, because not every file is directly in the folder of a class: {shallow}, {deep}"]
+
+
+def _check_not_tables(where: str, paths: list[str], is_archive: bool) -> None:
+    """Raise `UsageError` for files that are tables, beside which there may be some without an ending."""
+    tables = [path for path in paths if ending(path)]
+    kinds = sorted({ending(path) for path in tables})
+    if not kinds or not {*kinds} <= {*TABLES}:
+        return
+    if is_archive:
+        do = "Unpack it, and give the folder of the tables, or one of them, to dataset_from()"
+    elif len(kinds) > 1:
+        do = f"Give files of one kind, such as {where.rstrip('/')}/**/*{kinds[0]}"
+    else:
+        do = f"Give the tables alone, such as {where.rstrip('/')}/**/*{kinds[0]}"
+    raise UsageError(f"{where} holds tables, such as {tables[0]}, which are not read from there. {do}.")
 
 
 def files_in(folder: Path) -> list[str]:

@@ -1,14 +1,18 @@
 """Infers a dataset from a source: a file, folder, URL, table, or a mapping of splits to these."""
 
 import glob
+import logging
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
+
+import numpy as np
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import file_identifier
@@ -23,16 +27,27 @@ from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.archives import is_archive, members_of
-from dataset_assets.sources.arrays import streams_of_arrays
-from dataset_assets.sources.columns import Found, streams_of
+from dataset_assets.sources.columns import Found
 from dataset_assets.sources.croissant_file import croissant_of, tables_of
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
-from dataset_assets.sources.kinds import ARRAYS, Reader, name_for, reader_of, settled, stem
+from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
+from dataset_assets.sources.made_names import called, note_source, place_of
+from dataset_assets.sources.several import streams_in
+
+log = logging.getLogger(__name__)
 
 WHOLE = "all"
 """The split that is divided, or of a source that has no splits."""
+
+MOST_NUMBERS = 100
+"""A target of more different whole numbers is not divided by them."""
+
+NO_OPTIONS = (
+    "A folder or an archive of files takes no options; these were given: {}. Leave them out: one folder that all files "
+    "are in is looked through. To read a part of the files, write a split function: docs/defining.md."
+)
 
 
 def dataset_from(
@@ -51,16 +66,16 @@ def dataset_from(
     """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
 
     `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow, numpy, safetensors, HDF5, Excel, SQLite,
-    TFRecord or text file; a folder or an archive of such files, or of pictures, texts or sounds, with folders for
+    TFRecord or text file; a folder of such files; a folder or an archive of pictures, texts or sounds, with folders for
     splits and classes; a list of paths, or a pattern with `*`; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
     table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What is in memory
     is stored as a file below the home.
 
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
-    the samples, with equal shares of each class if the target has classes; with `group_by="patient"` all samples of one
-    value of a stream stay together, and with `hash_by="id"` a hash of the value decides. `config` is a configuration of
-    a dataset of the Hugging Face Hub. `options` are those of the decoder, such as
-    `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
+    the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
+    `group_by="patient"` all samples of one value of a stream stay together, and with `hash_by="id"` a hash of the value
+    decides. `config` is a configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
+    as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
     does not know, and the errors of decoders.
@@ -94,9 +109,12 @@ def dataset_of(
     found: Inferred, source: Any, *, name: str | None = None, summary: str | None = None, license: str | None = None
 ) -> Dataset:
     """Return the dataset of what was inferred of a source, which names it if no name is given."""
+    if name is None:
+        name = name_for(called(source))
+        note_source(name, place_of(source, found.streams))
     return Dataset(
-        name=name or name_for(_called(source)),
-        summary=summary or f"Inferred from {_called(source)}.",
+        name=name,
+        summary=summary or f"Inferred from {called(source)}.",
         streams=found.streams,
         splits=found.splits,
         sample=found.sample,
@@ -138,12 +156,16 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
 def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
     """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
     part = next(iter(parts.values()))
-    if len(parts) > 1 or len(part.paths) > 1 or options or not is_archive(part.paths[0].name):
+    if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
         return None
     with TemporaryDirectory(dir=_scratch()) as folder:
         found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
     (file,) = _files_of(parts)[next(iter(parts))]
-    return of_paths(redacted(file.name), found, file) if found is not None else None
+    if found is None:
+        return None
+    if options:
+        raise UsageError(NO_OPTIONS.format(", ".join(options)))
+    return of_paths(redacted(file.name), found, file, is_archive=True)
 
 
 def _known(stream: str | None, found: Inferred) -> str | None:
@@ -156,7 +178,7 @@ def _of_files(
     where: str, paths: list[str], tree: RemoteFile, target: str | None, options: Mapping[str, Any]
 ) -> Inferred:
     if options:
-        raise UsageError("options are those of a decoder of tables, which a folder of files has none of.")
+        raise UsageError(NO_OPTIONS.format(", ".join(options)))
     found = of_paths(where, paths, tree)
     return found._replace(target=_known(target, found) or found.target)
 
@@ -237,9 +259,9 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
     with TemporaryDirectory(dir=_scratch()) as folder:
         paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
         reader = settled(reader, paths)
-        blocks = chain.from_iterable(map(reader.blocks, paths))
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
-        found = streams_of_arrays(blocks, target) if reader.name in ARRAYS else streams_of(blocks, target, classes)
+        names = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
+        found = streams_in(reader, dict(zip(_distinct(names), paths)), target, classes)
     if not found:
         raise UsageError("The source has no rows, so nothing can be inferred of it.")
     reader = _typed(reader, found)
@@ -248,7 +270,13 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
     streams: dict[str, Format] = {one.name: one.format for one in found}
     chosen = next((one.name for one in found if one.plain["from"] == target), None)
     sample = next((name for name in streams if name != chosen), None) if len(streams) == 2 and chosen else None
-    return Inferred(streams, splits, sample, chosen, {one.name: one.why for one in found})
+    tally = next((one.tally for one in found if one.name == chosen), None)
+    return Inferred(streams, splits, sample, chosen, {one.name: one.why for one in found}, tally)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    counts = Counter(names)
+    return [f"{name} ({k + 1})" if counts[name] > 1 else name for k, name in enumerate(names)]
 
 
 def _typed(reader: Reader, found: Sequence[Found]) -> Reader:
@@ -321,25 +349,33 @@ def _divided(
 ) -> dict[str, Split]:
     if [*found.splits] != [WHOLE]:
         raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
+    if not isinstance(ratios, Mapping) or not ratios:
+        raise UsageError(f'splits={ratios!r:.200} has no names. Write splits={{"train": 0.8, "test": 0.2}}.')
     if group_by and hash_by:
         raise UsageError("group_by= and hash_by= were both given. Give one of them.")
     if by := _known(group_by or hash_by, found):
         divide = SplitOf(WHOLE).group_split if group_by else SplitOf(WHOLE).hash_split
         return {**found.splits, **divide(ratios, by=by)}
-    target = found.streams.get(found.target or "")
-    if isinstance(target, Array) and target.classes:
-        return {**found.splits, **SplitOf(WHOLE).stratified_split(ratios, by=found.target)}
-    return {**found.splits, **SplitOf(WHOLE).random_split(ratios)}
+    return {**found.splits, **(_by_class(found, len(ratios)) or SplitOf(WHOLE).random_split)(ratios)}
 
 
-def _called(source: Any) -> str:
-    """Return what a source is called: the name of its file or folder, or what it is."""
-    if isinstance(source, (str, os.PathLike)):
-        path = os.fsdecode(source)
-        if path.startswith("sql:"):
-            return urlsplit(path).netloc
-        path = path.partition("@")[0] if path.startswith("hf:") and path.count("/") < 6 else path
-        return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
-    if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
-        return _called(source[0])
-    return "data"
+def _by_class(found: Inferred, parts: int) -> Any:
+    """Return how samples are divided in equal shares of each class; None if the target has no classes, or a rare one.
+
+    Few whole numbers are classes too, if none is rare.
+    """
+    target, tally = found.streams.get(found.target or ""), found.tally
+    if not isinstance(target, Array) or target.shape or (not target.classes and not tally):
+        return None
+    rare = min(tally, key=lambda value: tally[value]) if tally else None
+    if tally and tally[rare] < parts:
+        if target.classes:
+            log.warning(
+                "Class %r of %s has too few samples (%d) for %d splits, so the samples are divided at random. For "
+                "equal shares of each class, drop this class or merge it with another.",
+                rare, found.target, tally[rare], parts,
+            )  # fmt: skip
+        return None
+    if not target.classes and (np.dtype(target.dtype).kind not in "biu" or len(tally or ()) > MOST_NUMBERS):
+        return None
+    return partial(SplitOf(WHOLE).stratified_split, by=found.target)

@@ -1,13 +1,14 @@
 """Which kind a file is: the decoder that reads it, by its name and its first bytes."""
 
 import json
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding import decoder, decompressed
 from dataset_assets.definition.column_splits import ROWS, in_batches
-from dataset_assets.errors import UsageError
+from dataset_assets.errors import UsageError, nearest
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
@@ -121,7 +122,21 @@ def reader_of(name: str, options: Mapping[str, Any], path: Path | None = None) -
             f"{name:.200} is of no kind that can be looked at: {', '.join(TABLES)}, or one of them compressed; or give "
             "a folder of pictures, texts or sounds. For any other, write a split function: docs/defining.md."
         )
-    return Reader(known[0], {**known[1], **options})
+    return Reader(known[0], {**known[1], **_checked(name, known[0], options)})
+
+
+def _checked(name: str, read: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raise `UsageError` for an option that a decoder does not have."""
+    arguments = [*signature(decoder(read)).parameters.values()][1:]
+    taken = [one.name for one in arguments if one.kind is not Parameter.VAR_KEYWORD]
+    wrong = [str(one) for one in options if one not in taken]
+    if wrong and len(taken) == len(arguments):
+        takes = f"It takes {', '.join(taken)}." if taken else "It takes none: leave it out."
+        raise UsageError(
+            f"{name:.200} is read by {read}, which has no option {wrong[0]!r:.80}."
+            f"{nearest(wrong[0], taken, listed=False)} {takes}"
+        )
+    return options
 
 
 _MAGIC = {

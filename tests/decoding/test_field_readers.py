@@ -468,7 +468,7 @@ def test_wrong_hdf5_is_refused(tmp_path: Path) -> None:
     data = stored({"a": np.arange(4), "b": np.arange(3), "c": 3})
     with pytest.raises(DecodeError, match="is a single value"):
         _ = [*hdf5(io.BytesIO(data))]
-    with pytest.raises(DecodeError, match="different lengths: a has 4, b has 3"):
+    with pytest.raises(DecodeError, match=r"different lengths: a has 4, b has 3.*{\"arrays\": \[\"a\"\]}"):
         _ = [*hdf5(io.BytesIO(data), arrays=["a", "b"])]
     with pytest.raises(DecodeError, match="no array 'd'"):
         _ = [*hdf5(io.BytesIO(data), arrays=["d"])]

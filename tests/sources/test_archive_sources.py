@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from dataset_assets import Json, dataset_from, prepare
 from dataset_assets.errors import UsageError
 from dataset_assets.sources import source_of
+from dataset_assets.sources.infer import inferred
 from dataset_assets.storage import MemoryStorage
 
 
@@ -133,6 +134,92 @@ def test_an_archive_of_files_has_splits_and_classes(name: str, folder: Path) -> 
     }
     with pytest.raises(UsageError, match="There is no stream 'x'"):
         dataset_from(folder / name, target="x")
+
+
+def written(folder: Path, name: str, files: dict[str, bytes]) -> Path:
+    data = zipped(files) if name.endswith(".zip") else tarred(files)
+    data = pyarrow.compress(data, "gzip", asbytes=True) if name.endswith("gz") else data
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+REVIEWS = {
+    path: path.encode()
+    for path in (f"{split}/{kind}/{k}.txt" for split in ("test", "train") for kind in ("neg", "pos") for k in range(2))
+}
+
+
+@pytest.mark.parametrize("name", ["reviews.zip", "reviews.tar", "reviews.tar.gz"])
+@pytest.mark.parametrize("top", ["", "reviews", "./reviews", "data/reviews"])
+def test_a_folder_that_all_members_are_in_is_looked_through(name: str, top: str, folder: Path) -> None:
+    junk = {f"{top or '.'}/.DS_Store": b"", "__MACOSX/reviews/._0.txt": b"", f"{top or '.'}/train/Thumbs.db": b""}
+    path = written(folder, name, junk | {f"{top}/{path}".lstrip("/"): data for path, data in REVIEWS.items()})
+    found = views(path)
+    assert {split: [one["label"] for one in view] for split, view in found.items()} == {
+        "test": [0, 0, 1, 1],
+        "train": [0, 0, 1, 1],
+    }
+    assert found["train"].classes == {"label": ("neg", "pos")}
+
+
+def test_a_folder_of_one_folder_is_looked_through(folder: Path) -> None:
+    for path, data in REVIEWS.items():
+        (folder / "in" / "reviews" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "in" / "reviews" / path).write_bytes(data)
+    assert {split: len(view) for split, view in views(folder / "in").items()} == {"test": 4, "train": 4}
+    assert views(folder / "in" / "reviews" / "train" / "pos")["all"].streams == ("text",)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ("README.md", "Not divided into test, train, because README.md is in none of these folders"),
+        ("train/neg/more/1.txt", "No labels, because not every file is directly in the folder of a class"),
+    ],
+)
+def test_folders_that_are_not_taken_are_named(
+    odd: str, words: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(folder, "a.zip", REVIEWS | {odd: b"text"})
+    found = inferred(path)
+    assert "label" not in found.streams and words in found.why["text"] and words in caplog.text
+
+
+@pytest.mark.parametrize("files", [("train.csv", "test.csv"), ("a/x.parquet", "a/LICENSE"), ("a.csv", "b.json")])
+@pytest.mark.parametrize("name", ["tables.zip", "tables.tar.gz", "tables"])
+def test_tables_are_never_read_as_opaque_files(files: tuple[str, ...], name: str, folder: Path) -> None:
+    table = b"x\n1\n"
+    if name == "tables":
+        for file in files:
+            (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name / file).write_bytes(table)
+    else:
+        written(folder, name, dict.fromkeys(files, table))
+    if name == "tables" and files[0] == "train.csv":
+        assert {*dataset_from(folder / name).splits} == {"test", "train"}
+        return
+    with pytest.raises(UsageError, match="holds tables, such as .*Unpack it|holds tables, such as .*Give"):
+        dataset_from(folder / name)
+
+
+def test_an_option_that_a_reader_does_not_take_is_refused(folder: Path) -> None:
+    (folder / "a.csv").write_text("x\n1\n")
+    (folder / "a.jsonl").write_text('{"x": 1}\n')
+    reviews = [written(folder, name, REVIEWS) for name in ("r.zip", "r.tar", "r.tar.gz", "r.tgz")]
+    shard = written(folder, "w.tar", {"1.txt": b"a", "1.cls": b"0"})
+    for path, option, words in [
+        (
+            folder / "a.csv",
+            "sep",
+            "read by csv_blocks, which has no option 'sep'. It takes columns, .*delimiter",
+        ),
+        (folder / "a.csv", "delimeter", "Did you mean 'delimiter'"),
+        (folder / "a.jsonl", "key", "It takes none"),
+        (shard, "unwrap", "It takes none"),
+        *((path, option, "takes no options; .*: " + option) for path in reviews for option in ("unwrap", "members")),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            dataset_from(path, options={option: True})
 
 
 def test_lines_of_a_text_are_a_source(folder: Path) -> None:

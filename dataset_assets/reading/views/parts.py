@@ -83,7 +83,7 @@ class StratifiedPart(Part):
 
     @staticmethod
     def divided(parent: View, *, ratios: Sequence[float], by: str, seed: int) -> list[Rows]:  # type: ignore[override]
-        return stratified_parts(labels_of(parent, by), ratios, seed)
+        return stratified_parts(labels_of(parent, by), ratios, seed, parent.classes.get(by, ()))
 
 
 @operation("group_split")
