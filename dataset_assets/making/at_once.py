@@ -2,6 +2,7 @@
 
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from threading import Event, Lock, Thread
@@ -33,10 +34,15 @@ def retrieved(
 ) -> Iterator[tuple[str, Retrieved]]:
     """Yield each file with what `Maker.raw` returns or raises for it, in the order in which they end.
 
-    The next file begins when the caller is done with one, so few wait in the scratch folder. `tick` is called every
-    half second by the thread of the caller.
+    The next file begins when the caller is done with one, so few wait in the scratch folder. `tick` is called about
+    every half second by the thread of the caller, which retrieves the only file itself, so that an interrupt ends it.
     """
-    waiting, running, stopped = _by_host(maker, names), dict[Future[RawFile | StagedRaw], tuple[str, str]](), Event()
+    chosen = [*names]
+    if len(chosen) == 1:
+        with _ticking(maker, tick):
+            yield chosen[0], _outcome(partial(maker.raw, chosen[0]))
+        return
+    waiting, running, stopped = _by_host(maker, chosen), dict[Future[RawFile | StagedRaw], tuple[str, str]](), Event()
     tell = maker.progress or report
 
     def told(what: str, done: int, total: int | None) -> None:
@@ -60,12 +66,26 @@ def retrieved(
         maker.progress = tell
 
 
+@contextmanager
+def _ticking(maker: Maker, tick: Callable[[], None]) -> Iterator[None]:
+    """Call `tick` when something is read."""
+    before = maker.progress
+    tell = before or report
+
+    def told(what: str, done: int, total: int | None) -> None:
+        tell(what, done, total)
+        tick()
+
+    maker.progress = told
+    try:
+        yield
+    finally:
+        maker.progress = before
+
+
 def all_retrieved(maker: Maker, names: Iterable[str]) -> Iterator[tuple[str, Retrieved]]:
-    """Yield each file as `retrieved` does, or the only one without a thread; many files have one line of progress."""
+    """Yield each file as `retrieved` does; many files have one line of progress."""
     chosen = [*names]
-    if len(chosen) == 1:
-        yield chosen[0], _outcome(partial(maker.raw, chosen[0]))
-        return
     if len(chosen) <= PER_HOST:
         yield from retrieved(maker, chosen)
         return
