@@ -28,6 +28,7 @@ def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | N
         from dataset_assets.orchestration.reconcile import reconcile as compare
     except ImportError as error:
         raise UsageError("The history needs Dagster. Run: pip install 'dataset_assets[dagster]'") from error
+    from dataset_assets.core.commands import command
     from dataset_assets.definition.registry import definitions, find, matching
 
     store = opened(storage)
@@ -41,4 +42,6 @@ def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | N
     else:
         state.say("The history and the storage agree.")
     if any(not each.mended for each in found):
+        if not mend:
+            state.say(f"Mend what can be mended with: {command('reconcile --mend', store.url)}")
         sys.exit(4)

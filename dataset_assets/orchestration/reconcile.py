@@ -86,7 +86,7 @@ def _versions(
         if event is None or event.version != asset.version:
             if mend:
                 _record(instance, asset)
-            before = f"it shows {event.version}" if event else "it shows none"
+            before = f"the history shows {event.version}" if event else "the history shows no version"
             name = asset.key.to_user_string()
             yield Difference("unrecorded", name, f"The storage has {asset.version}; {before}.", mend)
 
