@@ -496,7 +496,10 @@ def _part_of_a_split(draw: st.DrawFn, stack: Stack) -> Stack:
 
 
 def _stratified(draw: st.DrawFn, stack: Stack) -> Stack:
-    return _divided(draw, stack, "kind", "stratified_split", lambda kinds, seed: stratified_parts(kinds, HALVES, seed))
+    names = stack.view.classes.get("kind", ())
+    return _divided(
+        draw, stack, "kind", "stratified_split", lambda kinds, seed: stratified_parts(kinds, HALVES, seed, names)
+    )
 
 
 def _grouped(draw: st.DrawFn, stack: Stack) -> Stack:
