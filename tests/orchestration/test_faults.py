@@ -70,7 +70,7 @@ def test_B4_of_datasets_made_in_parallel_one_fails_and_only_that_one_is_done_aga
         assert [load(f"org.example.{name}")["all"][1]["n"] for name in ("a", "b")] == [2, 4]
         before = files_in(home / "storage")
         # Each has paths of its own, and nothing is left of the one that failed.
-        assert Counter(path.split("/")[2] for path in before) == {"a": 6, "b": 6}
+        assert Counter(path.split("/")[2] for path in before) == {"a": 7, "b": 7}
         assert not [*(home / "scratch").iterdir()]
         server.files["/c.csv"] = b"5\n6\n"
         server.forget()
