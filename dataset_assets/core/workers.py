@@ -80,10 +80,11 @@ class _Crew:
 
     def results(self, numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
         """Yield the results of numbered items in order."""
-        running: deque[tuple[Future[Any] | None, list[tuple[int, Any]]]] = deque()
+        sent = ((number, self._sent(number, item)) for number, item in numbered)
+        running: deque[tuple[Future[Any] | None, list[tuple[int, bytes]]]] = deque()
         try:
             while True:
-                while len(running) < AHEAD * self.count and (some := list(islice(numbered, self.size))):
+                while len(running) < AHEAD * self.count and (some := list(islice(sent, self.size))):
                     running.append((self._begun(some), some))
                 if not running:
                     return
@@ -98,18 +99,25 @@ class _Crew:
                     running.clear()
                     yield from chain.from_iterable(self._one_by_one(more) for more in lost)
                     continue
-                except pickle.PicklingError as error:
-                    number, item = some[0]
-                    raise SplitFailed(
-                        f"Item {number}, a {type(item).__name__}, cannot be sent to another process ({error}). Yield "
-                        "bytes, texts, numbers or arrays, such as member.read(), or use one process: --jobs 1."
-                    ) from error
                 self._resize(seconds, len(some))
                 yield from map(pickle.loads, results)
         finally:
             self._end()
 
-    def _begun(self, some: list[tuple[int, Any]]) -> "Future[Any] | None":
+    def _sent(self, number: int, item: Any) -> bytes:
+        """Return an item as bytes, before the next one is made, which may fill the same buffer."""
+        import cloudpickle
+
+        try:
+            data: bytes = cloudpickle.dumps(item)
+        except Exception as error:
+            raise SplitFailed(
+                f"Item {number}, a {type(item).__name__}, cannot be sent to another process ({error}). Yield bytes, "
+                "texts, numbers or arrays, such as member.read(), or use one process: --jobs 1."
+            ) from error
+        return data
+
+    def _begun(self, some: list[tuple[int, bytes]]) -> "Future[Any] | None":
         """Begin a call; return None if the processes have ended."""
         if self.pool is None:
             from loky import ProcessPoolExecutor
@@ -122,7 +130,7 @@ class _Crew:
             return None
         return begun
 
-    def _one_by_one(self, some: list[tuple[int, Any]]) -> Iterator[Any]:
+    def _one_by_one(self, some: list[tuple[int, bytes]]) -> Iterator[Any]:
         """Yield the results of items that were lost, each called alone, so that the one that kills is known."""
         for number, item in some:
             self._end()
@@ -157,11 +165,11 @@ def _cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _called(function: Callable[[Any], Any], some: list[tuple[int, Any]]) -> tuple[float, list[Any]]:
+def _called(function: Callable[[Any], Any], some: list[tuple[int, bytes]]) -> tuple[float, list[Any]]:
     """Return the seconds and results of a call for some items; this runs in a worker."""
     began = time.monotonic()
     # Each is pickled before the next call, which may fill the same buffer.
-    results = [_packed(function, number, _named(function, number, item)) for number, item in some]
+    results = [_packed(function, number, _named(function, number, pickle.loads(item))) for number, item in some]
     return time.monotonic() - began, results
 
 

@@ -51,9 +51,7 @@ def split_findings(dataset: Dataset, index: SplitIndex) -> list[Finding]:
 def _skipped(dataset: Dataset, index: SplitIndex) -> Finding:
     """Say how many bad samples of a split were left out, and whether that is more than the definition allows."""
     count, total, limit = index.skipped, index.samples + index.skipped, dataset.on_error
-    first = "; ".join(
-        f"sample {bad.sample}{f' of {bad.source}' * bool(bad.source)}: {bad.why}" for bad in index.bad[:SHOWN]
-    )
+    first = "; ".join(map(_shown, index.bad[:SHOWN]))
     said = f"{count} of {total} samples were skipped{f'. The first: {first}' * bool(first)}"
     if isinstance(limit, str):
         return Finding(SKIPPED, True, f"{said.rstrip('.')}.")

@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,17 @@ def test_a_function_may_fill_one_buffer_for_every_item(table: RemoteFile) -> Non
     views = [made(table, work.into_one_buffer, jobs) for jobs in (1, 2)]
     assert views[0].origin.index == views[1].origin.index
     assert views[1].to_numpy()["n"].tolist() == list(range(40))
+
+
+def test_items_may_come_in_one_buffer(table: RemoteFile) -> None:
+    def items() -> Iterator[bytearray]:
+        buffer = bytearray(8)
+        for number in range(60):
+            buffer[:] = number.to_bytes(8, "little")
+            yield buffer
+
+    with using(2):
+        assert list(in_order(work.number_in, items())) == [{"n": number} for number in range(60)]
 
 
 def members(table: Any) -> Any:

@@ -70,3 +70,8 @@ def slowly(item: Any) -> Any:
 def a_lock(item: Any) -> Any:
     time.sleep(0.02)
     return threading.Lock()
+
+
+def number_in(data: bytearray) -> Any:
+    time.sleep(0.02)
+    return {"n": int.from_bytes(data, "little")}
