@@ -60,9 +60,10 @@ def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
         stored.storage.put(stored.raw_key(staged.raw), staged.path)
     raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
     stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
-    staged.published()
     if staged.keep:
         note_raw(stored, raw)
+    # After the note: a process that waits for its turn looks for it.
+    staged.published()
     return raw
 
 

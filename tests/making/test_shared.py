@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, prepa
 from dataset_assets.core.scratch import kept_folder
 from dataset_assets.errors import DigestMismatch, RetrievalError
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.shared import of_url
 from dataset_assets.making.steps import StagedRaw
 from dataset_assets.storage import LocalStorage, MemoryStorage, Storage
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -162,6 +164,17 @@ def test_nobody_waits_for_a_refresh_that_brought_the_same_bytes(server: FaultySe
         assert sent(server) == 2
         with kept_folder(home / "scratch", url, 0.1) as folder:
             assert folder is not None
+
+
+def test_whoever_waited_for_a_file_finds_its_note(server: FaultyServer, home: Path) -> None:
+    file = RemoteFile(server.url + "/a.txt")
+    dataset = Dataset("org.example.one", "Numbers.", {"n": Array()}, {"all": Split(lines, table=file)})
+    stored, notes = StoredDataset(LocalStorage(home / "storage"), dataset.name), []
+    with Maker(dataset, stored) as maker:
+        staged = maker.raw("a_txt")
+        assert isinstance(staged, StagedRaw)
+        maker.publish(replace(staged, published=lambda: notes.append(of_url(stored, file))))
+    assert [note.raw.sha256 for note in notes if note] == [SHA256.removeprefix("sha256:")]
 
 
 @pytest.mark.parametrize("digest", [SHA256, None])
