@@ -3,7 +3,8 @@
     .venv/bin/python -m pytest -n 2 -m 'not soak and not sweep and not server' --junitxml report.xml
     .venv/bin/python tests/support/slow.py report.xml
 
-The second command writes slow.txt anew, with each test function of which one case took longer than `LONG` seconds.
+The second command writes slow.txt anew, with each test function of which one case took longer than `LONG` seconds, or all
+its cases together longer than `LONG_TOGETHER`.
 """
 
 import functools
@@ -22,7 +23,7 @@ SLOW = (
 )  # fmt: skip
 """Files and folders of tests that start many processes, wait, or repeat a law thousands of times."""
 
-LONG = 0.2
+LONG, LONG_TOGETHER = 0.2, 0.6
 LISTED = Path(__file__).with_name("slow.txt")
 
 
@@ -42,9 +43,11 @@ def _listed() -> frozenset[str]:
 
 
 def slow_tests(report: Path) -> list[str]:
-    """Return the functions of which one case took longer than `LONG` seconds, from pytest's JUnit file."""
-    cases = ElementTree.parse(report).getroot().iter("testcase")
-    return sorted({_test(case) for case in cases if float(case.get("time", 0)) > LONG})
+    """Return the functions whose cases took long, from pytest's JUnit file."""
+    seconds: dict[str, list[float]] = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        seconds.setdefault(_test(case), []).append(float(case.get("time", 0)))
+    return sorted(name for name, each in seconds.items() if max(each) > LONG or sum(each) > LONG_TOGETHER)
 
 
 def _test(case: ElementTree.Element) -> str:
