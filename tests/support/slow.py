@@ -3,8 +3,8 @@
     .venv/bin/python -m pytest -n 2 -m 'not soak and not sweep and not server' --junitxml report.xml
     .venv/bin/python tests/support/slow.py report.xml
 
-The second command writes slow.txt anew, with each test function of which one case took longer than `LONG` seconds, or all
-its cases together longer than `LONG_TOGETHER`.
+The second command writes slow.txt anew, with each test function of which one case took longer than `LONG` seconds, or
+all its cases together longer than `LONG_TOGETHER`.
 """
 
 import functools
@@ -16,7 +16,8 @@ from places import TESTS
 
 SLOW = (
     "acceptance", "cli", "orchestration", "storage/connectors", "core/test_escape.py",
-    "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_scaffold.py",
+    "core/test_project_file.py", "datasets/test_more_datasets.py", "definition/test_parallel_map.py",
+    "definition/test_scaffold.py",
     "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
     "loader/test_torch_datasets.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
     "storage/test_forged_documents.py", "storage/test_listing.py", "sweep", "test_suite.py",
