@@ -355,6 +355,34 @@ def test_13_an_unchanged_push_moves_nothing_and_equal_folders_are_equal_datasets
     assert push("flower").files == 0, "only the time of a file changed"
 
 
+def test_14_a_thousand_files_are_moved_by_few_requests(
+    fast_path: Path, home: Path, seaweed: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    """benchmarks/sharing.py takes the seconds, beside etcetera's, rclone's and dvc's."""
+    for variable, value in seaweed.environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    source, remote = fast_path / "many", open_storage(f"{seaweed.url}many{os.urandom(4).hex()}")
+    for i in range(1000):
+        path = source / f"data/part_{i % 5}/{i:04d}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(i.to_bytes(2, "big") * 50)
+    (source / "meta.json").write_text("{}")
+
+    def asked(act: Callable[[], object]) -> int:
+        proxy.requests.clear()
+        act()
+        return len(proxy.requests)
+
+    register(source)
+    counts = {"push": asked(lambda: push("many", remote))}
+    purge("many")
+    counts["pull"] = asked(lambda: pull("many", remote))
+    counts["names"] = asked(lambda: listed_names(remote))
+    assert held(checkout("many").root) == held(source)
+    assert counts["push"] <= 60 and counts["pull"] <= 30 and counts["names"] <= 8, counts
+
+
 def test_15_an_error_is_one_line_and_the_code_of_its_class(
     source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
