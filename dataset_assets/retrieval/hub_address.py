@@ -60,7 +60,7 @@ def address_of(url: str) -> HubAddress:
     """Return the address that a URL names. Raises `UsageError`."""
     found = _PLACE.fullmatch(url)
     path = unquote((found["path"] or "") if found else "").removeprefix("/")
-    if not found or {".", ".."} & {*path.split("/")} or not path.isprintable():
+    if not found or {".", ".."} & {*f"{found['repository']}/{path}".split("/")} or not path.isprintable():
         raise UsageError(
             f"{redacted(url)} is not a dataset on the Hugging Face Hub. Write "
             "hf://datasets/OWNER/NAME@REVISION/path/file; the revision is a commit, branch or tag."

@@ -143,6 +143,7 @@ def test_a_token_is_never_sent_unencrypted_nor_shown(hub: Hub, monkeypatch: pyte
         ("hf://datasets/birds", UsageError, "Write hf://datasets/OWNER/NAME@REVISION/path/file"),
         ("hf://owner/birds/a.csv", UsageError, "Write hf://datasets/OWNER/NAME"),
         ("hf://datasets/owner/birds/../a.csv", UsageError, "Write hf://datasets"),
+        ("hf://datasets/../birds/a.csv", UsageError, "Write hf://datasets"),
         ("hf://datasets/owner/birds/a.csv?x=1", UsageError, "Write hf://datasets"),
     ],
 )
