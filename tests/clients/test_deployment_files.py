@@ -1,4 +1,4 @@
-"""The files for containers and clusters, as their own schemas take them. Nothing here starts a container or a cluster."""
+"""The files for containers and clusters, as their own schemas take them. None is started."""
 
 import json
 import tomllib
