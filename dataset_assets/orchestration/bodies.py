@@ -8,6 +8,7 @@ import dagster as dg
 from dataset_assets.core.progress import report
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.making.maker import Maker
+from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
 from dataset_assets.orchestration.handover import OpenedRaw, RawFiles, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -23,7 +24,9 @@ def maker_of(
 ) -> Maker:
     """Return a maker that uses the inputs of a step."""
     connector: StorageIOManager = getattr(context.resources, io)
-    maker = Maker(dataset, StoredDataset(connector.opened(), dataset.name), run=context.run.run_id, **options)
+    storage = connector.opened()
+    warn_if_elsewhere(context, storage)
+    maker = Maker(dataset, StoredDataset(storage, dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):
             maker.add_raw(given.raw, undamaged=given.hashed)

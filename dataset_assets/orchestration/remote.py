@@ -12,6 +12,7 @@ from dataset_assets.errors import Conflict
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.remotes import open_remote
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.retries import no_vain_retries
@@ -94,7 +95,9 @@ def _shown(url: str) -> str:
 
 def _storage(context: dg.AssetExecutionContext, io: str) -> Storage:
     connector: StorageIOManager = getattr(context.resources, io)
-    return connector.opened()
+    storage = connector.opened()
+    warn_if_elsewhere(context, storage)
+    return storage
 
 
 def _copied(name: str, source: Storage, target: Storage) -> dg.MaterializeResult[Any]:
