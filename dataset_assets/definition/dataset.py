@@ -18,6 +18,7 @@ from dataset_assets.core.ratios import sizes_of
 from dataset_assets.definition import check_names
 from dataset_assets.definition.arguments import check_picklable, check_signature, fresh_copy, plain_copy
 from dataset_assets.definition.check_names import OPTIONAL_CHECKS, SKIPPED, Check, check_distinct
+from dataset_assets.definition.divided import part_of, rows_of
 from dataset_assets.definition.file_checks import (
     check_file_identifier,
     without_secrets,
@@ -25,6 +26,7 @@ from dataset_assets.definition.file_checks import (
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.path_arguments import check_paths
 from dataset_assets.definition.remote_file import RemoteFile as RemoteFile
+from dataset_assets.definition.roles import Roles
 from dataset_assets.errors import DefinitionError, NameNotAllowed, UsageError, nearest
 from dataset_assets.formats import FORMATS, Format
 
@@ -36,7 +38,8 @@ class SplitOf:
     """Another split as an argument: the function gets its view. `SplitOf("all")` is a split of the same dataset.
 
     `SplitOf("org.example.reviews", "train")` is one of another dataset, as it is released when the split is made. The
-    methods divide it as those of a `View` do, into splits that are stored and versioned like any other split.
+    methods divide it as those of a `View` do, into splits that are stored and versioned like any other split. With
+    `materialize=False` such a split stores only the numbers of its rows, and is read from the files of the other.
 
     >>> SplitOf("all").random_split({"train": 0.9, "validation": 0.1}, seed=1)["validation"]
     Split(part_of, whole, operation, ratios, part, seed)
@@ -51,39 +54,45 @@ class SplitOf:
         object.__setattr__(self, "split", names[-1])
         object.__setattr__(self, "dataset", check_dataset_name(names[0]) if names[1:] else None)
 
-    def random_split(self, ratios: Mapping[str, float], *, seed: int = 0) -> "dict[str, Split]":
+    def random_split(
+        self, ratios: Mapping[str, float], *, seed: int = 0, materialize: bool = True
+    ) -> "dict[str, Split]":
         """Return splits by name with these shares of the samples; the ratios sum to 1."""
-        return self._divided("random_split", ratios, seed=seed)
+        return self._divided("random_split", ratios, materialize, seed=seed)
 
     def stratified_split(
-        self, ratios: Mapping[str, float], *, by: str | None = None, seed: int = 0
+        self, ratios: Mapping[str, float], *, by: str | None = None, seed: int = 0, materialize: bool = True
     ) -> "dict[str, Split]":
         """Return splits with the same share of each class: of the stream `by`, or else of the target."""
-        return self._divided("stratified_split", ratios, by=by, seed=seed)
+        return self._divided("stratified_split", ratios, materialize, by=by, seed=seed)
 
-    def group_split(self, ratios: Mapping[str, float], *, by: str, seed: int = 0) -> "dict[str, Split]":
+    def group_split(
+        self, ratios: Mapping[str, float], *, by: str, seed: int = 0, materialize: bool = True
+    ) -> "dict[str, Split]":
         """Return splits of about these ratios that keep all samples with one value of a stream together."""
-        return self._divided("group_split", ratios, by=by, seed=seed)
+        return self._divided("group_split", ratios, materialize, by=by, seed=seed)
 
-    def hash_split(self, ratios: Mapping[str, float], *, by: str, seed: int = 0) -> "dict[str, Split]":
+    def hash_split(
+        self, ratios: Mapping[str, float], *, by: str, seed: int = 0, materialize: bool = True
+    ) -> "dict[str, Split]":
         """Return splits decided by a hash of a stream's value: no sample moves when others are added or removed."""
-        return self._divided("hash_split", ratios, by=by, seed=seed)
+        return self._divided("hash_split", ratios, materialize, by=by, seed=seed)
 
-    def _divided(self, operation: str, ratios: Mapping[str, float], **given: Any) -> "dict[str, Split]":
+    def _divided(
+        self, operation: str, ratios: Mapping[str, float], materialize: bool, **given: Any
+    ) -> "dict[str, Split]":
+        if not materialize and self.dataset is not None:
+            raise DefinitionError(f"{self!r} is of another dataset, so its values are copied. Use materialize=True.")
         if not isinstance(ratios, Mapping) or not all(isinstance(one, (int, float)) for one in ratios.values()):
             raise UsageError(f'{ratios!r:.200} is not a share for each split. Write {{"train": 0.8, "test": 0.2}}.')
         shares = list(ratios.values())
         sizes_of(1, shares)
         return {
-            name: Split(part_of, whole=self, operation=operation, ratios=shares, part=part, **given)
+            name: Split(
+                part_of if materialize else rows_of, whole=self, operation=operation, ratios=shares, part=part, **given
+            )
             for part, name in enumerate(ratios)
         }
-
-
-def part_of(whole: Any, operation: str, ratios: list[float], part: int, **given: Any) -> Any:
-    """Return one part of a view that is divided by the operation of this name."""
-    # This code is in the recipe of every such split: if it changes, all of them are made again.
-    return getattr(whole, operation)(ratios, **given)[part]
 
 
 class _Applied:
@@ -179,15 +188,6 @@ class DerivedFile(_Applied):
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "identifier", check_file_identifier(file_identifier(name)))
         object.__setattr__(self, "keep", keep)
-
-
-class Roles(FrozenMapping[str]):
-    """The stream of each role: the fields set those of sample, target and tag; `further` holds all others."""
-
-    def __init__(self, fields: Mapping[str, str | None], further: Mapping[str, str]) -> None:
-        self.further = {role: stream for role, stream in further.items() if role not in fields}
-        named = {role: stream for role, stream in fields.items() if stream is not None}
-        super().__init__(self.further | named)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,12 +78,16 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     Stores the split's files again if a collector removed one in the meantime.
     """
     digest = digest_of(staged.index)
+    if staged.rows:
+        stored.storage.put(staged.index.rows_key, staged.rows)
     stored.put_index(staged.index, digest, canonical(staged.index))
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:
         for stream in staged.index.streams:
             publish_stream(stored, staged, stream)
+        if staged.rows:
+            stored.storage.put(staged.index.rows_key, staged.rows)
     prove(stored, staged.proven)
     return digest
 
@@ -97,7 +101,9 @@ def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
 
 
 def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
-    """Return the files of a stream by their keys."""
+    """Return the files of a stream by their keys; none if the split stores row numbers."""
+    if staged.rows:
+        return {}
     keys = [staged.index.key_of(stream, file) for file in staged.index.streams[stream].files]
     return dict(zip(keys, staged.files[stream], strict=True))
 

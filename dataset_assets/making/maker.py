@@ -23,6 +23,7 @@ from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
+from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
 from dataset_assets.making.inputs import Inputs
@@ -130,6 +131,8 @@ class Maker:
             folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
             links = self.inputs.link_arguments(name)
             excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
+            if stores_rows(defined):
+                return divide(self.dataset, name, recipe, used, opened, folder, excluded.digest)
             made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
         findings = split_findings(self.dataset, made.index)
         for finding in findings if made.index.skipped else ():

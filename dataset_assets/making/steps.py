@@ -60,8 +60,11 @@ class StagedSplit:
 
     index: SplitIndex
     files: Mapping[str, Sequence[Path]]
+    """The files of its streams; without those of a split that stores row numbers."""
     proven: Sequence[RawFile] = ()
     """The provisional raw files that are proven when it is published."""
+    rows: Path | None = None
+    """The file of its row numbers, if it stores them."""
 
 
 def stage_raw(
@@ -170,7 +173,7 @@ def make_split(
         samples=written.samples,
         streams=streams,
         sources=tuple(used),
-        arguments={**defined.plain, **_split_arguments(defined, opened), **links},
+        arguments={**defined.plain, **split_arguments(defined, opened), **links},
         roles=dict(dataset.roles),
         license=dataset.license,
         findings=(),
@@ -219,7 +222,7 @@ def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapp
     return StoredStream(kind.name, parameters, kind.version, kind.suffix, stored)
 
 
-def _split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any]:
+def split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that are splits as an index names them: split and digest."""
     return {n: {"split": source.split, "index": opened[n].origin.index} for n, source in defined.splits.items()}
 

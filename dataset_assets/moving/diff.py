@@ -106,7 +106,8 @@ def _fields(index: SplitIndex, stream: str) -> Any:
 
 
 def _same_files(first: SplitIndex, second: SplitIndex) -> bool:
-    return all(stream.files == second.streams[name].files for name, stream in first.streams.items())
+    rows = [index.rows and index.rows.file for index in (first, second)]
+    return rows[0] == rows[1] and all(one.files == second.streams[name].files for name, one in first.streams.items())
 
 
 def _classes(old: Stored, new: Stored, common: Sequence[str]) -> Document:

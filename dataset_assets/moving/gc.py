@@ -347,6 +347,6 @@ class _Rule:
 
 
 def files_of(index: SplitIndex) -> set[str]:
-    """Return the keys of a split's streams, and of the raw files that it was made of."""
-    streams = {index.key_of(name, file) for name, stream in index.streams.items() for file in stream.files}
-    return streams | {raw_key(index.dataset, source.name, source.sha256) for source in index.sources}
+    """Return the keys of a split's streams, of the raw files that it was made of, and of an index that it needs."""
+    others = {index_key(index.dataset, *named) for named in index.named}
+    return {*index.files} | others | {raw_key(index.dataset, source.name, source.sha256) for source in index.sources}

@@ -116,8 +116,7 @@ class _Removal:
             return False
         outdated = not self.record.permit(document.excluded)
         if isinstance(document, SplitIndex) and not outdated:
-            every = [(name, file) for name, stream in document.streams.items() for file in stream.files]
-            self.kept |= {folded(document.key_of(name, file)) for name, file in every}
+            self.kept |= {*map(folded, document.files)}
         return outdated
 
     def _raw_places(self, there: Contents) -> Iterator[tuple[str, str]]:

@@ -148,10 +148,12 @@ def gathered(
 def _add_version(wanted: Parcel, stored: StoredDataset, digest: str, raw: bool) -> None:
     one = Parcel(wanted.dataset, (), None, ())
     version = stored.version(digest)
-    for split, at in version.splits.items():
+    left = [*version.splits.items()]
+    for split, at in left:
         key = index_key(wanted.dataset, split, at)
-        if key not in wanted.indexes:
+        if key not in wanted.indexes and key not in one.indexes:
             index = stored.index(split, at)
+            left += index.named
             see_permitted(stored, index)
             one.indexes[key] = stored.index_bytes(split, at)
             one.pieces |= {piece.key: piece for piece in pieces_of(index)}
@@ -185,10 +187,9 @@ def _add_raw(wanted: Parcel, stored: StoredDataset, index: SplitIndex) -> None:
 
 
 def pieces_of(index: SplitIndex) -> Iterator[Piece]:
-    """Yield the files of a split's streams."""
-    for name, stream in index.streams.items():
-        for file in stream.files:
-            yield Piece(index.key_of(name, file), file.bytes, file.sha256)
+    """Yield the files that a split is read from."""
+    for key, (_, file) in index.files.items():
+        yield Piece(key, file.bytes, file.sha256)
 
 
 def _read(storage: Storage, key: str) -> bytes:

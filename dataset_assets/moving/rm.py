@@ -214,7 +214,7 @@ def _only_of(stored: StoredDataset, there: Contents, digest: str, others: set[st
     kept |= {stored.raw_key(record) for place in there.of("source") if (record := stored.raw(place.name))}
     files = {key for split, at in own for key in _files(stored, split, at)} - kept
     notes = [place.key for place in there.of("recipe") if (place.name, place.digest) in own]
-    documents = [*notes, *(index_key(stored.name, *one) for one in sorted(own))]
+    documents = [key for key in (*notes, *(index_key(stored.name, *one) for one in sorted(own))) if key not in kept]
     return [*documents, *sorted(files, key=lambda key: "/raw/" in key)]
 
 

@@ -109,9 +109,9 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
 def _split_outputs(made: FoundSplit | StagedSplit, index: SplitIndex, began: str, whole: bool) -> Iterator[Any]:
     """Yield the outputs of the streams of a split, and of the split; of one that is `whole`, only the last."""
     what = made if isinstance(made, StagedSplit) else AlreadyStored(index.dataset, index)
-    for stream, stored in ({} if whole else index.streams).items():
+    for stream in () if whole else index.streams:
         key = keys.key(index.dataset, index.split, stream)
-        yield output(key, StagedStream(what, stream), keys.stream_version(stored))
+        yield output(key, StagedStream(what, stream), keys.stream_version(index, stream))
     all_of_it = WholeSplit(what) if whole and isinstance(what, StagedSplit) else what
     yield output(keys.key(index.dataset, index.split), StepOutput(all_of_it, began), digest_of(index))
 

@@ -5,7 +5,7 @@ import dagster as dg
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import key_parts
 from dataset_assets.core.redact import redacted
-from dataset_assets.storage.manifest import StoredStream
+from dataset_assets.storage.manifest import SplitIndex
 
 IO = "dataset_io"
 """The resource key of the connector of the storage that the settings name; that of any other begins with it."""
@@ -85,7 +85,8 @@ def job_name(dataset: str) -> str:
     return f"dataset_assets__{op_name(dataset)}"
 
 
-def stream_version(stream: StoredStream) -> str:
-    """Return the data version of a stream: the digest of its file, or of their list."""
-    digests = [file.sha256 for file in stream.files]
+def stream_version(index: SplitIndex, stream: str) -> str:
+    """Return the data version of a stream: the digest of its file, or of their list; with that of row numbers."""
+    digests = [file.sha256 for file in index.streams[stream].files]
+    digests += [index.rows.file.sha256] if index.rows else []
     return digests[0] if len(digests) == 1 else sha256_hex(",".join(digests).encode())

@@ -86,7 +86,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
         "type": found.in_words,
         "bytes": found.bytes,
         "files": len(found.files),
-        "sha256": keys.stream_version(found),
+        "sha256": keys.stream_version(index, stream),
         keys.INDEX: digest_of(index),
     }
 

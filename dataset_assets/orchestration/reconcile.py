@@ -108,9 +108,9 @@ def _assets(dataset: Dataset, stored: StoredDataset) -> Iterator[_Stored]:
 
 
 def _of_split(stored: StoredDataset, index: SplitIndex, digest: str, whole: bool) -> Iterator[_Stored]:
-    for name, stream in ({} if whole else index.streams).items():
+    for name in () if whole else index.streams:
         key = keys.key(stored.name, index.split, name)
-        yield _Stored(key, keys.stream_version(stream), partial(previews.of_stream, stored.storage, index, name))
+        yield _Stored(key, keys.stream_version(index, name), partial(previews.of_stream, stored.storage, index, name))
     view = open_split(stored, index.split, digest)
     yield _Stored(keys.key(stored.name, index.split), digest, partial(previews.of_split, view, index))
 

@@ -161,7 +161,7 @@ def open_split(
     columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
     opener.check_lengths(columns)
     origin = Origin(stored.name, split, digest, version, dict(index.roles), classes_of(index))
-    return _view(origin, columns, opener, fetch)
+    return _view(origin, opener.own_rows(columns), opener, fetch)
 
 
 def of_version(view: Stored, version: str) -> Stored:

@@ -10,6 +10,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.few_open import open_all
 from dataset_assets.core.settings import Settings
 from dataset_assets.errors import (
+    DecodeError,
     DigestMismatch,
     IntegrityError,
     NotFound,
@@ -19,13 +20,14 @@ from dataset_assets.errors import (
     nearest,
 )
 from dataset_assets.formats import Array, Format, format_named
-from dataset_assets.formats.columns import Column
+from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, open_cached
 from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
+from dataset_assets.reading.row_numbers import read_numbers, taken
 from dataset_assets.reading.views import Opener, Stored
 from dataset_assets.storage.keys import raw_key
-from dataset_assets.storage.manifest import SplitIndex, StoredStream, UsedFile
+from dataset_assets.storage.manifest import ROWS, SplitIndex, StoredStream, UsedFile
 from dataset_assets.storage.storage import Storage, open_object
 from dataset_assets.storage.stored_dataset import damaged
 
@@ -156,12 +158,29 @@ class StoredFiles(Opener):
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream whose number of samples is not that of the index."""
+        samples = self.index.rows.of if self.index.rows else self.index.samples
         for name, column in columns.items():
-            if len(column) != self.index.samples:
+            if len(column) != samples:
                 raise StoredFileDamaged(
-                    f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {self.index.samples} "
+                    f"{self._place(name)} in {self.storage.url} holds {len(column)} samples, not {samples} "
                     f"as its index says. Repair it with: {self._repair()}"
                 )
+
+    def own_rows(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """Return the columns of a split's files as its own: of one that stores row numbers, at these rows."""
+        return dict(columns) if self.index.rows is None else taken(columns, self.row_numbers())
+
+    def row_numbers(self) -> Indices:
+        """Return the row numbers that a split stores. Raises `StoredFileDamaged`."""
+        rows, key = self.index.rows, self.index.rows_key
+        assert rows is not None  # others store values
+        try:
+            file = open_cached(self.storage, key, rows.file.sha256, rows.file.bytes)
+            return read_numbers(file, self.index.samples, rows.of)
+        except FileNotFoundError as error:
+            raise damaged(self.index, ROWS[0], key, self.storage.url, "is gone") from error
+        except DecodeError as error:
+            raise damaged(self.index, ROWS[0], key, self.storage.url, f"is damaged ({error})") from error
 
     def verify(self, every: int = 1) -> None:
         """Hash one file in `every`, at least one a stream, chosen at random. Raises `DigestMismatch` if one differs."""
@@ -171,6 +190,7 @@ class StoredFiles(Opener):
                 drop_damaged(self.storage, stream.files[part].sha256)
                 with self.stream(name, part, copied=False, whole=True) as opened:
                     self._compare(opened, name, part)
+        self._verify_rows()
 
     def verify_once(self, run: str) -> None:
         """Hash the files, or their copies in the cache, unless another process of this run did so on this machine.
@@ -185,14 +205,25 @@ class StoredFiles(Opener):
                         marks.once(f"sha256 {file.sha256} in run {run}", opened.fileno(), compare)
                     except io.UnsupportedOperation:  # not a file of this machine
                         compare()
+        self._verify_rows()
+
+    def _verify_rows(self) -> None:
+        if rows := self.index.rows:
+            drop_damaged(self.storage, rows.file.sha256)
+            with open_object(self.storage, self.index.rows_key, whole=True) as opened:
+                if (found := files.sha256_in(opened)) != rows.file.sha256:
+                    raise self._other_digest("The row numbers", self.index.rows_key, found)
 
     def _compare(self, opened: BinaryIO, name: str, part: int) -> None:
         found = files.sha256_in(opened)
         if found != self.index.streams[name].files[part].sha256:
-            raise DigestMismatch(
-                f"{self._place(name)} file {self._key(name, part)} in {self.storage.url} has sha256 {found}, "
-                f"not that of its name. Repair it with: {self._repair()}"
-            )
+            raise self._other_digest(f"Stream {name}", self._key(name, part), found)
+
+    def _other_digest(self, what: str, key: str, found: str) -> DigestMismatch:
+        return DigestMismatch(
+            f"{what} of {self.index.dataset}, split {self.index.split}, file {key} in {self.storage.url} has sha256 "
+            f"{found}, not that of its name. Repair it with: {self._repair()}"
+        )
 
     def _repair(self) -> str:
         return command(f"verify --repair {self.index.dataset}", self.storage.url)

@@ -72,6 +72,11 @@ def open_for_streaming(view: Stored, run: str = "") -> Stored:
 def streaming_columns(view: Stored) -> dict[str, Column]:
     """Return the columns of a view for reading them once, front to back, in little memory."""
     opener = opener_of(view)
+    return opener.own_rows(value_columns(opener))
+
+
+def value_columns(opener: StoredFiles) -> dict[str, Column]:
+    """Return the columns of the files of a split; those of one that stores row numbers have all rows of the other."""
     return {
         name: chained([StreamingColumn(files, part) for part in range(len(files.stream.files))])
         for name in opener.index.streams

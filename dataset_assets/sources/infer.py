@@ -62,6 +62,7 @@ def dataset_from(
     hash_by: str | None = None,
     summary: str | None = None,
     license: str | None = None,
+    materialize: bool = False,
 ) -> Dataset:
     """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
 
@@ -74,7 +75,8 @@ def dataset_from(
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
     the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
     `group_by="patient"` all samples of one value of a stream stay together, and with `hash_by="id"` a hash of the value
-    decides. `config` is a configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
+    decides. What is divided so stores the numbers of its rows; with `materialize=True` it stores the values again, for
+    speed. `config` is a configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
     as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
@@ -84,7 +86,9 @@ def dataset_from(
     >>> birds = dataset_from("birds.csv", target="species", splits={"train": 0.8, "test": 0.2})
     >>> prepare(birds)["train"]
     """
-    found = inferred(source, target, splits, options, config, group_by=group_by, hash_by=hash_by)
+    found = inferred(
+        source, target, splits, options, config, group_by=group_by, hash_by=hash_by, materialize=materialize
+    )
     return dataset_of(found, source, name=name, summary=summary, license=license)
 
 
@@ -97,12 +101,15 @@ def inferred(
     *,
     group_by: str | None = None,
     hash_by: str | None = None,
+    materialize: bool = False,
 ) -> Inferred:
     """Look at a source and return what was inferred of it."""
     found = _inferred(source, target, options or {}, config)
-    if splits is None and (group_by or hash_by):
-        raise UsageError("group_by= and hash_by= say how splits= divides. Give splits= too, or leave them out.")
-    return found if splits is None else found._replace(splits=_divided(found, splits, group_by, hash_by))
+    if splits is None and (group_by or hash_by or materialize):
+        raise UsageError(
+            "group_by=, hash_by= and materialize= say how splits= divides. Give splits= too, or leave them out."
+        )
+    return found if splits is None else found._replace(splits=_divided(found, splits, group_by, hash_by, materialize))
 
 
 def dataset_of(
@@ -345,7 +352,7 @@ def _scratch() -> Path:
 
 
 def _divided(
-    found: Inferred, ratios: Mapping[str, float], group_by: str | None, hash_by: str | None
+    found: Inferred, ratios: Mapping[str, float], group_by: str | None, hash_by: str | None, materialize: bool
 ) -> dict[str, Split]:
     if [*found.splits] != [WHOLE]:
         raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
@@ -355,8 +362,9 @@ def _divided(
         raise UsageError("group_by= and hash_by= were both given. Give one of them.")
     if by := _known(group_by or hash_by, found):
         divide = SplitOf(WHOLE).group_split if group_by else SplitOf(WHOLE).hash_split
-        return {**found.splits, **divide(ratios, by=by)}
-    return {**found.splits, **(_by_class(found, len(ratios)) or SplitOf(WHOLE).random_split)(ratios)}
+        return {**found.splits, **divide(ratios, by=by, materialize=materialize)}
+    divided = (_by_class(found, len(ratios)) or SplitOf(WHOLE).random_split)(ratios, materialize=materialize)
+    return {**found.splits, **divided}
 
 
 def _by_class(found: Inferred, parts: int) -> Any:

@@ -5,7 +5,8 @@ from typing import Any, Mapping
 
 import numpy
 
-from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf, part_of
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
+from dataset_assets.definition.divided import part_of, rows_of
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
@@ -89,13 +90,14 @@ def _splits(splits: Mapping[str, Split], imports: _Imports) -> list[str]:
     lines: list[str] = []
     divided: dict[str, tuple[str, dict[str, float]]] = {}
     for name, split in splits.items():
-        if split.function is not part_of:
+        if split.function not in (part_of, rows_of):
             lines += _split(name, split, imports)
             continue
         plain = dict(split.plain)
         part, ratios = plain.pop("part"), plain.pop("ratios")
         call = f"SplitOf({_text(split.splits['whole'].split)}).{plain.pop('operation')}"
         given = "".join(f", {key}={_shown(value)}" for key, value in plain.items() if value not in (None, 0))
+        given += ", materialize=False" if split.function is rows_of else ""
         divided.setdefault(call + given, (given, {}))[1][name] = ratios[part]
     for key, (given, shares) in divided.items():
         imports.add("dataset_assets", "SplitOf")

@@ -22,6 +22,10 @@ EXCLUDING = 2
 """The format of an index or a version from which samples were taken out: older releases must not read it."""
 SKIPPING = 3
 """The format of an index that lists skipped samples, which older releases do not know."""
+DIVIDED = 4
+"""The format of an index that stores row numbers of another split; older releases would read all its rows."""
+ROWS = "rows", ".npy"
+"""The folder and the ending of a file of row numbers, which lies beside the streams of its split."""
 SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -116,8 +120,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class RowNumbers:
+    """Which rows of another split of the dataset a split consists of; that split stores the values.
+
+    The file holds their numbers in rising order, or a bit for each row of the other split if that takes fewer bytes.
+    """
+
+    split: SplitName
+    index: Digest
+    of: Count
+    """How many samples the other split has."""
+    file: StoredFile
+
+
+@dataclass(frozen=True)
 class SplitIndex:
-    """The index of a split: its streams' files, and what they were made from."""
+    """The index of a split: its streams' files, and what they were made from.
+
+    If it stores `rows`, the files are those of the other split, and each has more samples.
+    """
 
     dataset: DatasetName
     split: SplitName
@@ -137,11 +158,24 @@ class SplitIndex:
     """How many bad samples were left out."""
     bad: tuple[Skipped, ...] = field(default=(), metadata={"omitted": True})
     """The first of them."""
+    rows: RowNumbers | None = field(default=None, metadata={"omitted": True})
+    """The rows of another split that it consists of, if it stores no values."""
 
     @property
     def bytes(self) -> int:
-        """The bytes of all its streams."""
-        return sum(stream.bytes for stream in self.streams.values())
+        """The bytes of all its streams, or of its row numbers."""
+        return self.rows.file.bytes if self.rows else sum(stream.bytes for stream in self.streams.values())
+
+    @property
+    def files(self) -> dict[str, tuple[str, StoredFile]]:
+        """All files that are read for it, with their streams, by key."""
+        found = {self.key_of(name, file): (name, file) for name, one in self.streams.items() for file in one.files}
+        return found | ({self.rows_key: (ROWS[0], self.rows.file)} if self.rows else {})
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """The splits whose indexes are kept with it, with their digests: the one that its row numbers are of."""
+        return ((self.rows.split, self.rows.index),) if self.rows else ()
 
     @property
     def own_sources(self) -> tuple[UsedFile, ...]:
@@ -158,7 +192,14 @@ class SplitIndex:
 
     def key_of(self, stream: str, file: StoredFile) -> str:
         """Return the key of a file of a stream."""
-        return stream_key(self.dataset, self.split, stream, file.sha256, self.streams[stream].suffix)
+        split = self.rows.split if self.rows else self.split
+        return stream_key(self.dataset, split, stream, file.sha256, self.streams[stream].suffix)
+
+    @property
+    def rows_key(self) -> str:
+        """The key of its row numbers, which it must have."""
+        assert self.rows is not None
+        return stream_key(self.dataset, self.split, ROWS[0], self.rows.file.sha256, ROWS[1])
 
 
 @dataclass(frozen=True)
@@ -226,10 +267,14 @@ def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, ur
     found: SplitIndex = _parsed(SplitIndex, data, key, dataset, url)
     if (plain_name(found.dataset), found.split) != (plain_name(dataset), split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
+    expected = found.rows.of if found.rows else found.samples
     for name, stream in found.streams.items():
-        if (held := sum(file.samples for file in stream.files)) != found.samples:
-            wrong = Unfit(f"holds {held} samples, not {found.samples}", f"stream {name}")
+        if (held := sum(file.samples for file in stream.files)) != expected:
+            wrong = Unfit(f"holds {held} samples, not {expected}", f"stream {name}")
             raise _malformed(key, dataset, wrong, url)
+    if found.rows and found.rows.file.samples != found.samples:
+        wrong = Unfit(f"are those of {found.rows.file.samples} samples, not {found.samples}", "row numbers")
+        raise _malformed(key, dataset, wrong, url)
     return found
 
 
@@ -244,9 +289,9 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, SKIPPING)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, DIVIDED)
     found = _read_as(kind, raw, key, dataset, url)
-    if found.format != format_of(found.excluded, getattr(found, "skipped", 0)):
+    if found.format != format_of(found.excluded, getattr(found, "skipped", 0), bool(getattr(found, "rows", None))):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
     return found
 
@@ -275,9 +320,9 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str, skipped: int = 0) -> int:
-    """Return the format of an index or a version, by what it says of excluded and skipped samples."""
-    return SKIPPING if skipped else EXCLUDING if excluded else FORMAT
+def format_of(excluded: str, skipped: int = 0, divided: bool = False) -> int:
+    """Return the format of an index or a version, by what it says of its samples."""
+    return DIVIDED if divided else SKIPPING if skipped else EXCLUDING if excluded else FORMAT
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:

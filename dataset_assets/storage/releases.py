@@ -34,8 +34,7 @@ def _named_by(stored: StoredDataset, version: Version) -> Iterator[str]:
         yield index_key(stored.name, split, digest)
         # A damaged index is found when the version is released.
         with suppress(*UNUSABLE):
-            index = stored.index(split, digest)
-            yield from (index.key_of(name, file) for name, stream in index.streams.items() for file in stream.files)
+            yield from stored.index(split, digest).files
 
 
 def release(stored: StoredDataset, version: Version, expected: str | None, aliases: Iterable[str] = ()) -> str:

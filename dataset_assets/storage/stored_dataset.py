@@ -189,9 +189,11 @@ class StoredDataset:
 
     def check_sizes(self, index: SplitIndex) -> None:
         """Raise `StoredFileDamaged` for a file of a split that is gone, or whose size is not that of the index."""
-        every = [(name, file) for name, stream in index.streams.items() for file in stream.files]
-        files = {index.key_of(name, file): (name, file) for name, file in every}
-        sizes = sizes_of(self.storage, storage_key(self.name, index.split), files, surely=False)
+        files, sizes = index.files, dict[str, int]()
+        for split in {index.split, *(split for split, _ in index.named)}:
+            folder = storage_key(self.name, split)
+            below = [key for key in files if key.startswith(f"{folder}/")]
+            sizes |= sizes_of(self.storage, folder, below, surely=False)
         for key, (name, file) in files.items():
             # A listing may lag behind.
             size = sizes.get(key) if sizes.get(key) == file.bytes else size_of(self.storage, key)

@@ -12,7 +12,9 @@ from media import picture
 from servers import Place
 
 from dataset_assets import Array, Columns, Dataset, Image, Ragged, Split, SplitOf, View, load, prepare
+from dataset_assets.core.splitting import random_parts
 from dataset_assets.loader import Loader
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views.undecoded import lenient, present, skipped
 from dataset_assets.testing import LoaderTests
 
@@ -34,7 +36,8 @@ def half(whole: View, part: int) -> View:
 def defined(count: int) -> Dataset:
     streams = {"i": Array(), "tokens": Ragged(), "image": Image("RGB", (4, 4), check="nothing")}
     splits = {"all": Split(rows, count=count), "half": Split(half, whole=SplitOf("all"), part=1)}
-    return Dataset(NAME, "Rows to be loaded.", streams, splits)
+    splits |= SplitOf("all").random_split({"numbers": 0.6, "rest": 0.4}, seed=3, materialize=False)
+    return Dataset(NAME, "Rows to be loaded.", streams, splits, checks={"leakage": "off"})
 
 
 @cache
@@ -114,6 +117,28 @@ class TestDividedSplit(Stored):
 
     def expected(self) -> list[int]:
         return list(range(1, self.samples, 2))
+
+
+class TestRowNumbers(Stored):
+    """A split that stores the numbers of its rows in another one."""
+
+    __test__ = True
+    split = "numbers"
+
+    def expected(self) -> list[int]:
+        found: list[int] = random_parts(self.samples, (0.6, 0.4), 3)[0].tolist()
+        return found
+
+    def test_its_files_are_those_of_the_other(self) -> None:
+        view: Any = self.view()
+        index = index_of(view.parent)
+        assert index.rows and index.rows.split == "all" and len(index.streams["i"].files) == 6
+        assert view.row_bytes() == opened(self.place, "all").only("i").row_bytes()
+
+
+class TestRowNumbersInBlocks(TestRowNumbers):
+    def loader(self, samples: int, batch_size: int, **changes: Any) -> Loader:
+        return super().loader(samples, batch_size, **{"shuffle": "blocks", **changes})
 
 
 class TestInABucket(Stored):

@@ -327,7 +327,7 @@ def test_the_index_says_what_a_part_is_made_of(home: Path, server: FaultyServer)
 AGAIN = """
 import sys
 from io import BytesIO
-from dataset_assets.definition.dataset import part_of
+from dataset_assets.definition.divided import part_of
 from dataset_assets import view_of
 from test_split_of import lines
 whole = [*lines(BytesIO(sys.stdin.buffer.read()))]
