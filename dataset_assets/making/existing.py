@@ -82,6 +82,9 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:
+        # The parts whose files are gone are made again by the next run.
+        if staged.index.parts:
+            raise
         for stream in staged.index.streams:
             publish_stream(stored, staged, stream)
     prove(stored, staged.proven)
@@ -98,8 +101,10 @@ def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
 
 def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
     """Return the files of a stream by their keys."""
-    keys = [staged.index.key_of(stream, file) for file in staged.index.streams[stream].files]
-    return dict(zip(keys, staged.files[stream], strict=True))
+    # The files of parts are stored when each part is done.
+    stored = () if staged.index.parts else staged.index.streams[stream].files
+    keys = [staged.index.key_of(stream, file) for file in stored]
+    return dict(zip(keys, staged.files.get(stream, ()), strict=True))
 
 
 def _candidates(stored: StoredDataset, split: str, recipe: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ machines that prepare the same bytes get the same digest.
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Annotated, Any, BinaryIO, Mapping
+from typing import Annotated, Any, BinaryIO, Mapping, Sequence
 
 from dataset_assets.core.axes import Axis
 from dataset_assets.core.canonical import canonical, digest_of, restored
@@ -22,6 +22,8 @@ EXCLUDING = 2
 """The format of an index or a version from which samples were taken out: older releases must not read it."""
 SKIPPING = 3
 """The format of an index that lists skipped samples, which older releases do not know."""
+IN_PARTS = 4
+"""The format of an index of a split that was made in parts, which older releases do not know."""
 SHORT = 1 << 16
 _SUFFIX = re.compile(r"(\.\w+)*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -94,6 +96,16 @@ class UsedFile:
     sha256: Digest
     bytes: Count
     url: str
+    samples: Count = field(default=0, metadata={"omitted": True})
+    """How many samples were made of it, in the order of the files, if the function was called with it alone."""
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A part of a split: the recipe by which it is found again, and how many samples it has."""
+
+    recipe: Digest
+    samples: Count
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,8 @@ class SplitIndex:
     """How many bad samples were left out."""
     bad: tuple[Skipped, ...] = field(default=(), metadata={"omitted": True})
     """The first of them."""
+    parts: tuple[MadePart, ...] = field(default=(), metadata={"omitted": True})
+    """The parts in which it was made."""
 
     @property
     def bytes(self) -> int:
@@ -244,9 +258,9 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, SKIPPING)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, IN_PARTS)
     found = _read_as(kind, raw, key, dataset, url)
-    if found.format != format_of(found.excluded, getattr(found, "skipped", 0)):
+    if found.format != format_of(found.excluded, getattr(found, "skipped", 0), getattr(found, "parts", ())):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
     return found
 
@@ -275,9 +289,9 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str, skipped: int = 0) -> int:
-    """Return the format of an index or a version, by what it says of excluded and skipped samples."""
-    return SKIPPING if skipped else EXCLUDING if excluded else FORMAT
+def format_of(excluded: str, skipped: int = 0, parts: Sequence[MadePart] = ()) -> int:
+    """Return the format of an index or a version, by what it says of excluded and skipped samples, and of parts."""
+    return IN_PARTS if parts else SKIPPING if skipped else EXCLUDING if excluded else FORMAT
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:
