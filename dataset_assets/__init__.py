@@ -23,6 +23,7 @@ _FACE = {
     "DerivedFile": "definition.dataset",
     "Family": "definition.family",
     "FileOf": "definition.links",
+    "ForEach": "definition.for_each",
     "extracted_file": "definition.archive_files",
     "joined_file": "definition.archive_files",
     "dataset_from": "sources.infer",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from dataset_assets.definition.dataset import Split as Split
     from dataset_assets.definition.dataset import SplitOf as SplitOf
     from dataset_assets.definition.family import Family as Family
+    from dataset_assets.definition.for_each import ForEach as ForEach
     from dataset_assets.definition.links import FileOf as FileOf
     from dataset_assets.definition.parallel_map import ParallelMap as ParallelMap
     from dataset_assets.definition.remote_file import RemoteFile as RemoteFile

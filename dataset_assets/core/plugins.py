@@ -1,8 +1,8 @@
-"""Plugins: datasets, formats, retrievers, storages and decoders that installed packages offer by entry point.
+"""Plugins: datasets, formats, retrievers, storages, decoders and engines that installed packages offer by entry point.
 
-The groups are `dataset_assets.datasets`, `.formats`, `.retrievers`, `.storages` and `.decoders`. The name of an entry
-point is a prefix of dataset names, the name of a format, a URL scheme, or the name of a decoder. A plugin is imported
-only when its name is used, and a broken plugin does not affect the others.
+The groups are `dataset_assets.datasets`, `.formats`, `.retrievers`, `.storages`, `.decoders` and `.engines`. The name
+of an entry point is a prefix of dataset names, the name of a format, a URL scheme, or that of a decoder or an engine. A
+plugin is imported only when its name is used, and a broken plugin does not affect the others.
 """
 
 import functools
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Offered = Point | EntryPoint
 
-GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders")
+GROUPS = ("datasets", "formats", "retrievers", "storages", "decoders", "engines")
 
 # A broken module may even call sys.exit() when it is imported.
 BROKEN = (Exception, SystemExit)

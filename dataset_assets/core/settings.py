@@ -36,6 +36,7 @@ class Settings:
     fetch: str = "files"
     stall_seconds: int = 300
     jobs: int = 0
+    engine: str = "processes"
     max_line_bytes: int = 64 << 20
     max_columns: int = 1_000_000
     max_json_depth: int = 200
@@ -243,6 +244,12 @@ def _one_of(*words: str) -> Callable[[Any, _Source], str]:
     return read
 
 
+def _word(value: Any, source: _Source) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError("a word")
+    return value.strip()
+
+
 def _words(value: Any, source: _Source) -> tuple[str, ...]:
     words = _split(value) if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word.strip() for word in words):
@@ -355,6 +362,7 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "fetch": _one_of("files", "ranges"),
     "stall_seconds": _at_least(0),
     "jobs": _at_least(0),
+    "engine": _word,
     "max_line_bytes": _at_least(1 << 16),
     "max_columns": _at_least(100),
     "max_json_depth": _at_least(50),

@@ -60,15 +60,34 @@ def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[A
     """
     numbered = enumerate(items)
     began, count = time.monotonic(), jobs()
-    alone = count == 1 or current_process().daemon
+    alone = is_alone(count)
     for number, item in numbered:
         yield _named(function, number, item)
         if not alone and time.monotonic() - began > HERE_SECONDS:
-            if alone := find_spec("loky") is None:
-                log.warning("One process works, where %s could: pip install 'dataset_assets[parallel]'.", count)
-            else:
+            alone = lacks_pool(count)
+            if not alone:
                 break
     yield from _Crew(function, count).results(numbered)
+
+
+def is_alone(count: int) -> bool:
+    """Say whether this process does all the work: by choice, or because it may start no other."""
+    return count == 1 or bool(current_process().daemon)
+
+
+def lacks_pool(count: int) -> bool:
+    """Say, and warn, that the package is not installed by which other processes are started."""
+    if lacking := find_spec("loky") is None:
+        log.warning("One process works, where %s could: pip install 'dataset_assets[parallel]'.", count)
+    return lacking
+
+
+def new_pool(count: int) -> Any:
+    """Start so many processes. Each uses its share of the cores."""
+    from loky import ProcessPoolExecutor
+
+    threads = str(max(1, _cores() // count))
+    return ProcessPoolExecutor(count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
 
 
 class _Crew:
@@ -91,9 +110,9 @@ class _Crew:
                 future, some = running.popleft()
                 try:
                     if future is None:
-                        raise _killed()("It could not begin.")
+                        raise killed()("It could not begin.")
                     seconds, results = future.result()
-                except _killed():
+                except killed():
                     # All that was under way is lost with the pool.
                     lost = [some, *(more for _, more in running)]
                     running.clear()
@@ -120,13 +139,10 @@ class _Crew:
     def _begun(self, some: list[tuple[int, bytes]]) -> "Future[Any] | None":
         """Begin a call; return None if the processes have ended."""
         if self.pool is None:
-            from loky import ProcessPoolExecutor
-
-            threads = str(max(1, _cores() // self.count))
-            self.pool = ProcessPoolExecutor(self.count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
+            self.pool = new_pool(self.count)
         try:
             begun: Future[Any] = self.pool.submit(_called, self.function, some)
-        except _killed():
+        except killed():
             return None
         return begun
 
@@ -138,7 +154,7 @@ class _Crew:
                 begun = self._begun([(number, item)])
                 assert begun is not None, "new processes live"
                 yield from map(pickle.loads, begun.result()[1])
-            except _killed() as error:
+            except killed() as error:
                 raise SplitFailed(
                     f"The process that called {_name(self.function)} for item {number} was killed, also when it was "
                     "the only one. Perhaps the item needs more memory than there is: use fewer processes (--jobs 1)."
@@ -207,7 +223,8 @@ def _name(function: Callable[[Any], Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
 
 
-def _killed() -> type[Exception]:
+def killed() -> type[Exception]:
+    """Return the error of a call that was lost because a process was killed."""
     from loky.process_executor import BrokenProcessPool
 
     found: type[Exception] = BrokenProcessPool

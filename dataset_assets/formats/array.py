@@ -4,7 +4,7 @@ import math
 import operator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Sequence
+from typing import Any, BinaryIO, ClassVar, Mapping, Sequence
 
 import numpy as np
 
@@ -52,6 +52,13 @@ class Array:
         fields = {"dtype": self.dtype, "shape": self.shape, "classes": self.classes}
         declared = {name: value for name, value in fields.items() if value is not None}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in declared.items()}
+
+    def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that hold the values of two parts of a stream. Raises `Misfit` if none do."""
+        one, other = parsed(first["dtype"]), parsed(second["dtype"])
+        if one.kind != other.kind or one.kind not in "SU" or first.get("shape") != second.get("shape"):
+            raise Misfit(None, "All values of a stream have one dtype and shape; only strings may differ in length.")
+        return dict(max(first, second, key=lambda each: parsed(each["dtype"]).itemsize))
 
     def numbered(self, values: Any) -> Any:
         """Return the numbers of classes that are given by their names; any other values as they are."""

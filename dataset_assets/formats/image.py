@@ -8,7 +8,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Sequence
+from typing import Any, BinaryIO, ClassVar, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -83,6 +83,7 @@ class Image:
     name: ClassVar[str] = "image"
     suffix: ClassVar[str] = ".arrow"
     version: ClassVar[int] = 1
+    reads_each: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.mode is not None and self.mode not in MODES:
@@ -127,6 +128,10 @@ class Image:
         mode = self.mode or (modes.pop() if len(modes) == 1 else None)
         shape = self.shape or (shapes.pop() if len(shapes) == 1 else None)
         return Image(mode, shape, self.check, self.most_pixels).parameters()
+
+    def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of two parts of a stream: what all pictures have in common."""
+        return {name: value for name, value in first.items() if second.get(name) == value}
 
     def like(self, first: Picture) -> "Image":
         """Return this format: pictures of different modes and sizes may follow each other."""

@@ -11,7 +11,7 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import decoded_column, widened
+from dataset_assets.formats.fields import decoded_column, family, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.nested import ADVICE, column_of, recast
 from dataset_assets.formats.rows import is_arrow
@@ -72,6 +72,18 @@ class Table:
                     "prepare it again."
                 )
         return TableColumn(table, check)
+
+    def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that hold the rows of two parts of a stream. Raises `Misfit` if none do."""
+        own, other = dict(first["fields"]), dict(second["fields"])
+        _check_names(list(other), list(own), None)
+        kinds = {}
+        for name, kind in own.items():
+            with _in_field(name):
+                kinds[name] = widened(type_named(kind), type_named(other[name]))
+                if family(kinds[name]) != family(type_named(other[name])):
+                    raise Misfit(None, f"values are {other[name]} in one part and {kind} in another.")
+        return {"fields": [[name, str(kind)] for name, kind in kinds.items()]}
 
     def _schema(self) -> Any:
         import pyarrow

@@ -84,6 +84,9 @@ def publish_index(stored: StoredDataset, staged: StagedSplit) -> str:
     try:
         stored.check_sizes(staged.index)
     except StoredFileDamaged:
+        # The parts whose files are gone are made again by the next run.
+        if staged.index.parts:
+            raise
         for stream in staged.index.streams:
             publish_stream(stored, staged, stream)
         if staged.rows:
@@ -102,7 +105,8 @@ def publish_split(stored: StoredDataset, staged: StagedSplit) -> str:
 
 def _files_of(staged: StagedSplit, stream: str) -> dict[str, Path]:
     """Return the files of a stream by their keys; none if the split stores row numbers."""
-    if staged.rows:
+    # The files of parts are stored when each part is done.
+    if staged.rows or staged.index.parts:
         return {}
     keys = [staged.index.key_of(stream, file) for file in staged.index.streams[stream].files]
     return dict(zip(keys, staged.files[stream], strict=True))

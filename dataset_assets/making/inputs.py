@@ -47,13 +47,13 @@ class Inputs:
 
     def recipe(self, split: str, excluded: str = "") -> str:
         """Return the split's recipe; `excluded` is the digest of what is left out. Opens and derives nothing."""
-        return split_recipe(self.dataset, split, self._sources(self.dataset.splits[split]), excluded)
+        return split_recipe(self.dataset, split, self.sources(self.dataset.splits[split]), excluded)
 
     def identity(self, file: File) -> str:
         """Return what identifies a file in a recipe: its sha256, or the recipe of a derived file."""
         if isinstance(file, RemoteFile):
             return self.raws[file.identifier].sha256
-        return "recipe:" + derived_recipe(file, self._sources(file))
+        return "recipe:" + derived_recipe(file, self.sources(file))
 
     def used(self, split: str) -> list[UsedFile]:
         """Return the split's files as its index names them. Derives those that are missing."""
@@ -67,7 +67,7 @@ class Inputs:
         """Yield the files of the splits that this one is made of: their `images` is `whole.images` here."""
         for argument, source in self.dataset.splits[split].splits.items():
             for used in index_of(self.splits[source.split]).sources:
-                yield replace(used, argument=f"{argument}.{used.argument}")
+                yield replace(used, argument=f"{argument}.{used.argument}", samples=0)
 
     def _used_of_links(self, split: str) -> Iterator[UsedFile]:
         """Yield the files of other datasets: those that are linked, and those that linked splits are made of."""
@@ -77,14 +77,15 @@ class Inputs:
                 yield UsedFile(argument, raw.name, raw.sha256, raw.bytes, raw.url)
             else:
                 for used in index_of(self._links.view(link)).sources:
-                    yield replace(used, argument=f"{argument}.{used.argument}")
+                    yield replace(used, argument=f"{argument}.{used.argument}", samples=0)
 
     @property
     def _links(self) -> Links:
         assert self.links is not None, "a dataset with links is made in a storage"
         return self.links
 
-    def _sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
+    def sources(self, applied: Split | DerivedFile) -> dict[str, list[str]]:
+        """Return what identifies each argument that is a file or a split, in a recipe."""
         # The index holds name and URL too, and must depend on nothing but the recipe.
         given = {n: [file.identifier, url_of(file), self.identity(file)] for n, file in applied.files.items()}
         splits = {n: ["split", source.split, self._index(source)] for n, source in applied.splits.items()}
@@ -108,6 +109,28 @@ class Inputs:
         if isinstance(link, FileOf):
             return _named(stack.enter_context(self._links.open(link)), self._links.raw(link).url)
         return self._streaming(self._links.view(link))
+
+    def view(self, applied: Split, argument: str) -> Stored:
+        """Return an argument that is a split, hashed once; another process can open it again."""
+        source = applied.splits.get(argument)
+        view = self.splits[source.split] if source else self._links.view(_split_of(applied.links[argument]))
+        self._streaming(view)
+        return view
+
+    def linked_key(self, link: FileOf) -> tuple[str, str]:
+        """Return the key of a file of another dataset, which is hashed once, and its URL."""
+        with self._links.open(link):
+            return self._links.key(link), self._links.raw(link).url
+
+    def shown(self, file: File) -> str:
+        """Return what errors call a file."""
+        return _shown(file, self.raw(file))
+
+    def split_arguments(self, split: str) -> dict[str, Any]:
+        """Return the arguments of a split that are no files as its index names them."""
+        defined = self.dataset.splits[split]
+        splits = {n: {"split": one.split, "index": self._index(one)} for n, one in defined.splits.items()}
+        return {**defined.plain, **splits, **self.link_arguments(split)}
 
     def link_arguments(self, split: str) -> dict[str, dict[str, str]]:
         """Return the split's links as its index names them."""
@@ -144,6 +167,11 @@ def _named(opened: Any, url: str) -> BinaryIO:
         opened.url = url
     found: BinaryIO = opened
     return found
+
+
+def _split_of(link: SplitOf | FileOf) -> SplitOf:
+    assert isinstance(link, SplitOf), link
+    return link
 
 
 def _shown(file: File, raw: RawFile) -> str:

@@ -71,6 +71,10 @@ class Links:
             self._undamaged.add(link)
         return stored.open_raw(raw)
 
+    def key(self, link: FileOf) -> str:
+        """Return the key of a file."""
+        return self._version(link)[0].raw_key(self.raw(link))
+
     def _raw(self, link: FileOf) -> RawFile:
         stored, version, _ = self._version(link)
         record = stored.raw(link.file)

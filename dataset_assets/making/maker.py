@@ -26,6 +26,7 @@ from dataset_assets.making.asking import question
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
+from dataset_assets.making.in_parts import InParts
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
@@ -126,14 +127,10 @@ class Maker:
         if found := self.found(name):
             return found
         defined, recipe = self.dataset.splits[name], self.inputs.recipe(name, self.exclusions.digest)
-        with self._advising(defined), ExitStack() as stack:
-            opened = self.inputs.opened(defined, stack)
-            folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
-            links = self.inputs.link_arguments(name)
-            excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
+        with self._advising(defined):
             if stores_rows(defined):
-                return divide(self.dataset, name, recipe, used, opened, folder, excluded.digest)
-            made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
+                return self._divided(name, recipe)
+            made = self._in_parts(name, recipe) if defined.each else self._whole(name, recipe)
         findings = split_findings(self.dataset, made.index)
         for finding in findings if made.index.skipped else ():
             if finding.check == f"{name}.{SKIPPED}":
@@ -141,6 +138,28 @@ class Maker:
         if any(not finding.passed and finding.severity == "error" for finding in findings):
             return made
         return replace(made, proven=[raw for raw in self._undeclared(defined) if raw.state])
+
+    def _whole(self, name: str, recipe: str) -> StagedSplit:
+        with ExitStack() as stack:
+            opened = self.inputs.opened(self.dataset.splits[name], stack)
+            folder, size, used = self._scratch() / name, self.settings.file_bytes, self.inputs.used(name)
+            links, excluded = self.inputs.link_arguments(name), self._excluder
+            return make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
+
+    def _in_parts(self, name: str, recipe: str) -> StagedSplit:
+        folder, size = self._scratch() / name, self.settings.file_bytes
+        given = self.stored, self.inputs, self.see_undamaged, folder, size, self._excluder, self.progress
+        return InParts(self.dataset, name, *given).made(recipe)
+
+    def _divided(self, name: str, recipe: str) -> StagedSplit:
+        used, digest, folder = self.inputs.used(name), self._excluder.digest, self._scratch() / name
+        with ExitStack() as stack:
+            opened = self.inputs.opened(self.dataset.splits[name], stack)
+            return divide(self.dataset, name, recipe, used, opened, folder, digest)
+
+    @property
+    def _excluder(self) -> Excluder:
+        return Excluder.of(self.dataset, self.stored, self.exclusions)
 
     def found(self, name: str) -> FoundSplit | None:
         """Return a split if this very recipe made it and all its files are stored."""

@@ -14,6 +14,7 @@ from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, Refused, StorageError, UnknownDataset, UsageError
 from dataset_assets.making.at_once import all_retrieved, together
+from dataset_assets.making.engines import using_engine
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.plan import see_at_hand
@@ -41,6 +42,7 @@ def prepare(
     refresh: bool = False,
     accept_terms: bool = False,
     jobs: int | None = None,
+    engine: str | None = None,
     progress: Progress | None = None,
 ) -> Mapping[str, View]:
     """Retrieve, make, check and release what is missing of a dataset; return what `load` returns.
@@ -51,7 +53,8 @@ def prepare(
     stays so, and the refused one can be opened by its digest. The datasets that it is made of are prepared first, in
     the same way. Raises `Conflict` if another stored dataset has one of the definition's aliases.
 
-    `jobs` processes do the work of a `ParallelMap`; by default the setting `jobs` says how many, one a core.
+    `jobs` processes do the work of a `ParallelMap`, and make the parts of a split with a `ForEach`; by default the
+    setting `jobs` says how many, one a core. `engine` says who makes the parts: "processes", "here" or "ray".
 
     `progress` is called with (what, done, total); by default bars show it on a terminal and in a notebook.
 
@@ -67,7 +70,7 @@ def prepare(
     if settings().offline:
         see_at_hand(definition, store)
     settle_all(definition, others, accept_terms)
-    with using(jobs), shown(progress) as told:
+    with using(jobs), using_engine(engine), shown(progress) as told:
         for other in others:
             _prepared(other, store, refresh, told)
         return _prepared(definition, store, refresh, told)

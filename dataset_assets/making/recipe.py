@@ -31,6 +31,7 @@ def split_recipe(dataset: Dataset, split: str, sources: Mapping[str, Any], exclu
             "function": code_of(defined.function),
             "plain": defined.plain,
             "sources": dict(sources),
+            **({"parts": defined.each[1].document()} if defined.each else {}),
             **({"excluded": excluded} if excluded else {}),
             **({"skips": True} if dataset.skips else {}),
         }

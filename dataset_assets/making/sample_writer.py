@@ -65,14 +65,14 @@ class SampleWriter:
                 self._hold(yielded)
             self.yielded += 1
         else:
-            self._flush()
+            self.flush()
             numbers = [*range(self.yielded, self.yielded + block.samples)] if self.skipper else []
             self.yielded += block.samples
             self._add_block(block, numbers)
 
     def close(self) -> dict[str, tuple[list[Part], dict[str, Any]]]:
         """Finish all streams."""
-        self._flush()
+        self.flush()
         closed = {}
         for name, writer in self.writers.items():
             with at(f"stream {name}"):
@@ -98,7 +98,7 @@ class SampleWriter:
         if self.arrays:
             shapes = [_shape(owned[k][0], kind) for k, kind in self.arrays]
             if shapes != self.shapes:
-                self._flush()
+                self.flush()
                 self.shapes = shapes
         held_bytes = self.held_bytes
         for held, (value, size) in zip(self.held.values(), owned):
@@ -110,9 +110,10 @@ class SampleWriter:
         if self.skipper:
             self.numbers.append(self.yielded)
         if self.held_samples >= HELD_SAMPLES or held_bytes >= HELD_BYTES:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Pass all single samples on; the files do not depend on it."""
         if self.held_samples:
             held, self.held = self.held, {name: [] for name in self.writers}
             self.held_samples = self.held_bytes = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from dataset_assets.checks.built_in import check_split
@@ -19,21 +19,18 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import (
-    DatasetAssetsError,
     DecodeError,
     DigestMismatch,
     RetrievalError,
     SchemaError,
-    SplitFailed,
     at,
 )
-from dataset_assets.formats import Part
-from dataset_assets.formats.columns import Columns
+from dataset_assets.formats import Format, Part
 from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
-from dataset_assets.making.sample_writer import HELD_BYTES, SampleWriter
-from dataset_assets.making.skipping import Skipper, skippable
+from dataset_assets.making.running import run
+from dataset_assets.making.sample_writer import SampleWriter
+from dataset_assets.making.skipping import Skipper
 from dataset_assets.reading.stored_files import open_columns
-from dataset_assets.reading.views import View
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.on_this_machine import SCHEMES
 from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile, format_of
@@ -60,7 +57,7 @@ class StagedSplit:
 
     index: SplitIndex
     files: Mapping[str, Sequence[Path]]
-    """The files of its streams; without those of a split that stores row numbers."""
+    """Empty for a split that stores row numbers, or was made in parts, whose files are stored already."""
     proven: Sequence[RawFile] = ()
     """The provisional raw files that are proven when it is published."""
     rows: Path | None = None
@@ -114,7 +111,7 @@ def derive(
     """Make a derived file from its open files, in the scratch folder; a kept one is recognised by its recipe."""
     path, most = place_of(folder, file), limits().max_decoded_bytes
     with at(f"{dataset.name}, file {file.identifier}"), files.Written(path) as out:
-        for chunk in _run(file, opened, lambda: f"{out.bytes} bytes"):
+        for chunk in run(file, opened, lambda: f"{out.bytes} bytes"):
             if not isinstance(chunk, (bytes, bytearray, memoryview)):
                 raise SchemaError(
                     f"The function {file.function.__qualname__} yielded a {type(chunk).__name__}. Yield bytes from it."
@@ -160,11 +157,11 @@ def make_split(
             skipper = Skipper(dataset.streams, folder, source) if dataset.skips else None
             written = SampleWriter(dataset.streams, writers, defined.function.__qualname__, excluder, skipper)
             done = partial(_samples, written)
-            for yielded in _run(defined, opened, done, dataset.skips):
+            for yielded in run(defined, opened, done, dataset.skips):
                 written.add(yielded)
                 tell(what, written.samples, None)
             closed = written.close()
-    streams = {name: _stored(dataset, name, *result) for name, result in closed.items()}
+    streams = {name: stored_stream(dataset.streams[name], *result) for name, result in closed.items()}
     paths = {name: [part.path for part in parts] for name, (parts, _) in closed.items()}
     index = SplitIndex(
         dataset=dataset.name,
@@ -216,8 +213,8 @@ def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitInd
     return replace(index, findings=check_split(index.samples, index.streams, columns))
 
 
-def _stored(dataset: Dataset, name: str, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:
-    kind = dataset.streams[name]
+def stored_stream(kind: Format, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:
+    """Return a stream that was written, as an index names it."""
     stored = tuple(StoredFile(part.sha256, part.bytes, part.samples) for part in parts)
     return StoredStream(kind.name, parameters, kind.version, kind.suffix, stored)
 
@@ -229,44 +226,6 @@ def split_arguments(defined: Split, opened: Mapping[str, Any]) -> dict[str, Any]
 
 def _samples(written: SampleWriter) -> str:
     return f"{written.samples} sample{'s' * (written.samples != 1)}"
-
-
-def _run(
-    applied: Split | DerivedFile, opened: Mapping[str, Any], done: Callable[[], str], skips: bool = False
-) -> Iterator[Any]:
-    """Yield what a user's function yields; an error of its own becomes the cause of a `SplitFailed`."""
-    name = applied.function.__qualname__
-    try:
-        result = applied.function(**applied.plain, **opened)
-        if result is None or isinstance(result, (Mapping, str, bytes)) or not hasattr(result, "__iter__"):
-            raise SchemaError(
-                f"The function {name} returned {'None' if result is None else f'a {type(result).__name__}'}. Let it "
-                "`yield` samples or blocks, or a file's bytes."
-            )
-        yield from skippable(_blocks_of(result) if isinstance(result, View) else result, skips)
-    except DatasetAssetsError:
-        raise
-    except (Exception, SystemExit) as error:
-        why = f": {text}" if (text := str(error).rstrip(".")) else ""
-        place = f"after {done()}{_where(error, applied)}"
-        raise SplitFailed(f"the function {name} raised {type(error).__name__} {place}{why}. Correct it.") from error
-
-
-def _blocks_of(view: View) -> Iterator[Columns]:
-    """Yield the samples of a view that a function returned, in blocks that keep their types."""
-    step = max(int(HELD_BYTES / view.row_bytes()), 1) if len(view) else 1
-    for lo in range(0, len(view), step):
-        yield view.rows(slice(lo, min(lo + step, len(view))))
-
-
-def _where(error: BaseException, applied: Split | DerivedFile) -> str:
-    """Return the line of the user's function at which an error came out of it."""
-    code, trace = getattr(applied.function, "__code__", None), error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is code:
-            return f", at {code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return ""
 
 
 def verified(path: Path, file: RemoteFile, known: RawFile | None, dataset: str, storage: str = "") -> str:

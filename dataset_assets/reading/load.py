@@ -157,11 +157,16 @@ def open_split(
     opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
-    remote = is_cached(stored.storage)
-    columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
+    columns = columns_of(opener, fetch)
     opener.check_lengths(columns)
     origin = Origin(stored.name, split, digest, version, dict(index.roles), classes_of(index))
     return _view(origin, opener.own_rows(columns), opener, fetch)
+
+
+def columns_of(opener: StoredFiles, fetch: Fetch | None = None) -> dict[str, Any]:
+    """Open the columns of a split; those of a remote storage when they are read."""
+    remote = is_cached(opener.storage)
+    return opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(opener.index, opener.stream)
 
 
 def of_version(view: Stored, version: str) -> Stored:

@@ -1,6 +1,7 @@
 """The row numbers of a split that stores no values: written, read, and applied to the columns of the other split."""
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Mapping
 
@@ -57,8 +58,8 @@ def _taken(column: Column, numbers: Indices) -> Column:
     if not isinstance(column, DecodedColumn):
         return TakenColumn(column, numbers)
     # It decodes what it takes, so that its errors count rows of this split.
-    found: Any = copy.copy(column)
-    found.spans, found.encoded = TakenColumn(column.spans, numbers), TakenColumn(column.encoded, numbers)
+    found, part = copy.copy(column), partial(TakenColumn, numbers=numbers)
+    vars(found).update(spans=part(column.spans), encoded=part(column.encoded))
     return found
 
 

@@ -9,7 +9,9 @@ from dataset_assets.core.names import VARIANTS, check_dataset_name, storage_key
 from dataset_assets.errors import NameNotAllowed
 from dataset_assets.storage.storage import Entry, Stat
 
-Kind = Literal["pointer", "version", "pin", "excluded", "collector", "source", "raw", "recipe", "index", "stream"]
+Kind = Literal[
+    "pointer", "version", "pin", "excluded", "collector", "source", "raw", "recipe", "index", "part", "stream"
+]
 
 _HEX = "[0-9a-f]{64}"
 _PART = r"[A-Za-z0-9_]+"
@@ -25,6 +27,7 @@ _PATTERNS: dict[Kind, str] = {
     "raw": rf"raw/(?P<name>{_PART})/(?P<digest>{_HEX})",
     "recipe": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.{_HEX}\.json",
     "index": rf"(?P<name>{_SPLIT})/index/(?P<digest>{_HEX})\.json",
+    "part": rf"(?P<name>{_SPLIT})/parts/(?P<digest>{_HEX})\.json",
     "stream": rf"(?P<name>{_SPLIT})/{_STREAM}/(?P<digest>{_HEX})(\.\w+)*",
 }
 _ALIAS = r"aliases/(?P<name>.+)\.json"
@@ -40,7 +43,7 @@ def _rules() -> dict[Kind, "re.Pattern[str]"]:
 class Place:
     """What is at a key: its dataset and kind, and the name and digest if the kind has them.
 
-    The name is that of a raw file or of a split.
+    The name is that of a raw file or of a split; the digest of a part is that of its recipe.
     """
 
     key: str
@@ -153,6 +156,11 @@ def index_key(dataset: str, split: str, digest: str) -> str:
 def recipe_key(dataset: str, split: str, digest: str, recipe: str) -> str:
     """Return the key of a note: this recipe made this index of a split. It is found by its name, and not read."""
     return storage_key(dataset, split, "index", f"{digest}.{recipe}.json")
+
+
+def part_key(dataset: str, split: str, recipe: str) -> str:
+    """Return the key of the record of a part that this recipe made."""
+    return storage_key(dataset, split, "parts", f"{recipe}.json")
 
 
 def version_key(dataset: str, digest: str) -> str:

@@ -22,7 +22,9 @@ EXCLUDING = 2
 """The format of an index or a version from which samples were taken out: older releases must not read it."""
 SKIPPING = 3
 """The format of an index that lists skipped samples, which older releases do not know."""
-DIVIDED = 4
+IN_PARTS = 4
+"""The format of an index of a split that was made in parts, which older releases do not know."""
+DIVIDED = 5
 """The format of an index that stores row numbers of another split; older releases would read all its rows."""
 ROWS = "rows", ".npy"
 """The folder and the ending of a file of row numbers, which lies beside the streams of its split."""
@@ -98,6 +100,16 @@ class UsedFile:
     sha256: Digest
     bytes: Count
     url: str
+    samples: Count = field(default=0, metadata={"omitted": True})
+    """How many samples were made of it, in the order of the files, if the function was called with it alone."""
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A part of a split: the recipe by which it is found again, and how many samples it has."""
+
+    recipe: Digest
+    samples: Count
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,8 @@ class SplitIndex:
     """The first of them."""
     rows: RowNumbers | None = field(default=None, metadata={"omitted": True})
     """The rows of another split that it consists of, if it stores no values."""
+    parts: tuple[MadePart, ...] = field(default=(), metadata={"omitted": True})
+    """The parts in which it was made."""
 
     @property
     def bytes(self) -> int:
@@ -291,7 +305,7 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
     raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, DIVIDED)
     found = _read_as(kind, raw, key, dataset, url)
-    if found.format != format_of(found.excluded, getattr(found, "skipped", 0), bool(getattr(found, "rows", None))):
+    if found.format != _format_of(found):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
     return found
 
@@ -320,9 +334,15 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str, skipped: int = 0, divided: bool = False) -> int:
+def format_of(excluded: str, skipped: int = 0, *, in_parts: bool = False, divided: bool = False) -> int:
     """Return the format of an index or a version, by what it says of its samples."""
-    return DIVIDED if divided else SKIPPING if skipped else EXCLUDING if excluded else FORMAT
+    kinds = {DIVIDED: divided, IN_PARTS: in_parts, SKIPPING: skipped, EXCLUDING: excluded}
+    return next((number for number, is_so in kinds.items() if is_so), FORMAT)
+
+
+def _format_of(found: "SplitIndex | Version") -> int:
+    given = {"in_parts": bool(found.parts), "divided": bool(found.rows)} if isinstance(found, SplitIndex) else {}
+    return format_of(found.excluded, getattr(found, "skipped", 0), **given)
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import BinaryIO, Mapping, NamedTuple
+from typing import BinaryIO, Collection, Mapping, NamedTuple
 
 from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.commands import command
@@ -25,6 +25,7 @@ from dataset_assets.storage.keys import (
     contents,
     excluded_key,
     index_key,
+    part_key,
     place_of,
     pointer_key,
     raw_key,
@@ -42,6 +43,7 @@ from dataset_assets.storage.manifest import (
     parse_pointer,
     parse_version,
 )
+from dataset_assets.storage.part_record import PartRecord, part_bytes, part_in
 from dataset_assets.storage.raw_files import RawFile, record_of
 from dataset_assets.storage.storage import Storage, listed, open_object, size_of, sizes_of
 
@@ -258,6 +260,26 @@ class StoredDataset:
             digest, _, of = key.rpartition("/")[2].removesuffix(".json").partition(".")
             noted[digest] = of or noted.get(digest, "")
         return sorted(digest for digest, of in noted.items() if of in ("", recipe))
+
+    def part(self, split: str, recipe: str) -> PartRecord | None:
+        """Return the record of a part, whether or not its files are stored; None if it is absent or damaged."""
+        key = part_key(self.name, split, recipe)
+        data = self._read(key)
+        record = None if data is None else part_in(data, key, self.name)
+        return record if record and (record.split, record.recipe) == (split, recipe) else None
+
+    def parts(self, split: str, recipes: Collection[str]) -> dict[str, PartRecord]:
+        """Return the records of those parts whose files are all stored, by recipe; only sizes are compared."""
+        listed = {*self.storage.list(storage_key(self.name, split, "parts"))}
+        records = [self.part(split, recipe) for recipe in recipes if part_key(self.name, split, recipe) in listed]
+        sizes = {key: size for record in records if record for key, size in record.sizes(self.name).items()}
+        there = sizes_of(self.storage, storage_key(self.name, split), sizes)
+        found = {record.recipe: record for record in records if record}
+        return {n: one for n, one in found.items() if all(there.get(k) == b for k, b in one.sizes(self.name).items())}
+
+    def put_part(self, record: PartRecord) -> None:
+        """Store the record of a part, after its files."""
+        self.storage.put(part_key(self.name, record.split, record.recipe), part_bytes(record))
 
     def put_document(self, key: str, data: bytes) -> None:
         """Store a version or an index, which is named by its digest."""

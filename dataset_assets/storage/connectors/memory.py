@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import Any, BinaryIO, Iterator
 from weakref import WeakValueDictionary
 
 from dataset_assets.core import files
@@ -38,6 +38,10 @@ class MemoryStorage:
         self.name = name or os.urandom(8).hex()
         self.url = f"memory://{self.name}"
         self._objects = _objects_of(self.name, keep=bool(name))
+
+    def __reduce__(self) -> Any:
+        # A copy would take what another process puts, and nobody would see it.
+        raise TypeError(f"{self.url} is in the memory of one process, and cannot be sent to another.")
 
     def get(self, key: str) -> BinaryIO:
         return io.BytesIO(self._stored(key)[0])

@@ -1,0 +1,93 @@
+"""Joins the streams of parts: their parameters must be equal, or of types that hold the values of both."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dataset_assets.errors import SchemaError
+from dataset_assets.formats import FILE_BYTES, Format, Misfit, format_named
+from dataset_assets.formats import Part as WrittenFile
+from dataset_assets.making.steps import stored_stream
+from dataset_assets.storage.manifest import StoredStream
+
+STEP_BYTES = 4 << 20
+
+Opened = Callable[[str, StoredStream], Sequence[Any]]
+Stored = Callable[[str, StoredStream, Sequence[Path]], None]
+
+
+class Merger:
+    """Joins the streams of parts with these labels.
+
+    `opened` opens the files of a stream; `stored` stores those that were written again, in `folder`.
+    """
+
+    def __init__(
+        self, streams: Mapping[str, Format], folder: Path, opened: Opened, stored: Stored, file_bytes: int = FILE_BYTES
+    ) -> None:
+        self.streams, self.folder, self.opened, self.stored = streams, folder, opened, stored
+        self.file_bytes = file_bytes
+
+    def merged(self, parts: Sequence[tuple[str, Mapping[str, StoredStream]]]) -> dict[str, StoredStream]:
+        """Return the streams of all parts that have samples, in order. Raises `SchemaError`, which names two parts."""
+        found = {}
+        for name, kind in self.streams.items():
+            own = [(label, streams[name]) for label, streams in parts]
+            parameters = _common(name, kind, own)
+            every = [self._widened(name, kind, stream, parameters, k) for k, (_, stream) in enumerate(own)]
+            found[name] = replace(every[0], files=tuple(file for stream in every for file in stream.files))
+        return found
+
+    def _widened(
+        self, name: str, kind: Format, stream: StoredStream, parameters: Mapping[str, Any], k: int
+    ) -> StoredStream:
+        """Return a stream with these parameters; its files are written again if their type is another one."""
+        if stream.parameters == parameters:
+            return stream
+        if getattr(kind, "reads_each", False):
+            return replace(stream, parameters=parameters)
+        before, after = format_named(kind.name, stream.parameters), format_named(kind.name, parameters)
+        column = before.open(self.opened(name, stream))
+        writer = after.writer(self.folder / f"widened-{name}-{k}", self.file_bytes)
+        try:
+            step = max(1, STEP_BYTES * len(column) // max(stream.bytes, 1))
+            for lo in range(0, len(column), step):
+                writer.append(column.slice(lo, min(lo + step, len(column))))
+            files, made = writer.close()
+        finally:
+            writer.discard()
+        return self._kept(name, kind, files, made)
+
+    def _kept(self, name: str, kind: Format, files: Sequence[WrittenFile], made: Mapping[str, Any]) -> StoredStream:
+        stream = stored_stream(kind, files, made)
+        self.stored(name, stream, [file.path for file in files])
+        return stream
+
+
+def _common(name: str, kind: Format, parts: Sequence[tuple[str, StoredStream]]) -> Mapping[str, Any]:
+    """Return the parameters that hold the values of all parts."""
+    (first, stream), *others = parts
+    found = stream.parameters
+    for label, other in others:
+        if other.parameters == found:
+            continue
+        try:
+            merge = getattr(kind, "merge", None)
+            if merge is None:
+                raise Misfit(None, "This format joins equal ones only.")
+            found = merge(found, other.parameters)
+        except Misfit as misfit:
+            raise SchemaError(
+                f"stream {name}: the part of {first} has {_shown(stream, found)}, that of {label} has "
+                f"{_shown(other, other.parameters)}. {misfit.why} Declare it in the definition, or convert the values "
+                "in the split function."
+            ) from misfit
+    return found
+
+
+def _shown(stream: StoredStream, parameters: Mapping[str, Any]) -> str:
+    fields = parameters.get("fields")
+    if fields:
+        return f"a table of {', '.join(f'{name}: {kind}' for name, kind in fields)}"[:300]
+    return replace(stream, parameters=parameters).in_words
