@@ -29,6 +29,7 @@ from dataset_assets.storage.keys import (
     collector_key,
     folded,
     index_key,
+    part_key,
     place_of,
     raw_key,
     source_key,
@@ -43,10 +44,10 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 DAY_SECONDS = 86_400
 logger = logging.getLogger(__name__)
 
-ORDER: tuple[Kind, ...] = ("version", "recipe", "index", "source", "stream", "raw")
+ORDER: tuple[Kind, ...] = ("version", "recipe", "index", "part", "source", "stream", "raw")
 """The kinds that are removed, in this order; pointers and pins never are."""
 
-DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "recipe", "index")
+DOCUMENTS: tuple[Kind, ...] = ("pointer", "version", "pin", "collector", "recipe", "index", "part")
 """Kinds whose keys only dataset_assets writes: without any of them, files may belong to another program."""
 
 
@@ -258,6 +259,7 @@ class _Rule:
         kept.gone += [f"Version {digest} is gone." for digest, version in kept.versions.items() if version is None]
         # These may belong to a writer that has not stored its version yet.
         named = {(p.name, p.digest) for p in there.of("index") if self.old_size(p, now) is None}
+        listed = {place.key for place in there.of("part")}
         for digest, version in kept.versions.items():
             kept.keys.add(version_key(there.dataset, digest))
             named |= {*version.splits.items()} if version else set()
@@ -265,9 +267,11 @@ class _Rule:
             key = index_key(there.dataset, split, digest)
             kept.keys.add(key)
             try:
-                kept.keys |= files_of(self.stored.index(split, digest))
+                index = self.stored.index(split, digest)
+                kept.keys |= files_of(index) | (parts_of(index) & listed)
             except NotPrepared:
                 kept.gone.append(f"{key} is gone.")
+        kept.keys |= self._young_parts(there, now)
         if kept.versions:
             # Provisional bytes are kept only by an index that names them.
             recorded = {raw for raw in self._records(there) if not raw.state or self.stored.raw_key(raw) in kept.keys}
@@ -275,6 +279,13 @@ class _Rule:
                 key for raw in recorded for key in (source_key(there.dataset, raw.name), self.stored.raw_key(raw))
             }
         return kept
+
+    def _young_parts(self, there: Contents, now: float) -> set[str]:
+        """Return the records, and their files, of parts whose writer may not have stored its index yet."""
+        young = [place for place in there.of("part") if self.old_size(place, now) is None]
+        records = [record for place in young if (record := self.stored.part(place.name, place.digest))]
+        files = {key for record in records for key in record.sizes(self.stored.name)}
+        return {place.key for place in young} | (files & {place.key for place in there.of("stream")})
 
     def _versions(self, there: Contents, now: float) -> dict[str, Version | None]:
         """Return the versions that are kept; None for one that is gone."""
@@ -299,7 +310,8 @@ class _Rule:
             for split, at in version.splits.items() if version else ():
                 found.add(index_key(there.dataset, split, at))
                 with suppress(IntegrityError, NotPrepared):
-                    found |= files_of(self.stored.index(split, at))
+                    index = self.stored.index(split, at)
+                    found |= files_of(index) | parts_of(index)
         return {key for key in found if (place := place_of(key)) and place.kind != "raw"}
 
     def _still(self, digest: str) -> Version | None:
@@ -350,3 +362,8 @@ def files_of(index: SplitIndex) -> set[str]:
     """Return the keys of a split's streams, of the raw files that it was made of, and of an index that it needs."""
     others = {index_key(index.dataset, *named) for named in index.named}
     return {*index.files} | others | {raw_key(index.dataset, source.name, source.sha256) for source in index.sources}
+
+
+def parts_of(index: SplitIndex) -> set[str]:
+    """Return the keys of the records of a split's parts, which need not be stored."""
+    return {part_key(index.dataset, index.split, part.recipe) for part in index.parts}

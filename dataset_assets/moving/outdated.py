@@ -7,6 +7,7 @@ from typing import Callable, Iterator
 from dataset_assets.core.commands import command
 from dataset_assets.core.progress import report
 from dataset_assets.errors import IntegrityError, NotPrepared, Refused
+from dataset_assets.moving.gc import parts_of
 from dataset_assets.reading.cache import drop, is_cached
 from dataset_assets.storage.documents import OPENED
 from dataset_assets.storage.exclusions import Exclusions, are_within, exclusions
@@ -97,6 +98,9 @@ class _Removal:
         for place in (*there.of("recipe"), *there.of("index")):
             if folded(place.goes_with(self.stored.name)) in indexes:
                 yield place.key, place.digest
+        for place in there.of("part"):
+            if folded(place.key) not in self.kept:
+                yield place.key, ""
         for place in there.of("stream"):
             if folded(place.key) not in self.kept:
                 yield place.key, place.digest
@@ -116,7 +120,7 @@ class _Removal:
             return False
         outdated = not self.record.permit(document.excluded)
         if isinstance(document, SplitIndex) and not outdated:
-            self.kept |= {*map(folded, document.files)}
+            self.kept |= {*map(folded, (*document.files, *parts_of(document)))}
         return outdated
 
     def _raw_places(self, there: Contents) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ from dataset_assets.errors import (
     UsageError,
     nearest,
 )
-from dataset_assets.moving.gc import files_of
+from dataset_assets.moving.gc import files_of, parts_of
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.aliases import aliases_of, followed
 from dataset_assets.storage.documents import OPENED
@@ -47,7 +47,7 @@ from dataset_assets.storage.listing import known_versions, relisted, whole
 from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.stored_dataset import UNUSABLE, Pointer, StoredDataset
 
-ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "recipe", "index", "source", "stream", "raw")
+ORDER: tuple[Kind, ...] = ("pointer", "pin", "version", "recipe", "index", "part", "source", "stream", "raw")
 """The order of removal. The aliases follow the pointer; the lease of garbage collection goes last."""
 
 _FILE = re.compile(r"[A-Za-z0-9_]+")
@@ -207,14 +207,16 @@ def _only_of(stored: StoredDataset, there: Contents, digest: str, others: set[st
         own -= {split for other in others for split in stored.version(other).splits.items()}
         indexes = {(place.name, place.digest) for place in there.of("index")}
         # An index that no version names may be of a writer that has not stored its version yet.
-        kept = {key for split, at in indexes - own for key in files_of(stored.index(split, at))}
+        kept = {key for split, at in indexes - own for key in _all_of(stored, split, at)}
     except UNUSABLE as error:
         log.warning("What only this version uses is left, because it is not known: %s", error)
         return []
     kept |= {stored.raw_key(record) for place in there.of("source") if (record := stored.raw(place.name))}
     files = {key for split, at in own for key in _files(stored, split, at)} - kept
+    parts = {key for split, at in own for key in _parts(stored, split, at)} & {p.key for p in there.of("part")} - kept
     notes = [place.key for place in there.of("recipe") if (place.name, place.digest) in own]
-    documents = [key for key in (*notes, *(index_key(stored.name, *one) for one in sorted(own))) if key not in kept]
+    named = [key for one in sorted(own) if (key := index_key(stored.name, *one)) not in kept]
+    documents = [*notes, *named, *sorted(parts)]
     return [*documents, *sorted(files, key=lambda key: "/raw/" in key)]
 
 
@@ -272,6 +274,18 @@ def _files(stored: StoredDataset, split: str, digest: str) -> set[str]:
     with suppress(*UNUSABLE):
         return files_of(stored.index(split, digest))
     return set()
+
+
+def _parts(stored: StoredDataset, split: str, digest: str) -> set[str]:
+    """Return the records of parts that an index names; none if it is damaged."""
+    with suppress(*UNUSABLE):
+        return parts_of(stored.index(split, digest))
+    return set()
+
+
+def _all_of(stored: StoredDataset, split: str, digest: str) -> set[str]:
+    index = stored.index(split, digest)
+    return files_of(index) | parts_of(index)
 
 
 def _dependents(stored: StoredDataset, target: Target, plan: _Plan) -> Iterator[str]:

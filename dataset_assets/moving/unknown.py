@@ -35,7 +35,7 @@ from dataset_assets.storage.listing import known_versions, whole
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
-KINDS: tuple[Kind, ...] = ("recipe", "index", "source", "stream", "raw")
+KINDS: tuple[Kind, ...] = ("recipe", "index", "part", "source", "stream", "raw")
 """The kinds that may be removed, in this order; other documents are known by what they are."""
 
 FOREIGN = "it is not of dataset_assets"
@@ -207,10 +207,9 @@ def _named(stored: StoredDataset, there: Contents, young: set[Place]) -> tuple[s
 def _in_parts(stored: StoredDataset, there: Contents) -> set[str]:
     """Return the digests of the records of parts, and those that are written in them."""
     found = set[str]()
-    for place in there.of("stream"):
-        if "/parts/" in place.key:
-            with open_object(stored.storage, place.key) as file:
-                found |= {place.digest, *(digest.decode() for digest in _DIGEST.findall(file.read()))}
+    for place in there.of("part"):
+        with open_object(stored.storage, place.key) as file:
+            found |= {place.digest, *(digest.decode() for digest in _DIGEST.findall(file.read()))}
     return found
 
 

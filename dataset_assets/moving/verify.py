@@ -137,6 +137,12 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
     if not places:
         return None
     plain, _ = split_pin(name)
+    for place in places:
+        # The part is made again when it is needed.
+        if place.kind == "part":
+            storage.delete(place.key)
+    if all(place.kind == "part" for place in places):
+        return None
     try:
         definition = registry.find(plain)
         # First, so that a stream is deleted only if its sources are stored, or still to be had.
@@ -213,6 +219,9 @@ class _Look:
             # A collector may have removed it since it was listed.
             if (size := place.stat.bytes if place.stat else size_of(self.storage, place.key)) is not None:
                 self.pieces[place.key] = Piece(place.key, size, place.digest)
+        for place in there.of("part"):
+            if self.stored.part(place.name, place.digest) is None and self.storage.exists(place.key):
+                self.found.damaged.append(Damage(place.key, f"{place.key} is not the record of a part."))
         for place in there.of("source"):
             self._seen(place.key, partial(self._unsealed, place.key))
 

@@ -80,8 +80,8 @@ class _Pool:
             "A process was killed while it made one of these, which are made again, each alone: %s.",
             ", ".join(name for name, _ in lost),
         )
+        self._end()
         for name, task in lost:
-            self._end()
             try:
                 yield self._begun(task, 1).result()
             except killed() as error:
