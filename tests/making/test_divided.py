@@ -87,7 +87,7 @@ def test_its_samples_are_those_of_the_split_that_stores_values(home: Path, way: 
         assert found[split].origin.split == split
         assert values(encoded(found[split])) == values(encoded(copied[split]))
     stored = index_at("train"), index_at("fit")
-    assert {index.rows.split for index in stored if index.rows} == {"all"} and stored[0].format == 4
+    assert {index.rows.split for index in stored if index.rows} == {"all"} and stored[0].format == manifest.DIVIDED
     added = sum(index_at(split).bytes for split in ("train", "test"))
     assert added < 0.01 * index_at("all").bytes
     assert not any(path.parent.name in ("n", "image") for path in (home / "storage/org/example/rows/train").rglob("*"))
