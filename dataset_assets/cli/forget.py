@@ -51,11 +51,11 @@ def forget(
     if as_json:
         state.show_json({**asdict(found), "runs": saw, "dry_run": dry_run})
         return
-    would = "would be " if dry_run else ""
+    would, made = ("would be ", [found.name, *found.derived]) if dry_run else ("", found.made)
     state.show_lines(
         [
             *(f"{split:<20} {count} samples {would}taken out" for split, count in found.samples.items()),
-            *(f"{one}: a version without them {would}made" for one in [found.name, *found.derived]),
+            *(f"{one}: a version without them {would}made" for one in made),
             *(f"{one} {would}removed" for one in found.versions),
             *(f"{run['experiment']}, run {run['id']}, used {run['used']}" for run in saw),
         ]

@@ -7,16 +7,17 @@ the same command goes on.
 """
 
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core.names import plain_name
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.registry import find
-from dataset_assets.errors import IntegrityError, Refused, UsageError, nearest
+from dataset_assets.errors import DatasetAssetsError, IntegrityError, Refused, UsageError, nearest
 from dataset_assets.formats.columns import values_of
 from dataset_assets.making.prepare import prepare
+from dataset_assets.making.terms import see_accepted
 from dataset_assets.moving.outdated import remove_outdated
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.streaming import streaming_columns
@@ -37,13 +38,15 @@ class Forgotten:
     """What was taken out, or would be.
 
     `samples` counts those of the version that was current, by split; `derived` are the datasets that are made of this
-    one, and `versions` those that were removed, as `name@digest`. `remaining` says what may still hold samples.
+    one, and `made` those of which a version was made now. `versions` were removed, as `name@digest`. `remaining` says
+    what may still hold samples.
     """
 
     name: str
     samples: dict[str, int] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     current: str | None = None
     versions: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -53,7 +56,7 @@ class Forgotten:
 
 def forget(
     dataset: str | Dataset,
-    values: Mapping[str, Iterable[str]],
+    values: Mapping[str, str | int | Iterable[str | int]],
     storage: "str | Storage",
     *,
     raw: bool = False,
@@ -62,23 +65,22 @@ def forget(
 ) -> Forgotten:
     """Take the samples out that have one of these values in a stream; with `dry_run` only report what would be done.
 
-    `values` maps streams of texts or whole numbers to values. With `raw` the retrieved files that the samples came from
-    are removed too; they are retrieved again when they are needed. Raises `NotPrepared` if the dataset is not stored,
-    `UnknownDataset` if it, or one that is made of it, has no definition here, `UsageError` if no sample has such a
-    value, and the errors of `prepare`.
+    `values` maps streams of texts, whole numbers or classes to one value or several. With `raw` the retrieved files
+    that the samples came from are removed too; they are retrieved again when they are needed. Raises `NotPrepared` if
+    the dataset is not stored, `UnknownDataset` if it, or one that is made of it, has no definition here, `UsageError`
+    if no sample of any stored version has such a value or if a split would lose all its samples, `Refused` if terms are
+    not accepted, and the errors of `prepare`.
 
     >>> forget("com.example.faces", {"person": ["ann"]}, "/data/assets", dry_run=True).samples
     {'train': 3, 'test': 0}
     """
     store = open_storage(storage)
     stored = named(store, dataset.name if isinstance(dataset, Dataset) else dataset)
-    wanted = {stream: {str(value) for value in some} for stream, some in values.items()}
-    if not any(wanted.values()):
-        raise UsageError(f"No samples of {stored.name} are named. Give values of a stream: {{'id': ['17', '18']}}.")
-    found = Forgotten(stored.name)
+    wanted, found = _by_number(stored, _wanted(stored.name, values)), Forgotten(stored.name)
     _count(stored, wanted, found)
     rules = rules_for(stored, {stream: some for stream, some in wanted.items() if some})
-    if not any(found.samples.values()) and not are_within(rules, exclusions(stored).every):
+    is_new = not are_within(rules, exclusions(stored).every)
+    if is_new and not any(found.samples.values()) and not _is_in_older(stored, wanted):
         raise UsageError(
             f"No sample of {stored.name} has such a value: {_listed(found.unmatched)}. Nothing was recorded. Write a "
             "value as it is in the stream: its case and its spaces count."
@@ -89,15 +91,22 @@ def forget(
     definitions += [find(one.name, store) for one in every[1:]]
     found.derived = [one.name for one in every[1:]]
     found.remaining = [*_readers_of_files(every, links)]
+    if is_new:
+        _see_left(definitions[0], stored, found)
     if dry_run:
         found.current = stored.pointer().version
         found.versions = [f"{one.name}@{digest}" for one in every for digest in sorted(one.versions())]
         return found
+    for definition in definitions:
+        see_accepted(definition, store.url)
     for one in every:
         see_no_link(store, [excluded_key(one.name)])
         add(one, rules)
-    for definition in definitions:
-        prepare(definition, storage=store)
+    for definition, one in zip(definitions, every):
+        with _advising():
+            before = one.pointer().version
+            prepare(definition, storage=store)
+            found.made += [one.name] if one.pointer().version != before else []
     for one in every:
         version = _released(one)
         _see_gone(one, version, rules)
@@ -110,6 +119,74 @@ def forget(
         found.remaining += removed.remaining
     found.current = stored.pointer().version
     return found
+
+
+@contextmanager
+def _advising() -> Iterator[None]:
+    """Add to an error of making that the request is not done yet."""
+    try:
+        yield
+    except DatasetAssetsError as error:
+        if len(error.args) == 1:
+            error.args = (
+                f"{error.args[0]} What is to be forgotten is recorded, and the older versions stay until it is done: "
+                "when this is mended, run the same forget again.",
+            )
+        raise
+
+
+def _wanted(name: str, values: Any) -> dict[str, set[str]]:
+    """Return the texts of the values of each stream. Raises `UsageError` if they are none."""
+    example = "{'id': ['17', '18']}"
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{values!r:.80} are not values of a stream. Write them as in {example}.")
+    found: dict[str, set[str]] = {}
+    for stream, some in values.items():
+        several = [some] if isinstance(some, (str, bytes)) or not isinstance(some, Iterable) else [*some]
+        for value in several:
+            if text_of(value) is None:
+                raise UsageError(f"{value!r:.80} is no text and no whole number. Write values as in {example}.")
+        found[stream] = {text for value in several if (text := text_of(value)) is not None}
+    if not any(found.values()):
+        raise UsageError(f"No samples of {name} are named. Give values of a stream: {example}.")
+    return found
+
+
+def _by_number(stored: StoredDataset, wanted: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return the values with the numbers of classes in place of their names, as the streams have them."""
+    numbers: dict[str, dict[str, str]] = {}
+    for split in _released(stored).splits.items():
+        for name, stream in stored.index(*split).streams.items():
+            classes = stream.parameters.get("classes") or ()
+            numbers[name] = {label: str(k) for k, label in enumerate(classes) if not label.isdecimal()}
+    return {name: {numbers.get(name, {}).get(text, text) for text in some} for name, some in wanted.items()}
+
+
+def _is_in_older(stored: StoredDataset, wanted: Mapping[str, set[str]]) -> bool:
+    """Return whether an older version that can be read has a sample with a wanted value."""
+    seen = {*_released(stored).splits.items()}
+    for digest in stored.versions():
+        with suppress(*UNUSABLE, Refused):
+            for split in {*stored.version(digest).splits.items()} - seen:
+                for stream, texts in wanted.items():
+                    # It may have had other streams.
+                    with suppress(UsageError):
+                        if any(_having(stored, *split, {stream: texts})):
+                            return True
+                seen.add(split)
+    return False
+
+
+def _see_left(dataset: Dataset, stored: StoredDataset, found: Forgotten) -> None:
+    """Raise `UsageError` if a split would lose all its samples, which its checks refuse to release."""
+    sizes = {split: stored.index(split, digest).samples for split, digest in _released(stored).splits.items()}
+    emptied = [split for split in dataset.splits if 0 < found.samples.get(split, 0) == sizes[split]]
+    if emptied and dataset.severity("counts") == "error":
+        raise UsageError(
+            f"All samples of {stored.name}, split {emptied[0]}, would be taken out, and a split without samples is not "
+            "released. Nothing was recorded. Take the split out of the definition, or give it the check counts='warn' "
+            "(checks={'counts': 'warn'}), and run the same forget again."
+        )
 
 
 def _listed(values: list[str]) -> str:

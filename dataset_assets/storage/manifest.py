@@ -26,6 +26,8 @@ IN_PARTS = 4
 """The format of an index of a split that was made in parts, which older releases do not know."""
 DIVIDED = 5
 """The format of an index that stores row numbers of another split; older releases would read all its rows."""
+NEWEST = DIVIDED
+"""The newest format that this release reads."""
 ROWS = "rows", ".npy"
 """The folder and the ending of a file of row numbers, which lies beside the streams of its split."""
 SHORT = 1 << 16
@@ -303,7 +305,7 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, DIVIDED)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, NEWEST)
     found = _read_as(kind, raw, key, dataset, url)
     if found.format != _format_of(found):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)

@@ -204,6 +204,11 @@ def test_a_request_that_finds_nothing_changes_nothing(defined: Path) -> None:
         ({"id": ["ann"]}, UsageError, "Nothing was recorded"),
         ({"persn": ["ann"]}, UsageError, "has no stream 'persn'. Did you mean 'person'"),
         ({}, UsageError, "No samples of org.example.people are named"),
+        ({"id": []}, UsageError, "No samples of org.example.people are named"),
+        (["5"], UsageError, "are not values of a stream"),
+        ({"id": [0.5]}, UsageError, "0.5 is no text and no whole number"),
+        ({"person": b"ann"}, UsageError, "b'ann' is no text"),
+        ({"person": ["ann", "bob"]}, UsageError, "All samples of org.example.people, split train, would be taken out"),
     ]:
         with pytest.raises(error, match=words):
             forget(NAME, values, storage)
@@ -220,6 +225,52 @@ def _floats(storage: Storage) -> str:
 
 def _one_file() -> Any:
     yield {"x": ("a", b"a")}
+
+
+@pytest.mark.parametrize("one", ["11", 11])
+def test_a_value_alone_is_one_value(defined: Path, one: Any) -> None:
+    storage = MemoryStorage()
+    prepare(NAME, storage=storage)
+    assert forget(NAME, {"id": one}, storage).samples == {"copied": 1, "train": 1}
+    assert ids(storage) == [*range(11)]
+
+
+def test_what_only_an_older_version_has_is_forgotten_too(defined: Path) -> None:
+    storage = MemoryStorage()
+    prepare(NAME, storage=storage)
+    old = StoredDataset(storage, NAME).pointer().version
+    defined.write_text(lines().replace("ann", "eve"))
+    prepare(NAME, storage=storage, refresh=True)
+    assert forget(NAME, {"person": ["ann"]}, storage, dry_run=True).samples == {"copied": 0, "train": 0}
+    done = forget(NAME, {"person": ["ann"]}, storage)
+    assert f"{NAME}@{old}" in done.versions and done.made == [NAME]
+    with pytest.raises(NotPrepared, match="samples were taken out"):
+        load(f"{NAME}@{old}", storage=storage)
+    assert b"ann" not in all_bytes(storage)
+    assert forget(NAME, {"person": ["ann"]}, storage).made == []
+
+
+def test_samples_of_a_class_are_named_by_it(home: Path) -> None:
+    def some() -> Any:
+        yield from ({"kind": k % 3 == 0} for k in range(6))
+
+    streams = {"kind": Array("uint8", classes=("even", "odd"))}
+    dataset = Dataset("org.example.kinds", "Kinds.", streams, {"all": Split(some)}, checks={"classes": "off"})
+    prepare(dataset)
+    forget(dataset, {"kind": "odd"}, home / "storage")
+    assert [int(sample["kind"]) for sample in load(dataset.name, "all")] == [0, 0, 0, 0]
+
+
+def test_terms_are_accepted_before_anything_is_recorded(defined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, split = MemoryStorage(), Split(_ids, file=RemoteFile(defined.as_uri()))
+    dataset = Dataset("org.example.t", "T.", {"id": Array("int64")}, {"train": split}, terms="For research.")
+    with monkeypatch.context() as accepting:
+        accepting.setenv("DATASET_ASSETS_ACCEPT_TERMS", dataset.name)
+        prepare(dataset, storage=storage)
+    before = everything(storage)
+    with pytest.raises(Refused, match="are not accepted"):
+        forget(dataset, {"id": ["5"]}, storage)
+    assert everything(storage) == before
 
 
 def test_a_value_that_nothing_has_yet_is_kept_out_too(defined: Path) -> None:
@@ -259,7 +310,7 @@ def test_the_old_version_is_served_while_the_new_one_is_refused(defined: Path) -
         )
 
     prepare(dataset(12), storage=storage)
-    with pytest.raises(CheckFailed):
+    with pytest.raises(CheckFailed, match="when this is mended, run the same forget again"):
         forget(dataset(12), {"id": ["5"]}, storage)
     assert len(load("org.example.checked", "train", storage=storage)) == 12
     # Mend the definition, and go on.
@@ -412,8 +463,7 @@ def test_an_older_release_neither_reads_nor_replaces_it(defined: Path, monkeypat
     from dataset_assets.storage import manifest
 
     manifest._parsed.cache_clear()
-    for newer in ("EXCLUDING", "SKIPPING"):
-        monkeypatch.setattr(manifest, newer, 1)
+    monkeypatch.setattr(manifest, "NEWEST", 1)
     for act in (load, prepare):
         with pytest.raises(NewerFormat, match="Upgrade dataset_assets"):
             act(NAME, storage=storage)  # type: ignore[operator]
