@@ -17,8 +17,9 @@ from dataset_assets.checks.pairs import Check, Rows, blocks_of, chosen, leaks, t
 from dataset_assets.errors import DefinitionError
 from dataset_assets.reading.views import View
 
-# In scripts that are written without spaces, each character is a word.
-_WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7ff]|[^\W\u2e80-\u9fff\uac00-\ud7ff]+")
+# In scripts that are written without spaces, such as Chinese, Thai and Khmer, each character is a word.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7ff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 # 32 bands of 4 hashes propose two texts of similarity 0.7 with a chance of 0.9998, and those of 0.5 with 0.87.
 _BANDS, _ROWS = 32, 4
 _HASHES = _BANDS * _ROWS
@@ -30,7 +31,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class _Signatures(NamedTuple):
-    """Of each text: a hash of each band, and 16 bits of each hash. A text without words has none."""
+    """Of each text: a hash of each band, and 16 bits of each hash. An empty text has none."""
 
     bands: NDArray[np.uint64]
     hashes: NDArray[np.uint16]
@@ -46,7 +47,7 @@ def near_text(stream: str, threshold: float = 0.7, *, splits: Sequence[str] | No
 
     >>> Dataset(..., checks={"near_copies": near_text("review", 0.8)})
     """
-    if not 0.5 <= threshold <= 1:
+    if not isinstance(threshold, (int, float)) or not 0.5 <= threshold <= 1:
         raise DefinitionError(f"threshold is {threshold!r}. Give a number from 0.5 to 1.")
     return partial(_check, stream=stream, threshold=threshold, splits=None if splits is None else tuple(splits))
 
@@ -103,7 +104,9 @@ def _similarity(one: str, other: str) -> float:
 
 
 def _words(text: Any) -> list[str]:
-    return _WORD.findall(plain(text))
+    """Return the words of a text; its characters if it has no letter and no digit."""
+    said = plain(text)
+    return _WORD.findall(said) or [*said.replace(" ", "")]
 
 
 def _pairs(words: list[str]) -> set[tuple[str, ...]]:

@@ -4,6 +4,7 @@ Each takes the plain description of the streams: for each its format, the key or
 of a table, its classes and its dtype.
 """
 
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
@@ -73,6 +74,8 @@ def _line_value(name: str, stream: Mapping[str, Any], line: dict[str, Any]) -> A
     key = name if stream["from"] is None else stream["from"]
     if key not in line:
         raise SchemaError(f"A line has no key {key!r:.80}, of which stream {name!r} is made.{nearest(key, line)}")
+    if stream["classes"] is None and stream["format"] == "array":
+        return _or_nan(line[key], stream["dtype"], name)
     return _labelled(name, stream["classes"], line[key])
 
 
@@ -83,8 +86,22 @@ def _row_reader(name: str, stream: Mapping[str, Any]) -> Callable[[Mapping[str, 
     key = name if stream["from"] is None else stream["from"]
     if stream["classes"] is not None:
         return lambda row: _labelled(name, stream["classes"], _cell(row, key, str, name))
-    read = str if stream["format"] == "text" else _reader(stream["dtype"])
-    return lambda row: _cell(row, key, read, name)
+    if stream["format"] == "text":
+        return lambda row: _cell(row, key, str, name)
+    read, dtype = _reader(stream["dtype"]), stream["dtype"]
+    return lambda row: _or_nan(_cell(row, key, read, name), dtype, name)
+
+
+def _or_nan(value: Any, dtype: str | None, stream: str) -> Any:
+    """Return a value of an array; NaN for a missing one, if the dtype has it."""
+    if value is not None or dtype is None:
+        return value
+    if dtype.startswith(("float", "bfloat")):
+        return math.nan
+    raise SchemaError(
+        f"A value of stream {stream!r} is missing, and an array of {dtype} has no missing values. Give it "
+        "dtype: float64, which has NaN, or make it a table with fields."
+    )
 
 
 def _cell(row: Mapping[str, Any], column: str, read: Read, stream: str) -> Any:

@@ -55,12 +55,22 @@ def test_short_texts_and_scripts_without_spaces_are_compared_too() -> None:
     assert near_text("text")({"train": train, "test": test[:1]}) is None
 
 
+@pytest.mark.parametrize(
+    "one, other", [("!!! ??? :-)", "!!! ??? :-)"), ("🙂🙂🙂🙂", "🙂🙂🙂🙂"), ("ผมชอบกินข้าวผัดกุ้ง", "ผมชอบกินข้าวผัดกุ้งๆ")]
+)
+def test_marks_and_further_scripts_without_spaces_are_compared_by_character(one: str, other: str) -> None:
+    views = {"train": view_of({"text": ["...", one]}), "test": view_of({"text": [other, "a", ""]})}
+    said = near_text("text")(views)
+    assert said is not None and said.startswith("1 samples of test") and "test[0] ~ train[1]" in said
+
+
 def test_the_threshold_decides() -> None:
     text = words(60)
     views = {"train": view_of({"text": [" ".join(text)]}), "test": view_of({"text": [" ".join(changed(text, 4))]})}
     assert near_text("text", 0.7)(views) and near_text("text", 0.95)(views) is None
-    with pytest.raises(DefinitionError, match=r"threshold is 0\.2\. Give a number from 0\.5 to 1"):
-        near_text("text", 0.2)
+    for wrong in (0.2, "a", None):
+        with pytest.raises(DefinitionError, match=rf"threshold is {wrong!r}\. Give a number from 0\.5 to 1"):
+            near_text("text", wrong)  # type: ignore[arg-type]
 
 
 def test_a_thousand_equal_texts_are_all_found() -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from media import picture
 
@@ -90,6 +91,14 @@ splits:
 """
 
 
+def test_a_missing_number_of_an_array_is_nan(tmp_path: Path) -> None:
+    table = made(tmp_path, TABLE, {"reviews.csv": ROWS.replace(";1.5;", ";NA;").encode()})["all"]
+    lines = "name: org.example.w\nsummary: W.\nkind: json_lines\nstreams: {w: {format: array, dtype: float64}}\n"
+    lines += "splits: {all: {url: w.jsonl}}\n"
+    weights = made(tmp_path, lines, {"w.jsonl": b'{"w": null}\n{"w": 2}\n'})["all"]
+    assert np.isnan(table[0]["share"]) and np.isnan(weights[0]["w"]) and weights[1]["w"] == 2.0
+
+
 def test_json_lines_in_an_archive_are_read_by_key(tmp_path: Path) -> None:
     lines = [
         {"body": "x", "label": "yes", "extra": {"k": [1, None]}, "a": 1, "b": "s"},
@@ -165,6 +174,11 @@ splits:
         (TABLE, ROWS.replace("Good.;4", "Good.;four"), "has 'four' in column 'stars', where stream 'stars'"),
         (TABLE, ROWS.replace("Good.;4", "Good.;1_0"), "has '1_0' in column 'stars'"),
         (TABLE, ROWS.replace("Good.;4", "Good.;400"), "stars"),
+        (
+            TABLE,
+            ROWS.replace("Good.;4", "Good.;NA"),
+            "'stars' is missing, and an array of uint8.*dtype: float64",
+        ),
         (TABLE, ROWS.replace(";true;NA", ";ja;NA"), "has 'ja' in column 'good'.*add it to read.nulls"),
         (TABLE, ROWS.replace("train", "trian"), "Stream 'part' has no class 'trian'. Did you mean 'train'?"),
         (TABLE, ROWS.replace("price", "prize"), "has no column 'price', of which stream 'share' is made. Did you mean"),
