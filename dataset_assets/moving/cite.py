@@ -110,7 +110,9 @@ def _used(what: Any, store: Storage) -> Iterator[_Used]:
             yield _Used(stored, digest, stored.index(split, index).license, split)
 
 
-def _below(view: View) -> Iterator[_Used]:
+def _below(view: Any) -> Iterator[_Used]:
+    if not isinstance(view, View):
+        raise UsageError(f"A {type(view).__name__} has no citation. Pass views by split, as load(NAME) returns.")
     for one in stack_of(view):
         if isinstance(one, Stored) and isinstance(one.opener, StoredFiles):
             yield _Used(StoredDataset(one.opener.storage, one.dataset), one.version, one.opener.license, one.split)

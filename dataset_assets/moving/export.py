@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from dataset_assets.core import files
-from dataset_assets.core.names import split_pin
+from dataset_assets.core.names import check_identifier, identifier_from, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, UsageError, nearest
 from dataset_assets.moving.croissant import write_croissant
@@ -50,9 +50,10 @@ def export(
     * `webdataset`: tars, with a file for each stream of a sample.
     * `croissant`: `parquet`, with the description `croissant.json`; `croissant=True` adds it to the other kinds.
 
-    Raises `Conflict` if the folder is not empty, `UsageError` for another kind, and what reading raises.
+    Raises `Conflict` if the folder is not empty, `UsageError` for another kind and for values that are not views,
+    `NameNotAllowed` for a key that cannot be the name of a split, and what reading raises.
     """
-    if kind not in KINDS:
+    if kind not in [*KINDS]:
         raise UsageError(f"Nothing is exported as {kind!r}.{nearest(str(kind), KINDS)}")
     views, root = _views(what, storage), Path(to).absolute()
     _see_new(root)
@@ -73,6 +74,21 @@ def export(
     return root
 
 
+def checked_views(views: Mapping[Any, Any]) -> dict[str, View]:
+    """Return views by split, whose names become those of files. Raises `UsageError` and `NameNotAllowed`."""
+    if not views:
+        raise UsageError(
+            "There is nothing to export: the mapping is empty. Pass views by split, as load(NAME) returns."
+        )
+    for split, view in views.items():
+        check_identifier(split, "split")
+        if not isinstance(view, View):
+            raise UsageError(
+                f"{split} is a {type(view).__name__}, not a view. Pass views by split, as load(NAME) returns."
+            )
+    return dict(views)
+
+
 def _see_new(root: Path) -> None:
     if os.path.lexists(root) and (root.is_symlink() or not root.is_dir() or any(root.iterdir())):
         raise Conflict(f"{root} exists already and is not an empty folder. Name a new folder.")
@@ -82,9 +98,10 @@ def _views(what: Any, storage: "str | Storage | None") -> dict[str, View]:
     """Return the views by split; a single view is that of its split."""
     store = open_storage(settings().storage if storage is None else storage)
     if isinstance(what, View):
-        return {what.split: what}
+        # Hugging Face has splits such as train+test.
+        return {identifier_from(what.split, "split"): what}
     if isinstance(what, Mapping):
-        return dict(what)
+        return checked_views(what)
     if is_view_file(what, store):
         view = view_from_json(view_file(what), storage=store)
         return {view.split: view}

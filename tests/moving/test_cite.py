@@ -199,6 +199,8 @@ def test_a_document_that_was_changed_is_one_clear_error(
 def test_what_has_no_citation_is_an_error(home: Path) -> None:
     with pytest.raises(UsageError, match="values in memory"):
         cite(view_of(n=[1]))
+    with pytest.raises(UsageError, match="A list has no citation"):
+        cite({"a": [1]})
     with pytest.raises(UnknownDataset):
         cite("org.example.unknown")
     for read in (cite, lambda what: export(what, home / "out", "parquet")):

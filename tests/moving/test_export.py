@@ -12,7 +12,7 @@ from foldered import META, flower, held
 
 from dataset_assets import Array, Dataset, Image, Json, Split, Table, Text, load, prepare, view_of
 from dataset_assets.core import registered
-from dataset_assets.errors import Conflict, UsageError
+from dataset_assets.errors import Conflict, NameNotAllowed, UsageError
 from dataset_assets.moving.export import KINDS, export
 from dataset_assets.moving.export_values import file_of, suffix_of
 from dataset_assets.moving.register import register
@@ -168,6 +168,33 @@ def test_sources_name_all_that_went_in(pictures: Dataset, home: Path, fast_path:
     both = view_of({"label": [1, 0]}).concat(load(NAME, "test").only("label"))
     sources = json.loads((export(both, fast_path / "both", "parquet") / "sources.json").read_text())
     assert [one["license"] for one in sources if one["dataset"] == NAME] == ["CC-BY-4.0"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (lambda view: {"../../evil": view}, NameNotAllowed, "cannot be the name of a split"),
+        (lambda view: {"a/b": view}, NameNotAllowed, "cannot be the name of a split"),
+        (lambda view: {"": view}, NameNotAllowed, "cannot be the name of a split"),
+        (lambda view: {3: view}, NameNotAllowed, "cannot be the name of a split"),
+        (lambda view: {"good": view, "a": [1]}, UsageError, "a is a list, not a view"),
+        (lambda view: {}, UsageError, "the mapping is empty"),
+    ],
+)
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_an_export_writes_only_splits_and_only_into_its_folder(
+    home: Path, fast_path: Path, given: Any, error: type[UsageError], words: str, kind: str
+):
+    to = fast_path / "deep/down/out"
+    with pytest.raises(error, match=words):
+        export(given(view_of({"n": [1]})), to, kind)
+    assert not (fast_path / "deep").exists()
+
+
+def test_a_view_of_several_splits_of_hugging_face_is_exported_under_an_identifier(home: Path, fast_path: Path):
+    datasets = pytest.importorskip("datasets")
+    view = view_of(datasets.Dataset.from_dict({"n": [1]}, split="train+test"))
+    assert (export(view, fast_path / "out", "parquet") / "train_test.parquet").is_file()
 
 
 def test_files_of_one_name_are_exported_below_their_numbers(home: Path, fast_path: Path):
