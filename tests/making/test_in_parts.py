@@ -95,6 +95,11 @@ def test_the_index_says_which_file_gave_which_samples(tables: list[RemoteFile]) 
     index = index_in(prepare(many(tables, files_per_part=5), storage=MemoryStorage(), jobs=1)["all"])
     assert [used.samples for used in index.sources] == [k % 4 for k in range(64)]
     assert [used.argument for used in index.sources[:2]] == ["table[0]", "table[1]"]
+    assert [[used.name for used in index.sources_of(row)] for row in (0, 5, 95)] == [
+        ["table_01_txt"],
+        ["table_03_txt"],
+        ["table_63_txt"],
+    ]
     assert [part.samples for part in index.parts][:2] == [0 + 1 + 2 + 3 + 0, 1 + 2 + 3 + 0 + 1]
 
 
@@ -193,6 +198,7 @@ def test_others_are_given_to_every_call(home: Path, tables: list[RemoteFile], fa
     for jobs, storage in ((1, MemoryStorage()), (2, MemoryStorage())):
         view = prepare(dataset, storage=storage, jobs=jobs)["all"]
         assert {view[k]["text"] for k in range(len(view))} == {"na,b"}
+        assert [used.name for used in view.lineage(1)[0].files] == ["table_02_txt", "names_txt"]
 
 
 def old(storage: LocalStorage) -> None:
