@@ -24,7 +24,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(for_each, "FILES_PER_PART", 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(NAMES, st.text("xyz", min_size=1, max_size=4), st.data())
 def test_a_name_that_is_added_or_removed_changes_at_most_two_parts(
     names: list[str], name: str, data: st.DataObject
