@@ -106,6 +106,7 @@ def _description(name: str, store: "Storage") -> dict[str, Any]:
 @click.option("--direct", is_flag=True, help="Do not use Dagster, even if it is installed.")
 @click.option("--accept-terms", is_flag=True, help="Accept the terms of the dataset, which info shows.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many processes work; default: one a core.")
+@click.option("--engine", metavar="NAME", help="Who makes the parts of a split: processes, here, or ray.")
 @click.option("--offline", is_flag=True, help="Ask no source; say which files are missing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be retrieved and made, and do nothing.")
 def prepare(
@@ -117,6 +118,7 @@ def prepare(
     direct: bool,
     accept_terms: bool,
     jobs: int | None,
+    engine: str | None,
     offline: bool,
     dry_run: bool,
 ) -> None:
@@ -128,6 +130,7 @@ def prepare(
     from dataset_assets.cli import describe, text
     from dataset_assets.core.settings import settings
     from dataset_assets.definition.linked import linked
+    from dataset_assets.making.engines import see_known
     from dataset_assets.making.plan import plan, see_at_hand
     from dataset_assets.making.terms import settle_all
     from dataset_assets.storage.stored_dataset import StoredDataset
@@ -136,6 +139,8 @@ def prepare(
         os.environ["DATASET_ASSETS_OFFLINE"] = "1"
     if jobs:
         os.environ["DATASET_ASSETS_JOBS"] = str(jobs)
+    if engine:
+        os.environ["DATASET_ASSETS_ENGINE"] = see_known(engine)
     store = opened(storage)
     dataset = _dataset(name, store)
     if dry_run:

@@ -88,9 +88,9 @@ class StoredFiles(Opener):
         file.seek(0)
         return file
 
-    def sources(self) -> tuple[UsedFile, ...]:
-        """Return the raw files that the split was made from."""
-        return self.index.sources
+    def sources(self, row: int) -> tuple[UsedFile, ...]:
+        """Return the raw files that a row was made from."""
+        return self.index.sources_of(row)
 
     def raw(self, argument: str) -> BinaryIO:
         """Open a raw file that the split was made from. Raises `NotFound` and `NotPrepared`."""

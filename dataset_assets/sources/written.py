@@ -7,6 +7,7 @@ import numpy
 
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.definition.divided import part_of, rows_of
+from dataset_assets.definition.for_each import ForEach
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
@@ -129,6 +130,11 @@ def _argument(value: Any, imports: _Imports) -> str:
         given += [f"keep={value.keep}"] if value.keep != made.keep else []
         given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []
         return f"RemoteFile({', '.join([_text(value.name), *given])})"
+    if isinstance(value, ForEach):
+        imports.add("dataset_assets", "ForEach")
+        each = f"[{', '.join(_argument(file, imports) for file in value.files)}]"
+        step = f", {'samples' if value.split else 'files_per_part'}={value.step}" if value.step else ""
+        return f"ForEach({_argument(value.split, imports) if value.split else each}{step})"
     if isinstance(value, SplitOf):
         imports.add("dataset_assets", "SplitOf")
         return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"

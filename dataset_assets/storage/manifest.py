@@ -5,8 +5,10 @@ machines that prepare the same bytes get the same digest.
 """
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Annotated, Any, BinaryIO, Mapping
 
 from dataset_assets.core.axes import Axis
@@ -205,6 +207,15 @@ class SplitIndex:
         """The names of the other datasets that arguments of the split are of."""
         given = [value.get("dataset") for value in self.arguments.values() if isinstance(value, Mapping)]
         return {name for name in given if isinstance(name, str)}
+
+    def sources_of(self, row: int) -> tuple[UsedFile, ...]:
+        """Return the files that a sample was made of: of those that were read one by one, only its own."""
+        counted = [used for used in self.sources if used.samples]
+        ends = [*accumulate(used.samples for used in counted)]
+        if not ends or not 0 <= row < ends[-1]:
+            return self.sources
+        own, word = counted[bisect_right(ends, row)], counted[0].argument.rpartition("[")[0]
+        return tuple(used for used in self.sources if used is own or used.argument.rpartition("[")[0] != word)
 
     def key_of(self, stream: str, file: StoredFile) -> str:
         """Return the key of a file of a stream."""

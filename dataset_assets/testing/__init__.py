@@ -17,6 +17,7 @@ _PLACES = {
     "EndlessBody": "http_faults",
     "EndlessHeaders": "http_faults",
     "EndlessTrailers": "http_faults",
+    "EngineTests": "engines",
     "Fault": "http_faults",
     "FaultyServer": "server",
     "FormatTests": "formats",
@@ -59,6 +60,7 @@ __all__ = sorted(_PLACES)
 
 if TYPE_CHECKING:
     from dataset_assets.testing.datasets import DatasetTests as DatasetTests
+    from dataset_assets.testing.engines import EngineTests as EngineTests
     from dataset_assets.testing.faults import Calls as Calls
     from dataset_assets.testing.faults import DiskFault as DiskFault
     from dataset_assets.testing.faults import counting as counting

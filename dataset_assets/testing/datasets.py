@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition.for_each import ForEach
 from dataset_assets.errors import DatasetAssetsError, DecodeError, DigestMismatch, NotPrepared
 from dataset_assets.making.prepare import prepare
 from dataset_assets.reading.load import load
@@ -167,6 +168,8 @@ def served(dataset: Dataset, server: FaultyServer, pinned: Mapping[str, bytes]) 
         if isinstance(value, DerivedFile):
             arguments = {argument: moved(inner) for argument, inner in value.arguments.items()}
             return DerivedFile(value.name, value.function, keep=value.keep, **arguments)
+        if isinstance(value, ForEach) and value.files:
+            return ForEach([*map(moved, value.files)], files_per_part=value.step or None)
         return value
 
     splits = {

@@ -335,7 +335,7 @@ def rewritten(storage: LocalStorage, prepared: Path, change: Callable[[dict[str,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda index: index.update(format=4), "format 4; this release reads up to 3. Upgrade"),
+        (lambda index: index.update(format=5), "format 5; this release reads up to 4. Upgrade"),
         (lambda index: index.update(format="1"), "its format is '1'"),
         (lambda index: index["streams"]["text"].update(format="holograms"), "No format 'holograms' is installed"),
         (lambda index: index["streams"]["text"].update(writer=99), "stream text: it was written by version 99"),

@@ -45,9 +45,7 @@ _asked: ContextVar[str | None] = ContextVar("engine", default=None)
 @contextmanager
 def using_engine(name: str | None) -> Iterator[None]:
     """Use this engine in the block; None: that of the setting `engine`. Raises `UsageError` if it is not known."""
-    if name is not None:
-        _found(name)
-    token = _asked.set(name)
+    token = _asked.set(None if name is None else see_known(name))
     try:
         yield
     finally:
@@ -58,6 +56,12 @@ def engine() -> Engine:
     """Return the engine that was asked for, or that of the setting. Raises `UsageError`."""
     found: Engine = _found(_asked.get() or settings().engine)()
     return found
+
+
+def see_known(name: str) -> str:
+    """Return the name of an engine. Raises `UsageError` if it is not known."""
+    _found(name)
+    return name
 
 
 def _found(name: str) -> Any:

@@ -79,7 +79,7 @@ class Stored(View, Traceable):
 
     def lineage_of(self, row: int) -> Lineage:
         """Return the origin of a row."""
-        files = () if self.opener is None else self.opener.sources()
+        files = () if self.opener is None else self.opener.sources(row)
         return Lineage(self.dataset, self.split, self.version, self._origin.index, row, files)
 
     def sample(self, i: int) -> dict[str, Any]:
@@ -152,8 +152,8 @@ class Opener(ABC):
     def stream(self, stream: str, part: int) -> BinaryIO:
         """Open a file of a stream."""
 
-    def sources(self) -> tuple[UsedFile, ...]:
-        """Return the raw files from which the split was made; empty if they are unknown."""
+    def sources(self, row: int) -> tuple[UsedFile, ...]:
+        """Return the raw files from which a row was made, as far as that is known."""
         return ()
 
     @abstractmethod
