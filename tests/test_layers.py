@@ -88,7 +88,7 @@ THROUGH = {
     "sources.listing": "sources/test_source_listing.py",
     "sources.made_names": "sources/test_targets.py",
     "sources.several": "sources/test_targets.py",
-    "definition.column_splits": "sources/test_infer.py",
+    "decoding.column_samples": "sources/test_infer.py",
     "moving.outdated": "moving/test_forget.py",
     "moving.view_file": "moving/test_cite.py",
     "orchestration.one_raw_asset": "orchestration/test_raw_assets.py",

@@ -26,6 +26,7 @@ from dataset_assets.making.asking import question
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
+from dataset_assets.making.in_place import is_in_place, make_in_place
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
@@ -133,6 +134,8 @@ class Maker:
             excluded = Excluder.of(self.dataset, self.stored, self.exclusions)
             if stores_rows(defined):
                 return divide(self.dataset, name, recipe, used, opened, folder, excluded.digest)
+            if is_in_place(defined):
+                return make_in_place(self.dataset, name, recipe, self.stored.storage.url, excluded, self.progress)
             made = make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
         findings = split_findings(self.dataset, made.index)
         for finding in findings if made.index.skipped else ():

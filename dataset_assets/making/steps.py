@@ -211,6 +211,13 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
     return found
 
 
+def with_findings(index: SplitIndex, columns: Mapping[str, Any]) -> SplitIndex:
+    """Return the index of a split that has no files of its own, with what the checks found in its columns."""
+    file = StoredFile("", 0, index.samples)
+    streams = {name: replace(stream, files=(file,)) for name, stream in index.streams.items()}
+    return replace(index, findings=check_split(index.samples, streams, columns))
+
+
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
     columns = open_columns(index, lambda name, k: files.opened(paths[name][k]))
     return replace(index, findings=check_split(index.samples, index.streams, columns))

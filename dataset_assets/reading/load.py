@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
 from dataset_assets.core.names import check_identifier, namesakes, split_pin
+from dataset_assets.core.roots import see_allowed as see_root
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
+from dataset_assets.reading.in_place import placed_columns
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
@@ -154,14 +156,22 @@ def open_split(
     """Open a split by the digest of its index."""
     index = stored.index(split, digest)
     see_permitted(stored, index)
+    if index.placed:
+        see_root(stored.storage.url, [one.url for one in index.placed.objects])
     opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
-    remote = is_cached(stored.storage)
-    columns = opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(index, opener.stream)
+    columns = _columns(opener, fetch)
     opener.check_lengths(columns)
     origin = Origin(stored.name, split, digest, version, dict(index.roles), classes_of(index))
     return _view(origin, opener.own_rows(columns), opener, fetch)
+
+
+def _columns(opener: StoredFiles, fetch: Fetch | None) -> dict[str, Any]:
+    index, storage = opener.index, opener.storage
+    if index.placed:
+        return placed_columns(index)
+    return opener.remote_columns(settings(fetch=fetch)) if is_cached(storage) else open_columns(index, opener.stream)
 
 
 def of_version(view: Stored, version: str) -> Stored:

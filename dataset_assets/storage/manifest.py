@@ -24,6 +24,8 @@ SKIPPING = 3
 """The format of an index that lists skipped samples, which older releases do not know."""
 DIVIDED = 4
 """The format of an index that stores row numbers of another split; older releases would read all its rows."""
+IN_PLACE = 5
+"""The format of an index whose values lie in objects outside of the storage, which older releases do not know."""
 ROWS = "rows", ".npy"
 """The folder and the ending of a file of row numbers, which lies beside the streams of its split."""
 SHORT = 1 << 16
@@ -134,6 +136,37 @@ class RowNumbers:
 
 
 @dataclass(frozen=True)
+class PlacedPart:
+    """A part of an object that is read at once, such as a row group: where it begins, its bytes, and its samples."""
+
+    offset: Count
+    bytes: Count
+    samples: Count
+
+
+@dataclass(frozen=True)
+class PlacedObject:
+    """An object that stays where it is, as it was when the index was made."""
+
+    url: str
+    bytes: Count
+    etag: str
+    version: str
+    sha256: str
+    """Its digest if it was known then; else empty: the ETag says only that nobody replaced it."""
+    parts: tuple[PlacedPart, ...]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Values that lie in objects outside of the storage: how these are read, and which column each stream is."""
+
+    read: str
+    columns: Written
+    objects: tuple[PlacedObject, ...]
+
+
+@dataclass(frozen=True)
 class SplitIndex:
     """The index of a split: its streams' files, and what they were made from.
 
@@ -160,6 +193,8 @@ class SplitIndex:
     """The first of them."""
     rows: RowNumbers | None = field(default=None, metadata={"omitted": True})
     """The rows of another split that it consists of, if it stores no values."""
+    placed: Placed | None = field(default=None, metadata={"omitted": True})
+    """The objects that hold its values, or those of the other split; its streams have no files then."""
 
     @property
     def bytes(self) -> int:
@@ -268,9 +303,13 @@ def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, ur
     if (plain_name(found.dataset), found.split) != (plain_name(dataset), split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     expected = found.rows.of if found.rows else found.samples
-    for name, stream in found.streams.items():
-        if (held := sum(file.samples for file in stream.files)) != expected:
-            wrong = Unfit(f"holds {held} samples, not {expected}", f"stream {name}")
+    held = {name: sum(file.samples for file in stream.files) for name, stream in found.streams.items()}
+    if found.placed:
+        in_place = sum(part.samples for one in found.placed.objects for part in one.parts)
+        held = {name: in_place if not found.streams[name].files else -1 for name in held}
+    for name, samples in held.items():
+        if samples != expected:
+            wrong = Unfit(f"holds {samples} samples, not {expected}", f"stream {name}")
             raise _malformed(key, dataset, wrong, url)
     if found.rows and found.rows.file.samples != found.samples:
         wrong = Unfit(f"are those of {found.rows.file.samples} samples, not {found.samples}", "row numbers")
@@ -289,9 +328,10 @@ def parse_version(data: bytes, key: str, dataset: str, digest: str, url: str = "
 # Checking every field takes longer than hashing the bytes, which name the content.
 @lru_cache(maxsize=64)
 def _parsed(kind: Any, data: bytes, key: str, dataset: str, url: str) -> Any:
-    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, DIVIDED)
+    raw = _checked_format(_object(data, key, dataset, url), key, dataset, url, IN_PLACE)
     found = _read_as(kind, raw, key, dataset, url)
-    if found.format != format_of(found.excluded, getattr(found, "skipped", 0), bool(getattr(found, "rows", None))):
+    more = [bool(getattr(found, name, None)) for name in ("rows", "placed")]
+    if found.format != format_of(found.excluded, getattr(found, "skipped", 0), *more):
         raise _malformed(key, dataset, Unfit(f"has format {found.format}, which does not fit what it holds"), url)
     return found
 
@@ -320,9 +360,9 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str, skipped: int = 0, divided: bool = False) -> int:
+def format_of(excluded: str, skipped: int = 0, divided: bool = False, placed: bool = False) -> int:
     """Return the format of an index or a version, by what it says of its samples."""
-    return DIVIDED if divided else SKIPPING if skipped else EXCLUDING if excluded else FORMAT
+    return IN_PLACE if placed else DIVIDED if divided else SKIPPING if skipped else EXCLUDING if excluded else FORMAT
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:
