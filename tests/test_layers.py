@@ -55,6 +55,7 @@ THROUGH = {
     "decoding.tf_example": "decoding/test_field_readers.py",
     "decoding.zstd_stream": "decoding/test_decoding.py",
     "definition.plain_splits": "definition/test_yaml_file.py",
+    "definition.in_place": "making/test_in_place.py",
     "definition.roles": "definition/test_dataset.py",
     "encoding.values": "encoding/test_encoding.py",
     "experiments.arrays": "experiments/test_values.py",

@@ -1,9 +1,9 @@
 """Makes the splits whose values stay where they are: an index of the objects, and nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Mapping
 
-from dataset_assets.core.few_open import open_all
 from dataset_assets.core.progress import report, split_label
 from dataset_assets.core.roots import allow_root, root_of
 from dataset_assets.decoding.arrow_file import refused
@@ -16,6 +16,9 @@ from dataset_assets.reading.in_place import placed_columns
 from dataset_assets.reading.remote_columns import RemoteColumn
 from dataset_assets.storage.manifest import Placed, PlacedObject, PlacedPart, SplitIndex, StoredStream, format_of
 from dataset_assets.storage.outside import State, opened
+
+AT_ONCE = 16
+"""The most footers that are read at a time."""
 
 
 def is_in_place(defined: Split) -> bool:
@@ -65,7 +68,8 @@ def make_in_place(
 def _objects(said: list[Mapping[str, Any]]) -> list[PlacedObject]:
     """Return objects with their parts, whose footers are read side by side."""
     states = [State(one["bytes"], one["etag"], one["version"]) for one in said]
-    parts = open_all([partial(_parts, one["url"], state) for one, state in zip(said, states)])
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        parts = [*pool.map(_parts, [one["url"] for one in said], states)]
     return [
         PlacedObject(one["url"], *state, one.get("sha256", ""), tuple(found))
         for one, state, found in zip(said, states, parts)

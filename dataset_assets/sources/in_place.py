@@ -1,12 +1,11 @@
 """Sources that stay where they are: their splits name objects, and how each was when it was looked at."""
 
 import os
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Mapping
 from urllib.parse import unquote, urlsplit
 
-from dataset_assets.core.few_open import open_all
 from dataset_assets.core.redact import redacted
 from dataset_assets.decoding.column_samples import column_samples
 from dataset_assets.definition.dataset import Split
@@ -14,6 +13,9 @@ from dataset_assets.definition.in_place import objects_in_place
 from dataset_assets.errors import UsageError
 from dataset_assets.sources.folders import Inferred
 from dataset_assets.storage.outside import SCHEMES, look, opened
+
+AT_ONCE = 16
+"""The most objects that are looked at at a time."""
 
 
 class OutsidePath:
@@ -57,6 +59,7 @@ def _split(split: Split) -> Split:
             "Only Parquet files can stay where they are yet, read without options. For all else, use copy=True."
         )
     urls = [split.arguments[name].urls[0] for name in sorted(split.files)]
-    states = open_all([partial(look, url) for url in urls])
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        states = [*pool.map(look, urls)]
     objects = [{"url": url, **state._asdict()} for url, state in zip(urls, states)]
     return Split(objects_in_place, read=plain["read"], columns=plain["streams"], objects=objects)
