@@ -15,6 +15,7 @@
     │   ├── DecodeError
     │   │   └── NewerFormat
     │   ├── SchemaError
+    │   ├── ObjectReplaced                               an object that is read where it is, and changed
     │   └── StoredFileDamaged
     ├── RetrievalError       (OSError)               5
     ├── StorageError         (OSError)               6
@@ -68,6 +69,7 @@ __all__ = [
     "NotInstalled",
     "NotPrepared",
     "ObjectLocked",
+    "ObjectReplaced",
     "Refused",
     "RetrievalError",
     "SchemaError",
@@ -157,6 +159,10 @@ class NewerFormat(DecodeError):
 
 class SchemaError(IntegrityError):
     """Samples do not fit the declared streams."""
+
+
+class ObjectReplaced(IntegrityError):
+    """An object that a dataset reads where it is was replaced, overwritten or deleted."""
 
 
 class StoredFileDamaged(IntegrityError):

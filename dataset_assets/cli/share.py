@@ -19,6 +19,7 @@ from dataset_assets.cli.common import (
     verb,
     watched,
 )
+from dataset_assets.cli.roots import roots
 from dataset_assets.core.commands import command
 from dataset_assets.errors import UsageError
 
@@ -251,6 +252,9 @@ def import_etc(state: State, file: Path | None, as_json: bool) -> None:
     state.say(f"is the remote now, by {found.settings}.")
     if found.credentials:
         state.say(f"Before you push or pull, run: . {found.credentials}")
+
+
+settings.add_command(roots)
 
 
 @settings.group("folders")

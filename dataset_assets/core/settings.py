@@ -52,6 +52,7 @@ class Settings:
     allow_licenses: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     connections: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     @property
     def scratch(self) -> Path:
@@ -299,6 +300,14 @@ def _has_password(url: str) -> bool:
     return bool(_LOGIN.search(url) or _PASSWORD.search(unquote_plus(url))) or has_secret(url)
 
 
+def _roots(value: Any, source: _Source) -> tuple[str, ...]:
+    _refuse_project(source, "it would decide which files and objects datasets may read")
+    words = _lines(value, source)
+    if not all(re.fullmatch(r"\S+ +[a-z0-9]+://\S+", word) for word in words):
+        raise TypeError("a list of a storage and a root each, such as ['s3://assets s3://lake/birds/']")
+    return words
+
+
 def _lines(value: Any, source: _Source) -> tuple[str, ...]:
     """Return a list of lines: in the environment on a line each, or as JSON."""
     return _words(value.splitlines() if isinstance(value, str) and not value.startswith(_LIST) else value, source)
@@ -378,4 +387,5 @@ _READERS: dict[str, Callable[[Any, _Source], Any]] = {
     "allow_licenses": _words,
     "headers": _headers,
     "connections": _connections,
+    "roots": _roots,
 }

@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from dataset_assets.checks.built_in import check_split
 from dataset_assets.definition.dataset import Dataset, Split
 from dataset_assets.definition.divided import rows_of
 from dataset_assets.errors import at
 from dataset_assets.formats.columns import Indices
-from dataset_assets.making.steps import StagedSplit, split_arguments
+from dataset_assets.making.steps import StagedSplit, split_arguments, with_findings
 from dataset_assets.reading.row_numbers import taken, write_numbers
 from dataset_assets.reading.stored_files import index_of, opener_of
 from dataset_assets.reading.streaming import value_columns
 from dataset_assets.reading.views import Selected, Stored
-from dataset_assets.storage.manifest import RowNumbers, SplitIndex, StoredFile, StoredStream, UsedFile, format_of
+from dataset_assets.storage.format_numbers import format_of
+from dataset_assets.storage.manifest import RowNumbers, SplitIndex, StoredFile, StoredStream, UsedFile
 
 WHOLE = "whole"
 """The argument that is the split that is divided."""
@@ -56,11 +56,13 @@ def divide(
         license=dataset.license,
         findings=(),
         recipe=recipe,
-        format=format_of(excluded, divided=True),
+        format=format_of(excluded, divided=True, placed=index_of(whole).placed is not None),
         excluded=excluded,
         rows=rows[0],
+        placed=index_of(whole).placed,
     )
-    return StagedSplit(_checked(index, whole, numbers), {name: () for name in streams}, rows=rows[1])
+    columns = taken(value_columns(opener_of(whole)), numbers)
+    return StagedSplit(with_findings(index, columns), {name: () for name in streams}, rows=rows[1])
 
 
 def _of_values(whole: Stored, rows: Indices) -> Indices:
@@ -76,9 +78,3 @@ def _written(whole: Stored, numbers: Indices, folder: Path) -> tuple[dict[str, S
     file = StoredFile(part.sha256, part.bytes, len(numbers))
     rows = replace(index.rows, file=file) if index.rows else RowNumbers(index.split, whole.origin.index, samples, file)
     return dict(index.streams), (rows, part.path)
-
-
-def _checked(index: SplitIndex, whole: Stored, numbers: Indices) -> SplitIndex:
-    columns = taken(value_columns(opener_of(whole)), numbers)
-    shown = {name: replace(stream, files=(StoredFile("", 0, index.samples),)) for name, stream in index.streams.items()}
-    return replace(index, findings=check_split(index.samples, shown, columns))

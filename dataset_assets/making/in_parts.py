@@ -28,8 +28,9 @@ from dataset_assets.making.skipping import LISTED
 from dataset_assets.making.steps import StagedSplit, stored_stream
 from dataset_assets.reading.load import columns_of
 from dataset_assets.reading.stored_files import StoredFiles
+from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.keys import stream_key
-from dataset_assets.storage.manifest import MadePart, Skipped, SplitIndex, StoredStream, UsedFile, format_of
+from dataset_assets.storage.manifest import MadePart, Skipped, SplitIndex, StoredStream, UsedFile
 from dataset_assets.storage.part_record import PartRecord
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.storage import open_object, put_all

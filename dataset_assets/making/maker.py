@@ -27,6 +27,7 @@ from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
 from dataset_assets.making.in_parts import InParts
+from dataset_assets.making.in_place import is_in_place, make_in_place
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
@@ -130,6 +131,9 @@ class Maker:
         with self._advising(defined):
             if stores_rows(defined):
                 return self._divided(name, recipe)
+            if is_in_place(defined):
+                where = self.stored.storage.url
+                return make_in_place(self.dataset, name, recipe, where, self._excluder, self.progress)
             made = self._in_parts(name, recipe) if defined.each else self._whole(name, recipe)
         findings = split_findings(self.dataset, made.index)
         for finding in findings if made.index.skipped else ():
@@ -147,9 +151,8 @@ class Maker:
             return make_split(self.dataset, name, recipe, used, opened, folder, size, self.progress, links, excluded)
 
     def _in_parts(self, name: str, recipe: str) -> StagedSplit:
-        folder, size = self._scratch() / name, self.settings.file_bytes
-        given = self.stored, self.inputs, self.see_undamaged, folder, size, self._excluder, self.progress
-        return InParts(self.dataset, name, *given).made(recipe)
+        given = self.stored, self.inputs, self.see_undamaged, self._scratch() / name, self.settings.file_bytes
+        return InParts(self.dataset, name, *given, self._excluder, self.progress).made(recipe)
 
     def _divided(self, name: str, recipe: str) -> StagedSplit:
         used, digest, folder = self.inputs.used(name), self._excluder.digest, self._scratch() / name

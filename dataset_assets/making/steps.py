@@ -33,7 +33,8 @@ from dataset_assets.making.skipping import Skipper
 from dataset_assets.reading.stored_files import open_columns
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.on_this_machine import SCHEMES
-from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile, format_of
+from dataset_assets.storage.format_numbers import format_of
+from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, UsedFile
 from dataset_assets.storage.raw_files import RawFile, Source
 
 DERIVED = "derived:"
@@ -206,6 +207,13 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
             "(DATASET_ASSETS_OFFLINE=0), or prepare where there is a network and copy the storage."
         )
     return found
+
+
+def with_findings(index: SplitIndex, columns: Mapping[str, Any]) -> SplitIndex:
+    """Return the index of a split that has no files of its own, with what the checks found in its columns."""
+    file = StoredFile("", 0, index.samples)
+    streams = {name: replace(stream, files=(file,)) for name, stream in index.streams.items()}
+    return replace(index, findings=check_split(index.samples, streams, columns))
 
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:

@@ -13,7 +13,8 @@ from dataset_assets.making.recipe import release_recipe
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored, View
-from dataset_assets.storage.manifest import Finding, Skipped, SplitIndex, Version, format_of
+from dataset_assets.storage.format_numbers import format_of
+from dataset_assets.storage.manifest import Finding, Skipped, SplitIndex, Version
 
 log = logging.getLogger(__name__)
 

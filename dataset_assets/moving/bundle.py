@@ -12,6 +12,8 @@ from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical
 from dataset_assets.core.commands import command
 from dataset_assets.core.progress import report
+from dataset_assets.core.scratch import scratch_folder
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import (
     DigestMismatch,
     NotPrepared,
@@ -30,6 +32,7 @@ from dataset_assets.moving.bundle_format import (
     sums_of,
 )
 from dataset_assets.moving.experiments import FOLDER, experiment_names, is_experiment, named, needed_by, piece_at
+from dataset_assets.moving.materialize import materialized
 from dataset_assets.moving.parcel import Parcel, Piece, Which, dataset_names, parcel
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import aliases_in, own_name
@@ -55,21 +58,28 @@ def bundle(
     if not chosen:
         raise NotPrepared(f"{store.url} has no datasets. Prepare one with: {command('prepare NAME', store.url)}")
     datasets = sorted({own_name(store, name) for name in chosen if not is_experiment(name)})
-    parcels = [parcel(name, store, versions, raw) for name in datasets]
-    runs = [_experiment_in(store, name) for name in chosen if is_experiment(name)]
-    known = aliases_in(store)
-    for one in parcels:
-        one.aliases = tuple(sorted(alias for alias, dataset in known.items() if dataset == one.dataset))
-    members = [*_members(parcels), *(member for one in runs for member in one.members)]
-    total, done, length = sum(member.size for member in members), 0, 0
-    for member in (*_lists(parcels, runs, members, raw), *members):
-        length += _write(into, store, member)
-        done += member.size if member.key not in (SUMS, MANIFEST) else 0
-        report("bundle", done, total)
-    into.write(end_of(length))
-    into.flush()
+    with scratch_folder(settings().scratch) as folder:
+        found = [materialized(parcel(name, store, versions, raw), store, folder) for name in datasets]
+        parcels, staged = [one for one, _ in found], [there for _, there in found]
+        runs = [_experiment_in(store, name) for name in chosen if is_experiment(name)]
+        known = aliases_in(store)
+        for one in parcels:
+            one.aliases = tuple(sorted(alias for alias, dataset in known.items() if dataset == one.dataset))
+        members = [*_members(parcels), *(member for one in runs for member in one.members)]
+        total, done, length = sum(member.size for member in members), 0, 0
+        for member in (*_lists(parcels, runs, members, raw), *members):
+            length += _write(into, _holder(member, store, staged), member)
+            done += member.size if member.key not in (SUMS, MANIFEST) else 0
+            report("bundle", done, total)
+        into.write(end_of(length))
+        into.flush()
     written = [f"{one.dataset}@{digest}" for one in parcels for digest in one.versions]
     return written + [f"{FOLDER}{one.name}@{one.generation}" for one in runs]
+
+
+def _holder(member: Member, storage: Storage, staged: list[Storage]) -> Storage:
+    """Return the storage that has a file: one in the scratch folder, if its values stay where they are."""
+    return next((there for there in staged if member.data is None and there.exists(member.key)), storage)
 
 
 def _experiment_in(storage: Storage, name: str) -> Experiment:

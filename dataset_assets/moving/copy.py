@@ -6,7 +6,6 @@ the same whoever stores it, and a version is stored after all files that it name
 
 import logging
 from contextlib import contextmanager
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
@@ -27,6 +26,7 @@ from dataset_assets.errors import (
     StoredFileDamaged,
     UsageError,
 )
+from dataset_assets.moving.materialize import materialized
 from dataset_assets.moving.outdated import excludes_more, remove_outdated
 from dataset_assets.moving.parcel import Parcel, Piece, Which, dataset_names, parcel
 from dataset_assets.moving.pointer import Knows, may_move, offer
@@ -120,7 +120,12 @@ def copy(
 def _copied(
     wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool, apply_exclusions: bool
 ) -> Copied:
-    fetch, knows = partial(fetched, source, folder=folder), StoredDataset(source, wanted.dataset).has_version
+    wanted, staged = materialized(wanted, source, folder)
+    knows = StoredDataset(source, wanted.dataset).has_version
+
+    def fetch(piece: Piece) -> Path:
+        return fetched(staged if staged.exists(piece.key) else source, piece, folder)
+
     return deliver(wanted, target, fetch, knows, make_current, apply_exclusions)
 
 

@@ -106,7 +106,7 @@ def _fields(index: SplitIndex, stream: str) -> Any:
 
 
 def _same_files(first: SplitIndex, second: SplitIndex) -> bool:
-    rows = [index.rows and index.rows.file for index in (first, second)]
+    rows = [(index.rows and index.rows.file, index.placed) for index in (first, second)]
     return rows[0] == rows[1] and all(one.files == second.streams[name].files for name, one in first.streams.items())
 
 

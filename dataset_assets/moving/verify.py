@@ -4,30 +4,35 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Callable, TypeVar
+from typing import Callable, Iterator, TypeVar
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.progress import report
+from dataset_assets.core.redact import redacted
+from dataset_assets.core.roots import see_allowed
 from dataset_assets.definition import registry
 from dataset_assets.errors import (
     DatasetAssetsError,
     IntegrityError,
     NewerFormat,
     NotFound,
+    ObjectReplaced,
     StorageError,
 )
 from dataset_assets.making.prepare import prepare, restore_raw
 from dataset_assets.moving.copy import fetched, workplace
 from dataset_assets.moving.parcel import Piece, pieces_of
 from dataset_assets.reading.cache import drop_damaged
+from dataset_assets.reading.in_place import state_of
 from dataset_assets.reading.load import open_version
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.keys import Contents, index_key, place_of, pointer_key, version_key
 from dataset_assets.storage.listing import every_whole, listed_versions, relisted, whole
-from dataset_assets.storage.manifest import unsealed
+from dataset_assets.storage.manifest import SplitIndex, unsealed
+from dataset_assets.storage.outside import see_unchanged
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -213,6 +218,8 @@ class _Look:
             index = self._seen(key, partial(self.stored.index, split, at))
             if index:
                 self.pieces |= {piece.key: piece for piece in pieces_of(index)}
+                for url, problem in problems_of_objects(index, self.storage):
+                    self.found.damaged.append(Damage(url, problem))
 
     def _raw(self, there: Contents) -> None:
         for place in there.of("raw"):
@@ -247,6 +254,19 @@ class _Look:
             if not any(damage.key == key for damage in self.found.damaged):
                 self.found.damaged.append(Damage(key, str(error)))
             return None
+
+
+def problems_of_objects(index: SplitIndex, storage: Storage) -> Iterator[tuple[str, str]]:
+    """Yield the URL of each object that a split reads where it is and that is not what it was, and what is wrong.
+
+    Raises `Refused` for objects below no root that is allowed for the storage.
+    """
+    for one in index.placed.objects if index.placed and not index.rows else ():
+        see_allowed(storage.url, [one.url])
+        try:
+            see_unchanged(one.url, state_of(one))
+        except ObjectReplaced as error:
+            yield redacted(one.url), str(error)
 
 
 def problem_of(piece: Piece, storage: Storage) -> str | None:

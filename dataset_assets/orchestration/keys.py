@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dataset_assets.core.canonical import sha256_hex
+from dataset_assets.core.canonical import digest_of, sha256_hex
 from dataset_assets.core.names import key_parts
 from dataset_assets.core.redact import redacted
 from dataset_assets.storage.manifest import SplitIndex
@@ -89,4 +89,5 @@ def stream_version(index: SplitIndex, stream: str) -> str:
     """Return the data version of a stream: the digest of its file, or of their list; with that of row numbers."""
     digests = [file.sha256 for file in index.streams[stream].files]
     digests += [index.rows.file.sha256] if index.rows else []
+    digests += [digest_of(index.placed)] if index.placed else []
     return digests[0] if len(digests) == 1 else sha256_hex(",".join(digests).encode())

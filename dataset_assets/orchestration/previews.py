@@ -81,7 +81,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
     """Describe a stream."""
     found = index.streams[stream]
     return {
-        "dagster/uri": f"{redacted(storage.url)}/{index.key_of(stream, found.files[0])}",
+        "dagster/uri": _uri(storage, index, stream),
         "dagster/row_count": index.samples,
         "type": found.in_words,
         "bytes": found.bytes,
@@ -89,6 +89,13 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
         "sha256": keys.stream_version(index, stream),
         keys.INDEX: digest_of(index),
     }
+
+
+def _uri(storage: Storage, index: SplitIndex, stream: str) -> str:
+    """Return where the first file of a stream is, or the first object that holds its values."""
+    if index.placed:
+        return redacted(index.placed.objects[0].url)
+    return f"{redacted(storage.url)}/{index.key_of(stream, index.streams[stream].files[0])}"
 
 
 def of_split(view: Stored, index: SplitIndex) -> Metadata:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
 from dataset_assets.core.names import check_identifier, namesakes, split_pin
+from dataset_assets.core.roots import see_allowed as see_root
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
+from dataset_assets.reading.in_place import placed_columns
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
@@ -154,6 +156,8 @@ def open_split(
     """Open a split by the digest of its index."""
     index = stored.index(split, digest)
     see_permitted(stored, index)
+    if index.placed:
+        see_root(stored.storage.url, [one.url for one in index.placed.objects])
     opener = StoredFiles(stored.storage, index)
     if verify is not None:
         opener.verify(1 if verify == "all" else 10)
@@ -165,8 +169,10 @@ def open_split(
 
 def columns_of(opener: StoredFiles, fetch: Fetch | None = None) -> dict[str, Any]:
     """Open the columns of a split; those of a remote storage when they are read."""
-    remote = is_cached(opener.storage)
-    return opener.remote_columns(settings(fetch=fetch)) if remote else open_columns(opener.index, opener.stream)
+    index, storage = opener.index, opener.storage
+    if index.placed:
+        return placed_columns(index)
+    return opener.remote_columns(settings(fetch=fetch)) if is_cached(storage) else open_columns(index, opener.stream)
 
 
 def of_version(view: Stored, version: str) -> Stored:

@@ -54,7 +54,7 @@ def taken(columns: Mapping[str, Column], numbers: Indices) -> dict[str, Column]:
     return {name: _taken(column, numbers) for name, column in columns.items()}
 
 
-def _taken(column: Column, numbers: Indices) -> Column:
+def _taken(column: Column, numbers: Indices) -> Any:
     if not isinstance(column, DecodedColumn):
         return TakenColumn(column, numbers)
     # It decodes what it takes, so that its errors count rows of this split.

@@ -23,6 +23,7 @@ from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, open_cached
+from dataset_assets.reading.in_place import see_objects
 from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
 from dataset_assets.reading.row_numbers import read_numbers, taken
 from dataset_assets.reading.views import Opener, Stored
@@ -166,6 +167,10 @@ class StoredFiles(Opener):
                     f"as its index says. Repair it with: {self._repair()}"
                 )
 
+    def see_objects(self) -> None:
+        """Raise `ObjectReplaced` for a value's object, outside of the storage, that is not what it was."""
+        see_objects(self.index)
+
     def own_rows(self, columns: Mapping[str, Column]) -> dict[str, Column]:
         """Return the columns of a split's files as its own: of one that stores row numbers, at these rows."""
         return dict(columns) if self.index.rows is None else taken(columns, self.row_numbers())
@@ -191,6 +196,7 @@ class StoredFiles(Opener):
                 with self.stream(name, part, copied=False, whole=True) as opened:
                     self._compare(opened, name, part)
         self._verify_rows()
+        self.see_objects()
 
     def verify_once(self, run: str) -> None:
         """Hash the files, or their copies in the cache, unless another process of this run did so on this machine.
@@ -206,6 +212,7 @@ class StoredFiles(Opener):
                     except io.UnsupportedOperation:  # not a file of this machine
                         compare()
         self._verify_rows()
+        self.see_objects()
 
     def _verify_rows(self) -> None:
         if rows := self.index.rows:

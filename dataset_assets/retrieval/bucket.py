@@ -114,20 +114,7 @@ def _etag_of(reader: Any) -> str | None:
 def _bucket(url: str) -> Any:
     needed("obstore", "object-store")
     from dataset_assets.storage.connectors.bucket.address import bucket_of
-    from dataset_assets.storage.connectors.bucket.pages import Listing
-    from dataset_assets.storage.connectors.bucket.store import ObjectStorage
-
-    class Objects(ObjectStorage):
-        """A bucket in which an object may have any key."""
-
-        def _path(self, key: str) -> str:
-            return key
-
-        def listed(self, folder: str) -> Iterator[tuple[str, int, str | None]]:
-            """Yield key, size and ETag of each object below a folder."""
-            if self.forked() is not None:
-                return ((entry.key, entry.bytes, None) for entry in self.objects(folder))
-            return ((one["path"], one["size"], one["e_tag"]) for one in Listing(self.clients, folder))
+    from dataset_assets.storage.connectors.bucket.objects import Objects
 
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""

@@ -5,44 +5,37 @@ import logging
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
-
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.patterns import alternatives
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
-from dataset_assets.definition.column_splits import column_samples
-from dataset_assets.definition.dataset import Dataset, RemoteFile, Split, SplitOf
+from dataset_assets.decoding.column_samples import column_samples
+from dataset_assets.definition.dataset import Dataset, RemoteFile, Split
 from dataset_assets.errors import RetrievalError, UsageError, nearest
-from dataset_assets.formats import Array, Format
+from dataset_assets.formats import Format
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.archives import is_archive, members_of
 from dataset_assets.sources.columns import Found
 from dataset_assets.sources.croissant_file import croissant_of, tables_of
+from dataset_assets.sources.dividing import WHOLE, divided, known_stream
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
+from dataset_assets.sources.in_place import OutsidePath, check_stays, in_place
 from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
 from dataset_assets.sources.made_names import called, note_source, place_of
 from dataset_assets.sources.several import streams_in
 
 log = logging.getLogger(__name__)
-
-WHOLE = "all"
-"""The split that is divided, or of a source that has no splits."""
-
-MOST_NUMBERS = 100
-"""A target of more different whole numbers is not divided by them."""
 
 NO_OPTIONS = (
     "A folder or an archive of files takes no options; these were given: {}. Leave them out: one folder that all files "
@@ -63,6 +56,7 @@ def dataset_from(
     summary: str | None = None,
     license: str | None = None,
     materialize: bool = False,
+    copy: bool = True,
 ) -> Dataset:
     """Look at a source and return a dataset of it: its streams with formats, dtypes and classes, its splits and roles.
 
@@ -76,7 +70,8 @@ def dataset_from(
     the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
     `group_by="patient"` all samples of one value of a stream stay together, and with `hash_by="id"` a hash of the value
     decides. What is divided so stores the numbers of its rows; with `materialize=True` it stores the values again, for
-    speed. `config` is a configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
+    speed. With `copy=False` Parquet files and objects of buckets stay where they are, and are read there. `config` is a
+    configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
     as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
@@ -87,7 +82,7 @@ def dataset_from(
     >>> prepare(birds)["train"]
     """
     found = inferred(
-        source, target, splits, options, config, group_by=group_by, hash_by=hash_by, materialize=materialize
+        source, target, splits, options, config, group_by=group_by, hash_by=hash_by, materialize=materialize, copy=copy
     )
     return dataset_of(found, source, name=name, summary=summary, license=license)
 
@@ -102,14 +97,18 @@ def inferred(
     group_by: str | None = None,
     hash_by: str | None = None,
     materialize: bool = False,
+    copy: bool = True,
 ) -> Inferred:
     """Look at a source and return what was inferred of it."""
-    found = _inferred(source, target, options or {}, config)
+    if not copy:
+        check_stays(source)
+    found = _inferred(source, target, options or {}, config, copy)
+    found = found if copy else in_place(found)
     if splits is None and (group_by or hash_by or materialize):
         raise UsageError(
             "group_by=, hash_by= and materialize= say how splits= divides. Give splits= too, or leave them out."
         )
-    return found if splits is None else found._replace(splits=_divided(found, splits, group_by, hash_by, materialize))
+    return found if splits is None else found._replace(splits=divided(found, splits, group_by, hash_by, materialize))
 
 
 def dataset_of(
@@ -130,22 +129,22 @@ def dataset_of(
     )
 
 
-def _inferred(source: Any, target: str | None, options: Mapping[str, Any], config: str | None) -> Inferred:
+def _inferred(source: Any, target: str | None, options: Mapping[str, Any], config: str | None, copy: bool) -> Inferred:
     if is_listed(source):
         _check_online(source)
         listing = listing_of(source, config)
         parts = {split: _Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
         if (archive := _archive(parts, options)) is not None:
-            return archive._replace(target=_known(target, archive) or archive.target)
+            return archive._replace(target=known_stream(target, archive) or archive.target)
         if listing.tables is None:
             tree = RemoteFile(listing.url, identifier="folder", keep=False)
             return _of_files(listing.url, [one.path for one in listing.files], tree, target, options)
-        return _of_tables(parts, target, options)
+        return _of_tables(parts, target, options, copy)
     if is_url(source):
         _check_online(os.fsdecode(source))
     if (croissant := croissant_of(source)) is not None:
         tables = tables_of(*croissant, config)
-        return _of_tables({split: _Part.listed(some) for split, some in tables.items()}, target, options)
+        return _of_tables({split: _Part.listed(some) for split, some in tables.items()}, target, options, copy)
     if config is not None:
         raise UsageError("config= is that of a dataset of the Hugging Face Hub, or of a Croissant file. Leave it out.")
     parts = _parts(source)
@@ -156,8 +155,8 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         tree = RemoteFile(folders[0].as_uri(), identifier="folder", keep=False)
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
     if (archive := _archive(parts, options)) is not None:
-        return archive._replace(target=_known(target, archive) or archive.target)
-    return _of_tables(parts, target, options)
+        return archive._replace(target=known_stream(target, archive) or archive.target)
+    return _of_tables(parts, target, options, copy)
 
 
 def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
@@ -175,19 +174,13 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferr
     return of_paths(redacted(file.name), found, file, is_archive=True)
 
 
-def _known(stream: str | None, found: Inferred) -> str | None:
-    if stream is not None and stream not in found.streams:
-        raise UsageError(f"There is no stream {stream!r}.{nearest(stream, found.streams)}")
-    return stream
-
-
 def _of_files(
     where: str, paths: list[str], tree: RemoteFile, target: str | None, options: Mapping[str, Any]
 ) -> Inferred:
     if options:
         raise UsageError(NO_OPTIONS.format(", ".join(options)))
     found = of_paths(where, paths, tree)
-    return found._replace(target=_known(target, found) or found.target)
+    return found._replace(target=known_stream(target, found) or found.target)
 
 
 @dataclass
@@ -256,7 +249,9 @@ def _matching(pattern: str) -> list[str]:
     return glob.glob(pattern, recursive=True)
 
 
-def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any]) -> Inferred:
+def _of_tables(
+    parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any], copy: bool = True
+) -> Inferred:
     """Infer the streams of all splits together, from all of their rows."""
     readers = [reader_of(path.name, options, path) for part in parts.values() for path in part.paths]
     reader = readers[0]
@@ -264,7 +259,8 @@ def _of_tables(parts: Mapping[str, _Part], target: str | None, options: Mapping[
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
     with TemporaryDirectory(dir=_scratch()) as folder:
-        paths = [_here(path, url, Path(folder)) for part in parts.values() for path, url in zip(part.paths, part.urls)]
+        every = [pair for part in parts.values() for pair in zip(part.paths, part.urls)]
+        paths: list[Any] = [_here(path, url, Path(folder)) if copy else OutsidePath(url) for path, url in every]
         reader = settled(reader, paths)
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
         names = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
@@ -349,41 +345,3 @@ def _scratch() -> Path:
     folder = settings().scratch
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _divided(
-    found: Inferred, ratios: Mapping[str, float], group_by: str | None, hash_by: str | None, materialize: bool
-) -> dict[str, Split]:
-    if [*found.splits] != [WHOLE]:
-        raise UsageError(f"The source has the splits {', '.join(found.splits)} already. Leave out splits=.")
-    if not isinstance(ratios, Mapping) or not ratios:
-        raise UsageError(f'splits={ratios!r:.200} has no names. Write splits={{"train": 0.8, "test": 0.2}}.')
-    if group_by and hash_by:
-        raise UsageError("group_by= and hash_by= were both given. Give one of them.")
-    if by := _known(group_by or hash_by, found):
-        divide = SplitOf(WHOLE).group_split if group_by else SplitOf(WHOLE).hash_split
-        return {**found.splits, **divide(ratios, by=by, materialize=materialize)}
-    divided = (_by_class(found, len(ratios)) or SplitOf(WHOLE).random_split)(ratios, materialize=materialize)
-    return {**found.splits, **divided}
-
-
-def _by_class(found: Inferred, parts: int) -> Any:
-    """Return how samples are divided in equal shares of each class; None if the target has no classes, or a rare one.
-
-    Few whole numbers are classes too, if none is rare.
-    """
-    target, tally = found.streams.get(found.target or ""), found.tally
-    if not isinstance(target, Array) or target.shape or (not target.classes and not tally):
-        return None
-    rare = min(tally, key=lambda value: tally[value]) if tally else None
-    if tally and tally[rare] < parts:
-        if target.classes:
-            log.warning(
-                "Class %r of %s has too few samples (%d) for %d splits, so the samples are divided at random. For "
-                "equal shares of each class, drop this class or merge it with another.",
-                rare, found.target, tally[rare], parts,
-            )  # fmt: skip
-        return None
-    if not target.classes and (np.dtype(target.dtype).kind not in "biu" or len(tally or ()) > MOST_NUMBERS):
-        return None
-    return partial(SplitOf(WHOLE).stratified_split, by=found.target)

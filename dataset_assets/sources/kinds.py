@@ -7,7 +7,7 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding import decoder, decompressed
-from dataset_assets.definition.column_splits import ROWS, in_batches
+from dataset_assets.decoding.column_samples import ROWS, in_batches
 from dataset_assets.errors import UsageError, nearest
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -72,7 +72,8 @@ class Reader(NamedTuple):
         import pyarrow.parquet
 
         try:
-            said = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+            with path.open("rb") as file:
+                said = (pyarrow.parquet.read_schema(file).metadata or {}).get(b"huggingface", b"{}")
             features = json.loads(said)["info"]["features"]
             return {name: [*map(str, one["names"])] for name, one in features.items() if one["_type"] == "ClassLabel"}
         except (pyarrow.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping
 
-from dataset_assets.definition.column_splits import ROWS
+from dataset_assets.decoding.column_samples import ROWS
 from dataset_assets.errors import UsageError
 from dataset_assets.sources.arrays import streams_of_arrays, tally_of
 from dataset_assets.sources.columns import Found, streams_of

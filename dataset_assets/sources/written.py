@@ -11,9 +11,10 @@ from dataset_assets.definition.for_each import ForEach
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
-from dataset_assets.sources.split_functions import column_samples, file_samples
+from dataset_assets.sources.split_functions import column_samples, file_samples, objects_in_place
 
 WIDTH = 110
+OURS = (column_samples, file_samples, objects_in_place)
 _PLAIN = ("version", "sample", "target", "tag", "tags", "tasks", "license", "terms", "citation", "homepage", "owners",
           "refresh", "aliases")  # fmt: skip
 
@@ -113,7 +114,7 @@ def _split(name: str, split: Split, imports: _Imports) -> list[str]:
             f"The function {function.__qualname__} of split {name} cannot be imported. Put it in a module."
         )
     imports.add("dataset_assets", "Split")
-    module = "dataset_assets.sources" if function in (column_samples, file_samples) else function.__module__
+    module = "dataset_assets.sources" if function in OURS else function.__module__
     shown = imports.add(module, function.__qualname__)
     lines = [f"        {_text(name)}: Split(", f"            {shown},"]
     for argument, value in split.arguments.items():
@@ -140,6 +141,9 @@ def _argument(value: Any, imports: _Imports) -> str:
         return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        inside = "".join(f"                {_shown(each)},\n" for each in value)
+        return f"[\n{inside}            ]"
     if isinstance(value, Mapping) and len(repr(value)) > WIDTH:
         inside = "".join(f"                {_shown(key)}: {_shown(each)},\n" for key, each in value.items())
         return f"{{\n{inside}            }}"

@@ -17,19 +17,10 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES, Count, Digest, Unfit, digest, parsed, read_as
 from dataset_assets.core.names import LONGEST, check_dataset_name, check_identifier, plain_name
 from dataset_assets.errors import DecodeError, NewerFormat, UnknownSplit, nearest
+from dataset_assets.storage.format_numbers import FORMAT, NEWEST, format_of
 from dataset_assets.storage.keys import stream_key
+from dataset_assets.storage.placed import Placed
 
-FORMAT = 1
-EXCLUDING = 2
-"""The format of an index or a version from which samples were taken out: older releases must not read it."""
-SKIPPING = 3
-"""The format of an index that lists skipped samples, which older releases do not know."""
-IN_PARTS = 4
-"""The format of an index of a split that was made in parts, which older releases do not know."""
-DIVIDED = 5
-"""The format of an index that stores row numbers of another split; older releases would read all its rows."""
-NEWEST = DIVIDED
-"""The newest format that this release reads."""
 ROWS = "rows", ".npy"
 """The folder and the ending of a file of row numbers, which lies beside the streams of its split."""
 SHORT = 1 << 16
@@ -178,6 +169,8 @@ class SplitIndex:
     """The rows of another split that it consists of, if it stores no values."""
     parts: tuple[MadePart, ...] = field(default=(), metadata={"omitted": True})
     """The parts in which it was made."""
+    placed: Placed | None = field(default=None, metadata={"omitted": True})
+    """The objects that hold its values, or those of the other split; its streams have no files then."""
 
     @property
     def bytes(self) -> int:
@@ -295,9 +288,13 @@ def parse_index(data: bytes, key: str, dataset: str, split: str, digest: str, ur
     if (plain_name(found.dataset), found.split) != (plain_name(dataset), split):
         raise DecodeError(f"The index {digest} is of {found.dataset}, split {found.split}, not of {dataset}, {split}.")
     expected = found.rows.of if found.rows else found.samples
-    for name, stream in found.streams.items():
-        if (held := sum(file.samples for file in stream.files)) != expected:
-            wrong = Unfit(f"holds {held} samples, not {expected}", f"stream {name}")
+    held = {name: sum(file.samples for file in stream.files) for name, stream in found.streams.items()}
+    if found.placed:
+        in_place = sum(part.samples for one in found.placed.objects for part in one.parts)
+        held = {name: in_place if not found.streams[name].files else -1 for name in held}
+    for name, samples in held.items():
+        if samples != expected:
+            wrong = Unfit(f"holds {samples} samples, not {expected}", f"stream {name}")
             raise _malformed(key, dataset, wrong, url)
     if found.rows and found.rows.file.samples != found.samples:
         wrong = Unfit(f"are those of {found.rows.file.samples} samples, not {found.samples}", "row numbers")
@@ -347,15 +344,11 @@ def _object(data: bytes, key: str, dataset: str, url: str) -> dict[str, Any]:
     return found
 
 
-def format_of(excluded: str, skipped: int = 0, *, in_parts: bool = False, divided: bool = False) -> int:
-    """Return the format of an index or a version, by what it says of its samples."""
-    kinds = {DIVIDED: divided, IN_PARTS: in_parts, SKIPPING: skipped, EXCLUDING: excluded}
-    return next((number for number, is_so in kinds.items() if is_so), FORMAT)
-
-
 def _format_of(found: "SplitIndex | Version") -> int:
-    given = {"in_parts": bool(found.parts), "divided": bool(found.rows)} if isinstance(found, SplitIndex) else {}
-    return format_of(found.excluded, getattr(found, "skipped", 0), **given)
+    if isinstance(found, Version):
+        return format_of(found.excluded)
+    kinds = {"in_parts": bool(found.parts), "divided": bool(found.rows), "placed": bool(found.placed)}
+    return format_of(found.excluded, found.skipped, **kinds)
 
 
 def _checked_format(found: dict[str, Any], key: str, dataset: str, url: str, newest: int) -> dict[str, Any]:

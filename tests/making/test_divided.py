@@ -29,6 +29,7 @@ from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views.undecoded import encoded
 from dataset_assets.sources import dataset_from
 from dataset_assets.storage import MemoryStorage, Storage, manifest, open_storage
+from dataset_assets.storage.format_numbers import DIVIDED, SKIPPING
 from dataset_assets.storage.releases import publish_version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -87,7 +88,7 @@ def test_its_samples_are_those_of_the_split_that_stores_values(home: Path, way: 
         assert found[split].origin.split == split
         assert values(encoded(found[split])) == values(encoded(copied[split]))
     stored = index_at("train"), index_at("fit")
-    assert {index.rows.split for index in stored if index.rows} == {"all"} and stored[0].format == manifest.DIVIDED
+    assert {index.rows.split for index in stored if index.rows} == {"all"} and stored[0].format == DIVIDED
     added = sum(index_at(split).bytes for split in ("train", "test"))
     assert added < 0.01 * index_at("all").bytes
     assert not any(path.parent.name in ("n", "image") for path in (home / "storage/org/example/rows/train").rglob("*"))
@@ -156,7 +157,7 @@ def test_gc_and_rm_keep_the_files_and_the_index_of_the_other_split(home: Path) -
 def test_an_older_release_refuses_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(divided())
     data = StoredDataset(home_storage(home), NAME).index_bytes("train", str(load(NAME, "train").origin.index))  # type: ignore[attr-defined]
-    monkeypatch.setattr(manifest, "NEWEST", manifest.SKIPPING)
+    monkeypatch.setattr(manifest, "NEWEST", SKIPPING)
     manifest._parsed.cache_clear()
     with pytest.raises(NewerFormat):
         manifest.parse_index(data, "key", NAME, "train", "digest")

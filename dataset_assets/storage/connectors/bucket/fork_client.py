@@ -73,6 +73,10 @@ class ForkedBucket:
     def remove(self, key: str) -> None:
         self.ask("remove", key)
 
+    def head(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("head", key)[0]["result"]
+        return found
+
     def streamed(self, key: str) -> "ForkedReader":
         answer, _ = self.ask("streamed", key)
         return ForkedReader(self, key, answer["handle"], answer["size"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_assets.storage.connectors.bucket.address import bucket_of
 from dataset_assets.storage.connectors.bucket.fork_client import receive, send
-from dataset_assets.storage.connectors.bucket.store import ObjectStorage
+from dataset_assets.storage.connectors.bucket.objects import Objects
 from dataset_assets.storage.patience import hasty
 
 Answer = tuple[dict[str, Any], bytes]
@@ -46,7 +46,8 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
     if "handle" in header:
         return {}, _read(header, readers)
     verb, key = header["verb"], header["key"]
-    storage = ObjectStorage(bucket_of(header["url"]), retries=header["retries"], silence=header["silence"])
+    # The process that asks has checked the key, if it must be one of a storage.
+    storage = Objects(bucket_of(header["url"]), retries=header["retries"], silence=header["silence"])
     if verb in ("reader", "streamed"):
         reader = storage.reader(key, header["e_tag"]) if verb == "reader" else storage.streamed(key)
         handle = max(readers, default=0) + 1
@@ -58,14 +59,14 @@ def _answer(header: dict[str, Any], data: bytes, readers: dict[int, Any]) -> Ans
     return {"result": _done(storage, verb, key, header, data)}, b""
 
 
-def _done(storage: ObjectStorage, verb: str, key: str, header: dict[str, Any], data: bytes) -> Any:
+def _done(storage: Objects, verb: str, key: str, header: dict[str, Any], data: bytes) -> Any:
     if verb == "upload":
         return storage.put(key, Path(header["path"]) if "path" in header else data)
     if verb == "put_if":
         return storage.put_if(key, data, header["condition"])
     if verb == "objects":
         return [*storage.objects(key)]
-    return {"stat": storage.stat, "remove": storage.remove}[verb](key)
+    return {"stat": storage.stat, "head": storage.head, "remove": storage.remove}[verb](key)
 
 
 def _read(header: dict[str, Any], readers: dict[int, Any]) -> bytes:

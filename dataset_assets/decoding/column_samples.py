@@ -32,6 +32,11 @@ def column_samples(
             yield Columns({stream: _column(stream, said, block) for stream, said in streams.items()})
 
 
+def column_of(stream: str, said: Stream, values: Any) -> Any:
+    """Return a block of a stream, of the values of its column in Arrow's form. Raises `SchemaError`."""
+    return _column(stream, said, {said["from"]: values})
+
+
 def _blocks(read: str, yielded: Any, streams: Mapping[str, Stream]) -> Iterator[Mapping[str, Any]]:
     """Yield blocks of columns; rows are gathered."""
     known = {said["from"] for said in streams.values()}

@@ -1,0 +1,106 @@
+"""Makes stored files of values that stay where they are, for a copy: a new version with a digest of its own."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.core.settings import settings
+from dataset_assets.formats import format_named
+from dataset_assets.moving.parcel import Parcel, pieces_of
+from dataset_assets.reading.in_place import blocks_of
+from dataset_assets.reading.load import open_split
+from dataset_assets.storage import LocalStorage, Storage
+from dataset_assets.storage.format_numbers import format_of
+from dataset_assets.storage.keys import index_key, version_key
+from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, Version
+from dataset_assets.storage.stored_dataset import StoredDataset
+
+log = logging.getLogger(__name__)
+
+
+def materialized(wanted: Parcel, source: Storage, folder: Path) -> tuple[Parcel, Storage]:
+    """Return a parcel without values that stay where they are, and the storage in a folder that has their files.
+
+    Raises `Refused` for objects below no root that is allowed, and `ObjectReplaced`.
+    """
+    stored = StoredDataset(source, wanted.dataset).remembering()
+    work = _Materializer(wanted, stored, LocalStorage(folder / "materialized"))
+    for digest in wanted.versions:
+        work.see_version(digest, stored.version(digest))
+    return work.wanted, work.staging
+
+
+@dataclass
+class _Materializer:
+    wanted: Parcel
+    stored: StoredDataset
+    staging: LocalStorage
+
+    def __post_init__(self) -> None:
+        self.made: dict[tuple[str, str], tuple[str, SplitIndex]] = {}
+
+    def see_version(self, digest: str, version: Version) -> None:
+        """Replace a version in the parcel if the values of one of its splits are not stored."""
+        found = {split: self._index(split, at) for split, at in version.splits.items()}
+        splits = {split: at for split, (at, _) in found.items()}
+        if splits == dict(version.splits):
+            return
+        made = replace(version, splits=splits, recipe=_recipe(version.recipe))
+        wanted, name, new = self.wanted, self.stored.name, digest_of(made)
+        for key in (version_key(name, digest), *(index_key(name, *one) for one in version.splits.items())):
+            wanted.documents.pop(key, None)
+            wanted.indexes.pop(key, None)
+        wanted.documents[version_key(name, new)] = canonical(made)
+        for split, (at, index) in found.items():
+            wanted.indexes[index_key(name, split, at)] = canonical(index)
+            wanted.pieces |= {piece.key: piece for piece in pieces_of(index)}
+        wanted.versions = tuple(new if one == digest else one for one in wanted.versions)
+        wanted.pinned = tuple(new if one == digest else one for one in wanted.pinned)
+        wanted.current = new if wanted.current == digest else wanted.current
+        log.warning("%s@%s reads objects where they are. Its copy, with all values, is %s@%s.", name, digest, name, new)
+
+    def _index(self, split: str, digest: str) -> tuple[str, SplitIndex]:
+        """Return the index of a split whose values are stored, with its digest."""
+        key = split, digest
+        if key not in self.made:
+            index = self.stored.index(split, digest)
+            if index.placed and index.rows:
+                index = self._with_rows(index, *self._index(index.rows.split, index.rows.index))
+            elif index.placed:
+                open_split(self.stored, split, digest)  # which raises `Refused` for other roots
+                index = self._written(index)
+            self.made[key] = digest_of(index) if index.recipe != self.stored.index(*key).recipe else digest, index
+        return self.made[key]
+
+    def _with_rows(self, index: SplitIndex, digest: str, whole: SplitIndex) -> SplitIndex:
+        assert index.rows is not None  # as the caller saw
+        rows = replace(index.rows, index=digest)
+        number, recipe = format_of(index.excluded, divided=True), _recipe(index.recipe)
+        return replace(index, streams=whole.streams, rows=rows, placed=None, format=number, recipe=recipe)
+
+    def _written(self, index: SplitIndex) -> SplitIndex:
+        streams = {name: self._stream(index, name) for name in index.streams}
+        number, recipe = format_of(index.excluded), _recipe(index.recipe)
+        return replace(index, streams=streams, placed=None, format=number, recipe=recipe)
+
+    def _stream(self, index: SplitIndex, name: str) -> StoredStream:
+        """Write all values of a stream, as a split that stores them has them."""
+        said = index.streams[name]
+        kind: Any = format_named(said.format, said.parameters)
+        writer = kind.writer(self.staging.root / ".writing" / name, settings().file_bytes)
+        for block in blocks_of(index, name):
+            writer.append(block)
+        parts, parameters = writer.close()
+        files = tuple(StoredFile(part.sha256, part.bytes, part.samples) for part in parts)
+        stream = StoredStream(kind.name, parameters, kind.version, kind.suffix, files)
+        where = replace(index, streams={name: stream})
+        for part, file in zip(parts, files):
+            self.staging.put(where.key_of(name, file), part.path)
+        return stream
+
+
+def _recipe(recipe: str) -> str:
+    """Return the recipe of a copy: none that a definition has, which names the objects."""
+    return sha256_hex(f"materialized {recipe}".encode())

@@ -1,0 +1,282 @@
+"""Parquet files that stay where they are are read as stored streams are, or refused by name if they changed."""
+
+import datetime
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from conftest import on_server
+from media import picture
+from orchestrated import made, run
+
+from dataset_assets import Dataset, View, load, prepare
+from dataset_assets.errors import ObjectReplaced, Refused, UsageError
+from dataset_assets.loader import Loader
+from dataset_assets.moving.bundle import bundle
+from dataset_assets.moving.copy import copy
+from dataset_assets.moving.gc import collect
+from dataset_assets.moving.unbundle import unbundle
+from dataset_assets.moving.verify import verify
+from dataset_assets.reading import in_place as reading
+from dataset_assets.reading.stored_files import index_of
+from dataset_assets.sources import dataset_from, source_of
+from dataset_assets.storage import MemoryStorage, Storage, open_storage
+
+NAME = "org.example.lake"
+SHARES = {"train": 0.75, "test": 0.25}
+FILES, ROWS = 2, 40
+EVERY = ("n", "half", "kind", "text", "day", "list", "nested", "image", "wide")
+FEW = ("n", "kind", "text")
+
+
+def table(k: int) -> pyarrow.Table:
+    numbers = np.arange(k * ROWS, (k + 1) * ROWS)
+    return pyarrow.table(
+        {
+            "n": numbers,
+            "half": [None if n % 7 == 0 else n / 2 for n in numbers],
+            "kind": [("owl", "finch")[n % 2] for n in numbers],
+            "text": [f"é{n}" for n in numbers],
+            "day": [datetime.date(2020, 1, 1) + datetime.timedelta(int(n)) for n in numbers],
+            "list": [list(range(n % 3)) for n in numbers],
+            "nested": [{"a": int(n), "b": [str(n)]} for n in numbers],
+            "image": [picture("PNG", 4, 4, seed=int(n)) for n in numbers],
+            "wide": pyarrow.FixedSizeListArray.from_arrays(np.arange(ROWS * 4, dtype="float32"), 4),
+        }
+    )
+
+
+def parquet(k: int, columns: tuple[str, ...] = FEW) -> bytes:
+    file = BytesIO()
+    pyarrow.parquet.write_table(table(k).select(columns), file, row_group_size=25)
+    return file.getvalue()
+
+
+class Lake:
+    """A folder or a prefix of a bucket with Parquet files."""
+
+    def __init__(self, storage: Storage, url: str) -> None:
+        self.storage, self.url = storage, url
+
+    def put(self, k: int, data: bytes) -> None:
+        self.storage.put(f"birds/part_{k}.parquet", data)
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.storage.stat(key).bytes for key in self.storage.list("birds"))
+
+
+file_only = pytest.mark.parametrize("lake", ["file"], indirect=True)
+
+
+@pytest.fixture(params=["file", "s3"])
+def lake(request: pytest.FixtureRequest, home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(fast_path / "config"))
+    storage = (
+        on_server("seaweed", request, monkeypatch)
+        if request.param == "s3"
+        else open_storage((fast_path / "lake").as_uri())
+    )
+    found = Lake(storage, f"{storage.url}/birds/*.parquet")
+    for k in range(FILES):
+        found.put(k, parquet(k))
+    return found
+
+
+def source(lake: Lake) -> str:
+    return lake.url.removeprefix("file://")
+
+
+def in_place(lake: Lake, **more: Any) -> Dataset:
+    return dataset_from(source(lake), name=NAME, target="kind", splits=SHARES, copy=False, **more)
+
+
+def values(view: Any) -> list[str]:
+    """Return each sample in words, in which a missing number equals another one."""
+    return [repr({name: np.asarray(value, object).tolist() for name, value in one.items()}) for one in view]
+
+
+def written(home: Path) -> int:
+    return sum(path.stat().st_size for path in (home / "storage").rglob("*") if path.is_file())
+
+
+def test_they_are_read_as_stored_streams_and_nothing_but_indexes_is_written(lake: Lake, home: Path) -> None:
+    for k in range(FILES):
+        lake.put(k, parquet(k, EVERY))
+    found = prepare(in_place(lake))
+    names = {path.parent.name for path in (home / "storage").rglob("*") if path.is_file()}
+    assert names <= {"index", "rows", "versions", "lake"}
+    assert not [*(home / "scratch").iterdir()]
+    copied = prepare(dataset_from(source(lake), name="org.example.copied", target="kind", splits=SHARES))
+    assert {split: len(view) for split, view in found.items()} == {"all": 80, "train": 60, "test": 20}
+    for split, view in found.items():
+        assert values(view) == values(copied[split])
+        assert [type(v) for v in view[0].values()] == [type(v) for v in copied[split][0].values()]
+        a, b = (next(iter(Loader(one[split], 25, shuffle=True, seed=2))) for one in (found, copied))
+        assert repr(a) == repr(b)
+    again = prepare(in_place(lake))
+    assert again["train"].version == found["train"].version
+
+
+def seen(view: View, world: int, steps: int | None, state: Any = None, **more: Any) -> tuple[list[int], Any]:
+    rows, last = [], None
+    for rank in range(world):
+        loader = Loader(view, 12 // world, rank=rank, world=world, threads=0, seed=3, **more)
+        if state is not None:
+            loader.load_state_dict(state)
+        for step, batch in enumerate(loader):
+            rows += batch["n"].tolist()
+            last = loader.state_dict()
+            if step + 1 == steps:
+                break
+    return rows, last
+
+
+@pytest.mark.parametrize("shuffle", [True, "blocks"])
+def test_an_epoch_is_exact_when_two_ranks_become_three(lake: Lake, shuffle: Any) -> None:
+    view = prepare(in_place(lake))["train"].only("n", "text")
+    before, state = seen(view, 2, 3, shuffle=shuffle)
+    after, _ = seen(view, 3, None, state, shuffle=shuffle)
+    assert sorted(before + after) == sorted(view.to_numpy()["n"].tolist())
+
+
+def test_little_is_written_of_large_objects(lake: Lake, home: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(FILES):
+        file, wide = BytesIO(), rng.normal(size=(300, 1000))
+        pyarrow.parquet.write_table(
+            pyarrow.table({f"x{c}": wide[:, c] for c in range(2)} | {"blob": [row.tobytes() for row in wide]}), file
+        )
+        lake.put(k, file.getvalue())
+    prepare(dataset_from(source(lake), name=NAME, copy=False))
+    assert written(home) < 0.001 * lake.bytes
+
+
+def test_an_object_that_is_overwritten_is_named_before_a_batch_holds_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "HELD_BYTES", 1)  # so that nothing is read ahead
+    found = prepare(in_place(lake))
+    view = found["all"].only("n")
+    assert view[0]["n"] == 0
+    lake.put(1, parquet(1)[:-1] + b"2")
+    with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+        for batch in Loader(view, 20, threads=0, shuffle=True):
+            assert len(batch["n"]) == 20, "what was read before is whole"
+    assert view[1]["n"] == 1
+    lake.put(1, parquet(2))
+    for opened in (load(NAME, "all"), load(NAME, "train")):
+        with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+            opened.to_numpy()  # type: ignore[attr-defined]
+    with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+        load(NAME, "all", verify="all")
+    (damage,) = verify(NAME, open_storage(here())).damaged
+    assert "part_1.parquet" in damage.key
+    with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+        copy(NAME, open_storage(here()), MemoryStorage())
+    lake.storage.delete("birds/part_1.parquet")
+    with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+        load(NAME, "all")[ROWS]  # type: ignore[index]
+
+
+@file_only
+def test_a_copy_and_a_bundle_have_all_values_and_a_digest_of_their_own(
+    lake: Lake, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = prepare(in_place(lake))
+    storage, other, third = open_storage(here()), MemoryStorage(), MemoryStorage()
+    (done,) = copy(NAME, storage, other)
+    old, new = found["train"].version, done.current
+    assert new and new != old and f"@{old} " in caplog.text and f"@{new}" in caplog.text
+    assert copy(NAME, storage, other)[0].current == new
+    bundle([NAME], storage, tar := BytesIO())
+    tar.seek(0)
+    assert unbundle(tar, third)[0].current == new
+    collect(storage, keep_versions=1, grace_seconds=0)
+    expected = {split: values(view) for split, view in found.items()}
+    for k in range(FILES):
+        lake.storage.delete(f"birds/part_{k}.parquet")
+    for place in (other, third):
+        assert {split: values(view) for split, view in load(NAME, storage=place).items()} == expected
+        index = index_of(load(NAME, "train", storage=place))  # type: ignore[arg-type]
+        assert index.placed is None and index.rows and index.format == 4
+        assert not verify(NAME, place).damaged
+
+
+@file_only
+def test_gc_never_touches_the_objects(lake: Lake) -> None:
+    prepare(in_place(lake))
+    before = lake.bytes
+    prepare(dataset_from(source(lake), name=NAME, copy=False))
+    collect(open_storage(here()), keep_versions=1, grace_seconds=0)
+    assert lake.bytes == before and len(load(NAME, "all")) == 80
+
+
+@file_only
+def test_a_storage_is_believed_only_below_the_roots_of_the_reader(
+    lake: Lake, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(in_place(lake))
+    storage, url = open_storage(here()), here()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(fast_path / "somebody_else"))
+    calls: list[Callable[[], object]] = [
+        lambda: load(NAME),
+        lambda: copy(NAME, storage, MemoryStorage()),
+        lambda: bundle([NAME], storage, BytesIO()),
+        lambda: verify(NAME, storage),
+    ]
+    for call in calls:
+        with pytest.raises(Refused, match="settings roots allow .*/birds/"):
+            call()
+    folder = lake.url.rpartition("/")[0]
+    for wrong in (f"{url} {folder}/other/", f"file:///elsewhere {folder}/", f"{url} {folder[:-1]}/"):
+        monkeypatch.setenv("DATASET_ASSETS_ROOTS", wrong)
+        with pytest.raises(Refused):
+            load(NAME)
+    monkeypatch.setenv("DATASET_ASSETS_ROOTS", f"{url} {folder}/")
+    assert len(load(NAME, "train")) == 60
+
+
+@file_only
+def test_dagster_makes_the_same(lake: Lake) -> None:
+    dataset = in_place(lake)
+    by_prepare = prepare(dataset)["train"].version
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(dataset, instance)
+    assert result.success
+    found = made(result)
+    assert by_prepare in repr(found)
+
+
+@file_only
+def test_the_definition_as_text_names_each_object(lake: Lake, tmp_path: Path) -> None:
+    dataset = in_place(lake)
+    space: dict[str, Any] = {}
+    exec(source_of(dataset), space)
+    assert space["dataset"] == dataset or space["dataset"].splits == dataset.splits
+
+
+@pytest.mark.parametrize(
+    "wrong", ["hf://someone/birds", "https://127.0.0.1:9/a.parquet", "doi:10.1/a", {"x": np.arange(3)}]
+)
+def test_what_cannot_stay_is_refused_before_it_is_asked(home: Path, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="copy=True"):
+        dataset_from(wrong, copy=False)
+
+
+def test_other_kinds_of_files_are_refused(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    with pytest.raises(UsageError, match="copy=True"):
+        dataset_from(tmp_path / "a.csv", copy=False)
+
+
+def here() -> str:
+    from dataset_assets.core.settings import settings
+
+    return settings().storage
