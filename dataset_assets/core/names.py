@@ -146,9 +146,8 @@ def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
     >>> split_pin("com.lecun.mnist")
     ('com.lecun.mnist', None)
     """
-    member, bracket, rest = name.rpartition("]") if isinstance(name, str) else ("", "", "")
-    plain, at, digest = rest.partition("@")
-    plain = check_dataset_name(member + bracket + plain if isinstance(name, str) else name)
+    plain, at, digest = cut_pin(name) if isinstance(name, str) else (name, "", "")
+    plain = check_dataset_name(plain)
     if not at:
         return plain, None
     digest = digest.removeprefix("sha256:")
@@ -158,6 +157,17 @@ def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
             f"by: {command(f'versions {plain}', storage)}"
         )
     return plain, digest
+
+
+def cut_pin(name: str) -> tuple[str, str, str]:
+    """Cut a name at the `@` of its digest, without a check of either part. An `@` in the value of an axis is no pin.
+
+    >>> cut_pin("org.example.mails[to=a@b]@0f"), cut_pin("com.lecun.mnist")
+    (('org.example.mails[to=a@b]', '@', '0f'), ('com.lecun.mnist', '', ''))
+    """
+    member, bracket, rest = name.rpartition("]")
+    plain, at, digest = rest.partition("@")
+    return member + bracket + plain, at, digest
 
 
 def key_parts(dataset: str, *rest: str) -> tuple[str, ...]:

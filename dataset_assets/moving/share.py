@@ -22,6 +22,7 @@ from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
 from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -42,8 +43,8 @@ def push(
     the objects of this version, and no other; only on S3. `apply_exclusions` is as in `copy`. Raises `Conflict` if
     another version is current there, unless `force` is given; and if a file of the registered folder changed since.
     """
-    full, here = full_name(name), _opened(storage)
-    there = open_remote(to)
+    here, there = _opened(storage), open_remote(to)
+    full = own_name(here, full_name(name))
     if public:
         check_public(there)
     _see_unchanged(full, here)
@@ -69,7 +70,8 @@ def pull(
     An archive of the package etcetera, `NAME.tgz`, is taken too, if the remote has no dataset of the name.
     `apply_exclusions` is as in `copy`. Raises `Conflict` if another version is current here, unless `force` is given.
     """
-    full, here, there = full_name(name), _opened(storage), open_remote(source)
+    here, there = _opened(storage), open_remote(source)
+    full = _name_there(full_name(name), there, here)
     plain, pin = split_pin(full, there.url)
     before = StoredDataset(here, plain).pointer(damage_is_absence=True).version
     if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
@@ -80,6 +82,12 @@ def pull(
         # What is current now is not what is in a folder here.
         registered.forget(done.dataset)
     return done
+
+
+def _name_there(full: str, there: Storage, here: Storage) -> str:
+    """Return a dataset's own name, as the remote knows its aliases and defaults, or else as they are known here."""
+    own = own_name(there, full)
+    return own if own != full else own_name(here, full)
 
 
 def _keys(done: Copied, there: Storage) -> list[str]:

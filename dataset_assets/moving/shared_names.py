@@ -2,7 +2,7 @@
 
 import re
 
-from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.core.names import check_dataset_name, cut_pin, split_pin
 from dataset_assets.errors import NameNotAllowed
 
 SHARED = "shared"
@@ -15,9 +15,9 @@ def full_name(name: str) -> str:
     >>> full_name("flower"), full_name("org.example.flower")
     ('shared.flower', 'org.example.flower')
     """
-    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
+    plain, at, digest = cut_pin(name) if isinstance(name, str) else ("", "", "")
     try:
-        whole = check_dataset_name(plain if isinstance(plain, str) and "." in plain else f"{SHARED}.{plain}")
+        whole = check_dataset_name(plain if "." in plain.partition("[")[0] else f"{SHARED}.{plain}")
     except NameNotAllowed:
         words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100] or "flower"
         raise NameNotAllowed(

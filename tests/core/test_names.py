@@ -158,6 +158,7 @@ def test_a_pin_is_a_whole_digest():
     assert split_pin("com.lecun.mnist") == ("com.lecun.mnist", None)
     assert split_pin(f"com.lecun.mnist@{DIGEST}") == ("com.lecun.mnist", DIGEST)
     assert split_pin(f"com.lecun.mnist@sha256:{DIGEST}") == ("com.lecun.mnist", DIGEST)
+    assert split_pin(f"org.example.mails[to=a@b]@{DIGEST}") == ("org.example.mails[to=a%40b]", DIGEST)
 
 
 @pytest.mark.parametrize("digest", ["", "main", DIGEST[:9], DIGEST.upper(), DIGEST + "0", f"../{DIGEST}", f"{DIGEST}@"])

@@ -3,22 +3,24 @@
 import logging
 import os
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from children import ended, in_child
 from foldered import flower, held
 
-from dataset_assets import checkout, load, prepare
+from dataset_assets import Array, Dataset, Family, Files, Split, checkout, load, prepare
 from dataset_assets.cli import describe
 from dataset_assets.core import files, registered
 from dataset_assets.definition.registry import find
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, UsageError
+from dataset_assets.moving.export import export
 from dataset_assets.moving.register import adopt, check_folder, create, register
 from dataset_assets.moving.remotes import listed_names, open_remote
 from dataset_assets.moving.share import pull, purge, push
 from dataset_assets.moving.shared_names import full_name
-from dataset_assets.storage import LocalStorage, Storage
+from dataset_assets.storage import LocalStorage, Storage, open_storage
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "shared.flower"
 
@@ -116,6 +118,42 @@ def test_a_name_in_use_is_a_conflict_and_a_folder_that_fails_leaves_what_was_reg
     for bad in ("a/b", "..", ""):
         with pytest.raises(NameNotAllowed):
             create(home.parent / "new", [bad])
+
+
+def gam(lang: str = "fr", mail: str = "a@b", mirror: str = "eu") -> Dataset:
+    return Dataset("org.example.gam", "x", {"file": Files()}, {"all": Split(readings, lang=lang)})
+
+
+def readings(lang: str) -> Iterator[dict[str, Any]]:
+    yield {"file": ("x", lang.encode())}
+
+
+MEMBER = "org.example.gam[lang=fr,mail=a%40b]"
+SPELLED = ["org.example.gam", "org.example.gam[lang=fr,mirror=z]", "org.example.gam[mail=a@b]", MEMBER]
+
+
+@pytest.mark.parametrize("name", [*SPELLED, "org.example.known"])
+def test_every_way_to_write_a_name_that_load_opens_is_pushed_and_pulled(
+    home: Path, remote: Storage, fast_path: Path, name: str
+):
+    own = "org.example.own" if name == "org.example.known" else MEMBER
+    family = Family("org.example.gam", "Gams.", gam, not_identity=("mirror",))
+    made = Dataset(own, "x", {"n": Array()}, {"all": Split(numbers)}, aliases=(name,)) if own != MEMBER else family()
+    digest = prepare(made)["all"].version
+    far, near = fast_path / "far", fast_path / "near"
+    assert push(name, remote).dataset == own and push(f"{name}@{digest}", far).dataset == own
+    # The second knows what was pulled only, and of the first alone which dataset an alias is.
+    assert pull(name, remote).dataset == own
+    assert pull(f"{name}@{digest}", remote).versions == (digest,)
+    if own == MEMBER:
+        assert pull(name, remote, storage=near).dataset == own and load(name, "all", storage=near).version == digest
+        assert checkout(name, storage=near).name == own and checkout(f"{name}@{digest}", storage=near).name == own
+        assert (export(name, fast_path / "out", "files", storage=near) / "all/x").read_bytes() == b"fr"
+    assert purge(own).removed and not StoredDataset(open_storage(home / "storage"), own).exists()
+
+
+def numbers() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
 
 
 GENERATED = """
