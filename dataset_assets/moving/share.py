@@ -11,10 +11,10 @@ from pathlib import Path
 from dataset_assets.core import files, registered
 from dataset_assets.core.commands import command
 from dataset_assets.core.folder_tree import entries, state_of
-from dataset_assets.core.names import split_pin
+from dataset_assets.core.names import is_member, split_pin
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import Conflict, NotPrepared, at
+from dataset_assets.errors import Conflict, NotPrepared, UsageError, at
 from dataset_assets.moving.copy import Copied, copy
 from dataset_assets.moving.parcel import parcel
 from dataset_assets.moving.public import check_public, make_public
@@ -74,7 +74,7 @@ def pull(
     full = _name_there(full_name(name), there, here)
     plain, pin = split_pin(full, there.url)
     before = StoredDataset(here, plain).pointer(damage_is_absence=True).version
-    if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
+    if not pin and not StoredDataset(there, plain).pointer().version and _has_archive(there, plain):
         done = _pulled_archive(plain, there, here, force)
     else:
         done = _moved(full, there, here, force, "pull", apply_exclusions)
@@ -96,10 +96,16 @@ def _keys(done: Copied, there: Storage) -> list[str]:
     return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents, *one.record)})
 
 
+def _has_archive(there: Storage, plain: str) -> bool:
+    return not is_member(plain) and there.exists(archive_key(plain))
+
+
 def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Copied:
     from dataset_assets.moving.etcetera import pack
     from dataset_assets.moving.folder_files import folder_files, write_folder
 
+    if is_member(full):
+        raise UsageError(f"{full} is a member of a family, which an archive of etcetera cannot be. Push without --tgz.")
     found = folder_files(full, here)
     key = archive_key(found.name)
     with scratch_folder(settings().scratch) as work:

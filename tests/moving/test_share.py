@@ -149,6 +149,10 @@ def test_every_way_to_write_a_name_that_load_opens_is_pushed_and_pulled(
         assert pull(name, remote, storage=near).dataset == own and load(name, "all", storage=near).version == digest
         assert checkout(name, storage=near).name == own and checkout(f"{name}@{digest}", storage=near).name == own
         assert (export(name, fast_path / "out", "files", storage=near) / "all/x").read_bytes() == b"fr"
+        with pytest.raises(UsageError, match="Push without --tgz"):
+            push(name, remote, tgz=True)
+    with pytest.raises(NotPrepared, match=r"is not in file:.*/empty\. List what is there with: dataset-assets ls"):
+        pull(name, fast_path / "empty")
     assert purge(own).removed and not StoredDataset(open_storage(home / "storage"), own).exists()
 
 
