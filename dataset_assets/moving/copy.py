@@ -5,7 +5,7 @@ the same whoever stores it, and a version is stored after all files that it name
 """
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
 from dataset_assets.core.settings import settings
+from dataset_assets.definition import registry
 from dataset_assets.errors import (
     Conflict,
     DatasetAssetsError,
@@ -154,7 +155,18 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
 def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
     words = f"verify --repair {place.dataset if place else ''}".rstrip()
-    return f"Repair it there with: {command(words, storage.url)}"
+    if place and _is_defined(StoredDataset(storage, place.dataset)):
+        return f"Repair it there with: {command(words, storage.url)}"
+    return (
+        "Nothing here defines it, so it cannot be made again here. Repair it from a storage URL that has it whole, "
+        f"with: {command(f'{words} --from URL', storage.url)}"
+    )
+
+
+def _is_defined(stored: StoredDataset) -> bool:
+    with suppress(DatasetAssetsError):
+        return registry.defined(stored.own_named().name) is not None
+    return False
 
 
 def deliver(
