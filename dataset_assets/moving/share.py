@@ -23,6 +23,7 @@ from dataset_assets.moving.rm import Removed, rm
 from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.aliases import own_name
+from dataset_assets.storage.exclusions import are_within, exclusions
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -151,12 +152,22 @@ def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str, 
     if not (new := pin or StoredDataset(source, plain).pointer().version):
         raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
-    if there.version not in (None, new) and not force and not apply and not pin:
+    option = None if pin or force or apply or there.version in (None, new) else _option(plain, source, target)
+    if option:
+        also = "" if option == "--force" else f" and to take out what was taken out on request in {source.url}"
         raise Conflict(
-            f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there, run: "
-            f"{_command(f'{verb} --force {plain}', *((source, target) if verb == 'push' else (target, source)))}"
+            f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there{also}, run: "
+            f"{_command(f'{verb} {option} {plain}', *((source, target) if verb == 'push' else (target, source)))}"
         )
     return copy(full, source, target, make_current=force and not pin, apply_exclusions=apply)[0]
+
+
+def _option(plain: str, source: Storage, target: Storage) -> str | None:
+    """Return the option with which another version is replaced; None if the copy is refused with any."""
+    theirs, ours = (exclusions(StoredDataset(one, plain), fresh=True).every for one in (source, target))
+    if not are_within(ours, theirs):
+        return None
+    return "--force" if are_within(theirs, ours) else "--apply-exclusions"
 
 
 def _command(words: str, here: Storage, there: Storage) -> str:
