@@ -43,15 +43,21 @@ def check_dataset_name(name: str) -> str:
     """
     if isinstance(name, str) and name.endswith("]") and "[" in name:
         return _checked_member(name)
-    if not isinstance(name, str) or not _QUALIFIED.fullmatch(name) or len(name) > LONGEST:
+    if not is_qualified(name):
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."
         )
+    _check_short(name)
     parts = name.split(".")
     _check_free(parts[0], "first part of a dataset's name")
     _check_free(parts[-1], "last part of a dataset's name")
     return name
+
+
+def is_qualified(name: object) -> bool:
+    """Say whether a name is words joined by dots; it may be too long or have a reserved word."""
+    return isinstance(name, str) and bool(_QUALIFIED.fullmatch(name))
 
 
 def _checked_member(name: str) -> str:
@@ -104,11 +110,12 @@ def namesakes(name: object, names: Iterable[str]) -> str:
 
 def check_identifier(name: str, what: str) -> str:
     """Return the name of a split or stream (`what`) if it is allowed; raise `NameNotAllowed` otherwise."""
-    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name) or len(name) > LONGEST:
+    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name):
         raise NameNotAllowed(
             f"{_shown(name)} cannot be the name of a {what}. Start with a letter, then use letters, digits and single "
             "underscores between them."
         )
+    _check_short(name)
     _check_free(name, what)
     return name
 
@@ -210,6 +217,11 @@ def prefix_clash(names: list[str]) -> tuple[str, str] | None:
 def _shown(name: object) -> str:
     text = repr(name)
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def _check_short(name: str) -> None:
+    if len(name) > LONGEST:
+        raise NameNotAllowed(f"{_shown(name)} is longer than {LONGEST} characters. Choose a shorter name.")
 
 
 def _check_free(name: str, what: str) -> None:

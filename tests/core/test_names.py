@@ -126,6 +126,12 @@ def test_names_have_a_longest_length():
     assert check_identifier("a" * LONGEST, "split")
     with pytest.raises(NameNotAllowed, match=r"a\.\.\. \(\d+ characters\)"):
         check_identifier("a" * (LONGEST + 1), "split")
+    for check, name in (
+        (check_dataset_name, "com." + "a" * LONGEST),
+        (lambda name: check_identifier(name, "split"), "a" * 201),
+    ):
+        with pytest.raises(NameNotAllowed, match=r"is longer than 200 characters\. Choose a shorter name"):
+            check(name)
 
 
 @given(st.text(max_size=40))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -211,6 +212,28 @@ def test_adopting_folders_names_each_that_failed_and_all_that_were_registered(
     assert said.startswith(f"2 of 3 folders of {root} were not registered: Bad Name, broken.")
     assert f"Registered: shared.oak@{checkout('oak').version}." in said
     assert [record.message.partition(": ")[0] for record in caplog.records] == [f"{root}/Bad Name", f"{root}/broken"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *(
+            (word, rf"{word} is reserved and .* For example: {word}_data")
+            for word in ("raw", "meta", "versions", "variants")
+        ),
+        ("x" * 300, r"longer than 200 characters.* For example: x+"),
+        ("a." * 120 + "b", "longer than 200 characters"),
+        ("a." * 120, "as in a_"),
+        ("Ä!", "as in flower"),
+        ("RAW", "as in raw_data"),
+        ("org.x[a=1", "is not a qualified name"),
+    ],
+)
+def test_a_name_that_is_refused_comes_with_one_that_is_allowed(name: str, words: str):
+    with pytest.raises(NameNotAllowed, match=words) as error:
+        full_name(name)
+    for proposed in re.findall(r"(?:For example: |as in )([a-z_]+)(?:,|$)", str(error.value)):
+        assert full_name(proposed) == f"shared.{proposed}"
 
 
 def test_purging_what_is_not_there_and_pushing_to_nowhere_say_so(source: Path, remote: Storage):
