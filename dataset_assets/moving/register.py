@@ -7,12 +7,12 @@ from typing import Any, Iterable
 
 from dataset_assets.core import files, registered
 from dataset_assets.core.folder_tree import entries
-from dataset_assets.core.names import prefix_clash
+from dataset_assets.core.names import is_member, prefix_clash
 from dataset_assets.core.registered import Registered
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.folders import folder_dataset
-from dataset_assets.definition.registry import defined
+from dataset_assets.definition.registry import defined, names
 from dataset_assets.errors import (
     Conflict,
     IntegrityError,
@@ -29,6 +29,7 @@ from dataset_assets.moving.etc_settings import home_of_etc
 from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.moving.shared_names import full_name
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.listing import clash_in
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 log = logging.getLogger(__name__)
@@ -119,12 +120,19 @@ def release_folder(full: str, record: Registered, store: Storage, *, keep: bool 
 def _see_free(full: str, store: Storage, force: bool) -> None:
     if "@" in full:
         raise NameNotAllowed(f"{full[:80]!r} names a version. Write the name alone: {full.partition('@')[0]}")
+    if is_member(full):
+        raise NameNotAllowed(
+            f"{full[:80]} names a member of a family, which only the definition of the family makes. Write a name "
+            f"without brackets: {full.partition('[')[0]}"
+        )
     if (other := defined(full)) and not _is_registered(other):
         raise Conflict(f"{full} is a dataset with a definition. Give the folder a different name.")
-    if clash := prefix_clash([*{*registered.names(), full}]):
-        raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
-    if not force and StoredDataset(store, full).exists():
+    stored = StoredDataset(store, full).exists()
+    if stored and not force:
         raise Conflict(f"{full} is in {store.url}. To release what is in the folder now, add --force (force=True).")
+    clash = next(filter(None, (prefix_clash([other, full]) for other in sorted({*registered.names(), *names()}))), None)
+    if clash := clash or (None if stored else clash_in(store, full)):
+        raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
 
 
 def _is_registered(dataset: Dataset) -> bool:

@@ -24,6 +24,7 @@ from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
 from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.exclusions import are_within, exclusions
+from dataset_assets.storage.listing import clash_in
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -152,6 +153,11 @@ def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str, 
     if not (new := pin or StoredDataset(source, plain).pointer().version):
         raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
+    if there.digest is None and (clash := clash_in(target, plain)):
+        raise Conflict(
+            f"{clash[1]} would lie in the folders of {clash[0]} in {target.url}. Nothing was copied. Use different "
+            "storages for them, or register one of them under a different name."
+        )
     option = None if pin or force or apply or there.version in (None, new) else _option(plain, source, target)
     if option:
         also = "" if option == "--force" else f" and to take out what was taken out on request in {source.url}"

@@ -161,6 +161,31 @@ def numbers() -> Iterator[dict[str, Any]]:
     yield {"n": 1}
 
 
+def test_no_dataset_is_put_into_the_folders_of_a_stored_one(source: Path, remote: Storage, fast_path: Path):
+    digest = register(source, "shared.c").partition("@")[2]
+    push("c", remote)
+    other, deep = fast_path / "other", fast_path / "deep"
+    pull("c", remote, storage=other)
+    # As on another machine, where nothing is registered.
+    registered.forget("shared.c")
+    for name, words in (
+        ("shared.c.train", "shared.c.train would lie in the folders of shared.c"),
+        ("com.lecun.mnist.train", "would lie in the folders of com.lecun.mnist"),
+        ("com.lecun", "com.lecun.* would lie in the folders of com.lecun"),
+        ("org.x[a=1]", r"org.x\[a=1\] names a member of a family.* without brackets: org.x$"),
+    ):
+        with pytest.raises(NameNotAllowed if "[" in name else Conflict, match=words):
+            register(source, name, storage=other, force=True)
+    register(source, "shared.c.train", storage=deep)
+    for act in (lambda: push("shared.c.train", remote, storage=deep), lambda: pull("c", remote, storage=deep)):
+        with pytest.raises(Conflict, match="shared.c.train would lie in the folders of shared.c in"):
+            act()
+    assert load("shared.c", storage=other)["train"].version == digest
+    registered.forget("shared.c.train")
+    with pytest.raises(Conflict, match="shared.c.train would lie in the folders of shared.c"):
+        register(source, "shared.c", storage=deep)
+
+
 GENERATED = """
 from dataset_assets import Array, Dataset, Split
 
