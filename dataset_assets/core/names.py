@@ -22,6 +22,9 @@ RESERVED: dict[str, frozenset[str]] = {
 }
 """The words that are folders of a storage, by the level at which they cannot be names. Case does not matter."""
 
+SHARED = "shared"
+"""The first part of the name of a dataset that was given one word."""
+
 LONGEST = 200
 LONGEST_MEMBER = 400
 VARIANTS = "variants"

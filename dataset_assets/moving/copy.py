@@ -5,7 +5,7 @@ the same whoever stores it, and a version is stored after all files that it name
 """
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -155,18 +155,12 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
 def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
     words = f"verify --repair {place.dataset if place else ''}".rstrip()
-    if place and _is_defined(StoredDataset(storage, place.dataset)):
+    if place and registry.is_defined(StoredDataset(storage, place.dataset).own_named().name):
         return f"Repair it there with: {command(words, storage.url)}"
     return (
         "Nothing here defines it, so it cannot be made again here. Repair it from a storage URL that has it whole, "
         f"with: {command(f'{words} --from URL', storage.url)}"
     )
-
-
-def _is_defined(stored: StoredDataset) -> bool:
-    with suppress(DatasetAssetsError):
-        return registry.defined(stored.own_named().name) is not None
-    return False
 
 
 def deliver(

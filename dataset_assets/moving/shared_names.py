@@ -2,11 +2,8 @@
 
 import re
 
-from dataset_assets.core.names import RESERVED, check_dataset_name, cut_pin, is_qualified, split_pin
+from dataset_assets.core.names import RESERVED, SHARED, check_dataset_name, cut_pin, is_qualified, split_pin
 from dataset_assets.errors import NameNotAllowed
-
-SHARED = "shared"
-"""The first part of the name of a dataset that was given one word."""
 
 
 def full_name(name: str) -> str:
