@@ -362,6 +362,22 @@ def test_an_interrupt_without_a_terminal_ends_it_too(line: CommandLine, server: 
     assert (process.returncode, out) == (130, "") and "interrupted" in said
 
 
+@pytest.mark.parametrize("module", ["click", "numpy", "requests"])
+@pytest.mark.parametrize(
+    "entry", [["-m", "dataset_assets"], ["-c", "from dataset_assets.__main__ import main; main()"]]
+)
+def test_an_interrupt_while_modules_are_imported_is_no_traceback(
+    entry: list[str], module: str, line: CommandLine
+) -> None:
+    (line.site / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
+    )
+    run = [sys.executable, *entry, "prepare", "org.example.web.fine", "--direct"]
+    found = subprocess.run(run, env=line.environment, capture_output=True, text=True, timeout=20)
+    assert (found.returncode, found.stdout) == (130, "")
+    assert "Traceback" not in found.stderr and "dataset-assets: interrupted" in found.stderr.splitlines()[-1]
+
+
 # The bar.
 
 
