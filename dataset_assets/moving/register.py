@@ -7,6 +7,7 @@ from typing import Any, Iterable
 
 from dataset_assets.core import files, registered
 from dataset_assets.core.folder_tree import entries
+from dataset_assets.core.given_path import given_path
 from dataset_assets.core.names import is_member, prefix_clash
 from dataset_assets.core.registered import Registered
 from dataset_assets.core.settings import settings
@@ -40,7 +41,7 @@ def check_folder(folder: "Path | str") -> Registered:
 
     Raises `UsageError`, `SchemaError` for a `meta.json` that is no mapping, and the errors of `entries`.
     """
-    root = Path(os.path.abspath(folder))
+    root = Path(os.path.abspath(given_path(folder)))
     data = root / "data"
     if not os.path.isdir(root):
         raise UsageError(f"{root} {'is a file' if os.path.exists(root) else 'does not exist'}. Name a folder of data.")
@@ -79,7 +80,8 @@ def create(folder: "Path | str", partitions: Iterable[str] = ("train", "test"), 
 
     Raises `Conflict` if the folder holds anything; with `force` only what is missing is added.
     """
-    root, names = Path(os.path.abspath(folder)), [partitions] if isinstance(partitions, str) else [*partitions]
+    root = Path(os.path.abspath(given_path(folder)))
+    names = [partitions] if isinstance(partitions, str) else [*partitions]
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise NameNotAllowed(f"{name!r} cannot be the name of a partition. Write the name of a folder.")
@@ -148,7 +150,7 @@ def adopt(
     A dataset that cannot be registered does not keep the others from it: each error is logged with its folder. At the
     end the first is raised, with the names of all folders that failed, and of the datasets that were registered.
     """
-    root, done, failed = Path(folder or home_of_etc()), [], {}
+    root, done, failed = given_path(folder or home_of_etc()), [], {}
     if not os.path.isdir(root):
         raise NotFound(f"{root} is not a folder. Name the folder in which etcetera keeps its datasets.")
     for path in sorted(root.iterdir()):
