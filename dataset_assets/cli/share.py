@@ -76,14 +76,20 @@ def register(
 @click.argument("folder", metavar="DIR", type=folder_type)
 @click.argument("partitions", nargs=-1)
 @click.option("-f", "--force", is_flag=True, help="Add what is missing to a folder that is not empty.")
-def create(state: State, folder: Path, partitions: tuple[str, ...], force: bool) -> None:
+@json_option
+def create(state: State, folder: Path, partitions: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Make an empty folder that can be registered.
 
     It gets a folder data with a folder for each of PARTITIONS; default: train and test.
     """
     from dataset_assets.moving.register import create
 
-    state.show_paths([str(create(folder, partitions or ("train", "test"), force=force))])
+    names = partitions or ("train", "test")
+    root = create(folder, names, force=force)
+    if as_json:
+        state.show_json({"path": str(root), "partitions": {name: str(root / "data" / name) for name in names}})
+    else:
+        state.show_paths([str(root)])
 
 
 @click.command()
@@ -215,7 +221,10 @@ def purge(state: State, name: str, storage: str | None, as_json: bool) -> None:
 )
 @click.option("--croissant", is_flag=True, help="Add a description of the files, croissant.json.")
 @storage_option
-def export(state: State, what: str, folder: Path, kind: str, croissant: bool, storage: str | None) -> None:
+@json_option
+def export(
+    state: State, what: str, folder: Path, kind: str, croissant: bool, storage: str | None, as_json: bool
+) -> None:
     """Write a dataset or a view for other tools.
 
     A view is a JSON file that view.to_json() wrote. Licences and citations of all that went in are in README.md and
@@ -224,7 +233,12 @@ def export(state: State, what: str, folder: Path, kind: str, croissant: bool, st
     from dataset_assets.moving.export import export
 
     with watched(state):
-        state.show_paths([str(export(what, folder, kind, croissant=croissant, storage=opened(storage)))])
+        root = export(what, folder, kind, croissant=croissant, storage=opened(storage))
+    if as_json:
+        files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        state.show_json({"path": str(root), "kind": kind, "files": files})
+    else:
+        state.show_paths([str(root)])
 
 
 @click.group()

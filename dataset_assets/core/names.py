@@ -22,6 +22,9 @@ RESERVED: dict[str, frozenset[str]] = {
 }
 """The words that are folders of a storage, by the level at which they cannot be names. Case does not matter."""
 
+SHARED = "shared"
+"""The first part of the name of a dataset that was given one word."""
+
 LONGEST = 200
 LONGEST_MEMBER = 400
 VARIANTS = "variants"
@@ -43,15 +46,21 @@ def check_dataset_name(name: str) -> str:
     """
     if isinstance(name, str) and name.endswith("]") and "[" in name:
         return _checked_member(name)
-    if not isinstance(name, str) or not _QUALIFIED.fullmatch(name) or len(name) > LONGEST:
+    if not is_qualified(name):
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."
         )
+    _check_short(name)
     parts = name.split(".")
     _check_free(parts[0], "first part of a dataset's name")
     _check_free(parts[-1], "last part of a dataset's name")
     return name
+
+
+def is_qualified(name: object) -> bool:
+    """Say whether a name is words joined by dots; it may be too long or have a reserved word."""
+    return isinstance(name, str) and bool(_QUALIFIED.fullmatch(name))
 
 
 def _checked_member(name: str) -> str:
@@ -104,11 +113,12 @@ def namesakes(name: object, names: Iterable[str]) -> str:
 
 def check_identifier(name: str, what: str) -> str:
     """Return the name of a split or stream (`what`) if it is allowed; raise `NameNotAllowed` otherwise."""
-    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name) or len(name) > LONGEST:
+    if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name):
         raise NameNotAllowed(
             f"{_shown(name)} cannot be the name of a {what}. Start with a letter, then use letters, digits and single "
             "underscores between them."
         )
+    _check_short(name)
     _check_free(name, what)
     return name
 
@@ -146,9 +156,8 @@ def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
     >>> split_pin("com.lecun.mnist")
     ('com.lecun.mnist', None)
     """
-    member, bracket, rest = name.rpartition("]") if isinstance(name, str) else ("", "", "")
-    plain, at, digest = rest.partition("@")
-    plain = check_dataset_name(member + bracket + plain if isinstance(name, str) else name)
+    plain, at, digest = cut_pin(name) if isinstance(name, str) else (name, "", "")
+    plain = check_dataset_name(plain)
     if not at:
         return plain, None
     digest = digest.removeprefix("sha256:")
@@ -158,6 +167,17 @@ def split_pin(name: str, storage: str = "") -> tuple[str, str | None]:
             f"by: {command(f'versions {plain}', storage)}"
         )
     return plain, digest
+
+
+def cut_pin(name: str) -> tuple[str, str, str]:
+    """Cut a name at the `@` of its digest, without a check of either part. An `@` in the value of an axis is no pin.
+
+    >>> cut_pin("org.example.mails[to=a@b]@0f"), cut_pin("com.lecun.mnist")
+    (('org.example.mails[to=a@b]', '@', '0f'), ('com.lecun.mnist', '', ''))
+    """
+    member, bracket, rest = name.rpartition("]")
+    plain, at, digest = rest.partition("@")
+    return member + bracket + plain, at, digest
 
 
 def key_parts(dataset: str, *rest: str) -> tuple[str, ...]:
@@ -200,6 +220,11 @@ def prefix_clash(names: list[str]) -> tuple[str, str] | None:
 def _shown(name: object) -> str:
     text = repr(name)
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def _check_short(name: str) -> None:
+    if len(name) > LONGEST:
+        raise NameNotAllowed(f"{_shown(name)} is longer than {LONGEST} characters. Choose a shorter name.")
 
 
 def _check_free(name: str, what: str) -> None:

@@ -12,6 +12,7 @@ import functools
 import logging
 import sys
 from collections import Counter
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
@@ -215,6 +216,13 @@ def defined(name: str) -> Dataset | None:
         raise UnknownDataset(f"{found.name} is one dataset, not a family. Leave out the axes.")
     # A module may name a member without its family.
     return found or next((each for each in definitions() if each.name == name), None) if is_member(name) else found
+
+
+def is_defined(name: str) -> bool:
+    """Say whether something here defines the dataset with this very name."""
+    with suppress(DatasetAssetsError):
+        return defined(name) is not None
+    return False
 
 
 def _exact(name: str) -> Defined | None:

@@ -24,6 +24,7 @@ import numpy
 
 from dataset_assets.core import plugins
 from dataset_assets.core.documents import UNFIT, Unfit, read_as
+from dataset_assets.core.given_path import given_path
 from dataset_assets.core.names import check_identifier
 from dataset_assets.core.yaml_text import MOST_BYTES, Document, NotYaml, read_yaml
 from dataset_assets.definition.archive_files import extracted_file
@@ -42,6 +43,7 @@ def dataset_from_yaml(path: Path | str) -> Dataset:
     >>> dataset_from_yaml("reviews.yaml").name
     'org.example.reviews'
     """
+    path = given_path(path)
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -52,7 +54,7 @@ def dataset_from_yaml(path: Path | str) -> Dataset:
     except NotYaml as error:
         raise DefinitionError(f"{path}, line {error.line}: {error}") from error
     try:
-        return _dataset(document, Path(path).absolute().parent)
+        return _dataset(document, path.absolute().parent)
     except Unfit as error:
         line, key = document.line_of(error.place), error.place or "the file"
         end = "" if error.why.endswith((".", "?")) else "."

@@ -6,6 +6,7 @@ Experimaestro prepares it before a task begins: https://experimaestro-python.rea
 from collections.abc import Mapping
 from typing import Any
 
+from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, NotFound, NotInstalled, NotPrepared
 from dataset_assets.making.prepare import prepare
@@ -43,7 +44,7 @@ class DatasetConfig(Prepare):  # type: ignore[misc]  # experimaestro has no type
 
         Without a version, a dataset that is not stored is prepared at once: the identity of the tasks needs its digest.
         """
-        plain, _, version = name.partition("@")
+        plain, version = split_pin(name)
         # A task has an environment of its own, so it is told where the data lies; without a password.
         place = open_storage(settings().storage if storage is None else storage).url
         return cls.C(name=plain, version=version or _released(plain, place), storage=place)

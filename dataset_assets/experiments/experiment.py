@@ -24,6 +24,7 @@ from dataset_assets.experiments.run import Run, Runs
 from dataset_assets.experiments.used import uses_version
 from dataset_assets.experiments.value_store import StoredValues, ValueWriter
 from dataset_assets.storage import Storage
+from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.keys import experiment_place
 from dataset_assets.storage.stored_experiment import Pointer, StoredExperiment, document_of
 
@@ -233,13 +234,15 @@ def who_used(
 ) -> list[tuple[str, Run]]:
     """Return the runs that used a version, `name@digest`, or any version of a dataset; each with its experiment.
 
+    The name may be an alias that is stored. Raises `NameNotAllowed` for what is no name of a dataset.
     If an experiment cannot be read, its error is added to `broken`, by its name; without `broken` it is raised.
     """
     errors: Broken = {} if broken is None else broken
+    wanted = own_name(chosen_storage(storage), name)
     loaded = readable(storage, errors)
     if broken is None and errors:
         raise [*errors.values()][0]
-    return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, name)]
+    return [(one.name, run) for one in loaded for run in one.runs if uses_version(run.used, wanted)]
 
 
 def readable(storage: "str | Path | Storage | None", broken: Broken) -> list[Experiment]:

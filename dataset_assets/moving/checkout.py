@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Mapping
 
 from dataset_assets.core import files, locks
+from dataset_assets.core.commands import command
+from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings
+from dataset_assets.definition.registry import is_defined
 from dataset_assets.errors import NotPrepared
 from dataset_assets.moving import share
 from dataset_assets.moving.folder_files import FolderFiles, folder_files, write_folder
@@ -22,6 +25,7 @@ from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.moving.shared_names import full_name
 from dataset_assets.reading import cache_folder
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.aliases import named
 
 _OPEN: dict[Path, BinaryIO] = {}
 # How many files are synced at a time: 1,000 small ones on ext4 took 0.1 s with 16, and 2 s with 1.
@@ -77,10 +81,22 @@ def checkout(
         found = folder_files(full, store)
     except NotPrepared:
         if not (pull or auto_install):
+            _see_defined(full, store)
             raise
         share.pull(full, remote, storage=store)
         found = folder_files(full, store)
     return Folder(found.name, found.version, _held(found))
+
+
+def _see_defined(full: str, store: Storage) -> None:
+    """Raise `NotPrepared` if a dataset is neither stored nor defined, so that it cannot be made here."""
+    plain, _ = split_pin(full, store.url)
+    if not is_defined(plain) and not named(store, plain).exists():
+        raise NotPrepared(
+            f"{full} is not in {store.url}, and nothing here defines it. Pull it from the remote with: "
+            f"{command(f'checkout --pull {full}', store.url)} ; or register its folder with: "
+            f"{command(f'register DIR {plain}', store.url)}"
+        )
 
 
 def _held(found: FolderFiles) -> Path:

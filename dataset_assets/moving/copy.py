@@ -16,6 +16,7 @@ from dataset_assets.core.names import split_pin, storage_key
 from dataset_assets.core.progress import report
 from dataset_assets.core.scratch import root_below, scratch_folder
 from dataset_assets.core.settings import settings
+from dataset_assets.definition import registry
 from dataset_assets.errors import (
     Conflict,
     DatasetAssetsError,
@@ -159,7 +160,12 @@ def fetched(storage: Storage, piece: Piece, folder: Path) -> Path:
 def _mend(piece: Piece, storage: Storage) -> str:
     place = place_of(piece.key)
     words = f"verify --repair {place.dataset if place else ''}".rstrip()
-    return f"Repair it there with: {command(words, storage.url)}"
+    if place and registry.is_defined(StoredDataset(storage, place.dataset).own_named().name):
+        return f"Repair it there with: {command(words, storage.url)}"
+    return (
+        "Nothing here defines it, so it cannot be made again here. Repair it from a storage URL that has it whole, "
+        f"with: {command(f'{words} --from URL', storage.url)}"
+    )
 
 
 def deliver(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from dataset_assets.core import files
+from dataset_assets.core.given_path import given_path
 from dataset_assets.core.names import check_identifier, identifier_from, split_pin
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, UsageError, nearest
@@ -55,7 +56,7 @@ def export(
     """
     if kind not in [*KINDS]:
         raise UsageError(f"Nothing is exported as {kind!r}.{nearest(str(kind), KINDS)}")
-    views, root = _views(what, storage), Path(to).absolute()
+    views, root = _views(what, storage), given_path(to).absolute()
     _see_new(root)
     part = root.with_name(f".{root.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     files.make_folder(part)

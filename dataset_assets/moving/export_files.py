@@ -2,7 +2,6 @@
 
 import errno
 import re
-import tarfile
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
@@ -10,6 +9,7 @@ from dataset_assets.core.files import Written, make_folder
 from dataset_assets.core.progress import report
 from dataset_assets.errors import UsageError
 from dataset_assets.formats.members import Member
+from dataset_assets.moving.bundle_format import filling_of, header_of
 from dataset_assets.moving.export_values import Encoded, encoded_view, file_of, plain, plain_text
 from dataset_assets.moving.folder_files import checked_path
 from dataset_assets.reading.views import View
@@ -57,6 +57,9 @@ def _placed(root: Path, place: str, i: int, data: bytes) -> str:
             _write(root / free, data)
             return free
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                why = f"The name {place[:80]}... ({len(place)} characters) is too long for a file."
+                raise UsageError(f"{why} Export the view as webdataset.") from error
             if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
                 raise
     raise UsageError(f"Two files of the export would be {root.name}/{free}. Export the view as webdataset.")
@@ -89,9 +92,7 @@ class Shards:
 
     def add(self, name: str, data: bytes) -> None:
         """Add a file to the tar."""
-        info = tarfile.TarInfo(name)
-        info.size, info.mode = len(data), 0o644
-        self.file.write(info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512))
+        self.file.write(header_of(name, len(data)) + data + filling_of(len(data)))
 
     def end_sample(self) -> None:
         """Begin a new tar if this one is full: a sample is never in two."""

@@ -7,12 +7,13 @@ from typing import Any, Iterable
 
 from dataset_assets.core import files, registered
 from dataset_assets.core.folder_tree import entries
-from dataset_assets.core.names import prefix_clash
+from dataset_assets.core.given_path import given_path
+from dataset_assets.core.names import is_member, prefix_clash
 from dataset_assets.core.registered import Registered
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.folders import folder_dataset
-from dataset_assets.definition.registry import defined
+from dataset_assets.definition.registry import defined, names
 from dataset_assets.errors import (
     Conflict,
     IntegrityError,
@@ -29,6 +30,7 @@ from dataset_assets.moving.etc_settings import home_of_etc
 from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.moving.shared_names import full_name
 from dataset_assets.storage import Storage, open_storage
+from dataset_assets.storage.listing import clash_in
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ def check_folder(folder: "Path | str") -> Registered:
 
     Raises `UsageError`, `SchemaError` for a `meta.json` that is no mapping, and the errors of `entries`.
     """
-    root = Path(os.path.abspath(folder))
+    root = Path(os.path.abspath(given_path(folder)))
     data = root / "data"
     if not os.path.isdir(root):
         raise UsageError(f"{root} {'is a file' if os.path.exists(root) else 'does not exist'}. Name a folder of data.")
@@ -78,7 +80,8 @@ def create(folder: "Path | str", partitions: Iterable[str] = ("train", "test"), 
 
     Raises `Conflict` if the folder holds anything; with `force` only what is missing is added.
     """
-    root, names = Path(os.path.abspath(folder)), [partitions] if isinstance(partitions, str) else [*partitions]
+    root = Path(os.path.abspath(given_path(folder)))
+    names = [partitions] if isinstance(partitions, str) else [*partitions]
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise NameNotAllowed(f"{name!r} cannot be the name of a partition. Write the name of a folder.")
@@ -119,12 +122,19 @@ def release_folder(full: str, record: Registered, store: Storage, *, keep: bool 
 def _see_free(full: str, store: Storage, force: bool) -> None:
     if "@" in full:
         raise NameNotAllowed(f"{full[:80]!r} names a version. Write the name alone: {full.partition('@')[0]}")
+    if is_member(full):
+        raise NameNotAllowed(
+            f"{full[:80]} names a member of a family, which only the definition of the family makes. Write a name "
+            f"without brackets: {full.partition('[')[0]}"
+        )
     if (other := defined(full)) and not _is_registered(other):
         raise Conflict(f"{full} is a dataset with a definition. Give the folder a different name.")
-    if clash := prefix_clash([*{*registered.names(), full}]):
-        raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
-    if not force and StoredDataset(store, full).exists():
+    stored = StoredDataset(store, full).exists()
+    if stored and not force:
         raise Conflict(f"{full} is in {store.url}. To release what is in the folder now, add --force (force=True).")
+    clash = next(filter(None, (prefix_clash([other, full]) for other in sorted({*registered.names(), *names()}))), None)
+    if clash := clash or (None if stored else clash_in(store, full)):
+        raise Conflict(f"{clash[1]} would lie in the folders of {clash[0]}. Give the folder a different name.")
 
 
 def _is_registered(dataset: Dataset) -> bool:
@@ -140,7 +150,7 @@ def adopt(
     A dataset that cannot be registered does not keep the others from it: each error is logged with its folder. At the
     end the first is raised, with the names of all folders that failed, and of the datasets that were registered.
     """
-    root, done, failed = Path(folder or home_of_etc()), [], {}
+    root, done, failed = given_path(folder or home_of_etc()), [], {}
     if not os.path.isdir(root):
         raise NotFound(f"{root} is not a folder. Name the folder in which etcetera keeps its datasets.")
     for path in sorted(root.iterdir()):

@@ -127,10 +127,12 @@ def _end_lease(stored: StoredDataset, seconds: float) -> None:
 
 
 def _target(name: str, url: str) -> Target:
-    dataset, slash, file = str(name).partition("/raw/")
+    # The value of an axis may have the word too.
+    member, bracket, rest = str(name).rpartition("]")
+    plain, slash, file = rest.partition("/raw/")
     if not slash:
         return Target(*split_pin(name, url))
-    dataset = check_dataset_name(dataset)
+    dataset = check_dataset_name(member + bracket + plain)
     if not _FILE.fullmatch(file):
         raise NameNotAllowed(
             f"{file[:80]!r} is not the name of a raw file. Write {dataset}/raw/NAME, with a name that is listed by: "

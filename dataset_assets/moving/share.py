@@ -11,10 +11,10 @@ from pathlib import Path
 from dataset_assets.core import files, registered
 from dataset_assets.core.commands import command
 from dataset_assets.core.folder_tree import entries, state_of
-from dataset_assets.core.names import split_pin
+from dataset_assets.core.names import is_member, split_pin
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
-from dataset_assets.errors import Conflict, NotPrepared, at
+from dataset_assets.errors import Conflict, NotPrepared, UsageError, at
 from dataset_assets.moving.copy import Copied, copy
 from dataset_assets.moving.parcel import parcel
 from dataset_assets.moving.public import check_public, make_public
@@ -22,6 +22,9 @@ from dataset_assets.moving.remotes import open_remote
 from dataset_assets.moving.rm import Removed, rm
 from dataset_assets.moving.shared_names import archive_key, full_name
 from dataset_assets.storage import Storage, open_storage, size_of
+from dataset_assets.storage.aliases import own_name
+from dataset_assets.storage.exclusions import are_within, exclusions
+from dataset_assets.storage.listing import clash_in
 from dataset_assets.storage.storage import open_object
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -42,8 +45,8 @@ def push(
     the objects of this version, and no other; only on S3. `apply_exclusions` is as in `copy`. Raises `Conflict` if
     another version is current there, unless `force` is given; and if a file of the registered folder changed since.
     """
-    full, here = full_name(name), _opened(storage)
-    there = open_remote(to)
+    here, there = _opened(storage), open_remote(to)
+    full = own_name(here, full_name(name))
     if public:
         check_public(there)
     _see_unchanged(full, here)
@@ -69,10 +72,11 @@ def pull(
     An archive of the package etcetera, `NAME.tgz`, is taken too, if the remote has no dataset of the name.
     `apply_exclusions` is as in `copy`. Raises `Conflict` if another version is current here, unless `force` is given.
     """
-    full, here, there = full_name(name), _opened(storage), open_remote(source)
+    here, there = _opened(storage), open_remote(source)
+    full = _name_there(full_name(name), there, here)
     plain, pin = split_pin(full, there.url)
     before = StoredDataset(here, plain).pointer(damage_is_absence=True).version
-    if not pin and not StoredDataset(there, plain).pointer().version and there.exists(archive_key(plain)):
+    if not pin and not StoredDataset(there, plain).pointer().version and _has_archive(there, plain):
         done = _pulled_archive(plain, there, here, force)
     else:
         done = _moved(full, there, here, force, "pull", apply_exclusions)
@@ -82,16 +86,28 @@ def pull(
     return done
 
 
+def _name_there(full: str, there: Storage, here: Storage) -> str:
+    """Return a dataset's own name, as the remote knows its aliases and defaults, or else as they are known here."""
+    own = own_name(there, full)
+    return own if own != full else own_name(here, full)
+
+
 def _keys(done: Copied, there: Storage) -> list[str]:
     """Return the keys of all objects of the versions that were pushed. The pointer belongs to none."""
     found = [parcel(f"{done.dataset}@{version}", there) for version in done.versions]
     return sorted({key for one in found for key in (*one.pieces, *one.indexes, *one.documents, *one.record)})
 
 
+def _has_archive(there: Storage, plain: str) -> bool:
+    return not is_member(plain) and there.exists(archive_key(plain))
+
+
 def _pushed_archive(full: str, here: Storage, there: Storage, force: bool) -> Copied:
     from dataset_assets.moving.etcetera import pack
     from dataset_assets.moving.folder_files import folder_files, write_folder
 
+    if is_member(full):
+        raise UsageError(f"{full} is a member of a family, which an archive of etcetera cannot be. Push without --tgz.")
     found = folder_files(full, here)
     key = archive_key(found.name)
     with scratch_folder(settings().scratch) as work:
@@ -137,12 +153,27 @@ def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str, 
     if not (new := pin or StoredDataset(source, plain).pointer().version):
         raise NotPrepared(f"{plain} is not in {source.url}. List what is there with: {command('ls', source.url)}")
     there = StoredDataset(target, plain).pointer(damage_is_absence=True)
-    if there.version not in (None, new) and not force and not apply and not pin:
+    if there.digest is None and (clash := clash_in(target, plain)):
         raise Conflict(
-            f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there, run: "
-            f"{_command(f'{verb} --force {plain}', *((source, target) if verb == 'push' else (target, source)))}"
+            f"{clash[1]} would lie in the folders of {clash[0]} in {target.url}. Nothing was copied. Use different "
+            "storages for them, or register one of them under a different name."
+        )
+    option = None if pin or force or apply or there.version in (None, new) else _option(plain, source, target)
+    if option:
+        also = "" if option == "--force" else f" and to take out what was taken out on request in {source.url}"
+        raise Conflict(
+            f"{plain} is in {target.url} as another version, {there.version}. To make {new} current there{also}, run: "
+            f"{_command(f'{verb} {option} {plain}', *((source, target) if verb == 'push' else (target, source)))}"
         )
     return copy(full, source, target, make_current=force and not pin, apply_exclusions=apply)[0]
+
+
+def _option(plain: str, source: Storage, target: Storage) -> str | None:
+    """Return the option with which another version is replaced; None if the copy is refused with any."""
+    theirs, ours = (exclusions(StoredDataset(one, plain), fresh=True).every for one in (source, target))
+    if not are_within(ours, theirs):
+        return None
+    return "--force" if are_within(theirs, ours) else "--apply-exclusions"
 
 
 def _command(words: str, here: Storage, there: Storage) -> str:

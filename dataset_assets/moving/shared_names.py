@@ -2,11 +2,8 @@
 
 import re
 
-from dataset_assets.core.names import check_dataset_name, split_pin
+from dataset_assets.core.names import RESERVED, SHARED, check_dataset_name, cut_pin, is_qualified, split_pin
 from dataset_assets.errors import NameNotAllowed
-
-SHARED = "shared"
-"""The first part of the name of a dataset that was given one word."""
 
 
 def full_name(name: str) -> str:
@@ -15,18 +12,28 @@ def full_name(name: str) -> str:
     >>> full_name("flower"), full_name("org.example.flower")
     ('shared.flower', 'org.example.flower')
     """
-    plain, at, digest = name.partition("@") if isinstance(name, str) else (name, "", "")
+    plain, at, digest = cut_pin(name) if isinstance(name, str) else ("", "", "")
+    qualified = plain if "." in plain.partition("[")[0] else f"{SHARED}.{plain}"
     try:
-        whole = check_dataset_name(plain if isinstance(plain, str) and "." in plain else f"{SHARED}.{plain}")
-    except NameNotAllowed:
-        words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100] or "flower"
+        whole = check_dataset_name(qualified)
+    except NameNotAllowed as error:
+        if "[" in qualified:
+            raise
+        if is_qualified(qualified):
+            raise NameNotAllowed(f"{error.args[0]} For example: {_proposed(plain)}") from None
         raise NameNotAllowed(
             f"{str(name)[:80]!r} cannot be the name of a dataset. Write a word of a-z, 0-9 and single underscores, as "
-            f"in {words}, or several joined by dots."
+            f"in {_proposed(name)}, or several joined by dots."
         ) from None
     if at:
         split_pin(f"{whole}@{digest}")
     return whole + at + digest
+
+
+def _proposed(name: object) -> str:
+    """Return a name that is allowed, of the words of another one."""
+    words = "_".join(re.findall("[a-z0-9]+", str(name).lower()))[:100].strip("_") or "flower"
+    return f"{words}_data" if words in RESERVED["last part of a dataset's name"] else words
 
 
 def archive_key(name: str) -> str:

@@ -20,6 +20,7 @@ from dataset_assets.errors import (
     NotFound,
     ObjectReplaced,
     StorageError,
+    UnknownDataset,
 )
 from dataset_assets.making.prepare import prepare, restore_raw
 from dataset_assets.moving.copy import fetched, workplace
@@ -158,6 +159,8 @@ def _make(name: str, damaged: list[Damage], storage: Storage) -> str | None:
         prepare(definition, storage=storage)
     except StorageError:
         raise
+    except UnknownDataset:
+        return f"Nothing here defines {plain}. Fetch it from another storage that has it whole: --from URL."
     except DatasetAssetsError as error:
         return str(error)
     return f"The current definition of {plain} no longer produces this file. Fetch it from another storage: --from URL."

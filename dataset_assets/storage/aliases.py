@@ -69,9 +69,10 @@ def named(storage: Storage, name: str) -> StoredDataset:
 
 
 def own_name(storage: Storage, name: str) -> str:
-    """Return `name` or `name@digest` with the dataset's own name instead of an alias."""
+    """Return `name` or `name@digest` with the dataset's own name instead of an alias, and in its canonical form."""
     plain, pin = split_pin(name, storage.url)
-    return name if (found := named(storage, plain).name) == plain else f"{found}@{pin}" if pin else found
+    found = named(storage, plain).name
+    return f"{found}@{pin}" if pin else found
 
 
 def aliases_in(storage: Storage) -> dict[str, str]:

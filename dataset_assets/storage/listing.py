@@ -4,8 +4,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import Iterable, Iterator
 
-from dataset_assets.core.names import VARIANTS, is_folder_name, plain_name, storage_key
-from dataset_assets.errors import IntegrityError, Refused
+from dataset_assets.core.names import VARIANTS, is_folder_name, is_member, plain_name, storage_key
+from dataset_assets.errors import IntegrityError, NameNotAllowed, Refused
 from dataset_assets.storage.keys import (
     Contents,
     contents,
@@ -107,6 +107,23 @@ def _named(stored: StoredDataset, there: Contents, only: Iterable[tuple[str, ...
         for place in map(place_of, stored.storage.list(storage_key(name, *folder))):
             if place and place.dataset == plain_name(name):
                 yield place.key
+
+
+def clash_in(storage: Storage, name: str) -> tuple[str, str] | None:
+    """Return `name` and a stored dataset, of which one lies in the folders of the other: that other comes first.
+
+    Members of a family lie in its folders, and do not clash with each other.
+    """
+    base = name.partition("[")[0]
+    parts = base.split(".")
+    for above in (".".join(parts[:count]) for count in range(2, len(parts))):
+        with suppress(NameNotAllowed):
+            if StoredDataset(storage, above).exists():
+                return above, name
+    below = {place.dataset for place in map(place_of, storage.list(storage_key(base))) if place} - {base}
+    if is_member(name):
+        below = {one for one in below if not (is_folder_name(one) and one.rpartition(f".{VARIANTS}.")[0] == base)}
+    return (name, min(below)) if below else None
 
 
 def stored_names(storage: Storage) -> set[str]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import BinaryIO, Collection, Mapping, NamedTuple
 
+from dataset_assets.core import registered
 from dataset_assets.core.canonical import canonical, sha256_hex
 from dataset_assets.core.commands import command
 from dataset_assets.core.documents import MOST_BYTES
 from dataset_assets.core.files import sha256_in
-from dataset_assets.core.names import check_dataset_name, is_folder_name, plain_name, storage_key
+from dataset_assets.core.names import SHARED, check_dataset_name, is_folder_name, plain_name, storage_key
 from dataset_assets.errors import (
     DatasetAssetsError,
     DigestMismatch,
@@ -207,9 +208,13 @@ class StoredDataset:
 
     def absent(self, hint: str = "") -> NotPrepared:
         """Return the error for a dataset of which no version is stored."""
+        verb, verbs = "prepare", "Make"
+        if self.name.startswith(f"{SHARED}.") and not registered.registered(self.name):
+            # No definition makes a folder that somebody else registered.
+            verb, verbs = "pull", "Pull"
         return NotPrepared(
             f"{self.name} is not in {self.storage.url}.{hint} "
-            f"Make it with: {command(f'prepare {self.name}', self.storage.url)}"
+            f"{verbs} it with: {command(f'{verb} {self.name}', self.storage.url)}"
         )
 
     def _document(self, key: str, digest: str, what: str) -> bytes:

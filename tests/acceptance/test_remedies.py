@@ -13,10 +13,13 @@ import dataset_assets
 from dataset_assets import load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import Conflict, DatasetAssetsError, Refused
 from dataset_assets.moving.copy import copy
+from dataset_assets.moving.forget import forget
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.rm import rm
+from dataset_assets.moving.share import pull, push
+from dataset_assets.moving.verify import repair, verify
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.pins import pin
@@ -32,7 +35,7 @@ def rows(file):
 numbers = Dataset("org.example.numbers", "Numbers.", {{"number": Array("int64")}},
                   {{"train": Split(rows, file=RemoteFile({url!r}))}})
 """
-COMMAND = re.compile(r"(?:^|[ (`])dataset-assets ([a-z]+(?: (?:--[a-z]+|[^ ;`)]+))*)")
+COMMAND = re.compile(r"(?:^|[ (`])dataset-assets ([a-z]+(?: (?:--[a-z-]+|[^ ;`)]+))*)")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,51 @@ def test_the_command_in_an_error_ends_the_trouble(
     assert ["--storage", store.as_uri()] == words[-2:]
     run([*words, *(["--direct"] if words[0] == "prepare" else [])])
     act(store)
+
+
+@pytest.fixture
+def far(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a remote; beside it are two storages with the same version."""
+    monkeypatch.setenv("DATASET_ASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DATASET_ASSETS_DEFINITIONS", str(made / "defined.py"))
+    for name in ("far", "here", "second"):
+        shutil.copytree(made / "store", tmp_path / name)
+    return tmp_path / "far"
+
+
+def command_in(error: BaseException) -> list[str]:
+    found = COMMAND.search(str(error))
+    assert found, f"no command in: {error}"
+    return shlex.split(found[1].removesuffix("."))
+
+
+def test_damage_of_a_remote_is_repaired_by_the_command_that_a_machine_without_the_definition_shows(
+    far: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage("*.npy")(far)
+    monkeypatch.delenv("DATASET_ASSETS_DEFINITIONS")
+    with pytest.raises(DatasetAssetsError, match="Nothing here defines it") as caught:
+        pull(NAME, far, storage=far.with_name("new"))
+    damaged = repair(verify(NAME, open_storage(far)), open_storage(far)).left
+    assert [damage.reason for damage in damaged] == [
+        f"Nothing here defines {NAME}. Fetch it from another storage that has it whole: --from URL."
+    ]
+    run([far.with_name("here").as_uri() if word == "URL" else word for word in command_in(caught.value)])
+    assert pull(NAME, far, storage=far.with_name("new")).files == 1
+
+
+def test_a_conflict_with_what_was_forgotten_names_the_command_that_works_first(far: Path) -> None:
+    here, second = far.with_name("here"), far.with_name("second")
+    forget(NAME, {"number": ["2"]}, here)
+    for act in (lambda: push(NAME, far, storage=here), lambda: pull(NAME, far, storage=second)):
+        with pytest.raises(Conflict, match="as another version") as caught:
+            act()
+        assert "--apply-exclusions" in command_in(caught.value)
+        run(command_in(caught.value))
+    assert [int(sample["number"]) for sample in load(NAME, "train", storage=second)] == [1, 3]
+    prepare(NAME, storage=far.with_name("again"))
+    with pytest.raises(Refused, match="this copy may have them"):
+        push(NAME, far, storage=far.with_name("again"))
 
 
 def test_gc_names_commands_that_work_beside_a_broken_version(

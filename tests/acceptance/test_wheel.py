@@ -63,7 +63,7 @@ def test_it_holds_the_package_its_types_and_no_tests(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"dataset_assets", wheel.name.split("-py3")[0] + ".dist-info"}
     assert not [name for name in names if re.search(r"(^|/)(tests?|conftest|birdhouse|__pycache__)(/|_|\.)", name)]
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "dataset_assets").rglob("*.py")} <= {*names}
-    assert "dataset-assets = dataset_assets.cli.main:main" in points
+    assert "dataset-assets = dataset_assets.__main__:main" in points
     assert "Requires-Python: >=3.11" in metadata
     rows = [row for row in metadata.splitlines() if row.startswith("Requires-Dist") and "extra" not in row]
     needed = {re.split(r"[<>=; ]", row.split(": ")[1])[0] for row in rows}

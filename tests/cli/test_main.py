@@ -72,15 +72,33 @@ def test_every_verb_has_help_that_fits_a_line_in_the_list(verb: str, shipped: Co
     [
         ["search", "digits"], ["info", DIGITS], ["info", "com.lecun.mnist"], ["prepare", DIGITS, "--direct"],
         ["prepare", DIGITS], ["ls"], ["verify"], ["verify", DIGITS], ["versions", DIGITS],
-        ["path", DIGITS, "train", "image"],
+        ["path", DIGITS, "train", "image"], ["create", "{new}", "train", "valid"],
+        ["export", PENGUINS, "--to", "{new}", "--as", "parquet"],
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_json_is_one_document_on_stdout_whose_paths_exist(arguments: list[str], shipped: CommandLine) -> None:
-    document = shipped.json(*arguments)
+def test_json_is_one_document_on_stdout_whose_paths_exist(
+    arguments: list[str], shipped: CommandLine, tmp_path: Path
+) -> None:
+    document = shipped.json(*(word.format(new=tmp_path / "new") for word in arguments))
     found = [*paths_in(document), *(document.get("paths", ()) if isinstance(document, dict) else ())]
     assert all(os.path.exists(path) for path in found)
     assert found or arguments[0] in ("search", "verify") or "com.lecun.mnist" in arguments
+
+
+def test_all_verbs_take_json_but_those_that_the_readme_names() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [said] = re.findall(r"All verbs but ([^.]+) take `--json`", readme)
+    without = [name for name, verb in verbs_below(commands) if all(one.name != "as_json" for one in verb.params)]
+    assert sorted(without) == sorted(re.findall(r"`([^`]+)`", said))
+
+
+def verbs_below(verb: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(verb, click.Group):
+        yield name, verb
+        return
+    for inner, one in verb.commands.items():
+        yield from verbs_below(one, f"{name} {inner}".strip())
 
 
 def test_json_names_the_version_that_load_opens(shipped: CommandLine) -> None:
@@ -342,6 +360,22 @@ def test_an_interrupt_without_a_terminal_ends_it_too(line: CommandLine, server: 
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "") and "interrupted" in said
+
+
+@pytest.mark.parametrize("module", ["click", "numpy", "requests"])
+@pytest.mark.parametrize(
+    "entry", [["-m", "dataset_assets"], ["-c", "from dataset_assets.__main__ import main; main()"]]
+)
+def test_an_interrupt_while_modules_are_imported_is_no_traceback(
+    entry: list[str], module: str, line: CommandLine
+) -> None:
+    (line.site / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
+    )
+    run = [sys.executable, *entry, "prepare", "org.example.web.fine", "--direct"]
+    found = subprocess.run(run, env=line.environment, capture_output=True, text=True, timeout=20)
+    assert (found.returncode, found.stdout) == (130, "")
+    assert "Traceback" not in found.stderr and "dataset-assets: interrupted" in found.stderr.splitlines()[-1]
 
 
 # The bar.

@@ -126,6 +126,12 @@ def test_names_have_a_longest_length():
     assert check_identifier("a" * LONGEST, "split")
     with pytest.raises(NameNotAllowed, match=r"a\.\.\. \(\d+ characters\)"):
         check_identifier("a" * (LONGEST + 1), "split")
+    for check, name in (
+        (check_dataset_name, "com." + "a" * LONGEST),
+        (lambda name: check_identifier(name, "split"), "a" * 201),
+    ):
+        with pytest.raises(NameNotAllowed, match=r"is longer than 200 characters\. Choose a shorter name"):
+            check(name)
 
 
 @given(st.text(max_size=40))
@@ -158,6 +164,7 @@ def test_a_pin_is_a_whole_digest():
     assert split_pin("com.lecun.mnist") == ("com.lecun.mnist", None)
     assert split_pin(f"com.lecun.mnist@{DIGEST}") == ("com.lecun.mnist", DIGEST)
     assert split_pin(f"com.lecun.mnist@sha256:{DIGEST}") == ("com.lecun.mnist", DIGEST)
+    assert split_pin(f"org.example.mails[to=a@b]@{DIGEST}") == ("org.example.mails[to=a%40b]", DIGEST)
 
 
 @pytest.mark.parametrize("digest", ["", "main", DIGEST[:9], DIGEST.upper(), DIGEST + "0", f"../{DIGEST}", f"{DIGEST}@"])

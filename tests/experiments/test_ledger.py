@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from dataset_assets import Array, Columns, Dataset, Split, View, load, prepare, view_of
-from dataset_assets.errors import Conflict, DatasetAssetsError, DecodeError, NotFound, UsageError
+from dataset_assets.core.settings import settings
+from dataset_assets.errors import Conflict, DatasetAssetsError, DecodeError, NameNotAllowed, NotFound, UsageError
 from dataset_assets.experiments import Ledger, create_experiment, load_experiment, who_used
 from dataset_assets.loader import Buckets, Budget, Loader
 from dataset_assets.moving.copy import copy
-from dataset_assets.storage import MemoryStorage
+from dataset_assets.storage import MemoryStorage, open_storage
+from dataset_assets.storage.aliases import write_aliases
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 
 def numbers(n: int, first: int) -> Any:
@@ -188,6 +191,11 @@ def test_a_run_holds_the_ledger_and_says_what_went_in(train: View) -> None:
     for name, count in (("org.example.numbers", 1), (f"org.example.numbers@{train.version}", 1), ("org.example.x", 0)):
         assert [(one, run.id_run) for one, run in who_used(name)] == [("x", found.id_run)] * count
     assert who_used("org.example.numbers@" + "0" * 64) == []
+    write_aliases(StoredDataset(open_storage(settings().storage), "org.example.numbers"), ["org.example.old"])
+    assert [run.id_run for _, run in who_used("org.example.old")] == [found.id_run]
+    for name in ("", "numbers", None):
+        with pytest.raises(NameNotAllowed):
+            who_used(name)  # type: ignore[arg-type]
 
 
 def test_a_ledger_does_not_go_to_worker_processes(train: View, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from power import Journal
 
 from dataset_assets import Array, Dataset, Files, Split, checkout, prepare
 from dataset_assets.core import files
-from dataset_assets.errors import SchemaError, UsageError
+from dataset_assets.errors import NotPrepared, SchemaError, UsageError
 from dataset_assets.moving import checkout as checkouts
+from dataset_assets.moving.export import export
 from dataset_assets.moving.folder_files import changed_file, folder_files
 from dataset_assets.moving.metadata import parsed_meta
 from dataset_assets.moving.register import register
@@ -54,6 +55,24 @@ def test_two_files_of_one_path_are_refused(home: Path, names: list[str]):
     with pytest.raises(SchemaError, match="has two files at the path"):
         checkout("org.example.twice")
     assert [path.name for path in (home / "cache/folders").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("flower", "dataset-assets checkout --pull shared.flower"),
+        ("flower", "dataset-assets register DIR shared.flower$"),
+        ("org.example.tree", "nothing here defines it.* dataset-assets checkout --pull org.example.tree"),
+        ("com.lecun.mnist", "Make it with: dataset-assets prepare com.lecun.mnist$"),
+        (f"com.lecun.mnist@{'0' * 64}", "There is no version"),
+    ],
+)
+def test_what_is_not_here_comes_with_a_command_that_can_bring_it(home: Path, name: str, words: str):
+    with pytest.raises(NotPrepared, match=words):
+        checkout(name)
+    if name == "flower":
+        with pytest.raises(NotPrepared, match="Pull it with: dataset-assets pull shared.flower$"):
+            export(name, home / "out", "files")
 
 
 def test_a_checkout_is_read_only_and_no_link_into_the_storage(source: Path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from foldered import META, flower, held
 
-from dataset_assets import Array, Dataset, Image, Json, Split, Table, Text, load, prepare, view_of
+from dataset_assets import Array, Dataset, Image, Json, Split, Table, Text, View, load, prepare, view_of
 from dataset_assets.core import registered
 from dataset_assets.errors import Conflict, NameNotAllowed, UsageError
 from dataset_assets.moving.export import KINDS, export
@@ -113,6 +113,39 @@ def test_tars_hold_a_file_for_each_stream_and_are_read_as_web_dataset(pictures: 
     assert found[:2] == [("000000000", "täxt 0", 0), ("000000001", "täxt 1", 1)] and len(found) == 12
     again = export(NAME, fast_path / "again", "webdataset")
     assert held(again) == held(root)
+
+
+def test_tars_take_names_of_any_length_and_those_of_short_names_stay_as_they_were(home: Path, fast_path: Path):
+    suffix, stream = "s" * 180, "t" * 150
+    folder = fast_path / "flower"
+    (folder / "data/train").mkdir(parents=True)
+    (folder / f"data/train/a.{suffix}").write_bytes(b"long")
+    (folder / "data/train/b.bin").write_bytes(b"short")
+    register(folder)
+    views = {"train": load("shared.flower", "train"), "texts": view_of({stream: ["x", "ü"]})}
+    root = export(views, fast_path / "out", "webdataset")
+    expected = {
+        "train": {f"000000000.file.{suffix}": b"long", "000000001.file.bin": b"short"},
+        "texts": {f"000000000.{stream}.txt": b"x", f"000000001.{stream}.txt": "ü".encode()},
+    }
+    for split in views:
+        with tarfile.open(root / f"{split}-000000.tar") as tar:
+            assert {name: tar.extractfile(name).read() for name in tar.getnames()} == expected[split]  # type: ignore[union-attr]
+        read = pytest.importorskip("webdataset").WebDataset(str(root / f"{split}-000000.tar"), shardshuffle=False)
+        found = {f"{one['__key__']}.{name}": one[name] for one in read for name in one if not name.startswith("__")}
+        assert found == expected[split]
+    with pytest.raises(UsageError, match="too long for a file. Export the view as webdataset"):
+        export(named_by_class("c" * 300), fast_path / "files", "files")
+    short = (root / "train-000000.tar").read_bytes()
+    info = tarfile.TarInfo("000000001.file.bin")
+    info.size, info.mode = 5, 0o644
+    assert info.tobuf(tarfile.USTAR_FORMAT) + b"short" in short
+
+
+def named_by_class(name: str) -> View:
+    streams = {"image": Image(), "label": Array(classes=(name,))}
+    split = Split(lambda: iter([{"image": picture(1), "label": 0}]))
+    return prepare(Dataset("org.example.long", "x", streams, {"all": split}, target="label"))["all"]
 
 
 @pytest.mark.parametrize("kind", ["croissant", "huggingface"])

@@ -241,6 +241,7 @@ def test_a_raw_file_that_a_version_is_made_of_goes_only_by_force_and_is_not_down
         ("org.example.other", NotPrepared, r"dataset-assets ls\Z"),
         (f"{NAME}@{'0' * 64}", NotPrepared, rf"dataset-assets versions {NAME}\Z"),
         (f"{NAME}/raw/number_csv", NotPrepared, "Did you mean 'numbers_csv'"),
+        ("org.example.mails[to=a/raw/b@c]", NotPrepared, r"mails\[to=a%2Fraw%2Fb%40c\] is not in"),
         (f"{NAME}/raw/../x", NameNotAllowed, f"dataset-assets info {NAME}$"),
         (f"{NAME}/raw/", NameNotAllowed, "is not the name of a raw file"),
         (f"{NAME}/train", NameNotAllowed, "is not a qualified name"),

@@ -2,23 +2,26 @@
 
 import logging
 import os
+import re
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Iterator
 
 import pytest
 from children import ended, in_child
 from foldered import flower, held
 
-from dataset_assets import checkout, load, prepare
+from dataset_assets import Array, Dataset, Family, Files, Split, checkout, load, prepare
 from dataset_assets.cli import describe
 from dataset_assets.core import files, registered
 from dataset_assets.definition.registry import find
 from dataset_assets.errors import Conflict, NameNotAllowed, NotPrepared, UsageError
+from dataset_assets.moving.export import export
 from dataset_assets.moving.register import adopt, check_folder, create, register
 from dataset_assets.moving.remotes import listed_names, open_remote
 from dataset_assets.moving.share import pull, purge, push
 from dataset_assets.moving.shared_names import full_name
-from dataset_assets.storage import LocalStorage, Storage
+from dataset_assets.storage import LocalStorage, Storage, open_storage
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "shared.flower"
 
@@ -118,6 +121,71 @@ def test_a_name_in_use_is_a_conflict_and_a_folder_that_fails_leaves_what_was_reg
             create(home.parent / "new", [bad])
 
 
+def gam(lang: str = "fr", mail: str = "a@b", mirror: str = "eu") -> Dataset:
+    return Dataset("org.example.gam", "x", {"file": Files()}, {"all": Split(readings, lang=lang)})
+
+
+def readings(lang: str) -> Iterator[dict[str, Any]]:
+    yield {"file": ("x", lang.encode())}
+
+
+MEMBER = "org.example.gam[lang=fr,mail=a%40b]"
+SPELLED = ["org.example.gam", "org.example.gam[lang=fr,mirror=z]", "org.example.gam[mail=a@b]", MEMBER]
+
+
+@pytest.mark.parametrize("name", [*SPELLED, "org.example.known"])
+def test_every_way_to_write_a_name_that_load_opens_is_pushed_and_pulled(
+    home: Path, remote: Storage, fast_path: Path, name: str
+):
+    own = "org.example.own" if name == "org.example.known" else MEMBER
+    family = Family("org.example.gam", "Gams.", gam, not_identity=("mirror",))
+    made = Dataset(own, "x", {"n": Array()}, {"all": Split(numbers)}, aliases=(name,)) if own != MEMBER else family()
+    digest = prepare(made)["all"].version
+    far, near = fast_path / "far", fast_path / "near"
+    assert push(name, remote).dataset == own and push(f"{name}@{digest}", far).dataset == own
+    # The second knows what was pulled only, and of the first alone which dataset an alias is.
+    assert pull(name, remote).dataset == own
+    assert pull(f"{name}@{digest}", remote).versions == (digest,)
+    if own == MEMBER:
+        assert pull(name, remote, storage=near).dataset == own and load(name, "all", storage=near).version == digest
+        assert checkout(name, storage=near).name == own and checkout(f"{name}@{digest}", storage=near).name == own
+        assert (export(name, fast_path / "out", "files", storage=near) / "all/x").read_bytes() == b"fr"
+        with pytest.raises(UsageError, match="Push without --tgz"):
+            push(name, remote, tgz=True)
+    with pytest.raises(NotPrepared, match=r"is not in file:.*/empty\. List what is there with: dataset-assets ls"):
+        pull(name, fast_path / "empty")
+    assert purge(own).removed and not StoredDataset(open_storage(home / "storage"), own).exists()
+
+
+def numbers() -> Iterator[dict[str, Any]]:
+    yield {"n": 1}
+
+
+def test_no_dataset_is_put_into_the_folders_of_a_stored_one(source: Path, remote: Storage, fast_path: Path):
+    digest = register(source, "shared.c").partition("@")[2]
+    push("c", remote)
+    other, deep = fast_path / "other", fast_path / "deep"
+    pull("c", remote, storage=other)
+    # As on another machine, where nothing is registered.
+    registered.forget("shared.c")
+    for name, words in (
+        ("shared.c.train", "shared.c.train would lie in the folders of shared.c"),
+        ("com.lecun.mnist.train", "would lie in the folders of com.lecun.mnist"),
+        ("com.lecun", "com.lecun.* would lie in the folders of com.lecun"),
+        ("org.x[a=1]", r"org.x\[a=1\] names a member of a family.* without brackets: org.x$"),
+    ):
+        with pytest.raises(NameNotAllowed if "[" in name else Conflict, match=words):
+            register(source, name, storage=other, force=True)
+    register(source, "shared.c.train", storage=deep)
+    for act in (lambda: push("shared.c.train", remote, storage=deep), lambda: pull("c", remote, storage=deep)):
+        with pytest.raises(Conflict, match="shared.c.train would lie in the folders of shared.c in"):
+            act()
+    assert load("shared.c", storage=other)["train"].version == digest
+    registered.forget("shared.c.train")
+    with pytest.raises(Conflict, match="shared.c.train would lie in the folders of shared.c"):
+        register(source, "shared.c", storage=deep)
+
+
 GENERATED = """
 from dataset_assets import Array, Dataset, Split
 
@@ -169,6 +237,28 @@ def test_adopting_folders_names_each_that_failed_and_all_that_were_registered(
     assert said.startswith(f"2 of 3 folders of {root} were not registered: Bad Name, broken.")
     assert f"Registered: shared.oak@{checkout('oak').version}." in said
     assert [record.message.partition(": ")[0] for record in caplog.records] == [f"{root}/Bad Name", f"{root}/broken"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *(
+            (word, rf"{word} is reserved and .* For example: {word}_data")
+            for word in ("raw", "meta", "versions", "variants")
+        ),
+        ("x" * 300, r"longer than 200 characters.* For example: x+"),
+        ("a." * 120 + "b", "longer than 200 characters"),
+        ("a." * 120, "as in a_"),
+        ("Ä!", "as in flower"),
+        ("RAW", "as in raw_data"),
+        ("org.x[a=1", "is not a qualified name"),
+    ],
+)
+def test_a_name_that_is_refused_comes_with_one_that_is_allowed(name: str, words: str):
+    with pytest.raises(NameNotAllowed, match=words) as error:
+        full_name(name)
+    for proposed in re.findall(r"(?:For example: |as in )([a-z_]+)(?:,|$)", str(error.value)):
+        assert full_name(proposed) == f"shared.{proposed}"
 
 
 def test_purging_what_is_not_there_and_pushing_to_nowhere_say_so(source: Path, remote: Storage):
