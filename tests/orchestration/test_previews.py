@@ -303,7 +303,7 @@ def test_what_people_look_for_comes_first_and_streams_in_the_order_of_the_defini
     for found in (of(dataset, instance), of(dataset, instance)):
         assert [*found] == [
             "samples", "classes of kind", "dagster/row_count", "dagster/column_schema", "bytes", "sources", "license",
-            "sha256", "dataset_assets/index", "dataset_assets/pointer",
+            "sha256", "dataset_assets/index", "seconds", "dataset_assets/pointer",
         ]  # fmt: skip
         assert [column.name for column in found["dagster/column_schema"].columns] == [*streams]
         assert [shown(cell) for cell in of_table(found["samples"])][:4] == ["#", *streams]
