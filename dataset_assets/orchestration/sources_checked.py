@@ -52,8 +52,8 @@ def _source_check(
         connector: StorageIOManager = getattr(context.resources, steps.io)
         asked: dict[str, dict[str, dg.AssetKey]] = {}
         for key in sorted(each.asset_key for each in context.selected_asset_check_keys):
-            dataset, file = raw[key]
-            asked.setdefault(dataset, {})[file] = key
+            name, file = raw[key]
+            asked.setdefault(name, {})[file] = key
         for dataset in datasets:
             if dataset.name in asked:
                 yield from _checked(dataset, asked[dataset.name], connector.opened())
