@@ -3,6 +3,7 @@
 A `Maker` decides what is stored already and makes the rest; the IO manager publishes it.
 """
 
+import time
 from dataclasses import replace
 from typing import Any, Iterable, Iterator, Mapping
 
@@ -89,6 +90,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
         with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
             _use_all(maker, defined, opened, split)
+            started = time.perf_counter()
             began, made = began_with(maker, opened.values()), maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
             # First what the checks found: of a split that is refused, nothing leaves an event.
@@ -101,19 +103,21 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
                 maker.add_split(split, digest_of(index))
                 advice = maker.doubt([split])
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings, advice)
-            yield from _split_outputs(made, index, began, whole)
+            yield from _split_outputs(made, index, began, whole, round(time.perf_counter() - started, 3))
 
     return make
 
 
-def _split_outputs(made: FoundSplit | StagedSplit, index: SplitIndex, began: str, whole: bool) -> Iterator[Any]:
+def _split_outputs(
+    made: FoundSplit | StagedSplit, index: SplitIndex, began: str, whole: bool, seconds: float
+) -> Iterator[Any]:
     """Yield the outputs of the streams of a split, and of the split; of one that is `whole`, only the last."""
     what = made if isinstance(made, StagedSplit) else AlreadyStored(index.dataset, index)
     for stream in () if whole else index.streams:
         key = keys.key(index.dataset, index.split, stream)
         yield output(key, StagedStream(what, stream), keys.stream_version(index, stream))
     all_of_it = WholeSplit(what) if whole and isinstance(what, StagedSplit) else what
-    yield output(keys.key(index.dataset, index.split), StepOutput(all_of_it, began), digest_of(index))
+    yield output(keys.key(index.dataset, index.split), StepOutput(all_of_it, began, seconds=seconds), digest_of(index))
 
 
 def _use_all(maker: Maker, made: Split | DerivedFile, opened: Mapping[str, Given], split: str = "") -> None:

@@ -11,10 +11,10 @@ from dataset_assets.definition.linked import see_no_circle
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.io_manager import StorageIOManager
-from dataset_assets.orchestration.ops import OpOptions, RawAssets, Steps
+from dataset_assets.orchestration.ops import MOST_DATASETS, OpOptions, RawAssets, Steps
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
-from dataset_assets.orchestration.sources_checked import source_check
+from dataset_assets.orchestration.sources_checked import source_checks
 from dataset_assets.orchestration.sources_observed import source_observed
 from dataset_assets.orchestration.translation import Translation, translated
 
@@ -42,7 +42,8 @@ def definitions(
     the remote `pull_from`, by default the setting `remote`: each is observed there, and has an asset that pulls it.
     `op` is what each step is given: a pool, tags and retries. With `refresh_unmade`, the schedule of refreshes makes
     datasets, too, that were never made. With `raw_assets="each"` each raw file is an asset, and each stream. With
-    `"one"` a dataset has one asset for all its raw files, and one for each split; by default above 50 raw files.
+    `"one"` a dataset has one asset for all its raw files, and one for each split; by default above 50 raw files, and
+    for all datasets where there are more than 200.
     `translation` takes the spec of each asset and returns it as the project wants it: with other groups, owners, tags
     or conditions, or under another key. With `observe_sources` each dataset has an observable asset, `source/...`: it
     asks whether a file has changed at its source, and then the next run asks for the file.
@@ -56,7 +57,8 @@ def definitions(
     chosen |= {dataset.name: dataset for dataset in (*given, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.
     see_no_circle(chosen.values())
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)
+    raw = raw_assets or ("one" if len(chosen) > MOST_DATASETS else "")
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw, observe_sources)
     jobs, schedules = refreshing(list(chosen.values()))
     made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]
     made += [pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to]
@@ -65,7 +67,7 @@ def definitions(
     assets, renamed = translated(made, translation)
     return dg.Definitions(
         assets=assets,
-        asset_checks=[source_check(dataset, steps, renamed) for dataset in chosen.values() if dataset.remote_files],
+        asset_checks=[*source_checks(chosen.values(), steps, renamed)],
         jobs=[*jobs, *(_job(dataset, renamed) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={steps.io: _connector(storage)},

@@ -74,6 +74,8 @@ class StepOutput:
     began: str
     after: Mapping[str, str] = field(default_factory=dict)
     """The data versions of the assets that write the files, when their sources were asked."""
+    seconds: float | None = None
+    """How long it took to make, or to find that it is made."""
 
 
 @dataclass(frozen=True)

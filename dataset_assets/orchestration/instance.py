@@ -27,6 +27,8 @@ from dataset_assets.orchestration.refresh import REFRESH
 from dataset_assets.storage import Storage
 
 SERVER = "dataset_assets.orchestration.webserver"
+JOB = "dataset_assets_prepare"
+"""The name of the job of the runs of `prepare`."""
 HOST = "127.0.0.1"
 ENDING_SECONDS = 20
 
@@ -63,15 +65,20 @@ def materialize(dataset: Dataset, storage: Storage, progress: Progress | None = 
     """
     defined = definitions(datasets=[*linked(dataset, storage), dataset], storage=storage.url)
     with history() as home, opened(home) as instance, watched_by(progress), _errors_of_ours():
-        result = dg.materialize(
-            [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)],
+        result = _job(defined).execute_in_process(
             instance=instance,
-            resources=defined.resources,
             tags={REFRESH: "true"} if refresh else None,
             # Dagster would print every event; they are in the history.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     return result.run_id
+
+
+def _job(defined: dg.Definitions) -> dg.JobDefinition:
+    """Return the job of all assets, under a name by which the UI lists its runs."""
+    assets = [asset for asset in defined.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    job = dg.define_asset_job(JOB, dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)))
+    return dg.Definitions(assets=assets, resources=defined.resources, jobs=[job]).resolve_job_def(JOB)
 
 
 @contextmanager

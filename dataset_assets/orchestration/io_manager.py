@@ -77,7 +77,9 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
         with no_vain_retries():
             if isinstance(obj, StepOutput):
                 after = {keys.AFTER: dg.MetadataValue.json(dict(obj.after))} if obj.after else {}
-                context.add_output_metadata({**_publish(self.opened(), obj.what), keys.POINTER: obj.began, **after})
+                took = {} if obj.seconds is None else {"seconds": obj.seconds}
+                described = _publish(self.opened(), obj.what)
+                context.add_output_metadata({**described, **took, keys.POINTER: obj.began, **after})
             else:
                 context.add_output_metadata(_publish(self.opened(), obj))
 

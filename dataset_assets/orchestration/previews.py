@@ -3,6 +3,7 @@
 The UI keeps the order of the metadata, so what people look for comes first.
 """
 
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -14,10 +15,12 @@ from dataset_assets.checks.built_in import class_counts
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.charts import MOST_WAVES, waveforms
 from dataset_assets.orchestration.handover import AllRaw
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of
 from dataset_assets.reading.views import Stored, View
+from dataset_assets.reading.views.node import Origin
 from dataset_assets.storage import Storage
 from dataset_assets.storage.manifest import SplitIndex, StoredStream, Version
 from dataset_assets.storage.raw_files import RawFile
@@ -35,6 +38,8 @@ SCHEMA = 200
 BAD = 100
 FILES = 500
 LONGEST_ERROR = 300
+MOST_CLASSES = 12
+AUDIO = "audio"
 
 _FILES_SCHEMA = dg.TableSchema(
     [dg.TableColumn(name, "int" if name == "bytes" else "string") for name in ("file", "bytes", "sha256", "source")]
@@ -83,7 +88,7 @@ def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
     return {
         "dagster/uri": _uri(storage, index, stream),
         "dagster/row_count": index.samples,
-        "type": found.in_words,
+        "type": type_of(found),
         "bytes": found.bytes,
         "files": len(found.files),
         "sha256": keys.stream_version(index, stream),
@@ -107,7 +112,7 @@ def of_split(view: Stored, index: SplitIndex) -> Metadata:
         found[f"classes of {stream}"] = dg.MetadataValue.md(tried(_histogram, view, stream, classes))
     return found | {
         "dagster/row_count": index.samples,
-        "dagster/column_schema": _schema(index.streams),
+        "dagster/column_schema": _schema(index.streams, view.origin),
         "bytes": index.bytes,
         "sources": dg.MetadataValue.md(_sources(index)),
         "license": index.license or "not stated",
@@ -118,13 +123,27 @@ def of_split(view: Stored, index: SplitIndex) -> Metadata:
 
 
 def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
-    """Describe a release."""
+    """Describe a release. Dagster plots its numbers over all releases."""
+    stored = StoredDataset(storage, version.dataset)
+    indexes = [stored.index(split, at) for split, at in version.splits.items()]
     return {
+        "samples": sum(index.samples for index in indexes),
+        "bytes": sum(index.bytes for index in indexes),
+        **{f"samples of {index.split}": index.samples for index in indexes[:COLUMNS]},
+        **_last_asked(stored, indexes),
         "version": digest,
         "storage": redacted(storage.url),
         "splits": dg.MetadataValue.json(dict(version.splits)),
         "open it": dg.MetadataValue.md(f'```python\nload("{version.dataset}@{digest}")\n```'),
     }
+
+
+def _last_asked(stored: StoredDataset, indexes: Sequence[SplitIndex]) -> Metadata:
+    """Say when the last of the files was retrieved; of many files it would take too long to look."""
+    names = {used.name for index in indexes for used in index.sources if used.name}
+    records = [raw for name in names if (raw := stored.raw(name))] if len(names) <= SOURCES else []
+    times = [raw.retrieved for raw in records if raw.retrieved]
+    return {"last retrieved": dg.MetadataValue.timestamp(datetime.fromisoformat(max(times)))} if times else {}
 
 
 def some_samples(view: View, streams: Sequence[str]) -> str:
@@ -135,11 +154,25 @@ def some_samples(view: View, streams: Sequence[str]) -> str:
     sheets, left = [], LONGEST
     for stream in streams:
         rows = _spread(len(view), min(PICTURES, _affordable(view, stream)))
-        uri = sheet_of(view.rows_of([stream], rows)[stream], left) if len(rows) else None
+        uri = _shown(view, stream, rows, left) if len(rows) else None
         if uri is not None:
             sheets.append(f"![{stream}]({uri})")
             left -= len(uri)
     return "\n\n".join([*sheets, _table(view, streams)])
+
+
+def _kind(view: Stored, stream: str) -> str:
+    return str(getattr(getattr(view.columns[stream], "kind", None), "name", ""))
+
+
+def _shown(view: View, stream: str, rows: NDArray[np.intp], longest: int) -> str | None:
+    """Return pictures or waveforms of some rows; None if the stream holds neither."""
+    sounds = isinstance(view, Stored) and _kind(view, stream) == AUDIO
+    values = view.rows_of([stream], rows[:MOST_WAVES] if sounds else rows)[stream]
+    if not sounds:
+        return sheet_of(values, longest)
+    uri = waveforms([np.asarray(value) for value in values])
+    return uri if len(uri) <= longest else None
 
 
 def _table(view: View, streams: Sequence[str]) -> str:
@@ -210,15 +243,39 @@ def _skipped(index: SplitIndex) -> Metadata:
     return {"skipped": index.skipped, "skipped samples": dg.MetadataValue.table(rows, dg.TableSchema(columns))}
 
 
-def _schema(streams: Mapping[str, StoredStream]) -> dg.TableSchema:
-    columns = [dg.TableColumn(name, kind) for name, stream in streams.items() for name, kind in _typed(name, stream)]
+def _schema(streams: Mapping[str, StoredStream], origin: Origin) -> dg.TableSchema:
+    columns = [
+        dg.TableColumn(column, kind, _meaning(name, origin) if column == name else None)
+        for name, stream in streams.items()
+        for column, kind in _typed(name, stream)
+    ]
     return dg.TableSchema(columns[:SCHEMA])
+
+
+def _meaning(stream: str, origin: Origin) -> str | None:
+    """Return the roles of a stream and the names of its classes."""
+    roles = [role for role, named in origin.roles.items() if named == stream]
+    classes = origin.classes.get(stream, ())
+    more = ", ..." if len(classes) > MOST_CLASSES else ""
+    named = f"{len(classes)} classes: {escaped(', '.join(classes[:MOST_CLASSES]) + more)}" if classes else ""
+    return ". ".join(filter(None, [", ".join(roles), named])) or None
+
+
+def type_of(stream: StoredStream) -> str:
+    """Return the type of a stream as numpy's users write it: `uint8 28x28`, `image RGB 427x640`."""
+    parameters = stream.parameters
+    try:
+        kind = np.dtype(parameters["dtype"]).name
+    except (KeyError, TypeError, ValueError):
+        return stream.in_words
+    words = [] if stream.format == "array" else [stream.format]
+    return " ".join(filter(None, [*words, kind, "x".join(map(str, parameters.get("shape") or []))]))
 
 
 def _typed(name: str, stream: StoredStream) -> Iterator[tuple[str, str]]:
     fields = stream.parameters.get("fields")
     if not fields:
-        yield name, stream.in_words
+        yield name, type_of(stream)
     for field, kind in (fields or [])[:SCHEMA]:
         yield f"{name}.{field}"[:SCHEMA], str(kind)[:SCHEMA]
 

@@ -77,6 +77,8 @@ def split_specs(
             skippable=True,
             group_name=group,
             metadata=_metadata(dataset, io, {keys.SPLIT: split, keys.STREAM: stream}),
+            owners=owners_of(dataset),
+            tags=tags_of(dataset),
             code_version=code,
             kinds={tag_of(kind.name)},
         )
@@ -92,6 +94,8 @@ def split_specs(
         skippable=True,
         group_name=group,
         metadata=_metadata(dataset, io, {keys.SPLIT: split}),
+        owners=owners_of(dataset),
+        tags=tags_of(dataset),
         code_version=code,
         kinds={"split"},
     )
@@ -106,7 +110,7 @@ def _streams(dataset: Dataset, whole: bool) -> str:
 
 def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpec:
     """Describe the dataset itself; `unmade` tells the schedule of refreshes to make it if it never was."""
-    owners = [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
+    owners = owners_of(dataset)
     others = ", ".join(owner for owner in dataset.owners if owner not in owners)
     accept = command(f"prepare --accept-terms {dataset.name}")
     facts = {
@@ -129,12 +133,21 @@ def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpe
         group_name=keys.group(dataset.name),
         metadata=_metadata(dataset, io, refreshed | ({keys.UNMADE: "true"} if unmade and refreshed else {})),
         owners=owners,
-        tags={f"dataset_assets/{tag_of(tag)}": "" for tag in dataset.tags}
-        | ({keys.REFRESH: "true"} if dataset.refresh else {}),
+        tags=tags_of(dataset) | ({keys.REFRESH: "true"} if dataset.refresh else {}),
         code_version=release_code(dataset),
         freshness_policy=freshness(dataset.refresh) if dataset.refresh else None,
         kinds={"dataset"},
     )
+
+
+def owners_of(dataset: Dataset) -> list[str]:
+    """Return the owners that Dagster takes: addresses and teams."""
+    return [owner for owner in dataset.owners if _OWNER.fullmatch(owner)]
+
+
+def tags_of(dataset: Dataset) -> dict[str, str]:
+    """Return the tags of a dataset as Dagster takes them."""
+    return {f"dataset_assets/{tag_of(tag)}": "" for tag in dataset.tags}
 
 
 def external_spec(dataset: Dataset, io: str) -> dg.AssetSpec:

@@ -37,6 +37,11 @@ def pictures_in(values: Any) -> list[Picture]:
     """Return a block of samples as pictures of shape (height, width) or (height, width, 3); none if it holds others."""
     if isinstance(values, np.ndarray):
         return [*_scaled(block)] if (block := _as_pictures(values)) is not None else []
+    if isinstance(values, list) and all(isinstance(value, np.ndarray) for value in values):
+        # Photographs of different sizes; what only looks like them is of one size.
+        blocks = [_as_pictures(value[np.newaxis]) for value in values if value.dtype == np.uint8]
+        pictures = [block[0] for block in blocks if block is not None]
+        return pictures if len(pictures) == len(values) else []
     if isinstance(values, list):
         found = [_decoded(getattr(value, "data", value)) for value in values]
         return [picture for picture in found if picture is not None] if all(p is not None for p in found) else []

@@ -161,7 +161,8 @@ def test_a_run_releases_and_is_kept(dagster_home: Path, home: Path, dataset: Dat
     progress: Progress = lambda what, done, total: told.append(what)  # noqa: E731
     run = materialize(dataset, open_storage(f"file://{home}/storage"), progress)
     assert len(load(tiny.NAME, "train")) == 6
-    assert [(kept.run_id, kept.status) for kept in runs_in(dagster_home)] == [(run, dg.DagsterRunStatus.SUCCESS)]
+    [kept] = runs_in(dagster_home)
+    assert (kept.run_id, kept.status, kept.job_name) == (run, dg.DagsterRunStatus.SUCCESS, "dataset_assets_prepare")
     assert {"numbers_csv", f"{tiny.NAME} train"} <= {*told}
     assert not (dagster_home / ".telemetry").exists()
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -15,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from media import picture, sound
 from orchestrated import facts, made, run
 from PIL import Image
 
-from dataset_assets import Array, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, View, load, view_of
-from dataset_assets.orchestration import markdown, previews, specs
+from dataset_assets import Array, Audio, Bytes, Columns, Dataset, RemoteFile, Split, Table, Text, View, load, view_of
+from dataset_assets import Image as Picture
+from dataset_assets.orchestration import definitions, markdown, previews, specs
 from dataset_assets.orchestration.thumbnails import pictures_in, sheet_of
 from dataset_assets.testing import FaultyServer
 
@@ -300,10 +303,45 @@ def test_what_people_look_for_comes_first_and_streams_in_the_order_of_the_defini
     for found in (of(dataset, instance), of(dataset, instance)):
         assert [*found] == [
             "samples", "classes of kind", "dagster/row_count", "dagster/column_schema", "bytes", "sources", "license",
-            "sha256", "dataset_assets/index", "dataset_assets/pointer",
+            "sha256", "dataset_assets/index", "seconds", "dataset_assets/pointer",
         ]  # fmt: skip
         assert [column.name for column in found["dagster/column_schema"].columns] == [*streams]
         assert [shown(cell) for cell in of_table(found["samples"])][:4] == ["#", *streams]
+
+
+def test_photographs_of_different_sizes_and_sounds_are_shown(home: Path, instance: dg.DagsterInstance) -> None:
+    def recorded() -> Iterator[Any]:
+        for k in range(3):
+            yield {"photo": picture("PNG", 12 + k, 40), "sound": sound(800 + 100 * k, seed=k), "label": k}
+
+    streams = {"photo": Picture(), "sound": Audio(), "label": Array("uint8", classes=("cat", "dog", "owl"))}
+    dataset = Dataset(
+        "org.example.recorded", "R.", streams, {"all": Split(recorded)}, sample="photo", target="label",
+        owners=("team:birds", "Ada"), tags=("birds",),
+    )  # fmt: skip
+    result = run(dataset, instance)
+    events = {name: facts(event) for name, event in made(result).items()}
+    whole, split = events["org/example/recorded"], events["org/example/recorded/all"]
+    sheets = dict(re.findall(r"!\[(\w+)\]\((data:[^)]+)\)", split["samples"]))
+    assert decoded(sheets["photo"]).size == (3 * 48, 48) and decoded(sheets["sound"]).size == (240, 3 * 48)
+    # Of a wave, each column has its least and its greatest value.
+    drawn = np.asarray(decoded(sheets["sound"]).convert("L"))[:48]
+    assert (drawn < 255).any(axis=0).mean() > 0.9
+    columns = {column.name: (column.type, column.description) for column in split["dagster/column_schema"].columns}
+    assert columns["label"] == ("uint8", "target. 3 classes: cat, dog, owl") and columns["photo"][1] == "sample"
+    assert (whole["samples"], whole["samples of all"], whole["bytes"]) == (3, 3, split["bytes"])
+    graph = definitions(datasets=[dataset]).resolve_asset_graph()
+    for name in ("all", "all/photo"):
+        node = graph.get(dg.AssetKey(["org", "example", "recorded", *name.split("/")]))
+        assert node.owners == ["team:birds"] and "dataset_assets/birds" in node.tags
+
+
+def test_the_release_says_when_its_files_were_retrieved(
+    dataset: Dataset, home: Path, instance: dg.DagsterInstance
+) -> None:
+    before = time.time()
+    found = facts(made(run(dataset, instance))["org/example/tiny"])
+    assert before - 1 <= found["last retrieved"] <= time.time()
 
 
 def test_large_samples_are_not_read_for_a_look(home: Path, instance: dg.DagsterInstance) -> None:
@@ -326,7 +364,7 @@ def test_every_format_has_a_preview(dataset: Dataset, home: Path, instance: dg.D
     found = of(dataset, instance, "train")
     columns = {column.name: column.type for column in found["dagster/column_schema"].columns}
     assert columns.keys() == {*(tiny.STREAMS.keys() - {"row"}), "row.number", "row.half", "row.word"}
-    assert columns["row.word"] == "string" and columns["image"] == "array <f4 2x3"
+    assert columns["row.word"] == "string" and columns["image"] == "float32 2x3"
     text = found["samples"]
     cells = [shown(cell) for cell in of_table(text)]
     assert len(cells) == 7 * (1 + 9)
@@ -400,7 +438,7 @@ def test_the_facts_of_raw_files_streams_and_releases(home: Path, instance: dg.Da
         and raw["source"] == raw["answered by"] == f"{server.url}/numbers.csv?token=***"
     )
     assert raw["dagster/uri"].startswith("file:///") and raw["sha256"] in raw["dagster/uri"]
-    assert stream["dagster/row_count"] == 10 and stream["type"] == "array <i8" and stream["files"] == 1
+    assert stream["dagster/row_count"] == 10 and stream["type"] == "int64" and stream["files"] == 1
     assert raw["sha256"] in split["sources"]
     assert release["version"] == load("org.example.facts")["all"].version
     assert f'load("org.example.facts@{release["version"]}")' in release["open it"]

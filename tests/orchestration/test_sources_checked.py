@@ -1,12 +1,14 @@
 """Checks on raw files in Dagster: they ask the sources, and materialize nothing."""
 
+from dataclasses import replace
 from typing import Iterator
 
 import dagster as dg
 import pytest
-from orchestrated import assets_in, checks, two_files
+from orchestrated import assets_in, checks, key, two_files
 
 from dataset_assets.orchestration import definitions
+from dataset_assets.orchestration.ops import MOST_DATASETS
 from dataset_assets.testing import FaultyServer
 
 FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n"}
@@ -41,3 +43,21 @@ def test_a_run_that_materializes_does_not_look_as_well(server: FaultyServer) -> 
         result = defined.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
         assert result.success and "source" not in checks(result)
     assert {request.method for request in server.requests} == {"GET"}
+
+
+def test_many_datasets_have_fewer_assets_and_one_step_that_looks_at_their_sources(server: FaultyServer) -> None:
+    # None is asked but those that are selected: the others have no server.
+    many = [replace(two_files("http://127.0.0.1:9"), name=f"org.example.d{k}") for k in range(MOST_DATASETS)]
+    many[1:1] = [two_files(server.url), replace(two_files(server.url), name="org.example.more")]
+    defined = definitions(datasets=many)
+    graph = defined.resolve_asset_graph()
+    assert len(graph.get_all_asset_keys()) == 4 * len(many)
+    raw = [key(f"org/example/{name}/raw") for name in ("two", "more")]
+    job = dg.define_asset_job("look", dg.AssetSelection.checks_for_assets(*raw))
+    del server.files["/b.csv"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        looks = dg.Definitions.merge(defined, dg.Definitions(jobs=[job])).resolve_job_def("look")
+        result = looks.execute_in_process(instance=instance)
+        found = result.get_asset_check_evaluations()
+    assert result.success and len({event.step_key for event in result.all_events if event.step_key}) == 1
+    assert [(one.asset_key, one.metadata["wrong"].value) for one in found] == [(name, 1) for name in raw]
