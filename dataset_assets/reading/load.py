@@ -10,7 +10,6 @@ from dataset_assets.core.roots import see_allowed as see_root
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
-from dataset_assets.reading.in_place import placed_columns
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
@@ -170,6 +169,8 @@ def open_split(
 def _columns(opener: StoredFiles, fetch: Fetch | None) -> dict[str, Any]:
     index, storage = opener.index, opener.storage
     if index.placed:
+        from dataset_assets.reading.in_place import placed_columns
+
         return placed_columns(index)
     return opener.remote_columns(settings(fetch=fetch)) if is_cached(storage) else open_columns(index, opener.stream)
 

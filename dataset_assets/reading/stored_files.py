@@ -23,7 +23,6 @@ from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.decoded import DecodedColumn
 from dataset_assets.reading.cache import drop_damaged, open_cached
-from dataset_assets.reading.in_place import see_objects
 from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles, RetryingColumn
 from dataset_assets.reading.row_numbers import read_numbers, taken
 from dataset_assets.reading.views import Opener, Stored
@@ -169,7 +168,10 @@ class StoredFiles(Opener):
 
     def see_objects(self) -> None:
         """Raise `ObjectReplaced` for a value's object, outside of the storage, that is not what it was."""
-        see_objects(self.index)
+        if self.index.placed:
+            from dataset_assets.reading.in_place import see_objects
+
+            see_objects(self.index)
 
     def own_rows(self, columns: Mapping[str, Column]) -> dict[str, Column]:
         """Return the columns of a split's files as its own: of one that stores row numbers, at these rows."""

@@ -4,7 +4,6 @@ from typing import Any
 
 from dataset_assets.formats.columns import Column, Indices, chained
 from dataset_assets.formats.decoded import stored_values
-from dataset_assets.reading.in_place import placed_columns
 from dataset_assets.reading.stored_files import StoredFiles, format_of, opener_of
 from dataset_assets.reading.views import Stored
 
@@ -79,6 +78,8 @@ def streaming_columns(view: Stored) -> dict[str, Column]:
 def value_columns(opener: StoredFiles) -> dict[str, Column]:
     """Return the columns of the files of a split; those of one that stores row numbers have all rows of the other."""
     if opener.index.placed:
+        from dataset_assets.reading.in_place import placed_columns
+
         return placed_columns(opener.index)
     return {
         name: chained([StreamingColumn(files, part) for part in range(len(files.stream.files))])
