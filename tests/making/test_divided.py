@@ -156,7 +156,8 @@ def test_gc_and_rm_keep_the_files_and_the_index_of_the_other_split(home: Path) -
 def test_an_older_release_refuses_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(divided())
     data = StoredDataset(home_storage(home), NAME).index_bytes("train", str(load(NAME, "train").origin.index))  # type: ignore[attr-defined]
-    monkeypatch.setattr(manifest, "DIVIDED", manifest.SKIPPING)
+    for newer in ("DIVIDED", "IN_PLACE"):
+        monkeypatch.setattr(manifest, newer, manifest.SKIPPING)
     manifest._parsed.cache_clear()
     with pytest.raises(NewerFormat):
         manifest.parse_index(data, "key", NAME, "train", "digest")

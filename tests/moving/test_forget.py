@@ -412,7 +412,7 @@ def test_an_older_release_neither_reads_nor_replaces_it(defined: Path, monkeypat
     from dataset_assets.storage import manifest
 
     manifest._parsed.cache_clear()
-    for newer in ("EXCLUDING", "SKIPPING"):
+    for newer in ("EXCLUDING", "SKIPPING", "DIVIDED", "IN_PLACE"):
         monkeypatch.setattr(manifest, newer, 1)
     for act in (load, prepare):
         with pytest.raises(NewerFormat, match="Upgrade dataset_assets"):
