@@ -285,6 +285,12 @@ def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> 
 @click.option("--from", "source", metavar="SOURCE", help="Look at a file, folder or URL, and define a dataset of it.")
 @click.option("--target", metavar="COLUMN", help="With --from: the column to be predicted.")
 @click.option("--split", "splits", metavar="NAME=SHARE", multiple=True, help="With --from: such as train=0.8.")
+@click.option("--group-by", metavar="STREAM", help="With --split: keep all samples of one value together.")
+@click.option("--hash-by", metavar="STREAM", help="With --split: divide by a hash of the value.")
+@click.option(
+    "--config", metavar="NAME", help="With --from: the configuration of a dataset of the Hub, or of Croissant."
+)
+@click.option("--in-place", is_flag=True, help="With --from: read Parquet files where they are.")
 def new(
     state: State,
     name: str,
@@ -293,6 +299,10 @@ def new(
     source: str | None,
     target: str | None,
     splits: tuple[str, ...],
+    group_by: str | None,
+    hash_by: str | None,
+    config: str | None,
+    in_place: bool,
 ) -> None:
     """Write a working definition of NAME, with its test.
 
@@ -300,8 +310,8 @@ def new(
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
-    if source is None and (target or splits):
-        raise UsageError("--target and --split need --from, the source that is looked at.")
+    if source is None and (target or splits or group_by or hash_by or config or in_place):
+        raise UsageError("--target and --split need --from, the source that is looked at, and so do their like.")
     if source is not None and in_yaml:
         raise UsageError("--from writes Python. Leave out --yaml.")
     if source is None:
@@ -309,7 +319,8 @@ def new(
     else:
         from dataset_assets.sources.scaffold import scaffold_from
 
-        written = scaffold_from(source, name, folder, target, _shares(splits) or None)
+        more = {"group_by": group_by, "hash_by": hash_by, "config": config, "copy": not in_place}
+        written = scaffold_from(source, name, folder, target, _shares(splits) or None, **more)
     state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
 

@@ -152,6 +152,8 @@ _HELD: dict[str, Callable[[str, Stream, Any], Any]] = {
     "numbers": _numbers, "classes": _classes, "text": _texts, "json": _json, "row": _rows, "file": _files,
     "lists": _texts,
 }  # fmt: skip
+HELD = tuple(_HELD)
+"""How the values of a column may be held in a stream."""
 
 
 def _listed(values: Any) -> list[Any]:

@@ -40,6 +40,15 @@ def hdf5(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Col
             yield Columns({array: _rows(one, lo, lo + step, h5py) for array, one in chosen.items()})
 
 
+def hdf5_arrays(file: BinaryIO) -> list[str]:
+    """Return the paths of the arrays of an HDF5 file. Raises `DecodeError` and `Refused`."""
+    check_file(file)
+    h5py = needed("h5py", "hdf5")
+    file.seek(0)
+    with _refused(file), h5py.File(decompressed(file), "r") as opened:
+        return [path for path, _ in _arrays(file, opened, "")]
+
+
 def _arrays(file: BinaryIO, group: Any, above: str) -> Iterator[tuple[str, Any]]:
     """Yield the path and the array of all arrays of a file."""
     h5py = needed("h5py", "hdf5")

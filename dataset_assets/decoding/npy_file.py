@@ -58,6 +58,13 @@ def npz(file: BinaryIO, *, arrays: Sequence[str] | None = None) -> Iterator[Colu
         yield from blocks_of({array: Rows.of(members[array]) for array in wanted}, name_of(file))
 
 
+def npz_arrays(file: BinaryIO) -> list[str]:
+    """Return the names of the arrays of a `.npz` file. Raises `DecodeError`."""
+    check_file(file)
+    with _refused(file):
+        return [member.name.removesuffix(".npy") for member in zip_members(file, "*.npy")]
+
+
 class Rows(NamedTuple):
     """The rows of one array, which are read in order."""
 

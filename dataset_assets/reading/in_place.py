@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from dataset_assets.core import files
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.arrow_file import refused
-from dataset_assets.decoding.column_samples import column_of
-from dataset_assets.errors import DecodeError, at
+from dataset_assets.decoding.column_samples import HELD, column_of
+from dataset_assets.errors import DecodeError, IntegrityError, at
 from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.array import ArrayColumn
 from dataset_assets.formats.columns import Column
@@ -21,6 +21,8 @@ from dataset_assets.storage.manifest import SplitIndex, StoredStream
 from dataset_assets.storage.outside import State, opened, see_unchanged
 from dataset_assets.storage.placed import Placed, PlacedObject
 
+READ = "parquet"
+"""The decoder of the objects that are read where they are."""
 HELD_BYTES = 1 << 30
 """About how many bytes of values are kept in memory."""
 DECODED = 4
@@ -30,6 +32,10 @@ DECODED = 4
 def placed_columns(index: SplitIndex) -> dict[str, Column]:
     """Return the columns of a split whose values stay where they are; each part is read when it is needed."""
     assert index.placed is not None  # others have files
+    if index.placed.read != READ:
+        raise IntegrityError(
+            f"The values of {index.dataset} lie in {index.placed.read!r:.80} files. Upgrade dataset_assets."
+        )
     parts = _Parts(index, index.placed)
     each = max(1, len(index.streams))
     sizes = {(name, k): DECODED * one.bytes // each for name in index.streams for k, one in enumerate(parts.sizes)}
@@ -78,7 +84,7 @@ class _Parts:
     def block(self, stream: str, part: int) -> Any:
         """Return the values of a stream in a part, as its format takes them."""
         one, group = self.places[part]
-        said = self.placed.columns[stream]
+        said = self._said(stream)
         with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
             values = self._values(one, group, str(said["from"]))
             if len(values) != self.sizes[part].samples:
@@ -90,6 +96,15 @@ class _Parts:
         block = self.block(stream, part)
         with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
             return column_in(self.index.streams[stream], block)
+
+    def _said(self, stream: str) -> Mapping[str, Any]:
+        """Return what the index says of a stream's column. Raises `DecodeError`."""
+        said = self.placed.columns.get(stream)
+        if not isinstance(said, Mapping) or not isinstance(said.get("from"), str) or said.get("as") not in HELD:
+            raise DecodeError(
+                f"The index of {self.index.dataset} does not say how stream {stream} is read: {said!r:.80}."
+            )
+        return said
 
     def _values(self, one: PlacedObject, group: int, column: str) -> Any:
         from pyarrow.parquet import ParquetFile

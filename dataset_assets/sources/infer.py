@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.archives import is_archive, members_of
+from dataset_assets.sources.array_splits import arrays_by_split, of_array_splits
 from dataset_assets.sources.columns import Found
 from dataset_assets.sources.croissant_file import croissant_of, tables_of
 from dataset_assets.sources.dividing import WHOLE, divided, known_stream
@@ -263,6 +265,9 @@ def _of_tables(
         paths: list[Any] = [_here(path, url, Path(folder)) if copy else OutsidePath(url) for path, url in every]
         reader = settled(reader, paths)
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
+        if (by_split := arrays_by_split(reader, paths)) is not None:
+            files = next(iter(_files_of(parts).values()))
+            return of_array_splits(reader, paths[0], by_split, target, partial(_split, files=files))
         names = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
         found = streams_in(reader, dict(zip(_distinct(names), paths)), target, classes)
     if not found:

@@ -83,6 +83,8 @@ class _File(io.FileIO):
     reports = True
 
     def __init__(self, url: str, state: State) -> None:
+        if not stat.S_ISREG(os.stat(_path(url)).st_mode):  # to open a pipe might take for ever
+            raise replaced(url, "is not a file")
         super().__init__(_path(url), "rb")
         self.url, self.state = url, state
         self._compare()

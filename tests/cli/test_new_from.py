@@ -39,6 +39,16 @@ def test_a_file_becomes_a_definition_that_can_be_prepared(folder: Path) -> None:
     assert "already exist" in said("new", "org.example.birds", *given, cwd=folder, code=7)[1]
 
 
+def test_what_dataset_from_takes_is_taken(folder: Path) -> None:
+    given = ("--from", "b.csv", "--split", "train=0.5", "--split", "test=0.5", "--group-by", "kind")
+    said("new", "org.example.groups", *given, cwd=folder)
+    assert (
+        '.group_split({"train": 0.5, "test": 0.5}, by="kind", materialize=False)' in (folder / "groups.py").read_text()
+    )
+    assert "--from" in said("new", "org.example.birds", "--in-place", cwd=folder, code=2)[1]
+    assert "copy=True" in said("new", "org.example.birds", "--from", "b.csv", "--in-place", cwd=folder, code=2)[1]
+
+
 def test_what_does_not_fit_says_what_to_write(folder: Path) -> None:
     (folder / "none.py").write_text("x = 1\n")
     for arguments, words in [

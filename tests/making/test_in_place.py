@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from media import picture
 from orchestrated import made, run
 
 from dataset_assets import Dataset, View, load, prepare
-from dataset_assets.errors import ObjectReplaced, Refused, UsageError
+from dataset_assets.errors import IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
@@ -261,6 +262,25 @@ def test_the_definition_as_text_names_each_object(lake: Lake, tmp_path: Path) ->
     space: dict[str, Any] = {}
     exec(source_of(dataset), space)
     assert space["dataset"] == dataset or space["dataset"].splits == dataset.splits
+
+
+@file_only
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"read": "webdataset"},
+        {"columns": {}},
+        {"columns": {"n": {"from": 1, "as": "numbers"}}},
+        {"columns": {"n": {"from": "n", "as": "anything"}}},
+        {"columns": {"n": {"from": "gone", "as": "numbers", "dtype": "int64"}}},
+    ],
+)
+def test_an_index_that_says_something_else_is_one_typed_error(lake: Lake, change: dict[str, Any]) -> None:
+    view: Any = prepare(in_place(lake))["all"]
+    index = index_of(view)
+    assert index.placed
+    with pytest.raises(IntegrityError):
+        reading.placed_columns(replace(index, placed=replace(index.placed, **change)))["n"][0]
 
 
 @pytest.mark.parametrize(

@@ -600,10 +600,14 @@ def test_a_writer_that_stands_still_for_a_week_before_any_call_leaves_a_whole_ve
 
 
 def test_the_note_of_a_recipe_whose_index_never_came_goes() -> None:
-    storage = MemoryStorage()
-    prepare(tiny.dataset(), storage=storage)
+    dataset = Dataset("org.example.numbers", "Numbers.", {"n": Array()}, {"all": Split(three_numbers)})
+    prepare(dataset, storage=(storage := MemoryStorage()))
     note = next(key for key in storage.list("") if place_of(key).kind == "recipe")  # type: ignore[union-attr]
     with storage.get(note) as file:
         storage.put(lonely := re.sub(r"index/[0-9a-f]{64}", f"index/{'1' * 64}", note), file.read())
     (found,) = collect(storage, **NOW)
     assert found.removed == [lonely] and storage.exists(note)
+
+
+def three_numbers() -> Iterator[dict[str, int]]:
+    yield from ({"n": n} for n in range(3))
