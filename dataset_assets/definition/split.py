@@ -188,10 +188,9 @@ class DerivedFile(Applied):
 
     def __init__(self, name: str, function: Function, /, *, keep: bool = False, **arguments: Any) -> None:
         super().__init__(function, **arguments)
-        if any(isinstance(value, (SplitOf, ForEach)) for value in arguments.values()):
-            raise DefinitionError(
-                f"{name} has a split or a ForEach as an argument. Give it files, or write a Split instead."
-            )
+        if wrong := next((value for value in arguments.values() if isinstance(value, (SplitOf, ForEach))), None):
+            what = "split" if isinstance(wrong, SplitOf) else "ForEach"
+            raise DefinitionError(f"{name} has a {what} as an argument. Give it files, or write a Split instead.")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "identifier", check_file_identifier(file_identifier(name)))
         object.__setattr__(self, "keep", keep)

@@ -62,7 +62,7 @@ def test_its_files_are_those_of_the_split_and_it_is_a_plain_value() -> None:
 
 
 def test_what_it_is_not_for_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="has a split or a ForEach as an argument"):
+    with pytest.raises(DefinitionError, match="has a ForEach as an argument"):
         DerivedFile("all.csv", lines, table=ForEach([RemoteFile("file:///x/a")]))
     streams = {"n": Array("int64")}
     with pytest.raises(DefinitionError, match="unknown split 'al'"):

@@ -277,3 +277,15 @@ def test_wrong_engines_and_values_are_refused(tables: list[RemoteFile]) -> None:
         ForEach(SplitOf("all"))
     with pytest.raises(DefinitionError, match="table and names are both ForEach"):
         Split(work.named, table=ForEach(tables), names=ForEach(tables), prefix="")
+
+
+def test_in_dagster_a_split_in_parts_is_one_step_with_the_same_digest(tables: list[RemoteFile], home: Path) -> None:
+    import dagster as dg
+    from orchestrated import run, versions
+
+    dataset = many(tables[:6], files_per_part=2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = run(dataset, instance, (home / "dagster").as_uri())
+    here: Any = prepare(dataset, storage=MemoryStorage(), jobs=1)["all"]
+    assert done.success and versions(done)["org/example/many/all"] == here.origin.index
+    assert len(records(LocalStorage(home / "dagster"))) == 3
