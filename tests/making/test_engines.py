@@ -1,6 +1,5 @@
-"""Engines: all keep what `EngineTests` says."""
+"""Engines: all keep what `EngineTests` says. tests/clients tries that of Ray."""
 
-import importlib.util
 import os
 import sys
 from typing import Any
@@ -27,19 +26,6 @@ class TestProcesses(EngineTests):
     @pytest.fixture
     def engine(self) -> Engine:
         return Processes()
-
-
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-class TestRay(EngineTests):
-    @classmethod
-    def teardown_class(cls) -> None:
-        import ray
-
-        ray.shutdown()
-
-    @pytest.fixture
-    def engine(self) -> Engine:
-        return RayTasks()
 
 
 def test_the_setting_or_the_argument_says_who_works(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
