@@ -142,6 +142,7 @@ THROUGH = {
     "storage.links": "moving/test_rm.py",
     "storage.outcome": "storage/connectors/test_lost_answers.py",
     "storage.patience": "storage/connectors/test_waiting.py",
+    "storage.placed": "making/test_in_place.py",
 }
 
 
