@@ -380,15 +380,15 @@ def test_a_newer_release_of_the_library_is_not_taken_for_damage(
     home: Path, dataset: Dataset, storage: LocalStorage
 ) -> None:
     digest = str(prepare(dataset)["train"].version)
-    newer = canonical(replace(StoredDataset(storage, tiny.NAME).version(digest), format=5))
+    newer = canonical(replace(StoredDataset(storage, tiny.NAME).version(digest), format=9))
     from dataset_assets.core.canonical import sha256_hex
 
     storage.put(version_key(tiny.NAME, sha256_hex(newer)), newer)
-    for pointer in (pointer_to(sha256_hex(newer)), _sealed({"format": 5, "version": {"anything": "else"}})):
+    for pointer in (pointer_to(sha256_hex(newer)), _sealed({"format": 9, "version": {"anything": "else"}})):
         storage.put(pointer_key(tiny.NAME), pointer)
         before = looked_at(home / "storage")
         for act in (lambda: load(tiny.NAME), lambda: prepare(dataset)):
-            with pytest.raises(DatasetAssetsError, match="format 5.*Upgrade"):
+            with pytest.raises(DatasetAssetsError, match="format 9.*Upgrade"):
                 act()
         assert looked_at(home / "storage") == before
 

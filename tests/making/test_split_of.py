@@ -511,7 +511,7 @@ def test_a_split_of_what_is_not_there_or_of_itself_is_refused() -> None:
 def test_ratios_that_do_not_sum_and_files_of_splits_are_refused_when_defined() -> None:
     with pytest.raises(UsageError, match="Give positive ratios that sum to 1"):
         SplitOf("whole").random_split({"a": 0.5, "b": 0.6})
-    with pytest.raises(DefinitionError, match="has a split or a ForEach as an argument"):
+    with pytest.raises(DefinitionError, match="has a split as an argument"):
         DerivedFile("x.csv", high, whole=SplitOf("whole"), least=0)
 
 
