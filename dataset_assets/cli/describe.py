@@ -12,7 +12,15 @@ from dataset_assets.core.names import split_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, RemoteFile, SplitOf, links_of
 from dataset_assets.definition.family import Family
-from dataset_assets.errors import DatasetAssetsError, Refused, StorageError, StoredFileDamaged, UnknownStream, nearest
+from dataset_assets.errors import (
+    DatasetAssetsError,
+    Refused,
+    StorageError,
+    StoredFileDamaged,
+    UnknownStream,
+    UsageError,
+    nearest,
+)
 from dataset_assets.making.provisional import is_proven
 from dataset_assets.making.raw_files import is_as_meant, meant_raw
 from dataset_assets.making.terms import accepted
@@ -171,9 +179,12 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
     if split is None:
         return [version["path"]]
     check_split(version["name"], split, version["splits"])
-    streams = version["splits"][split]["streams"]
+    of = version["splits"][split]
+    streams = of["streams"]
     if stream is not None and stream not in streams:
         raise UnknownStream(f"{version['name']} {split} has no stream {stream!r}.{nearest(stream, streams)}")
+    if why := _no_files(of):
+        raise UsageError(f"{version['name']}, split {split}, has no files of its own: {why}. Open it with load.")
     paths = [file["path"] for name in ([stream] if stream else streams) for file in streams[name]["files"]]
     if None in paths:
         raise StoredFileDamaged(
@@ -181,6 +192,15 @@ def paths_of(version: Document, split: str | None = None, stream: str | None = N
             f"Repair it with: {command('prepare ' + version['name'], version['storage'])}"
         )
     return paths
+
+
+def _no_files(split: Document) -> str | None:
+    """Return why the files of a split's streams are not its samples; None if they are."""
+    if split.get("rows"):
+        return f"it stores the numbers of its rows in the split {split['rows']['split']}"
+    if objects := split.get("objects"):
+        return f"its values stay in {objects[0]}{f' and {len(objects) - 1} more' if objects[1:] else ''}"
+    return None
 
 
 def path_of(storage: Storage, key: str, listed: Container[str] = ()) -> str | None:
@@ -229,7 +249,11 @@ def _together(states: list[str]) -> str:
 
 
 def _split(index: SplitIndex, digest: str, path: Callable[[str], str | None]) -> Document:
+    more: Document = {"rows": {"split": index.rows.split, "index": index.rows.index}} if index.rows else {}
+    if index.placed:
+        more["objects"] = [one.url for one in index.placed.objects]
     return {
+        **more,
         "samples": index.samples,
         "bytes": index.bytes,
         "digest": digest,

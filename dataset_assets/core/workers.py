@@ -29,6 +29,7 @@ MOST_ITEMS = 256
 AHEAD = 2
 """How many calls for each process are under way or wait."""
 IDLE_SECONDS = 30
+MOST_JOBS = 1024
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ _asked: ContextVar[int | None] = ContextVar("jobs", default=None)
 @contextmanager
 def using(jobs: int | None) -> Iterator[None]:
     """Use this many processes in the block; None: as many as the setting `jobs` says. Raises `UsageError`."""
-    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
-        raise UsageError(f"jobs={jobs!r} is not a number of processes. Give 1 or more.")
+    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or not 1 <= jobs <= MOST_JOBS):
+        raise UsageError(f"jobs={jobs!r} is not a number of processes. Give 1 to {MOST_JOBS}.")
     token = _asked.set(jobs)
     try:
         yield
@@ -49,7 +50,7 @@ def using(jobs: int | None) -> Iterator[None]:
 
 def jobs() -> int:
     """Return how many processes are used: as asked for, or as the setting `jobs` says, where 0 is one a core."""
-    return _asked.get() or settings().jobs or _cores()
+    return _asked.get() or min(settings().jobs, MOST_JOBS) or _cores()
 
 
 def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -75,7 +75,9 @@ class InParts:
     def _make(self, missing: Sequence[Part], records: dict[str, PartRecord]) -> None:
         what = split_label(self.dataset.name, self.split)
         done = sum(record.samples for record in records.values())
-        for staged in self._engine().each(make_part, self._orders(missing), jobs()) if missing else ():
+        for staged in (
+            self._engine().each(make_part, self._orders(missing), min(jobs(), len(missing))) if missing else ()
+        ):
             if staged.files is not None:
                 store_part(self.stored, staged)
             for left in (staged.record.recipe, f"inputs-{staged.record.recipe}"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dataset_assets.errors import SchemaError
+from dataset_assets.errors import SchemaError, at
 from dataset_assets.formats import FILE_BYTES, Format, Misfit, format_named
 from dataset_assets.formats import Part as WrittenFile
 from dataset_assets.making.steps import stored_stream
@@ -35,7 +35,10 @@ class Merger:
         for name, kind in self.streams.items():
             own = [(label, streams[name]) for label, streams in parts]
             parameters = _common(name, kind, own)
-            every = [self._widened(name, kind, stream, parameters, k) for k, (_, stream) in enumerate(own)]
+            every = []
+            for k, (label, stream) in enumerate(own):
+                with at(f"stream {name}: the part of {label}"):
+                    every.append(self._widened(name, kind, stream, parameters, k))
             found[name] = replace(every[0], files=tuple(file for stream in every for file in stream.files))
         return found
 

@@ -112,7 +112,8 @@ def _written(order: PartOrder, folder: Path) -> StagedPart:
         written = SampleWriter(order.streams, writers, order.function.__qualname__, order.excluder, skipper)
         counts = [_call(order, *each, written) for each in order.each]
         # Without samples there is nothing to take a dtype from; the other parts have them.
-        closed = written.close() if written.samples else {}
+        with at(_span([name for name, _ in order.each])):
+            closed = written.close() if written.samples else {}
     record = PartRecord(
         split=order.split,
         recipe=order.recipe,
@@ -124,6 +125,11 @@ def _written(order: PartOrder, folder: Path) -> StagedPart:
         bad=tuple(skipper.bad) if skipper else (),
     )
     return StagedPart(record, {name: [part.path for part in parts] for name, (parts, _) in closed.items()})
+
+
+def _span(names: Sequence[str]) -> str:
+    """Return which files or runs of samples a part is made of, in words."""
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 def _call(order: PartOrder, name: str, each: Input | View, written: SampleWriter) -> int:

@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 import tiny
+from pyarrow import table
+from pyarrow.parquet import write_table
 
-from dataset_assets import Array, Dataset, Split, prepare
+from dataset_assets import Array, Dataset, Split, SplitOf, dataset_from, prepare
 from dataset_assets.cli import text
-from dataset_assets.cli.describe import current_document, describe, path_of, released_version, stored_names, versions_of
-from dataset_assets.errors import CheckFailed, DatasetAssetsError
+from dataset_assets.cli.describe import (
+    current_document,
+    describe,
+    path_of,
+    paths_of,
+    released_version,
+    stored_names,
+    versions_of,
+)
+from dataset_assets.errors import CheckFailed, DatasetAssetsError, UsageError
 from dataset_assets.storage import LocalStorage, MemoryStorage
 from dataset_assets.storage.keys import pointer_key, raw_key, source_key
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -69,6 +79,25 @@ def test_the_document_is_json_and_its_paths_exist(dataset: Dataset, storage: Loc
             for file in stream["files"]:
                 assert os.path.getsize(file["path"]) == file["bytes"]
                 assert file["sha256"] in file["path"] and f"/{split}/{name}/" in file["path"]
+
+
+def test_files_that_are_not_the_samples_of_a_split_are_not_given_for_them(storage: LocalStorage, folder: Path):
+    def hundred():
+        yield from ({"n": n} for n in range(100))
+
+    parts = SplitOf("all").random_split({"train": 0.8, "test": 0.2}, materialize=False)
+    streams, splits = {"n": Array("int64")}, {"all": Split(hundred), **parts}
+    prepare(Dataset("org.example.parts", "Parts.", streams, splits, checks={"leakage": "off"}))
+    write_table(table({"n": range(10)}), folder / "a.parquet")
+    prepare(dataset_from(folder / "a.parquet", copy=False, name="org.example.lake"))
+    for name, split, why in [
+        ("org.example.parts", "train", "it stores the numbers of its rows in the split all"),
+        ("org.example.lake", "train", "its values stay in file://.*a.parquet"),
+    ]:
+        version = released_version(StoredDataset(storage, name))
+        assert version
+        with pytest.raises(UsageError, match=why):
+            paths_of(version, split if split in version["splits"] else next(iter(version["splits"])), "n")
 
 
 def test_what_is_gone_has_no_path(dataset: Dataset, storage: LocalStorage):

@@ -159,6 +159,9 @@ def test_types_that_parts_found_are_widened_or_refused_by_name(home: Path, fast_
     assert [view[k]["row"]["value"] for k in range(3)] == [1.0, 2.5, 3.0]
     with pytest.raises(SchemaError, match="stream value: the part of r0_txt has array <i8, that of r1_txt has array"):
         prepare(many(rows, work.values, {"value": Array()}), storage=MemoryStorage(), jobs=1)
+    written(fast_path / "r1.txt", [None])
+    with pytest.raises(SchemaError, match="split all: r1_txt: stream row: sample 0: value has only nulls"):
+        prepare(many(rows, work.rows, {"row": Table()}), storage=MemoryStorage(), jobs=1)
 
 
 def test_pictures_of_parts_keep_what_all_have_in_common(home: Path, fast_path: Path) -> None:
@@ -267,6 +270,9 @@ def test_a_damaged_record_is_found_and_its_part_made_again(
 def test_wrong_engines_and_values_are_refused(tables: list[RemoteFile]) -> None:
     with pytest.raises(UsageError, match="engine='proceses' is not known. Did you mean 'processes'?"):
         prepare(many(tables), engine="proceses")
+    for jobs in (0, -1, 10**9, 1.5, True):
+        with pytest.raises(UsageError, match="is not a number of processes. Give 1 to 1024"):
+            prepare(many(tables), jobs=jobs)  # type: ignore[arg-type]
     for wrong in ([], ["a.csv"], "a.csv", [tables[0], tables[0]]):
         with pytest.raises(DefinitionError, match="ForEach"):
             ForEach(wrong)

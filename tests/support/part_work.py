@@ -61,8 +61,10 @@ def values(table: BinaryIO) -> Iterator[Any]:
     yield {"value": _value(table)}
 
 
-def _value(table: BinaryIO) -> int | float:
+def _value(table: BinaryIO) -> int | float | None:
     text = table.read().decode().strip()
+    if text == "None":
+        return None
     return float(text) if "." in text else int(text)
 
 
