@@ -212,6 +212,27 @@ def test_a_copy_and_a_bundle_have_all_values_and_a_digest_of_their_own(
 
 
 @file_only
+def test_a_copy_and_a_bundle_have_each_split_and_each_version(lake: Lake) -> None:
+    parts = {split: source(lake).replace("*", f"part_{k}") for k, split in enumerate(("train", "test"))}
+    (old,) = {view.version for view in prepare(dataset_from(parts, name=NAME, copy=False)).values()}
+    lake.put(2, parquet(2))
+    parts["test"] = source(lake).replace("*", "part_2")
+    found = prepare(dataset_from(parts, name=NAME, copy=False))
+    storage, other, third = open_storage(here()), MemoryStorage(), MemoryStorage()
+    (done,) = copy(NAME, storage, other, versions="all")
+    assert len(done.versions) == 2 and old not in done.versions
+    bundle([NAME], storage, tar := BytesIO(), versions="all")
+    tar.seek(0)
+    unbundle(tar, third)
+    for place in (other, third):
+        assert {split: values(view) for split, view in load(NAME, storage=place).items()} == {
+            split: values(view) for split, view in found.items()
+        }
+        texts = {load(f"{NAME}@{one}", "test", storage=place)[0]["text"] for one in done.versions}  # type: ignore[index]
+        assert texts == {f"é{ROWS}", f"é{2 * ROWS}"}
+
+
+@file_only
 def test_gc_never_touches_the_objects(lake: Lake) -> None:
     prepare(in_place(lake))
     before = lake.bytes
