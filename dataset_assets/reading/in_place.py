@@ -1,13 +1,12 @@
 """Streams whose values stay where they are: parts of Parquet files, read as they were when the index was made."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Iterator, Mapping
 
 import numpy as np
 
 from dataset_assets.core import files
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.arrow_file import refused
 from dataset_assets.decoding.column_samples import HELD, column_of
@@ -126,10 +125,8 @@ def column_in(stream: StoredStream, values: Any) -> Column:
 
 def _written(kind: Format, values: Any) -> Column:
     """Write values with their format into the scratch folder, and open them; the file is gone when it is open."""
-    scratch = settings().scratch
-    files.make_folder(scratch)
-    with TemporaryDirectory(dir=scratch) as folder:
-        writer = kind.writer(Path(folder))
+    with scratch_folder(settings().scratch) as folder:
+        writer = kind.writer(folder / "values")
         writer.append(values)
         parts, parameters = writer.close()
         return format_named(kind.name, parameters).open([files.opened(part.path) for part in parts])
