@@ -1,6 +1,7 @@
 """Parquet files that stay where they are are read as stored streams are, or refused by name if they changed."""
 
 import datetime
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -21,6 +22,7 @@ from dataset_assets.errors import IntegrityError, ObjectReplaced, Refused, Usage
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
+from dataset_assets.moving.forget import forget
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.verify import verify
@@ -28,7 +30,9 @@ from dataset_assets.reading import in_place as reading
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.sources import dataset_from, source_of
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
+from dataset_assets.storage.exclusions import exclusions
 from dataset_assets.storage.format_numbers import DIVIDED
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.lake"
 SHARES = {"train": 0.75, "test": 0.25}
@@ -108,13 +112,22 @@ def written(home: Path) -> int:
     return sum(path.stat().st_size for path in (home / "storage").rglob("*") if path.is_file())
 
 
+def see_emptied(folder: Path) -> None:
+    """Parts are read ahead by threads, which end after the samples are there."""
+    for _ in range(500):
+        if not [*folder.iterdir()]:
+            return
+        time.sleep(0.01)
+    raise AssertionError([*folder.iterdir()])
+
+
 def test_they_are_read_as_stored_streams_and_nothing_but_indexes_is_written(lake: Lake, home: Path) -> None:
     for k in range(FILES):
         lake.put(k, parquet(k, EVERY))
     found = prepare(in_place(lake))
     names = {path.parent.name for path in (home / "storage").rglob("*") if path.is_file()}
     assert names <= {"index", "rows", "versions", "lake"}
-    assert not [*(home / "scratch").iterdir()]
+    see_emptied(home / "scratch")
     copied = prepare(dataset_from(source(lake), name="org.example.copied", target="kind", splits=SHARES))
     assert {split: len(view) for split, view in found.items()} == {"all": 80, "train": 60, "test": 20}
     for split, view in found.items():
@@ -264,6 +277,22 @@ def test_a_storage_is_believed_only_below_the_roots_of_the_reader(
             load(NAME)
     monkeypatch.setenv("DATASET_ASSETS_ROOTS", f"{url} {folder}/")
     assert len(load(NAME, "train")) == 60
+
+
+@file_only
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_to_be_forgotten_is_refused_before_it_is_recorded(lake: Lake, dry_run: bool) -> None:
+    stays = in_place(lake)
+    prepare(stays)
+    for _ in range(2):
+        with pytest.raises(Refused, match="split all, .* copy=True"):
+            forget(stays, {"text": "é3"}, here(), dry_run=dry_run)
+    assert not exclusions(StoredDataset(open_storage(here()), NAME)).every
+    assert len(prepare(in_place(lake))["all"]) == 80
+    stored = dataset_from(source(lake), name=NAME, target="kind", splits=SHARES)
+    prepare(stored)
+    assert forget(stored, {"text": "é3"}, here(), dry_run=dry_run).samples["all"] == 1
+    assert len(load(NAME, "all")) == 80 - (not dry_run)
 
 
 @file_only
