@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Mapping
 
 from dataset_assets.core.progress import report, split_label
-from dataset_assets.core.roots import allow_root, root_of
+from dataset_assets.core.roots import allow_root, roots_of_all
 from dataset_assets.decoding.arrow_file import refused
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import Refused, at
@@ -37,7 +37,8 @@ def make_in_place(
             "they are. Define the dataset with copy=True."
         )
     with at(f"{dataset.name}, split {split}"):
-        allow_root(storage, root_of([one["url"] for one in plain["objects"]]))
+        for root in roots_of_all(one["url"] for one in plain["objects"]):
+            allow_root(storage, root)
         placed = Placed(plain["read"], plain["columns"], tuple(_objects(plain["objects"])))
         streams = {n: StoredStream(k.name, k.parameters(), k.version, k.suffix, ()) for n, k in dataset.streams.items()}
         index = SplitIndex(

@@ -1,6 +1,7 @@
 """Parquet files that stay where they are are read as stored streams are, or refused by name if they changed."""
 
 import datetime
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,9 @@ from media import picture
 from orchestrated import made, run
 
 from dataset_assets import Dataset, View, load, prepare
+from dataset_assets.cli.common import State
+from dataset_assets.cli.main import commands
+from dataset_assets.core.roots import roots_of
 from dataset_assets.errors import IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
@@ -243,6 +247,41 @@ def test_a_copy_and_a_bundle_have_each_split_and_each_version(lake: Lake) -> Non
         }
         texts = {load(f"{NAME}@{one}", "test", storage=place)[0]["text"] for one in done.versions}  # type: ignore[index]
         assert texts == {f"é{ROWS}", f"é{2 * ROWS}"}
+
+
+@file_only
+@pytest.mark.parametrize("inside", ["../lake/birds", "birds/../birds", "./birds"])
+def test_a_path_may_lead_up_and_down(lake: Lake, fast_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str) -> None:
+    monkeypatch.chdir(fast_path / "lake")
+    at_once = prepare(dataset_from("birds/*.parquet", name=NAME, copy=False))["all"].version
+    for given in (f"{inside}/*.parquet", f"{fast_path}/lake/{inside}", [f"{inside}/part_{k}.parquet" for k in (0, 1)]):
+        assert prepare(dataset_from(given, name=NAME, copy=False))["all"].version == at_once
+
+
+@file_only
+def test_links_are_read_where_they_lead(lake: Lake, fast_path: Path) -> None:
+    snap, blobs = fast_path / "models" / "snap", fast_path / "lake" / "birds"
+    snap.mkdir(parents=True)
+    for k in range(FILES):
+        (snap / f"{k}.parquet").symlink_to(Path("../../lake/birds") / f"part_{k}.parquet")
+    found = prepare(dataset_from(f"{snap}/*.parquet", name=NAME, copy=False))["all"]
+    placed = index_of(found).placed  # type: ignore[arg-type]
+    assert placed and {one.url.rpartition("/")[0] for one in placed.objects} == {blobs.as_uri()}
+    assert roots_of(here()) == [f"{blobs.as_uri()}/"] and len(found) == FILES * ROWS
+
+
+@file_only
+def test_a_file_that_became_a_link_says_which_folder_to_allow(lake: Lake, fast_path: Path) -> None:
+    prepare(in_place(lake))
+    file, there = fast_path / "lake" / "birds" / "part_0.parquet", fast_path / "a b" / "moved"
+    there.parent.mkdir()
+    file.rename(there)
+    file.symlink_to(there)
+    with pytest.raises(Refused, match="part_0.parquet .*a link to .*/a%20b/moved.*settings roots allow ") as refused:
+        load(NAME, "all")
+    words = shlex.split(str(refused.value).partition("dataset-assets ")[2])
+    commands.main(words, standalone_mode=False, obj=State())
+    assert len(load(NAME, "all").to_numpy()["n"]) == FILES * ROWS  # type: ignore[union-attr]
 
 
 @file_only
