@@ -22,7 +22,7 @@ from dataset_assets import Dataset, View, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.core.roots import roots_of
-from dataset_assets.errors import IntegrityError, ObjectReplaced, Refused, UsageError
+from dataset_assets.errors import DecodeError, IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
@@ -282,6 +282,34 @@ def test_a_file_that_became_a_link_says_which_folder_to_allow(lake: Lake, fast_p
     words = shlex.split(str(refused.value).partition("dataset-assets ")[2])
     commands.main(words, standalone_mode=False, obj=State())
     assert len(load(NAME, "all").to_numpy()["n"]) == FILES * ROWS  # type: ignore[union-attr]
+
+
+@file_only
+@pytest.mark.parametrize("options", [[], ["--repair"]])
+def test_no_repair_is_advised_for_an_object_that_is_gone(
+    lake: Lake, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    prepare(in_place(lake))
+    lake.storage.delete("birds/part_1.parquet")
+    with pytest.raises(SystemExit):
+        commands.main(["verify", NAME, *options], standalone_mode=False, obj=State())
+    shown = "".join(capsys.readouterr())
+    assert "part_1.parquet" in shown and "Restore it" in shown and "dataset_from(" in shown
+    assert "--repair" not in shown
+    lake.put(1, parquet(1))
+    anew = prepare(in_place(lake))["all"].version
+    assert not verify(f"{NAME}@{anew}", open_storage(here())).damaged
+
+
+@pytest.mark.parametrize("damaged", [parquet(0)[:-9], b"", b"no parquet at all", b"PAR1" + b"\xff" * 99 + b"PAR1"])
+def test_an_object_that_is_not_parquet_is_named(lake: Lake, damaged: bytes) -> None:
+    prepare(in_place(lake))
+    lake.put(0, damaged)
+    url = lake.url.replace("*", "part_0")
+    for given in (source(lake), source(lake).replace("*", "part_0")):
+        with pytest.raises(DecodeError, match="Write the file again") as refused:
+            prepare(dataset_from(given, name=NAME, copy=False))
+        assert url in str(refused.value) and "Retrieve" not in str(refused.value)
 
 
 @file_only
