@@ -109,7 +109,7 @@ def _row(result: "Verified", store: Any) -> dict[str, Any]:
     problem = " ".join(damage.problem for damage in result.left) or None
     hint = (
         ""
-        if problem is None or "dataset-assets" in problem
+        if problem is None or "dataset-assets" in problem or all(damage.is_outside for damage in result.left)
         else f" Repair it with: {command(f'verify --repair {result.name}', store.url)}"
     )
     damaged = [{k: v for k, v in asdict(damage).items() if k != "piece"} for damage in result.damaged]

@@ -7,7 +7,7 @@ The setting `roots` adds more, for machines that are made anew for each run.
 import json
 import os
 from pathlib import Path
-from typing import Iterable
+from typing import Iterable, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets.core import files, trust
@@ -59,29 +59,53 @@ def root_of(urls: Iterable[str]) -> str:
     return parts[0]._replace(path=f"{folder.rstrip('/')}/").geturl()
 
 
+def roots_of_all(urls: Iterable[str]) -> list[str]:
+    """Return the deepest folder of all objects; of files that have only `/` in common, the folder of each."""
+    urls = [*urls]
+    common = root_of(urls)
+    return [common] if common != "file:///" else sorted({root_of([url]) for url in urls})
+
+
 def see_allowed(storage: str, urls: Iterable[str]) -> None:
     """Raise `Refused` for an object that does not lie below a root that is allowed for a storage."""
     allowed = roots_of(storage)
     for url in urls:
-        if not any(is_below(url, root) for root in allowed):
-            add = command(f"settings roots allow {root_of([url])}", storage)
-            raise Refused(
-                f"A dataset of {storage} reads {redacted(url)} where it is, which this machine does not allow for that "
-                f"storage. If you trust whoever made the dataset to choose what is read there, allow it with: {add}"
-            )
+        if not any(_is_named_below(url, root) for root in allowed):
+            _refuse(storage, url, "which this machine does not allow for that storage")
+        if not any(_leads_below(url, root) for root in allowed):
+            real = Path(_real(url)).as_uri()
+            _refuse(storage, url, f"a link to {real}, whose folder this machine does not allow for that storage", real)
+
+
+def _refuse(storage: str, url: str, why: str, real: str = "") -> NoReturn:
+    add = command(f"settings roots allow {root_of([real or url])}", storage)
+    raise Refused(
+        f"A dataset of {storage} reads {redacted(url)} where it is, {why}. If you trust whoever made the dataset to "
+        f"choose what is read there, allow it with: {add}"
+    )
 
 
 def is_below(url: str, root: str) -> bool:
     """Say whether an object lies below a root; of files, after following links."""
+    return _is_named_below(url, root) and _leads_below(url, root)
+
+
+def _is_named_below(url: str, root: str) -> bool:
     one, other = urlsplit(url), urlsplit(root)
     if (one.scheme, one.netloc, one.query) != (other.scheme, other.netloc, other.query) or one.fragment:
         return False
-    if not _is_plain(one.path) or not one.path.startswith(f"{other.path.rstrip('/')}/"):
-        return False
-    if one.scheme != "file":
+    return _is_plain(one.path) and one.path.startswith(f"{other.path.rstrip('/')}/")
+
+
+def _leads_below(url: str, root: str) -> bool:
+    """Say whether a file, after following links, lies below a root; objects of buckets are no links."""
+    if urlsplit(url).scheme != "file":
         return True
-    real, below = (os.path.realpath(unquote(part.path)) for part in (one, other))
-    return real.startswith(f"{below.rstrip('/')}/")
+    return urlsplit(root).scheme == "file" and _real(url).startswith(f"{_real(root).rstrip('/')}/")
+
+
+def _real(url: str) -> str:
+    return os.path.realpath(unquote(urlsplit(url).path))
 
 
 def _is_plain(path: str) -> bool:

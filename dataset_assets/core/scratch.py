@@ -128,7 +128,8 @@ def sweep(root: Path) -> None:
         if why := _problem(root):
             _warn(root, f"{why}; nothing there was removed. {_remedy(root)}")
             return
-        if strange := [entry for entry in [*root.iterdir()] if not _sweep(entry)]:
+        # One that is gone by now was a thread's, or another process's.
+        if strange := [one for one in [*root.iterdir()] if not _sweep(one) and os.path.lexists(one)]:
             _warn(
                 root, f"dataset_assets did not make {strange[0]}, so it was not removed ({len(strange)} such in all)."
             )

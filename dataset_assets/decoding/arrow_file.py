@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Iterable, Iterator, Sequence
 
 from dataset_assets.decoding.compressed import decompressed
-from dataset_assets.decoding.streams import RETRIEVE_AGAIN, check_file, name_of
+from dataset_assets.decoding.streams import check_file, name_of, remedy_of
 from dataset_assets.errors import DatasetAssetsError, DecodeError, nearest
 
 MAGIC = b"ARROW1"
@@ -62,7 +62,7 @@ def refused(file: BinaryIO, what: str) -> Iterator[None]:
         raise
     except (pyarrow.ArrowException, ValueError, OSError, KeyError, IndexError, UnicodeDecodeError) as error:
         said = str(error).strip().partition("\n")[0].rstrip(".")
-        raise DecodeError(f"{name_of(file)} cannot be read as {what}: {said[:300]}. {RETRIEVE_AGAIN}") from error
+        raise DecodeError(f"{name_of(file)} cannot be read as {what}: {said[:300]}. {remedy_of(file)}") from error
 
 
 def check_wanted(file: BinaryIO, columns: Sequence[str] | None, names: Sequence[str]) -> None:

@@ -19,6 +19,11 @@ def name_of(file: Any) -> str:
     return name if isinstance(name, str) else "the stream"
 
 
+def remedy_of(file: Any) -> str:
+    """Return what to do about a damaged file, for a message: what the file itself says, or to retrieve it again."""
+    return getattr(getattr(file, "raw", file), "remedy", RETRIEVE_AGAIN)
+
+
 def check_file(file: Any) -> None:
     """Raise `UsageError` unless this is a file that is open for reading bytes, with a position."""
     if isinstance(file, io.TextIOBase) or not all(hasattr(file, verb) for verb in ("read", "seek", "tell")):

@@ -5,10 +5,9 @@ from functools import partial
 from typing import Any, Mapping
 
 from dataset_assets.core.progress import report, split_label
-from dataset_assets.core.roots import allow_root, root_of
+from dataset_assets.core.roots import allow_root, roots_of_all
 from dataset_assets.decoding.arrow_file import refused
-from dataset_assets.definition.dataset import Dataset, Split
-from dataset_assets.definition.in_place import objects_in_place
+from dataset_assets.definition.dataset import Dataset
 from dataset_assets.errors import Refused, at
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.steps import Progress, StagedSplit, with_findings
@@ -23,11 +22,6 @@ AT_ONCE = 16
 """The most footers that are read at a time."""
 
 
-def is_in_place(defined: Split) -> bool:
-    """Say whether the values of a split stay where they are."""
-    return defined.function is objects_in_place
-
-
 def make_in_place(
     dataset: Dataset, split: str, recipe: str, storage: str, excluder: Excluder, progress: Progress | None = None
 ) -> StagedSplit:
@@ -39,11 +33,12 @@ def make_in_place(
     plain = dataset.splits[split].plain
     if excluder.rules:
         raise Refused(
-            f"Samples were taken out of {dataset.name} on request, and of objects that stay where they are none can be "
-            "left out. Make the dataset with copy=True."
+            f"Samples were taken out of {dataset.name} on request, and none can be left out of objects that stay where "
+            "they are. Define the dataset with copy=True."
         )
     with at(f"{dataset.name}, split {split}"):
-        allow_root(storage, root_of([one["url"] for one in plain["objects"]]))
+        for root in roots_of_all(one["url"] for one in plain["objects"]):
+            allow_root(storage, root)
         placed = Placed(plain["read"], plain["columns"], tuple(_objects(plain["objects"])))
         streams = {n: StoredStream(k.name, k.parameters(), k.version, k.suffix, ()) for n, k in dataset.streams.items()}
         index = SplitIndex(

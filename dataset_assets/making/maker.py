@@ -21,13 +21,14 @@ from dataset_assets.core.scratch import kept_folder, scratch_folder, sweep
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.check_names import SKIPPED
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
+from dataset_assets.definition.in_place import is_in_place
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
 from dataset_assets.making.in_parts import InParts
-from dataset_assets.making.in_place import is_in_place, make_in_place
+from dataset_assets.making.in_place import make_in_place
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
 from dataset_assets.making.provisional import is_proven, released_sources, set_state

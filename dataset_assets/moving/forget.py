@@ -13,6 +13,7 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple
 
 from dataset_assets.core.names import plain_name
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.in_place import is_in_place
 from dataset_assets.definition.registry import find
 from dataset_assets.errors import DatasetAssetsError, IntegrityError, Refused, UsageError, nearest
 from dataset_assets.formats.columns import values_of
@@ -69,7 +70,7 @@ def forget(
     that the samples came from are removed too; they are retrieved again when they are needed. Raises `NotPrepared` if
     the dataset is not stored, `UnknownDataset` if it, or one that is made of it, has no definition here, `UsageError`
     if no sample of any stored version has such a value or if a split would lose all its samples, `Refused` if terms are
-    not accepted, and the errors of `prepare`.
+    not accepted or values stay where they are, and the errors of `prepare`.
 
     >>> forget("com.example.faces", {"person": ["ann"]}, "/data/assets", dry_run=True).samples
     {'train': 3, 'test': 0}
@@ -91,6 +92,7 @@ def forget(
     definitions += [find(one.name, store) for one in every[1:]]
     found.derived = [one.name for one in every[1:]]
     found.remaining = [*_readers_of_files(every, links)]
+    _see_stored(definitions[0])  # a derived dataset leaves none out of its own objects
     if is_new:
         _see_left(definitions[0], stored, found)
     if dry_run:
@@ -175,6 +177,15 @@ def _is_in_older(stored: StoredDataset, wanted: Mapping[str, set[str]]) -> bool:
                             return True
                 seen.add(split)
     return False
+
+
+def _see_stored(dataset: Dataset) -> None:
+    """Raise `Refused` for a split whose values stay where they are: making it with samples left out is refused."""
+    if in_place := [split for split, defined in dataset.splits.items() if is_in_place(defined)]:
+        raise Refused(
+            f"{dataset.name}, split {in_place[0]}, reads objects where they are, and no samples can be taken out of "
+            "those. Nothing was recorded. Define the dataset with copy=True, prepare it, and run the same forget again."
+        )
 
 
 def _see_left(dataset: Dataset, stored: StoredDataset, found: Forgotten) -> None:

@@ -3,8 +3,10 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
 from dataset_assets.core.settings import settings
 from dataset_assets.formats import format_named
@@ -89,15 +91,17 @@ class _Materializer:
         """Write all values of a stream, as a split that stores them has them."""
         said = index.streams[name]
         kind: Any = format_named(said.format, said.parameters)
-        writer = kind.writer(self.staging.root / ".writing" / name, settings().file_bytes)
-        for block in blocks_of(index, name):
-            writer.append(block)
-        parts, parameters = writer.close()
-        files = tuple(StoredFile(part.sha256, part.bytes, part.samples) for part in parts)
-        stream = StoredStream(kind.name, parameters, kind.version, kind.suffix, files)
-        where = replace(index, streams={name: stream})
-        for part, file in zip(parts, files):
-            self.staging.put(where.key_of(name, file), part.path)
+        files.make_folder(self.staging.root)
+        with TemporaryDirectory(prefix=".writing", dir=self.staging.root) as folder:
+            writer = kind.writer(Path(folder), settings().file_bytes)
+            for block in blocks_of(index, name):
+                writer.append(block)
+            parts, parameters = writer.close()
+            stored = tuple(StoredFile(part.sha256, part.bytes, part.samples) for part in parts)
+            stream = StoredStream(kind.name, parameters, kind.version, kind.suffix, stored)
+            where = replace(index, streams={name: stream})
+            for part, file in zip(parts, stored):
+                self.staging.put(where.key_of(name, file), part.path)
         return stream
 
 

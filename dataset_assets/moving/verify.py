@@ -40,6 +40,7 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 T = TypeVar("T")
 
 ROUNDS = 4
+OUTSIDE = "It lies outside of the storage, where nothing is written. Restore it, or prepare the dataset anew."
 
 # Damage of stored objects; a storage that fails raises something else.
 DAMAGED = (IntegrityError, NotFound, FileNotFoundError)
@@ -54,6 +55,11 @@ class Damage:
     piece: Piece | None = None
     repaired: str | None = None
     reason: str | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is an object outside of the storage, which no repair changes."""
+        return "://" in self.key
 
 
 @dataclass
@@ -101,7 +107,7 @@ def repair(found: Verified, storage: Storage, source: Storage | None = None) -> 
         again = {damage.key: damage for damage in verify(found.name, storage).damaged}
         for damage in left:
             if damage.key in again:
-                damage.reason = reason
+                damage.reason = OUTSIDE if damage.is_outside else reason
             else:
                 damage.repaired = how if damage.key in fetched_keys else "made again"
         known = {damage.key for damage in found.damaged}

@@ -126,7 +126,7 @@ def column_in(stream: StoredStream, values: Any) -> Column:
 def _written(kind: Format, values: Any) -> Column:
     """Write values with their format into the scratch folder, and open them; the file is gone when it is open."""
     with scratch_folder(settings().scratch) as folder:
-        writer = kind.writer(folder)
+        writer = kind.writer(folder / "values")
         writer.append(values)
         parts, parameters = writer.close()
         return format_named(kind.name, parameters).open([files.opened(part.path) for part in parts])

@@ -2,11 +2,12 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Mapping
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.roots import is_below, root_of
 from dataset_assets.decoding.column_samples import column_samples
 from dataset_assets.definition.dataset import Split
 from dataset_assets.definition.in_place import objects_in_place
@@ -58,8 +59,20 @@ def _split(split: Split) -> Split:
         raise UsageError(
             "Only Parquet files can stay where they are yet, read without options. For all else, use copy=True."
         )
-    urls = [split.arguments[name].urls[0] for name in sorted(split.files)]
+    urls = [_settled(split.arguments[name].urls[0]) for name in sorted(split.files)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         states = [*pool.map(look, urls)]
     objects = [{"url": url, **state._asdict()} for url, state in zip(urls, states)]
     return Split(objects_in_place, read=plain["read"], columns=plain["streams"], objects=objects)
+
+
+def _settled(url: str) -> str:
+    """Return the URL of a file without `..`; of a link out of its folder, the URL of the file that it leads to."""
+    if urlsplit(url).scheme != "file":
+        return url
+    path = Path(unquote(urlsplit(url).path))
+    plain = Path(os.path.abspath(path))
+    is_same = plain.exists() and plain.samefile(path)  # `..` after a link leads elsewhere
+    if is_same and is_below(plain.as_uri(), root_of([plain.as_uri()])):
+        return plain.as_uri()
+    return path.resolve().as_uri()

@@ -15,6 +15,8 @@ from dataset_assets.storage.object_file import BUFFER, Changed
 
 SCHEMES = ("file", "s3", "gs", "az")
 """The schemes of objects that can be read where they are."""
+REMEDY = "Write the file again, or leave it out; then make the dataset again: dataset_from(..., copy=False)."
+"""What to do about an object that a decoder refuses; nothing here retrieved it."""
 
 
 class State(NamedTuple):
@@ -81,12 +83,13 @@ class _File(io.FileIO):
     """A file of this machine, which is compared after each read too: it may be overwritten while it is read."""
 
     reports = True
+    remedy = REMEDY
 
     def __init__(self, url: str, state: State) -> None:
         if not stat.S_ISREG(os.stat(_path(url)).st_mode):  # to open a pipe might take for ever
             raise replaced(url, "is not a file")
         super().__init__(_path(url), "rb")
-        self.url, self.state = url, state
+        self.url, self.name, self.state = url, url, state
         self._compare()
 
     def readinto(self, buffer: Any) -> int:
@@ -109,6 +112,7 @@ class _Object(io.RawIOBase):
     """An object of a bucket: each read is a request for this ETag."""
 
     reports = True
+    remedy = REMEDY
 
     def __init__(self, url: str, reader: Any, state: State) -> None:
         self.url, self.reader, self.state, self._at = url, reader, state, 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.core import roots
-from dataset_assets.core.roots import allow_root, is_below, refuse_root, root_of, roots_of, see_allowed
+from dataset_assets.core.roots import allow_root, is_below, refuse_root, root_of, roots_of, roots_of_all, see_allowed
 from dataset_assets.errors import Refused, UsageError
 
 
@@ -47,6 +47,26 @@ def test_links_of_files_are_followed(tmp_path: Path) -> None:
     root = f"{inside.as_uri()}/"
     assert is_below((inside / "plain.parquet").as_uri(), root)
     assert not is_below((inside / "link.parquet").as_uri(), root)
+
+
+def test_a_link_is_followed_from_an_allowed_root_into_an_allowed_root_alone(tmp_path: Path) -> None:
+    named, real = tmp_path / "lake", tmp_path / "disk"
+    for folder in (named, real):
+        folder.mkdir()
+    (real / "a.parquet").write_bytes(b"")
+    (named / "a.parquet").symlink_to(real / "a.parquet")
+    url = (named / "a.parquet").as_uri()
+    for allowed, asked in ((named, real), (real, named)):
+        allow_root(f"s3://{allowed.name}", allowed.as_uri())
+        with pytest.raises(Refused, match=f"settings roots allow {asked.as_uri()}/ "):
+            see_allowed(f"s3://{allowed.name}", [url])
+        allow_root(f"s3://{allowed.name}", asked.as_uri())
+        see_allowed(f"s3://{allowed.name}", [url])
+
+
+def test_files_of_several_disks_do_not_allow_every_file() -> None:
+    assert roots_of_all(["file:///a/1", "file:///b/2", "file:///b/3"]) == ["file:///a/", "file:///b/"]
+    assert roots_of_all(["file:///a/b/1", "file:///a/c/2"]) == ["file:///a/"]
 
 
 def test_a_root_is_allowed_for_one_storage_until_it_is_taken_back() -> None:

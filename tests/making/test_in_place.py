@@ -1,6 +1,8 @@
 """Parquet files that stay where they are are read as stored streams are, or refused by name if they changed."""
 
 import datetime
+import shlex
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -17,10 +19,14 @@ from media import picture
 from orchestrated import made, run
 
 from dataset_assets import Dataset, View, load, prepare
-from dataset_assets.errors import IntegrityError, ObjectReplaced, Refused, UsageError
+from dataset_assets.cli.common import State
+from dataset_assets.cli.main import commands
+from dataset_assets.core.roots import roots_of
+from dataset_assets.errors import DecodeError, IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
+from dataset_assets.moving.forget import forget
 from dataset_assets.moving.gc import collect
 from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.verify import verify
@@ -28,7 +34,9 @@ from dataset_assets.reading import in_place as reading
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.sources import dataset_from, source_of
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
+from dataset_assets.storage.exclusions import exclusions
 from dataset_assets.storage.format_numbers import DIVIDED
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.lake"
 SHARES = {"train": 0.75, "test": 0.25}
@@ -108,13 +116,22 @@ def written(home: Path) -> int:
     return sum(path.stat().st_size for path in (home / "storage").rglob("*") if path.is_file())
 
 
+def see_emptied(folder: Path) -> None:
+    """Parts are read ahead by threads, which end after the samples are there."""
+    for _ in range(500):
+        if not [*folder.iterdir()]:
+            return
+        time.sleep(0.01)
+    raise AssertionError([*folder.iterdir()])
+
+
 def test_they_are_read_as_stored_streams_and_nothing_but_indexes_is_written(lake: Lake, home: Path) -> None:
     for k in range(FILES):
         lake.put(k, parquet(k, EVERY))
     found = prepare(in_place(lake))
     names = {path.parent.name for path in (home / "storage").rglob("*") if path.is_file()}
     assert names <= {"index", "rows", "versions", "lake"}
-    assert not [*(home / "scratch").iterdir()]
+    see_emptied(home / "scratch")
     copied = prepare(dataset_from(source(lake), name="org.example.copied", target="kind", splits=SHARES))
     assert {split: len(view) for split, view in found.items()} == {"all": 80, "train": 60, "test": 20}
     for split, view in found.items():
@@ -212,6 +229,90 @@ def test_a_copy_and_a_bundle_have_all_values_and_a_digest_of_their_own(
 
 
 @file_only
+def test_a_copy_and_a_bundle_have_each_split_and_each_version(lake: Lake) -> None:
+    parts = {split: source(lake).replace("*", f"part_{k}") for k, split in enumerate(("train", "test"))}
+    (old,) = {view.version for view in prepare(dataset_from(parts, name=NAME, copy=False)).values()}
+    lake.put(2, parquet(2))
+    parts["test"] = source(lake).replace("*", "part_2")
+    found = prepare(dataset_from(parts, name=NAME, copy=False))
+    storage, other, third = open_storage(here()), MemoryStorage(), MemoryStorage()
+    (done,) = copy(NAME, storage, other, versions="all")
+    assert len(done.versions) == 2 and old not in done.versions
+    bundle([NAME], storage, tar := BytesIO(), versions="all")
+    tar.seek(0)
+    unbundle(tar, third)
+    for place in (other, third):
+        assert {split: values(view) for split, view in load(NAME, storage=place).items()} == {
+            split: values(view) for split, view in found.items()
+        }
+        texts = {load(f"{NAME}@{one}", "test", storage=place)[0]["text"] for one in done.versions}  # type: ignore[index]
+        assert texts == {f"é{ROWS}", f"é{2 * ROWS}"}
+
+
+@file_only
+@pytest.mark.parametrize("inside", ["../lake/birds", "birds/../birds", "./birds"])
+def test_a_path_may_lead_up_and_down(lake: Lake, fast_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str) -> None:
+    monkeypatch.chdir(fast_path / "lake")
+    at_once = prepare(dataset_from("birds/*.parquet", name=NAME, copy=False))["all"].version
+    for given in (f"{inside}/*.parquet", f"{fast_path}/lake/{inside}", [f"{inside}/part_{k}.parquet" for k in (0, 1)]):
+        assert prepare(dataset_from(given, name=NAME, copy=False))["all"].version == at_once
+
+
+@file_only
+def test_links_are_read_where_they_lead(lake: Lake, fast_path: Path) -> None:
+    snap, blobs = fast_path / "models" / "snap", fast_path / "lake" / "birds"
+    snap.mkdir(parents=True)
+    for k in range(FILES):
+        (snap / f"{k}.parquet").symlink_to(Path("../../lake/birds") / f"part_{k}.parquet")
+    found = prepare(dataset_from(f"{snap}/*.parquet", name=NAME, copy=False))["all"]
+    placed = index_of(found).placed  # type: ignore[arg-type]
+    assert placed and {one.url.rpartition("/")[0] for one in placed.objects} == {blobs.as_uri()}
+    assert roots_of(here()) == [f"{blobs.as_uri()}/"] and len(found) == FILES * ROWS
+
+
+@file_only
+def test_a_file_that_became_a_link_says_which_folder_to_allow(lake: Lake, fast_path: Path) -> None:
+    prepare(in_place(lake))
+    file, there = fast_path / "lake" / "birds" / "part_0.parquet", fast_path / "a b" / "moved"
+    there.parent.mkdir()
+    file.rename(there)
+    file.symlink_to(there)
+    with pytest.raises(Refused, match="part_0.parquet .*a link to .*/a%20b/moved.*settings roots allow ") as refused:
+        load(NAME, "all")
+    words = shlex.split(str(refused.value).partition("dataset-assets ")[2])
+    commands.main(words, standalone_mode=False, obj=State())
+    assert len(load(NAME, "all").to_numpy()["n"]) == FILES * ROWS  # type: ignore[union-attr]
+
+
+@file_only
+@pytest.mark.parametrize("options", [[], ["--repair"]])
+def test_no_repair_is_advised_for_an_object_that_is_gone(
+    lake: Lake, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    prepare(in_place(lake))
+    lake.storage.delete("birds/part_1.parquet")
+    with pytest.raises(SystemExit):
+        commands.main(["verify", NAME, *options], standalone_mode=False, obj=State())
+    shown = "".join(capsys.readouterr())
+    assert "part_1.parquet" in shown and "Restore it" in shown and "dataset_from(" in shown
+    assert "--repair" not in shown
+    lake.put(1, parquet(1))
+    anew = prepare(in_place(lake))["all"].version
+    assert not verify(f"{NAME}@{anew}", open_storage(here())).damaged
+
+
+@pytest.mark.parametrize("damaged", [parquet(0)[:-9], b"", b"no parquet at all", b"PAR1" + b"\xff" * 99 + b"PAR1"])
+def test_an_object_that_is_not_parquet_is_named(lake: Lake, damaged: bytes) -> None:
+    prepare(in_place(lake))
+    lake.put(0, damaged)
+    url = lake.url.replace("*", "part_0")
+    for given in (source(lake), source(lake).replace("*", "part_0")):
+        with pytest.raises(DecodeError, match="Write the file again") as refused:
+            prepare(dataset_from(given, name=NAME, copy=False))
+        assert url in str(refused.value) and "Retrieve" not in str(refused.value)
+
+
+@file_only
 def test_gc_never_touches_the_objects(lake: Lake) -> None:
     prepare(in_place(lake))
     before = lake.bytes
@@ -243,6 +344,22 @@ def test_a_storage_is_believed_only_below_the_roots_of_the_reader(
             load(NAME)
     monkeypatch.setenv("DATASET_ASSETS_ROOTS", f"{url} {folder}/")
     assert len(load(NAME, "train")) == 60
+
+
+@file_only
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_to_be_forgotten_is_refused_before_it_is_recorded(lake: Lake, dry_run: bool) -> None:
+    stays = in_place(lake)
+    prepare(stays)
+    for _ in range(2):
+        with pytest.raises(Refused, match="split all, .* copy=True"):
+            forget(stays, {"text": "é3"}, here(), dry_run=dry_run)
+    assert not exclusions(StoredDataset(open_storage(here()), NAME)).every
+    assert len(prepare(in_place(lake))["all"]) == 80
+    stored = dataset_from(source(lake), name=NAME, target="kind", splits=SHARES)
+    prepare(stored)
+    assert forget(stored, {"text": "é3"}, here(), dry_run=dry_run).samples["all"] == 1
+    assert len(load(NAME, "all")) == 80 - (not dry_run)
 
 
 @file_only
