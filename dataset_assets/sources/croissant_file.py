@@ -7,7 +7,6 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Mapping
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -15,6 +14,7 @@ from dataset_assets.core.documents import UNFIT, parsed
 from dataset_assets.core.names import identifier_from
 from dataset_assets.core.patterns import matcher
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Refused, UsageError, nearest
 from dataset_assets.retrieval import fetch_first
@@ -32,9 +32,8 @@ def croissant_of(source: Any) -> tuple[dict[str, Any], str] | None:
     if urlsplit(text).scheme in _REMOTE:
         if "croissant" not in urlsplit(text).path.rpartition("/")[2]:
             return None
-        settings().scratch.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=settings().scratch) as folder:
-            fetch_first([text], path := Path(folder) / "croissant.json")
+        with scratch_folder(settings().scratch) as folder:
+            fetch_first([text], path := folder / "croissant.json")
             return _document(path, text), text
     path = Path(text).expanduser().absolute()
     if path.suffix.lower() not in (".json", ".jsonld") or not path.is_file():

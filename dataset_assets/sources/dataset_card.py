@@ -1,12 +1,11 @@
 """The splits that a dataset of the Hugging Face Hub names itself, in the YAML at the head of its README.md."""
 
 import re
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Iterator
 
 from dataset_assets.core.names import identifier_from
 from dataset_assets.core.patterns import matcher
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.core.yaml_text import NotYaml, read_yaml
 from dataset_assets.errors import UsageError, nearest
@@ -45,10 +44,8 @@ def configured(found: list[Listed], config: str | None) -> dict[str, list[Listed
 def _configs(card: Listed | None) -> list[dict[str, Any]]:
     if card is None:
         return []
-    folder = settings().scratch
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as place:
-        fetch_first([card.url], path := Path(place) / "README.md")
+    with scratch_folder(settings().scratch) as folder:
+        fetch_first([card.url], path := folder / "README.md")
         head = _HEAD.match(path.read_bytes())
     if head is None or b"configs:" not in head[1]:
         return []

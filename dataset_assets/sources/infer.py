@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +15,7 @@ from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.patterns import alternatives
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.column_samples import column_samples
 from dataset_assets.definition.dataset import Dataset, RemoteFile, Split
@@ -166,8 +166,8 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferr
     part = next(iter(parts.values()))
     if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
         return None
-    with TemporaryDirectory(dir=_scratch()) as folder:
-        found = members_of(_here(part.paths[0], part.urls[0], Path(folder)))
+    with scratch_folder(settings().scratch) as folder:
+        found = members_of(_here(part.paths[0], part.urls[0], folder))
     (file,) = _files_of(parts)[next(iter(parts))]
     if found is None:
         return None
@@ -260,9 +260,9 @@ def _of_tables(
     if any(other != reader for other in readers):
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
-    with TemporaryDirectory(dir=_scratch()) as folder:
+    with scratch_folder(settings().scratch) as folder:
         every = [pair for part in parts.values() for pair in zip(part.paths, part.urls)]
-        paths: list[Any] = [_here(path, url, Path(folder)) if copy else OutsidePath(url) for path, url in every]
+        paths: list[Any] = [_here(path, url, folder) if copy else OutsidePath(url) for path, url in every]
         reader = settled(reader, paths)
         classes |= {name: names for path in paths for name, names in reader.classes(path).items()}
         if (by_split := arrays_by_split(reader, paths)) is not None:
@@ -344,9 +344,3 @@ def _check_online(url: str) -> None:
             f"{redacted(url)} was not looked at, because the setting `offline` is on. Switch it off: "
             "DATASET_ASSETS_OFFLINE=0"
         )
-
-
-def _scratch() -> Path:
-    folder = settings().scratch
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
