@@ -16,7 +16,7 @@ from dataset_assets.reading.load import open_split
 from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.keys import index_key, version_key
-from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, Version
+from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, Version, parse_index, parse_version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def materialized(wanted: Parcel, source: Storage, folder: Path) -> tuple[Parcel,
     stored = StoredDataset(source, wanted.dataset).remembering()
     work = _Materializer(wanted, stored, LocalStorage(folder / "materialized"))
     for digest in wanted.versions:
-        work.see_version(digest, stored.version(digest))
+        work.see_version(digest)
     return work.wanted, work.staging
 
 
@@ -42,9 +42,12 @@ class _Materializer:
 
     def __post_init__(self) -> None:
         self.made: dict[tuple[str, str], tuple[str, SplitIndex]] = {}
+        # What the parcel has read is not read again.
+        self.read = {**self.wanted.documents, **self.wanted.indexes}
 
-    def see_version(self, digest: str, version: Version) -> None:
+    def see_version(self, digest: str) -> None:
         """Replace a version in the parcel if the values of one of its splits are not stored."""
+        version = self._version(digest)
         found = {split: self._index(split, at) for split, at in version.splits.items()}
         splits = {split: at for split, (at, _) in found.items()}
         if splits == dict(version.splits):
@@ -63,11 +66,22 @@ class _Materializer:
         wanted.current = new if wanted.current == digest else wanted.current
         log.warning("%s@%s reads objects where they are. Its copy, with all values, is %s@%s.", name, digest, name, new)
 
+    def _version(self, digest: str) -> Version:
+        key, stored = version_key(self.stored.name, digest), self.stored
+        data = self.read.get(key)
+        return parse_version(data, key, stored.name, digest, stored.storage.url) if data else stored.version(digest)
+
+    def _stored_index(self, split: str, digest: str) -> SplitIndex:
+        key, stored = index_key(self.stored.name, split, digest), self.stored
+        if data := self.read.get(key):
+            return parse_index(data, key, stored.name, split, digest, stored.storage.url)
+        return stored.index(split, digest)
+
     def _index(self, split: str, digest: str) -> tuple[str, SplitIndex]:
         """Return the index of a split whose values are stored, with its digest."""
         key = split, digest
         if key not in self.made:
-            index = self.stored.index(split, digest)
+            index = self._stored_index(split, digest)
             if index.placed and index.rows:
                 index = self._with_rows(index, *self._index(index.rows.split, index.rows.index))
             elif index.placed:
