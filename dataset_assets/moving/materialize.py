@@ -87,7 +87,7 @@ class _Materializer:
             elif index.placed:
                 open_split(self.stored, split, digest)  # which raises `Refused` for other roots
                 index = self._written(index)
-            self.made[key] = digest_of(index) if index.recipe != self.stored.index(*key).recipe else digest, index
+            self.made[key] = digest_of(index) if index.recipe != self._stored_index(*key).recipe else digest, index
         return self.made[key]
 
     def _with_rows(self, index: SplitIndex, digest: str, whole: SplitIndex) -> SplitIndex:
