@@ -8,10 +8,9 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 SERVERS = .venv/.made .venv/azurite/$(AZURITE) .venv/.browser
 # What is tried as its users try it, from outside: the command line, the documentation, the demo, the web UI.
-OUTSIDE = tests/acceptance tests/cli
-WITHOUT = $(addprefix --ignore ,$(OUTSIDE))
-# What reads and loads is a third of what needs no server.
-READING = tests/reading tests/loader
+WITHOUT = $(addprefix --ignore ,tests/acceptance tests/cli)
+# What reads and loads is half of what needs no server.
+READING = tests/decoding tests/loader tests/reading tests/sources
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # Hundreds of processes import the package; it is compiled once.
@@ -21,7 +20,7 @@ demo ui: export DATASET_ASSETS_HOME ?= $(CURDIR)/demo
 demo ui: export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-reading test-dagster test-dagster-old test-dagster-1.11 test-dagster-1.12 test-servers test-clients test-collection acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench growth clean
+.PHONY: help venv test test-reading test-dagster test-dagster-old test-dagster-1.11 test-dagster-1.12 test-servers test-clients test-collection test-cli acceptance test-fast sweep soak lint graph docs demo demo-crash ui bench growth clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -48,7 +47,7 @@ venv: .venv/.made  ## Make .venv, or bring it up to date, with the versions of c
 test: .venv/.made  ## Run the tests of the rooms that need no server and no Dagster, but those of reading
 	$(PYTEST) $(WITHOUT) $(addprefix --ignore ,$(READING) tests/orchestration) -m 'not soak and not sweep and not server'
 
-test-reading: .venv/.made  ## Run the tests of views, converters and the loader
+test-reading: .venv/.made  ## Run the tests of sources, readers, views, converters and the loader
 	$(PYTEST) $(READING) -m 'not soak and not sweep and not server'
 
 test-dagster: .venv/.made  ## Run the tests of what is built on Dagster
@@ -73,8 +72,11 @@ test-dagster-old: test-dagster-1.11 test-dagster-1.12  ## Run those that start n
 test-servers: $(SERVERS)  ## Run the tests of storages on real servers
 	$(PYTEST) $(WITHOUT) -m 'server and not soak and not sweep'
 
-acceptance: $(SERVERS)  ## Try the command line, the documentation, the demo and the web UI from outside
-	$(PYTEST) $(OUTSIDE)
+test-cli: $(SERVERS)  ## Run the tests of the command line, each verb in a process of its own
+	$(PYTEST) tests/cli
+
+acceptance: $(SERVERS)  ## Try the documentation, the demo, the web UI and what users are promised from outside
+	$(PYTEST) tests/acceptance
 
 test-fast: .venv/.made  ## Run the tests that need no server and start few processes, for work
 	$(PYTEST) -n logical -m 'not soak and not sweep and not slow'
