@@ -37,6 +37,7 @@ from dataset_assets.reading.stored_files import StoredFiles, index_of
 from dataset_assets.reading.streaming import streaming_columns
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage import LocalStorage, MemoryStorage
+from dataset_assets.storage.format_numbers import NEWEST
 from dataset_assets.storage.keys import index_key, version_key
 from dataset_assets.storage.manifest import StoredFile
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -335,7 +336,10 @@ def rewritten(storage: LocalStorage, prepared: Path, change: Callable[[dict[str,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda index: index.update(format=5), "format 5; this release reads up to 4. Upgrade"),
+        (
+            lambda index: index.update(format=NEWEST + 1),
+            f"this release reads up to {NEWEST}. Upgrade",
+        ),
         (lambda index: index.update(format="1"), "its format is '1'"),
         (lambda index: index["streams"]["text"].update(format="holograms"), "No format 'holograms' is installed"),
         (lambda index: index["streams"]["text"].update(writer=99), "stream text: it was written by version 99"),
