@@ -49,15 +49,13 @@ def test_many_datasets_have_fewer_assets_and_one_step_that_looks_at_their_source
     # None is asked but those that are selected: the others have no server.
     many = [replace(two_files("http://127.0.0.1:9"), name=f"org.example.d{k}") for k in range(MOST_DATASETS)]
     many[1:1] = [two_files(server.url), replace(two_files(server.url), name="org.example.more")]
-    defined = definitions(datasets=many)
-    graph = defined.resolve_asset_graph()
-    assert len(graph.get_all_asset_keys()) == 4 * len(many)
+    assert len(definitions(datasets=many).resolve_asset_graph().get_all_asset_keys()) == 4 * len(many)
     raw = [key(f"org/example/{name}/raw") for name in ("two", "more")]
     job = dg.define_asset_job("look", dg.AssetSelection.checks_for_assets(*raw))
     del server.files["/b.csv"]
     with dg.DagsterInstance.ephemeral() as instance:
-        looks = dg.Definitions.merge(defined, dg.Definitions(jobs=[job])).resolve_job_def("look")
-        result = looks.execute_in_process(instance=instance)
+        defined = dg.Definitions.merge(definitions(datasets=many), dg.Definitions(jobs=[job]))
+        result = defined.resolve_job_def("look").execute_in_process(instance=instance)
         found = result.get_asset_check_evaluations()
     assert result.success and len({event.step_key for event in result.all_events if event.step_key}) == 1
     assert [(one.asset_key, one.metadata["wrong"].value) for one in found] == [(name, 1) for name in raw]
