@@ -21,7 +21,7 @@ def name_of(file: Any) -> str:
 
 def remedy_of(file: Any) -> str:
     """Return what to do about a damaged file, for a message: what the file itself says, or to retrieve it again."""
-    return getattr(getattr(file, "raw", file), "remedy", RETRIEVE_AGAIN)
+    return getattr(getattr(file, "raw", file), "remedy", None) or RETRIEVE_AGAIN
 
 
 def check_file(file: Any) -> None:

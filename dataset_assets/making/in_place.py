@@ -17,13 +17,19 @@ from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.manifest import SplitIndex, StoredStream
 from dataset_assets.storage.outside import State, opened
 from dataset_assets.storage.placed import Placed, PlacedObject, PlacedPart
+from dataset_assets.storage.stored_dataset import StoredDataset
 
 AT_ONCE = 16
 """The most footers that are read at a time."""
 
 
 def make_in_place(
-    dataset: Dataset, split: str, recipe: str, storage: str, excluder: Excluder, progress: Progress | None = None
+    dataset: Dataset,
+    split: str,
+    recipe: str,
+    stored: StoredDataset,
+    excluder: Excluder,
+    progress: Progress | None = None,
 ) -> StagedSplit:
     """Return the index of a split whose values stay where they are, after reading all of them once.
 
@@ -38,7 +44,7 @@ def make_in_place(
         )
     with at(f"{dataset.name}, split {split}"):
         for root in roots_of_all(one["url"] for one in plain["objects"]):
-            allow_root(storage, root)
+            allow_root(stored.storage.url, root)
         placed = Placed(plain["read"], plain["columns"], tuple(_objects(plain["objects"])))
         streams = {n: StoredStream(k.name, k.parameters(), k.version, k.suffix, ()) for n, k in dataset.streams.items()}
         index = SplitIndex(

@@ -133,8 +133,7 @@ class Maker:
             if stores_rows(defined):
                 return self._divided(name, recipe)
             if is_in_place(defined):
-                where = self.stored.storage.url
-                return make_in_place(self.dataset, name, recipe, where, self._excluder, self.progress)
+                return make_in_place(self.dataset, name, recipe, self.stored, self._excluder, self.progress)
             made = self._in_parts(name, recipe) if defined.each else self._whole(name, recipe)
         findings = split_findings(self.dataset, made.index)
         for finding in findings if made.index.skipped else ():

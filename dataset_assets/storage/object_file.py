@@ -37,9 +37,9 @@ class ObjectReader(Protocol):
         ...
 
 
-def opened(name: str, reader: ObjectReader, buffer: int = BUFFER) -> BinaryIO:
-    """Return an open file. Each small read fetches `buffer` bytes."""
-    return io.BufferedReader(_Opened(name, reader), buffer)
+def opened(name: str, reader: ObjectReader, buffer: int = BUFFER, remedy: str | None = None) -> BinaryIO:
+    """Return an open file. Each small read fetches `buffer` bytes. `remedy` is what to do if it cannot be decoded."""
+    return io.BufferedReader(_Opened(name, reader, remedy), buffer)
 
 
 class Ranges(Protocol):
@@ -54,8 +54,8 @@ class _Opened(io.RawIOBase):
     reports = True
     """Its reads raise `StorageError`."""
 
-    def __init__(self, name: str, reader: ObjectReader) -> None:
-        self.name = name
+    def __init__(self, name: str, reader: ObjectReader, remedy: str | None = None) -> None:
+        self.name, self.remedy = name, remedy
         self._reader, self._at = reader, 0
         self._data: memoryview | None = None
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from dataset_assets.core.extras import needed
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import ObjectReplaced, UsageError
+from dataset_assets.storage import object_file
 from dataset_assets.storage.object_file import BUFFER, Changed
 
 SCHEMES = ("file", "s3", "gs", "az")
@@ -53,7 +54,8 @@ def opened(url: str, state: State) -> BinaryIO:
     bucket, key = _bucket(url)
     if not state.etag and _now(url) != state:
         raise replaced(url, "is another object now")
-    return io.BufferedReader(_Object(url, bucket.pinned(key, state.bytes, state.etag), state), BUFFER)
+    reader = _Pinned(url, bucket.pinned(key, state.bytes, state.etag), state.bytes)
+    return object_file.opened(redacted(url), reader, remedy=REMEDY)
 
 
 def see_unchanged(url: str, state: State) -> None:
@@ -108,47 +110,29 @@ class _File(io.FileIO):
             raise replaced(self.url, "was overwritten")
 
 
-class _Object(io.RawIOBase):
-    """An object of a bucket: each read is a request for this ETag."""
+class _Pinned:
+    """Reads an object of a bucket: each request names the ETag that it had."""
 
-    reports = True
-    remedy = REMEDY
+    def __init__(self, url: str, reader: Any, size: int) -> None:
+        self.url, self.reader, self.size = url, reader, size
 
-    def __init__(self, url: str, reader: Any, state: State) -> None:
-        self.url, self.reader, self.state, self._at = url, reader, state, 0
-        self.name = redacted(url)
+    def whole(self) -> bytes:
+        data = bytearray()
+        while len(data) < self.size:
+            data += self.part(len(data), self.size)
+        return bytes(data)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self.state.bytes)[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        stop = min(self._at + len(buffer), self.state.bytes)
-        if stop <= self._at:
-            return 0
+    def part(self, start: int, stop: int) -> memoryview:
         try:
-            data = memoryview(self.reader.part(self._at, stop)).cast("B")
+            data = memoryview(self.reader.part(start, stop)).cast("B")
         except (Changed, FileNotFoundError) as error:
             raise replaced(self.url, "was replaced or deleted") from error
         if not len(data):
-            raise replaced(self.url, f"ends at byte {self._at}")
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            raise replaced(self.url, f"ends at byte {start}")
+        return data
 
     def close(self) -> None:
-        if not self.closed:
-            self.reader.close()
-        super().close()
+        self.reader.close()
 
 
 def _of_file(found: os.stat_result) -> State:

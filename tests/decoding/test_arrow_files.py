@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any, Callable
 
 import numpy as np
@@ -13,7 +14,9 @@ from pyarrow import feather
 from pyarrow import parquet as parquet_files
 
 from dataset_assets.decoding import arrow, json_array, npy, npz, parquet
+from dataset_assets.decoding.streams import RETRIEVE_AGAIN
 from dataset_assets.errors import DecodeError, UsageError
+from dataset_assets.storage import object_file
 
 TABLES = st.lists(
     st.fixed_dictionaries(
@@ -180,3 +183,24 @@ def test_an_array_of_json_has_objects() -> None:
             _ = [*json_array(io.BytesIO(data))]
     with pytest.raises(DecodeError, match="no object with the key 'rows'"):
         _ = [*json_array(io.BytesIO(b"[]"), key="rows")]
+
+
+class Damaged:
+    """A reader of an object of a storage that is no Parquet file."""
+
+    size = 9
+
+    def whole(self) -> bytes:
+        return b"no bytes!"
+
+    def part(self, start: int, stop: int) -> bytes:
+        return self.whole()[start:stop]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("remedy", "said"), [(None, RETRIEVE_AGAIN), ("Leave it out.", "Leave it out.")])
+def test_what_to_do_about_a_damaged_object_is_what_it_says_itself(remedy: str | None, said: str) -> None:
+    with pytest.raises(DecodeError, match=f"as Parquet: .* {re.escape(said)}$"):
+        [*parquet(object_file.opened("s3://bucket/a.parquet", Damaged(), remedy=remedy))]
