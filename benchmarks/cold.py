@@ -34,7 +34,9 @@ def main() -> None:
     if given.one:
         print(json.dumps(KINDS[given.one[0]](Path(given.one[1]))))
         return
-    with tempfile.TemporaryDirectory(dir=Path(__file__).parents[1] / "build") as home:
+    build = Path(__file__).parents[1] / "build"
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as home:
         make(Path(home), given.rows)
         compare("fits", "epoch", "scan", Path(home), given.repeats, None)
         limit = given.rows * WIDTH // 4

@@ -7,6 +7,7 @@ do not matter, and functions of `__main__` travel by cloudpickle.
 import logging
 import os
 import pickle
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from itertools import chain, islice
-from multiprocessing import current_process
 from typing import Any
 
 from dataset_assets.core.bad_sample import BadSample
@@ -73,7 +73,8 @@ def in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[A
 
 def is_alone(count: int) -> bool:
     """Say whether this process does all the work: by choice, or because it may start no other."""
-    return count == 1 or bool(current_process().daemon)
+    processes = sys.modules.get("multiprocessing.process")
+    return count == 1 or (processes is not None and processes.current_process().daemon)
 
 
 def lacks_pool(count: int) -> bool:

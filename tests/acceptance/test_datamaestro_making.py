@@ -15,6 +15,7 @@ from command_line import CommandLine
 
 from dataset_assets import Array, Columns, Dataset, DerivedFile, RemoteFile, Split, prepare
 from dataset_assets.core import files
+from dataset_assets.core.scratch import NOTE
 from dataset_assets.decoding import idx
 from dataset_assets.retrieval.kept import STEP
 from dataset_assets.testing import ChangeEtag, Fault, FaultyServer, Headers, IgnoreRange, Slow, Stall
@@ -160,6 +161,12 @@ def numbers(table: BinaryIO) -> Iterator[Columns]:
     yield Columns(n=np.frombuffer(table.read(), "<i4"))
 
 
+def kept(home: Path, noted: bool) -> bool:
+    """Return True if a download got so far that it is kept, and, if `noted`, that its length was noted as well."""
+    far = any(part.stat().st_size >= STEP for part in home.rglob("part-*"))
+    return far and (not noted or any(note.read_bytes().count(b"\n") > 1 for note in home.rglob(NOTE)))
+
+
 OLD, NEW = np.arange(STEP), np.arange(STEP) + 7
 
 
@@ -177,7 +184,7 @@ def test_7_an_interrupted_download_goes_on_or_begins_again_and_is_what_the_serve
         dataset = Dataset("org.example.long", "Numbers.", {"n": Array()}, {"all": split})
         server.script("/n.bin", [(*begun, Headers({"Last-Modified": None}), Stall(after=0.7)), *faults[len(begun) :]])
         child = in_child(lambda: prepare(dataset), wait=False)
-        while not [*home.rglob("part-*")] or max(path.stat().st_size for path in home.rglob("part-*")) < STEP:
+        while not kept(home, noted=range_asked):
             time.sleep(0.01)
         os.kill(child, signal.SIGKILL)
         assert ended(child) == -signal.SIGKILL

@@ -10,6 +10,7 @@ from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.formats.columns import Columns, Indices, values_of
 
 PYTHON_NUMBERS = (bool, int, float, complex)
+_SCALARS = (np.generic, str, bytes, *PYTHON_NUMBERS)
 
 
 def as_samples(columns: Columns) -> list[dict[str, Any]]:
@@ -112,6 +113,8 @@ def owned_in(value: Any) -> Any:
     """Return a value with copies of its read-only arrays: to write into stored bytes through torch ends the process."""
     if isinstance(value, np.ndarray):
         return value if value.flags.writeable else value.copy()
+    if isinstance(value, _SCALARS):
+        return value
     if type(value) is dict:
         return {key: owned_in(item) for key, item in value.items()}
     if isinstance(value, dict):
