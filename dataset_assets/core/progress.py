@@ -115,7 +115,9 @@ class Bars:
     def _end(self, names: list[str]) -> None:
         with self.mutex:
             for what in names:
-                self.open.pop(what).close()
+                # Another thread may have ended it meanwhile.
+                if bar := self.open.pop(what, None):
+                    bar.close()
 
     def _draw(self) -> None:
         while not self.closing.wait(DRAWN_EVERY_SECONDS):

@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Generic, Iterable, Iterator, Protocol, TypeVar
 
@@ -111,17 +111,13 @@ def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> l
                 break
             if other.take():
                 other.do()
-    wait = timeout
-    while True:
-        try:
-            return task.result(wait)
-        except TimeoutError as error:
-            if task.done():  # the job's own
-                raise
-            assert timeout is not None
-            if (wait := task.job.more(timeout)) > 0:
-                continue
-            raise _timed_out(task, timeout) from error
+        return task.result()
+    # An error of the job may be a TimeoutError too, so the wait is told apart from the result.
+    seconds = timeout
+    while not wait([task], seconds).done:
+        if (seconds := task.job.more(timeout)) <= 0:
+            raise _timed_out(task, timeout)
+    return task.result()
 
 
 def _timed_out(task: Task[T], timeout: float) -> TimedOut:

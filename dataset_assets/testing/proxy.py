@@ -79,10 +79,7 @@ class Proxy(Counted):
         super().__init__()
         self.to = endpoint.removeprefix("http://").partition("/")[0]
         self.expired: set[str] = set()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
-        self.server.daemon_threads = True
-        # Else it would wait for answers that are held back.
-        self.server.block_on_close = False
+        self.server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
 
@@ -95,6 +92,13 @@ class Proxy(Counted):
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Else it would wait for answers that are held back.
+    block_on_close = False
+    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):

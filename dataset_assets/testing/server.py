@@ -192,6 +192,8 @@ def _unchanged(asked: Message, reply: Reply) -> bool:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # Of more connections than wait here at once, the system drops some; clients try those again after a second.
+    request_queue_size = 128
 
     def __init__(self, faulty: FaultyServer, host: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -156,9 +156,13 @@ class WireProxy(Counted):
             except OSError:
                 return
             try:
-                self.links.append(_Link(self, client))
+                link = _Link(self, client)
             except OSError:
                 client.close()
+                continue
+            # Known before it passes anything on, so that `hang_up` ends it too.
+            self.links.append(link)
+            link.start()
 
 
 class _Link:
@@ -170,6 +174,8 @@ class _Link:
         self.fault: Answer = None
         for end in (self.client, self.server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start(self) -> None:
         for act in (self._ask, self._answer):
             threading.Thread(target=self._until_closed, args=(act,), daemon=True).start()
 

@@ -149,7 +149,7 @@ def test_workers_of_a_process_that_was_forked_follow_it(method: str) -> None:
     forked = context.Process(target=as_a_rank, args=(batches, queue, method))
     forked.start()
     batches.set_epoch(9)
-    assert queue.get(timeout=60) == [epoch(number) for number in (1, 2, 6, 7)]
+    assert queue.get(timeout=250) == [epoch(number) for number in (1, 2, 6, 7)]
     forked.join()
     assert rows(served(batches, num_workers=1)) == epoch(9)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from counting import calls
 from servers import Place, Proxy
 
 from dataset_assets.core import files
@@ -73,7 +74,7 @@ def remote() -> Remote:
 
 @pytest.fixture
 def cache(fast_path: Path) -> Cache:
-    return Cache(fast_path / "cache", limit=10_000_000, patience=5)
+    return Cache(fast_path / "cache", limit=10_000_000, patience=60)
 
 
 def copies(cache: Cache) -> set[str]:
@@ -239,12 +240,11 @@ with open(path, "rb") as file:
 def test_a_copy_is_known_at_once_however_often_it_is_opened(cache: Cache, remote: Remote) -> None:
     [what] = remote.hold(len(DATA))
     read(cache, remote, what)
-    taken = []
-    for _ in range(100):
-        began = time.perf_counter()
-        cache.open(remote, *what).close()
-        taken.append(time.perf_counter() - began)
-    assert sorted(taken)[50] < 0.0005, "to hash it takes ten times as long"
+    passed: list[tuple[str, Path]] = []
+    with installed(lambda operation, path, size: passed.append((operation, path))):
+        found = [calls(lambda: cache.open(remote, *what).close()) for _ in range(100)]
+    assert ("read", cache.folder / what[1]) not in passed, "it is not hashed"
+    assert max(found) < 300 and len(passed) < 100 * 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -357,8 +357,10 @@ def test_the_cache_is_never_larger_than_it_may_be(cache: Cache, remote: Remote) 
     largest, done = [0], threading.Event()
 
     def watch() -> None:
-        while not done.is_set():
-            seen = names(cache)
+        over = False
+        while not over:
+            # Once more when all is there, however seldom this thread had its turn.
+            over, seen = done.is_set(), names(cache)
             together = sum(size(cache.folder / name) for name in seen if len(name) >= 64)
             if names(cache) == seen:  # else some of them were never there at the same time
                 largest[0] = max(largest[0], together)
@@ -481,12 +483,16 @@ def test_C6_sixteen_processes_with_a_cold_cache_fetch_each_object_once(
     ready = [fast_path / f"ready-{i}" for i in range(16)]
     command = [sys.executable, "-c", code]
     children = [subprocess.Popen([*command, str(one)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for one in ready]
-    wait_for(lambda: all(one.exists() for one in ready))
-    (fast_path / "go").touch()
-    for child in children:
-        out, said = child.communicate(timeout=60)
-        assert child.returncode == 0, said.decode()
-        assert json.loads(out) == [size for _, _, size in objects]
+    try:
+        wait_for(lambda: all(one.exists() for one in ready))
+        (fast_path / "go").touch()
+        for child in children:
+            out, said = child.communicate(timeout=200)
+            assert child.returncode == 0, said.decode()
+            assert json.loads(out) == [size for _, _, size in objects]
+    finally:
+        for child in children:
+            child.kill()
     if not lockless:
         assert (proxy.count("GET"), proxy.count("HEAD")) == (3, 0)
     folder = home / "cache"
@@ -495,7 +501,7 @@ def test_C6_sixteen_processes_with_a_cold_cache_fetch_each_object_once(
     assert not [*folder.glob(".*.part")]
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 200) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
@@ -510,7 +516,6 @@ def test_a_process_that_is_killed_while_it_fetches_is_followed_by_the_next_one(
     url = f"{seaweed.url}killed/{os.getpid()}?endpoint={proxy.url}"
     open_storage(url).put("a", DATA)
     what = ("a", sha256(DATA), len(DATA))
-    (fast_path / "go").touch()
     code = STARTER.format(lockless=False, start=str(fast_path / "go"), url=url, objects=[what])
     child = subprocess.Popen([sys.executable, "-c", code, str(fast_path / "ready")])
 
@@ -520,11 +525,12 @@ def test_a_process_that_is_killed_while_it_fetches_is_followed_by_the_next_one(
             child.wait()
 
     proxy.fault = kill
-    assert child.wait(120) == -signal.SIGKILL
+    (fast_path / "go").touch()
+    assert child.wait(200) == -signal.SIGKILL
     begun = time.monotonic()
     with open_cached(open_storage(url), *what) as file:
         assert file.read() == DATA
-    assert time.monotonic() - begun < PATIENCE_SECONDS / 2
+    assert time.monotonic() - begun < PATIENCE_SECONDS
 
 
 ENDING = """
@@ -575,7 +581,7 @@ def test_a_forked_worker_reads_what_its_parent_opened(
     results = context.SimpleQueue()
     child = context.Process(target=read_mapped, args=(found, results))
     child.start()
-    child.join(20)
+    child.join(200)
     assert child.exitcode == 0 and results.get() == sha256(DATA)
 
 

@@ -147,7 +147,7 @@ def test_the_demo_runs_on_a_bucket_and_a_history_in_postgres_by_the_environment_
 ) -> None:
     monkeypatch.setenv("DATASET_ASSETS_STORAGE", s3)
     before, run = materialized(history), [sys.executable, str(ROOT / "examples/demo.py")]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=fast_path, check=False, timeout=180)
+    done = subprocess.run(run, capture_output=True, text=True, cwd=fast_path, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test accuracy 0.9" in done.stdout
     assert not (home / "storage").exists()
@@ -180,7 +180,7 @@ def test_forked_workers_read_what_was_loaded(s3: str, dataset: Dataset, home: Pa
     results = context.SimpleQueue()
     child = context.Process(target=lambda: results.put([sample["label"] for sample in view]))
     child.start()
-    child.join(20)
+    child.join(200)
     assert child.exitcode == 0
     assert results.get() == [0, 1, 0, 1, 0, 1]
 

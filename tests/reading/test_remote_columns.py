@@ -86,7 +86,7 @@ def values_fetched(proxy: Proxy) -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 200) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
@@ -124,7 +124,7 @@ def test_it_is_opened_anew_in_another_process_and_in_a_forked_one(store: ObjectS
     results = context.SimpleQueue()
     child = context.Process(target=lambda: results.put([int(view[i]["value"][1]) for i in range(0, ROWS, 400)]))
     child.start()
-    child.join(60)
+    child.join(200)
     assert child.exitcode == 0 and results.get() == list(range(0, ROWS, 400))
 
 
@@ -133,7 +133,7 @@ def test_workers_of_torch_that_are_forked_read_a_bucket_that_their_parent_used(s
     view: Any = load(NAME, "train", storage=store)
     assert view[0]["row"] == 0
     loader = torch_data.DataLoader(
-        view.map(row_of), batch_size=500, num_workers=2, multiprocessing_context="fork", timeout=60
+        view.map(row_of), batch_size=500, num_workers=2, multiprocessing_context="fork", timeout=200
     )
     assert [int(batch[0]) for batch in loader] == list(range(0, ROWS, 500))
 
@@ -154,8 +154,10 @@ def test_files_are_fetched_in_the_order_in_which_the_loader_reads_them(store: Ob
     wait_for(lambda: len(values_fetched(proxy)) == 8)
     asked = [next(k for k, one in enumerate(key) if one in path) for path in values_fetched(proxy)]
     assert sorted(asked) == [*range(8)]
-    # Several at a time: each begins in its turn, and its request may be a little later than those of the others.
-    assert all(abs(7 - place - k) <= AT_ONCE for place, k in enumerate(asked)), asked
+    # Several at a time: each begins in its turn, and its request may be later than those of all that came after it.
+    # At that time, only the other threads may have a file that was to come before.
+    before = [sum(other > k for other in asked[place:]) for place, k in enumerate(asked)]
+    assert max(before) <= AT_ONCE, asked
 
 
 def test_no_more_is_held_and_fetched_than_the_cache_may_hold(
@@ -167,11 +169,19 @@ def test_no_more_is_held_and_fetched_than_the_cache_may_hold(
     largest = 0
     for k, batch in enumerate(Loader(view, 100).epoch(0)):
         assert batch["row"].tolist() == list(range(100 * k, 100 * k + 100))
-        held = sum(path.stat().st_size for path in copies(home) if path.exists())
+        held = sum(size_of(path) for path in copies(home))
         largest = max(largest, held)
     assert 0 < largest <= limit
     open_now = view.columns["value"].files
-    assert sum(open_now.sizes[file] for file in open_now._columns) <= limit // 3 + FILE_ROWS * WIDTH * 4
+    assert sum(open_now.sizes[file] for file in [*open_now._columns]) <= limit // 3 + FILE_ROWS * WIDTH * 4
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a copy; 0 if it was evicted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 # By ranges.
@@ -204,7 +214,7 @@ def test_what_was_opened_by_ranges_is_read_in_a_forked_child_too(store: ObjectSt
     results = context.SimpleQueue()
     child = context.Process(target=lambda: results.put([int(view[i]["value"][1]) for i in (0, 499, 500, 3_999)]))
     child.start()
-    child.join(60)
+    child.join(200)
     assert child.exitcode == 0 and results.get() == [0, 499, 500, 3_999]
 
 
@@ -302,12 +312,15 @@ def test_L12_a_store_that_comes_back_is_waited_for_and_no_sample_is_lost(
     assert np.concatenate(seen).tolist() == Loader(view, 1, shuffle=True, seed=3).order(0, slice(0, ROWS)).tolist()
 
 
-def test_O1_a_store_that_asks_to_slow_down_is_asked_for_one_file_at_a_time(store: ObjectStorage, proxy: Proxy) -> None:
+def test_O1_a_store_that_asks_to_slow_down_is_asked_for_one_file_at_a_time(
+    store: ObjectStorage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASET_ASSETS_STALL_SECONDS", "60")
     refused: list[str] = []
-    back = time.monotonic() + 5
 
     def refuse(method: str, path: str) -> int | None:
-        if time.monotonic() > back:
+        # Each is asked for a few times; those that were asked for ahead are not asked for again.
+        if len({*refused}) > 1 and len(refused) > 12 and len({*refused[-6:]}) == 1:
             return None
         refused.append(path.partition("?")[0])
         return 503
@@ -316,13 +329,12 @@ def test_O1_a_store_that_asks_to_slow_down_is_asked_for_one_file_at_a_time(store
     proxy.fault = refuse
     seen = [batch["value"][:, 1] for batch in Loader(view, 100, seed=3, threads=0).epoch(0)]
     assert np.concatenate(seen).tolist() == list(range(ROWS))
-    # Each is asked for three times; those that were asked for ahead are not asked for again.
-    assert len(refused) > 12 and len({*refused}) > 1 and len({*refused[-6:]}) == 1
+    assert len({*refused}) <= 1 + AT_ONCE
 
 
 def test_O1_after_a_refusal_files_are_fetched_ahead_one_at_a_time_and_then_more() -> None:
     refusing, busy, lock = True, set[int](), threading.Lock()
-    most = 0
+    most, meeting, together = 0, False, threading.Event()
 
     def fetch(stream: str, part: int) -> None:
         nonlocal most
@@ -331,7 +343,9 @@ def test_O1_after_a_refusal_files_are_fetched_ahead_one_at_a_time_and_then_more(
         with lock:
             busy.add(part)
             most = max(most, len(busy))
-        time.sleep(0.05)
+            if most == AT_ONCE:
+                together.set()
+        together.wait(60 if meeting else 0.05)
         with lock:
             busy.remove(part)
 
@@ -345,6 +359,7 @@ def test_O1_after_a_refusal_files_are_fetched_ahead_one_at_a_time_and_then_more(
     files.column(("value", 0))
     wait_for(at_rest)
     assert most == 1
+    meeting = True
     for part in range(1, 20):
         files.column(("value", part))
     wait_for(at_rest)

@@ -6,6 +6,9 @@ from typing import Callable
 
 from dataset_assets.errors import DatasetAssetsError
 
+SECONDS = 200
+"""A child that runs for longer hangs; on a busy machine a short one takes its time."""
+
 
 def in_child(act: Callable[[], object], wait: bool = True) -> int:
     """Run a function in a forked process; return how it ended, or without waiting its number."""
@@ -19,7 +22,7 @@ def _run_and_leave(act: Callable[[], object]) -> None:
     """End this process as the command line would."""
     code = 120
     try:
-        signal.alarm(60)
+        signal.alarm(SECONDS)
         act()
         code = 0
     except DatasetAssetsError as error:

@@ -144,15 +144,18 @@ class Terminal:
     def until(self, text: str, seconds: float = 120) -> str:
         """Wait until a text is on the screen; return all that was on it."""
         end = time.monotonic() + seconds
-        while text not in self.screen:
-            assert time.monotonic() < end and (self.process.poll() is None or self.reading.is_alive()), self.screen
+        while True:
+            # First: what it says last may come while this thread looks.
+            over = self.process.poll() is not None and not self.reading.is_alive() or time.monotonic() > end
+            if text in self.screen:
+                return self.screen
+            assert not over, self.screen
             time.sleep(0.02)
-        return self.screen
 
     def wait(self, seconds: float = 120) -> int:
         """Wait for the end of the command; return its exit code."""
         code = self.process.wait(seconds)
-        self.reading.join(5)
+        self.reading.join(60)
         return code
 
     def __enter__(self) -> "Terminal":

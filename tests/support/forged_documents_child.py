@@ -24,7 +24,7 @@ from dataset_assets.storage.keys import collector_key, index_key, pointer_key, v
 from dataset_assets.storage.manifest import pointer_to
 from dataset_assets.storage.stored_dataset import StoredDataset
 
-MEGABYTES, SECONDS = 1500, 20
+MEGABYTES, SECONDS = 1500, 150
 CANONICAL: Any = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}
 GOLDEN = TESTS / "data" / "golden"
 NAME = "org.example.tiny"

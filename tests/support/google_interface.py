@@ -85,10 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
 
     def get(self, name: str, query: dict[str, str], body: bytes) -> None:
-        if name not in self.google.objects:
+        # Looked up once: another request may delete it at any time.
+        if (found := self.google.objects.get(name)) is None:
             self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
             return
-        generation, data, when = self.google.objects[name]
+        generation, data, when = found
         if self.headers.get("If-Match") not in (None, f'"{generation}"'):
             self.reply(412)
             return
@@ -141,9 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def list(self, query: Mapping[str, str]) -> None:
         prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
-        names = sorted(name for name in [*self.google.objects] if name.startswith(prefix) and name > after)
+        held = self.google.objects.copy()
+        names = sorted(name for name in held if name.startswith(prefix) and name > after)
         page, more = names[:2], len(names) > 2
-        text = "".join(_listed(name, *self.google.objects[name]) for name in page)
+        text = "".join(_listed(name, *held[name]) for name in page)
         text += f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
         text = f"<IsTruncated>{str(more).lower()}</IsTruncated>{text}"
         self.reply(200, f"<ListBucketResult>{text}</ListBucketResult>".encode())

@@ -67,7 +67,7 @@ def download(first: FaultyServer, other: FaultyServer, target: str, intranet: bo
     other.forget()
     first.script("/start", [Redirect(target)])
     with tempfile.TemporaryDirectory() as folder:
-        limits = HttpLimits(attempts=1, connect_timeout=5, idle_timeout=5, intranet=intranet)
+        limits = HttpLimits(attempts=1, connect_timeout=60, idle_timeout=60, intranet=intranet)
         try:
             fetch_first([f"{first.url}/start"], Path(folder, "x"), retrievers=lambda _: HttpRetriever(limits))
             said = Path(folder, "x").read_text()

@@ -124,7 +124,7 @@ class Kills:
         broken, before = self.home.misnamed(), self._seen()
         after = makes(before, self.digests["old"] in self.home.stored.versions())
         code = in_child(partial(_until, partial(act, self.home), n))
-        require("I6", code != -signal.SIGALRM, f"{verb} did not end in a minute")
+        require("I6", code != -signal.SIGALRM, f"{verb} did not end")
         if code == NotPrepared.exit_code and self._lacks(verb, before):
             after = before
         else:

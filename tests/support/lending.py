@@ -13,7 +13,7 @@ from typing import Callable, Mapping
 VARIABLE = "TEST_SERVERS"
 """The environment variable that says where the lender listens."""
 
-PATIENCE = 240.0
+PATIENCE = 280.0
 """Seconds for a server to start while all workers are busy."""
 
 

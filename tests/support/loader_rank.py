@@ -25,7 +25,7 @@ from dataset_assets.loader import Loader
 
 def train(rank: int, world: int, folder: Path, checkpoint: Path, kind: str, kill_after: int) -> None:
     store = dist.FileStore(str(folder / "store"), world)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=20))
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timedelta(seconds=60))
     # Rank and world are those of the process group.
     loader = Loader(view_of(i=np.arange(1000)), 10, shuffle=True, seed=1)
     if checkpoint.exists():

@@ -23,6 +23,7 @@ import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email.utils import formatdate
+from http import HTTPStatus
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +48,7 @@ MONGO_USER = "tests"
 ACCOUNT = "devstoreaccount1"
 AZURE_KEY = base64.b64encode(hashlib.sha512(SECRET.encode()).digest()).decode()
 AZURITE = Path(sys.prefix, "azurite/node_modules/azurite/dist/src/blob/main.js")
-PATIENCE = 60.0
+PATIENCE = 120.0
 # Loaded here, because a fork of a process with threads may load nothing.
 LIBC = ctypes.CDLL(None)
 
@@ -218,7 +219,12 @@ def make_container(endpoint: str) -> None:
     signature = hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), "sha256")
     headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(signature).decode()}"
     request = urllib.request.Request(f"{endpoint}/{BUCKET}?restype=container", method="PUT", headers=headers)
-    urllib.request.urlopen(request, timeout=5).close()
+    try:
+        urllib.request.urlopen(request, timeout=60).close()
+    except urllib.error.HTTPError as error:
+        # An earlier request made it, and its answer came too late.
+        if error.code != HTTPStatus.CONFLICT:
+            raise
 
 
 def start_postgres(base: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], int]:
@@ -340,7 +346,7 @@ def stopping(server: subprocess.Popen[bytes], by: signal.Signals = signal.SIGTER
 def stop(server: subprocess.Popen[bytes], by: signal.Signals = signal.SIGTERM) -> None:
     server.send_signal(by)
     try:
-        server.wait(5)
+        server.wait(60)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

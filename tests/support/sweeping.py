@@ -117,7 +117,7 @@ class Sweep:
         self._look_at_names(home)
 
     def _ended(self, code: int, right: tuple[int, ...]) -> int:
-        require("I6", code != -signal.SIGALRM, "it did not end in a minute")
+        require("I6", code != -signal.SIGALRM, "it did not end")
         require("I2", code in right, f"the process ended with {code}")
         return code
 

@@ -120,7 +120,7 @@ class GraphQL:
         runs = self.ask(RUNS)["runsOrError"]["results"]
         return runs[0]["runId"] if runs else None
 
-    def wait(self, run: str, seconds: float = 120) -> str:
+    def wait(self, run: str, seconds: float = 240) -> str:
         """Wait for the end of a run; return its status."""
         end = time.monotonic() + seconds
         while (status := self.status(run)) not in ENDED:

@@ -17,8 +17,8 @@ from ports import free_port
 
 from web_ui.graphql import GraphQL
 
-PATIENCE = 120.0
-ENDING = 40.0
+PATIENCE = 240.0
+ENDING = 120.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _stop(server: Served) -> list[str]:
         server.process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             server.process.wait(ENDING)
-        _, alive = psutil.wait_procs(family, timeout=5)
+        _, alive = psutil.wait_procs(family, timeout=60)
         left = [" ".join(process.cmdline()) for process in alive]
         for process in alive:
             process.kill()
