@@ -136,12 +136,14 @@ def states(line: CommandLine) -> tuple[str, dict[str, str]]:
 
 def test_6_states_are_true_after_a_kill_and_a_damaged_one_is_mended(line: CommandLine, server: FaultyServer) -> None:
     assert states(line) == ("none", {"a_txt": "none", "b_txt": "none"})
-    server.script("/b.txt", [Slow(bytes_per_s=0.01)])
+    # Each attempt to get it lasts half a minute.
+    server.script("/b.txt", [Slow(bytes_per_s=0.01)] * 4)
     killed = line.start("prepare", BOTH, "--direct")
     while states(line)[1] != {"a_txt": "provisional", "b_txt": "none"}:
         assert killed.poll() is None, killed.communicate()
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
+    server.forget()
     assert states(line) == ("partial", {"a_txt": "provisional", "b_txt": "none"})
     complete = ("complete", {"a_txt": "complete", "b_txt": "complete"})
     version = line.json("prepare", BOTH, "--direct")["version"]
@@ -197,7 +199,7 @@ def test_7_an_interrupted_download_goes_on_or_begins_again_and_is_what_the_serve
 def test_9_two_processes_download_a_file_once(line: CommandLine, server: FaultyServer, names: tuple[str, str]) -> None:
     server.script("/a.txt", [Slow(bytes_per_s=2)])
     started = [line.start("prepare", name, "--direct", "--json") for name in names]
-    made = [process.communicate(timeout=60) for process in started]
+    made = [process.communicate(timeout=250) for process in started]
     assert [process.returncode for process in started] == [0, 0], made
     assert [json.loads(out)["samples"] for out, _ in made] == [3 if name == BOTH else 2 for name in names]
     bodies = [request.path for request in server.requests if "If-None-Match" not in request.headers]

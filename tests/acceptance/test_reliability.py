@@ -228,14 +228,20 @@ def test_two_definitions_of_one_name_end_in_one_of_them_whole(bench: Bench) -> N
 
 def test_readers_see_one_version_or_the_other_while_a_new_one_is_released(bench: Bench) -> None:
     with bench.fresh(True):
-        writer = in_child(lambda: prepare(bench.new), wait=False)
+        reader, go = os.pipe()
+        # It begins when the old version was read once.
+        writer = in_child(lambda: os.read(reader, 1) and prepare(bench.new), wait=False)
         seen = set()
-        while os.waitpid(writer, os.WNOHANG)[0] == 0:
+        while not (left := os.waitpid(writer, os.WNOHANG))[0]:
             views = load(tiny.NAME)
             assert len({view.version for view in views.values()}) == 1
             assert tiny.plain(views) == (bench.before if views["train"].version == bench.released else bench.after)
+            if not seen:
+                os.write(go, b"x")
             seen.add(views["train"].version)
-        assert bench.released in seen
+        os.close(reader)
+        os.close(go)
+        assert left[1] == 0 and bench.released in seen
         assert tiny.plain(load(tiny.NAME)) == bench.after
 
 

@@ -37,7 +37,7 @@ def defined(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(*arguments: str, code: int = 0, stdin: str = "") -> tuple[str, str]:
     run = subprocess.run(
-        [sys.executable, "-m", "dataset_assets", *arguments], input=stdin, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dataset_assets", *arguments], input=stdin, capture_output=True, text=True, timeout=250
     )
     assert run.returncode == code, run.stderr
     return run.stdout, run.stderr

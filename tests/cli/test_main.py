@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -18,7 +19,7 @@ from command_line import COMMAND, FAILING, SITUATIONS, TABLE, CommandLine, in_te
 
 from dataset_assets.cli import groups
 from dataset_assets.cli.main import commands
-from dataset_assets.testing import FaultyServer, Slow, Stall
+from dataset_assets.testing import Fault, FaultyServer, Line, Slow, Stall
 
 DIGITS = "io.github.rasbt.mnist_5k"
 PENGUINS = "io.github.allisonhorst.penguins"
@@ -337,13 +338,14 @@ def test_a_terminal_without_a_letter_gets_its_escape(shipped: CommandLine) -> No
 def test_ctrl_c_ends_a_stalled_download_at_once_and_the_next_run_is_fine(
     engine: list[str], line: CommandLine, server: FaultyServer
 ) -> None:
+    server.forget()
     server.script("/table.csv", [Stall(0.5)])
     with in_terminal(line, "prepare", "org.example.web.fine", *engine) as terminal:
         terminal.until("B/")  # the bar says how much is there
-        began = time.monotonic()
         terminal.press(b"\x03")
+        # It does not wait for the server, which would be asked again after half a minute.
         assert terminal.wait() == 130
-        assert time.monotonic() - began < 5  # alone on a machine within 1 s
+        assert len(server.requests) == 1
         assert "Traceback" not in terminal.screen
         assert "interrupted" in terminal.screen.splitlines()[-1]
     assert [*(line.home / "scratch").iterdir()] == []
@@ -358,7 +360,7 @@ def test_an_interrupt_without_a_terminal_ends_it_too(line: CommandLine, server: 
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=20)
+    out, said = process.communicate(timeout=250)
     assert (process.returncode, out) == (130, "") and "interrupted" in said
 
 
@@ -373,7 +375,7 @@ def test_an_interrupt_while_modules_are_imported_is_no_traceback(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
     )
     run = [sys.executable, *entry, "prepare", "org.example.web.fine", "--direct"]
-    found = subprocess.run(run, env=line.environment, capture_output=True, text=True, timeout=20)
+    found = subprocess.run(run, env=line.environment, capture_output=True, text=True, timeout=250)
     assert (found.returncode, found.stdout) == (130, "")
     assert "Traceback" not in found.stderr and "dataset-assets: interrupted" in found.stderr.splitlines()[-1]
 
@@ -382,11 +384,11 @@ def test_an_interrupt_while_modules_are_imported_is_no_traceback(
 
 
 def test_a_bar_tells_rate_and_remaining_time(line: CommandLine, server: FaultyServer) -> None:
-    server.script("/table.csv", [Slow(3000)])
+    server.script("/table.csv", [Slow(1500)])
     with in_terminal(line, "prepare", "org.example.web.fine", "--direct") as terminal:
         assert terminal.wait() == 0
     frames = terminal.screen.replace("\r", "\n").splitlines()
-    drawn = re.compile(r"table_csv: +\d+%.*k?/6\.0\dk \[00:0\d<00:0\d, [\d.]+k?B/s")
+    drawn = re.compile(r"table_csv: +\d+%.*k?/6\.0\dk \[\d\d:\d\d<\d\d:\d\d, [\d.]+k?B/s")
     shown = [frame for frame in frames if drawn.match(frame)]
     assert len(shown) > 5
     assert any(frame.startswith("table_csv: 100%") for frame in frames)
@@ -394,10 +396,25 @@ def test_a_bar_tells_rate_and_remaining_time(line: CommandLine, server: FaultySe
 
 
 def test_a_bar_says_that_nothing_comes(line: CommandLine, server: FaultyServer) -> None:
-    server.script("/table.csv", [Stall(0.5, seconds=5)])
+    held = Held()
+    server.script("/table.csv", [held])
     with in_terminal(line, "prepare", "org.example.web.fine", "--direct") as terminal:
-        terminal.until("nothing for 3 s")
+        shown = terminal.until("nothing for ")
+        assert re.search(r"nothing for ([3-9]|\d\d+) s", terminal.until(" s", after=shown.index("nothing for ")))
+        held.go.set()
         assert terminal.wait() == 0
+
+
+class Held(Fault):
+    """Sends half of the body, and the rest when it may go on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def send(self, line: Line, body: bytes) -> None:
+        line.write(body[: len(body) // 2])
+        self.go.wait(120)
+        line.write(body[len(body) // 2 :])
 
 
 def test_where_there_is_no_terminal_there_is_no_bar(line: CommandLine, server: FaultyServer) -> None:

@@ -64,7 +64,7 @@ def test_a_bundle_goes_through_a_pipe(line: CommandLine, fast_path: Path):
     )
     second = subprocess.run(
         [*COMMAND, "unbundle", "-", "--storage", f"{fast_path}/there"], env=line.environment, stdin=first.stdout,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=250,
     )  # fmt: skip
     assert (first.wait(), second.returncode) == (0, 0)
     assert PENGUINS in second.stdout
@@ -78,7 +78,7 @@ def test_a_bundle_takes_the_place_of_no_pipe_and_removes_no_part_of_others(line:
     reader = subprocess.Popen(["sha256sum", str(pipe)], stdout=subprocess.PIPE, text=True)
     line.run("bundle", "--into", str(pipe))
     line.run("bundle", "--into", str(fast_path / "b.tar"))
-    said, _ = reader.communicate(timeout=60)
+    said, _ = reader.communicate(timeout=250)
     assert said.split()[0] == hashlib.sha256((fast_path / "b.tar").read_bytes()).hexdigest()
     assert pipe.is_fifo() and part.read_text() == "theirs"
 
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_a_copy_cleanly_and_it_goes_on(fast_path: Path):
     line.run("prepare", "org.example.large.one", "--direct", DATASET_ASSETS_FILE_BYTES="10000000")
     with in_terminal(line, "copy", "--all", "--to", f"{fast_path}/there") as terminal:
         target = fast_path / "there"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 250
         while not [*target.rglob("*.npy")] and time.monotonic() < until:
             time.sleep(0.01)
         terminal.press(b"\x03")

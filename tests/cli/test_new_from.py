@@ -14,7 +14,7 @@ from dataset_assets.sources.scaffold import scaffold_from
 
 def said(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
     run = subprocess.run(
-        [sys.executable, "-m", "dataset_assets", *arguments], capture_output=True, text=True, timeout=60, cwd=cwd
+        [sys.executable, "-m", "dataset_assets", *arguments], capture_output=True, text=True, timeout=250, cwd=cwd
     )
     assert run.returncode == code, run.stderr
     return run.stdout, run.stderr.replace("\n", " ")

@@ -116,7 +116,7 @@ def test_a_worker_that_a_definition_spawns_imports_nothing_of_the_working_folder
     made = repository / "made"
     (repository / "multiprocessing.py").write_text(HOSTILE.format(made=str(made)))
     command = [*COMMAND, "prepare", "org.spawning.spawned", "--direct"]
-    found = subprocess.run(command, cwd=repository, env=line.environment, capture_output=True, text=True, timeout=100)
+    found = subprocess.run(command, cwd=repository, env=line.environment, capture_output=True, text=True, timeout=250)
     assert found.returncode == 0, found.stderr
     assert not made.exists()
 
@@ -126,7 +126,7 @@ def test_the_process_beside_a_forked_reader_looks_where_its_parent_looks(reposit
     (repository / "obstore.py").write_text(HOSTILE.format(made=str(made)))
     code = "from dataset_assets.storage.connectors.bucket import fork_client as c; c.Helper().process.communicate()"
     (repository / "json.py").write_text(HOSTILE.format(made=str(made)))
-    subprocess.run([sys.executable, "-P", "-c", code], cwd=repository, check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=repository, check=True, timeout=250)
     assert not made.exists()
 
 

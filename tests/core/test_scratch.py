@@ -34,7 +34,7 @@ from dataset_assets.core.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "x").write_text("x")
     print(folder, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -408,7 +408,7 @@ def test_a_kept_folder_is_given_to_one_at_a_time(root: Path) -> None:
     given: list[int] = []
 
     def take(number: int) -> None:
-        with kept_folder(root, "a", 10) as folder:
+        with kept_folder(root, "a", 60) as folder:
             assert folder is not None
             with open(folder / "alone", "x"):
                 time.sleep(0.02)
@@ -431,11 +431,11 @@ def test_a_kept_folder_is_not_waited_for_without_end(root: Path) -> None:
     def hold() -> None:
         with kept_folder(root, "a", 1):
             taken.set()
-            done.wait(30)
+            done.wait(250)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    taken.wait(30)
+    assert taken.wait(60)
     with kept_folder(root, "a", 0.2) as folder:
         assert folder is None
     done.set()

@@ -50,8 +50,13 @@ def test_one_digest_whatever_the_number_of_processes(table: RemoteFile) -> None:
     assert views[1].to_numpy()["n"].tolist() == [n * n for n in range(40)]
 
 
-def test_the_work_is_done_by_other_processes_and_begins_here(table: RemoteFile) -> None:
-    processes = made(table, work.squared, 2, STREAMS).to_numpy()["process"].tolist()
+def test_the_work_is_done_by_other_processes_and_begins_here(
+    table: RemoteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
+    monkeypatch.setenv("BEGUN_BY", str(os.getpid()))
+    processes = made(table, work.with_another, 2, STREAMS).to_numpy()["process"].tolist()
     assert processes[0] == os.getpid() and len({*processes} - {os.getpid()}) == 2
     assert {*made(table, work.squared, 1, STREAMS).to_numpy()["process"].tolist()} == {os.getpid()}
 

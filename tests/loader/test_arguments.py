@@ -162,7 +162,7 @@ def test_tensors_without_torch_name_the_extra(more: str) -> None:
         f"{MISSING}from dataset_assets.loader import Loader; from dataset_assets import view_of\n"
         f"try: Loader(view_of(i=[1]), 1, {more})\nexcept Exception as error: print(type(error).__name__, error)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250).stdout
     assert said.startswith(NotInstalled.__name__) and "dataset_assets[torch]" in said
 
 
@@ -171,7 +171,7 @@ def test_the_door_lists_batches_and_names_the_extra_when_it_is_asked_for() -> No
         f"{MISSING}from dataset_assets import loader\nprint('Batches' in dir(loader))\n"
         "try: loader.Batches\nexcept Exception as error: print(type(error).__name__, error)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250).stdout
     assert out.startswith(f"True\n{NotInstalled.__name__} ") and "dataset_assets[torch]" in out
 
 

@@ -118,7 +118,7 @@ def written(home: Path) -> int:
 
 def see_emptied(folder: Path) -> None:
     """Parts are read ahead by threads, which end after the samples are there."""
-    for _ in range(500):
+    for _ in range(6000):
         if not [*folder.iterdir()]:
             return
         time.sleep(0.01)

@@ -209,7 +209,7 @@ def test_the_command_line_says_both_digests_and_takes_what_bundle_printed(
     assert printed == f"{sha256_hex(tar.read_bytes())}  {tar}\n"
     digest = printed.split()[0]
     to_stdout = [*COMMAND, "bundle", "--into", "-", "--storage", source]
-    piped = subprocess.run(to_stdout, env=line.environment, capture_output=True, timeout=60)
+    piped = subprocess.run(to_stdout, env=line.environment, capture_output=True, timeout=250)
     assert piped.stdout == tar.read_bytes() and f"{digest}  -\n".encode() in piped.stderr
     copy(tiny.NAME, stores["stranger"], mine)
 

@@ -123,7 +123,7 @@ def test_a_removal_that_fails_at_any_change_leaves_all_whole_or_absent_and_goes_
         storage = of(full)
         failing = FailsToChange(storage, n, after)
         with suppress(StorageError):
-            rm(name, failing, force=True, lease_seconds=0.2)
+            rm(name, failing, force=True)
         check(released, storage)
         # All that it was to remove may be gone; of a version, files may be left that gc removes.
         with suppress(NotPrepared):

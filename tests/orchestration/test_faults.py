@@ -144,7 +144,7 @@ def test_B5_a_module_that_cannot_be_imported_costs_the_others_nothing_and_an_old
     line.install("broken", {"broken_module": "import not_installed"}, datasets={"org.broken": "broken_module"})
     line.install("sound", {"sound_module": MODULE}, datasets={"org.sound": "sound_module"})
     told = subprocess.run(
-        [sys.executable, "-c", LOADED], env=line.environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", LOADED], env=line.environment, capture_output=True, text=True, check=True, timeout=250
     )
     assert told.stdout == "['org/sound/new', 'org/sound/new/all', 'org/sound/new/all/n']\n"
     assert "broken_module are left out" in told.stderr and "not_installed" in told.stderr

@@ -52,7 +52,7 @@ class Server:
 
     def ask(self, method: str, path: str, *headers: tuple[str, str]) -> tuple[int, str, dict[str, str]]:
         """Send just these headers; return the status, the text, and the headers of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:
@@ -72,7 +72,7 @@ def server() -> Iterator[Server]:
         time.sleep(0.01)
     yield found
     found.server.should_exit = True
-    thread.join(20)
+    thread.join(120)
 
 
 def status(server: Server, request: tuple[str, str], *headers: tuple[str, str]) -> int:
@@ -158,11 +158,11 @@ def test_no_query_is_executed_by_get_because_old_browsers_say_nothing_of_a_pictu
 
 def talked(server: Server, host: str | None = None, **options: Any) -> str:
     uri = f"ws://{host or f'127.0.0.1:{server.port}'}/graphql"
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=120)
     connection = websockets.sync.client.connect(uri, sock=sock, subprotocols=["graphql-ws"], proxy=None, **options)
     with sock, connection as opened:
         opened.send("hello")
-        return str(opened.recv(timeout=20))
+        return str(opened.recv(timeout=120))
 
 
 def test_a_websocket_is_opened_by_own_pages_and_programs_alone(server: Server) -> None:
@@ -204,7 +204,7 @@ def test_the_name_of_a_host_is_a_name_alone() -> None:
 
 def test_runs_do_not_need_the_server_that_the_guard_is_for() -> None:
     code = "import sys, dataset_assets.orchestration.instance; sys.exit('starlette' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=250).returncode == 0
 
 
 def test_the_command_line_refuses_what_is_not_the_name_of_a_host(tmp_path: Path) -> None:

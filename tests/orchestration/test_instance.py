@@ -77,7 +77,7 @@ print([process.exitcode for process in begun])
 
 
 def test_eight_processes_may_begin_on_an_empty_home_at_once(dagster_home: Path) -> None:
-    found = subprocess.run([sys.executable, "-c", EIGHT], capture_output=True, text=True, timeout=120)
+    found = subprocess.run([sys.executable, "-c", EIGHT], capture_output=True, text=True, timeout=280)
     assert found.stdout.strip() == str([0] * 8), found.stderr
     assert len(runs_in(dagster_home)) == 8
 
@@ -252,11 +252,10 @@ def test_the_ui_is_served_from_any_folder_to_this_machine_alone_and_ends_without
         assert f"http://127.0.0.1:{port} " in shown
         assert f"file://{cwd}/of_this_project" in shown and str(line.home / "dagster") in shown
         assert "SupersessionWarning" not in shown and "Traceback" not in shown
-        [listed] = [
-            answer(port, "{assetNodes {assetKey {path}}}")["assetNodes"]
-            for _ in range(60)
-            if answer(port, "{assetNodes {assetKey {path}}}")["assetNodes"] or time.sleep(0.5)
-        ][:1]
+        until = time.monotonic() + 120
+        while not (listed := answer(port, "{assetNodes {assetKey {path}}}")["assetNodes"]):
+            assert time.monotonic() < until
+            time.sleep(0.5)
         assert ["com", "lecun", "mnist"] in [node["assetKey"]["path"] for node in listed]
         assert answer(port, "{instance {info}}")["instance"]["info"].count(str(line.home / "dagster"))
         sessions = sessions_begun_by(process.pid)

@@ -370,7 +370,7 @@ class Daemon:
 
     def end(self, run: str) -> dg.DagsterRunStatus:
         """Wait for the end of a run."""
-        until = time.monotonic() + 90
+        until = time.monotonic() + 240
         while not (found := self.instance.get_run_by_id(run)) or not found.is_finished:
             assert time.monotonic() < until, found
             time.sleep(0.1)

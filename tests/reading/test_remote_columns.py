@@ -402,9 +402,9 @@ def lost_for_a_while(server: Any, start_again: Callable[[], Any], seconds: float
 
     def later() -> None:
         time.sleep(seconds)
-        again, _ = start_again()
+        again, _ = started(start_again)
         # A server ends with the thread that started it.
-        ended.wait(60)
+        ended.wait(280)
         stop(again, signal.SIGINT)
 
     thread = threading.Thread(target=later)

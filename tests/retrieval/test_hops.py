@@ -59,7 +59,7 @@ def other(request: pytest.FixtureRequest) -> Iterator[FaultyServer]:
 
 
 def download(url: str, folder: Path, known: Source | None = None, attempts: int = 1) -> Source | None:
-    limits = HttpLimits(attempts=attempts, idle_timeout=10, backoff=0.001)
+    limits = HttpLimits(attempts=attempts, idle_timeout=60, backoff=0.001)
     return fetch_first([url], folder / "file", known, retrievers=lambda _: HttpRetriever(limits))
 
 

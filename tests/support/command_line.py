@@ -141,18 +141,18 @@ class Terminal:
         """Press a key; b"\\x03" is Ctrl-C."""
         os.write(self.side, key)
 
-    def until(self, text: str, seconds: float = 120) -> str:
-        """Wait until a text is on the screen; return all that was on it."""
+    def until(self, text: str, seconds: float = 240, after: int = 0) -> str:
+        """Wait until a text is on the screen, `after` so many characters; return all that was on it."""
         end = time.monotonic() + seconds
         while True:
             # First: what it says last may come while this thread looks.
             over = self.process.poll() is not None and not self.reading.is_alive() or time.monotonic() > end
-            if text in self.screen:
+            if text in self.screen[after:]:
                 return self.screen
             assert not over, self.screen
             time.sleep(0.02)
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = 240) -> int:
         """Wait for the end of the command; return its exit code."""
         code = self.process.wait(seconds)
         self.reading.join(60)

@@ -21,6 +21,16 @@ def squared(number: int) -> Any:
     return {"n": number * number, "process": os.getpid()}
 
 
+def with_another(number: int) -> Any:
+    """Work in another process when there are two of them: one of them alone might be done before the other begins."""
+    if os.getpid() != int(os.environ["BEGUN_BY"]):
+        marks, until = Path(os.environ["MARKS"]), time.monotonic() + 60
+        (marks / str(os.getpid())).touch()
+        while len([*marks.iterdir()]) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    return squared(number)
+
+
 def several(number: int) -> Any:
     time.sleep(0.02)
     return [{"n": number}] * (number % 3)

@@ -27,7 +27,7 @@ LENGTH = 8
 
 
 def run(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, text: str = "", seconds: float = 120
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, text: str = "", seconds: float = 240
 ) -> "subprocess.CompletedProcess[str]":
     """Run `python` with some arguments to its end: `-m` and a module, `-c` and code, or a script.
 

@@ -226,7 +226,7 @@ def test_T8_without_simplejpeg_the_same_batches_are_decoded_by_pillow(forty: Any
         "    print(hashlib.sha256(batch['image'].tobytes()).hexdigest() if len(batch['image']) else 'none')\n"
         "print(len(skipped(view)['image']), 'PIL' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250)
     view = lenient(forty)
     here = [
         hashlib.sha256(batch["image"].tobytes()).hexdigest() if len(batch["image"]) else "none"

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -171,7 +173,7 @@ def test_O1_a_server_that_goes_on_failing_is_one_error_in_bounded_time(
     with pytest.raises(StorageError, match="failed at .*503.*after 2 retries. Nothing was published") as caught:
         VERBS[verb](proxied, "a")
     assert len(proxy.requests) == 3
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120
     assert caught.value.exit_code == 6
 
 
@@ -251,7 +253,6 @@ def test_O3_an_upload_that_is_killed_after_part_3_of_5_leaves_what_was_there(
 ) -> None:
     proxied.put("a", b"old")
     code = KILLED.format(url=proxied.url, source=str(file_of(tmp_path, 2 * PARTS)))
-    child = subprocess.Popen([sys.executable, "-c", code])
 
     def kill(method: str, path: str) -> int | None:
         # Parts come in odd orders: at the latest it is killed when it says that it has sent all.
@@ -262,7 +263,8 @@ def test_O3_an_upload_that_is_killed_after_part_3_of_5_leaves_what_was_there(
         return None
 
     proxy.fault = kill
-    assert child.wait(120) == -signal.SIGKILL
+    child = subprocess.Popen([sys.executable, "-c", code])
+    assert child.wait(200) == -signal.SIGKILL
     proxy.fault = lambda method, path: None
     assert content(proxied, "a") == b"old" and list(proxied.list("")) == ["a"]
     proxied.put("a", PARTS)
@@ -466,7 +468,7 @@ def test_a_forked_child_whose_parent_used_a_bucket_may_use_it(bucket: Storage) -
         results = context.SimpleQueue()
         child = context.Process(target=tried_there, args=(bucket, opened, results))
         child.start()
-        child.join(30)
+        child.join(200)
         assert child.exitcode == 0 and results.get() == USED
         assert opened.read() == LARGE[WHOLE:]
 
@@ -480,17 +482,19 @@ def test_what_helps_a_forked_child_ends_with_it(bucket: Storage) -> None:
     helper = results.get()
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-    until = time.monotonic() + 60
-    while Path(f"/proc/{helper}").exists() and "Z" not in Path(f"/proc/{helper}/stat").read_text().split():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    with suppress(psutil.NoSuchProcess):
+        ending = psutil.Process(helper)
+        until = time.monotonic() + 60
+        while ending.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
 
 def helped(storage: Storage, results: Any) -> None:
     content(storage, "a")
     [helper] = [one.process.pid for (process, _), one in fork_client._helpers.items() if process == os.getpid()]
     results.put(helper)
-    time.sleep(60)
+    time.sleep(250)
 
 
 FORKED_FIRST = """
@@ -509,7 +513,7 @@ with storage.get("a") as file:
 def test_a_child_that_is_forked_before_a_bucket_was_used_may_use_it(bucket: Storage) -> None:
     bucket.put("a", b"x")
     code = FORKED_FIRST.format(url=bucket.url)
-    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=250, check=False).returncode == 0
 
 
 WITHOUT = """

@@ -63,7 +63,7 @@ def listed_through(url: str, port: int, most: int) -> int:
 
 def expect_all_or_an_error(url: str, port: int, step: int, most: int) -> None:
     found = {listed_through(url, port, n) for n in range(100, most, step)}
-    assert found == {-1, len(KEYS)}
+    assert found <= {-1, len(KEYS)} and -1 in found
 
 
 def test_a_listing_of_mongodb_that_breaks_anywhere_is_an_error(

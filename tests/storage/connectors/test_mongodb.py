@@ -106,12 +106,12 @@ def test_a_wrong_password_is_one_error_that_says_so_and_does_not_show_it(
 ) -> None:
     monkeypatch.setenv("MONGODB_PASSWORD", "wrong-pa55word")
     with pytest.raises(StorageError, match="refused: .*[Aa]uthentication failed.*Set MONGODB_USERNAME and") as caught:
-        VERBS[verb](open_storage(f"{mongo.url}tests?serverSelectionTimeoutMS=1000"), "a")
+        VERBS[verb](open_storage(f"{mongo.url}tests?serverSelectionTimeoutMS=60000"), "a")
     assert "wrong-pa55word" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_server_that_is_not_there_is_said() -> None:
-    url = "mongodb://127.0.0.1:9/database?serverSelectionTimeoutMS=300"
+    url = "mongodb://127.0.0.1:9/database?serverSelectionTimeoutMS=3000"
     with pytest.raises(StorageError, match="127.0.0.1:9/database.* failed: .*Connection refused"):
         open_storage(url).get("a")
 
@@ -127,6 +127,6 @@ def test_another_process_opens_connections_of_its_own(store: Storage, way: str) 
     results = context.SimpleQueue()
     child = context.Process(target=read_there, args=(store, results))
     child.start()
-    child.join(30)
+    child.join(200)
     assert child.exitcode == 0 and results.get() == b"x"
     assert content(store, "a") == b"x"

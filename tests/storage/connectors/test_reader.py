@@ -16,9 +16,10 @@ AT = WHOLE + WHOLE // 2
 
 
 @pytest.fixture
-def pausing(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a bucket with one object; its first answer pauses for a second after its first piece."""
-    pauses = [threading.Event()]
+def pausing(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, threading.Event]]:
+    """The URL of a bucket with one object; its first answer pauses after its first piece, until it may go on."""
+    go_on = threading.Event()
+    pauses = [go_on]
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -29,7 +30,7 @@ def pausing(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.begin(206, len(DATA) - start, **{"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"})
             if start < AT and pauses:
                 self.wfile.write(DATA[start:AT])
-                pauses.pop().wait(1)
+                pauses.pop().wait(120)
                 start = AT
             self.wfile.write(DATA[start:])
 
@@ -48,20 +49,23 @@ def pausing(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     thread.start()
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_REGION", "us-east-1")):
         monkeypatch.setenv(name, value)
-    yield f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}"
+    yield f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}", go_on
+    go_on.set()
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_after_an_interrupt_the_bytes_are_those_that_stand_there(pausing: str) -> None:
+def test_after_an_interrupt_the_bytes_are_those_that_stand_there(pausing: tuple[str, threading.Event]) -> None:
+    url, go_on = pausing
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        with open_storage(pausing).get("a") as file:
+        with open_storage(url).get("a") as file:
             assert file.read(WHOLE) == DATA[:WHOLE]
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
             with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.3)
                 file.read(WHOLE)
+            go_on.set()
             position = file.tell()
             assert file.read() == DATA[position:]
     finally:

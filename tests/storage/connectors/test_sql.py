@@ -573,7 +573,7 @@ def test_another_process_opens_connections_of_its_own(either: Storage, way: str)
     for child in children:
         child.start()
     for child in children:
-        child.join(30)
+        child.join(200)
         assert child.exitcode == 0
     assert [results.get(), results.get()] == [b"x", b"x"]
     assert content(either, "a") == b"x"

@@ -93,7 +93,7 @@ def test_O1_azure_is_asked_again_too(
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="after 2 retries. Nothing was published"):
         storage.get("a")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120
 
 
 # O2: credentials.
@@ -193,7 +193,6 @@ def test_O3_an_upload_to_azure_that_is_killed_in_the_middle_leaves_what_was_ther
     storage, proxy = azure
     storage.put("a", b"old")
     command = [sys.executable, "-c", UPLOADING, storage.url, str(file_of(tmp_path, 4 * LARGE))]
-    child = subprocess.Popen(command)
 
     def kill(method: str, path: str) -> int | None:
         # Parts come in odd orders: at the latest it is killed when it says that it has sent all.
@@ -203,7 +202,8 @@ def test_O3_an_upload_to_azure_that_is_killed_in_the_middle_leaves_what_was_ther
         return None
 
     proxy.fault = kill
-    assert child.wait(120) == -signal.SIGKILL
+    child = subprocess.Popen(command)
+    assert child.wait(200) == -signal.SIGKILL
     proxy.fault = lambda method, path: None
     assert content(storage, "a") == b"old" and list(storage.list("")) == ["a"]
     storage.put("a", file_of(tmp_path, 2 * LARGE))
@@ -320,7 +320,7 @@ def test_C1_two_processes_that_prepare_at_once_have_one_result(
     for child in children:
         child.start()
     for child in children:
-        child.join(60)
+        child.join(200)
         assert child.exitcode == 0
     assert results.get() == results.get() == load(tiny.NAME, "train", storage=url).version
     assert tiny.plain(load(tiny.NAME, storage=url, verify="all")) == tiny.expected()
