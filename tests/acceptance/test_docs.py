@@ -409,7 +409,9 @@ def test_the_notebook_runs_and_ends_in_a_good_model_and_pictures(
     # In a fresh home matplotlib lists the fonts first, and complains on stderr if that takes 5 seconds.
     subprocess.run([sys.executable, "-c", "import matplotlib.font_manager"], check=True, capture_output=True)
     notebook: Any = nbformat.reads(NOTEBOOK.read_text(), as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(notebook, timeout=250, startup_timeout=250, resources={"metadata": {"path": str(fast_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=250, startup_timeout=250, resources={"metadata": {"path": str(fast_path)}}
+    ).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow
 import pytest
 import tiny
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory import peak_of

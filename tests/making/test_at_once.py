@@ -1,12 +1,12 @@
 """Files are retrieved at once, a few of each host, and each fails alone."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from watched import Watched
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
 from dataset_assets.errors import DatasetAssetsError, RetrievalError
@@ -15,29 +15,6 @@ from dataset_assets.making.maker import Maker
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing import FaultyServer, Stall
-from dataset_assets.testing.server import Reply
-
-
-class Watched(FaultyServer):
-    """Notes how many requests it answers at once; the first ones wait until there are as many as expected."""
-
-    busy = most = 0
-    expected = 2
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(files)
-        self.changed = threading.Condition()
-
-    def reply(self, request: Any) -> Reply:
-        with self.changed:
-            self.busy += 1
-            self.most = max(self.most, self.busy)
-            self.changed.notify_all()
-            self.changed.wait_for(lambda: self.most >= self.expected, 60)
-        time.sleep(0.05)
-        with self.changed:
-            self.busy -= 1
-        return super().reply(request)
 
 
 def of(**files: Any) -> Iterator[dict[str, int]]:
@@ -56,8 +33,7 @@ def maker(defined: Dataset, folder: Path) -> Maker:
 @pytest.mark.parametrize("per_host", [1, 3])
 def test_a_host_is_asked_for_no_more_files_at_once_than_are_allowed(home: Path, per_host: int) -> None:
     names = {f"/{k}.csv": b"%d" % k for k in range(9)}
-    with Watched(names) as one, Watched(names) as other:
-        one.expected = other.expected = per_host
+    with Watched(names, per_host) as one, Watched(names, per_host) as other:
         defined = dataset(*(server.url + name for server in (one, other) for name in names))
         with maker(defined, home / "s") as made:
             found = dict(retrieved(made, defined.remote_files, per_host))

@@ -1,19 +1,20 @@
 """Sources are looked after: ok, changed, failed, skipped, error, for each file; nothing is downloaded or written."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from watched import Watched
 
 from dataset_assets import Array, Dataset, RemoteFile, Split, prepare
 from dataset_assets.errors import NameNotAllowed, Refused, RetrievalError, StoreUnavailable, UnknownDataset, UsageError
 from dataset_assets.making import source_checks
+from dataset_assets.making.by_host import TO_A_HOST
 from dataset_assets.making.source_checks import CheckedFile, CheckedUrl, check_sources, worst_code
 from dataset_assets.retrieval import retriever
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
-from dataset_assets.testing.server import FaultyServer, Headers, SlowHeaders
+from dataset_assets.testing.server import FaultyServer, Headers
 
 NAME = "org.example.looked"
 FILES = {"/a.txt": b"1\n", "/b.txt": b"2\n3\n"}
@@ -206,23 +207,15 @@ def test_the_exit_code_is_that_of_the_worst() -> None:
     assert [worst_code(every[:count]) for count in range(5)] == [0, 0, 4, 5, 8]
 
 
-def test_hosts_and_files_of_a_host_are_asked_side_by_side(server: FaultyServer) -> None:
-    """Twelve slow answers of one host take three turns of four; another host does not wait for them."""
-    names = [f"/{k}.txt" for k in range(12)]
-    for name in names:
-        server.files[name] = b"1\n"
-        server.script(name, [SlowHeaders(1000.0)])
-    datasets = [replace(of(RemoteFile(server.url + name)), name=f"org.example.n{k}") for k, name in enumerate(names)]
-    began = time.perf_counter()
-    alone = check_sources(*datasets[:1], storage=MemoryStorage())
-    single = time.perf_counter() - began
-    for name in names:
-        server.script(name, [SlowHeaders(1000.0)])
-    began = time.perf_counter()
-    found = check_sources(*datasets, storage=MemoryStorage())
-    assert {one.status for one in (*alone, *found)} == {"ok"}
+def test_hosts_and_files_of_a_host_are_asked_side_by_side(home: Path) -> None:
+    names = {f"/{k}.txt": b"1\n" for k in range(12)}
+    with Watched(names, TO_A_HOST) as one, Watched(names, TO_A_HOST) as other:
+        urls = [server.url + name for server in (one, other) for name in names]
+        datasets = [replace(of(RemoteFile(url)), name=f"org.example.n{k}") for k, url in enumerate(urls)]
+        found = check_sources(*datasets, storage=MemoryStorage())
+    assert {one.status for one in found} == {"ok"}
     assert [one.dataset for one in found] == [dataset.name for dataset in datasets]
-    assert time.perf_counter() - began < 8 * max(single, 0.3)
+    assert (one.most, other.most) == (TO_A_HOST, TO_A_HOST)
 
 
 def test_secrets_in_urls_are_not_shown(server: FaultyServer) -> None:
