@@ -21,7 +21,8 @@ from dataset_assets.encoding import Fitted
 from dataset_assets.errors import DecodeError
 from dataset_assets.reading.views.document import restored
 
-SECONDS = 60
+SECONDS = 200
+"""Longer than the child allows itself."""
 DEEP: Any = []
 for _ in range(300):
     DEEP = [DEEP]

@@ -23,7 +23,7 @@ from dataset_assets.storage.pins import pin
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.counted"
-NOW: dict[str, Any] = {"grace_seconds": 0, "lease_seconds": 0.8, "keep_versions": 2}
+NOW: dict[str, Any] = {"grace_seconds": 0, "keep_versions": 2}
 
 Rule = Callable[[str, list[str]], list[str]]
 

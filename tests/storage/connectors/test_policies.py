@@ -21,7 +21,7 @@ from dataset_assets.moving.verify import verify
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.testing import Proxy
 
-NOW = {"grace_seconds": 0, "lease_seconds": 0.8}
+NOW = {"grace_seconds": 0}
 LARGE = 18 << 20
 
 
