@@ -156,8 +156,9 @@ def test_workers_of_a_process_that_was_forked_read_the_epoch_that_it_sets(iterab
     forked.join()
 
 
-def test_datasets_hold_no_open_file_and_leave_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_datasets_hold_no_open_file_and_leave_none_behind(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its name is short: sockets of torch lie there.
+    monkeypatch.setattr(tempfile, "tempdir", str(fast_path))
     folder = Path("/proc/self/fd")
     gc.collect()
     before = len(list(folder.iterdir()))
@@ -167,7 +168,7 @@ def test_datasets_hold_no_open_file_and_leave_none_behind(tmp_path: Path, monkey
     assert len(list(folder.iterdir())) < before + 20
     del many
     gc.collect()
-    assert not [*tmp_path.glob("dataset_assets-turns-*")]
+    assert not [*fast_path.glob("dataset_assets-turns-*")]
 
 
 # Dtypes
