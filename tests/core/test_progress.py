@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -18,6 +19,7 @@ import dataset_assets.core.progress as module
 from dataset_assets import Dataset, prepare
 from dataset_assets.cli.common import BarSafeHandler
 from dataset_assets.core.progress import Bars, report, split_label, watched_by
+from dataset_assets.testing.storage import at_once
 
 
 def told_by(act) -> list[tuple[str, int, int | None]]:
@@ -169,6 +171,27 @@ def test_files_that_come_at_once_have_a_bar_each(screen: Screen):
     bars.close()
     screen.lines()
     assert "one: 100%|" in screen.text and "other:  50%|" in screen.text
+
+
+class Met(dict[str, Any]):
+    """Bars at which two threads look at the same time."""
+
+    both = threading.Barrier(2)
+
+    def items(self) -> Any:
+        found = [*super().items()]
+        self.both.wait(60)
+        return found
+
+
+def test_threads_that_begin_at_once_end_the_bar_of_a_split_once(screen: Screen):
+    bars = Bars(screen.terminal)
+    bars("com.example.x train", 1, None)
+    bars.open = Met(bars.open)
+    at_once(2, lambda number: bars(f"file_{number}", 0, 10))
+    assert sorted(bars.open) == ["file_0", "file_1"]
+    bars.close()
+    screen.lines()
 
 
 def test_reports_are_cheap(screen: Screen):
