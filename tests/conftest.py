@@ -36,10 +36,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SUPPORT), os.enviro
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Else each run of an asset writes into ~/.dagster.
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
 # Temporary folders lie in memory where there is room: what the tests store would be forced to a disk a million times.
+# They lie in one of the run, which takes along what killed processes leave. Its name is short: sockets lie there too.
 MEMORY = Path("/dev/shm")
-if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
-    os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
+RUN = ""
+if "TEST_RUN" not in os.environ:
+    is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
+    os.environ["TEST_RUN"] = RUN = tempfile.mkdtemp(prefix="tests_", dir=MEMORY if is_roomy else None)
+    # Other users look at some of the files.
+    os.chmod(RUN, 0o755)
+    os.environ["TMPDIR"], tempfile.tempdir = RUN, None
 
 
 @pytest.fixture(autouse=True)
@@ -165,9 +174,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own, and start what its workers borrow servers from."""
+    if RUN:
+        config.add_cleanup(functools.partial(shutil.rmtree, RUN, ignore_errors=True))
     if not config.option.basetemp:
-        config.option.basetemp = tempfile.mkdtemp(prefix="dataset_assets_run_")
-        config.add_cleanup(functools.partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
+        config.option.basetemp = tempfile.mkdtemp(prefix="run_")
     if config.getoption("numprocesses", None):
         lender = lending.Lender(servers.SERVERS)
         config.add_cleanup(lender.close)

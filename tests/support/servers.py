@@ -297,7 +297,9 @@ def mongo_command(port: int, *command: Any, **fields: Any) -> None:
 def start(base: Path, command: list[Any], user: str | None = None, **environment: str) -> subprocess.Popen[bytes]:
     with open(base / "log", "ab") as log:
         return subprocess.Popen(
-            [str(word) for word in command], cwd=base, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            [str(word) for word in command], cwd=base, stdin=subprocess.DEVNULL,
+            # What it writes beside its data is removed with it.
+            env={**os.environ, "TMPDIR": str(base), **environment},
             stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent, **as_user(user),
         )  # fmt: skip
 
