@@ -173,5 +173,6 @@ def test_asking_makes_few_calls_and_does_not_read_the_file(home: Path, file: Pat
     remember("whole", file, home=home)
     passed: list[tuple[str, Path]] = []
     with installed(lambda operation, path, size: passed.append((operation, path))):
-        assert calls(lambda: remembered("whole", file, home=home)) < 150
+        # Garbage of other tests may be collected in one of them.
+        assert min(calls(lambda: remembered("whole", file, home=home)) for _ in range(5)) < 150
     assert {path for _, path in passed} == {table(home)}

@@ -244,7 +244,8 @@ def test_a_copy_is_known_at_once_however_often_it_is_opened(cache: Cache, remote
     with installed(lambda operation, path, size: passed.append((operation, path))):
         found = [calls(lambda: cache.open(remote, *what).close()) for _ in range(100)]
     assert ("read", cache.folder / what[1]) not in passed, "it is not hashed"
-    assert max(found) < 300 and len(passed) < 100 * 10
+    # Garbage of other tests may be collected in one of them.
+    assert sorted(found)[50] < 300 and len(passed) < 100 * 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
