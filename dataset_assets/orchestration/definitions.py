@@ -1,6 +1,7 @@
 """The Dagster definitions of datasets: those that `workspace.yaml` loads, or those that another project adopts."""
 
 import functools
+import logging
 from typing import Any, Mapping, Sequence
 
 import dagster as dg
@@ -17,6 +18,8 @@ from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.sources_checked import source_checks
 from dataset_assets.orchestration.sources_observed import source_observed
 from dataset_assets.orchestration.translation import Translation, translated
+
+log = logging.getLogger(__name__)
 
 
 def definitions(
@@ -42,8 +45,8 @@ def definitions(
     the remote `pull_from`, by default the setting `remote`: each is observed there, and has an asset that pulls it.
     `op` is what each step is given: a pool, tags and retries. With `refresh_unmade`, the schedule of refreshes makes
     datasets, too, that were never made. With `raw_assets="each"` each raw file is an asset, and each stream. With
-    `"one"` a dataset has one asset for all its raw files, and one for each split; by default above 50 raw files, and
-    for all datasets where there are more than 200.
+    `"one"` a dataset has one asset for all its raw files, and one for each split; by default only one of more than 50
+    raw files. A project of many datasets is faster with `"one"`; above 200 of them, the log says so.
     `translation` takes the spec of each asset and returns it as the project wants it: with other groups, owners, tags
     or conditions, or under another key. With `observe_sources` each dataset has an observable asset, `source/...`: it
     asks whether a file has changed at its source, and then the next run asks for the file.
@@ -57,10 +60,11 @@ def definitions(
     chosen |= {dataset.name: dataset for dataset in (*given, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.
     see_no_circle(chosen.values())
-    raw = raw_assets or ("one" if len(chosen) > MOST_DATASETS else "")
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw, observe_sources)
+    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)
     jobs, schedules = refreshing(list(chosen.values()))
     made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]
+    if not raw_assets and len(chosen) > MOST_DATASETS:
+        _advise(len(chosen), sum(len(asset.keys) for asset in made))
     made += [pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to]
     made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
     made += [source_observed(dataset) for dataset in chosen.values() if observe_sources and dataset.remote_files]
@@ -71,6 +75,16 @@ def definitions(
         jobs=[*jobs, *(_job(dataset, renamed) for dataset in chosen.values() if dataset.job)],
         schedules=schedules,
         resources={steps.io: _connector(storage)},
+    )
+
+
+def _advise(datasets: int, assets: int) -> None:
+    """Say how a project of many datasets is faster; whoever chooses either way is not told."""
+    log.warning(
+        "%s datasets are %s assets in Dagster, which takes long to load and to draw. raw_assets='one' gives each "
+        "dataset one asset for its files and one for each split; raw_assets='each' keeps them without this message.",
+        f"{datasets:,}",
+        f"{assets:,}",
     )
 
 
