@@ -22,6 +22,7 @@ from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
+from dataset_assets.orchestration.check_numbers import numbers_of
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
     RawFiles,
@@ -211,7 +212,7 @@ def _check_results(
                 check_name=names[finding.check],
                 severity=_LEVELS[finding.severity],
                 description=prose(finding.message),
-                metadata={"found": finding.message},
+                metadata={**numbers_of(finding), "found": finding.message},
             )
 
 

@@ -15,6 +15,7 @@ from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.ops import MOST_DATASETS, OpOptions, RawAssets, Steps
 from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
+from dataset_assets.orchestration.shown import chosen
 from dataset_assets.orchestration.sources_checked import source_checks
 from dataset_assets.orchestration.sources_observed import source_observed
 from dataset_assets.orchestration.translation import Translation, translated
@@ -56,23 +57,23 @@ def definitions(
     """
     named = [pattern for pattern in patterns if not isinstance(pattern, Dataset)]
     given = [pattern for pattern in patterns if isinstance(pattern, Dataset)]
-    chosen = {dataset.name: dataset for pattern in named for dataset in registry.matching(pattern)}
-    chosen |= {dataset.name: dataset for dataset in (*given, *datasets)}
+    adopted = {dataset.name: dataset for pattern in named for dataset in registry.matching(pattern)}
+    adopted |= {dataset.name: dataset for dataset in (*given, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.
-    see_no_circle(chosen.values())
+    see_no_circle(adopted.values())
     steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)
-    jobs, schedules = refreshing(list(chosen.values()))
-    made = [asset for dataset in chosen.values() for asset in assets_of(dataset, steps)]
-    if not raw_assets and len(chosen) > MOST_DATASETS:
-        _advise(len(chosen), sum(len(asset.keys) for asset in made))
-    made += [pushed(dataset, push_to, steps) for dataset in chosen.values() if push_to]
+    jobs, schedules = refreshing(list(adopted.values()))
+    made = [asset for dataset in adopted.values() for asset in assets_of(dataset, steps)]
+    if not raw_assets and len(adopted) > MOST_DATASETS:
+        _advise(len(adopted), sum(len(asset.keys) for asset in made))
+    made += [pushed(dataset, push_to, steps) for dataset in adopted.values() if push_to]
     made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
-    made += [source_observed(dataset) for dataset in chosen.values() if observe_sources and dataset.remote_files]
+    made += [source_observed(dataset) for dataset in adopted.values() if observe_sources and dataset.remote_files]
     assets, renamed = translated(made, translation)
     return dg.Definitions(
         assets=assets,
-        asset_checks=[*source_checks(chosen.values(), steps, renamed)],
-        jobs=[*jobs, *(_job(dataset, renamed) for dataset in chosen.values() if dataset.job)],
+        asset_checks=[*source_checks(adopted.values(), steps, renamed)],
+        jobs=[*jobs, *(_job(dataset, renamed) for dataset in adopted.values() if dataset.job)],
         schedules=schedules,
         resources={steps.io: _connector(storage)},
     )
@@ -102,5 +103,5 @@ def _job(dataset: Dataset, renamed: Mapping[dg.AssetKey, dg.AssetKey]) -> Any:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """All registered datasets; a run's steps go one after the other in its process, which is quick to start."""
-    return dg.Definitions.merge(definitions("*"), dg.Definitions(executor=dg.in_process_executor))
+    """All registered datasets, or those that the UI shows; a run's steps go one after the other in its process."""
+    return dg.Definitions.merge(definitions(*chosen()), dg.Definitions(executor=dg.in_process_executor))

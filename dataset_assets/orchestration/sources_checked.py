@@ -38,7 +38,9 @@ def _source_check(
     datasets: Sequence[Dataset], steps: Steps, renamed: Mapping[dg.AssetKey, dg.AssetKey]
 ) -> dg.AssetChecksDefinition:
     raw = {renamed.get(key, key): place for dataset in datasets for key, place in _places(dataset, steps)}
-    description = "The source has the file, as it was retrieved. Only headers are asked for."
+    description = (
+        "The source has the file, as it was retrieved. It asks for headers only. It warns, and blocks nothing."
+    )
 
     @dg.multi_asset_check(
         name=_name(datasets, steps),

@@ -26,13 +26,13 @@ SECRET = "a-secret"
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A web UI whose datasets are the shipped ones, and some that fail, whose URLs hold a secret."""
+    """A web UI whose datasets are some that fail, and a shipped one that is asked for, whose URLs hold a secret."""
     folder = tmp_path_factory.mktemp("ui")
     line = CommandLine(folder)
     with FaultyServer({"/table.csv": TABLE}) as server:
         url = server.url.replace("http://", f"http://user:{SECRET}@")
         line.install("failing", {"failing": FAILING.format(url=url)}, datasets={"org.example.web": "failing"})
-        with served(line, folder) as found:
+        with served(line, folder, "io.github.rasbt.*") as found:
             yield found
 
 
@@ -78,6 +78,11 @@ def test_a_check_that_failed_is_seen(ui: Served, pictures: Path) -> None:
         page.see("No sample of one split occurs, byte for byte, in another. If it fails, the release is refused.")
         page.picture(pictures / "check.png")
         assert SECRET not in page.page.content()
+
+
+def test_it_opens_on_ones_own_datasets_and_on_those_that_are_asked_for(ui: Served) -> None:
+    releases = {"/".join(key.split("/")[:4]) for key in ui.graphql.assets()}
+    assert releases == {DIGITS, *(key for key in releases if key.startswith("org/example/web"))} and LEAKY in releases
 
 
 def test_the_same_by_graphql(ui: Served) -> None:
