@@ -90,7 +90,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
         with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
-            _use_all(maker, defined, opened, split)
+            _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
             began, made = began_with(maker, opened.values()), maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)

@@ -17,7 +17,7 @@ from dataset_assets.orchestration.refresh import refreshing
 from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.shown import chosen
 from dataset_assets.orchestration.sources_checked import source_checks
-from dataset_assets.orchestration.sources_observed import source_observed
+from dataset_assets.orchestration.sources_observed import observed_files, source_observed
 from dataset_assets.orchestration.translation import Translation, translated
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def definitions(
         _advise(len(adopted), sum(len(asset.keys) for asset in made))
     made += [pushed(dataset, push_to, steps) for dataset in adopted.values() if push_to]
     made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
-    made += [source_observed(dataset) for dataset in adopted.values() if observe_sources and dataset.remote_files]
+    made += [source_observed(dataset) for dataset in adopted.values() if observe_sources and observed_files(dataset)]
     assets, renamed = translated(made, translation)
     return dg.Definitions(
         assets=assets,

@@ -141,10 +141,12 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
 
 
 def _all_raw(stored: StoredDataset, event: Event | None) -> RawFiles:
+    pairs = (event.get(keys.PARTITIONS) if event else None) or []
+    partitions = {tuple(asset): found for asset, found in pairs}
     if event is None or not event.ours:
-        return RawFiles(stored, {}, {})
+        return RawFiles(stored, {}, {}, partitions=partitions)
     needs, failed = event.get(keys.NEEDS) or {}, event.get(keys.FAILED) or {}
-    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event))
+    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event), partitions)
 
 
 def _present(opened: OpenedRaw) -> OpenedRaw:

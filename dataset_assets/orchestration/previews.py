@@ -77,9 +77,17 @@ def of_all_raw(made: AllRaw) -> Metadata:
         "retrieved just now": made.arrived,
         "the first files" if len(made.raws) > FILES else "all files": dg.MetadataValue.table(rows, _FILES_SCHEMA),
         keys.NEEDS: dg.MetadataValue.json(dict(made.needs)),
+        **_partitions(made),
         # Then the splits need not hash them again.
         keys.ARRIVED: made.arrived == len(made.raws),
     }
+
+
+def _partitions(made: AllRaw) -> Metadata:
+    if not made.partitions:
+        return {}
+    found = [[list(asset), sorted(partitions)] for asset, partitions in made.partitions.items()]
+    return {"partitions": sum(len(each) for _, each in found), keys.PARTITIONS: dg.MetadataValue.json(found)}
 
 
 def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:

@@ -4,9 +4,11 @@ from typing import Iterable, Mapping
 
 import dagster as dg
 
-from dataset_assets.definition.remote_file import RemoteFile
+from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.partitioned import of_partition, partitioned_files
+from dataset_assets.errors import NotPrepared
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.events import latest
+from dataset_assets.orchestration.events import latest, latest_of_partitions
 
 
 def writers_of(files: Iterable[RemoteFile], source: dg.AssetKey | None = None) -> dict[str, dg.AssetKey]:
@@ -19,6 +21,32 @@ def written(instance: dg.DagsterInstance, writers: Mapping[str, dg.AssetKey]) ->
     """Return the data version of the asset that writes each file; an asset that has none is left out."""
     events = {key: latest(instance, key) for key in {*writers.values()}}
     return {name: event.version for name, key in writers.items() if (event := events[key])}
+
+
+def partitions_written(instance: dg.DagsterInstance, dataset: Dataset) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return the data version of each partition of the assets that write a file for each, by key and partition.
+
+    Raises `NotPrepared` if an asset has none.
+    """
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for file in partitioned_files(dataset).values():
+        found[file.after] = latest_of_partitions(instance, dg.AssetKey(file.after))
+        if not found[file.after]:
+            name = "/".join(file.after)
+            raise NotPrepared(
+                f"No partition of the asset {name} was materialized, and {dataset.name} has a file for each. "
+                f"Materialize a partition of {name} first."
+            )
+    return found
+
+
+def written_by_partition(dataset: Dataset, found: Mapping[tuple[str, ...], Mapping[str, str]]) -> dict[str, str]:
+    """Return the data version of the partition that wrote each file."""
+    return {
+        of_partition(file, partition).identifier: version
+        for file in partitioned_files(dataset).values()
+        for partition, version in found[file.after].items()
+    }
 
 
 def changed(instance: dg.DagsterInstance, places: Mapping[str, dg.AssetKey], versions: Mapping[str, str]) -> set[str]:

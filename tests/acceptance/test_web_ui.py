@@ -63,6 +63,12 @@ def test_a_dataset_is_materialized_by_a_button_and_is_green_and_has_a_picture(ui
         image.wait_for()
         assert image.evaluate("picture => picture.naturalWidth") == 8 * 48
         page.picture(pictures / "samples.png")
+        page.asset(DIGITS)
+        page.see("Latest check results")
+        page.picture(pictures / "dataset.png")
+        page.page.get_by_text("Plots").first.click()
+        page.see("samples of train")
+        page.picture(pictures / "plots.png")
         assert page.abroad == set() and page.errors == []
     assert len(ui.line.json("info", "io.github.rasbt.mnist_5k")) > 0
 
