@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset
-from dataset_assets.definition.partitioned import KEYS, PARTITION, partitioned_files, with_partitions
-from dataset_assets.definition.remote_file import RemoteFile
+from dataset_assets.definition.partitioned import KEYS, partitioned_files, with_partitions
+from dataset_assets.definition.remote_file import PARTITION, RemoteFile
 from dataset_assets.errors import RetrievalError
 
 

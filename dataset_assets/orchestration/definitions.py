@@ -11,6 +11,7 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.linked import see_no_circle
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.assets import assets_of
+from dataset_assets.orchestration.elsewhere import warn_if_deployed_elsewhere
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.orchestration.ops import MOST_DATASETS, OpOptions, RawAssets, Steps
 from dataset_assets.orchestration.refresh import refreshing
@@ -57,6 +58,7 @@ def definitions(
     """
     named = [pattern for pattern in patterns if not isinstance(pattern, Dataset)]
     given = [pattern for pattern in patterns if isinstance(pattern, Dataset)]
+    warn_if_deployed_elsewhere(_connector(storage).url)
     adopted = {dataset.name: dataset for pattern in named for dataset in registry.matching(pattern)}
     adopted |= {dataset.name: dataset for dataset in (*given, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.

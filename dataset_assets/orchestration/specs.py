@@ -134,7 +134,10 @@ def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpe
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
     refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
-    last = "Materializing it checks all splits together and releases them."
+    last = (
+        "Materializing it checks all splits together, and releases them as a version if no check refuses it. "
+        f'Open it with `load("{dataset.name}")`.'
+    )
     return dg.AssetSpec(
         keys.key(dataset.name),
         deps=[keys.key(dataset.name, split) for split in dataset.splits],
