@@ -18,10 +18,11 @@ def with_listed_partitions(dataset: Dataset) -> Dataset:
     Raises `RetrievalError` if a source cannot be listed, so that only Dagster knows its partitions, or has none.
     """
     files = partitioned_files(dataset)
-    return with_partitions(dataset, {file.after: _listed(dataset.name, file) for file in files.values()})
+    return with_partitions(dataset, {file.after: listed_partitions(dataset.name, file) for file in files.values()})
 
 
-def _listed(dataset: str, file: RemoteFile) -> list[str]:
+def listed_partitions(dataset: str, file: RemoteFile) -> list[str]:
+    """Return the partitions whose files are at the source. Raises `RetrievalError` if it has none, or says none."""
     url, asset = file.urls[0], "/".join(file.after)
     scheme = urlsplit(url).scheme
     if scheme == "file":

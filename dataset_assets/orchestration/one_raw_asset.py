@@ -51,8 +51,9 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
             of_all = with_partitions(dataset, found)
         files = of_all.remote_files
         plain = {name: asset for name, asset in writers.items() if name in files}
-        after = written(context.instance, plain) | written_by_partition(dataset, found)
-        ask = changed(context.instance, dict.fromkeys(files, own), after)
+        of_partitions = written_by_partition(dataset, found)
+        after = written(context.instance, plain) | {name: known for name, known in of_partitions.items() if known}
+        ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
         options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
         with no_vain_retries(), maker_of(context, of_all, steps.io, {}, **options) as maker:
             began = began_with(maker, ())

@@ -6,7 +6,8 @@ import dagster as dg
 
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.partitioned import of_partition, partitioned_files
-from dataset_assets.errors import NotPrepared
+from dataset_assets.errors import NotPrepared, RetrievalError
+from dataset_assets.making.partitions import listed_partitions
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.events import latest, latest_of_partitions
 
@@ -23,25 +24,31 @@ def written(instance: dg.DagsterInstance, writers: Mapping[str, dg.AssetKey]) ->
     return {name: event.version for name, key in writers.items() if (event := events[key])}
 
 
-def partitions_written(instance: dg.DagsterInstance, dataset: Dataset) -> dict[tuple[str, ...], dict[str, str]]:
-    """Return the data version of each partition of the assets that write a file for each, by key and partition.
+Written = dict[tuple[str, ...], dict[str, str]]
+"""The data version of each partition of an asset, by the parts of its key; empty for one that history does not know."""
 
-    Raises `NotPrepared` if an asset has none.
+
+def partitions_written(instance: dg.DagsterInstance, dataset: Dataset) -> Written:
+    """Return the partitions of the assets that write a file for each: of the history, or else those at the source.
+
+    Raises `NotPrepared` if neither has one.
     """
-    found: dict[tuple[str, ...], dict[str, str]] = {}
+    found: Written = {}
     for file in partitioned_files(dataset).values():
-        found[file.after] = latest_of_partitions(instance, dg.AssetKey(file.after))
-        if not found[file.after]:
+        versions = latest_of_partitions(instance, dg.AssetKey(file.after))
+        try:
+            found[file.after] = versions or dict.fromkeys(listed_partitions(dataset.name, file), "")
+        except RetrievalError as error:
             name = "/".join(file.after)
             raise NotPrepared(
                 f"No partition of the asset {name} was materialized, and {dataset.name} has a file for each. "
                 f"Materialize a partition of {name} first."
-            )
+            ) from error
     return found
 
 
-def written_by_partition(dataset: Dataset, found: Mapping[tuple[str, ...], Mapping[str, str]]) -> dict[str, str]:
-    """Return the data version of the partition that wrote each file."""
+def written_by_partition(dataset: Dataset, found: Written) -> dict[str, str]:
+    """Return the data version of the partition that wrote each file; empty where the history does not know it."""
     return {
         of_partition(file, partition).identifier: version
         for file in partitioned_files(dataset).values()

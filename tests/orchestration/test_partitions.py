@@ -85,6 +85,18 @@ def test_a_split_alone_uses_the_files_of_the_last_run(
     assert alone.success and len(load(NAME)["all"]) == 2 and not server.requests
 
 
+def test_a_history_that_knows_no_partition_asks_a_source_that_can_be_listed(
+    home: Path, fast_path: Path, instance: dg.DagsterInstance
+) -> None:
+    (fast_path / "orders").mkdir()
+    ours = definitions(datasets=[dataset(fast_path.as_uri())])
+    for day, expected in (("2026-01-01", [1]), ("2026-01-02", [1, 2])):
+        (fast_path / "orders" / f"{day}.csv").write_text(day[-1])
+        given: Any = {"resources": ours.resources, "run_config": QUIET, "instance": instance}
+        assert dg.materialize([*ours.assets], **given).success  # type: ignore[misc]
+        assert load(NAME)["all"].only("n").to_numpy()["n"].tolist() == expected
+
+
 def test_our_assets_stay_without_partitions_after_an_asset_that_has_them(server: FaultyServer) -> None:
     @dg.asset(key=["dbt", "orders"], partitions_def=DAYS)
     def orders() -> None: ...
