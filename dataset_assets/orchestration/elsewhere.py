@@ -28,6 +28,9 @@ NETWORK = (
 )
 """How the types of file systems begin that several machines mount."""
 
+OF_THE_HOST = ("9p", "virtiofs")
+"""Those by which a virtual machine mounts folders of its own host."""
+
 MOUNTS = Path("/proc/self/mounts")
 
 log = logging.getLogger(__name__)
@@ -81,7 +84,9 @@ def _configured_launcher() -> str:
 def _home() -> str:
     """Return Dagster's home if it is on a file system of the network, where other machines find the same history."""
     home = os.environ.get("DAGSTER_HOME", "")
-    return f"Dagster's home {home}, which other machines may mount," if home and is_of_network(Path(home)) else ""
+    kind = file_system_of(Path(home)) if home else ""
+    shared = kind.startswith(NETWORK) and not kind.startswith(OF_THE_HOST)
+    return f"Dagster's home {home}, which other machines may mount," if shared else ""
 
 
 def _leaving(context: dg.AssetExecutionContext, scheme: str) -> str:
@@ -100,11 +105,16 @@ def _leaving(context: dg.AssetExecutionContext, scheme: str) -> str:
 
 def is_of_network(folder: Path, mounts: Path = MOUNTS) -> bool:
     """Say whether a path lies on a file system of the network, as far as this system tells; links are followed."""
+    return file_system_of(folder, mounts).startswith(NETWORK)
+
+
+def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
+    """Return the type of the file system of a path; empty if this system does not tell."""
     folder = Path(os.path.realpath(folder))
     try:
         lines = [line.split(" ") for line in mounts.read_text().splitlines()]
     except OSError:
-        return False
+        return ""
     kinds = {line[1].replace("\\040", " "): line[2] for line in lines}
     kind = next((kinds[str(above)] for above in (folder, *folder.parents) if str(above) in kinds), "")
-    return kind.removeprefix("fuse.").startswith(NETWORK)
+    return kind.removeprefix("fuse.")
