@@ -136,7 +136,7 @@ def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpe
     refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
     last = (
         "Materializing it checks all splits together, and releases them as a version if no check refuses it. "
-        f'Open it with `load("{dataset.name}")`.'
+        f'Open it with {prose(f"""load("{dataset.name}")""")}.'
     )
     return dg.AssetSpec(
         keys.key(dataset.name),

@@ -216,7 +216,7 @@ def test_the_assets_of_a_component_are_translated(project: Project) -> None:
     node = graph.get(dg.AssetKey(["lake", *PENGUINS.split(".")]))
     assert (node.group_name, node.owners, node.tags["layer"]) == ("birds", ["team:birds"], "raw")
     assert node.automation_condition == dg.AutomationCondition.eager()
-    assert str(node.description).endswith(f'load("{PENGUINS}")`. Of {PENGUINS}.')
+    assert str(node.description).endswith(f'load("{PENGUINS}"). Of {PENGUINS}.')
     assert not [key for key in graph.get_all_asset_keys() if key.path[0] != "lake"]
     assert all(asset.op.name.startswith("birds__io__") for asset in graph.assets_defs if asset.is_executable)
 
