@@ -134,10 +134,8 @@ def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpe
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
     refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
-    last = (
-        "Materializing it checks all splits together, and releases them as a version if no check refuses it. "
-        f'Open it with {prose(f"""load("{dataset.name}")""")}.'
-    )
+    opened = prose(f'Open it with load("{dataset.name}").')
+    last = f"Materializing it checks all splits together, and releases them if no check refuses them. {opened}"
     return dg.AssetSpec(
         keys.key(dataset.name),
         deps=[keys.key(dataset.name, split) for split in dataset.splits],
