@@ -28,7 +28,7 @@ def dataset(k: int):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--raw-assets", default="", choices=["", "one", "each"])
+    parser.add_argument("--raw-assets", default="one", choices=["one", "each"])
     given = parser.parse_args()
     import dagster  # noqa: F401
     from dagster._core.remote_representation.external_data import RepositorySnap

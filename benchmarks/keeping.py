@@ -1,9 +1,10 @@
-"""Copying 1 GB from a folder to another against cp and sha256sum of it, and collecting 10,000 objects.
+"""Copying 1 GB from a folder to another against cp and sha256sum of it, collecting 10,000 objects, and SQLite.
 
     python benchmarks/keeping.py [--megabytes 1024] [--repeats 3] [--folder /tmp]
 
 The two copies take turns within one run; what counts is the ratio of each pair. Goals: copying within 1.5 times, and
-less than 5 s of a processor for the collector.
+less than 5 s of a processor for the collector. 250 datasets of five versions are looked through in a folder and in a
+database of SQLite, in turn. Goal: SQLite within 1.5 times.
 """
 
 import argparse
@@ -14,14 +15,16 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import numpy as np
 
 from dataset_assets import Array, Columns, Dataset, Split, prepare
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
-from dataset_assets.storage import LocalStorage
+from dataset_assets.moving.usage import usage
+from dataset_assets.moving.verify import verify
+from dataset_assets.storage import LocalStorage, Storage, open_storage
 
 NAME = "org.example.large"
 
@@ -35,6 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         copying(Path(folder), chosen.megabytes, chosen.repeats)
         collecting(Path(folder))
+        in_sqlite(Path(folder), chosen.repeats)
 
 
 def copying(folder: Path, megabytes: int, repeats: int) -> None:
@@ -84,6 +88,38 @@ def collecting(folder: Path) -> None:
     [done] = collect(storage, keep_versions=1, grace_seconds=0)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     print(f"gc: {len(done.removed)} objects in {wall:.2f} s, {processor:.2f} s of a processor (goal: 5)")
+
+
+def in_sqlite(folder: Path, repeats: int) -> None:
+    storages = [open_storage(str(folder / "many")), open_storage(f"sqlite:///{folder}/many.db")]
+    names = [f"org.example.one_{k}" for k in range(250)]
+    for storage in storages:
+        for start in range(5):
+            for name in names:
+                split = Split(numbers, start=start)
+                prepare(Dataset(name, "Numbers.", {"n": Array()}, {"all": split}), storage=storage)
+    verbs: dict[str, Callable[[Storage], object]] = {
+        "du": lambda storage: usage(storage, keep_versions=3, grace_seconds=0),
+        "gc": lambda storage: collect(storage, keep_versions=3, grace_seconds=0, dry_run=True),
+        "verify": lambda storage: [verify(name, storage) for name in names],
+    }
+    for verb, act in verbs.items():
+        turns = [[processor(act, storage) for storage in storages] for _ in range(repeats)]
+        ratio = statistics.median(database / plain for plain, database in turns)
+        least = " and ".join(f"{min(turn):.2f}" for turn in zip(*turns))
+        print(
+            f"{verb} of 250 datasets: {least} s of a processor in a folder and in SQLite; ratio {ratio:.2f} (goal: 1.5)"
+        )
+
+
+def numbers(start: int) -> Iterator[Columns]:
+    yield Columns(n=np.arange(start, start + 10))
+
+
+def processor(act: Callable[[Storage], object], storage: Storage) -> float:
+    began = time.process_time()
+    act(storage)
+    return time.process_time() - began
 
 
 if __name__ == "__main__":

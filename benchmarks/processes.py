@@ -14,9 +14,10 @@ from pathlib import Path
 # Else each step starts two more programs, which capture what it prints.
 NOOP = "dagster._core.storage.noop_compute_log_manager"
 OVERRIDES = {"compute_logs": {"module": NOOP, "class": "NoOpComputeLogManager"}}
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 WAYS = {
     "spawn": {},
-    "forkserver": {"preload_modules": ["dataset_assets.orchestration.definitions"]},
+    "forkserver": {"preload_modules": ["dataset_assets.orchestration.preload"]},
 }
 
 
@@ -45,7 +46,7 @@ def main() -> None:
 
     for way in ways:
         with tempfile.TemporaryDirectory() as folder:
-            os.environ |= {"WAY": way, "DATASET_ASSETS_HOME": folder, "DAGSTER_DISABLE_TELEMETRY": "1"}
+            os.environ |= {"WAY": way, "DATASET_ASSETS_HOME": folder, "DAGSTER_HOME": folder}
             began = time.perf_counter()
             with dg.DagsterInstance.local_temp(folder, OVERRIDES) as instance:
                 quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

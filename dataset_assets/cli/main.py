@@ -19,6 +19,7 @@ from dataset_assets.cli.common import (
     go_light,
     json_option,
     name_argument,
+    names_argument,
     opened,
     run,
     storage_option,
@@ -259,20 +260,24 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
 
 @commands.command()
 @verb
+@names_argument
+@click.option("--all", "every", is_flag=True, help="Show all registered datasets, also those that are not prepared.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port on 127.0.0.1.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A host name of a reverse proxy.")
 @storage_option
-def ui(state: State, port: int, hosts: tuple[str, ...], storage: str | None) -> None:
+def ui(
+    state: State, names: tuple[str, ...], every: bool, port: int, hosts: tuple[str, ...], storage: str | None
+) -> None:
     """Serve Dagster's web UI on this machine, until Ctrl-C.
 
-    It shows the registered datasets with pictures, lineage, checks and history, and materializes them. It refuses
-    requests from pages of other sites.
+    It shows datasets with pictures, lineage, checks and history, and materializes them: your own, those that are
+    prepared, and NAMES, which may be patterns such as 'com.lecun.*'. It refuses requests from pages of other sites.
     """
     if missing := _missing("dagster") or _missing("dagster_webserver"):
         raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
     from dataset_assets.orchestration.instance import serve
 
-    serve(port, opened(storage).url, state.say, hosts)
+    serve(port, opened(storage), state.say, hosts, names, every)
 
 
 @commands.command()

@@ -4,6 +4,7 @@ It imports what it needs inside its function, so that `--help` and completion ar
 """
 
 import sys
+from typing import Any
 
 import click
 
@@ -15,9 +16,21 @@ from dataset_assets.errors import UsageError
 @verb
 @names_argument
 @click.option("--mend", is_flag=True, help="Record what is missing in the history.")
+@click.option("--key-prefix", default="", metavar="PREFIX", help="What a project puts before our keys, as in lake/raw.")
+@click.option(
+    "--raw-assets", default="", type=click.Choice(["one", "each"]), help="As the project's definitions have it."
+)
 @storage_option
 @json_option
-def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | None, as_json: bool) -> None:
+def reconcile(
+    state: State,
+    names: tuple[str, ...],
+    mend: bool,
+    key_prefix: str,
+    raw_assets: Any,
+    storage: str | None,
+    as_json: bool,
+) -> None:
     """Compare Dagster's history with the storage.
 
     After a lost database or a killed machine, a version may be released that the history does not show, or a run may
@@ -26,6 +39,7 @@ def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | N
     """
     try:
         from dataset_assets.orchestration.reconcile import reconcile as compare
+        from dataset_assets.orchestration.translation import of_attributes
     except ImportError as error:
         raise UsageError("The history needs Dagster. Run: pip install 'dataset_assets[dagster]'") from error
     from dataset_assets.core.commands import command
@@ -34,7 +48,9 @@ def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | N
     store = opened(storage)
     meant = [matching(name) if "*" in name else [find(name, store)] for name in names] if names else [definitions()]
     chosen = {dataset.name: dataset for some in meant for dataset in some}
-    found = compare([*chosen.values()], store, mend=mend)
+    prefix = [part for part in key_prefix.split("/") if part]
+    translation = of_attributes({"key_prefix": prefix}) if prefix else None
+    found = compare([*chosen.values()], store, mend=mend, raw_assets=raw_assets, translation=translation)
     if as_json:
         state.show_json([each.to_dict() for each in found])
     elif found:
@@ -43,5 +59,7 @@ def reconcile(state: State, names: tuple[str, ...], mend: bool, storage: str | N
         state.say("The history and the storage agree.")
     if any(not each.mended for each in found):
         if not mend:
-            state.say(f"Mend what can be mended with: {command('reconcile --mend', store.url)}")
+            words = ["reconcile --mend", *([f"--key-prefix {key_prefix}"] if prefix else [])]
+            words += [f"--raw-assets {raw_assets}"] if raw_assets else []
+            state.say(f"Mend what can be mended with: {command(' '.join(words), store.url)}")
         sys.exit(4)

@@ -70,6 +70,14 @@ def key_from(after: Any) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def check_partitioned(urls: Iterable[str], word: str, digest: Any, size: Any) -> None:
+    """Raise `DefinitionError` if a file that stands for many has a URL for one, or a digest or size of one."""
+    if lacking := [url for url in urls if word not in url]:
+        raise DefinitionError(f"{redacted(lacking[0])} has no {word}, and other URLs of the file have it. Add it.")
+    if digest is not None or size is not None:
+        raise DefinitionError(f"A file with {word} in its URL stands for many, so it has no digest and no size.")
+
+
 def check_digest(digest: Any) -> str:
     """Return a digest such as `sha256:...` in lower case. Raises `DefinitionError` if it is not one."""
     algorithm, _, value = str(digest).partition(":")

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import Any, Iterable, Sequence
 
+from dataset_assets.definition.remote_file import is_partitioned
 from dataset_assets.errors import DefinitionError
 
 FILES_PER_PART = 64
@@ -72,6 +73,8 @@ def _starts(names: Sequence[str]) -> list[int]:
 
 def _checked_files(each: Any) -> tuple[Any, ...]:
     """Return files as a tuple. Raises `DefinitionError` for anything else, for none, and for one twice."""
+    if is_partitioned(each):
+        return (each,)
     files = tuple(each) if isinstance(each, Iterable) and not isinstance(each, (str, bytes)) else ()
     if not files or not all(hasattr(file, "identifier") for file in files):
         wrong = next((file for file in files if not hasattr(file, "identifier")), each)

@@ -9,12 +9,16 @@ from dataset_assets.definition.file_checks import (
     check_digest,
     check_file_identifier,
     check_keep,
+    check_partitioned,
     check_size,
     check_url,
     key_from,
     url_from,
     urls_from,
 )
+
+PARTITION = "{partition}"
+"""What stands in a URL for the partition of the asset that writes the file."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class RemoteFile:
     file. Without a digest, the first download records one. A file of this machine may be an absolute `pathlib.Path`.
     `after` are the parts of the key of the asset in Dagster that writes the file, such as `("dbt", "orders")`: the
     source is asked again when that asset has changed.
+
+    A file that stands for one of each partition of that asset has `{partition}` in its URL, and is given to a
+    `ForEach`: `ForEach(RemoteFile("https://lake.example/orders/{partition}.csv", after=("dbt", "orders")))`.
 
     With `keep=False` the storage has no copy of the file, only its digest and source: what needs the file retrieves it.
     Bytes that are retrieved again must be those that were recorded. By default a registered folder is not kept, and all
@@ -43,7 +50,8 @@ class RemoteFile:
     after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", url_from(self.name))
+        # `Path.as_uri` encodes the braces.
+        object.__setattr__(self, "name", url_from(self.name).replace("%7Bpartition%7D", PARTITION))
         object.__setattr__(self, "mirrors", urls_from(self.mirrors))
         given = self.identifier or file_identifier(self.name)
         object.__setattr__(self, "identifier", check_file_identifier(given))
@@ -54,6 +62,8 @@ class RemoteFile:
         object.__setattr__(self, "after", key_from(self.after))
         for url in self.urls:
             check_url(url, self.digest)
+        if self.after and any(PARTITION in url for url in self.urls):
+            check_partitioned(self.urls, PARTITION, self.digest, self.size)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -65,6 +75,11 @@ class RemoteFile:
     def __repr__(self) -> str:
         digest, keep = f", {self.digest}" if self.digest else "", "" if self.keep else ", keep=False"
         return f"RemoteFile({', '.join(map(redacted, self.urls))}{digest}{keep})"
+
+
+def is_partitioned(file: object) -> bool:
+    """Return whether a file stands for one of each partition of the asset that writes it."""
+    return isinstance(file, RemoteFile) and bool(file.after) and PARTITION in file.urls[0]
 
 
 def is_tree(file: object) -> bool:

@@ -13,7 +13,7 @@ from dataset_assets.definition.file_checks import check_file_identifier, without
 from dataset_assets.definition.for_each import ForEach
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.path_arguments import check_paths
-from dataset_assets.definition.remote_file import RemoteFile
+from dataset_assets.definition.remote_file import RemoteFile, is_partitioned
 from dataset_assets.errors import DefinitionError, UsageError
 
 Function = Callable[..., Iterable[Any]]
@@ -98,6 +98,8 @@ class Applied:
             raise DefinitionError(
                 f"{' and '.join(each)} are both ForEach(...). Give one argument so, and the others to every call."
             )
+        if one := next((name for name, value in arguments.items() if is_partitioned(value)), None):
+            raise DefinitionError(f"{one} stands for a file of each partition. Write {one}=ForEach(RemoteFile(...)).")
         plain = {n: v for n, v in arguments.items() if not isinstance(v, _INPUTS)}
         check_paths(function.__qualname__, plain, has_files=len(plain) < len(arguments))
         object.__setattr__(self, "function", function)

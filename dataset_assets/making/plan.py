@@ -22,6 +22,7 @@ from dataset_assets.definition.linked import linked, own_name
 from dataset_assets.errors import DatasetAssetsError, NoSpace, RetrievalError
 from dataset_assets.making.asking import question
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.partitions import with_listed_partitions
 from dataset_assets.making.raw_files import meant_raw
 from dataset_assets.making.shared import of_url, with_digest
 from dataset_assets.making.terms import accepted
@@ -102,7 +103,7 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
     Sizes that no definition or record states are asked for, unless the setting `offline` is on; with `measure` a source
     is read for a second.
     """
-    every = [*linked(dataset, store), dataset]
+    every = [*map(with_listed_partitions, [*linked(dataset, store), dataset])]
     files, splits = _missing(every, store)
     measure = measure and not settings().offline
     if measure:
@@ -128,7 +129,7 @@ def plan(dataset: Dataset, store: Storage, *, refresh: bool = False, measure: bo
 
 def see_at_hand(dataset: Dataset, store: Storage) -> None:
     """Raise `RetrievalError` with all files that are missing and not on this machine. Asks no source."""
-    files, _ = _missing([*linked(dataset, store), dataset], store)
+    files, _ = _missing(map(with_listed_partitions, [*linked(dataset, store), dataset]), store)
     far = [(name, file) for name, file in files if _is_far(file)]
     if far:
         listed = "".join(f"\n  {name}: {redacted(file.urls[0])}" for name, file in far)

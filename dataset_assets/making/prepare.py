@@ -17,6 +17,7 @@ from dataset_assets.making.at_once import all_retrieved, together
 from dataset_assets.making.engines import using_engine
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.partitions import with_listed_partitions
 from dataset_assets.making.plan import see_at_hand
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedRaw, StagedSplit
@@ -66,7 +67,8 @@ def prepare(
     definition = _found(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
         raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
-    others = linked(definition, store)
+    definition = with_listed_partitions(definition)
+    others = [*map(with_listed_partitions, linked(definition, store))]
     if settings().offline:
         see_at_hand(definition, store)
     settle_all(definition, others, accept_terms)
@@ -132,7 +134,7 @@ def restore_raw(dataset: Dataset, names: Collection[str], *, storage: Storage) -
     """Hash stored raw files; retrieve or derive the damaged ones again. Raises `DigestMismatch` if one changed."""
     if not names:
         return
-    with Maker(dataset, StoredDataset(storage, dataset.name)) as maker:
+    with Maker(with_listed_partitions(dataset), StoredDataset(storage, dataset.name)) as maker:
         _make_files(maker)
         for name in names:
             if name in maker.inputs.raws:

@@ -11,6 +11,7 @@ from dataset_assets.core.redact import printable, redacted, redacted_text
 from dataset_assets.core.settings import settings
 from dataset_assets.definition.dataset import Dataset, RemoteFile
 from dataset_assets.definition.registry import definitions, find, matching
+from dataset_assets.definition.remote_file import is_partitioned
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
 from dataset_assets.making.by_host import asked_by_host
 from dataset_assets.making.raw_files import meant_raw
@@ -96,7 +97,8 @@ def check_sources(
         (StoredDataset(store, dataset.name), file)
         for dataset in datasets.values()
         for name, file in dataset.remote_files.items()
-        if not only or name in only
+        # One that stands for many is no file itself.
+        if (not only or name in only) and not is_partitioned(file)
     ]
     found = iter(_asked([(url, file, stored) for stored, file in asked for url in file.urls]))
     return [CheckedFile(stored.name, file.identifier, tuple(next(found) for _ in file.urls)) for stored, file in asked]

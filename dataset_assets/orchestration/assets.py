@@ -22,6 +22,7 @@ from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
+from dataset_assets.orchestration.check_numbers import numbers_of
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
     RawFiles,
@@ -89,7 +90,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
         with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
-            _use_all(maker, defined, opened, split)
+            _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
             began, made = began_with(maker, opened.values()), maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
@@ -211,7 +212,7 @@ def _check_results(
                 check_name=names[finding.check],
                 severity=_LEVELS[finding.severity],
                 description=prose(finding.message),
-                metadata={"found": finding.message},
+                metadata={**numbers_of(finding), "found": finding.message},
             )
 
 

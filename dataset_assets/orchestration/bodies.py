@@ -7,6 +7,7 @@ import dagster as dg
 
 from dataset_assets.core.progress import report
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.making.maker import Maker
 from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
 from dataset_assets.orchestration.handover import OpenedRaw, RawFiles, Upstream
@@ -22,10 +23,13 @@ Given = OpenedRaw | RawFiles | Upstream
 def maker_of(
     context: dg.AssetExecutionContext, dataset: Dataset, io: str, opened: Mapping[str, Given], **options: Any
 ) -> Maker:
-    """Return a maker that uses the inputs of a step."""
+    """Return a maker that uses the inputs of a step; its dataset has the files of the partitions that they have."""
     connector: StorageIOManager = getattr(context.resources, io)
     storage = connector.opened()
     warn_if_elsewhere(context, storage)
+    for given in opened.values():
+        if isinstance(given, RawFiles):
+            dataset = with_partitions(dataset, given.partitions)
     maker = Maker(dataset, StoredDataset(storage, dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):

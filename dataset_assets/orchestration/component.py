@@ -28,6 +28,7 @@ attributes:
 ```
 """
 
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Callable
 
@@ -42,6 +43,7 @@ from dataset_assets.making.at_once import PER_HOST
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.ops import OpOptions, RawAssets
+from dataset_assets.orchestration.strict_model import strict
 from dataset_assets.orchestration.translation import Translation, of_attributes
 
 EXAMPLE = "io.github.allisonhorst.penguins"
@@ -54,6 +56,11 @@ class RetryModel(dg.Model, dg.Resolvable):
     max_retries: int = 1
     delay: float | None = None
 
+    @classmethod
+    @cache
+    def model(cls) -> type[BaseModel]:
+        return strict(super().model(), max_retries=int, delay=float)
+
 
 class OpModel(dg.Model, dg.Resolvable):
     """The name, the pool, the tags, the retries and the downloads of each step."""
@@ -63,6 +70,11 @@ class OpModel(dg.Model, dg.Resolvable):
     tags: dict[str, Any] = {}
     retry: RetryModel | None = None
     downloads_per_host: int = PER_HOST
+
+    @classmethod
+    @cache
+    def model(cls) -> type[BaseModel]:
+        return strict(super().model(), retry=RetryModel.model(), downloads_per_host=int)
 
     def options(self) -> OpOptions:
         """Return them as `definitions` takes them."""
@@ -135,6 +147,12 @@ class DatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     raw_assets: RawAssets = ""
     refresh_unmade: bool = False
     observe_sources: bool = False
+
+    @classmethod
+    @cache
+    def model(cls) -> type[BaseModel]:
+        nested = {"op": OpModel.model(), "translation": TranslationModel}
+        return strict(super().model(), **nested, raw_assets=RawAssets, refresh_unmade=bool, observe_sources=bool)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the definitions.

@@ -49,6 +49,15 @@ def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> Event | None:
     return None
 
 
+def latest_of_partitions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str]:
+    """Return the last data version of each partition of an asset that was made or observed."""
+    found: dict[str, str] = {}
+    for kind in (dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION):
+        tags = instance.event_log_storage.get_latest_tags_by_partition(key, kind, [VERSION])
+        found |= {partition: each[VERSION] for partition, each in tags.items() if VERSION in each}
+    return found
+
+
 def _maker(context: dg.InputContext) -> str | None:
     """Return the run that made the input: this one, or the one that it retries; None if neither did."""
     try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import BinaryIO, Mapping, Sequence
 
+from dataset_assets.definition.partitioned import Partitions
 from dataset_assets.errors import DatasetAssetsError
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
@@ -38,6 +39,8 @@ class AllRaw:
     """A digest of the files that each split needs."""
     arrived: int
     """How many were retrieved and stored just now."""
+    partitions: Partitions = field(default_factory=dict)
+    """The partitions whose files these are."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class RawFiles:
     """Why files were not retrieved, by file."""
     hashed: bool = False
     began: str | None = None
+    partitions: Partitions = field(default_factory=dict)
 
     def __getitem__(self, file: str) -> OpenedRaw:
         raw = self.stored.raw(file)

@@ -24,6 +24,7 @@ from dataset_assets.definition.linked import linked
 from dataset_assets.errors import CheckFailed, Conflict, DatasetAssetsError, Refused, StorageError, UsageError
 from dataset_assets.orchestration.definitions import definitions
 from dataset_assets.orchestration.refresh import REFRESH
+from dataset_assets.orchestration.shown import VARIABLE, in_words, shown
 from dataset_assets.storage import Storage
 
 SERVER = "dataset_assets.orchestration.webserver"
@@ -94,20 +95,30 @@ def _errors_of_ours() -> Iterator[None]:
         raise KeyboardInterrupt from interrupted
 
 
-def serve(port: int, storage: str, say: Callable[[str], None], hosts: Sequence[str] = ()) -> None:
+def serve(
+    port: int,
+    storage: Storage,
+    say: Callable[[str], None],
+    hosts: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    every: bool = False,
+) -> None:
     """Serve the web UI on 127.0.0.1 until interrupted. Raises `Conflict` if the port is in use.
 
-    `hosts` are the public names that a reverse proxy uses. Raises `UsageError` if one is not a host name.
+    `hosts` are the public names that a reverse proxy uses. Raises `UsageError` if one is not a host name. It shows the
+    user's own datasets, those that are prepared, and `datasets`, which are names or patterns; with `every`, all.
     """
     # This import needs Dagster's server, which is not needed to run assets.
     from dataset_assets.orchestration.guard import checked_host
 
-    names = [checked_host(host) for host in hosts]
-    _check_port(port, storage)
+    hosts = [checked_host(host) for host in hosts]
+    _check_port(port, storage.url)
+    names = shown(storage, datasets, every=every)
     with _interrupted_by_any_end(), history() as home, _alone(home):
-        say(f"data:    {storage}\nhistory: {home}")
-        command = [sys.executable, "-m", SERVER, str(port), *names]
-        with _begun(command, _neutral(home), _environment(home, storage)) as process:
+        say(f"data:     {storage.url}\nhistory:  {home}\ndatasets: {in_words(names, storage.url)}")
+        command = [sys.executable, "-m", SERVER, str(port), *hosts]
+        environment = {**_environment(home, storage.url), VARIABLE: "\n".join(names)}
+        with _begun(command, _neutral(home), environment) as process:
             try:
                 _await(process, port)
                 say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")

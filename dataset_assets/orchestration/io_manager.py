@@ -65,12 +65,16 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
 
     def opened(self) -> Storage:
         """Open the storage. Raises `UsageError` if an environment variable was to name it and does not."""
-        if not isinstance(self.storage, dg.EnvVar):
-            return open_storage(self.storage or settings().storage)
-        name = self.storage.env_var_name
-        if not (url := os.environ.get(name)):
-            raise UsageError(f"The environment variable {name}, which names the storage, is not set. Set it to a URL.")
-        return open_storage(url)
+        if url := self.url():
+            return open_storage(url)
+        name = getattr(self.storage, "env_var_name", "")
+        raise UsageError(f"The environment variable {name}, which names the storage, is not set. Set it to a URL.")
+
+    def url(self) -> str:
+        """Return the URL of the storage; empty if an environment variable is to name it and is not set."""
+        if isinstance(self.storage, dg.EnvVar):
+            return os.environ.get(self.storage.env_var_name, "")
+        return self.storage or settings().storage
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what is staged, and describe it."""
@@ -141,10 +145,12 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
 
 
 def _all_raw(stored: StoredDataset, event: Event | None) -> RawFiles:
+    pairs = (event.get(keys.PARTITIONS) if event else None) or []
+    partitions = {tuple(asset): found for asset, found in pairs}
     if event is None or not event.ours:
-        return RawFiles(stored, {}, {})
+        return RawFiles(stored, {}, {}, partitions=partitions)
     needs, failed = event.get(keys.NEEDS) or {}, event.get(keys.FAILED) or {}
-    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event))
+    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event), partitions)
 
 
 def _present(opened: OpenedRaw) -> OpenedRaw:

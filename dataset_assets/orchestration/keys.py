@@ -19,6 +19,9 @@ DATASET, SPLIT, STREAM, FILE = (f"dataset_assets/{kind}" for kind in ("dataset",
 AFTER = "dataset_assets/after"
 """Metadata of a materialisation: the data version of the asset that writes a raw file, when its source was asked."""
 
+PARTITIONS = "dataset_assets/partitions"
+"""Metadata of a materialisation of all raw files: pairs of an asset's key and its partitions that had files."""
+
 FILES = "dataset_assets/files"
 """Metadata of the definition of an asset that is all raw files of a dataset: how many."""
 

@@ -3,12 +3,14 @@
 A file that cannot be retrieved fails the splits that need it, which say why; the others are made.
 """
 
+from dataclasses import replace
 from typing import Any, Iterable, Iterator, Mapping
 
 import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.errors import Conflict, DatasetAssetsError, RetrievalError
 from dataset_assets.making.at_once import retrieved, together
 from dataset_assets.making.maker import Maker
@@ -20,31 +22,43 @@ from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.refresh import CONFIG, is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import all_raw_spec
-from dataset_assets.orchestration.writers import changed, writers_of, written
+from dataset_assets.orchestration.writers import (
+    changed,
+    partitions_written,
+    writers_of,
+    written,
+    written_by_partition,
+)
 from dataset_assets.storage.raw_files import RawFile
 
 
 def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     """Return the asset of all retrieved files."""
-    key, files = keys.key(dataset.name, "raw"), dataset.remote_files
-    writers = writers_of(files.values(), keys.source_key(dataset.name) if steps.observe else None)
+    key, defined = keys.key(dataset.name, "raw"), dataset.remote_files
+    writers = writers_of(defined.values(), keys.source_key(dataset.name) if steps.observe else None)
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw"),
-        specs=[all_raw_spec(dataset, files, steps.io, dict.fromkeys(writers.values()))],
+        specs=[all_raw_spec(dataset, defined, steps.io, dict.fromkeys(writers.values()))],
         config_schema=CONFIG,
         **steps.options(),
     )
     def retrieve(context: dg.AssetExecutionContext) -> Iterator[Any]:
         downloads = Downloads(context.log.info)
         own = context.asset_key_for_output(key.to_python_identifier())
-        after = written(context.instance, writers)
-        ask = changed(context.instance, dict.fromkeys(files, own), after)
+        with no_vain_retries():
+            found = partitions_written(context.instance, dataset)
+            of_all = with_partitions(dataset, found)
+        files = of_all.remote_files
+        plain = {name: asset for name, asset in writers.items() if name in files}
+        of_partitions = written_by_partition(dataset, found)
+        after = written(context.instance, plain) | {name: known for name, known in of_partitions.items() if known}
+        ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
         options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
-        with no_vain_retries(), maker_of(context, dataset, steps.io, {}, **options) as maker:
+        with no_vain_retries(), maker_of(context, of_all, steps.io, {}, **options) as maker:
             began = began_with(maker, ())
-            made = _stored(maker, files, steps.op.downloads_per_host, downloads)
-            if made.failed and (_may_retry(context, steps) or not _split_says_it(context, dataset, steps, made.failed)):
+            made = replace(_stored(maker, files, steps.op.downloads_per_host, downloads), partitions=found)
+            if made.failed and (_may_retry(context, steps) or not _split_says_it(context, of_all, steps, made.failed)):
                 raise together(made.failed, len(files))
             seen = {name: version for name, version in after.items() if name not in made.failed}
             version = digest_of({name: raw.sha256 for name, raw in made.raws.items()})

@@ -19,6 +19,7 @@ from dataset_assets.orchestration.charts import MOST_WAVES, waveforms
 from dataset_assets.orchestration.handover import AllRaw
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of
+from dataset_assets.reading.load import open_split
 from dataset_assets.reading.views import Stored, View
 from dataset_assets.reading.views.node import Origin
 from dataset_assets.storage import Storage
@@ -77,9 +78,17 @@ def of_all_raw(made: AllRaw) -> Metadata:
         "retrieved just now": made.arrived,
         "the first files" if len(made.raws) > FILES else "all files": dg.MetadataValue.table(rows, _FILES_SCHEMA),
         keys.NEEDS: dg.MetadataValue.json(dict(made.needs)),
+        **_partitions(made),
         # Then the splits need not hash them again.
         keys.ARRIVED: made.arrived == len(made.raws),
     }
+
+
+def _partitions(made: AllRaw) -> Metadata:
+    if not made.partitions:
+        return {}
+    found = [[list(asset), sorted(partitions)] for asset, partitions in made.partitions.items()]
+    return {"partitions": sum(len(each) for _, each in found), keys.PARTITIONS: dg.MetadataValue.json(found)}
 
 
 def of_stream(storage: Storage, index: SplitIndex, stream: str) -> Metadata:
@@ -127,6 +136,9 @@ def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
     stored = StoredDataset(storage, version.dataset)
     indexes = [stored.index(split, at) for split, at in version.splits.items()]
     return {
+        **_first_look(stored, indexes),
+        "open it": dg.MetadataValue.md(f'```python\nload("{version.dataset}@{digest}")\n```'),
+        "dagster/row_count": sum(index.samples for index in indexes),
         "samples": sum(index.samples for index in indexes),
         "bytes": sum(index.bytes for index in indexes),
         **{f"samples of {index.split}": index.samples for index in indexes[:COLUMNS]},
@@ -134,8 +146,16 @@ def of_version(storage: Storage, version: Version, digest: str) -> Metadata:
         "version": digest,
         "storage": redacted(storage.url),
         "splits": dg.MetadataValue.json(dict(version.splits)),
-        "open it": dg.MetadataValue.md(f'```python\nload("{version.dataset}@{digest}")\n```'),
     }
+
+
+def _first_look(stored: StoredDataset, indexes: Sequence[SplitIndex]) -> Metadata:
+    """Show samples of the first split that has some."""
+    for index in indexes:
+        if index.samples:
+            view = open_split(stored, index.split, digest_of(index))
+            return {f"a look at {index.split}": dg.MetadataValue.md(tried(some_samples, view, [*index.streams]))}
+    return {}
 
 
 def _last_asked(stored: StoredDataset, indexes: Sequence[SplitIndex]) -> Metadata:

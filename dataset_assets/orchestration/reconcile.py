@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import dagster as dg
@@ -17,12 +17,14 @@ from dataset_assets.core.processes import lives, started_at
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
 from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.events import VERSION, latest
 from dataset_assets.orchestration.instance import history, opened
-from dataset_assets.orchestration.ops import Steps
+from dataset_assets.orchestration.ops import RawAssets, Steps
+from dataset_assets.orchestration.translation import Translation, translated
 from dataset_assets.reading.load import open_split
 from dataset_assets.storage import Storage
-from dataset_assets.storage.manifest import SplitIndex
+from dataset_assets.storage.manifest import SplitIndex, Version
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 LAUNCHERS = ("DefaultRunLauncher", "SyncInMemoryRunLauncher")
@@ -58,61 +60,86 @@ class _Stored:
     metadata: Callable[[], Mapping[str, Any]]
 
 
-def reconcile(datasets: Sequence[Dataset], storage: Storage, *, mend: bool = False) -> list[Difference]:
+def reconcile(
+    datasets: Sequence[Dataset],
+    storage: Storage,
+    *,
+    mend: bool = False,
+    raw_assets: RawAssets = "",
+    translation: Translation | None = None,
+) -> list[Difference]:
     """Return where the history and the storage differ, for these datasets, and with `mend` record what is missing.
 
-    The assets are those of `definitions` without a translation.
+    The assets are those of `definitions` with the same `raw_assets` and `translation`.
     """
     with history() as home, opened(home) as instance:
         found = [*_runs(instance, mend)]
         for dataset in datasets:
-            found += _versions(instance, dataset, StoredDataset(storage, dataset.name).remembering(), mend)
+            stored = StoredDataset(storage, dataset.name).remembering()
+            found += _Compared(instance, dataset, stored, raw_assets, translation).differences(mend)
         return found
 
 
-def _versions(
-    instance: dg.DagsterInstance, dataset: Dataset, stored: StoredDataset, mend: bool
-) -> Iterator[Difference]:
-    current = stored.current()
-    if current.version is None or current.digest is None:
-        event = latest(instance, keys.key(dataset.name))
-        if event and event.version not in stored.versions():
-            where = redacted(stored.storage.url)
-            said = f"The history shows version {event.version}, and {where} has none. Materialize it again."
-            yield Difference("lost", dataset.name, said)
-        return
-    for asset in _assets(dataset, stored):
-        event = latest(instance, asset.key)
-        if event is None or event.version != asset.version:
-            if mend:
-                _record(instance, asset)
-            before = f"the history shows {event.version}" if event else "the history shows no version"
-            name = asset.key.to_user_string()
-            yield Difference("unrecorded", name, f"The storage has {asset.version}; {before}.", mend)
+@dataclass(frozen=True)
+class _Compared:
+    """A dataset in the history, under the keys of its project, and in the storage."""
 
+    instance: dg.DagsterInstance
+    dataset: Dataset
+    stored: StoredDataset
+    raw_assets: RawAssets
+    translation: Translation | None
 
-def _assets(dataset: Dataset, stored: StoredDataset) -> Iterator[_Stored]:
-    """Yield what is released, in the order in which it is made."""
-    current, whole = stored.current(), Steps(keys.IO).has_one(dataset)
-    version, digest = current.version, current.digest
-    assert version is not None and digest is not None
-    # The one asset of many raw files has a version of its own, which its next run gives it.
-    raws = map(stored.raw, [name for name, file in dataset.files.items() if _is_asset(file, whole)])
-    for raw in filter(None, raws):
-        yield _Stored(keys.key(dataset.name, "raw", raw.name), raw.sha256, partial(previews.of_raw, stored, raw))
-    for split, index_digest in version.splits.items():
-        with suppress(*UNUSABLE):
-            yield from _of_split(stored, stored.index(split, index_digest), index_digest, whole)
-    shown = partial(previews.of_version, stored.storage, version, digest)
-    yield _Stored(keys.key(dataset.name), digest, shown)
+    def differences(self, mend: bool) -> Iterator[Difference]:
+        """Yield where they differ, and with `mend` record what is missing in the history."""
+        current = self.stored.current()
+        if current.version is None or current.digest is None:
+            event = latest(self.instance, self.key())
+            if event and event.version not in self.stored.versions():
+                where = redacted(self.stored.storage.url)
+                said = f"The history shows version {event.version}, and {where} has none. Materialize it again."
+                yield Difference("lost", self.dataset.name, said)
+            return
+        for asset in self.assets(current.version, current.digest):
+            event = latest(self.instance, asset.key)
+            if event is None or event.version != asset.version:
+                if mend:
+                    _record(self.instance, asset)
+                before = f"the history shows {event.version}" if event else "the history shows no version"
+                name = asset.key.to_user_string()
+                yield Difference("unrecorded", name, f"The storage has {asset.version}; {before}.", mend)
 
+    def assets(self, version: Version, digest: str) -> Iterator[_Stored]:
+        """Yield what is released, in the order in which it is made."""
+        whole = Steps(keys.IO, raw=self.raw_assets).has_one(self.dataset)
+        # The one asset of many raw files has a version of its own, which its next run gives it.
+        raws = map(self.stored.raw, [name for name, file in self.dataset.files.items() if _is_asset(file, whole)])
+        for raw in filter(None, raws):
+            yield _Stored(self.key("raw", raw.name), raw.sha256, partial(previews.of_raw, self.stored, raw))
+        for split, index_digest in version.splits.items():
+            with suppress(*UNUSABLE):
+                yield from self._of_split(self.stored.index(split, index_digest), index_digest, whole)
+        shown = partial(previews.of_version, self.stored.storage, version, digest)
+        yield _Stored(self.key(), digest, shown)
 
-def _of_split(stored: StoredDataset, index: SplitIndex, digest: str, whole: bool) -> Iterator[_Stored]:
-    for name in () if whole else index.streams:
-        key = keys.key(stored.name, index.split, name)
-        yield _Stored(key, keys.stream_version(index, name), partial(previews.of_stream, stored.storage, index, name))
-    view = open_split(stored, index.split, digest)
-    yield _Stored(keys.key(stored.name, index.split), digest, partial(previews.of_split, view, index))
+    def _of_split(self, index: SplitIndex, digest: str, whole: bool) -> Iterator[_Stored]:
+        for name in () if whole else index.streams:
+            shown = partial(previews.of_stream, self.stored.storage, index, name)
+            yield _Stored(self.key(index.split, name), keys.stream_version(index, name), shown)
+        view = open_split(self.stored, index.split, digest)
+        yield _Stored(self.key(index.split), digest, partial(previews.of_split, view, index))
+
+    def key(self, *rest: str) -> dg.AssetKey:
+        """Return the key of something of the dataset in its project."""
+        ours = keys.key(self.dataset.name, *rest)
+        return self.renamed.get(ours, ours)
+
+    @cached_property
+    def renamed(self) -> Mapping[dg.AssetKey, dg.AssetKey]:
+        """The key in the project of each asset whose key it has changed."""
+        if self.translation is None:
+            return {}
+        return translated(assets_of(self.dataset, Steps(keys.IO, raw=self.raw_assets)), self.translation)[1]
 
 
 def _is_asset(file: RemoteFile | DerivedFile, whole: bool) -> bool:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.partitioned import partitioned_files
 from dataset_assets.making.source_checks import CheckedFile, check_sources
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -29,7 +30,7 @@ def source_checks(
     A run that materializes asks no source twice, so they do nothing there. Execute them on the page of a raw file, or
     with a job of `AssetSelection.checks(...)`. `renamed` are the keys that the project has changed.
     """
-    left = iter([dataset for dataset in datasets if dataset.remote_files])
+    left = iter([dataset for dataset in datasets if dataset.remote_files.keys() - partitioned_files(dataset).keys()])
     while some := [*islice(left, TOGETHER)]:
         yield _source_check(some, steps, renamed)
 
@@ -38,7 +39,9 @@ def _source_check(
     datasets: Sequence[Dataset], steps: Steps, renamed: Mapping[dg.AssetKey, dg.AssetKey]
 ) -> dg.AssetChecksDefinition:
     raw = {renamed.get(key, key): place for dataset in datasets for key, place in _places(dataset, steps)}
-    description = "The source has the file, as it was retrieved. Only headers are asked for."
+    description = (
+        "The source has the file, as it was retrieved. It asks for headers only. It warns, and blocks nothing."
+    )
 
     @dg.multi_asset_check(
         name=_name(datasets, steps),
@@ -77,7 +80,7 @@ def _places(dataset: Dataset, steps: Steps) -> Iterator[tuple[dg.AssetKey, tuple
 
 def _checked(dataset: Dataset, asked: Mapping[str, dg.AssetKey], storage: Storage) -> Iterator[dg.AssetCheckResult]:
     if "" in asked:
-        yield _of_all(check_sources(dataset, storage=storage, files=dataset.remote_files), asked[""])
+        yield _of_all(check_sources(dataset, storage=storage), asked[""])
     else:
         yield from (_result(found, asked[found.file]) for found in check_sources(dataset, storage=storage, files=asked))
 

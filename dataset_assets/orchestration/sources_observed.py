@@ -10,18 +10,25 @@ import dagster as dg
 
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
-from dataset_assets.definition.dataset import Dataset
+from dataset_assets.definition.dataset import Dataset, RemoteFile
+from dataset_assets.definition.remote_file import is_partitioned
 from dataset_assets.making.source_looks import look_at
 from dataset_assets.orchestration import keys
 
 SHOWN = 100
 
 
+def observed_files(dataset: Dataset) -> dict[str, RemoteFile]:
+    """Return the files whose source is observed: of those of partitions, the asset that writes them says it."""
+    return {name: file for name, file in dataset.remote_files.items() if not is_partitioned(file)}
+
+
 def source_observed(dataset: Dataset) -> Any:
     """Return the asset that is the sources of a dataset's files."""
+    files = observed_files(dataset)
 
     def observe() -> dg.ObserveResult:
-        seen = look_at(dataset.remote_files.values())
+        seen = look_at(files.values())
         rows = [
             dg.TableRecord({"file": name, "bytes": str(look.bytes), "version": str(look.etag or look.last_modified)})
             for name, look in [*seen.items()][:SHOWN]
@@ -31,7 +38,7 @@ def source_observed(dataset: Dataset) -> Any:
             data_version=dg.DataVersion(version), metadata={"files": len(seen), "seen": dg.MetadataValue.table(rows)}
         )
 
-    first = redacted(next(iter(dataset.remote_files.values())).urls[0])
+    first = redacted(next(iter(files.values())).urls[0])
     with warnings.catch_warnings():
         # It is marked beta and is the public way to watch what others make.
         warnings.simplefilter("ignore", dg.BetaWarning)

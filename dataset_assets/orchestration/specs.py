@@ -12,6 +12,7 @@ from dataset_assets.core.commands import command
 from dataset_assets.core.names import is_member
 from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile
+from dataset_assets.definition.remote_file import is_partitioned
 from dataset_assets.making.inputs import File
 from dataset_assets.making.recipe import derived_recipe, release_code, split_code
 from dataset_assets.orchestration import keys
@@ -56,12 +57,20 @@ def all_raw_spec(
     return dg.AssetSpec(
         keys.key(dataset.name, "raw"),
         deps=list(deps),
-        description=f"All {len(files):,} raw files, from {shown}. Each is stored unchanged, under its sha256.",
+        description=f"{_counted(files)}, from {shown}. Each is stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),
         code_version=json_digest([_file_code(file) for file in files.values()]),
         kinds={"file"},
     )
+
+
+def _counted(files: Mapping[str, RemoteFile]) -> str:
+    assets = ["/".join(file.after) for file in files.values() if is_partitioned(file)]
+    if not assets:
+        return f"All {len(files):,} raw files"
+    others = f" and {len(files) - len(assets):,} others" if len(files) > len(assets) else ""
+    return f"The raw files: one for each partition of {prose(', '.join(dict.fromkeys(assets)))}{others}"
 
 
 def split_specs(
@@ -73,7 +82,7 @@ def split_specs(
         dg.AssetSpec(
             keys.key(dataset.name, split, stream),
             deps=deps,
-            description=f"Stream {stream} of {dataset.name}, split {split}.",
+            description=_of_stream(dataset, split, stream),
             skippable=True,
             group_name=group,
             metadata=_metadata(dataset, io, {keys.SPLIT: split, keys.STREAM: stream}),
@@ -88,8 +97,8 @@ def split_specs(
         keys.key(dataset.name, split),
         deps=[spec.key for spec in streams] or deps,
         description=(
-            f"Split {split} of {dataset.name}{_streams(dataset, whole)} A split is an intermediate of the build: "
-            f"train on the release, which is the asset {dataset.name}."
+            f"The split {split} of {dataset.name}: {', '.join(dataset.streams)}. Train on the release, the asset "
+            f"{dataset.name}: this split may not have passed all checks yet."
         ),
         skippable=True,
         group_name=group,
@@ -102,10 +111,11 @@ def split_specs(
     return [*streams, index]
 
 
-def _streams(dataset: Dataset, whole: bool) -> str:
-    if whole:
-        return f", with its streams {', '.join(dataset.streams)}."
-    return ": the index of its streams. It comes after them because it is written after the data."
+def _of_stream(dataset: Dataset, split: str, stream: str) -> str:
+    roles = [role for role, named in dataset.roles.items() if named == stream]
+    kind = f", stored as {dataset.streams[stream].name}"
+    used = f", the {' and the '.join(roles)} of each sample" if roles else ""
+    return f"The stream {stream} of the split {split} of {dataset.name}{used}{kind}."
 
 
 def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpec:
@@ -124,7 +134,8 @@ def dataset_spec(dataset: Dataset, io: str, unmade: bool = False) -> dg.AssetSpe
     if dataset.homepage:
         lines.insert(bool(dataset.license), f"**Homepage**: {address(redacted(dataset.homepage))}")
     refreshed = {keys.REFRESH: dataset.refresh} if dataset.refresh else {}
-    last = "Materializing it checks all splits together and releases them."
+    opened = prose(f'Open it with load("{dataset.name}").')
+    last = f"Materializing it checks all splits together, and releases them if no check refuses them. {opened}"
     return dg.AssetSpec(
         keys.key(dataset.name),
         deps=[keys.key(dataset.name, split) for split in dataset.splits],

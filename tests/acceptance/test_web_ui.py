@@ -26,13 +26,13 @@ SECRET = "a-secret"
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A web UI whose datasets are the shipped ones, and some that fail, whose URLs hold a secret."""
+    """A web UI whose datasets are some that fail, and a shipped one that is asked for, whose URLs hold a secret."""
     folder = tmp_path_factory.mktemp("ui")
     line = CommandLine(folder)
     with FaultyServer({"/table.csv": TABLE}) as server:
         url = server.url.replace("http://", f"http://user:{SECRET}@")
         line.install("failing", {"failing": FAILING.format(url=url)}, datasets={"org.example.web": "failing"})
-        with served(line, folder) as found:
+        with served(line, folder, "io.github.rasbt.*") as found:
             yield found
 
 
@@ -63,6 +63,15 @@ def test_a_dataset_is_materialized_by_a_button_and_is_green_and_has_a_picture(ui
         image.wait_for()
         assert image.evaluate("picture => picture.naturalWidth") == 8 * 48
         page.picture(pictures / "samples.png")
+        page.go("")
+        page.see("Overview")
+        page.picture(pictures / "home.png")
+        page.asset(DIGITS)
+        page.see("Latest check results")
+        page.picture(pictures / "dataset.png")
+        page.page.get_by_text("Plots").first.click()
+        page.see("samples of train")
+        page.picture(pictures / "plots.png")
         assert page.abroad == set() and page.errors == []
     assert len(ui.line.json("info", "io.github.rasbt.mnist_5k")) > 0
 
@@ -78,6 +87,11 @@ def test_a_check_that_failed_is_seen(ui: Served, pictures: Path) -> None:
         page.see("No sample of one split occurs, byte for byte, in another. If it fails, the release is refused.")
         page.picture(pictures / "check.png")
         assert SECRET not in page.page.content()
+
+
+def test_it_opens_on_ones_own_datasets_and_on_those_that_are_asked_for(ui: Served) -> None:
+    releases = {"/".join(key.split("/")[:4]) for key in ui.graphql.assets()}
+    assert releases == {DIGITS, *(key for key in releases if key.startswith("org/example/web"))} and LEAKY in releases
 
 
 def test_the_same_by_graphql(ui: Served) -> None:

@@ -31,12 +31,6 @@ NUMBERED_KEY = NUMBERED.replace(".", "/")
 THRICE = dg.RetryPolicy(max_retries=3)
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def run_retrying(dataset: Dataset, instance: dg.DagsterInstance, more: Any = ()) -> dg.ExecuteInProcessResult:
     """Run a job of a project that has each step retried."""
     job = dg.define_asset_job(
@@ -47,9 +41,9 @@ def run_retrying(dataset: Dataset, instance: dg.DagsterInstance, more: Any = ())
     return found.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
 
 
-def recorded(instance: dg.DagsterInstance, asset: str, check: str) -> Any:
+def recorded(instance: dg.DagsterInstance, asset: str, name: str) -> Any:
     """Return what the instance has of a check's last evaluation."""
-    found = dg.AssetCheckKey(key(asset), check)
+    found = dg.AssetCheckKey(key(asset), name)
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([found])[found]
     return record.event.dagster_event.asset_check_evaluation_data
 

@@ -26,12 +26,6 @@ def server() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def dataset(server: FaultyServer) -> Dataset:
     return tiny.tiny(server.url + "/")
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 import dagster as dg
-import pytest
 from orchestrated import NUMBERED, QUIET, key, made, numbered, run, two_files
 
 from dataset_assets import Array, Columns, Dataset, Split, View
@@ -39,12 +38,6 @@ class Automation:
         found = dg.evaluate_automation_conditions(defined, self.instance, cursor=self.cursor)
         self.cursor = found.cursor
         return found.total_requested
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def trained_on(dataset: str, split: str, condition: Any, name: str = "model") -> dg.AssetsDefinition:

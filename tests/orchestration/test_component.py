@@ -216,7 +216,7 @@ def test_the_assets_of_a_component_are_translated(project: Project) -> None:
     node = graph.get(dg.AssetKey(["lake", *PENGUINS.split(".")]))
     assert (node.group_name, node.owners, node.tags["layer"]) == ("birds", ["team:birds"], "raw")
     assert node.automation_condition == dg.AutomationCondition.eager()
-    assert str(node.description).endswith(f"releases them. Of {PENGUINS}.")
+    assert str(node.description).endswith(f'load("{PENGUINS}"). Of {PENGUINS}.')
     assert not [key for key in graph.get_all_asset_keys() if key.path[0] != "lake"]
     assert all(asset.op.name.startswith("birds__io__") for asset in graph.assets_defs if asset.is_executable)
 
@@ -228,6 +228,38 @@ def test_the_schema_of_a_component_refuses_what_it_does_not_know(project: Projec
         keys_of(project.load())
     said = "".join(str(error) for error in causes(caught.value))
     assert "defs.yaml:5" in said or "raw_assets" in said, said
+
+
+NESTED = """
+attributes:
+  datasets: [x]
+  op:
+    retry: {max_retriez: 3, delay: soon}
+    downloads_per_host: four
+  translation: {owner: [a]}
+  raw_assets: both
+  refresh_unmade: perhaps
+"""
+
+
+def test_the_schema_that_dg_checks_names_the_very_key_of_each_mistake() -> None:
+    import jsonschema
+    import yaml
+
+    from dataset_assets.orchestration.component import DatasetComponent
+
+    model = DatasetComponent.get_model_cls()
+    assert model is not None and model is DatasetComponent.get_model_cls()
+    validator = jsonschema.Draft202012Validator(model.model_json_schema())
+    errors = validator.iter_errors(yaml.safe_load(NESTED)["attributes"])
+    assert sorted((".".join(map(str, error.absolute_path)), error.message.partition(" (")[0]) for error in errors) == [
+        ("op.downloads_per_host", "'four' is not of type 'integer'"),
+        ("op.retry", "Additional properties are not allowed"),
+        ("op.retry.delay", "'soon' is not of type 'number'"),
+        ("raw_assets", "'both' is not one of ['', 'one', 'each']"),
+        ("refresh_unmade", "'perhaps' is not of type 'boolean'"),
+        ("translation", "Additional properties are not allowed"),
+    ]
 
 
 @pytest.mark.parametrize("given", [{}, {"datasets": f"{PENGUINS}, com.lecun.*", "storage": "file:///x"}])

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 import dagster as dg
 import pandas
@@ -21,12 +21,6 @@ from dataset_assets.storage import open_storage
 PLACE = NUMBERED.replace(".", "/")
 # What older versions take as an annotation of several splits.
 MAPPINGS = [dict] if dg.__version__ < "1.13" else [dict, Mapping]
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def reader(annotation: Any, given: dg.AssetIn, name: str = "read") -> Any:

@@ -8,6 +8,7 @@ import pytest
 from orchestrated import QUIET, numbered, run
 
 from dataset_assets.orchestration import definitions
+from dataset_assets.orchestration.elsewhere import is_of_network, warn_if_deployed_elsewhere
 
 
 @pytest.fixture
@@ -51,6 +52,42 @@ def test_a_launcher_that_does_not_open_here_is_one_of_elsewhere(started_by: Any,
 def test_a_run_that_stays_here_is_not_warned(started_by: Any, home: Path) -> None:
     instance = started_by()
     assert warnings(instance, run(numbered(), instance).run_id) == []
+
+
+LAUNCHER = "run_launcher: {module: %s, class: %s}"
+
+
+@pytest.mark.parametrize(
+    ("dagster", "storage", "said"),
+    [
+        (LAUNCHER % ("leaving", "FarLauncher"), "file:///data/birds", "The run launcher FarLauncher may start"),
+        (LAUNCHER % ("leaving", "FarLauncher"), "", "The run launcher FarLauncher may start"),
+        (LAUNCHER % ("leaving", "FarLauncher"), "s3://bucket/birds", ""),
+        (LAUNCHER % ("dagster.core.launcher", "DefaultRunLauncher"), "file:///data/birds", ""),
+        ("run_launcher: [", "file:///data/birds", ""),
+    ],
+)
+def test_it_is_said_too_when_definitions_are_loaded_as_by_dg_check(
+    dagster: str, storage: str, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.mkdir()
+    (home / "dagster.yaml").write_text(dagster)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    warn_if_deployed_elsewhere.cache_clear()
+    for _ in range(2):
+        definitions(datasets=[numbered()], storage=storage)
+    found = [record.getMessage() for record in caplog.records]
+    assert len(found) == bool(said) and "".join(found).startswith(said)
+
+
+def test_a_folder_that_several_machines_mount_is_told_by_its_file_system(fast_path: Path) -> None:
+    mounts, link = fast_path / "mounts", fast_path / "link"
+    lines = [f"/dev/sda1 {fast_path} ext4 rw 0 0", f"server:/x {fast_path}/a\\040b nfs4 rw 0 0"]
+    mounts.write_text("\n".join(["overlay / overlay rw 0 0", *lines, f"me:/ {fast_path}/c fuse.sshfs rw 0 0"]))
+    link.symlink_to(fast_path / "a b" / "data")
+    for place, expected in (("a b/data/x", True), ("c", True), ("link/x", True), ("data", False), ("cd", False)):
+        assert is_of_network(fast_path / place, mounts) is expected, place
+    assert not is_of_network(fast_path, fast_path / "absent")
 
 
 @dg.executor(name="docker", config_schema=dg.in_process_executor.config_schema)

@@ -36,21 +36,6 @@ from dataset_assets.storage import open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing.server import FaultyServer
 
-FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer(dict(FILES)) as server:
-        yield server
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 # B4: several at once.
 
 

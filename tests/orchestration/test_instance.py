@@ -315,7 +315,7 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(dagster_home: Path)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(Conflict, match="ui --port"):
-            serve(taken.getsockname()[1], "memory://x", print)
+            serve(taken.getsockname()[1], open_storage("memory://x"), print)
     assert not dagster_home.exists()
 
 

@@ -38,12 +38,6 @@ TINY_KEY = tiny.NAME.replace(".", "/")
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.fixture
 def project(home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The definitions of a project that knows nothing of ours but its datasets."""
     monkeypatch.setenv("DIGIT_MODELS_DATA", (fast_path / "data").as_uri())

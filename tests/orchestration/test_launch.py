@@ -1,7 +1,7 @@
 """Whoever may launch a run does not choose where it stores: the storage is that of the definitions."""
 
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,12 +13,6 @@ from dataset_assets.errors import UsageError
 from dataset_assets.orchestration import StorageIOManager, definitions
 
 VARIABLE = "STORAGE_OF_THE_TESTS"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
-        yield found
 
 
 @pytest.fixture

@@ -27,12 +27,6 @@ def server() -> Iterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def same_with_and_without_dagster(dataset: Dataset, instance: dg.DagsterInstance, home: Path, other: Path) -> None:
     result = run(dataset, instance)
     assert result.success

@@ -35,12 +35,6 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def of_table(text: str) -> list[list[Token]]:
     """Parse markdown as the UI does, and return what is in each cell of its table."""
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)

@@ -6,28 +6,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from orchestrated import QUIET, facts, failures, key, lines, made, retries, run, two_files, versions
+from orchestrated import FILES, QUIET, facts, failures, key, lines, made, retries, run, two_files, versions
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, load, prepare
 from dataset_assets.errors import UsageError
 from dataset_assets.orchestration import OpOptions, definitions
 from dataset_assets.orchestration.bodies import Downloads
+from dataset_assets.orchestration.ops import MOST_DATASETS
 from dataset_assets.testing import FaultyServer
 
-FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
 TWO = "org/example/two"
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer(FILES) as server:
-        yield server
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def ran(dataset: Dataset, instance: dg.DagsterInstance, how: str, **more: Any) -> dg.ExecuteInProcessResult:
@@ -149,6 +137,31 @@ def test_above_fifty_files_one_asset_is_the_default(home: Path) -> None:
         return len(ours.resolve_asset_graph().get_all_asset_keys())
 
     assert (of(50), of(51)) == (50 + 3, 3)
+
+
+def test_the_keys_of_a_dataset_do_not_depend_on_its_neighbours_and_many_are_advised_to_have_fewer(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, others = two_files("https://example.org"), [numbered_as(k) for k in range(MOST_DATASETS)]
+
+    def keys(datasets: list[Dataset], how: Any = "") -> set[str]:
+        caplog.clear()
+        assets = [asset for asset in definitions(datasets=datasets, raw_assets=how).assets or ()]
+        found = {
+            key.to_user_string() for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys
+        }
+        return {name for name in found if name.startswith(TWO)}
+
+    alone = keys([ours])
+    assert not caplog.text and f"{TWO}/raw/a_csv" in alone
+    assert keys([ours, *others]) == alone
+    assert "201 datasets are 607 assets" in caplog.text and "raw_assets='one'" in caplog.text
+    assert keys([ours, *others], "each") == alone and not caplog.text
+    assert keys([ours, *others], "one") == {TWO, f"{TWO}/raw", f"{TWO}/a", f"{TWO}/b"} and not caplog.text
+
+
+def numbered_as(k: int) -> Dataset:
+    return Dataset(f"org.example.n{k}", "One.", {"n": Array()}, {"all": Split(several)})
 
 
 def several(**files: Any) -> Iterator[dict[str, int]]:

@@ -5,14 +5,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from orchestrated import key
+from orchestrated import assets_in, key
 
 from dataset_assets import Dataset, load, prepare
+from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.instance import history, materialize, opened
 from dataset_assets.orchestration.reconcile import reconcile
+from dataset_assets.orchestration.translation import of_attributes
 from dataset_assets.storage import Storage, open_storage
 
 TINY = "org/example/tiny"
@@ -62,6 +65,26 @@ def test_a_lost_storage_is_listed_and_cannot_be_mended(dataset: Dataset, storage
     for mend in (False, True):
         [found] = reconcile([dataset], storage, mend=mend)
         assert (found.kind, found.mended) == ("lost", False) and "Materialize it again" in found.message
+
+
+def under_lake(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return of_attributes({"key_prefix": ["lake", "raw"]})(spec)
+
+
+@pytest.mark.parametrize("raw", ["", "one"])
+def test_assets_under_the_keys_of_a_project_are_mended(raw: Any, dataset: Dataset, storage: Storage) -> None:
+    version = prepare(dataset, storage=storage)["train"].version
+    how: dict[str, Any] = {"raw_assets": raw, "translation": under_lake}
+    assert {found.what for found in reconcile([dataset], storage, **how)} >= {
+        f"lake/raw/{TINY}",
+        f"lake/raw/{TINY}/train",
+    }
+    reconcile([dataset], storage, mend=True, **how)
+    assert reconcile([dataset], storage, **how) == [] and events(f"lake/raw/{TINY}") == [version] and not events(TINY)
+    ours = definitions(datasets=[dataset], storage=storage.url, **how)
+    with history() as place, opened(place) as instance:
+        known = {asset.to_user_string() for asset in instance.all_asset_keys()}
+    assert known <= {name.to_user_string() for asset in assets_in(ours) for name in asset.keys}
 
 
 KILLED = """

@@ -14,7 +14,7 @@ from typing import Any, Iterator
 import dagster as dg
 import pytest
 from cronsim import CronSim
-from orchestrated import NUMBERED, QUIET, assets_in, failures, files_in, kept_in, key, numbered, run, two_files
+from orchestrated import FILES, NUMBERED, QUIET, assets_in, failures, files_in, kept_in, key, numbered, run, two_files
 from places import SUPPORT
 
 from dataset_assets import Dataset, load, prepare
@@ -36,13 +36,6 @@ from dataset_assets.testing import ChangeEtag, Fault, FaultyServer, Reply
 
 DAILY = "0 3 * * *"
 MONDAY = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
-FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer(FILES) as server:
-        yield server
 
 
 @pytest.fixture

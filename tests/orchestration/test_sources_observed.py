@@ -23,12 +23,6 @@ def server() -> Iterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def defined(server: FaultyServer, how: Any) -> dg.Definitions:
     return definitions(datasets=[two_files(server.url)], observe_sources=True, raw_assets=how)
 

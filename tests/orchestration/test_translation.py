@@ -1,6 +1,5 @@
 """What a project wants differently of our assets: groups, owners, tags, conditions, descriptions and keys."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,6 @@ from dataset_assets.orchestration import OpOptions, asset_in, definitions
 from dataset_assets.orchestration.refresh import SCHEDULE
 from dataset_assets.orchestration.translation import of_attributes
 from dataset_assets.testing import FaultyServer
-
-FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer(FILES) as server:
-        yield server
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def prefixed(spec: dg.AssetSpec) -> dg.AssetSpec:

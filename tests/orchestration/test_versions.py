@@ -40,12 +40,6 @@ def server() -> Iterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def stale(dataset: Dataset, instance: dg.DagsterInstance) -> set[str]:
     """Return the assets that the UI shows as out of date."""
     graph = definitions(datasets=[dataset]).resolve_asset_graph()

@@ -24,12 +24,6 @@ def server() -> Iterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def dataset(server: FaultyServer) -> Dataset:
     splits = {
         "all": Split(lines, table=RemoteFile(f"{server.url}/orders.csv", after=("dbt", "orders"))),

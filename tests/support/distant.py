@@ -10,7 +10,7 @@ from dataset_assets import View, load
 from dataset_assets.orchestration import asset_in, definitions
 
 JOB = "of_all_machines"
-PROCESSES = {"start_method": {"forkserver": {"preload_modules": ["dataset_assets.orchestration.definitions"]}}}
+PROCESSES = {"start_method": {"forkserver": {"preload_modules": ["dataset_assets.orchestration.preload"]}}}
 
 
 @dg.asset(ins={"train": asset_in(tiny.NAME, "train")})

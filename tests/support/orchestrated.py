@@ -10,6 +10,8 @@ from dataset_assets import Array, Columns, Dataset, RemoteFile, Split
 from dataset_assets.orchestration import definitions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+FILES = {"/a.csv": b"1\n2\n", "/b.csv": b"3\n4\n"}
+"""What the server of `two_files` has."""
 NUMBERED = "org.example.numbered"
 
 

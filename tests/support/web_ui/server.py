@@ -46,12 +46,12 @@ class Served:
 
 
 @contextmanager
-def served(line: CommandLine, cwd: Path) -> Iterator[Served]:
-    """Serve the UI until the end of the block; fail if anything of it is left then."""
+def served(line: CommandLine, cwd: Path, *names: str) -> Iterator[Served]:
+    """Serve the UI until the end of the block; fail if anything of it is left then. It shows these datasets, too."""
     port = free_port()
     environment = {**line.environment, "DAGSTER_HOME": str(line.home / "dagster"), "NO_PROXY": "127.0.0.1"}
     process = subprocess.Popen(
-        [*COMMAND, "ui", "--port", str(port)], cwd=cwd, env=environment, text=True, start_new_session=True,
+        [*COMMAND, "ui", *names, "--port", str(port)], cwd=cwd, env=environment, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     said = _heard(process)
