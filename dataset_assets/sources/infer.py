@@ -72,7 +72,8 @@ def dataset_from(
     the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
     `group_by="patient"` all samples of one value of a stream stay together, and with `hash_by="id"` a hash of the value
     decides. What is divided so stores the numbers of its rows; with `materialize=True` it stores the values again, for
-    speed. With `copy=False` Parquet files and objects of buckets stay where they are, and are read there. `config` is a
+    speed. With `copy=False` Parquet files, WebDataset archives and files of a folder, here or in a bucket, stay
+    where they are, and are read there. `config` is a
     configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
     as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
@@ -136,7 +137,7 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         _check_online(source)
         listing = listing_of(source, config)
         parts = {split: _Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
-        if (archive := _archive(parts, options)) is not None:
+        if (archive := _archive(parts, options, copy)) is not None:
             return archive._replace(target=known_stream(target, archive) or archive.target)
         if listing.tables is None:
             tree = RemoteFile(listing.url, identifier="folder", keep=False)
@@ -156,18 +157,19 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if folders:
         tree = RemoteFile(folders[0].as_uri(), identifier="folder", keep=False)
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
-    if (archive := _archive(parts, options)) is not None:
+    if (archive := _archive(parts, options, copy)) is not None:
         return archive._replace(target=known_stream(target, archive) or archive.target)
     return _of_tables(parts, target, options, copy)
 
 
-def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
+def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any], copy: bool) -> Inferred | None:
     """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
     part = next(iter(parts.values()))
     if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
         return None
     with scratch_folder(settings().scratch) as folder:
-        found = members_of(_here(part.paths[0], part.urls[0], folder))
+        path: Any = _here(part.paths[0], part.urls[0], folder) if copy else OutsidePath(part.urls[0])
+        found = members_of(path)
     (file,) = _files_of(parts)[next(iter(parts))]
     if found is None:
         return None
