@@ -5,6 +5,8 @@ from typing import Any, Mapping
 
 import numpy
 
+from dataset_assets.decoding.archive import extracted
+from dataset_assets.definition.archive_files import extracted_file
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.definition.divided import part_of, rows_of
 from dataset_assets.definition.for_each import ForEach
@@ -139,6 +141,9 @@ def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, SplitOf):
         imports.add("dataset_assets", "SplitOf")
         return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
+    if isinstance(value, DerivedFile) and (made := _extracted(value)) == value:
+        imports.add("dataset_assets", "extracted_file")
+        return f"extracted_file({_argument(made.arguments['archive'], imports)}, {_text(made.plain['path'])})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -148,6 +153,13 @@ def _argument(value: Any, imports: _Imports) -> str:
         inside = "".join(f"                {_shown(key)}: {_shown(each)},\n" for key, each in value.items())
         return f"{{\n{inside}            }}"
     return _shown(value)
+
+
+def _extracted(file: DerivedFile) -> DerivedFile | None:
+    """Return the file of an archive that a derived file is; None for any other."""
+    if file.function is not extracted:
+        return None
+    return extracted_file(file.arguments["archive"], file.plain["path"])
 
 
 def _shown(value: Any) -> str:
