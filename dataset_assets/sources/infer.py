@@ -174,7 +174,7 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any], copy: boo
         path: Any = _here(part.paths[0], part.urls[0], folder) if copy else OutsidePath(part.urls[0])
         found = members_of(path)
     (file,) = _files_of(parts)[next(iter(parts))]
-    if found is None:
+    if found is None or not isinstance(file, RemoteFile):
         return None
     if options:
         raise UsageError(NO_OPTIONS.format(", ".join(options)))

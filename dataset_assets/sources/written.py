@@ -141,9 +141,9 @@ def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, SplitOf):
         imports.add("dataset_assets", "SplitOf")
         return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
-    if isinstance(value, DerivedFile) and (made := _extracted(value)) == value:
+    if isinstance(value, DerivedFile) and _is_extracted(value):
         imports.add("dataset_assets", "extracted_file")
-        return f"extracted_file({_argument(made.arguments['archive'], imports)}, {_text(made.plain['path'])})"
+        return f"extracted_file({_argument(value.arguments['archive'], imports)}, {_text(value.plain['path'])})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -155,11 +155,9 @@ def _argument(value: Any, imports: _Imports) -> str:
     return _shown(value)
 
 
-def _extracted(file: DerivedFile) -> DerivedFile | None:
-    """Return the file of an archive that a derived file is; None for any other."""
-    if file.function is not extracted:
-        return None
-    return extracted_file(file.arguments["archive"], file.plain["path"])
+def _is_extracted(file: DerivedFile) -> bool:
+    """Say whether a derived file is one of an archive, as `extracted_file` makes it."""
+    return file.function is extracted and file == extracted_file(file.arguments["archive"], file.plain["path"])
 
 
 def _shown(value: Any) -> str:
