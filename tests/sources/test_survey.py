@@ -1,6 +1,6 @@
 """The files that installed packages carry: none crashes, no value differs from the field's reader, or it is refused.
 
-It takes a minute; `-s` shows how many files of each kind were read and refused. `SURVEYED` names further folders, such as
+It takes a minute; `-s` shows how many files of each kind were read and refused. `SURVEYED` names further folders, as
 one into which `pip install --no-deps --target` put packages with data: vega_datasets, statsmodels, plotly.
 """
 
@@ -50,11 +50,12 @@ def content(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def of_table(path: Path, options: Mapping[str, Any]) -> dict[str, list[Any]]:
+def of_table(path: Path, given: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Read a table with pandas as texts, so that nothing is guessed."""
-    sep = options.get("delimiter", ",")
-    frame = pandas.read_csv(path, sep=sep, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=0)
-    return {name: frame[name].tolist() for name in frame}
+    options: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "header": None}
+    frame = pandas.read_csv(path, sep=given.get("delimiter", ","), **options)
+    # pandas gives a column without a name one.
+    return {str(frame[k][0]): frame[k].tolist()[1:] for k in frame}
 
 
 def of_json(path: Path, options: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -93,10 +94,15 @@ def of_text(path: Path, options: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {"text": (text[:-1] if text.endswith("\n") else text).split("\n")}
 
 
-READ: dict[str, Callable[[Path, Mapping[str, Any]], dict[str, list[Any]]]] = {
-    "csv": of_table, "tsv": of_table, "json": of_json, "jsonl": of_json, "npy": of_arrays, "npz": of_arrays, "parquet": of_arrow,
-    "feather": of_arrow, "arrow": of_arrow, "h5": of_h5, "hdf5": of_h5, "txt": of_text,
-}  # fmt: skip
+Read = Callable[[Path, Mapping[str, Any]], dict[str, list[Any]]]
+READ: dict[str, Read] = {
+    **dict.fromkeys(("csv", "tsv"), of_table),
+    **dict.fromkeys(("json", "jsonl"), of_json),
+    **dict.fromkeys(("npy", "npz"), of_arrays),
+    **dict.fromkeys(("parquet", "feather", "arrow"), of_arrow),
+    **dict.fromkeys(("h5", "hdf5"), of_h5),
+    "txt": of_text,
+}
 
 
 def is_same(ours: Any, theirs: Any) -> bool:
