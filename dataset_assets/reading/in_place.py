@@ -34,7 +34,14 @@ def placed_columns(index: SplitIndex, checks: bool = False) -> dict[str, Column]
 
     With `checks` pictures and sounds are decoded when their part is read, as when they are stored.
     """
-    values = _Values(index, checks)
+    columns = _columns(index, _Values(index, checks))
+    remote = [column for column in columns.values() if isinstance(column, RemoteColumn)]
+    for column in remote:
+        column.starts = remote[0].starts  # so that they share the groups of the rows of a batch
+    return columns
+
+
+def _columns(index: SplitIndex, values: "_Values") -> dict[str, Column]:
     counts = [one.samples for one in values.parts.sizes]
     if values.parts.shared:
         sizes = {("", k): DECODED * one.bytes for k, one in enumerate(values.parts.sizes)}

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
-from dataset_assets.formats.columns import Chained, Column, Indices
+from dataset_assets.formats.columns import Chained, Column, Groups, Indices
 from dataset_assets.reading.cache import patiently
 from dataset_assets.storage.patience import hasty
 
@@ -36,6 +36,8 @@ class RemoteFiles:
         together: Callable[[str], Column | None] = lambda stream: None,
     ) -> None:
         self.sizes, self.limit = sizes, limit
+        self.grouping: tuple[Any, Indices, Groups] | None = None
+        """The starts of parts, the rows that were read last from parts that begin there, and their groups."""
         self.whole: dict[str, Column] = {}
         """One column for each stream whose files are all open."""
         self._opener, self._fetch, self._together = opened, fetch, together
@@ -197,6 +199,15 @@ class RemoteColumn(Chained):
     def take(self, indices: Indices, out: Any = None) -> Any:
         whole = self.files.whole.get(self.stream)
         return super().take(indices, out) if whole is None else whole.take(indices, out)
+
+    def grouped(self, indices: Indices) -> Groups:
+        """Return rows by part; streams whose parts begin at the same rows share them."""
+        known = self.files.grouping
+        if known and known[0] is self.starts and np.array_equal(known[1], indices):
+            return known[2]
+        found = super().grouped(indices)
+        self.files.grouping = self.starts, indices.copy(), found
+        return found
 
     @property
     def rows(self) -> Any:

@@ -208,3 +208,19 @@ def test_an_archive_that_changed_is_named(home: Path, fast_path: Path, monkeypat
     with pytest.raises(ObjectReplaced, match="a.tar"):
         for batch in Loader(view, 4, shuffle=True):
             raise AssertionError(batch)
+
+
+def test_rows_that_are_written_over_between_two_streams_are_looked_up_anew(
+    home: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(fast_path / "config"))
+    monkeypatch.setattr(making, "RUN_BYTES", 1)
+    (fast_path / "a.tar").write_bytes(tar(shard(0)))
+    view: Any = prepare(dataset_from(fast_path / "a.tar", name=NAME, copy=False))["all"]
+    columns = reading.placed_columns(index_of(view))
+    rows = np.array([0, 5, 9])
+    assert columns["txt"].take(rows) == ["é0", "é5", "é9"]
+    assert [one["n"] for one in columns["json"].take(rows)] == [0, 5, 9]
+    rows[:] = [7, 7, 2]
+    assert [one["n"] for one in columns["json"].take(rows)] == [7, 7, 2]
+    assert columns["txt"].take(rows) == ["é7", "é7", "é2"]
