@@ -158,7 +158,9 @@ class NewerFormat(DecodeError):
 
 
 class SchemaError(IntegrityError):
-    """Samples do not fit the declared streams."""
+    """Samples do not fit the declared streams. `sample` is the number of the first that does not, if it is known."""
+
+    sample: int | None = None
 
 
 class ObjectReplaced(IntegrityError):

@@ -9,6 +9,9 @@ from typing import Iterable, Iterator, NamedTuple
 
 from dataset_assets.errors import NameNotAllowed, Refused, RetrievalError
 
+SNAPSHOTS, BLOBS = "snapshots", "blobs"
+"""In the cache of Hugging Face, a folder of `snapshots` has links to the files of `blobs` beside it."""
+
 
 class Entry(NamedTuple):
     """A file, or a folder that is empty. `state` changes whenever the file is written."""
@@ -19,15 +22,19 @@ class Entry(NamedTuple):
     size: int
     executable: bool
     state: str
+    target: str = ""
+    """Of a link that is followed: the file that it leads to."""
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path, follow: bool = False) -> list[Entry]:
     """Return the files and empty folders below a folder, sorted by path.
 
-    Raises `Refused` for a link, a pipe or a device, `NameNotAllowed` for a name that other systems cannot have, and
-    `RetrievalError` for a folder that cannot be read.
+    With `follow` a link to a file of the folder is that file, and so is one to a file of the cache of Hugging Face that
+    the folder is a snapshot of. Raises `Refused` for any other link, a pipe or a device, `NameNotAllowed` for a name
+    that other systems cannot have, and `RetrievalError` for a folder that cannot be read.
     """
-    found = sorted(_walked(root), key=lambda entry: entry.path)
+    homes = _homes(root) if follow else ()
+    found = sorted(_walked(root, homes), key=lambda entry: entry.path)
     _see_distinct(root, found)
     return found
 
@@ -45,7 +52,14 @@ def state_of_file(info: os.stat_result) -> str:
     return f"{info.st_ino}-{info.st_size}-{info.st_mtime_ns}-{info.st_ctime_ns}"
 
 
-def _walked(root: Path) -> Iterator[Entry]:
+def _homes(root: Path) -> tuple[str, ...]:
+    """Return the folders that links may lead to, without links: the folder itself, and the blobs of its cache."""
+    real = Path(os.path.realpath(root))
+    caches = [place.parent for place in (real, *real.parents) if place.name == SNAPSHOTS and place != real]
+    return (str(real), *(str(cache / BLOBS) for cache in caches[:1] if (cache / BLOBS).is_dir()))
+
+
+def _walked(root: Path, homes: tuple[str, ...]) -> Iterator[Entry]:
     waiting = [""]
     while waiting:
         folder = waiting.pop()
@@ -58,7 +72,7 @@ def _walked(root: Path) -> Iterator[Entry]:
             if item.is_dir(follow_symlinks=False):
                 waiting.append(path)
             else:
-                yield _file(item, path)
+                yield _file(item, path, homes)
 
 
 def _listed(folder: Path) -> list["os.DirEntry[str]"]:
@@ -69,16 +83,30 @@ def _listed(folder: Path) -> list["os.DirEntry[str]"]:
         raise _unreadable(folder, error) from error
 
 
-def _file(item: "os.DirEntry[str]", path: str) -> Entry:
+def _file(item: "os.DirEntry[str]", path: str, homes: tuple[str, ...]) -> Entry:
+    target = _target(item.path, homes) if item.is_symlink() else ""
     try:
-        info = item.stat(follow_symlinks=False)
+        info = os.stat(target, follow_symlinks=False) if target else item.stat(follow_symlinks=False)
     except OSError as error:
         raise _unreadable(item.path, error) from error
-    if stat.S_ISLNK(info.st_mode):
-        raise Refused(f"{item.path} is a link, and links are not followed. Put what it leads to in its place.")
+    if target and not stat.S_ISREG(info.st_mode):
+        raise Refused(f"{item.path} is a link to {target}, which is not a file. Put the files in its place.")
     if not stat.S_ISREG(info.st_mode):
         raise Refused(f"{item.path} is a pipe, a socket or a device. Remove it from the folder.")
-    return Entry(path, False, info.st_size, bool(info.st_mode & 0o100), state_of_file(info))
+    return Entry(path, False, info.st_size, bool(info.st_mode & 0o100), state_of_file(info), target)
+
+
+def _target(path: str, homes: tuple[str, ...]) -> str:
+    """Return the file that a link leads to, without links. Raises `Refused` if it may not be followed."""
+    if not homes:
+        raise Refused(f"{path} is a link, and links are not followed. Put what it leads to in its place.")
+    target = os.path.realpath(path)
+    if not any(target.startswith(f"{home.rstrip('/')}/") for home in homes):
+        raise Refused(
+            f"{path} is a link to {target}, which is not in the folder. Put the file in its place, or name the files "
+            "themselves in a list."
+        )
+    return target
 
 
 def _see_name(shown: str, name: str) -> None:

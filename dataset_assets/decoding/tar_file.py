@@ -7,7 +7,7 @@ import struct
 import tarfile
 import zlib
 from threading import Lock
-from typing import Any, BinaryIO, Iterator, Self, cast
+from typing import Any, BinaryIO, Iterator, NamedTuple, Self, cast
 
 from dataset_assets.core.limits import SMALL
 from dataset_assets.decoding.compressed import decompressed
@@ -57,6 +57,37 @@ def tar_selected(
     yield from _members(stream, wanted, encoding, _Reading(file, links))
 
 
+class Place(NamedTuple):
+    """A member of an archive, and where it lies: from its first header to the end of its padding."""
+
+    path: str
+    start: int
+    stop: int
+
+
+def tar_places(file: BinaryIO) -> Iterator[Place]:
+    """Yield where each member of a tar archive lies that is not compressed, in the order of the archive.
+
+    The bytes from the start of one to the stop of another are an archive too. Raises the errors of `tar_members`, and
+    `DecodeError` for an archive that is compressed, or has headers that are those of all members.
+    """
+    check_file(file)
+    whole = Slice(file, 0, size_of(file), name_of(file), Lock())
+    stream = cast(BinaryIO, io.BufferedReader(whole, BUFFER))
+    if not _is_plain(stream):
+        raise DecodeError(f"{name_of(file)} is not a tar archive, or a compressed one. Write it as a plain tar.")
+    reading, wanted = _Reading(file, None), Selection(name_of(file), "*", None)
+    archive = _archive_of(stream, "utf-8", reading)
+    while (found := reading.next(archive, wanted)) is not None:
+        path, info = found
+        if archive.pax_headers.keys() - {"comment"}:
+            raise DecodeError(f"{name_of(file)} has headers that are those of all members. Write it without them.")
+        yield Place(path, info.offset, info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+    wanted.check_all()
+    with reading:
+        _read_to_the_end(stream, archive)
+
+
 def _is_plain(file: BinaryIO) -> bool:
     """Say whether a file begins with a header of tar: the name in it may begin as compressed content does."""
     head = file.read(tarfile.BLOCKSIZE)
@@ -69,17 +100,20 @@ def _is_plain(file: BinaryIO) -> bool:
 
 
 def _members(stream: BinaryIO, wanted: Selection, encoding: str, reading: "_Reading") -> Iterator[Member]:
-    with reading:
-        archive = tarfile.open(  # noqa: SIM115  # closing it would do nothing: the file is the caller's
-            fileobj=stream, mode="r:", tarinfo=_Strict, encoding=encoding, errors="surrogateescape"
-        )
-    lock = Lock()
+    archive, lock = _archive_of(stream, encoding, reading), Lock()
     while (found := reading.next(archive, wanted)) is not None:
         path, info = found
         yield _opened(path, info, stream, wanted, lock)
     wanted.check_all()
     with reading:
         _read_to_the_end(stream, archive)
+
+
+def _archive_of(stream: BinaryIO, encoding: str, reading: "_Reading") -> tarfile.TarFile:
+    with reading:
+        return tarfile.open(  # closing it would do nothing: the file is the caller's
+            fileobj=stream, mode="r:", tarinfo=_Strict, encoding=encoding, errors="surrogateescape"
+        )
 
 
 def _opened(path: str, info: tarfile.TarInfo, stream: BinaryIO, wanted: Selection, lock: Lock) -> Member:

@@ -11,7 +11,7 @@ from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding.compressed import decompressed
 from dataset_assets.decoding.npy_file import Rows, npy
 from dataset_assets.decoding.streams import name_of
-from dataset_assets.decoding.tar_file import tar_members
+from dataset_assets.decoding.tar_file import tar_members, tar_places
 from dataset_assets.errors import DecodeError
 
 KEY = "key"
@@ -39,22 +39,13 @@ def webdataset(file: BinaryIO) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     sample: dict[str, Any] = {}
     for member in tar_members(file):
-        path = member.name
-        if path.rpartition("/")[2].startswith((".", "__")):
+        if (named := _named(file, path := member.name)) is None:
             continue
-        if not (named := _NAME.fullmatch(path)):
-            raise DecodeError(
-                f"{name_of(file)} has {path!r:.200}, whose name has no ending. Remove it from the archive."
-            )
-        key, ending = named[1], named[2].lower()
+        key, ending = named
         if sample.get(KEY) != key:
             if sample:
                 yield sample
-            if key in seen:
-                raise DecodeError(
-                    f"{name_of(file)} has files of the sample {key!r:.200} in two places. Sort the archive by name."
-                )
-            seen.add(key)
+            _see_new(file, key, seen)
             sample = {KEY: key}
         name = identifier_from(ending, "file")
         if name in sample:
@@ -62,6 +53,47 @@ def webdataset(file: BinaryIO) -> Iterator[dict[str, Any]]:
         sample[name] = _value(path, ending.rpartition(".")[2], member)
     if sample:
         yield sample
+
+
+def sample_runs(file: BinaryIO, most_bytes: int) -> Iterator[tuple[int, int, int]]:
+    """Yield runs of samples of an archive that is not compressed: where each begins, its bytes and its samples.
+
+    Each run is an archive itself; it ends with the sample with which it has `most_bytes`. Reads no content. Raises the
+    errors of `webdataset` for names, and those of `tar_places`.
+    """
+    seen: set[str] = set()
+    start = stop = samples = 0
+    last = ""
+    for path, begin, end in tar_places(file):
+        if (named := _named(file, path)) is None:
+            continue
+        if named[0] != last:
+            _see_new(file, last := named[0], seen)
+            if samples and stop - start >= most_bytes:
+                yield start, stop - start, samples
+                samples = 0
+            start = begin if not samples else start
+            samples += 1
+        stop = end
+    if samples:
+        yield start, stop - start, samples
+
+
+def _named(file: BinaryIO, path: str) -> tuple[str, str] | None:
+    """Return the key of the sample that a file is of, and its ending; None for a file that is passed over."""
+    if path.rpartition("/")[2].startswith((".", "__")):
+        return None
+    if not (named := _NAME.fullmatch(path)):
+        raise DecodeError(f"{name_of(file)} has {path!r:.200}, whose name has no ending. Remove it from the archive.")
+    return named[1], named[2].lower()
+
+
+def _see_new(file: BinaryIO, key: str, seen: set[str]) -> None:
+    if key in seen:
+        raise DecodeError(
+            f"{name_of(file)} has files of the sample {key!r:.200} in two places. Sort the archive by name."
+        )
+    seen.add(key)
 
 
 def _value(path: str, ending: str, member: BinaryIO) -> Any:

@@ -123,11 +123,15 @@ class Chained:
         check_rows(indices, len(self))
         if len(self.parts) == 1:
             return self.parts[0].take(indices, out)
-        groups, order = grouped(self.starts, indices)
+        groups, order = self.grouped(indices)
         if len(groups) == 1 and order is None:
             return self.parts[groups[0][0]].take(groups[0][1], out)
         pieces = [self.parts[part].take(rows) for part, rows in groups]
         return put_back(pieces, order, out) if pieces else self.slice(0, 0)
+
+    def grouped(self, indices: Indices) -> "Groups":
+        """Return rows by part, as `grouped` does."""
+        return grouped(self.starts, indices)
 
     def slice(self, lo: int, hi: int) -> Any:
         pieces = [self.parts[part].slice(*rows) for part, rows in spans(self._starts, lo, hi)]
@@ -155,7 +159,11 @@ def spans(starts: Sequence[int], lo: int, hi: int) -> list[tuple[int, tuple[int,
     return parts
 
 
-def grouped(starts: NDArray[np.intp], rows: Indices) -> tuple[list[tuple[int, Indices]], Indices | None]:
+Groups = tuple[list[tuple[int, Indices]], Indices | None]
+"""The rows of each part, and the place of each row in the order that was asked for."""
+
+
+def grouped(starts: NDArray[np.intp], rows: Indices) -> Groups:
     """Return the rows grouped by part, and the place of each in `rows`.
 
     The places are None if the rows are already in the order of the parts.

@@ -81,8 +81,11 @@ class Misfit(Exception):
 
     def as_error(self, before: int) -> SchemaError:
         """Return the error for a block after `before` samples."""
-        place = f"sample {before} or one soon after" if self.at is None else f"sample {before + self.at}"
-        return SchemaError(f"{place}: {self.why}")
+        if self.at is None:
+            return SchemaError(f"sample {before} or one soon after: {self.why}")
+        error = SchemaError(f"sample {before + self.at}: {self.why}")
+        error.sample = before + self.at
+        return error
 
 
 class Parts:

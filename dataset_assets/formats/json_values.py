@@ -59,11 +59,17 @@ class AsJson(AsText):
         return JsonBlock(values)
 
 
-def text_of(value: Any) -> str:
-    """Return a value as JSON text. Raises `Misfit` if JSON does not hold it exactly."""
-    _check(value, limits().max_json_depth)
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def text_of(value: Any, depth: int | None = None) -> str:
+    """Return a value as JSON text. Raises `Misfit` if JSON does not hold it exactly, or if it is deeper than allowed.
+
+    `depth` is the setting `max_json_depth`, if the caller knows it: to look it up takes longer than a small value.
+    """
+    _check(value, limits().max_json_depth if depth is None else depth)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _encoded(value)
     except ValueError as error:  # for example a whole number of more digits than Python converts
         raise Misfit(None, f"{error}. Store it as text.") from error
 
@@ -71,10 +77,10 @@ def text_of(value: Any) -> str:
 def _texts(values: Any, schema: Any) -> Any:
     import pyarrow
 
-    texts = []
+    texts, depth = [], limits().max_json_depth
     for at, value in enumerate(values.to_pylist() if hasattr(values, "to_pylist") else values):
         try:
-            texts.append(text_of(value))
+            texts.append(text_of(value, depth))
         except Misfit as misfit:
             raise Misfit(at, f"value{misfit.path}: {misfit.why}") from misfit
     return pyarrow.table({"value": values_in(texts, pyarrow.large_string(), str)})

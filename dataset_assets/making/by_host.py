@@ -2,8 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Callable, Sequence, TypeVar
+from typing import Callable, Iterable, Sequence, TypeVar
 from urllib.parse import urlsplit
+
+from dataset_assets.definition.dataset import RemoteFile
+from dataset_assets.retrieval.on_this_machine import SCHEMES
+from dataset_assets.storage.raw_files import RawFile
 
 T = TypeVar("T")
 
@@ -40,3 +44,15 @@ def asked_by_host(urls: Sequence[str], answer: Callable[[int], T]) -> list[T]:
 def host_of(url: str) -> str:
     """Return the host of a URL, which counts as one place to ask; "" for what has none."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def is_far(file: RemoteFile) -> bool:
+    """Return True if a file may come from another machine."""
+    return any(urlsplit(url).scheme not in SCHEMES for url in file.urls)
+
+
+def urls_of(raws: Iterable[RawFile]) -> str:
+    """Return the servers' URLs of files, for a message; a file on this machine is looked at without a command."""
+    found = [raw.source.url or raw.url for raw in raws]
+    urls = [url for url in found if url.partition(":")[0] not in SCHEMES]
+    return f"{', '.join(urls[:3])}{' or others' if len(urls) > 3 else ''}"

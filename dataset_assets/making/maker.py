@@ -12,7 +12,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Callable, Collection, Iterable, Iterator, NoReturn
-from urllib.parse import urlsplit
 
 from dataset_assets.core import files
 from dataset_assets.core.commands import command
@@ -24,6 +23,7 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, 
 from dataset_assets.definition.in_place import is_in_place
 from dataset_assets.errors import DecodeError, DigestMismatch, NotFound, RetrievalError, SchemaError, SplitFailed
 from dataset_assets.making.asking import question
+from dataset_assets.making.by_host import is_far, urls_of
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
@@ -71,7 +71,7 @@ class Maker:
         run: str = "",
     ) -> None:
         self.dataset, self.stored = dataset, stored.remembering()
-        self.refresh, self.progress = refresh, progress
+        self.refresh, self.progress, self.run = refresh, progress, run
         self.files = dataset.files
         self.settings = settings()
         written = [name for name, file in dataset.remote_files.items() if file.after and not self.settings.offline]
@@ -107,9 +107,16 @@ class Maker:
 
     def publish(self, staged: StagedRaw) -> None:
         """Store what was made of a file, and use it as an input. One that is not kept is read in the scratch folder."""
-        if not staged.keep:
-            self.inputs.transient[staged.raw.name] = staged.path
-        self.add_raw(publish_raw(self.stored, staged), undamaged=True)
+        raw = publish_raw(self.stored, staged)
+        if staged.keep:
+            self.add_raw(raw, undamaged=True)
+        else:
+            self.use(raw, staged.path)
+
+    def use(self, raw: RawFile, path: Path) -> None:
+        """Read a file that is not kept at a path, where its bytes are."""
+        self.inputs.transient[raw.name] = path
+        self.add_raw(raw, undamaged=True)
 
     def add_split(self, split: str, digest: str, view: Stored | None = None) -> None:
         """Use a stored split as an input, and in the version; it is opened when it is read."""
@@ -208,7 +215,7 @@ class Maker:
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
         for raw in raws:
             set_state(self.stored, raw, "doubted")
-        return f"If {_urls(raws)} sent wrong bytes, ask again with: {self._command()}" if _urls(raws) else ""
+        return f"If {urls_of(raws)} sent wrong bytes, ask again with: {self._command()}" if urls_of(raws) else ""
 
     def view(self, split: str) -> Stored:
         """Open a split that was added."""
@@ -257,6 +264,8 @@ class Maker:
             return raw
         if _same(staged.raw, raw) and is_as_meant(self.stored, file, raw):
             staged.published()
+            if not staged.keep:
+                self.use(raw, staged.path)
             return raw
         return self._arrived(file, staged, raw)
 
@@ -291,7 +300,7 @@ class Maker:
         began, root, patience = time.time_ns(), self.settings.scratch, float(self.settings.stall_seconds)
         with ExitStack() as turn:
             key = file.digest or file.urls[0]
-            kept = turn.enter_context(kept_folder(root, key, patience)) if _is_far(file) else None
+            kept = turn.enter_context(kept_folder(root, key, patience)) if is_far(file) else None
             fetch = partial(
                 stage_raw,
                 self.dataset,
@@ -313,7 +322,7 @@ class Maker:
         self, file: RemoteFile, known: RawFile | None, fetch: Callable[..., StagedRaw | None]
     ) -> StagedRaw | None:
         """Ask the source of a file whether it changed; copy what another dataset of the storage retrieved since."""
-        other = of_url(self.stored, file) if known and known.source.etag and _is_far(file) else None
+        other = of_url(self.stored, file) if known and known.source.etag and is_far(file) else None
         if not known or not other or other.raw.sha256 == known.sha256 or not other.raw.source.etag:
             return fetch(refresh=True)
         found = fetch(refresh=True, known=replace(known, source=other.raw.source))
@@ -325,7 +334,7 @@ class Maker:
         self, file: RemoteFile, known: RawFile | None, began: int, fetch: Callable[..., StagedRaw | None]
     ) -> StagedRaw | None:
         """Copy a file from another dataset of the storage, or else retrieve it."""
-        if not _is_far(file):
+        if not is_far(file):
             return fetch()
         copy = partial(stage_copy, self.stored, self.dataset, file, self._scratch())
         if digest := file.digest or (f"sha256:{known.sha256}" if known else None):
@@ -351,7 +360,7 @@ class Maker:
             decoding = isinstance(error, DecodeError)
             for raw in new if decoding else ():
                 set_state(self.stored, raw, "doubted")
-            if (urls := _urls(new or (raws if decoding else []))) and len(error.args) == 1:
+            if (urls := urls_of(new or (raws if decoding else []))) and len(error.args) == 1:
                 command = self._command("" if new and decoding else "--refresh ")
                 error.args = (f"{error.args[0]} If {urls} sent wrong bytes, ask again with: {command}",)
             raise
@@ -379,11 +388,6 @@ class Maker:
             return self._folder
 
 
-def _is_far(file: RemoteFile) -> bool:
-    """Return True if a file may come from another machine."""
-    return any(urlsplit(url).scheme not in SCHEMES for url in file.urls)
-
-
 def _same(raw: RawFile, other: RawFile) -> bool:
     """Say whether two files have the same bytes, and their sources the same validators."""
     return (raw.sha256, raw.source) == (other.sha256, other.source)
@@ -391,10 +395,3 @@ def _same(raw: RawFile, other: RawFile) -> bool:
 
 def _in_state(staged: StagedRaw, state: State) -> StagedRaw:
     return replace(staged, raw=replace(staged.raw, state=state))
-
-
-def _urls(raws: Iterable[RawFile]) -> str:
-    """Return the servers' URLs of files, for a message; a file on this machine is looked at without a command."""
-    found = [raw.source.url or raw.url for raw in raws]
-    urls = [url for url in found if url.partition(":")[0] not in SCHEMES]
-    return f"{', '.join(urls[:3])}{' or others' if len(urls) > 3 else ''}"

@@ -10,17 +10,18 @@ import shutil
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
 from dataset_assets.core.bad_sample import BadSample
 from dataset_assets.errors import DatasetAssetsError, DecodeError, SchemaError
-from dataset_assets.formats import Format, Member
+from dataset_assets.formats import Format, Member, Writer
 from dataset_assets.formats.columns import Columns
 from dataset_assets.making.excluding import picked
 from dataset_assets.storage.manifest import Skipped
 
+Parameters = dict[str, dict[str, Any] | None]
 LISTED = 1000
 PROBED = 1024
 """How many samples of a block are probed together."""
@@ -37,9 +38,14 @@ class Skipper:
     streams: Mapping[str, Format]
     folder: Path
     source: str = ""
+    path_of: Callable[[int], str] = lambda sample: ""
+    """Returns the path of the file that a sample is made of, if it is known."""
     skipped: int = 0
     bad: list[Skipped] = field(default_factory=list)
-    _first: Columns | None = None
+    _shown: list[Columns] = field(default_factory=list)
+    """Good samples from which the streams take what they do not declare."""
+    _parameters: Parameters | None = None
+    """The parameters that these samples show."""
     _probes: Iterator[int] = field(default_factory=count)
 
     def skip(self, sample: int, why: object, source: str = "") -> None:
@@ -47,7 +53,7 @@ class Skipper:
         self.skipped += 1
         if len(self.bad) < LISTED:
             text = " ".join(str(why).split()) or type(why).__name__
-            self.bad.append(Skipped(sample, text[:LONGEST], (source or self.source)[:LONGEST]))
+            self.bad.append(Skipped(sample, text[:LONGEST], (source or self.path_of(sample) or self.source)[:LONGEST]))
 
     def good(self, block: Columns, numbers: list[int]) -> Columns | None:
         """Return a block without its bad samples, whose numbers are these; None if all are bad."""
@@ -55,33 +61,43 @@ class Skipper:
         rows = [row for part in parts for row in self._good_rows(block, part, numbers)]
         if not rows:
             return None
-        if self._first is None:
-            self._first = _rows(block, rows[:1])
         return block if len(rows) == block.samples else _rows(block, rows)
 
     def _good_rows(self, block: Columns, rows: range, numbers: list[int]) -> Iterator[int]:
         part = block if len(rows) == block.samples else _rows(block, [*rows])
-        why = self._misfit(part)
-        if why is None:
+        found = self._probe([*self._shown, part])
+        if not isinstance(found, SchemaError):
+            self._learn(part, found)
             yield from rows
             return
         if len(rows) == 1:
-            self.skip(numbers[rows[0]], why, _source_of(part))
+            self.skip(numbers[rows[0]], found, _source_of(part))
             return
         middle = len(rows) // 2
         for half in (rows[:middle], rows[middle:]):
-            for row in self._good_rows(block, half, numbers):
-                if self._first is None:
-                    # From it the streams take what they do not declare.
-                    self._first = _rows(block, [row])
-                yield row
+            yield from self._good_rows(block, half, numbers)
 
-    def _misfit(self, block: Columns) -> SchemaError | None:
-        """Say why a block cannot be written after the first good sample."""
+    def _learn(self, block: Columns, shows: Parameters) -> None:
+        """Keep the samples of a good block that show more of the streams than those before: not an empty list."""
+        while shows != self._parameters:
+            fits, more = 0, block.samples
+            while more - fits > 1:
+                middle = (fits + more) // 2
+                same = self._probe([*self._shown, _rows(block, [*range(middle)])]) == self._parameters
+                fits, more = (middle, more) if same else (fits, middle)
+            row = _rows(block, [more - 1])
+            found = self._probe([*self._shown, row])
+            if isinstance(found, SchemaError) or found == self._parameters:
+                return  # only several of them together show it
+            self._shown.append(row)
+            self._parameters = found
+
+    def _probe(self, blocks: list[Columns]) -> "Parameters | SchemaError":
+        """Write blocks; return the parameters of the streams then, or why they cannot be written."""
         folder = self.folder / f"probe-{next(self._probes)}"
         writers = {name: kind.writer(folder / name) for name, kind in self.streams.items()}
         try:
-            for part in filter(None, (self._first, block)):
+            for part in blocks:
                 for name, writer in writers.items():
                     try:
                         writer.append(part[name])
@@ -89,11 +105,20 @@ class Skipper:
                         # Its number is that in the probe.
                         text = _NUMBERED.sub("", str(error.args[0] if error.args else error))
                         return SchemaError(f"stream {name}: {text}")
-            return None
+            # Of pictures and sounds each value shows all; closing would repeat their warnings.
+            return {name: _closed(writers[name]) for name, kind in self.streams.items() if not hasattr(kind, "check")}
         finally:
             for writer in writers.values():
                 writer.discard()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _closed(writer: Writer) -> dict[str, Any] | None:
+    """Return the parameters of a stream; None if its values show no type yet."""
+    try:
+        return writer.close()[1]
+    except SchemaError:
+        return None
 
 
 def skippable(result: Any, skips: bool) -> Iterator[Any]:

@@ -28,6 +28,7 @@ from dataset_assets.errors import (
 from dataset_assets.formats import Format, Part
 from dataset_assets.making.excluding import LEAVES_OUT_NOTHING, Excluder
 from dataset_assets.making.running import run
+from dataset_assets.making.sample_paths import SamplePaths
 from dataset_assets.making.sample_writer import SampleWriter
 from dataset_assets.making.skipping import Skipper
 from dataset_assets.reading.stored_files import open_columns
@@ -155,13 +156,15 @@ def make_split(
         what = split_label(dataset.name, split)
         with at(f"{dataset.name}, split {split}"):
             source = ", ".join(url_of(file) for file in defined.files.values())
-            skipper = Skipper(dataset.streams, folder, source) if dataset.skips else None
+            paths_of = SamplePaths(defined, opened, plain=not excluder.rules)
+            skipper = Skipper(dataset.streams, folder, source, paths_of) if dataset.skips else None
             written = SampleWriter(dataset.streams, writers, defined.function.__qualname__, excluder, skipper)
             done = partial(_samples, written)
-            for yielded in run(defined, opened, done, dataset.skips):
-                written.add(yielded)
-                tell(what, written.samples, None)
-            closed = written.close()
+            with paths_of.named():
+                for yielded in run(defined, opened, done, dataset.skips):
+                    written.add(yielded)
+                    tell(what, written.samples, None)
+                closed = written.close()
     streams = {name: stored_stream(dataset.streams[name], *result) for name, result in closed.items()}
     paths = {name: [part.path for part in parts] for name, (parts, _) in closed.items()}
     index = SplitIndex(

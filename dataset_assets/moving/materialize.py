@@ -1,6 +1,7 @@
 """Makes stored files of values that stay where they are, for a copy: a new version with a digest of its own."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.keys import index_key, version_key
 from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, Version, parse_index, parse_version
-from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,16 @@ def materialized(wanted: Parcel, source: Storage, folder: Path) -> tuple[Parcel,
     for digest in wanted.versions:
         work.see_version(digest)
     return work.wanted, work.staging
+
+
+def is_copy(source: Storage, target: Storage, name: str, version: str, other: str) -> bool:
+    """Say whether a version in the target is the copy of one whose values stay where they are in the source."""
+    with suppress(*UNUSABLE):
+        ours, theirs = (
+            StoredDataset(*one).version(at) for one, at in (((source, name), version), ((target, name), other))
+        )
+        return theirs.recipe == _recipe(ours.recipe)
+    return False
 
 
 @dataclass

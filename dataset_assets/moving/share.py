@@ -16,6 +16,7 @@ from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import Conflict, NotPrepared, UsageError, at
 from dataset_assets.moving.copy import Copied, copy
+from dataset_assets.moving.materialize import is_copy
 from dataset_assets.moving.parcel import parcel
 from dataset_assets.moving.public import check_public, make_public
 from dataset_assets.moving.remotes import open_remote
@@ -158,7 +159,8 @@ def _moved(full: str, source: Storage, target: Storage, force: bool, verb: str, 
             f"{clash[1]} would lie in the folders of {clash[0]} in {target.url}. Nothing was copied. Use different "
             "storages for them, or register one of them under a different name."
         )
-    option = None if pin or force or apply or there.version in (None, new) else _option(plain, source, target)
+    is_known = there.version in (None, new) or is_copy(source, target, plain, new, there.version)
+    option = None if pin or force or apply or is_known else _option(plain, source, target)
     if option:
         also = "" if option == "--force" else f" and to take out what was taken out on request in {source.url}"
         raise Conflict(

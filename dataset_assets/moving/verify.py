@@ -26,8 +26,9 @@ from dataset_assets.making.prepare import prepare, restore_raw
 from dataset_assets.moving.copy import fetched, workplace
 from dataset_assets.moving.parcel import Piece, pieces_of
 from dataset_assets.reading.cache import drop_damaged
-from dataset_assets.reading.in_place import state_of
+from dataset_assets.reading.learnt import compare_content
 from dataset_assets.reading.load import open_version
+from dataset_assets.reading.placed_parts import state_of
 from dataset_assets.storage import Storage, size_of
 from dataset_assets.storage.aliases import own_name
 from dataset_assets.storage.keys import Contents, index_key, place_of, pointer_key, version_key
@@ -268,12 +269,14 @@ class _Look:
 def problems_of_objects(index: SplitIndex, storage: Storage) -> Iterator[tuple[str, str]]:
     """Yield the URL of each object that a split reads where it is and that is not what it was, and what is wrong.
 
-    Raises `Refused` for objects below no root that is allowed for the storage.
+    Each object is hashed. The first time its SHA-256 is noted in the home, if no index has it. Raises `Refused` for
+    objects below no root that is allowed for the storage.
     """
     for one in index.placed.objects if index.placed and not index.rows else ():
         see_allowed(storage.url, [one.url])
         try:
             see_unchanged(one.url, state_of(one))
+            compare_content(one, learns=True)
         except ObjectReplaced as error:
             yield redacted(one.url), str(error)
 

@@ -9,6 +9,7 @@ from dataset_assets.core.progress import report
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.making.maker import Maker
+from dataset_assets.orchestration import handed_over
 from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
 from dataset_assets.orchestration.handover import OpenedRaw, RawFiles, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
@@ -34,6 +35,7 @@ def maker_of(
     for given in opened.values():
         if isinstance(given, OpenedRaw):
             maker.add_raw(given.raw, undamaged=given.hashed)
+            handed_over.take(context.run.run_id, maker, given.raw)
         elif isinstance(given, Upstream):
             maker.add_split(given.view.split, given.view.origin.index, given.view)
     return maker

@@ -18,7 +18,7 @@ from dataset_assets.errors import NotPrepared, UsageError
 from dataset_assets.making.existing import publish_index, publish_raw, publish_split, publish_stream
 from dataset_assets.making.provisional import prove
 from dataset_assets.making.steps import StagedSplit
-from dataset_assets.orchestration import keys, previews
+from dataset_assets.orchestration import handed_over, keys, previews
 from dataset_assets.orchestration.annotated import as_annotated
 from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
@@ -82,10 +82,10 @@ class StorageIOManager(dg.IOManagerDefinition, dg.IOManager):
             if isinstance(obj, StepOutput):
                 after = {keys.AFTER: dg.MetadataValue.json(dict(obj.after))} if obj.after else {}
                 took = {} if obj.seconds is None else {"seconds": obj.seconds}
-                described = _publish(self.opened(), obj.what)
+                described = _publish(self.opened(), obj.what, context.run_id)
                 context.add_output_metadata({**described, **took, keys.POINTER: obj.began, **after})
             else:
-                context.add_output_metadata(_publish(self.opened(), obj))
+                context.add_output_metadata(_publish(self.opened(), obj, context.run_id))
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Open an asset by the digest of this run's upstream event; without any event, the version that is released."""
@@ -175,12 +175,17 @@ def _began(event: Event | None) -> str | None:
     return None if found is None else str(found)
 
 
-def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
-    """Publish what is staged, and describe it; what is stored already is only described."""
+def _publish(storage: Storage, obj: object, run: str) -> Mapping[str, Any]:
+    """Publish what is staged, and describe it; what is stored already is only described.
+
+    A file that is not kept is left for the steps of this run that read it, until the run releases the dataset.
+    """
     match obj:
         case StagedFile():
             stored = StoredDataset(storage, obj.dataset)
-            return previews.of_raw(stored, publish_raw(stored, obj.staged)) | {keys.ARRIVED: obj.staged.keep}
+            raw = publish_raw(stored, obj.staged)
+            handed_over.leave(run, obj.dataset, obj.staged)
+            return previews.of_raw(stored, raw) | {keys.ARRIVED: obj.staged.keep}
         case StagedStream(split=StagedSplit() as staged):
             publish_stream(StoredDataset(storage, staged.index.dataset), staged, obj.stream)
             return previews.of_stream(storage, staged.index, obj.stream)
@@ -197,6 +202,7 @@ def _publish(storage: Storage, obj: object) -> Mapping[str, Any]:
             before = stored.current()
             digest = release(stored, obj.version, obj.expected, obj.aliases)
             prove(stored, obj.proven)
+            handed_over.clear(run, stored.name)
             return previews.of_version(storage, obj.version, digest) | what_changed(stored, before, digest)
         case AlreadyStored(what=RawFile() as raw):
             return previews.of_raw(StoredDataset(storage, obj.dataset), raw)

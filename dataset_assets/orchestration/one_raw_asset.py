@@ -15,7 +15,7 @@ from dataset_assets.errors import Conflict, DatasetAssetsError, RetrievalError
 from dataset_assets.making.at_once import retrieved, together
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw
-from dataset_assets.orchestration import keys
+from dataset_assets.orchestration import handed_over, keys
 from dataset_assets.orchestration.bodies import Downloads, began_with, maker_of, output
 from dataset_assets.orchestration.handover import AllRaw, RawFiles, StepOutput
 from dataset_assets.orchestration.ops import Steps
@@ -78,6 +78,7 @@ def use(maker: Maker, names: Iterable[str], given: RawFiles, split: str = "") ->
             why = given.failed.get(name, "its record is gone. Materialize the asset of the raw files again.")
             raise RetrievalError(f"The file {name} of {maker.dataset.name} was not retrieved: {why}")
         maker.add_raw(record, undamaged=given.hashed and bool(maker.files[name].keep))
+        handed_over.take(maker.run, maker, record)
     if split in given.needs and given.needs[split] != _digest(names, maker.inputs.raws):
         raise Conflict(
             f"Another run has changed the raw files of {maker.dataset.name}, which split {split} is made of, since "
@@ -93,6 +94,7 @@ def _stored(maker: Maker, files: Iterable[str], per_host: int, downloads: Downlo
             failed[name] = made
         elif isinstance(made, StagedRaw):
             maker.publish(made)
+            handed_over.leave(maker.run, maker.dataset.name, made)
             found[name], arrived = maker.inputs.raws[name], arrived + 1
         else:
             found[name] = made

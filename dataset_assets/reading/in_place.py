@@ -1,6 +1,9 @@
-"""Streams whose values stay where they are: parts of Parquet files, read as they were when the index was made."""
+"""Streams whose values stay where they are: parts of objects, read as they were when the index was made."""
 
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -8,93 +11,116 @@ from dataset_assets.core import files
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
-from dataset_assets.decoding.arrow_file import refused
 from dataset_assets.decoding.column_samples import HELD, column_of
-from dataset_assets.errors import DecodeError, IntegrityError, at
+from dataset_assets.errors import DecodeError, SchemaError, at
 from dataset_assets.formats import Array, Format, format_named
 from dataset_assets.formats.array import ArrayColumn
 from dataset_assets.formats.columns import Column
 from dataset_assets.formats.dtypes import parsed
+from dataset_assets.reading.learnt import compare_content
+from dataset_assets.reading.placed_parts import parts_of, state_of
 from dataset_assets.reading.remote_columns import RemoteColumn, RemoteFiles
 from dataset_assets.storage.manifest import SplitIndex, StoredStream
-from dataset_assets.storage.outside import State, opened, see_unchanged
-from dataset_assets.storage.placed import Placed, PlacedObject
+from dataset_assets.storage.outside import see_unchanged
 
-READ = "parquet"
-"""The decoder of the objects that are read where they are."""
 HELD_BYTES = 1 << 30
 """About how many bytes of values are kept in memory."""
 DECODED = 4
 """How many bytes of values are assumed for each byte of a part."""
 
 
-def placed_columns(index: SplitIndex) -> dict[str, Column]:
-    """Return the columns of a split whose values stay where they are; each part is read when it is needed."""
-    assert index.placed is not None  # others have files
-    if index.placed.read != READ:
-        raise IntegrityError(
-            f"The values of {index.dataset} lie in {index.placed.read!r:.80} files. Upgrade dataset_assets."
-        )
-    parts = _Parts(index, index.placed)
+def placed_columns(index: SplitIndex, checks: bool = False) -> dict[str, Column]:
+    """Return the columns of a split whose values stay where they are; each part is read when it is needed.
+
+    With `checks` pictures and sounds are decoded when their part is read, as when they are stored.
+    """
+    columns = _columns(index, _Values(index, checks))
+    remote = [column for column in columns.values() if isinstance(column, RemoteColumn)]
+    for column in remote:
+        column.starts = remote[0].starts  # so that they share the groups of the rows of a batch
+    return columns
+
+
+def _columns(index: SplitIndex, values: "_Values") -> dict[str, Column]:
+    counts = [one.samples for one in values.parts.sizes]
+    if values.parts.shared:
+        sizes = {("", k): DECODED * one.bytes for k, one in enumerate(values.parts.sizes)}
+        held = RemoteFiles(sizes, values.held, values.fetch, HELD_BYTES)
+        return {
+            name: values.known(name) or RemoteColumn(held, "", counts, partial(_Held.column, stream=name))
+            for name in index.streams
+        }
     each = max(1, len(index.streams))
-    sizes = {(name, k): DECODED * one.bytes // each for name in index.streams for k, one in enumerate(parts.sizes)}
-    opened_parts = RemoteFiles(sizes, parts.column, parts.fetch, HELD_BYTES)
-    counts = [one.samples for one in parts.sizes]
-    return {name: RemoteColumn(opened_parts, name, counts) for name in index.streams}
+    sizes = {
+        (name, k): DECODED * one.bytes // each for name in index.streams for k, one in enumerate(values.parts.sizes)
+    }
+    opened_parts = RemoteFiles(sizes, values.held, values.fetch, HELD_BYTES)
+    return {n: RemoteColumn(opened_parts, n, counts, partial(_Held.column, stream=n)) for n in index.streams}
 
 
 def see_objects(index: SplitIndex) -> None:
-    """Raise `ObjectReplaced` if an object of a split is not what it was."""
+    """Raise `ObjectReplaced` if an object of a split is not what it was; those of a known SHA-256 are hashed."""
     for one in index.placed.objects if index.placed else ():
         see_unchanged(one.url, state_of(one))
-
-
-def state_of(one: PlacedObject) -> State:
-    """Return what an object was when the index was made."""
-    return State(one.bytes, one.etag, one.version)
+        compare_content(one)
 
 
 def blocks_of(index: SplitIndex, stream: str) -> Iterator[Any]:
     """Yield the values of a stream, as its format takes them, a part at a time. Raises `ObjectReplaced`."""
-    assert index.placed is not None  # others have files
-    parts = _Parts(index, index.placed)
-    yield from (parts.block(stream, part) for part in range(len(parts.places)))
+    values = _Values(index)
+    for part in range(len(values.parts.sizes)):
+        yield values.block(stream, part, values.read(part, [stream]))
 
 
-class _Parts:
-    """The parts of the objects of a split, numbered through."""
+class _Values:
+    """The values of the parts of a split."""
 
-    def __init__(self, index: SplitIndex, placed: Placed) -> None:
-        self.index, self.placed = index, placed
-        self.places = [(one, k) for one in placed.objects for k in range(len(one.parts))]
-        self.sizes = [part for one in placed.objects for part in one.parts]
-        self._footers: dict[str, Any] = {}
-        self._ready: dict[tuple[str, int], Column] = {}
+    def __init__(self, index: SplitIndex, checks: bool = False) -> None:
+        assert index.placed is not None  # others have files
+        self.index, self.placed, self.checks = index, index.placed, checks
+        self.parts = parts_of(index.placed)
+        self._ready: dict[tuple[str, int], _Held] = {}
 
-    def column(self, stream: str, part: int) -> Column:
-        """Return the values of a stream in a part. Raises `ObjectReplaced`, `DecodeError`, `SchemaError`."""
+    def held(self, stream: str, part: int) -> "_Held":
+        """Return the values of a part; of one stream if one is named. Raises `ObjectReplaced`, `DecodeError`."""
         ready = self._ready.pop((stream, part), None)
-        return self._read(stream, part) if ready is None else ready
+        return self._held(stream, part) if ready is None else ready
 
     def fetch(self, stream: str, part: int) -> None:
         """Read a part before it is asked for."""
-        self._ready[stream, part] = self._read(stream, part)
+        self._ready[stream, part] = self._held(stream, part)
 
-    def block(self, stream: str, part: int) -> Any:
-        """Return the values of a stream in a part, as its format takes them."""
-        one, group = self.places[part]
+    def _held(self, stream: str, part: int) -> "_Held":
+        wanted = [stream] if stream else [name for name in self.index.streams if self.known(name) is None]
+        held = _Held(self, part, self.read(part, wanted))
+        if stream:
+            held.column(stream)  # so that errors, and the time, are those of reading ahead
+        return held
+
+    def read(self, part: int, streams: list[str]) -> Mapping[str, Any]:
+        """Return the values of the columns of some streams."""
+        columns = [str(self._said(stream)["from"]) for stream in streams]
+        with at(f"{self.index.dataset}, split {self.index.split}"):
+            values = self.parts.values(part, list(dict.fromkeys(columns)))
+            for found in values.values():
+                if len(found) != (expected := self.parts.sizes[part].samples):
+                    url = redacted(self.parts.url(part))
+                    raise DecodeError(
+                        f"{url} has {len(found)} samples in part {part}, not {expected} as its index says."
+                    )
+        return values
+
+    def known(self, stream: str) -> Column | None:
+        """Return the column of a stream whose values are known without reading an object."""
         said = self._said(stream)
-        with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-            values = self._values(one, group, str(said["from"]))
-            if len(values) != self.sizes[part].samples:
-                raise DecodeError(f"{one.url} has {len(values)} rows in row group {group}, not as its index says.")
-            with at(redacted(one.url)):
-                return column_of(stream, said, values)
+        found = self.parts.known(str(said["from"]))
+        return None if found is None else column_in(self.index.streams[stream], column_of(stream, said, found))
 
-    def _read(self, stream: str, part: int) -> Column:
-        block = self.block(stream, part)
-        with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"):
-            return column_in(self.index.streams[stream], block)
+    def block(self, stream: str, part: int, values: Mapping[str, Any]) -> Any:
+        """Return the values of a stream in a part, as its format takes them."""
+        said = self._said(stream)
+        with at(f"{self.index.dataset}, split {self.index.split}, stream {stream}"), at(redacted(self.parts.url(part))):
+            return column_of(stream, said, values[said["from"]])
 
     def _said(self, stream: str) -> Mapping[str, Any]:
         """Return what the index says of a stream's column. Raises `DecodeError`."""
@@ -105,21 +131,36 @@ class _Parts:
             )
         return said
 
-    def _values(self, one: PlacedObject, group: int, column: str) -> Any:
-        from pyarrow.parquet import ParquetFile
 
-        with opened(one.url, state_of(one)) as file, refused(file, "Parquet"):
-            # The footer is read once; its bytes are of this ETag too.
-            found = ParquetFile(file, metadata=self._footers.get(one.url), page_checksum_verification=True)
-            self._footers[one.url] = found.metadata
-            return found.read_row_group(group, columns=[column]).column(column).combine_chunks()
+class _Held:
+    """The values of a part that were read. Each stream becomes a column when it is asked for."""
+
+    def __init__(self, values: _Values, part: int, read: Mapping[str, Any]) -> None:
+        self.values, self.part, self.read = values, part, read
+        self._columns: dict[str, Column] = {}
+
+    def column(self, stream: str) -> Column:
+        """Return the values of a stream as a column. Raises `SchemaError`."""
+        if (found := self._columns.get(stream)) is None:
+            values, index = self.values, self.values.index
+            block = values.block(stream, self.part, self.read)
+            with at(f"{index.dataset}, split {index.split}, stream {stream}"):
+                try:
+                    found = column_in(index.streams[stream], block, values.checks)
+                except SchemaError as error:
+                    with at(redacted(values.parts.url(self.part, error.sample))):
+                        raise
+            self._columns[stream] = found
+        return found
 
 
-def column_in(stream: StoredStream, values: Any) -> Column:
+def column_in(stream: StoredStream, values: Any, checks: bool = False) -> Column:
     """Return values as the column that a format would open if it had written them. Raises `SchemaError`."""
     kind = format_named(stream.format, stream.parameters)
     if isinstance(kind, Array) and isinstance(values, np.ndarray) and kind.dtype and values.dtype == parsed(kind.dtype):
         return ArrayColumn(values)
+    if not checks and getattr(kind, "check", None) == "decode":
+        kind = replace(kind, check="header")  # type: ignore[type-var]  # it was decoded when the index was made
     return _written(kind, values)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from dataset_assets.errors import DatasetAssetsError, StoreUnavailable
-from dataset_assets.formats.columns import Chained, Column, Indices
+from dataset_assets.formats.columns import Chained, Column, Groups, Indices
 from dataset_assets.reading.cache import patiently
 from dataset_assets.storage.patience import hasty
 
@@ -30,16 +30,18 @@ class RemoteFiles:
     def __init__(
         self,
         sizes: Mapping[File, int],
-        opened: Callable[[str, int], Column],
+        opened: Callable[[str, int], Any],
         fetch: Callable[[str, int], object],
         limit: int,
         together: Callable[[str], Column | None] = lambda stream: None,
     ) -> None:
         self.sizes, self.limit = sizes, limit
+        self.grouping: tuple[Any, Indices, Groups] | None = None
+        """The starts of parts, the rows that were read last from parts that begin there, and their groups."""
         self.whole: dict[str, Column] = {}
         """One column for each stream whose files are all open."""
         self._opener, self._fetch, self._together = opened, fetch, together
-        self._columns: dict[File, Column] = {}
+        self._columns: dict[File, Any] = {}
         self._used: dict[File, int] = {}
         self._clock = itertools.count()
         self._fits = sum(sizes.values()) <= limit
@@ -53,8 +55,8 @@ class RemoteFiles:
         self._at_once = AT_ONCE
         self._threads: list[threading.Thread] = []
 
-    def column(self, file: File) -> Column:
-        """Return one file as a column; opens it if necessary."""
+    def column(self, file: File) -> Any:
+        """Return what was opened of a file, such as a column; opens it if necessary."""
         column = self._columns.get(file)
         if column is None:
             # So that the prefetching threads take the next file instead.
@@ -172,14 +174,21 @@ class _Expected:
 class RemoteColumn(Chained):
     """A stream whose files are opened when they are read."""
 
-    def __init__(self, files: RemoteFiles, stream: str, samples: Sequence[int]) -> None:
-        self.files, self.stream = files, stream
-        super().__init__([_Part(files, (stream, k), count) for k, count in enumerate(samples)])
+    def __init__(
+        self, files: RemoteFiles, stream: str, samples: Sequence[int], pick: Callable[[Any], Column] = lambda one: one
+    ) -> None:
+        """`pick` returns the column of the stream in what was opened of a file, which may hold several."""
+        self.files, self.stream, self.pick = files, stream, pick
+        super().__init__([_Part(files, (stream, k), count, pick) for k, count in enumerate(samples)])
 
     @property
     def row_bytes(self) -> float:
         """The approximate size of a value in bytes, without reading any."""
         return sum(size for (stream, _), size in self.files.sizes.items() if stream == self.stream) / max(1, len(self))
+
+    def open(self, part: int) -> Column:
+        """Open one file."""
+        return self.pick(self.files.column((self.stream, part)))
 
     def expect(self, rows: Indices) -> None:
         """Announce that some rows are read next, in about this order."""
@@ -191,10 +200,19 @@ class RemoteColumn(Chained):
         whole = self.files.whole.get(self.stream)
         return super().take(indices, out) if whole is None else whole.take(indices, out)
 
+    def grouped(self, indices: Indices) -> Groups:
+        """Return rows by part; streams whose parts begin at the same rows share them."""
+        known = self.files.grouping
+        if known and known[0] is self.starts and np.array_equal(known[1], indices):
+            return known[2]
+        found = super().grouped(indices)
+        self.files.grouping = self.starts, indices.copy(), found
+        return found
+
     @property
     def rows(self) -> Any:
         """All values as one array, if the stream is a single mapped array."""
-        if len(self.parts) == 1 and hasattr(column := self.files.column((self.stream, 0)), "rows"):
+        if len(self.parts) == 1 and hasattr(column := self.open(0), "rows"):
             return column.rows
         raise AttributeError("rows")
 
@@ -202,20 +220,20 @@ class RemoteColumn(Chained):
 class _Part:
     """One file of a stream."""
 
-    def __init__(self, files: RemoteFiles, file: File, samples: int) -> None:
-        self.files, self.file, self.samples = files, file, samples
+    def __init__(self, files: RemoteFiles, file: File, samples: int, pick: Callable[[Any], Column]) -> None:
+        self.files, self.file, self.samples, self.pick = files, file, samples, pick
 
     def __len__(self) -> int:
         return self.samples
 
     def __getitem__(self, i: int) -> Any:
-        return self.files.column(self.file)[i]
+        return self.pick(self.files.column(self.file))[i]
 
     def take(self, indices: Indices, out: Any = None) -> Any:
-        return self.files.column(self.file).take(indices, out)
+        return self.pick(self.files.column(self.file)).take(indices, out)
 
     def slice(self, lo: int, hi: int) -> Any:
-        return self.files.column(self.file).slice(lo, hi)
+        return self.pick(self.files.column(self.file)).slice(lo, hi)
 
 
 class RetryingColumn:

@@ -72,16 +72,21 @@ def path_of(url: str) -> Path:
     return path
 
 
-def look_at(root: Path) -> Look:
+def look_at(root: Path, follow: bool = False) -> Look:
     """Return the state of a folder, which changes with any of its files."""
-    return Look(f'"{state_of(entries(root))}"')
+    return Look(f'"{state_of(entries(root, follow))}"')
 
 
 def retrieve_folder(
-    root: Path, url: str, into: Written, known: Source | None = None, report: ByteProgress | None = None
+    root: Path,
+    url: str,
+    into: Written,
+    known: Source | None = None,
+    report: ByteProgress | None = None,
+    follow: bool = False,
 ) -> Source | None:
-    """Write a folder as a tar, unless its state is that of `known`."""
-    found = entries(root)
+    """Write a folder as a tar, unless its state is that of `known`; `follow` is that of `entries`."""
+    found = entries(root, follow)
     source = Source(redacted(url), etag=f'"{state_of(found)}"')
     if known and known.etag == source.etag:
         return None
@@ -98,7 +103,7 @@ def write_tree(root: Path, found: list[Entry], into: Sink, report: ByteProgress 
         if entry.is_folder:
             into.write(header(entry))
         else:
-            _write_file(root / entry.path, entry, into)
+            _write_file(Path(entry.target) if entry.target else root / entry.path, entry, into)
         if report:
             report(into.bytes, total)
     into.write(bytes(2 * BLOCK))
@@ -111,15 +116,21 @@ def _write_file(path: Path, entry: Entry, into: Sink) -> None:
     except OSError as error:
         raise RetrievalError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from error
     try:
+        if state_of_file(os.fstat(fd)) != entry.state:
+            raise _changed(path)
         while left and (chunk := _read(fd, min(left, CHUNK), path)):
             left -= len(chunk)
             into.write(head + chunk if head else chunk)
             head = b""
         if left or os.read(fd, 1) or state_of_file(os.fstat(fd)) != entry.state:
-            raise RetrievalError(f"{path} changed while it was read. Run the same command again when it is done.")
+            raise _changed(path)
     finally:
         os.close(fd)
     into.write(head + bytes(-entry.size % BLOCK))
+
+
+def _changed(path: Path) -> RetrievalError:
+    return RetrievalError(f"{path} changed while it was read. Run the same command again when it is done.")
 
 
 def _read(fd: int, count: int, path: Path) -> bytes:

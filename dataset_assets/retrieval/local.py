@@ -27,7 +27,7 @@ class FileRetriever:
         if os.path.isdir(path):
             from dataset_assets.retrieval.folder import retrieve_folder
 
-            return retrieve_folder(path, url, into, known, report)
+            return retrieve_folder(path, url, into, known, report, follow=True)
         source = Source(shown, etag=f'"{validator(regular_file(path, shown))}"')
         if known and known.etag == source.etag:
             return None
@@ -40,7 +40,7 @@ class FileRetriever:
         if os.path.isdir(path):
             from dataset_assets.retrieval.folder import look_at
 
-            return look_at(path)
+            return look_at(path, follow=True)
         return look_at_file(path, redacted(url))
 
 

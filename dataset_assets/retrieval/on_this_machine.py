@@ -12,6 +12,7 @@ SCHEMES = {
     "file": "dataset_assets.retrieval.local",
     "package": "dataset_assets.retrieval.package",
     "folder": "dataset_assets.retrieval.folder",
+    "manual": "dataset_assets.retrieval.manual",
 }
 """The schemes of files and folders on this machine, and the module with the `path_of` of each."""
 

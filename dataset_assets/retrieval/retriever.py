@@ -24,6 +24,7 @@ RETRIEVERS: dict[str, str] = {
     **dict.fromkeys(("s3", "gs", "az"), "dataset_assets.retrieval.bucket:BucketRetriever"),
     "hf": "dataset_assets.retrieval.hub:HubRetriever",
     "doi": "dataset_assets.retrieval.doi:DoiRetriever",
+    "manual": "dataset_assets.retrieval.manual:ManualRetriever",
     "sql": "dataset_assets.retrieval.query:QueryRetriever",
 }
 """The retriever of each scheme, as `module:callable`. It is imported when a URL of the scheme is read. Plugins add

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING
 
 from dataset_assets.core.lazy import lazily
 
-__all__ = ["column_samples", "dataset_from", "file_samples", "objects_in_place", "source_of", "sql_url"]
+__all__ = ["column_samples", "dataset_from", "file_samples", "manual_url", "objects_in_place", "source_of", "sql_url"]
 
 if TYPE_CHECKING:
     from dataset_assets.sources.infer import dataset_from as dataset_from
+    from dataset_assets.sources.manual import manual_url as manual_url
     from dataset_assets.sources.query import sql_url as sql_url
     from dataset_assets.sources.split_functions import column_samples as column_samples
     from dataset_assets.sources.split_functions import file_samples as file_samples
@@ -20,6 +21,7 @@ __getattr__, __dir__ = lazily(
         "column_samples": "split_functions",
         "dataset_from": "infer",
         "file_samples": "split_functions",
+        "manual_url": "manual",
         "objects_in_place": "split_functions",
         "source_of": "written",
         "sql_url": "query",

@@ -16,11 +16,15 @@ from dataset_assets.core.patterns import matcher
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
+from dataset_assets.decoding.members import leads_out, normalised
+from dataset_assets.definition.plain_splits import is_junk
 from dataset_assets.errors import Refused, UsageError, nearest
 from dataset_assets.retrieval import fetch_first
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.zones import zone_of_host
+from dataset_assets.sources.archives import is_archive
 from dataset_assets.sources.folders import by_split
+from dataset_assets.sources.inside_archives import members, place_inside
 
 _REMOTE = ("http", "https", "s3", "gs", "az", "hf")
 _HUB = re.compile(r"https?://[^/]+/datasets/(?P<name>[^/]+/[^/]+)(/tree/(?P<revision>[^/]+))?/?")
@@ -100,11 +104,14 @@ def _files(distribution: Mapping[str, Any], identifier: str, url: str) -> list[L
     """Return the file of a FileObject, or the files of a FileSet."""
     one = distribution[identifier]
     if "includes" in one:
-        return _of_hub(distribution, one)
+        return _of_archive(distribution, one, url) or _of_hub(distribution, one)
     if "containedIn" in one:
-        raise UsageError(
-            f"{identifier!r:.200} is inside of an archive. Name the archive itself, or write a split function."
-        )
+        archive, path = _archive(distribution, one, url), normalised(str(one["contentUrl"]))
+        if archive is None or leads_out(path):
+            raise UsageError(
+                f"{identifier!r:.200} is inside of something that is no archive. Name the files themselves."
+            )
+        return [_inside(archive, path)]
     place, digest = _place(str(one["contentUrl"]), url), one.get("sha256")
     if digest is not None and not re.fullmatch("[0-9a-fA-F]{64}", str(digest)):
         raise UsageError(f"{identifier!r:.200} has a sha256 that is none: {digest!r:.80}.")
@@ -149,6 +156,38 @@ def _is_below(place: str, url: str) -> bool:
     return inside[:2] == document[:2] and path.startswith(f"{folder}/")
 
 
+def _archive(distribution: Mapping[str, Any], one: Mapping[str, Any], url: str) -> Listed | None:
+    """Return the archive that a file or a set of files is contained in; None if it is something else."""
+    inside = _first(one.get("containedIn") or {})
+    container = distribution[inside if isinstance(inside, str) else inside["@id"]]
+    if not is_archive(urlsplit(str(container.get("contentUrl", ""))).path):
+        return None
+    return _files(distribution, container["@id"], url)[0]
+
+
+def _inside(archive: Listed, path: str) -> Listed:
+    """Return a file of an archive; what is stated is of the archive."""
+    return archive._replace(path=path, url=place_inside(archive.url, path))
+
+
+def _of_archive(distribution: Mapping[str, Any], one: Mapping[str, Any], url: str) -> list[Listed] | None:
+    """Return the files of a FileSet in an archive, which is retrieved to list them; None for one that is not in one."""
+    if (archive := _archive(distribution, one, url)) is None:
+        return None
+    with scratch_folder(settings().scratch) as folder:
+        fetch_first([archive.url], path := folder / "archive")
+        found = [name for name in members(path) if not is_junk(name)]
+    chosen = [_inside(archive, name) for name in found if any(each.fullmatch(name) for each in _patterns(one))]
+    if not chosen:
+        raise UsageError(f"{one['@id']!r:.200} includes no file of {redacted(archive.url)}.")
+    return chosen
+
+
+def _patterns(one: Mapping[str, Any]) -> list[Any]:
+    includes = one["includes"] if isinstance(one["includes"], list) else [one["includes"]]
+    return [matcher(str(pattern)) for pattern in includes]
+
+
 def _of_hub(distribution: Mapping[str, Any], one: Mapping[str, Any]) -> list[Listed]:
     """Return the files of a FileSet in a repository of the Hugging Face Hub."""
     inside = one.get("containedIn") or {}
@@ -163,8 +202,7 @@ def _of_hub(distribution: Mapping[str, Any], one: Mapping[str, Any]) -> list[Lis
     from dataset_assets.retrieval.hub_address import HubAddress
 
     address = pinned(HubAddress(found["name"], unquote(found["revision"] or "main"), ""))
-    includes = one["includes"] if isinstance(one["includes"], list) else [one["includes"]]
-    known = [matcher(str(pattern)) for pattern in includes]
+    known = _patterns(one)
     chosen = [file for file in files_below(address) if any(pattern.fullmatch(file.path) for pattern in known)]
     if not chosen:
         raise UsageError(f"{one['@id']!r:.200} includes no file of {address.repository}.")

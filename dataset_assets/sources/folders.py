@@ -117,7 +117,7 @@ def _check_not_tables(where: str, paths: list[str], is_archive: bool) -> None:
 
 def files_in(folder: Path) -> list[str]:
     """Return the files of a folder as paths from it, but those that file managers leave behind."""
-    found = [entry.path for entry in entries(folder) if not entry.is_folder and not is_junk(entry.path)]
+    found = [entry.path for entry in entries(folder, follow=True) if not entry.is_folder and not is_junk(entry.path)]
     if not found:
         raise UsageError(f"{folder} has no files. Name a folder with data.")
     return found

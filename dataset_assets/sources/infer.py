@@ -18,7 +18,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.column_samples import column_samples
-from dataset_assets.definition.dataset import Dataset, RemoteFile, Split
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import RetrievalError, UsageError, nearest
 from dataset_assets.formats import Format
 from dataset_assets.retrieval import fetch_first
@@ -32,6 +32,7 @@ from dataset_assets.sources.dividing import WHOLE, divided, known_stream
 from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
 from dataset_assets.sources.in_place import OutsidePath, check_stays, in_place
+from dataset_assets.sources.inside_archives import defined, extract, parted
 from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
 from dataset_assets.sources.made_names import called, note_source, place_of
@@ -72,7 +73,8 @@ def dataset_from(
     the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
     `group_by="patient"` all samples of one value of a stream stay together, and with `hash_by="id"` a hash of the value
     decides. What is divided so stores the numbers of its rows; with `materialize=True` it stores the values again, for
-    speed. With `copy=False` Parquet files and objects of buckets stay where they are, and are read there. `config` is a
+    speed. With `copy=False` Parquet files, WebDataset archives and files of a folder, here or in a bucket, stay
+    where they are, and are read there. `config` is a
     configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
     as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
@@ -136,7 +138,7 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         _check_online(source)
         listing = listing_of(source, config)
         parts = {split: _Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
-        if (archive := _archive(parts, options)) is not None:
+        if (archive := _archive(parts, options, copy)) is not None:
             return archive._replace(target=known_stream(target, archive) or archive.target)
         if listing.tables is None:
             tree = RemoteFile(listing.url, identifier="folder", keep=False)
@@ -146,6 +148,8 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         _check_online(os.fsdecode(source))
     if (croissant := croissant_of(source)) is not None:
         tables = tables_of(*croissant, config)
+        if not copy and any("#" in one.url for some in tables.values() for one in some):
+            raise UsageError("Files inside of an archive cannot stay where they are. Use copy=True.")
         return _of_tables({split: _Part.listed(some) for split, some in tables.items()}, target, options, copy)
     if config is not None:
         raise UsageError("config= is that of a dataset of the Hugging Face Hub, or of a Croissant file. Leave it out.")
@@ -156,20 +160,21 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if folders:
         tree = RemoteFile(folders[0].as_uri(), identifier="folder", keep=False)
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
-    if (archive := _archive(parts, options)) is not None:
+    if (archive := _archive(parts, options, copy)) is not None:
         return archive._replace(target=known_stream(target, archive) or archive.target)
     return _of_tables(parts, target, options, copy)
 
 
-def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any]) -> Inferred | None:
+def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any], copy: bool) -> Inferred | None:
     """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
     part = next(iter(parts.values()))
     if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
         return None
     with scratch_folder(settings().scratch) as folder:
-        found = members_of(_here(part.paths[0], part.urls[0], folder))
+        path: Any = _here(part.paths[0], part.urls[0], folder) if copy else OutsidePath(part.urls[0])
+        found = members_of(path)
     (file,) = _files_of(parts)[next(iter(parts))]
-    if found is None:
+    if found is None or not isinstance(file, RemoteFile):
         return None
     if options:
         raise UsageError(NO_OPTIONS.format(", ".join(options)))
@@ -296,18 +301,18 @@ def _typed(reader: Reader, found: Sequence[Found]) -> Reader:
     )
 
 
-def _split(reader: Reader, plain: Mapping[str, Any], files: Sequence[RemoteFile]) -> Split:
+def _split(reader: Reader, plain: Mapping[str, Any], files: Sequence[RemoteFile | DerivedFile]) -> Split:
     width = len(str(len(files) - 1))
     given = {f"file_{k:0{width}}": file for k, file in enumerate(files)}
     return Split(column_samples, read=reader.name, streams=plain, options=reader.options, **given)
 
 
-def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
+def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile | DerivedFile]]:
     """Return the files of each split; those that have one name in several folders are numbered."""
-    names = Counter(file_identifier(url).lower() for url in {url for part in parts.values() for url in part.urls})
-    numbers = {url: k for k, url in enumerate(dict.fromkeys(url for part in parts.values() for url in part.urls))}
-
-    stated = {url: one for part in parts.values() for url, one in part.stated.items()}
+    urls = dict.fromkeys(parted(url)[0] for part in parts.values() for url in part.urls)
+    names = Counter(file_identifier(url).lower() for url in urls)
+    numbers = {url: k for k, url in enumerate(urls)}
+    stated = {parted(url)[0]: one for part in parts.values() for url, one in part.stated.items()}
 
     def file(url: str) -> RemoteFile:
         own = file_identifier(url)
@@ -316,11 +321,16 @@ def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile]]:
             url, (), digest, None if size < 0 else size, own if names[own.lower()] == 1 else f"{own}_{numbers[url]}"
         )
 
-    return {split: [file(url) for url in part.urls] for split, part in parts.items()}
+    return {split: [defined(url, file) for url in part.urls] for split, part in parts.items()}
 
 
 def _here(path: Path, url: str, folder: Path) -> Path:
-    """Return a file on this machine; one at a URL is retrieved to be looked at."""
+    """Return a file on this machine; one at a URL is retrieved to be looked at, and one in an archive is extracted."""
+    archive, inside = parted(url)
+    if inside:
+        whole = _here(Path(urlsplit(archive).path), archive, folder)
+        (folder / (name := sha256_hex(url.encode())[:16])).mkdir(exist_ok=True)
+        return extract(whole, inside, folder / name / path.name)
     if url.startswith("file:"):
         return path_of(url)
     _check_online(url)

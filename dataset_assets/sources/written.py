@@ -5,6 +5,8 @@ from typing import Any, Mapping
 
 import numpy
 
+from dataset_assets.decoding.archive import extracted
+from dataset_assets.definition.archive_files import extracted_file
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.definition.divided import part_of, rows_of
 from dataset_assets.definition.for_each import ForEach
@@ -139,6 +141,9 @@ def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, SplitOf):
         imports.add("dataset_assets", "SplitOf")
         return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
+    if isinstance(value, DerivedFile) and _is_extracted(value):
+        imports.add("dataset_assets", "extracted_file")
+        return f"extracted_file({_argument(value.arguments['archive'], imports)}, {_text(value.plain['path'])})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -148,6 +153,11 @@ def _argument(value: Any, imports: _Imports) -> str:
         inside = "".join(f"                {_shown(key)}: {_shown(each)},\n" for key, each in value.items())
         return f"{{\n{inside}            }}"
     return _shown(value)
+
+
+def _is_extracted(file: DerivedFile) -> bool:
+    """Say whether a derived file is one of an archive, as `extracted_file` makes it."""
+    return file.function is extracted and file == extracted_file(file.arguments["archive"], file.plain["path"])
 
 
 def _shown(value: Any) -> str:

@@ -1,10 +1,15 @@
 """What an index says of values that lie in objects outside of the storage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Mapping
 
 from dataset_assets.core.canonical import restored
 from dataset_assets.core.documents import Count
+
+FILES = "files"
+"""How objects are read that are files of one sample each; all others are read by the decoder of this name."""
+CONTENT, TEXT, FILE, FOLDER = "content", "text", "file", "folder"
+"""What a stream of such files may be read from: the bytes, the text, the path with the bytes, the first folder."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class PlacedObject:
     sha256: str
     """Its digest if it was known then; else empty: the ETag says only that nobody replaced it."""
     parts: tuple[PlacedPart, ...]
+    path: str = field(default="", metadata={"omitted": True})
+    """Of a file that is one sample: its path below the folder of its split."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ LANGUAGES = {"python", "sh", "output", "toml", "yaml", "json", "sql", "text"}
 # What is shown and not run, each with the reason.
 NOT_RUN = {
     "experiments.md": "experimaestro is installed for `make test-clients` only, whose tests run such a task",
-    "index.md": "pip install and make: they would change the environment that the tests run in",
+    "install.md": "pip install and make: they would change the environment that the tests run in",
 }
 
 

@@ -45,3 +45,26 @@ def test_links_pipes_and_names_that_cannot_be_shared_are_refused_by_their_path(t
         entries(root)
     with pytest.raises(RetrievalError, match="none cannot be read"):
         entries(root / "none")
+
+
+def test_links_are_followed_within_the_folder_and_to_the_blobs_of_its_cache(tmp_path: Path) -> None:
+    cache, secret = tmp_path / "datasets--a--b", tmp_path / "secret"
+    snapshot, blobs = cache / "snapshots" / "4f2c", cache / "blobs"
+    for folder in (snapshot / "train", blobs):
+        folder.mkdir(parents=True)
+    for path in (blobs / "aa", secret):
+        path.write_bytes(path.name.encode())
+    (snapshot / "train" / "0.csv").symlink_to("../../../blobs/aa")
+    (snapshot / "again.csv").symlink_to("train/0.csv")
+    found = entries(snapshot, follow=True)
+    assert [(one.path, one.size) for one in found] == [("again.csv", 2), ("train/0.csv", 2)]
+    for target in (secret, blobs, "gone", snapshot / "train", "/etc/passwd"):
+        link = snapshot / "link"
+        link.symlink_to(target)
+        with pytest.raises((Refused, RetrievalError), match="snapshots/4f2c/link"):
+            entries(snapshot, follow=True)
+        link.unlink()
+    blobs.rename(tmp_path / "elsewhere")
+    blobs.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="which is not in the folder"):
+        entries(snapshot, follow=True)

@@ -1,9 +1,11 @@
 """Parquet files that stay where they are are read as stored streams are, or refused by name if they changed."""
 
 import datetime
+import os
 import shlex
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -22,12 +24,13 @@ from dataset_assets import Dataset, View, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.core.roots import roots_of
-from dataset_assets.errors import DecodeError, IntegrityError, ObjectReplaced, Refused, UsageError
+from dataset_assets.errors import Conflict, DecodeError, IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
 from dataset_assets.moving.bundle import bundle
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.forget import forget
 from dataset_assets.moving.gc import collect
+from dataset_assets.moving.share import push
 from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.verify import verify
 from dataset_assets.reading import in_place as reading
@@ -313,6 +316,63 @@ def test_an_object_that_is_not_parquet_is_named(lake: Lake, damaged: bytes) -> N
 
 
 @file_only
+def test_a_second_push_finds_its_copy_there(lake: Lake, fast_path: Path) -> None:
+    prepare(in_place(lake))
+    remote = open_storage((fast_path / "remote").as_uri())
+    first, second = push(NAME, remote), push(NAME, remote)
+    assert first.files and second.current == first.current and not second.files
+    lake.put(2, parquet(2))
+    prepare(in_place(lake))
+    with pytest.raises(Conflict, match="--force"):
+        push(NAME, remote)
+    assert push(NAME, remote, force=True).current != first.current
+
+
+@file_only
+def test_the_content_of_an_object_is_learnt_by_verify_and_compared_from_then_on(lake: Lake, fast_path: Path) -> None:
+    prepare(in_place(lake))
+    path = fast_path / "lake" / "birds" / "part_1.parquet"
+    data, times = path.read_bytes(), path.stat()
+    assert not verify(NAME, open_storage(here())).damaged
+    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    load(NAME, "all")
+    with pytest.raises(ObjectReplaced, match="part_1.parquet.* has sha256 "):
+        load(NAME, "all", verify="all")
+    (damage,) = verify(NAME, open_storage(here())).damaged
+    assert damage.reason or "sha256" in str(damage)
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not verify(NAME, open_storage(here())).damaged
+
+
+@pytest.mark.parametrize("lake", ["s3"], indirect=True)
+def test_two_hundred_objects_of_a_bucket(lake: Lake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "HELD_BYTES", 8 << 20)
+    rng, count = np.random.default_rng(0), 200
+    with ThreadPoolExecutor(8) as pool:
+        rows = [pyarrow.table({"n": np.arange(6 * k, 6 * k + 6), "blob": [rng.bytes(70_000) for _ in range(6)]})
+                for k in range(count)]  # fmt: skip
+
+        def put(k: int) -> None:
+            pyarrow.parquet.write_table(rows[k], file := BytesIO(), compression="none", use_dictionary=False)
+            lake.put(k, file.getvalue())
+
+        [*pool.map(put, range(count))]
+    view = prepare(dataset_from(source(lake), name=NAME, copy=False))["all"].only("n")
+    assert len(view) == 6 * count and written(home) < 0.001 * lake.bytes
+    before, state = seen(view, 2, 7, shuffle=True)
+    after, _ = seen(view, 3, None, state, shuffle=True)
+    assert sorted(before + after) == [*range(6 * count)] and before != sorted(before)
+    lake.put(117, parquet(0))
+    held: list[int] = []
+    with pytest.raises(ObjectReplaced, match="part_117.parquet"):
+        for batch in Loader(load(NAME, "all"), 6, shuffle=True, threads=0):  # type: ignore[arg-type]
+            held += batch["n"].tolist()
+    assert not {*held} & {*range(6 * 117, 6 * 118)}
+
+
+@file_only
 def test_gc_never_touches_the_objects(lake: Lake) -> None:
     prepare(in_place(lake))
     before = lake.bytes
@@ -385,7 +445,9 @@ def test_the_definition_as_text_names_each_object(lake: Lake, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "change",
     [
+        {"read": "orc"},
         {"read": "webdataset"},
+        {"read": "files"},
         {"columns": {}},
         {"columns": {"n": {"from": 1, "as": "numbers"}}},
         {"columns": {"n": {"from": "n", "as": "anything"}}},

@@ -1,14 +1,30 @@
 """Bad samples: they stop a split, or are left out and listed, and too many of them refuse the release."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media import picture
 
-from dataset_assets import Array, BadSample, Columns, Dataset, RemoteFile, Split, Text, load, prepare
+from dataset_assets import (
+    Array,
+    BadSample,
+    Columns,
+    Dataset,
+    Ragged,
+    RemoteFile,
+    Split,
+    Table,
+    Text,
+    dataset_from,
+    load,
+    prepare,
+)
 from dataset_assets.errors import CheckFailed, DefinitionError, SchemaError, SplitFailed
 from dataset_assets.making.recipe import release_recipe, split_recipe
 from dataset_assets.reading.stored_files import index_of
@@ -182,3 +198,38 @@ def arrays() -> Iterator[Any]:
 def test_what_is_no_choice_is_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match="on_error"):
         defined(samples, wrong, values=[1])
+
+
+def lists(values: list[Any]) -> Iterator[Any]:
+    for value in values:
+        yield {"list": value, "row": {"a": value[0] if value else None, "b": None if len(value) > 2 else "text"}}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from([[], [1], [0.5], [3, 4, 5], ["x"]]), min_size=1, max_size=30))
+def test_the_first_samples_may_show_no_type(values: list[Any]) -> None:
+    values = [[], [], [7, 8], *values]
+    streams = {"list": Ragged(), "row": Table()}
+    dataset = Dataset(NAME, "Lists.", streams, {"all": Split(lists, values=values)}, on_error="skip")
+    view = prepare(dataset, storage="memory://")["all"]
+    good = [value for value in values if all(isinstance(each, int) for each in value)]
+    assert [sample["list"].tolist() for sample in view] == good
+    assert [sample["row"]["a"] for sample in view] == [value[0] if value else None for value in good]
+
+
+def pictures(fast_path: Path) -> Path:
+    for n in range(6):
+        path = fast_path / "pets" / "train" / ("cat", "dog")[n % 2] / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture("PNG", 4, 4, seed=n)[: -30 if n == 3 else None])
+    (fast_path / "pets" / "train" / "cat" / ".hidden").write_bytes(b"")
+    return fast_path / "pets"
+
+
+def test_a_damaged_picture_of_a_folder_is_named_by_its_path(home: Any, fast_path: Path) -> None:
+    dataset = dataset_from(pictures(fast_path), name=NAME)
+    with pytest.raises(SchemaError, match=r"train/dog/3\.png: .*damaged picture"):
+        prepare(dataset)
+    view = prepare(replace(dataset, on_error="skip"))["train"]
+    (bad,) = index_of(view).bad
+    assert bad.source == "train/dog/3.png" and "damaged picture" in bad.why and len(view) == 5

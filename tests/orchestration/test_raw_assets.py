@@ -1,5 +1,6 @@
 """Raw files as assets: each of its own, retrieved at once; or one for all of them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ import pytest
 from orchestrated import FILES, QUIET, facts, failures, key, lines, made, retries, run, two_files, versions
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, load, prepare
+from dataset_assets.core.settings import settings
 from dataset_assets.errors import UsageError
-from dataset_assets.orchestration import OpOptions, definitions
+from dataset_assets.making.maker import Maker
+from dataset_assets.orchestration import OpOptions, definitions, handed_over
 from dataset_assets.orchestration.bodies import Downloads
 from dataset_assets.orchestration.ops import MOST_DATASETS
+from dataset_assets.storage import open_storage
+from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing import FaultyServer
 
 TWO = "org/example/two"
@@ -236,3 +241,42 @@ def test_a_file_that_is_gone_fails_its_splits_alone_under_other_keys_too(
 
 def under_x(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec.replace_attributes(key=["x", *spec.key.path])
+
+
+def every_line(table: Any, last: bool) -> Iterator[dict[str, int]]:
+    found = [*lines(table)]
+    yield from found[-1:] if last else found[:-1]
+
+
+@pytest.mark.parametrize("how", ["each", "one"])
+def test_a_file_that_is_not_kept_is_retrieved_once_in_a_run(
+    how: str, home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    file = RemoteFile(f"{server.url}/a.csv", keep=False)
+    splits = {"a": Split(every_line, table=file, last=False), "b": Split(every_line, table=file, last=True)}
+    dataset = Dataset("org.example.two", "One file.", {"n": Array("int64")}, splits)
+    result = ran(dataset, instance, how)
+    assert result.success and [request.path for request in server.requests] == ["/a.csv"]
+    assert [one["n"] for one in load("org.example.two")["b"]] == [2]
+    assert not [*(home / "handed_over").iterdir()] and not [*(home / "storage").rglob("raw/a_csv/" + "?" * 64)]
+
+
+def test_what_was_left_damaged_or_by_another_run_is_not_read(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    file = RemoteFile(f"{server.url}/a.csv", keep=False)
+    dataset = Dataset("org.example.two", "One file.", {"n": Array("int64")}, {"a": Split(lines, table=file)})
+    assert ran(dataset, instance, "each", selection=[key(f"{TWO}/raw/a_csv")]).success
+    (left,) = (home / "handed_over").rglob("?" * 64)
+    with Maker(dataset, StoredDataset(open_storage(settings().storage), dataset.name)) as maker:
+        raw = maker.stored.raw("a_csv")
+        assert raw
+        handed_over.take("another run", maker, raw)
+        assert not maker.inputs.transient
+        left.write_bytes(b"9\n9\n")
+        for run in instance.get_runs():
+            handed_over.take(run.run_id, maker, raw)
+        assert not maker.inputs.transient
+    os.utime(left.parent, (0, 0))
+    assert ran(dataset, instance, "each").success
+    assert not left.exists() and [one["n"] for one in load("org.example.two", "a")] == [1, 2]

@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hub_server import Hub, Repository
 from dataset_assets import dataset_from, prepare
 from dataset_assets.errors import DigestMismatch, Refused, UsageError
 from dataset_assets.moving.export import export
+from dataset_assets.sources import source_of
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.testing.server import FaultyServer
 
@@ -52,6 +55,37 @@ def test_a_document_on_a_server_names_files_beside_it(home: Path) -> None:
         files = [{"@id": "a", "contentUrl": "a.csv", "contentSize": "4 B"}]
         server.files["/d/croissant.json"] = document(files, [records("all", "a", "x")])
         assert [one["x"] for one in views(f"{server.url}/d/croissant.json")["all"]] == [1]
+
+
+@pytest.mark.parametrize("as_set", [False, True])
+def test_tables_in_an_archive_are_read(home: Path, as_set: bool) -> None:
+    parts = {"birds/train.csv": b"x\n1\n2\n", "birds/a b/test.csv": b"x\n3\n", "birds/README.md": b"text"}
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    inside = {"containedIn": {"@id": "zip"}, "encodingFormat": "text/csv"}
+    files = [
+        {"@id": "zip", "contentUrl": "birds.zip", "sha256": sha256(made.getvalue()).hexdigest()},
+        *({"@id": name, "contentUrl": name, **inside} for name in parts),
+        {"@id": "tables", "@type": "cr:FileSet", "includes": "birds/**/*.csv", **inside},
+    ]
+    sets = (
+        [records("rows", "tables", "x", what="fileSet")]
+        if as_set
+        else [records("train", "birds/train.csv", "x"), records("test", "birds/a b/test.csv", "x")]
+    )
+    with FaultyServer({"/d/birds.zip": made.getvalue(), "/d/croissant.json": document(files, sets)}) as server:
+        dataset = dataset_from(f"{server.url}/d/croissant.json", name="org.example.birds")
+        found = prepare(dataset, storage=MemoryStorage())
+        assert {split: [one["x"] for one in view] for split, view in found.items()} == {"train": [1, 2], "test": [3]}
+        (file,) = dataset.remote_files.values()
+        assert file.digest
+        space: dict[str, Any] = {}
+        exec(source_of(dataset), space)
+        assert space["dataset"].splits == dataset.splits
+        server.files["/d/birds.zip"] += b"x"
+        with pytest.raises(DigestMismatch):
+            prepare(dataset, storage=MemoryStorage())
 
 
 def test_files_of_the_hub_are_found_by_their_patterns(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +147,13 @@ def test_a_file_in_a_folder_below_may_have_any_name(home: Path) -> None:
         ([{"@id": "a", "contentUrl": "/a.csv"}], ONE, Refused, "does not lie below its folder"),
         ([], ONE, UsageError, "is not as the format Croissant says"),
         ([], [], UsageError, "no record set with fields of files"),
-        ([{"@id": "a", "contentUrl": "a", "containedIn": {"@id": "z"}}], ONE, UsageError, "inside of an archive"),
+        ([{"@id": "a", "contentUrl": "a", "containedIn": {"@id": "z"}}], ONE, UsageError, "not as the format"),
+        (
+            [{"@id": "a", "contentUrl": "a", "containedIn": {"@id": "a"}}],
+            ONE,
+            UsageError,
+            "something that is no archive",
+        ),
         ([{"@id": "a", "contentUrl": "a.csv", "sha256": "00"}], ONE, UsageError, "a sha256 that is none"),
         ([], [*ONE, records("s", "a", "y")], UsageError, "several record sets. Choose one: config='r' or 's'"),
         (

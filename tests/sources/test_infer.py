@@ -398,3 +398,28 @@ def test_groups_stay_together_and_hashes_decide_by_the_value(folder: Path) -> No
     ]:
         with pytest.raises(UsageError, match=words):
             dataset_from(folder / "a.csv", **wrong)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_a_snapshot_of_hugging_face_is_a_source(
+    home: Path, tmp_path: Path, copy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    cache = tmp_path / "datasets--owner--birds"
+    snapshot = cache / "snapshots" / "4f2c"
+    (cache / "blobs").mkdir(parents=True)
+    for kind, ending in (("pictures", "png"), ("tables", "parquet")):
+        for n in range(4):
+            link = snapshot / kind / ("train", "test")[n % 2] / "owl" / f"{n}.{ending}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            blob = cache / "blobs" / f"{kind}{n}"
+            if ending == "png":
+                Pictures.new("RGB", (4, 4 + n)).save(blob, "png")
+            else:
+                pandas.DataFrame({"n": [n]}).to_parquet(blob)
+            link.symlink_to(os.path.relpath(blob, link.parent))
+    found = made(snapshot / "pictures", copy=copy)
+    assert sorted(one["image"].shape[0] for one in found["train"]) == [4, 6]
+    assert found["test"].classes["label"] == ("owl",) and len(found["test"]) == 2
+    found = made(snapshot / "tables", copy=copy)
+    assert {split: [one["n"] for one in view] for split, view in found.items()} == {"train": [0, 2], "test": [1, 3]}
