@@ -288,3 +288,10 @@ apply_exclusions_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 storage_option = click.option("--storage", metavar="URL", help="The storage; default: the storage of the settings.")
+
+
+def missing(package: str) -> str | None:
+    """Return the name of a package that is not installed, or None."""
+    from importlib.util import find_spec
+
+    return None if find_spec(package) else package

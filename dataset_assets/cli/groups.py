@@ -25,6 +25,7 @@ _MODULES = {
     "reconcile": ("reconcile",),
     "share": ("register", "create", "checkout", "push", "pull", "purge", "export", "settings"),
     "trust": ("trust",),
+    "ui": ("ui",),
     "experiments": ("experiments", "store", "who-used"),
 }
 

@@ -18,8 +18,8 @@ from dataset_assets.cli.common import (
     completed_part,
     go_light,
     json_option,
+    missing,
     name_argument,
-    names_argument,
     opened,
     run,
     storage_option,
@@ -156,7 +156,7 @@ def prepare(
     if settings().offline:
         see_at_hand(dataset, store)
     settle_all(dataset, linked(dataset, store), accept_terms)
-    engine = "direct" if direct or _missing("dagster") else "dagster"
+    engine = "direct" if direct or missing("dagster") else "dagster"
     with bars(state) as progress:
         run = (_directly if engine == "direct" else _through_dagster)(dataset, store, refresh, progress)
     document = {**(describe.released_version(StoredDataset(store, dataset.name)) or {}), "engine": engine, "run": run}
@@ -260,28 +260,6 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
 
 @commands.command()
 @verb
-@names_argument
-@click.option("--all", "every", is_flag=True, help="Show all registered datasets, also those that are not prepared.")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The port on 127.0.0.1.")
-@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="A host name of a reverse proxy.")
-@storage_option
-def ui(
-    state: State, names: tuple[str, ...], every: bool, port: int, hosts: tuple[str, ...], storage: str | None
-) -> None:
-    """Serve Dagster's web UI on this machine, until Ctrl-C.
-
-    It shows datasets with pictures, lineage, checks and history, and materializes them: your own, those that are
-    prepared, and NAMES, which may be patterns such as 'com.lecun.*'. It refuses requests from pages of other sites.
-    """
-    if missing := _missing("dagster") or _missing("dagster_webserver"):
-        raise UsageError(f"The UI needs {missing}, which is not installed. Run: pip install 'dataset_assets[dagster]'")
-    from dataset_assets.orchestration.instance import serve
-
-    serve(port, opened(storage), state.say, hosts, names, every)
-
-
-@commands.command()
-@verb
 @click.argument("name")
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Write to this folder."
@@ -366,12 +344,6 @@ def _shares(splits: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             raise UsageError(f"--split {given!r} is not NAME=SHARE. Write for example: --split train=0.8") from None
     return found
-
-
-def _missing(package: str) -> str | None:
-    from importlib.util import find_spec
-
-    return None if find_spec(package) else package
 
 
 def _directly(dataset: "Dataset", store: "Storage", refresh: bool, progress: "Progress | None") -> None:
