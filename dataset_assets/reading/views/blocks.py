@@ -111,19 +111,23 @@ def owned(block: Any) -> Any:
 
 def owned_in(value: Any) -> Any:
     """Return a value with copies of its read-only arrays: to write into stored bytes through torch ends the process."""
+    if type(value) is dict:
+        return {key: _owned(item) for key, item in value.items()}
+    return _owned(value)
+
+
+def _owned(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value if value.flags.writeable else value.copy()
     if isinstance(value, _SCALARS):
         return value
-    if type(value) is dict:
-        return {key: owned_in(item) for key, item in value.items()}
     if isinstance(value, dict):
         mine = copy(value)
-        mine.update({key: owned_in(item) for key, item in value.items()})
+        mine.update({key: _owned(item) for key, item in value.items()})
         return mine
     if isinstance(value, tuple) and hasattr(value, "_make"):
-        return value._make(map(owned_in, value))
-    return type(value)(map(owned_in, value)) if type(value) in (tuple, list) else value
+        return value._make(map(_owned, value))
+    return type(value)(map(_owned, value)) if type(value) in (tuple, list) else value
 
 
 def bytes_of(block: Any) -> int:
