@@ -1,12 +1,13 @@
 """What the tests of several rooms share: a home on a fast disk, a folder of files to retrieve, a look at all files."""
 
-import functools
 import gc
 import hashlib
 import os
 import shutil
 import signal
 import tempfile
+from multiprocessing import forkserver
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -42,13 +43,14 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 # Temporary folders lie in memory where there is room: what the tests store would be forced to a disk a million times.
 # They lie in one of the run, which takes along what killed processes leave. Its name is short: sockets lie there too.
 MEMORY = Path("/dev/shm")
-RUN = ""
 if "TEST_RUN" not in os.environ:
     is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30
     os.environ["TEST_RUN"] = RUN = tempfile.mkdtemp(prefix="tests_", dir=MEMORY if is_roomy else None)
     # Other users look at some of the files.
     os.chmod(RUN, 0o755)
     os.environ["TMPDIR"], tempfile.tempdir = RUN, None
+    # At the end of this process, after what multiprocessing itself removes there.
+    Finalize(None, shutil.rmtree, [RUN, True], exitpriority=-1000)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,16 @@ def signals_stay() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
+def no_forkserver_stays() -> Iterator[None]:
+    """The processes of one that a test began would have the environment of that test."""
+    yield
+    if (process := forkserver._forkserver._forkserver_pid) is not None:
+        # It would end by itself when no process has its pipe any more; a forked one may.
+        os.kill(process, signal.SIGTERM)
+        forkserver._forkserver._stop()
 
 
 @pytest.fixture
@@ -174,8 +186,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own, and start what its workers borrow servers from."""
-    if RUN:
-        config.add_cleanup(functools.partial(shutil.rmtree, RUN, ignore_errors=True))
     if not config.option.basetemp:
         config.option.basetemp = tempfile.mkdtemp(prefix="run_")
     if config.getoption("numprocesses", None):

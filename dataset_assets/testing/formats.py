@@ -418,8 +418,8 @@ def _open_and_tell(there: Any, name: str, parameters: Mapping[str, Any], paths: 
 
 
 def _told(here: Any, child: Any) -> list[Any]:
-    assert here.poll(60), "the child process did not answer"
+    assert here.poll(240), "the child process did not answer"
     found: list[Any] = here.recv()
-    child.join(60)
+    child.join(240)
     assert child.exitcode == 0
     return found

@@ -294,7 +294,7 @@ def copied(state: Any) -> Any:
 
 def elsewhere(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a new Python process and return its result."""
-    return _process().submit(function, *arguments).result(120)
+    return _process().submit(function, *arguments).result(240)
 
 
 @cache

@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         return fault(body)
 
     def _passed_on(self, body: bytes) -> Reply:
-        connection = http.client.HTTPConnection(self.proxy.to, timeout=30)
+        connection = http.client.HTTPConnection(self.proxy.to, timeout=120)
         # The headers are passed as they came, the host too: they are signed.
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():

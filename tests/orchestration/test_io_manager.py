@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Iterator
@@ -84,7 +83,6 @@ def test_each_step_may_run_in_a_process_of_its_own(
     project: ModuleType, fast_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ADOPTING)  # where its processes look for the project
-    forkserver._forkserver._stop()  # one that an earlier test began has that test's environment
     chosen = {"execution": {"config": {"multiprocess": {"max_concurrent": 2, "start_method": {"forkserver": {}}}}}}
     with kept_in(fast_path / "dagster") as instance:
         job = dg.reconstructable(project.train)
