@@ -17,9 +17,7 @@ from dataset_assets.errors import UsageError
 @names_argument
 @click.option("--mend", is_flag=True, help="Record what is missing in the history.")
 @click.option("--key-prefix", default="", metavar="PREFIX", help="What a project puts before our keys, as in lake/raw.")
-@click.option(
-    "--raw-assets", default="", type=click.Choice(["one", "each"]), help="As the project's definitions have it."
-)
+@click.option("--raw-assets", type=click.Choice(["one", "each"]), help="As the project's definitions have it.")
 @storage_option
 @json_option
 def reconcile(
@@ -50,7 +48,7 @@ def reconcile(
     chosen = {dataset.name: dataset for some in meant for dataset in some}
     prefix = [part for part in key_prefix.split("/") if part]
     translation = of_attributes({"key_prefix": prefix}) if prefix else None
-    found = compare([*chosen.values()], store, mend=mend, raw_assets=raw_assets, translation=translation)
+    found = compare([*chosen.values()], store, mend=mend, raw_assets=raw_assets or "", translation=translation)
     if as_json:
         state.show_json([each.to_dict() for each in found])
     elif found:

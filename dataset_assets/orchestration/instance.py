@@ -121,7 +121,8 @@ def serve(
         with _begun(command, _neutral(home), environment) as process:
             try:
                 _await(process, port)
-                say(f"Dagster's web UI: http://{HOST}:{port}   (Ctrl-C ends it)")
+                at = f"http://{HOST}:{port}"
+                say(f"Dagster's web UI: {at}   (the datasets: {at}/assets; Ctrl-C ends it)")
                 process.wait()
             except KeyboardInterrupt:
                 say("Ending Dagster.")

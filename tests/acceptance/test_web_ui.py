@@ -63,9 +63,9 @@ def test_a_dataset_is_materialized_by_a_button_and_is_green_and_has_a_picture(ui
         image.wait_for()
         assert image.evaluate("picture => picture.naturalWidth") == 8 * 48
         page.picture(pictures / "samples.png")
-        page.go("")
-        page.see("Overview")
-        page.picture(pictures / "home.png")
+        page.go("assets")
+        page.see("Catalog")
+        page.picture(pictures / "catalog.png")
         page.asset(DIGITS)
         page.see("Latest check results")
         page.picture(pictures / "dataset.png")
