@@ -74,7 +74,11 @@ def _split(split: Split) -> Split:
             "Only Parquet files, WebDataset archives (.tar) and folders of files can stay where they are, read without "
             "options. For all else, use copy=True."
         )
-    urls = [_settled(split.arguments[name].urls[0]) for name in sorted(split.files)]
+    given = [split.arguments[name].urls[0] for name in sorted(split.files)]
+    packed = [url for url in given if plain["read"] == "webdataset" and not urlsplit(url).path.lower().endswith(".tar")]
+    if packed:
+        raise UsageError(f"{redacted(packed[0])} is compressed, so it cannot be read in parts. Use copy=True.")
+    urls = [*map(_settled, given)]
     return _placed(plain["read"], plain["streams"], [(url, {}) for url in urls])
 
 
