@@ -31,6 +31,7 @@ from dataset_assets.making.in_parts import InParts
 from dataset_assets.making.in_place import make_in_place
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
+from dataset_assets.making.patterns import with_files
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.raw_files import check_raw, is_as_meant, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.recipe import release_recipe
@@ -57,7 +58,7 @@ class Maker:
 
     With `refresh` the source of each file is asked whether it changed, and its new bytes are taken; otherwise that of
     the files in `ask`, by default those that an asset in Dagster writes, if there is a network. The makers of one
-    `run`, which may be processes, hash a split once that several splits are made of.
+    `run`, which may be processes, hash a split once that several splits are made of. With `anew` patterns are listed.
     """
 
     def __init__(
@@ -69,11 +70,11 @@ class Maker:
         ask: Collection[str] | None = None,
         progress: Progress | None = None,
         run: str = "",
+        anew: bool = False,
     ) -> None:
-        self.dataset, self.stored = dataset, stored.remembering()
-        self.refresh, self.progress, self.run = refresh, progress, run
-        self.files = dataset.files
-        self.settings = settings()
+        self.stored, self.settings, self.run = stored.remembering(), settings(), run
+        self.dataset = dataset = with_files(dataset, self.stored, refresh or anew)
+        self.refresh, self.progress, self.files = refresh, progress, dataset.files
         written = [name for name, file in dataset.remote_files.items() if file.after and not self.settings.offline]
         self.ask = {*(written if ask is None else ask)}
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
@@ -98,7 +99,6 @@ class Maker:
         return exclusions(self.stored)
 
     # What the caller has published, or opened.
-
     def add_raw(self, raw: RawFile, *, undamaged: bool = False) -> None:
         """Use a stored raw file as an input; it is hashed before it is read, unless the caller did so."""
         self.inputs.raws[raw.name] = raw

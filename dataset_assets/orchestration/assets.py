@@ -76,7 +76,8 @@ def _derived_file(dataset: Dataset, file: DerivedFile, steps: Steps) -> dg.Asset
 def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
     defined, whole = dataset.splits[split], steps.has_one(dataset)
-    raw, key = _raw_of(dataset, defined.files.values(), steps), keys.key(dataset.name, split)
+    raw = _raw_of(dataset, defined.files.values(), steps, defined.pattern is not None)
+    key = keys.key(dataset.name, split)
     splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
     deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
     active = dataset.split_checks(SPLIT_CHECKS)
@@ -89,7 +90,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
         **steps.options(**{keys.OURS: ""}),
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
-        with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
+        with no_vain_retries(), maker_of(context, dataset, steps.io, opened, anew=True) as maker:
             _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
             began, made = began_with(maker, opened.values()), maker.split(split)
@@ -188,12 +189,15 @@ def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:
     return [keys.key(name) for name in dict.fromkeys(map(own_name, links))]
 
 
-def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps) -> dict[str, dg.AssetIn]:
-    """Return the inputs that are stored files: each that is needed, or the asset of all retrieved files."""
+def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps, listed: bool = False) -> dict[str, dg.AssetIn]:
+    """Return the inputs that are stored files: each that is needed, or the asset of all retrieved files.
+
+    With `listed` there are more of them, which are known only when the pattern is listed.
+    """
     names, known = _at_hand(files), dataset.files
     retrieved = {name for name in names if isinstance(known[name], RemoteFile)} if steps.has_one(dataset) else set()
     found = {f"file_{name}": dg.AssetIn(keys.key(dataset.name, "raw", name)) for name in names if name not in retrieved}
-    return found | ({"all_files": dg.AssetIn(keys.key(dataset.name, "raw"))} if retrieved else {})
+    return found | ({"all_files": dg.AssetIn(keys.key(dataset.name, "raw"))} if retrieved or listed else {})
 
 
 def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.AssetIn]:

@@ -54,8 +54,10 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
         of_partitions = written_by_partition(dataset, found)
         after = written(context.instance, plain) | {name: known for name, known in of_partitions.items() if known}
         ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
-        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
+        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask, "anew": True}
         with no_vain_retries(), maker_of(context, of_all, steps.io, {}, **options) as maker:
+            # Those of a pattern are listed by the maker.
+            of_all, files = maker.dataset, maker.dataset.remote_files
             began = began_with(maker, ())
             made = replace(_stored(maker, files, steps.op.downloads_per_host, downloads), partitions=found)
             if made.failed and (_may_retry(context, steps) or not _split_says_it(context, of_all, steps, made.failed)):
