@@ -21,8 +21,9 @@ from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
+from dataset_assets.orchestration.bodies import Given, MadeSamples, began_with, maker_of, output
 from dataset_assets.orchestration.check_numbers import numbers_of
+from dataset_assets.orchestration.engines import as_configured, config_of
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
     RawFiles,
@@ -87,13 +88,17 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
         specs=split_specs(dataset, split, steps.io, deps, whole),
         ins=raw | splits,
         check_specs=check_specs(dataset, key, active),
+        config_schema=config_of(defined),
         **steps.options(**{keys.OURS: ""}),
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
-        with no_vain_retries(), maker_of(context, dataset, steps.io, opened, anew=True) as maker:
+        options: dict[str, Any] = {"anew": True, "progress": MadeSamples(context.log.info)}
+        with no_vain_retries(), maker_of(context, dataset, steps.io, opened, **options) as maker:
             _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
-            began, made = began_with(maker, opened.values()), maker.split(split)
+            began = began_with(maker, opened.values())
+            with as_configured(context):
+                made = maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
             # First what the checks found: of a split that is refused, nothing leaves an event.
             findings = split_findings(dataset, index)
