@@ -26,7 +26,7 @@ from dataset_assets.making.asking import question
 from dataset_assets.making.by_host import is_far, urls_of
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
-from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
+from dataset_assets.making.existing import FoundSplit, made_split, publish_raws
 from dataset_assets.making.in_parts import InParts
 from dataset_assets.making.in_place import make_in_place
 from dataset_assets.making.inputs import Inputs
@@ -99,19 +99,20 @@ class Maker:
         return exclusions(self.stored)
 
     # What the caller has published, or opened.
+
     def add_raw(self, raw: RawFile, *, undamaged: bool = False) -> None:
         """Use a stored raw file as an input; it is hashed before it is read, unless the caller did so."""
         self.inputs.raws[raw.name] = raw
         if undamaged:
             self._undamaged.add(raw.name)
 
-    def publish(self, staged: StagedRaw) -> None:
-        """Store what was made of a file, and use it as an input. One that is not kept is read in the scratch folder."""
-        raw = publish_raw(self.stored, staged)
-        if staged.keep:
-            self.add_raw(raw, undamaged=True)
-        else:
-            self.use(raw, staged.path)
+    def publish(self, *staged: StagedRaw) -> None:
+        """Store what was made of files, and use it as inputs. Those that are not kept are read in scratch."""
+        for one, raw in zip(staged, publish_raws(self.stored, staged)):
+            if one.keep:
+                self.add_raw(raw, undamaged=True)
+            else:
+                self.use(raw, one.path)
 
     def use(self, raw: RawFile, path: Path) -> None:
         """Read a file that is not kept at a path, where its bytes are."""
@@ -213,8 +214,7 @@ class Maker:
                 if file and used.url == url_of(file) and (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
-        for raw in raws:
-            set_state(self.stored, raw, "doubted")
+        set_state(self.stored, raws, "doubted")
         return f"If {urls_of(raws)} sent wrong bytes, ask again with: {self._command()}" if urls_of(raws) else ""
 
     def view(self, split: str) -> Stored:
@@ -358,8 +358,7 @@ class Maker:
             raws = self._undeclared(applied)
             new = [raw for raw in raws if not is_proven(self.stored, raw)]
             decoding = isinstance(error, DecodeError)
-            for raw in new if decoding else ():
-                set_state(self.stored, raw, "doubted")
+            set_state(self.stored, new if decoding else (), "doubted")
             if (urls := urls_of(new or (raws if decoding else []))) and len(error.args) == 1:
                 command = self._command("" if new and decoding else "--refresh ")
                 error.args = (f"{error.args[0]} If {urls} sent wrong bytes, ask again with: {command}",)
