@@ -95,14 +95,15 @@ def _pattern_of(each: Any) -> RemoteFile | None:
         path = Path(os.fspath(each))
         url = path.as_uri() if path.is_absolute() else str(path)
         each = url.replace("%2A", "*") if "%2A" in url else f"{url}/"
-    found = each if isinstance(each, RemoteFile) else RemoteFile(each, identifier="pattern")
-    several = "*" in (url := found.urls[0].partition("?")[0]) or url.endswith("/")
-    if not several or found.mirrors or found.digest is not None or found.size is not None or found.after:
+    given = each if isinstance(each, RemoteFile) else None
+    place = str(given.name if given else each).partition("?")[0]
+    more = given and (given.mirrors or given.digest is not None or given.size is not None or given.after)
+    if more or "*" not in place and not place.endswith("/"):
         raise DefinitionError(
-            f"{found!r} is not a pattern of files, nor a folder that ends in '/'. Write ForEach('s3://bucket/*.tar'), "
-            "or give a list of files: ForEach([RemoteFile(...), ...])."
+            f"ForEach({each!r:.200}) is no pattern of files, nor a folder that ends in '/'. Write "
+            "ForEach('s3://bucket/*.tar'), or give a list of files: ForEach([RemoteFile(...), ...])."
         )
-    return found
+    return given or RemoteFile(each, identifier="pattern")
 
 
 def _checked_files(each: Any) -> tuple[Any, ...]:
