@@ -12,7 +12,7 @@ import stat
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator
+from typing import Any, BinaryIO, Callable, Iterable, Iterator
 
 from dataset_assets.core.few_open import Shelf
 from dataset_assets.errors import NoSpace, Refused, StorageError
@@ -212,26 +212,39 @@ def opened(path: Path, opener: Callable[[str, int], int] | None = None) -> io.Bu
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and sync them to disk.
+    """Make a folder and its parents, and sync them to disk."""
+    make_folders([path])
+
+
+def make_folders(paths: Iterable[Path]) -> None:
+    """Make folders and their parents, and sync them to disk, each parent once.
 
     A folder that is there already may have been made by a process that was killed before it synced the parent. So it
     is synced too, once in a process.
     """
-    path = path.absolute()
-    if _is_synced(path):
-        return
-    if path.is_dir():
-        _sync_found(path)
-    else:
-        make_folder(path.parent)
-        passes("mkdir", path)
-        with reported(path):
-            path.mkdir(exist_ok=True)
-        sync(path.parent)
-    # Somebody may remove it at any time.
-    with suppress(FileNotFoundError):
-        info = path.stat()
-        _synced[path] = info.st_dev, info.st_ino
+    new = [path for path in dict.fromkeys(path.absolute() for path in paths) if not _is_synced(path)]
+    parents: dict[Path, bool] = {}
+    for path in new:
+        if was_there := path.is_dir():
+            # As far up as this process could have made folders itself.
+            if os.path.ismount(path) or not os.access(path.parent, os.W_OK | os.R_OK):
+                continue
+            with suppress(FileNotFoundError):
+                make_folder(path.parent)
+        else:
+            make_folder(path.parent)
+            passes("mkdir", path)
+            with reported(path):
+                path.mkdir(exist_ok=True)
+        parents[path.parent] = was_there and parents.get(path.parent, True)
+    for parent, was_there in parents.items():
+        with suppress(*([FileNotFoundError] if was_there else [])):
+            sync(parent)
+    for path in new:
+        # Somebody may remove it at any time.
+        with suppress(FileNotFoundError):
+            info = path.stat()
+            _synced[path] = info.st_dev, info.st_ino
 
 
 def _is_synced(path: Path) -> bool:
@@ -240,14 +253,6 @@ def _is_synced(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(info.st_mode) and _synced.get(path) == (info.st_dev, info.st_ino)
-
-
-def _sync_found(path: Path) -> None:
-    """Sync the parents of a folder that is there, as far up as this process could have made folders itself."""
-    with suppress(FileNotFoundError):
-        if not os.path.ismount(path) and os.access(path.parent, os.W_OK | os.R_OK):
-            make_folder(path.parent)
-            sync(path.parent)
 
 
 def link(source: Path, target: Path) -> None:

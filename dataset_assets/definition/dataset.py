@@ -83,6 +83,11 @@ class Dataset:
         return {name: file for name, file in self.files.items() if isinstance(file, RemoteFile)}
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether some of its files are known only when their source lists them."""
+        return any(split.pattern is not None for split in self.splits.values())
+
+    @property
     def links(self) -> "tuple[SplitOf | FileOf, ...]":
         """What the splits and derived files take from other datasets."""
         return tuple(dict.fromkeys(link for split in self.splits.values() for link in links_of(split)))

@@ -131,6 +131,12 @@ class Applied:
         return next(((name, value) for name, value in self.arguments.items() if isinstance(value, ForEach)), None)
 
     @property
+    def pattern(self) -> str | None:
+        """The URL of the pattern whose files its `ForEach` gives; None if there is none."""
+        each = self.each
+        return each[1].pattern.urls[0] if each and each[1].pattern is not None else None
+
+    @property
     def remote_files(self) -> dict[str, "RemoteFile"]:
         """The files that are downloaded for it, also for its derived files, by identifier."""
         return {file.identifier: file for file in in_order(self) if isinstance(file, RemoteFile)}

@@ -221,3 +221,21 @@ def family(kind: Any) -> str:
         if check(kind):
             return name
     return re.split(r"[<\[(]", str(kind))[0]
+
+
+def are_alike(first: Any, second: Any) -> bool:
+    """Say whether a cast between two types may keep all values, at every depth. Nulls have no type."""
+    from pyarrow import types
+
+    if types.is_null(first) or types.is_null(second):
+        return True
+    if family(first) != family(second):
+        return False
+    if types.is_struct(first):
+        keys = [key for key in struct_keys(first) if key in struct_keys(second)]
+        return all(are_alike(first.field(key).type, second.field(key).type) for key in keys)
+    if family(first) == "list":
+        return are_alike(first.value_type, second.value_type)
+    if types.is_map(first):
+        return are_alike(first.key_type, second.key_type) and are_alike(first.item_type, second.item_type)
+    return True

@@ -168,7 +168,8 @@ def _map(file: BinaryIO, size: int) -> memoryview:
         raise StorageError(
             error.errno,
             f"{name_of(file)} cannot be mapped: this process has reached the limit on maps (vm.max_map_count) or on "
-            "addresses (ulimit -v). Open fewer datasets at a time, or prepare them with a larger file_bytes.",
+            "addresses (ulimit -v). Open fewer datasets at a time, or prepare them with a larger "
+            "file_bytes, or with larger parts.",
         ) from error
 
 

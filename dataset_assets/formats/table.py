@@ -11,7 +11,7 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import decoded_column, family, widened
+from dataset_assets.formats.fields import are_alike, decoded_column, widened
 from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
 from dataset_assets.formats.nested import ADVICE, column_of, recast
 from dataset_assets.formats.rows import is_arrow
@@ -56,6 +56,12 @@ class Table:
             return ArrowWriter(Parts(folder, self.suffix, file_bytes), _as_declared, _fields, declared)
         return ArrowWriter(Parts(folder, self.suffix, file_bytes), _as_inferred, _fields, widen=_cast_table)
 
+    def part_writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
+        """Begin a part of a stream: a field that has only nulls in it takes the type that `merge` finds."""
+        if self.fields is not None:
+            return self.writer(folder, file_bytes)
+        return ArrowWriter(Parts(folder, self.suffix, file_bytes), _as_inferred, _any_fields, widen=_cast_table)
+
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Open the files; each row is read on access."""
         table, check = opened_tables(opened, text=True)
@@ -80,10 +86,14 @@ class Table:
         kinds = {}
         for name, kind in own.items():
             with _in_field(name):
-                kinds[name] = widened(type_named(kind), type_named(other[name]))
-                if family(kinds[name]) != family(type_named(other[name])):
+                kinds[name] = widened(one := type_named(kind), another := type_named(other[name]))
+                if not are_alike(one, another):
                     raise Misfit(None, f"values are {other[name]} in one part and {kind} in another.")
         return {"fields": [[name, str(kind)] for name, kind in kinds.items()]}
+
+    def see_complete(self, parameters: Mapping[str, Any]) -> None:
+        """Raise `SchemaError` if no part of a stream has a value in one of its fields."""
+        _see_types([name for name, kind in parameters["fields"] if kind == "null"])
 
     def _schema(self) -> Any:
         import pyarrow
@@ -169,11 +179,19 @@ def _is_of(kind: Any, text: str) -> bool:
 def _fields(schema: Any) -> dict[str, Any]:
     import pyarrow
 
+    _see_types([field.name for field in schema if field.type == pyarrow.null()])
+    return _any_fields(schema)
+
+
+def _any_fields(schema: Any) -> dict[str, Any]:
     if not schema.names:
         raise Misfit(None, "There are no rows to take fields from. Declare them: Table(fields=...).").as_error(0)
-    if nulls := [field.name for field in schema if field.type == pyarrow.null()]:
-        raise Misfit(0, f"{', '.join(nulls)} has only nulls. Declare its type: Table(fields=...).").as_error(0)
     return {"fields": [[field.name, str(field.type)] for field in schema]}
+
+
+def _see_types(nulls: Sequence[str]) -> None:
+    if nulls:
+        raise Misfit(0, f"{', '.join(nulls)} has only nulls. Declare its type: Table(fields=...).").as_error(0)
 
 
 def _as_declared(values: Any, schema: Any) -> Any:

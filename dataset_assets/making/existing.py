@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 from dataset_assets.core.canonical import canonical, digest_of
 from dataset_assets.errors import StoredFileDamaged
@@ -56,15 +56,21 @@ def made_split(stored: StoredDataset, split: str, recipe: str) -> FoundSplit | N
 
 def publish_raw(stored: StoredDataset, staged: StagedRaw) -> RawFile:
     """Store a raw file that is kept under its digest, and its record; note for other datasets where it is."""
-    if staged.keep:
-        stored.storage.put(stored.raw_key(staged.raw), staged.path)
-    raw = replace(staged.raw, retrieved=datetime.now(UTC).isoformat(timespec="seconds"))
-    stored.storage.put(source_key(stored.name, raw.name), record_bytes(raw))
-    if staged.keep:
-        note_raw(stored, raw)
-    # After the note: a process that waits for its turn looks for it.
-    staged.published()
-    return raw
+    return publish_raws(stored, [staged])[0]
+
+
+def publish_raws(stored: StoredDataset, staged: Sequence[StagedRaw]) -> list[RawFile]:
+    """Store raw files as `publish_raw` does: first all files, then all records."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    raws = [replace(one.raw, retrieved=now) for one in staged]
+    put_all(stored.storage, {stored.raw_key(one.raw): one.path for one in staged if one.keep})
+    put_all(stored.storage, {source_key(stored.name, raw.name): record_bytes(raw) for raw in raws})
+    for one, raw in zip(staged, raws):
+        if one.keep:
+            note_raw(stored, raw)
+        # After the note: a process that waits for its turn looks for it.
+        one.published()
+    return raws
 
 
 def publish_stream(stored: StoredDataset, staged: StagedSplit, stream: str) -> None:

@@ -63,8 +63,7 @@ class InParts:
         parts = [*parts_of(self.dataset, self.split, self.inputs, self.excluder.digest)]
         records = self.stored.parts(self.split, [part.recipe for part in parts])
         # A collector leaves the files of a record that is young.
-        for record in records.values():
-            self.stored.put_part(record)
+        self.stored.put_parts(records.values())
         self._make([part for part in parts if part.recipe not in records], records)
         with at(f"{self.dataset.name}, split {self.split}"):
             streams = self._streams(parts, records)

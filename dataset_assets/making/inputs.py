@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Callable, Iterator, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.few_open import open_all
+from dataset_assets.core.redact import redacted
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split, SplitOf
 from dataset_assets.definition.links import FileOf
 from dataset_assets.making.links import Links
@@ -130,7 +131,8 @@ class Inputs:
         """Return the arguments of a split that are no files as its index names them."""
         defined = self.dataset.splits[split]
         splits = {n: {"split": one.split, "index": self._index(one)} for n, one in defined.splits.items()}
-        return {**defined.plain, **splits, **self.link_arguments(split)}
+        pattern = {defined.each[0]: {"pattern": redacted(defined.pattern)}} if defined.each and defined.pattern else {}
+        return {**defined.plain, **splits, **self.link_arguments(split), **pattern}
 
     def link_arguments(self, split: str) -> dict[str, dict[str, str]]:
         """Return the split's links as its index names them."""

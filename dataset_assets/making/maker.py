@@ -26,11 +26,12 @@ from dataset_assets.making.asking import question
 from dataset_assets.making.by_host import is_far, urls_of
 from dataset_assets.making.divided import divide, stores_rows
 from dataset_assets.making.excluding import Excluder
-from dataset_assets.making.existing import FoundSplit, made_split, publish_raw
+from dataset_assets.making.existing import FoundSplit, made_split, publish_raws
 from dataset_assets.making.in_parts import InParts
 from dataset_assets.making.in_place import make_in_place
 from dataset_assets.making.inputs import Inputs
 from dataset_assets.making.links import Links
+from dataset_assets.making.patterns import with_files
 from dataset_assets.making.provisional import is_proven, released_sources, set_state
 from dataset_assets.making.raw_files import check_raw, is_as_meant, made_raw, meant_raw, recorded_raw
 from dataset_assets.making.recipe import release_recipe
@@ -57,7 +58,7 @@ class Maker:
 
     With `refresh` the source of each file is asked whether it changed, and its new bytes are taken; otherwise that of
     the files in `ask`, by default those that an asset in Dagster writes, if there is a network. The makers of one
-    `run`, which may be processes, hash a split once that several splits are made of.
+    `run`, which may be processes, hash a split once that several splits are made of. With `anew` patterns are listed.
     """
 
     def __init__(
@@ -69,11 +70,11 @@ class Maker:
         ask: Collection[str] | None = None,
         progress: Progress | None = None,
         run: str = "",
+        anew: bool = False,
     ) -> None:
-        self.dataset, self.stored = dataset, stored.remembering()
-        self.refresh, self.progress, self.run = refresh, progress, run
-        self.files = dataset.files
-        self.settings = settings()
+        self.stored, self.settings, self.run = stored.remembering(), settings(), run
+        self.dataset = dataset = with_files(dataset, self.stored, refresh or anew)
+        self.refresh, self.progress, self.files = refresh, progress, dataset.files
         written = [name for name, file in dataset.remote_files.items() if file.after and not self.settings.offline]
         self.ask = {*(written if ask is None else ask)}
         self.inputs = Inputs(dataset, {}, self._open, self._scratch, run, Links(stored.storage))
@@ -105,13 +106,13 @@ class Maker:
         if undamaged:
             self._undamaged.add(raw.name)
 
-    def publish(self, staged: StagedRaw) -> None:
-        """Store what was made of a file, and use it as an input. One that is not kept is read in the scratch folder."""
-        raw = publish_raw(self.stored, staged)
-        if staged.keep:
-            self.add_raw(raw, undamaged=True)
-        else:
-            self.use(raw, staged.path)
+    def publish(self, *staged: StagedRaw) -> None:
+        """Store what was made of files, and use it as inputs. Those that are not kept are read in scratch."""
+        for one, raw in zip(staged, publish_raws(self.stored, staged)):
+            if one.keep:
+                self.add_raw(raw, undamaged=True)
+            else:
+                self.use(raw, one.path)
 
     def use(self, raw: RawFile, path: Path) -> None:
         """Read a file that is not kept at a path, where its bytes are."""
@@ -213,8 +214,7 @@ class Maker:
                 if file and used.url == url_of(file) and (used.name, used.sha256) not in released:
                     names |= {used.name} if isinstance(file, RemoteFile) else {*file.remote_files}
         raws = [raw for name in sorted(names) if (raw := self.stored.raw(name)) and raw.digest is None]
-        for raw in raws:
-            set_state(self.stored, raw, "doubted")
+        set_state(self.stored, raws, "doubted")
         return f"If {urls_of(raws)} sent wrong bytes, ask again with: {self._command()}" if urls_of(raws) else ""
 
     def view(self, split: str) -> Stored:
@@ -358,8 +358,7 @@ class Maker:
             raws = self._undeclared(applied)
             new = [raw for raw in raws if not is_proven(self.stored, raw)]
             decoding = isinstance(error, DecodeError)
-            for raw in new if decoding else ():
-                set_state(self.stored, raw, "doubted")
+            set_state(self.stored, new if decoding else (), "doubted")
             if (urls := urls_of(new or (raws if decoding else []))) and len(error.args) == 1:
                 command = self._command("" if new and decoding else "--refresh ")
                 error.args = (f"{error.args[0]} If {urls} sent wrong bytes, ask again with: {command}",)

@@ -37,7 +37,8 @@ class Merger:
             parameters = _common(name, kind, own)
             every = []
             for k, (label, stream) in enumerate(own):
-                with at(f"stream {name}: the part of {label}"):
+                others = (f" beside that of {one}" for one, other in own if other.parameters != stream.parameters)
+                with at(f"stream {name}: the part of {label}{next(others, '')}"):
                     every.append(self._widened(name, kind, stream, parameters, k))
             found[name] = replace(every[0], files=tuple(file for stream in every for file in stream.files))
         return found
@@ -86,6 +87,8 @@ def _common(name: str, kind: Format, parts: Sequence[tuple[str, StoredStream]]) 
                 f"{_shown(other, other.parameters)}. {misfit.why} Declare it in the definition, or convert the values "
                 "in the split function."
             ) from misfit
+    with at(f"stream {name}"):
+        getattr(kind, "see_complete", lambda _: None)(found)
     return found
 
 

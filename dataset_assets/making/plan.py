@@ -146,6 +146,7 @@ def _missing(datasets: Iterable[Dataset], store: Storage) -> tuple[list[tuple[st
     changing = set[str]()
     for dataset in datasets:
         with Maker(dataset, StoredDataset(store, dataset.name)) as maker:
+            dataset = maker.dataset
             unmade = list(_unmade(maker, changing))
             needed = {name for split in unmade for name in dataset.splits[split].remote_files}
             files += [(dataset.name, dataset.remote_files[name]) for name in _wanted(maker, needed)]

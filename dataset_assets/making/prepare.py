@@ -14,6 +14,7 @@ from dataset_assets.definition.linked import linked
 from dataset_assets.definition.registry import find, free_aliases
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, Refused, StorageError, UnknownDataset, UsageError
 from dataset_assets.making.at_once import all_retrieved, together
+from dataset_assets.making.batches import Batch
 from dataset_assets.making.engines import using_engine
 from dataset_assets.making.existing import publish_split
 from dataset_assets.making.maker import Maker
@@ -28,7 +29,6 @@ from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
 from dataset_assets.storage.manifest import Version
-from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.releases import release
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.storage.variants import write_axes
@@ -145,23 +145,24 @@ def _make_files(maker: Maker) -> None:
     """Retrieve the files that are missing, several at once, and make the derived ones that are kept."""
     remote = maker.dataset.remote_files
     errors: dict[str, DatasetAssetsError] = {}
+    arrived = Batch(maker)
     for name, made in all_retrieved(maker, remote):
         if isinstance(made, DatasetAssetsError):
             errors[name] = made
+        elif isinstance(made, StagedRaw):
+            arrived.add(made)
         else:
-            _use(maker, made)
+            maker.add_raw(made)
+    arrived.publish()
     if errors:
         raise together(errors, len(remote))
     for name, file in maker.files.items():
         if name not in remote and file.keep:
-            _use(maker, maker.raw(name))
-
-
-def _use(maker: Maker, made: RawFile | StagedRaw) -> None:
-    if isinstance(made, StagedRaw):
-        maker.publish(made)
-    else:
-        maker.add_raw(made)
+            made = maker.raw(name)
+            if isinstance(made, StagedRaw):
+                maker.publish(made)
+            else:
+                maker.add_raw(made)
 
 
 def _make_splits(maker: Maker) -> None:

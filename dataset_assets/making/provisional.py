@@ -11,6 +11,7 @@ from dataset_assets.errors import StorageError
 from dataset_assets.storage.keys import source_key
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.raw_files import RawFile, State, record_bytes
+from dataset_assets.storage.storage import put_all
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 
@@ -38,16 +39,16 @@ def released_sources(stored: StoredDataset) -> set[tuple[str, str]]:
 
 def prove(stored: StoredDataset, raws: Iterable[RawFile]) -> None:
     """Note in their records that these bytes are proven. A storage that cannot be written is left as it is."""
-    for raw in raws:
-        with suppress(StorageError):
-            set_state(stored, raw, "")
+    with suppress(StorageError):
+        set_state(stored, raws, "")
 
 
-def set_state(stored: StoredDataset, raw: RawFile, state: State) -> None:
-    """Write the state of a raw file into its record, unless the record is of different bytes by now."""
-    now = stored.raw(raw.name)
-    if now and now.sha256 == raw.sha256 and now.state != state:
-        stored.storage.put(source_key(stored.name, raw.name), record_bytes(replace(now, state=state)))
+def set_state(stored: StoredDataset, raws: Iterable[RawFile], state: State) -> None:
+    """Write the state of raw files into their records, unless a record is of different bytes by now."""
+    read = ((raw, stored.raw(raw.name)) for raw in raws)
+    changed = [now for raw, now in read if now and now.sha256 == raw.sha256 and now.state != state]
+    records = {source_key(stored.name, now.name): record_bytes(replace(now, state=state)) for now in changed}
+    put_all(stored.storage, records)
 
 
 def _read(stored: StoredDataset, indexes: Iterable[tuple[str, str]]) -> Iterator[SplitIndex]:

@@ -14,6 +14,7 @@ from dataset_assets.definition.registry import definitions, find, matching
 from dataset_assets.definition.remote_file import is_partitioned
 from dataset_assets.errors import DatasetAssetsError, RetrievalError, UsageError
 from dataset_assets.making.by_host import asked_by_host
+from dataset_assets.making.patterns import with_files
 from dataset_assets.making.raw_files import meant_raw
 from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, is_unchanged
 from dataset_assets.retrieval.retriever import Look, Looking, retriever_for
@@ -94,9 +95,9 @@ def check_sources(
     store = open_storage(settings().storage if storage is None else storage)
     only, datasets = {*files}, {dataset.name: dataset for one in what or ("*",) for dataset in _meant(one, store)}
     asked = [
-        (StoredDataset(store, dataset.name), file)
-        for dataset in datasets.values()
-        for name, file in dataset.remote_files.items()
+        (stored, file)
+        for stored, dataset in ((StoredDataset(store, one.name), one) for one in datasets.values())
+        for name, file in with_files(dataset, stored).remote_files.items()
         # One that stands for many is no file itself.
         if (not only or name in only) and not is_partitioned(file)
     ]

@@ -217,5 +217,7 @@ def _knows(definition: Dataset | None, place: Place) -> bool:
     """Say whether the definition has the split or the file of an object."""
     if definition is None:
         return False
+    if place.kind in ("source", "raw") and definition.has_patterns:
+        return True  # its source says whether it is one of them
     names = definition.files if place.kind in ("source", "raw") else definition.splits
     return place.name.casefold() in {name.casefold() for name in names}

@@ -21,8 +21,9 @@ from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.bodies import Given, began_with, maker_of, output
+from dataset_assets.orchestration.bodies import Given, MadeSamples, began_with, maker_of, output
 from dataset_assets.orchestration.check_numbers import numbers_of
+from dataset_assets.orchestration.engines import as_configured, config_of
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
     RawFiles,
@@ -76,7 +77,8 @@ def _derived_file(dataset: Dataset, file: DerivedFile, steps: Steps) -> dg.Asset
 def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     """Return the assets of a split and its streams, which one run of the split's function makes."""
     defined, whole = dataset.splits[split], steps.has_one(dataset)
-    raw, key = _raw_of(dataset, defined.files.values(), steps), keys.key(dataset.name, split)
+    raw = _raw_of(dataset, defined.files.values(), steps, defined.pattern is not None)
+    key = keys.key(dataset.name, split)
     splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
     deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
     active = dataset.split_checks(SPLIT_CHECKS)
@@ -86,13 +88,17 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
         specs=split_specs(dataset, split, steps.io, deps, whole),
         ins=raw | splits,
         check_specs=check_specs(dataset, key, active),
+        config_schema=config_of(defined),
         **steps.options(**{keys.OURS: ""}),
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
-        with no_vain_retries(), maker_of(context, dataset, steps.io, opened) as maker:
+        options: dict[str, Any] = {"anew": True, "progress": MadeSamples(context.log.info)}
+        with no_vain_retries(), maker_of(context, dataset, steps.io, opened, **options) as maker:
             _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
-            began, made = began_with(maker, opened.values()), maker.split(split)
+            began = began_with(maker, opened.values())
+            with as_configured(context):
+                made = maker.split(split)
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
             # First what the checks found: of a split that is refused, nothing leaves an event.
             findings = split_findings(dataset, index)
@@ -188,12 +194,15 @@ def _link_keys(links: Iterable[SplitOf | FileOf]) -> list[dg.AssetKey]:
     return [keys.key(name) for name in dict.fromkeys(map(own_name, links))]
 
 
-def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps) -> dict[str, dg.AssetIn]:
-    """Return the inputs that are stored files: each that is needed, or the asset of all retrieved files."""
+def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps, listed: bool = False) -> dict[str, dg.AssetIn]:
+    """Return the inputs that are stored files: each that is needed, or the asset of all retrieved files.
+
+    With `listed` there are more of them, which are known only when the pattern is listed.
+    """
     names, known = _at_hand(files), dataset.files
     retrieved = {name for name in names if isinstance(known[name], RemoteFile)} if steps.has_one(dataset) else set()
     found = {f"file_{name}": dg.AssetIn(keys.key(dataset.name, "raw", name)) for name in names if name not in retrieved}
-    return found | ({"all_files": dg.AssetIn(keys.key(dataset.name, "raw"))} if retrieved else {})
+    return found | ({"all_files": dg.AssetIn(keys.key(dataset.name, "raw"))} if retrieved or listed else {})
 
 
 def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.AssetIn]:

@@ -16,7 +16,7 @@ from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 TOLD_AFTER_SECONDS = 10
-"""How long a download takes before the event log says how far it is; then it is said in growing steps."""
+"""How long work takes before the event log says how far it is; then it is said in growing steps."""
 
 Given = OpenedRaw | RawFiles | Upstream
 
@@ -55,8 +55,8 @@ def output(key: dg.AssetKey, value: object, version: str) -> dg.Output[Any]:
 class Downloads:
     """The progress of the downloads of a step: long ones are told to the event log, by the thread of the step."""
 
-    def __init__(self, log: Callable[[str], None], after: float = TOLD_AFTER_SECONDS) -> None:
-        self.log, self.after = log, after
+    def __init__(self, log: Callable[[str], None], after: float | None = None) -> None:
+        self.log, self.after = log, TOLD_AFTER_SECONDS if after is None else after
         self._state: dict[str, tuple[int, int | None]] = {}
         self._due: dict[str, tuple[float, float]] = {}
 
@@ -72,5 +72,22 @@ class Downloads:
         for what, (due, wait) in [*self._due.items()]:
             done, total = self._state.get(what, (0, None))
             if now >= due and done != total:
-                self.log(f"{what}: {done:,} bytes of {'an unknown number' if total is None else f'{total:,}'}.")
+                self.log(self.line(what, done, total))
                 self._due[what] = now + 2 * wait, 2 * wait
+
+    def line(self, what: str, done: int, total: int | None) -> str:
+        """Return what the log is told."""
+        return f"{what}: {done:,} bytes of {'an unknown number' if total is None else f'{total:,}'}."
+
+
+class MadeSamples(Downloads):
+    """The progress of a split that is made, by whatever engine: a long one is told to the event log."""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Receive how many samples are made; the thread of the step calls it."""
+        super().__call__(what, done, total)
+        self.tell()
+
+    def line(self, what: str, done: int, total: int | None) -> str:
+        """Return what the log is told."""
+        return f"{what}: {done:,} samples are made." if total is None else f"{what}: {done:,} of {total:,} samples."

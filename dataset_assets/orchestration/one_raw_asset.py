@@ -13,6 +13,7 @@ from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.errors import Conflict, DatasetAssetsError, RetrievalError
 from dataset_assets.making.at_once import retrieved, together
+from dataset_assets.making.batches import Batch
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw
 from dataset_assets.orchestration import handed_over, keys
@@ -54,8 +55,10 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
         of_partitions = written_by_partition(dataset, found)
         after = written(context.instance, plain) | {name: known for name, known in of_partitions.items() if known}
         ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
-        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask}
+        options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask, "anew": True}
         with no_vain_retries(), maker_of(context, of_all, steps.io, {}, **options) as maker:
+            # Those of a pattern are listed by the maker.
+            of_all, files = maker.dataset, maker.dataset.remote_files
             began = began_with(maker, ())
             made = replace(_stored(maker, files, steps.op.downloads_per_host, downloads), partitions=found)
             if made.failed and (_may_retry(context, steps) or not _split_says_it(context, of_all, steps, made.failed)):
@@ -88,19 +91,22 @@ def use(maker: Maker, names: Iterable[str], given: RawFiles, split: str = "") ->
 
 def _stored(maker: Maker, files: Iterable[str], per_host: int, downloads: Downloads) -> AllRaw:
     """Retrieve what is missing, and store each file as soon as it is there: all of them may be too much for scratch."""
-    found, failed, arrived = dict[str, RawFile](), dict[str, DatasetAssetsError](), 0
+    found, failed, arrived = dict[str, RawFile](), dict[str, DatasetAssetsError](), list[str]()
+    batch = Batch(maker)
     for name, made in retrieved(maker, files, per_host, downloads.tell):
         if isinstance(made, DatasetAssetsError):
             failed[name] = made
         elif isinstance(made, StagedRaw):
-            maker.publish(made)
+            batch.add(made)
+            arrived.append(name)
             handed_over.leave(maker.run, maker.dataset.name, made)
-            found[name], arrived = maker.inputs.raws[name], arrived + 1
         else:
             found[name] = made
+    batch.publish()
+    found |= {name: maker.inputs.raws[name] for name in arrived}
     splits = {name: [*split.remote_files] for name, split in maker.dataset.splits.items()}
     needs = {name: _digest(needed, found) for name, needed in splits.items() if found.keys() >= {*needed}}
-    return AllRaw(maker.stored, {name: found[name] for name in files if name in found}, failed, needs, arrived)
+    return AllRaw(maker.stored, {name: found[name] for name in files if name in found}, failed, needs, len(arrived))
 
 
 def _digest(names: Iterable[str], raws: Mapping[str, RawFile]) -> str:

@@ -70,6 +70,8 @@ class Steps:
 
     def has_one(self, dataset: Dataset) -> bool:
         """Say whether the raw files of a dataset are one asset, and its streams none."""
+        if dataset.has_patterns:  # their files are known only when they are listed
+            return True
         files = len(dataset.remote_files)
         # How many partitions an asset has is known only when it runs.
         one = self.raw == "one" or not self.raw and files > MOST_RAW_ASSETS or bool(partitioned_files(dataset))

@@ -54,13 +54,16 @@ def all_raw_spec(
     """Describe the asset that is all raw files of a dataset."""
     hosts = sorted({urlsplit(file.urls[0]).hostname or "this machine" for file in files.values()})
     shown = ", ".join(prose(host) for host in hosts[:HOSTS]) + (" and others" if len(hosts) > HOSTS else "")
+    what = f"{_counted(files)}, from {shown}." if files else f"{_counted(files)}."
+    patterns = [split.pattern for split in dataset.splits.values() if split.pattern]
+    listed = f" Further ones are those of {', '.join(prose(redacted(url)) for url in patterns)}." if patterns else ""
     return dg.AssetSpec(
         keys.key(dataset.name, "raw"),
         deps=list(deps),
-        description=f"{_counted(files)}, from {shown}. Each is stored unchanged, under its sha256.",
+        description=f"{what}{listed} Each is stored unchanged, under its sha256.",
         group_name=keys.group(dataset.name, "raw"),
         metadata=_metadata(dataset, io, {keys.FILES: str(len(files))}),
-        code_version=json_digest([_file_code(file) for file in files.values()]),
+        code_version=json_digest([*(_file_code(file) for file in files.values()), *patterns]),
         kinds={"file"},
     )
 
@@ -68,7 +71,7 @@ def all_raw_spec(
 def _counted(files: Mapping[str, RemoteFile]) -> str:
     assets = ["/".join(file.after) for file in files.values() if is_partitioned(file)]
     if not assets:
-        return f"All {len(files):,} raw files"
+        return f"All {len(files):,} raw files" if files else "All raw files"
     others = f" and {len(files) - len(assets):,} others" if len(files) > len(assets) else ""
     return f"The raw files: one for each partition of {prose(', '.join(dict.fromkeys(assets)))}{others}"
 

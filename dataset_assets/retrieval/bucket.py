@@ -15,7 +15,8 @@ from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.patterns import split_pattern
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, StorageError, UsageError
-from dataset_assets.retrieval.listed import Listed, in_order, matching, retrieve_all, state_of
+from dataset_assets.retrieval.listed import Listed, in_order, matching
+from dataset_assets.retrieval.listed_tar import retrieve_all, state_of
 from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.object_file import Changed
 from dataset_assets.storage.raw_files import Source
@@ -48,6 +49,10 @@ class BucketRetriever:
         with _told(url):
             reader = _reader(url)
         return Look(_etag_of(reader), None, reader.size)
+
+    def listed(self, url: str) -> list[Listed]:
+        """Return the objects below a prefix, or those that match a pattern."""
+        return objects_below(url)
 
 
 def is_several(url: str) -> bool:

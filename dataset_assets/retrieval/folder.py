@@ -9,13 +9,15 @@ import os
 import tarfile
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dataset_assets.core import registered, user_folders
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
+from dataset_assets.core.patterns import split_pattern
 from dataset_assets.core.redact import redacted
-from dataset_assets.errors import Refused, RetrievalError
+from dataset_assets.errors import Refused, RetrievalError, UsageError
+from dataset_assets.retrieval.listed import Listed, in_folder
 from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular_file, validator
 from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
@@ -51,6 +53,14 @@ class FolderRetriever:
         """Return the state of the folder, or the size and validator of the file."""
         path = path_of(url)
         return look_at(path) if os.path.isdir(path) else look_at_file(path, redacted(url))
+
+    def listed(self, url: str) -> list[Listed]:
+        """Return the files of a folder, or those that match a pattern."""
+        folder, pattern = split_pattern(url)
+        folder = f"{folder.rstrip('/')}/"
+        if "." in folder.partition("/")[0]:
+            raise UsageError(f"{redacted(folder)} is registered, and read as a whole. Name a folder of your own.")
+        return in_folder(path_of(folder), pattern, url, lambda path: f"{folder}{quote(path)}")
 
 
 def path_of(url: str) -> Path:

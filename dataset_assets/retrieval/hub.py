@@ -19,7 +19,8 @@ from dataset_assets.retrieval.answers import Answer, ask
 from dataset_assets.retrieval.bounds import Bounded
 from dataset_assets.retrieval.http import HttpRetriever
 from dataset_assets.retrieval.hub_address import HubAddress, address_of, endpoint, login
-from dataset_assets.retrieval.listed import Listed, in_order, matching, retrieve_all, state_of
+from dataset_assets.retrieval.listed import Listed, in_order, matching
+from dataset_assets.retrieval.listed_tar import retrieve_all, state_of
 from dataset_assets.retrieval.retriever import ByteProgress, Look
 from dataset_assets.storage.raw_files import Source
 
@@ -64,6 +65,13 @@ class HubRetriever:
             return Look(f'"{state}"' if state else None)
         one = file_at(address)
         return Look(f'"{one.state}"', None, one.size)
+
+    def listed(self, url: str) -> list[Listed]:
+        """Return the files of a folder, or those that match a pattern, at the revision of the URL."""
+        address = address_of(url)
+        folder = split_pattern(address.path)[0]
+        found = files_below(pinned(address))
+        return [one._replace(url=address._replace(path=f"{folder}{one.path}").url) for one in found]
 
 
 def pinned(address: HubAddress) -> HubAddress:

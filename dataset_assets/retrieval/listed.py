@@ -1,17 +1,13 @@
-"""What lies below a prefix of a bucket or in a folder of a repository: its files, which are also read as one tar."""
+"""What lies below a prefix of a bucket, in a folder of a repository, or in one of this machine."""
 
-import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from dataset_assets.core.files import Written
-from dataset_assets.core.folder_tree import Entry
+from dataset_assets.core.folder_tree import entries
 from dataset_assets.core.patterns import matcher
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError
-from dataset_assets.retrieval.folder import BLOCK, header
-from dataset_assets.retrieval.retriever import ByteProgress
-from dataset_assets.storage.raw_files import Source
 
 
 class Listed(NamedTuple):
@@ -22,6 +18,21 @@ class Listed(NamedTuple):
     size: int
     state: str | None
     sha256: str | None = None
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A retriever that can list the files of a folder, or of a pattern with `*`."""
+
+    def listed(self, url: str) -> list[Listed]:
+        """Return the files sorted by path, with URLs that can be retrieved. Raises what `Retriever.retrieve` raises."""
+        ...
+
+
+def in_folder(root: Path, pattern: str, url: str, url_of: Callable[[str], str]) -> list[Listed]:
+    """Return the files of a folder of this machine whose paths match; `url_of` returns the URL of a path in it."""
+    found = [Listed(one.path, url_of(one.path), one.size, one.state) for one in entries(root) if not one.is_folder]
+    return in_order(matching(found, pattern), url)
 
 
 def matching(found: Sequence[Listed], pattern: str) -> list[Listed]:
@@ -39,40 +50,3 @@ def in_order(found: Sequence[Listed], url: str) -> list[Listed]:
         if not {"", ".", ".."}.isdisjoint(parts) or "\\" in one.path or not one.path.isprintable():
             raise Refused(f"{redacted(url)} has a file named {one.path!r:.200}, which is no path of a file. Rename it.")
     return sorted(found, key=lambda one: one.path)
-
-
-def retrieve_all(
-    url: str,
-    found: Sequence[Listed],
-    write: Callable[[Listed, Written], None],
-    into: Written,
-    known: Source | None,
-    report: ByteProgress | None,
-) -> Source | None:
-    """Write the files as one tar, unless none changed since `known`; `write` appends the bytes of one."""
-    state = state_of(found)
-    source = Source(redacted(url), etag=f'"{state}"' if state else None)
-    if known and known.etag and known.etag == source.etag:
-        return None
-    if into.bytes:
-        into.restart()
-    total = sum(BLOCK + one.size + -one.size % BLOCK for one in found) + 2 * BLOCK
-    for one in found:
-        into.write(header(Entry(one.path, False, one.size, False, "")))
-        before = into.bytes
-        write(one, into)
-        if into.bytes - before != one.size:
-            raise RetrievalError(f"{redacted(one.url)} changed while it was read. Run the same command again.")
-        into.write(bytes(-one.size % BLOCK))
-        if report:
-            report(into.bytes, total)
-    into.write(bytes(2 * BLOCK))
-    return source
-
-
-def state_of(found: Sequence[Listed]) -> str | None:
-    """Return a digest that changes with any of the files; None if not all of them say when they change."""
-    if not all(one.state for one in found):
-        return None
-    lines = "".join(f"{one.path}\0{one.size}\0{one.state}\n" for one in found)
-    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()

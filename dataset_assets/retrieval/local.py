@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dataset_assets.core.files import Written
+from dataset_assets.core.patterns import split_pattern
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError
+from dataset_assets.retrieval.listed import Listed, in_folder
 from dataset_assets.retrieval.local_file import copy_into, look_at_file, regular_file, validator
 from dataset_assets.retrieval.retriever import ByteProgress, Look, split_url
 from dataset_assets.storage.raw_files import Source
@@ -42,6 +44,12 @@ class FileRetriever:
 
             return look_at(path, follow=True)
         return look_at_file(path, redacted(url))
+
+    def listed(self, url: str) -> list[Listed]:
+        """Return the files of a folder, or those that match a pattern."""
+        folder, pattern = split_pattern(str(path_of(url)))
+        root = Path(folder or "/")
+        return in_folder(root, pattern, url, lambda path: (root / path).as_uri())
 
 
 def path_of(url: str) -> Path:

@@ -136,6 +136,11 @@ def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, ForEach):
         imports.add("dataset_assets", "ForEach")
         each = f"[{', '.join(_argument(file, imports) for file in value.files)}]"
+        if (pattern := value.pattern) is not None:
+            each = _text(pattern.name)
+            if not pattern.keep:
+                imports.add("dataset_assets", "RemoteFile")
+                each = f'RemoteFile({each}, identifier="pattern", keep=False)'
         step = f", {'samples' if value.split else 'files_per_part'}={value.step}" if value.step else ""
         return f"ForEach({_argument(value.split, imports) if value.split else each}{step})"
     if isinstance(value, SplitOf):

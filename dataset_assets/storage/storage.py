@@ -143,12 +143,12 @@ class LeavesStrays(Protocol):
 class PutsTogether(Protocol):
     """An optional method of connectors that store many files faster together than one after another."""
 
-    def put_all(self, sources: Mapping[str, Path]) -> None:
+    def put_all(self, sources: "Mapping[str, Path | bytes]") -> None:
         """Put each file under its key, as `put` does; when this returns, all are stored."""
         ...
 
 
-def put_all(storage: Storage, sources: Mapping[str, Path]) -> None:
+def put_all(storage: Storage, sources: "Mapping[str, Path] | Mapping[str, bytes]") -> None:
     """Put many files, together if the storage can."""
     if len(sources) > 1 and _puts_together(storage):
         storage.put_all(sources)

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import BinaryIO, Collection, Mapping, NamedTuple
+from typing import BinaryIO, Collection, Iterable, Mapping, NamedTuple
 
 from dataset_assets.core import registered
 from dataset_assets.core.canonical import canonical, sha256_hex
@@ -46,7 +46,7 @@ from dataset_assets.storage.manifest import (
 )
 from dataset_assets.storage.part_record import PartRecord, part_bytes, part_in
 from dataset_assets.storage.raw_files import RawFile, record_of
-from dataset_assets.storage.storage import Storage, listed, open_object, size_of, sizes_of
+from dataset_assets.storage.storage import Storage, listed, open_object, put_all, size_of, sizes_of
 
 UNUSABLE = (IntegrityError, NotFound)
 """What a damaged or missing document raises: it can be made again. A storage that fails raises something else."""
@@ -284,7 +284,11 @@ class StoredDataset:
 
     def put_part(self, record: PartRecord) -> None:
         """Store the record of a part, after its files."""
-        self.storage.put(part_key(self.name, record.split, record.recipe), part_bytes(record))
+        self.put_parts([record])
+
+    def put_parts(self, records: Iterable[PartRecord]) -> None:
+        """Store the records of parts whose files are stored; they are young again for a collector."""
+        put_all(self.storage, {part_key(self.name, one.split, one.recipe): part_bytes(one) for one in records})
 
     def put_document(self, key: str, data: bytes) -> None:
         """Store a version or an index, which is named by its digest."""

@@ -174,6 +174,21 @@ def test_a_folder_below_one_of_somebody_else_is_used_as_it_is(tmp_path: Path, mo
     assert synced_by(tmp_path / "theirs/ours/a", tmp_path) == [("mkdir", "theirs/ours/a"), ("fsync", "theirs/ours")]
 
 
+def test_many_folders_are_made_with_one_sync_of_the_folder_above(tmp_path: Path) -> None:
+    (tmp_path / "a/there").mkdir(parents=True)
+    done: list[tuple[str, Path]] = []
+    with installed(lambda operation, path, size: done.append((operation, path))):
+        files.make_folders([tmp_path / "a" / name for name in ("b", "there", "c", "c/d")])
+    assert done.count(("fsync", tmp_path / "a")) == 2  # once for those in it, and once for c, which has d in it
+    for path in (tmp_path / "a/b", tmp_path / "a/c"):
+        assert done.index(("mkdir", path)) < len(done) - 1 - done[::-1].index(("fsync", tmp_path / "a"))
+    assert done.index(("mkdir", tmp_path / "a/c/d")) < done.index(("fsync", tmp_path / "a/c"))
+    with installed(lambda operation, path, size: done.append((operation, path))):
+        done.clear()
+        files.make_folders([tmp_path / "a/b", tmp_path / "a/there"])
+    assert done == []
+
+
 def test_a_folder_may_be_made_by_many_at_once(tmp_path: Path) -> None:
     at_once(8, lambda i: files.make_folder(tmp_path / "a/b/c/d"))
     assert (tmp_path / "a/b/c/d").is_dir()

@@ -216,7 +216,7 @@ def test_what_a_released_index_names_is_proven_whatever_its_record_says(
     server.forget()
     states: tuple[State, ...] = ("provisional", "doubted")
     for state in states:
-        set_state(stored, raw, state)
+        set_state(stored, [raw], state)
         marked = stored.raw("a_jsonl")
         assert marked and marked.state == state and is_proven(stored, marked)
         assert describe(dataset(server), stored.storage)["state"] == "complete"
@@ -233,7 +233,7 @@ def test_a_split_alone_proves_its_bytes_in_dagster(home: Path, server: FaultySer
         assert run(dataset(server), instance, storage=storage.as_uri(), selection=selection).success
     raw = StoredDataset(open_storage(storage), NAME).raw("a_jsonl")
     assert raw and raw.state == ""
-    set_state(StoredDataset(open_storage(storage), NAME), raw, "provisional")
+    set_state(StoredDataset(open_storage(storage), NAME), [raw], "provisional")
     assert is_proven(StoredDataset(open_storage(storage), NAME), replace(raw, state="provisional"))
     assert not is_proven(StoredDataset(open_storage(storage), NAME), replace(raw, state="doubted"))
 
@@ -243,5 +243,5 @@ def test_a_state_is_not_written_into_the_record_of_other_bytes(home: Path, serve
     stored = StoredDataset(open_storage(home / "storage"), NAME)
     raw = stored.raw("a_jsonl")
     assert raw
-    set_state(stored, replace(raw, sha256="0" * 64), "doubted")
+    set_state(stored, [replace(raw, sha256="0" * 64)], "doubted")
     assert stored.raw("a_jsonl") == raw

@@ -202,3 +202,10 @@ def test_the_server_of_these_tests_answers_the_client_of_the_hub(hub: Hub, home:
         assert Path(got).read_bytes() == data
     with pytest.raises(client.errors.GatedRepoError):
         client.HfApi(endpoint=hub.url, token=False).hf_hub_download("owner/birds", "README.md", repo_type="dataset")
+
+
+def test_files_are_listed_with_the_revision_that_was_asked_for(hub: Hub) -> None:
+    hub.repositories["owner/birds"].commit({**FILES, "data/new.csv": b"x"})
+    found = retriever_for("hf://").listed("hf://datasets/owner/birds@main/data/*.csv")  # type: ignore[attr-defined]
+    assert [one.path for one in found] == ["a file (1).csv", "new.csv", "train.csv"]
+    assert found[2].url == "hf://datasets/owner/birds@main/data/train.csv"

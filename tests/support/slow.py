@@ -20,7 +20,7 @@ SLOW = (
     "definition/test_scaffold.py",
     "formats/test_forged_files.py", "loader/test_failing.py", "loader/test_kit.py", "loader/test_stored_loader.py",
     "loader/test_torch_datasets.py", "making/test_engines.py", "making/test_in_parts.py", "making/test_in_place.py",
-    "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
+    "making/test_part_machines.py", "making/test_steps.py", "reading/convert/test_torch.py", "reading/test_remote.py",
     "storage/test_forged_documents.py", "storage/test_listing.py", "sweep", "test_suite.py",
 )  # fmt: skip
 """Files and folders of tests that start many processes, wait, or repeat a law thousands of times."""

@@ -1,0 +1,35 @@
+"""Small files that arrived, published together: each alone would be synced by itself, which takes most of the time."""
+
+import time
+
+from dataset_assets.making.maker import Maker
+from dataset_assets.making.steps import StagedRaw
+
+MOST_FILES = 128
+MOST_BYTES = 8 << 20
+MOST_SECONDS = 1.0
+"""How long a file may wait: what is in the scratch folder when this process is killed is retrieved again."""
+
+
+class Batch:
+    """Collects files, and publishes them when there are many, or large ones, or when the first has waited."""
+
+    def __init__(self, maker: Maker) -> None:
+        self.maker = maker
+        self.waiting: list[StagedRaw] = []
+        self.bytes, self.since = 0, 0.0
+
+    def add(self, staged: StagedRaw) -> None:
+        """Publish a file, now or soon."""
+        if not self.waiting:
+            self.since = time.monotonic()
+        self.waiting.append(staged)
+        self.bytes += staged.raw.bytes
+        late = time.monotonic() - self.since > MOST_SECONDS
+        if late or self.bytes >= MOST_BYTES or len(self.waiting) >= MOST_FILES:
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish all that wait."""
+        staged, self.waiting, self.bytes = self.waiting, [], 0
+        self.maker.publish(*staged)
