@@ -4,6 +4,7 @@ They lie in the home of the machine. A step of another run, or with another home
 removed when the run releases the dataset; those of a run that never did, after a day.
 """
 
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -25,7 +26,8 @@ def leave(run: str, dataset: str, staged: StagedRaw) -> None:
     _sweep()
     place = _folder(run, dataset) / staged.raw.sha256
     files.make_folder(place.parent)
-    files.link(staged.path, part := place.with_suffix(".part"))
+    # Another step may leave the same bytes now, or was killed while it did.
+    files.link(staged.path, part := place.with_suffix(f".{os.urandom(8).hex()}.part"))
     files.move(part, place)
 
 

@@ -1,12 +1,14 @@
 """Raw files as assets: each of its own, retrieved at once; or one for all of them."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from children import ended, in_child
 from orchestrated import FILES, QUIET, facts, failures, key, lines, made, retries, run, two_files, versions
 
 from dataset_assets import Array, Dataset, DerivedFile, RemoteFile, Split, load, prepare
@@ -19,6 +21,7 @@ from dataset_assets.orchestration.ops import MOST_DATASETS
 from dataset_assets.storage import open_storage
 from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.testing import FaultyServer
+from dataset_assets.testing.faults import installed
 
 TWO = "org/example/two"
 
@@ -280,3 +283,26 @@ def test_what_was_left_damaged_or_by_another_run_is_not_read(
     os.utime(left.parent, (0, 0))
     assert ran(dataset, instance, "each").success
     assert not left.exists() and [one["n"] for one in load("org.example.two", "a")] == [1, 2]
+
+
+def test_steps_that_leave_the_same_bytes_do_not_wait_for_one_that_was_killed(home: Path, server: FaultyServer) -> None:
+    file = RemoteFile(f"{server.url}/a.csv", keep=False)
+    dataset = Dataset("org.example.two", "One file.", {"n": Array("int64")}, {"a": Split(lines, table=file)})
+    with Maker(dataset, StoredDataset(open_storage(settings().storage), dataset.name)) as maker:
+        staged: Any = maker.raw("a_csv")
+        # A step is killed before its file has its name.
+        process = in_child(lambda: failing_to_leave(dataset, staged), wait=False)
+        assert ended(process) == -signal.SIGKILL
+        for _ in range(2):
+            handed_over.leave("run", dataset.name, staged)
+        handed_over.take("run", maker, staged.raw)
+        assert maker.inputs.transient
+
+
+def failing_to_leave(dataset: Dataset, staged: Any) -> None:
+    def kill(operation: str, path: Path, size: int) -> None:
+        if operation == "replace":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with installed(kill):
+        handed_over.leave("run", dataset.name, staged)
