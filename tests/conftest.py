@@ -9,7 +9,7 @@ import tempfile
 from multiprocessing import forkserver
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import lending
 import pytest
@@ -223,3 +223,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def uses_server(item: pytest.Item) -> bool:
     given = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return any(name in SERVERS for name in [*getattr(item, "fixturenames", ()), *given] if isinstance(name, str))
+
+
+# In a conftest of their own folder these would take the name of this module, which other tests import.
+
+
+@pytest.fixture
+def instance() -> Iterator[Any]:
+    """A history of Dagster that is kept in memory."""
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A server of the files of `two_files`."""
+    from orchestrated import FILES
+
+    from dataset_assets.testing import FaultyServer
+
+    with FaultyServer(FILES) as server:
+        yield server
