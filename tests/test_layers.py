@@ -80,6 +80,7 @@ THROUGH = {
     "making.partitions": "orchestration/test_partitions.py",
     "making.parts": "making/test_in_parts.py",
     "making.running": "making/test_steps.py",
+    "making.patterns": "making/test_file_patterns.py",
     "making.sample_paths": "making/test_skipping.py",
     "making.source_looks": "orchestration/test_sources_observed.py",
     "making.version_checks": "making/test_prepare.py",
