@@ -83,16 +83,18 @@ def _ticking(maker: Maker, tick: Callable[[], None]) -> Iterator[None]:
         maker.progress = before
 
 
-def all_retrieved(maker: Maker, names: Iterable[str]) -> Iterator[tuple[str, Retrieved]]:
+def all_retrieved(
+    maker: Maker, names: Iterable[str], tick: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, Retrieved]]:
     """Yield each file as `retrieved` does; many files have one line of progress."""
     chosen = [*names]
     if len(chosen) <= PER_HOST:
-        yield from retrieved(maker, chosen)
+        yield from retrieved(maker, chosen, tick=tick)
         return
     before = maker.progress
     maker.progress = line = _OneLine(before or report, len(chosen))
     try:
-        yield from retrieved(maker, chosen)
+        yield from retrieved(maker, chosen, tick=tick)
     finally:
         line.end()
         maker.progress = before

@@ -25,8 +25,13 @@ class Batch:
             self.since = time.monotonic()
         self.waiting.append(staged)
         self.bytes += staged.raw.bytes
-        late = time.monotonic() - self.since > MOST_SECONDS
-        if late or self.bytes >= MOST_BYTES or len(self.waiting) >= MOST_FILES:
+        if self.bytes >= MOST_BYTES or len(self.waiting) >= MOST_FILES:
+            self.publish()
+        self.tick()
+
+    def tick(self) -> None:
+        """Publish what has waited: other processes wait for these files, and one may hold what comes next here."""
+        if self.waiting and time.monotonic() - self.since > MOST_SECONDS:
             self.publish()
 
     def publish(self) -> None:

@@ -146,7 +146,7 @@ def _make_files(maker: Maker) -> None:
     remote = maker.dataset.remote_files
     errors: dict[str, DatasetAssetsError] = {}
     arrived = Batch(maker)
-    for name, made in all_retrieved(maker, remote):
+    for name, made in all_retrieved(maker, remote, arrived.tick):
         if isinstance(made, DatasetAssetsError):
             errors[name] = made
         elif isinstance(made, StagedRaw):

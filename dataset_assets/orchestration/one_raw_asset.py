@@ -93,7 +93,12 @@ def _stored(maker: Maker, files: Iterable[str], per_host: int, downloads: Downlo
     """Retrieve what is missing, and store each file as soon as it is there: all of them may be too much for scratch."""
     found, failed, arrived = dict[str, RawFile](), dict[str, DatasetAssetsError](), list[str]()
     batch = Batch(maker)
-    for name, made in retrieved(maker, files, per_host, downloads.tell):
+
+    def tick() -> None:
+        downloads.tell()
+        batch.tick()
+
+    for name, made in retrieved(maker, files, per_host, tick):
         if isinstance(made, DatasetAssetsError):
             failed[name] = made
         elif isinstance(made, StagedRaw):

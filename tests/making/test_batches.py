@@ -1,5 +1,6 @@
-"""Small files that arrive are published together; large ones, and those that have waited, at once."""
+"""Small files that arrive are published together; large ones, and those that have waited, without others."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from dataset_assets.making import batches
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.keys import source_key
 from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.testing import FaultyServer
+from dataset_assets.testing.server import Reply
 
 NAME, FILES = "org.example.small", 40
 
@@ -74,3 +77,27 @@ def test_large_files_and_those_that_waited_are_stored_at_once(
     monkeypatch.setattr(batches, limit, value)
     prepare(dataset, storage=storage, jobs=1)
     assert storage.raw == [1] * FILES
+
+
+class Waiting(FaultyServer):
+    """Answers for the last file when the storage has the first one."""
+
+    def __init__(self, files: dict[str, bytes], storage: LocalStorage) -> None:
+        super().__init__(files)
+        self.storage, self.arrived = storage, False
+
+    def reply(self, request: Any) -> Reply:
+        until = time.monotonic() + 20
+        while request.path == "/b.txt" and not self.arrived and time.monotonic() < until:
+            self.arrived = self.storage.exists(source_key(NAME, "a_txt"))
+            time.sleep(0.01)
+        return super().reply(request)
+
+
+def test_a_file_does_not_wait_for_one_that_does_not_arrive(storage: Noting) -> None:
+    with Waiting({"/a.txt": b"1\n", "/b.txt": b"2\n"}, storage) as server:
+        files = [RemoteFile(f"{server.url}/{name}.txt") for name in "ab"]
+        streams: dict[str, Any] = {"number": Array("int64"), "text": Text()}
+        defined = Dataset(NAME, "Numbers.", streams, {"all": Split(work.lines, table=ForEach(files))})
+        assert len(prepare(defined, storage=storage, jobs=1)["all"]) == 2  # type: ignore[arg-type]
+        assert server.arrived
