@@ -8,6 +8,7 @@ import threading
 from functools import cache, partial
 from typing import Any, Iterator, Mapping
 
+import numpy.random  # noqa: F401  torch seeds it in each worker, which would import it after the fork
 from torch.utils.data import IterableDataset, get_worker_info
 
 from dataset_assets.core.turns import Place
