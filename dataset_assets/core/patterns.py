@@ -1,7 +1,12 @@
 """Patterns of paths, as in shells: `*` within a folder, `**` across folders, `?`, `[ab]` and `{a,b}`."""
 
 import re
+from itertools import islice
 from typing import Iterator
+
+from dataset_assets.errors import UsageError
+
+MOST_ALTERNATIVES = 1024
 
 
 def alternatives(pattern: str) -> Iterator[str]:
@@ -32,12 +37,15 @@ def split_pattern(path: str) -> tuple[str, str]:
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
-    """Return what a whole path must match.
+    """Return what a whole path must match. Raises `UsageError` for a pattern that stands for very many.
 
     >>> bool(matcher("**/*.{jpg,png}").fullmatch("a/b/1.jpg")), bool(matcher("*.jpg").fullmatch("a/1.jpg"))
     (True, False)
     """
-    return re.compile("|".join(f"(?:{_translated(one)})" for one in alternatives(pattern)), re.DOTALL)
+    found = [*islice(alternatives(pattern), MOST_ALTERNATIVES + 1)]
+    if len(found) > MOST_ALTERNATIVES:
+        raise UsageError(f"The pattern {pattern!r:.200} stands for more than {MOST_ALTERNATIVES}. Write a shorter one.")
+    return re.compile("|".join(f"(?:{_translated(one)})" for one in found), re.DOTALL)
 
 
 _PIECE = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?[^/\]]+\])")

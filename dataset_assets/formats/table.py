@@ -83,13 +83,8 @@ class Table:
         """Return the fields that hold the rows of two parts of a stream. Raises `Misfit` if none do."""
         own, other = dict(first["fields"]), dict(second["fields"])
         _check_names(list(other), list(own), None)
-        kinds = {}
-        for name, kind in own.items():
-            with _in_field(name):
-                kinds[name] = widened(one := type_named(kind), another := type_named(other[name]))
-                if not are_alike(one, another):
-                    raise Misfit(None, f"values are {other[name]} in one part and {kind} in another.")
-        return {"fields": [[name, str(kind)] for name, kind in kinds.items()]}
+        kinds = {name: kind if kind == other[name] else _merged(name, kind, other[name]) for name, kind in own.items()}
+        return {"fields": [[name, kind] for name, kind in kinds.items()]}
 
     def see_complete(self, parameters: Mapping[str, Any]) -> None:
         """Raise `SchemaError` if no part of a stream has a value in one of its fields."""
@@ -101,6 +96,15 @@ class Table:
         if self.fields is None:
             return None
         return pyarrow.schema([(name, type_named(kind)) for name, kind in dict(self.fields).items()])
+
+
+def _merged(name: str, first: str, second: str) -> str:
+    """Return the type of a field that has these types in two parts. Raises `Misfit` if there is none."""
+    with _in_field(name):
+        kind = widened(one := type_named(first), another := type_named(second))
+        if not are_alike(one, another):
+            raise Misfit(None, f"values are {second} in one part and {first} in another.")
+        return str(kind)
 
 
 class TableColumn:

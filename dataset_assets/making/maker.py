@@ -42,7 +42,7 @@ from dataset_assets.making.version_checks import check_version, refuse, split_fi
 from dataset_assets.reading.load import open_split
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.reading.views import Stored, View
-from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of
+from dataset_assets.retrieval.on_this_machine import SCHEMES, file_of, folder_of
 from dataset_assets.storage.contest import warn_of_single_writer
 from dataset_assets.storage.exclusions import Exclusions, exclusions
 from dataset_assets.storage.manifest import Version
@@ -241,7 +241,8 @@ class Maker:
         if raw is None:
             recorded = recorded_raw(self.stored, file)
             # A refresh takes the new bytes, and so does a file here; a server must send those that were recorded.
-            free = self._asks(file) or file_of(file.urls[0]) is not None
+            here = file_of(file.urls[0]) or folder_of(file.urls[0])
+            free = self._asks(file) or here is not None
             staged = self._staged(file, None if free else recorded, self._asks(file))
             assert staged is not None  # a source is asked whether it changed only if it was recorded
             return self._arrived(file, staged, recorded)

@@ -4,6 +4,7 @@
 writes such a URL.
 """
 
+import os
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote
 
@@ -51,7 +52,7 @@ def path_of(url: str) -> Path:
 def _there(url: str) -> Path:
     """Return the path of a file. Raises `RetrievalError`, with what its definition says, if it is not there."""
     path = path_of(url)
-    if not path.exists():
+    if not os.path.exists(path):
         how = " ".join(parse_qs(split_url(url).query).get("how", []))
         raise RetrievalError(
             f"{path.name} must be downloaded by hand. {printable(how)} Put it at {path}, and run this again."

@@ -1,5 +1,7 @@
 """Finds the file of a URL on this machine, and tells whether it still has the bytes that it had."""
 
+import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -19,15 +21,26 @@ SCHEMES = {
 
 def file_of(url: str) -> Path | None:
     """Return the path of a `file:` or `package:` URL; None for one that is missing, a folder, and any other URL."""
-    module = SCHEMES.get(url.partition(":")[0].lower())
-    if module is None:
-        return None
     try:
-        path: Path = import_module(module).path_of(url)
-        regular_file(path, redacted(url))
+        if (path := _path_of(url)) is not None:
+            regular_file(path, redacted(url))
         return path
     except DatasetAssetsError:
         return None
+
+
+def folder_of(url: str) -> Path | None:
+    """Return the path of a folder's URL; None for one that is missing, and any other URL."""
+    with suppress(DatasetAssetsError):
+        path = _path_of(url)
+        return path if path and os.path.isdir(path) else None
+    return None
+
+
+def _path_of(url: str) -> Path | None:
+    module = SCHEMES.get(url.partition(":")[0].lower())
+    path: Path | None = import_module(module).path_of(url) if module else None
+    return path
 
 
 def is_unchanged(path: Path, sha256: str) -> bool:

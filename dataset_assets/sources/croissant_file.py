@@ -153,7 +153,10 @@ def _is_below(place: str, url: str) -> bool:
     inside, document = urlsplit(place), urlsplit(url)
     folder = posixpath.dirname(unquote(document.path)).rstrip("/")
     path = posixpath.normpath(unquote(inside.path))
-    return inside[:2] == document[:2] and path.startswith(f"{folder}/")
+    if inside[:2] != document[:2] or not path.startswith(f"{folder}/"):
+        return False
+    # A link may lead out of the folder, which somebody else may have made.
+    return document.scheme != "file" or os.path.realpath(path).startswith(f"{os.path.realpath(folder)}/")
 
 
 def _archive(distribution: Mapping[str, Any], one: Mapping[str, Any], url: str) -> Listed | None:

@@ -18,6 +18,7 @@ from dataset_assets.core.redact import redacted
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.column_samples import column_samples
+from dataset_assets.definition.check_names import Check
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.errors import RetrievalError, UsageError, nearest
 from dataset_assets.formats import Format
@@ -58,6 +59,7 @@ def dataset_from(
     hash_by: str | None = None,
     summary: str | None = None,
     license: str | None = None,
+    checks: Mapping[str, str | Check] | None = None,
     materialize: bool = False,
     copy: bool = True,
 ) -> Dataset:
@@ -78,6 +80,9 @@ def dataset_from(
     configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
     as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
 
+    `checks` are those of a definition, such as `{"leakage": "warn"}`, which is what `splits=` chooses: some rows of a
+    table are often equal, and those that a file or folder gives for several splits are still an error.
+
     What was inferred is fixed: data that does not fit it later is an error. Raises `UsageError` for a source that it
     does not know, and the errors of decoders.
 
@@ -88,7 +93,8 @@ def dataset_from(
     found = inferred(
         source, target, splits, options, config, group_by=group_by, hash_by=hash_by, materialize=materialize, copy=copy
     )
-    return dataset_of(found, source, name=name, summary=summary, license=license)
+    chosen = {**({"leakage": "warn"} if splits else {}), **(checks or {})}
+    return dataset_of(found, source, name=name, summary=summary, license=license, checks=chosen)
 
 
 def inferred(
@@ -116,7 +122,13 @@ def inferred(
 
 
 def dataset_of(
-    found: Inferred, source: Any, *, name: str | None = None, summary: str | None = None, license: str | None = None
+    found: Inferred,
+    source: Any,
+    *,
+    name: str | None = None,
+    summary: str | None = None,
+    license: str | None = None,
+    checks: Mapping[str, str | Check] | None = None,
 ) -> Dataset:
     """Return the dataset of what was inferred of a source, which names it if no name is given."""
     if name is None:
@@ -130,6 +142,7 @@ def dataset_of(
         sample=found.sample,
         target=found.target,
         license=license,
+        checks=checks or {},
     )
 
 

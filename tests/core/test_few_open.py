@@ -43,6 +43,8 @@ def content(k: int) -> bytes:
 
 
 def open_descriptors() -> int:
+    # What tests before left in cycles would be closed at any time.
+    gc.collect()
     return len(os.listdir("/dev/fd"))
 
 
@@ -68,7 +70,7 @@ def test_the_files_share_few_descriptors_and_give_them_back(paths: list[Path]) -
     assert open_descriptors() - before <= most()
     for file in opened:
         file.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     with pytest.raises(ValueError, match="closed"):
         opened[0].read(1)
 
@@ -96,7 +98,7 @@ def test_many_files_are_written_in_turns(tmp_path: Path) -> None:
         file.write(b"!")
         file.close()
     assert {(tmp_path / str(k)).read_bytes() for k in range(MANY)} == {b"ONE two three!"}
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_more_files_are_opened_in_turn_and_each_once_if_it_is_read_and_closed(paths: list[Path]) -> None:

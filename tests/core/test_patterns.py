@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dataset_assets.core import patterns
-from dataset_assets.core.patterns import matcher, split_pattern
+from dataset_assets.core.patterns import MOST_ALTERNATIVES, matcher, split_pattern
+from dataset_assets.errors import UsageError
 
 PATHS = ["a.csv", "b.CSV", "data/a.csv", "data/x/a.csv", "data/x/b-1.csv", "data/[a].csv", "é/{a}.csv", "data/y/ab"]
 
@@ -33,3 +34,9 @@ def test_alternatives_and_the_examples_of_the_module() -> None:
         "data/x/b-1.csv",
     ]
     assert doctest.testmod(patterns).failed == 0
+
+
+def test_a_pattern_that_stands_for_very_many_is_refused_at_once() -> None:
+    assert matcher("{a,b}" * 10).fullmatch("ab" * 5)
+    with pytest.raises(UsageError, match=f"more than {MOST_ALTERNATIVES}"):
+        matcher("{a,b}" * 60)

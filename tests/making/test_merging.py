@@ -88,6 +88,11 @@ def test_what_has_only_nulls_in_a_part_takes_the_type_of_the_others(nulls: list[
         assert values == [one for part in parts for one in part]
 
 
+def test_equal_types_are_joined_whatever_their_keys_are(tmp_path: Path) -> None:
+    parts = [[{"Size, mm": k, "a: b": "c"}] for k in range(2)]
+    assert joined(parts, tmp_path)[1] == [one for part in parts for one in part]
+
+
 def test_a_field_without_any_value_is_refused(tmp_path: Path) -> None:
     for k, parts in enumerate(([[None]], [[None], [None, None]])):
         with pytest.raises(SchemaError, match="stream row: sample 0: value has only nulls. Declare its type"):

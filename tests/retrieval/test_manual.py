@@ -62,6 +62,12 @@ def test_a_name_is_that_of_a_file(home: Path, name: str) -> None:
         path_of(f"manual:///{quote(name)}?how=x")
 
 
+def test_a_name_that_is_too_long_for_the_disk_is_not_there(home: Path) -> None:
+    url = manual_url("a" * 300 + ".csv", HOW)
+    with pytest.raises(RetrievalError, match="must be downloaded by hand"):
+        retriever_for(url).look(url)
+
+
 def test_a_file_without_a_way_to_get_it_is_refused() -> None:
     with pytest.raises(UsageError, match="how to get it"):
         manual_url("a.csv", " ")

@@ -131,6 +131,17 @@ def test_a_file_outside_of_the_folder_is_refused_however_it_is_written(place: st
         dataset_from(home.parent / "b" / "birds.json")
 
 
+def test_a_link_out_of_the_folder_is_refused(home: Path) -> None:
+    (home.parent / "b").mkdir(parents=True)
+    (home.parent / "secret.csv").write_text("x\n1\n")
+    (home.parent / "b" / "linked.csv").symlink_to(home.parent / "secret.csv")
+    (home.parent / "b" / "folder").symlink_to(home.parent)
+    for place in ("linked.csv", "folder/secret.csv"):
+        (home.parent / "b" / "birds.json").write_bytes(document([{"@id": "a", "contentUrl": place}], ONE))
+        with pytest.raises(Refused, match="does not lie below its folder"):
+            dataset_from(home.parent / "b" / "birds.json")
+
+
 def test_a_file_in_a_folder_below_may_have_any_name(home: Path) -> None:
     (home.parent / "a b" / "c").mkdir(parents=True)
     (home.parent / "a b" / "c" / "..é 1.csv").write_text("x\n1\n")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 
 from dataset_assets import Dataset, prepare
-from dataset_assets.errors import DecodeError, SchemaError, UsageError
+from dataset_assets.errors import CheckFailed, DecodeError, SchemaError, UsageError
 from dataset_assets.sources import dataset_from
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.testing.server import FaultyServer
@@ -199,6 +199,33 @@ def test_a_folder_of_pictures_has_splits_and_classes(folder: Path) -> None:
     assert views["train"].classes == {"label": ("cat", "dog")}
     assert [sample["image"].shape for sample in views["train"]][:3] == [(4, 3, 1), (5, 4, 3), (6, 5, 4)]
     assert [sample["label"] for sample in views["test"]] == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_folder_is_looked_at_in_every_run(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def texts() -> list[str]:
+        return [sample["text"] for sample in prepare(dataset_from(folder / "texts"))["all"]]
+
+    place = folder / "texts" / "a"
+    place.mkdir(parents=True)
+    (place / "1.txt").write_text("one")
+    assert texts() == texts() == ["one"] and not caplog.text
+    (place / "1.txt").write_text("ONE")
+    assert texts() == ["ONE"] and "has changed; its new bytes are used" in caplog.text
+    (place / "2.txt").write_text("two")
+    assert texts() == ["ONE", "two"]
+    (folder / "texts" / "b").mkdir()
+    (folder / "texts" / "b" / "3.txt").write_text("three")
+    assert texts() == ["ONE", "two", "three"]
+
+
+def test_equal_rows_of_two_parts_are_said_and_checks_may_be_given(folder: Path) -> None:
+    frame = pandas.DataFrame({"x": [1] * 8})
+    parts = {"a": 0.5, "b": 0.5}
+    defined = dataset_from(frame, name="org.example.twice", splits=parts)
+    assert defined.checks == {"leakage": "warn"} and len(prepare(defined)["a"]) == 4
+    strict = dataset_from(frame, name="org.example.strict", splits=parts, checks={"leakage": "error"})
+    with pytest.raises(CheckFailed, match="leakage"):
+        prepare(strict)
 
 
 def test_a_folder_of_texts_and_of_tables(folder: Path) -> None:

@@ -57,8 +57,9 @@ def labels_of(view: Node, name: str) -> NDArray[Any]:
 def target_of(view: Node) -> str:
     """Return the stream that is the target."""
     if "target" not in view.roles:
+        *_, last = (*view.streams, *view.classes)
         raise UsageError(
-            f"{view.dataset} {view.split} has no target stream. Name the stream to split by: by={view.streams[-1:]}."
+            f"{view.dataset} {view.split} has no target stream. Name the stream to split by, such as by={last!r}."
         )
     return view.roles["target"]
 
