@@ -86,7 +86,7 @@ def scratch_that_stays(patch: pytest.MonkeyPatch) -> None:
 
 
 def folders_that_nobody_syncs_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(files, "_sync_found", lambda path: None)
+    patch.setattr(files, "_is_synced", Path.is_dir)
     patch.setattr(local.LocalStorage, "settle", lambda self, keys: None)
 
 
