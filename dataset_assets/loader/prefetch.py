@@ -1,10 +1,14 @@
 """Prepares batches ahead on threads, in order, and names the sample that takes too long.
 
-The threads are daemons. Python waits for the threads of an executor when it exits, even for one that hangs.
+The threads are daemons. Python waits for the threads of an executor when it exits, even for one that hangs. Here it
+waits for at most `ENDING_SECONDS`: if a thread is inside of a library of C++ then, such as pyarrow, the process aborts.
 """
 
+import atexit
+import os
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from concurrent.futures import Future, wait
@@ -14,6 +18,11 @@ from typing import Generic, Iterable, Iterator, Protocol, TypeVar
 from dataset_assets.errors import TimedOut
 
 T = TypeVar("T")
+
+ENDING_SECONDS = 2.0
+
+_busy: set[int] = set()
+_ending = threading.Event()
 
 
 class Job(Protocol[T]):
@@ -97,10 +106,26 @@ def batches_of(result: list[T | Exception]) -> Iterator[T]:
 
 def _work(todo: "SimpleQueue[Task[T] | None]") -> None:
     while (task := todo.get()) is not None:
-        if task.take():
-            task.do()
+        _busy.add(threading.get_ident())
+        try:
+            if not _ending.is_set() and task.take():
+                task.do()
+        finally:
+            _busy.discard(threading.get_ident())
         # Otherwise its batches would stay in memory until the next task comes.
         del task
+
+
+def _end() -> None:
+    _ending.set()
+    until = time.monotonic() + ENDING_SECONDS
+    while _busy and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+atexit.register(_end)
+# The threads of the parent are not in the child.
+os.register_at_fork(after_in_child=_busy.clear)
 
 
 def _result(task: Task[T], timeout: float | None, later: Iterable[Task[T]]) -> list[T | Exception]:

@@ -63,3 +63,30 @@ def test_a_script_with_iterators_that_it_left_ends_well(fast_path: Path, runs: i
     with ThreadPoolExecutor(2) as pool:
         found = set(pool.map(run, range(runs)))
     assert found == {(0, "done\n", "")}
+
+
+INSIDE_CPP = """
+import io, time
+import pyarrow, pyarrow.parquet
+from dataset_assets import view_of
+from dataset_assets.loader import Loader
+
+pyarrow.parquet.write_table(pyarrow.table({"x": [1, 2, 3]}), out := io.BytesIO())
+
+class Slow(io.BytesIO):
+    def read(self, *size):
+        time.sleep(0.1)
+        return super().read(*size)
+
+def read(sample):
+    return {"x": len(pyarrow.parquet.read_table(Slow(out.getvalue()), use_threads=False))}
+
+left = iter(Loader(view_of(i=list(range(64))).map(read), 1, threads=2))
+next(left)
+"""
+
+
+def test_a_script_ends_well_while_a_thread_is_inside_of_a_library_of_cpp() -> None:
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", INSIDE_CPP], capture_output=True, text=True, timeout=250)
+        assert (ended.returncode, ended.stderr) == (0, "")
