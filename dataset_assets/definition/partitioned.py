@@ -25,8 +25,10 @@ def partitioned_files(dataset: Dataset) -> dict[str, RemoteFile]:
 
 def of_partition(file: RemoteFile, partition: str) -> RemoteFile:
     """Return the file of one partition. Raises `DefinitionError` if its key cannot be part of a URL."""
-    if {"?", "#", "*"} & {*partition} and urlsplit(file.urls[0]).scheme in KEYS:
-        raise DefinitionError(f"The partition {partition!r} of {'/'.join(file.after)} has one of ? # *. Rename it.")
+    scheme = urlsplit(file.urls[0]).scheme
+    # A / would be a folder: who lists the source would not find the file.
+    if {"?", "#", "*", "/"} & {*partition} and scheme in KEYS or "/" in partition and scheme == "file":
+        raise DefinitionError(f"The partition {partition!r} of {'/'.join(file.after)} has one of / ? # *. Rename it.")
     return replace(
         file,
         name=_inserted(file.name, partition),

@@ -46,7 +46,7 @@ def listed_partitions(dataset: str, file: RemoteFile) -> list[str]:
 def _on_this_machine(url: str) -> list[str]:
     path = unquote(urlsplit(url).path)
     pattern = "*".join(map(glob.escape, path.split(PARTITION)))
-    return _matched(path, glob.glob(pattern))
+    return _matched(path, glob.glob(pattern, include_hidden=True))
 
 
 def _in_bucket(url: str) -> list[str]:

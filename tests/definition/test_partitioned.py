@@ -54,8 +54,11 @@ def test_what_cannot_stand_for_many_is_refused() -> None:
             file("https://lake.example/{partition}.csv", **wrong)
     with pytest.raises(DefinitionError, match="has no {partition}"):
         file("{partition}.csv", mirrors=("https://a.example/", "https://b.example/all.csv"))
-    with pytest.raises(DefinitionError, match=r"one of \? # \*"):
+    with pytest.raises(DefinitionError, match=r"one of / \? # \*"):
         of_partition(file("s3://lake/{partition}.csv"), "a?b")
+    for url in ("s3://lake/{partition}.csv", "file:///lake/{partition}.csv"):
+        with pytest.raises(DefinitionError, match="Rename it"):
+            of_partition(file(url), "a/b")
     with pytest.raises(DefinitionError, match="two files with the identifier"):
         with_partitions(defined(many), {AFTER: ["a-b", "a_b"]})
     # Without an asset, braces in a URL are what they are.
