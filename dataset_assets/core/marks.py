@@ -157,8 +157,9 @@ class _Table:
             # If two processes create it at once, the later file stays.
             files.passes("replace", self.path)
             os.rename(part, self.path)
-        except OSError:
-            os.unlink(part)
+        except BaseException:
+            # An interrupt may come at any line, also after the file was renamed.
+            part.unlink(missing_ok=True)
             raise
         finally:
             os.close(fd)
