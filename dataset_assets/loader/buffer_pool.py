@@ -3,6 +3,7 @@
 import math
 import weakref
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class BufferPool:
         # Deques, not a lock: garbage collection may return a buffer at any line, even while this thread holds the lock.
         self._free: dict[int, deque[Buffer]] = {}
         self._lent: dict[int, tuple[weakref.ref[NDArray[Any]], Buffer]] = {}
+        self._ended: deque[weakref.ref[NDArray[Any]]] = deque()
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array with undefined content."""
@@ -33,19 +35,23 @@ class BufferPool:
         buffer = self._buffer(1 << (size * dtype.itemsize - 1).bit_length())
         owner = np.frombuffer(buffer.data, dtype, size)
         # A weak reference with a callback, because weakref.finalize takes longer than a small batch.
-        end = weakref.ref(owner, self._back)
+        # It is no function of Python: an interrupt that came inside of one would be lost.
+        end = weakref.ref(owner, self._ended.append)
         self._lent[id(end)] = end, buffer
         return owner.reshape(shape)
 
     def _buffer(self, size: int) -> Buffer:
+        self._take_back()
         try:
             return self._free[size].pop()
         except (KeyError, IndexError):
             return np.empty(size, np.uint8)
 
-    def _back(self, end: "weakref.ref[NDArray[Any]]") -> None:
-        _, buffer = self._lent.pop(id(end))
-        self._free.setdefault(buffer.nbytes, deque(maxlen=KEPT)).append(buffer)
+    def _take_back(self) -> None:
+        with suppress(IndexError):
+            while True:
+                _, buffer = self._lent.pop(id(self._ended.popleft()))
+                self._free.setdefault(buffer.nbytes, deque(maxlen=KEPT)).append(buffer)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
