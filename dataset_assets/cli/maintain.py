@@ -217,12 +217,11 @@ def bundle(state: State, names: tuple[str, ...], path: Path, versions: Any, raw:
     Without NAMES it writes all datasets. The same content gives the same bytes. tar opens the file, sha256sum -c
     SHA256SUMS checks it, and the command unbundle stores it. It prints the SHA-256 of the tar, for unbundle --expect.
     """
-    from dataset_assets.core import files
     from dataset_assets.moving import bundle
 
     store = opened(storage)
     with watched(state), _output(state, path) as file:
-        hashed = files.Hashed(file)
+        hashed = bundle.Hashed(file)
         written = bundle.bundle(names, store, hashed, versions=versions, raw=raw)
     for pinned in written:
         state.say(pinned)

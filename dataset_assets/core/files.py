@@ -247,6 +247,13 @@ def make_folders(paths: Iterable[Path]) -> None:
             _synced[path] = info.st_dev, info.st_ino
 
 
+def make_scratch(path: Path) -> None:
+    """Make a folder that need not outlive a power failure, and its parents."""
+    passes("mkdir", path)
+    with reported(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def _is_synced(path: Path) -> bool:
     try:
         info = os.stat(path)
@@ -374,24 +381,3 @@ def _free(path: "Path | str") -> str:
     except OSError:
         return ""
     return f" ({info.f_bavail * info.f_frsize / 1e6:.0f} MB free)"
-
-
-class Hashed:
-    """Writes to a file and hashes the bytes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self._digest = file, hashlib.sha256()
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of all bytes written so far."""
-        return self._digest.hexdigest()
-
-    def write(self, data: bytes) -> None:
-        """Write all of the data."""
-        self._digest.update(data)
-        self.file.write(data)
-
-    def flush(self) -> None:
-        """Flush the file."""
-        self.file.flush()

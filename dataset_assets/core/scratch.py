@@ -59,7 +59,7 @@ def scratch_folder(root: Path) -> Iterator[Path]:
         folder = lock.with_suffix("")
         _OURS.add(folder.name)
         try:
-            files.make_folder(folder)
+            files.make_scratch(folder)
             files.Written(folder / MARKER).discard()
             yield folder
         finally:
@@ -344,7 +344,7 @@ def _end_turn(folder: Path, lock: BinaryIO) -> None:
 
 
 def _marked(folder: Path) -> Path:
-    files.make_folder(folder)
+    files.make_scratch(folder)
     if not os.path.lexists(folder / MARKER):
         files.Written(folder / MARKER).discard()
     return folder

@@ -9,11 +9,13 @@ from typing import Any, BinaryIO, Callable, Collection, Iterable, Iterator, Mapp
 import numpy as np
 
 from dataset_assets.decoding import decoder
+from dataset_assets.decoding.json_blocks import columns_of, flat_types, json_blocks
 from dataset_assets.errors import SchemaError, UsageError, nearest
 from dataset_assets.formats.columns import Columns, as_block, values_of
 from dataset_assets.formats.type_names import type_named
 
 Stream = Mapping[str, Any]
+_PLAIN = frozenset((str, int, bool, float))
 _BATCH = 1024
 _BATCH_BYTES = 16 << 20
 ROWS = ("csv_rows", "json_lines", "json_array", "sqlite", "excel", "tfrecord", "webdataset")
@@ -28,7 +30,7 @@ def column_samples(
     if "types" in options:
         given["types"] = {column: type_named(kind) for column, kind in options["types"].items()}
     for name in sorted(files):
-        for block in _blocks(read, decoder(read)(files[name], **given), streams):
+        for block in _blocks(read, files[name], given, streams):
             yield Columns({stream: _column(stream, said, block) for stream, said in streams.items()})
 
 
@@ -37,10 +39,18 @@ def column_of(stream: str, said: Stream, values: Any) -> Any:
     return _column(stream, said, {said["from"]: values})
 
 
-def _blocks(read: str, yielded: Any, streams: Mapping[str, Stream]) -> Iterator[Mapping[str, Any]]:
+def _blocks(
+    read: str, file: BinaryIO, options: Mapping[str, Any], streams: Mapping[str, Stream]
+) -> Iterator[Mapping[str, Any]]:
     """Yield blocks of columns; rows are gathered."""
     known = {said["from"] for said in streams.values()}
-    for block in _in_blocks(yielded, known) if read in ROWS else _arrow_blocks(yielded):
+    if read == "json_lines":
+        blocks = _gathered(json_blocks(file, flat_types(streams.values())), known)
+    elif read in ROWS:
+        blocks = _gathered(in_batches(decoder(read)(file, **options)), known)
+    else:
+        blocks = _arrow_blocks(decoder(read)(file, **options))
+    for block in blocks:
         if extra := block.keys() - known:
             raise SchemaError(
                 f"There is a column {min(extra)!r:.80}, which was not there when the source was looked at."
@@ -58,11 +68,13 @@ def _arrow_blocks(yielded: Iterable[Any]) -> Iterator[Columns]:
         raise SchemaError(f"The file is not as it was when it was looked at: {error}") from error
 
 
-def _in_blocks(yielded: Iterable[Mapping[str, Any]], known: Collection[str]) -> Iterator[dict[str, list[Any]]]:
-    """Gather rows in blocks; a key that a row does not have is None."""
-    for rows in in_batches(yielded):
-        keys = {*known}.union(*(row.keys() for row in rows))
-        yield {key: [row.get(key) for row in rows] for key in keys}
+def _gathered(blocks: Iterable[Any], known: Collection[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield blocks as columns; a column that no row has is None."""
+    for block in blocks:
+        if isinstance(block, list):
+            yield {**{key: [None] * len(block) for key in known}, **columns_of(block)}
+        else:
+            yield dict(zip(block.schema.names, block.columns))
 
 
 def in_batches(rows: Iterable[Mapping[str, Any]], most: int = _BATCH) -> Iterator[list[Mapping[str, Any]]]:
@@ -99,7 +111,7 @@ def _numbers(stream: str, said: Stream, values: Any) -> Any:
         return values
     if dtype.kind == "M":
         return np.array(["NaT" if value is None else value for value in values], dtype)
-    if any(value is None for value in values):
+    if None in values:
         if dtype.kind != "f":
             raise _missing(stream)
         values = [np.nan if value is None else value for value in values]
@@ -109,15 +121,27 @@ def _numbers(stream: str, said: Stream, values: Any) -> Any:
 def _classes(stream: str, said: Stream, values: Any) -> Any:
     """Return the number of each value in the list of classes."""
     numbers = {name: number for number, name in enumerate(said["classes"])}
-    try:
-        return np.array([numbers[value] for value in _listed(values)], said["dtype"])
-    except KeyError as error:
-        value = error.args[0]
-        if value is None:
-            raise _missing(stream) from None
-        raise SchemaError(
-            f"Stream {stream!r} has no class {value!r:.80}.{nearest(str(value), said['classes'])}"
-        ) from None
+    chunks = getattr(values, "chunks", [values])
+    found = [_numbered(stream, said, chunk, numbers) for chunk in chunks]
+    return found[0] if len(found) == 1 else np.concatenate([np.empty(0, said["dtype"]), *found])
+
+
+def _numbered(stream: str, said: Stream, values: Any, numbers: Mapping[Any, int]) -> Any:
+    if hasattr(values, "dictionary_encode"):  # Arrow: each text is looked up once
+        if values.null_count:
+            raise _missing(stream)
+        encoded = values.dictionary_encode()
+        names, places = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
+    else:
+        names = _listed(values)
+        places = np.arange(len(names))
+    found = np.array([numbers.get(name, -1) if type(name) in _PLAIN else -1 for name in names], np.int64)[places]
+    if (found < 0).any():
+        name = names[places[np.argmax(found < 0)]]
+        if name is None:
+            raise _missing(stream)
+        raise SchemaError(f"Stream {stream!r} has no class {name!r:.80}.{nearest(str(name), said['classes'])}")
+    return found.astype(said["dtype"])
 
 
 def _texts(stream: str, said: Stream, values: Any) -> Any:

@@ -12,7 +12,7 @@ from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError
 
 _PIECE = 1 << 16
-_SHALLOW = 50
+SHALLOW = 50
 """The smallest value of the setting `max_json_depth`."""
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -28,8 +28,13 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
     >>> list(json_lines(io.BytesIO(b'{"text": "one"}\\n')))
     [{'text': 'one'}]
     """
-    flat, (nested, sizes), exact = _reader(), _counting_reader(), None
-    for number, line in enumerate(bounded_lines(decompressed(file)), 1):
+    return read_lines(file, decompressed(file))
+
+
+def read_lines(file: BinaryIO, stream: BinaryIO, first: int = 1) -> Iterator[dict[str, Any]]:
+    """Read the lines of a stream, of which `first` is the number of the first one in the file that errors name."""
+    flat, (nested, sizes), exact = json_reader(), counting_reader(), None
+    for number, line in enumerate(bounded_lines(stream, first), first):
         data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if not data:
             continue
@@ -47,7 +52,7 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
                 value, end = nested(text, 0)
                 keys = sum(sizes)
             if exact is None and text.count(":") != keys:
-                exact = _reader(object_pairs_hook=_once)
+                exact = json_reader(object_pairs_hook=_once)
                 value, end = exact(text, 0)
             if end < len(text):
                 raise json.JSONDecodeError("Extra data", text, end)
@@ -62,7 +67,7 @@ def json_lines(file: BinaryIO) -> Iterator[dict[str, Any]]:
         except ValueError as error:
             raise _not_json(file, number, data, error) from error
         # Each level takes at least two bytes.
-        if len(data) > 2 * _SHALLOW and _opens_many(data) and _deeper(data, limits().max_json_depth):
+        if len(data) > 2 * SHALLOW and _opens_many(data) and _deeper(data, limits().max_json_depth):
             raise _too_deep(file, f"nested too deep on line {number}")
         if not isinstance(value, dict):
             raise DecodeError(
@@ -83,17 +88,17 @@ class _Twice(Exception):
     """An object has this key twice."""
 
 
-def _reader(**hook: Any) -> Callable[[str, int], tuple[Any, int]]:
+def json_reader(**hook: Any) -> Callable[[str, int], tuple[Any, int]]:
     """Return the function in C that reads JSON from a place in a text: the value, and where it ends."""
     read: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(**hook).scan_once  # type: ignore[attr-defined]
     return read
 
 
-def _counting_reader() -> tuple[Callable[[str, int], tuple[Any, int]], list[int]]:
+def counting_reader() -> tuple[Callable[[str, int], tuple[Any, int]], list[int]]:
     """Return a function that reads JSON, and the list to which it adds the number of keys of each object."""
     sizes: list[int] = []
     keep: Callable[[int], Any] = sizes.append
-    return _reader(object_hook=lambda value: keep(len(value)) or value), sizes
+    return json_reader(object_hook=lambda value: keep(len(value)) or value), sizes
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,19 +108,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+def bounded_lines(stream: BinaryIO, first: int = 1) -> Iterator[bytes]:
     """Yield the lines of a file. Raises `DecodeError` for a line of more than `max_line_bytes`.
+
+    `first` is the number of the first line in an error.
 
     >>> import io
     >>> list(bounded_lines(io.BytesIO(b"a\\nb")))
     [b'a\\n', b'b']
     """
-    for number, line in enumerate(iter(functools.partial(stream.readline, _PIECE), b""), 1):
+    for number, line in enumerate(iter(functools.partial(stream.readline, _PIECE), b""), first):
         # Only a line as long as a piece may continue.
-        yield line if len(line) < _PIECE or line.endswith(b"\n") else _whole(stream, line, number)
+        yield line if len(line) < _PIECE or line.endswith(b"\n") else whole_line(stream, line, number)
 
 
-def _whole(stream: BinaryIO, begin: bytes, number: int) -> bytes:
+def whole_line(stream: BinaryIO, begin: bytes, number: int) -> bytes:
     """Return a whole line, given its beginning."""
     most = limits().max_line_bytes
     line = begin + stream.readline(most + 1 - len(begin))
@@ -127,7 +134,7 @@ def _whole(stream: BinaryIO, begin: bytes, number: int) -> bytes:
 def _opens_many(text: bytes) -> bool:
     """Return whether a line has many brackets, also inside strings: a fast test before the exact one."""
     # `replace` is faster than `count`, which visits each byte.
-    return 2 * len(text) - len(text.replace(b"[", b"", _SHALLOW)) - len(text.replace(b"{", b"", _SHALLOW)) > _SHALLOW
+    return 2 * len(text) - len(text.replace(b"[", b"", SHALLOW)) - len(text.replace(b"{", b"", SHALLOW)) > SHALLOW
 
 
 def _deeper(text: bytes, most: int) -> bool:

@@ -95,7 +95,7 @@ class Parts:
         self.folder, self.suffix, self.file_bytes = folder, suffix, file_bytes
         self.finished: list[Part] = []
         self.current: files.Written | None = None
-        files.make_folder(folder)
+        files.make_scratch(folder)
 
     def anew(self) -> "Parts":
         """Return the files of the same stream when it is written again."""

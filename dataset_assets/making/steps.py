@@ -195,7 +195,7 @@ def url_of(file: RemoteFile | DerivedFile) -> str:
 def place_of(folder: Path, file: RemoteFile | DerivedFile) -> Path:
     """Return the path of a file in the scratch folder."""
     # In a folder of their own: a split may have the name of a file.
-    files.make_folder(folder / "raw")
+    files.make_scratch(folder / "raw")
     return folder / "raw" / file.identifier
 
 

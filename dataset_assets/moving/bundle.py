@@ -43,7 +43,7 @@ from dataset_assets.storage.stored_experiment import StoredExperiment
 def bundle(
     names: Iterable[str],
     storage: "str | Storage",
-    into: "BinaryIO | files.Hashed",
+    into: "BinaryIO | Hashed",
     *,
     versions: Which = "current",
     raw: bool = False,
@@ -125,7 +125,7 @@ def _lists(parcels: list[Parcel], runs: list[Experiment], members: list[Member],
     return Member(SUMS, len(sums), sha256(sums).hexdigest(), sums), manifest
 
 
-def _write(into: "BinaryIO | files.Hashed", storage: Storage, member: Member) -> int:
+def _write(into: "BinaryIO | Hashed", storage: Storage, member: Member) -> int:
     header, digest, count = header_of(member.key, member.size), sha256(), 0
     into.write(header)
     for chunk in [member.data] if member.data is not None else _chunks(storage, member):
@@ -151,3 +151,24 @@ def _chunks(storage: Storage, member: Member) -> Iterator[bytes]:
             f"{member.key} is missing from {storage.url}. The bundle cannot be used. Repair the dataset with: "
             f"{command('verify --repair', storage.url)}"
         ) from error
+
+
+class Hashed:
+    """Writes to a file and hashes the bytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self._digest = file, sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of all bytes written so far."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Write all of the data."""
+        self._digest.update(data)
+        self.file.write(data)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self.file.flush()

@@ -3,11 +3,12 @@
 import json
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, Sequence
 
 from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding import decoder, decompressed
 from dataset_assets.decoding.column_samples import ROWS, in_batches
+from dataset_assets.decoding.json_blocks import FLAT, columns_of, json_blocks
 from dataset_assets.errors import UsageError, nearest
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -54,9 +55,15 @@ class Reader(NamedTuple):
     def blocks(self, path: Path) -> Iterator[Any]:
         """Yield the blocks of a file: mappings of column to an array of Arrow or numpy, or None for mixed values."""
         with path.open("rb") as file:
+            if self.name == "json_lines":
+                yield from _of_json(file)
+                return
             found = decoder(self.name)(file, **self.options)
             if self.name in ROWS:
-                yield from _gathered(found)
+                yield from (
+                    {name: _arrow(values) for name, values in columns_of(rows).items()}
+                    for rows in in_batches(found, _BLOCK)
+                )
             elif self.name == "text":
                 yield from ({name: _arrow(texts) for name, texts in block.items()} for block in found)
             elif self.name in ARRAYS:
@@ -80,11 +87,18 @@ class Reader(NamedTuple):
             return {}
 
 
-def _gathered(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield blocks of rows, in which the type of each column is inferred."""
-    for some in in_batches(rows, _BLOCK):
-        keys = dict.fromkeys(key for row in some for key in row)
-        yield {key: _arrow([row.get(key) for row in some]) for key in keys}
+def _of_json(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield blocks, in which the type of each column is that of its values; the next ones are read in these types."""
+    types: dict[str, Any] = {}
+    for block in json_blocks(file, types):
+        if not isinstance(block, list):
+            yield dict(zip(block.schema.names, block.columns))
+            continue
+        found = {name: _arrow(values) for name, values in columns_of(block).items()}
+        types.clear()
+        if all(column is not None and str(column.type) in FLAT for column in found.values()):
+            types.update({name: column.type for name, column in found.items()})
+        yield found
 
 
 def _arrow(values: list[Any]) -> Any:
