@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from typing import Any, BinaryIO, Collection, Iterator, Mapping, Sequence, cast
+from typing import Any, BinaryIO, Callable, Collection, Iterator, Mapping, Sequence, cast
 
 import numpy as np
 
@@ -51,13 +51,56 @@ def csv_blocks(
     [{'a': [1], 'b': [2.0]}]
     """
     written = dialect(delimiter, quoting, encoding, skip, comment, decimal, nulls)
+    yield from _read(_batches, file, columns, types, header, rows, written)
+
+
+class TypesChanged(Exception):
+    """A row of a file needs another type for a column than the rows before it, which were yielded."""
+
+
+def csv_blocks_once(file: BinaryIO, **options: Any) -> Iterator[Any]:
+    """Read a CSV file as `csv_blocks` does with these options, but only once, also if it is large.
+
+    Raises `TypesChanged` if it has to be read again for its types.
+    """
+    given = {**(csv_blocks.__kwdefaults__ or {}), **options}
+    columns, types, header, rows = (given.pop(name) for name in ("columns", "types", "header", "rows"))
+    yield from _read(_batches_once, file, columns, types, header, rows, dialect(**given))
+
+
+def _read(
+    batches_of: "Callable[[_Source, list[str], dict[str, Any]], Iterator[Any]]",
+    file: BinaryIO,
+    columns: Sequence[str] | None,
+    types: Any,
+    header: bool,
+    rows: int | None,
+    written: Dialect,
+) -> Iterator[Any]:
     check_columns(columns, header)
     check_rows(rows)
     source = _Source(file, written, columns, header)
-    wanted = list(columns or source.names)
-    typed = _arrow_types(types, source.names)
-    batches = _batches(source, wanted, typed)
-    yield from batches if rows is None else _regrouped(batches, rows)
+    batches = batches_of(source, list(columns or source.names), _arrow_types(types, source.names))
+    return batches if rows is None else _regrouped(batches, rows)
+
+
+def _batches_once(source: "_Source", wanted: list[str], typed: dict[str, Any]) -> Iterator[Any]:
+    import pyarrow
+
+    inferred = Inferred(source.read, [name for name in wanted if name not in typed])
+    for text in source.texts():
+        if not inferred.kinds:
+            inferred.widen(text)
+        types = {**typed, **inferred.types}
+        try:
+            table = source.read(text, types, wanted)
+            source.check_overflow(text, table)
+        except pyarrow.ArrowInvalid as error:
+            raise TypesChanged from error
+        inferred.keep_identifiers(text, table)
+        if inferred.types != {name: types[name] for name in inferred.columns}:
+            raise TypesChanged
+        yield from _as_batches(table)
 
 
 def _batches(source: "_Source", wanted: list[str], typed: dict[str, Any]) -> Iterator[Any]:
@@ -133,14 +176,14 @@ class _Source:
 
         try:
             table = self.read(text, types, columns)
-            self._check_overflow(text, table)
+            self.check_overflow(text, table)
             return _as_batches(table)
         except pyarrow.ArrowNotImplementedError as error:
             raise UsageError(f"{error}. Use a type that pyarrow reads from CSV, such as float32, and cast.") from error
         except pyarrow.ArrowInvalid as error:
             raise DecodeError(f"{self.name} {self._misfit(text, str(error))}") from error
 
-    def _check_overflow(self, text: Text, table: Any) -> None:
+    def check_overflow(self, text: Text, table: Any) -> None:
         """Raise an error for a number that is too large for its type; pyarrow reads it as infinite, or as it is."""
         import pyarrow
         import pyarrow.compute as compute

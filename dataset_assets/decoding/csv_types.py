@@ -12,6 +12,7 @@ Read = Callable[[Text, "dict[str, Any]", "list[str]"], Any]
 # A number with zeros before it, or a sign, or in base 16: it would not be written so again.
 _IDENTIFIER = r"^\s*([-+]?0[0-9xX]|\+[0-9])"
 _LONG = r"^\s*-?[0-9]{16,}\s*$"
+_PIECE = 1 << 17
 _EXACT = 1 << 53
 """Doubles hold all integers up to this one."""
 
@@ -60,12 +61,12 @@ class Inferred:
         if not self.kinds:
             self.table = self._guess(text, self.columns)
             self.kinds = self._kinds_of(self.table)
-            self._keep_identifiers(text, self.table)
+            self.keep_identifiers(text, self.table)
             return False
         while open_ := {name: self.order[kind] for name, kind in self.kinds.items() if kind != self.text}:
             try:
                 table = self.read(text, open_, list(open_))
-                self._keep_identifiers(text, table)
+                self.keep_identifiers(text, table)
                 break
             except pyarrow.ArrowInvalid:
                 self._raise_kinds(text, list(open_))
@@ -100,11 +101,11 @@ class Inferred:
                 return name
         raise AssertionError("no column is wrong alone")
 
-    def _keep_identifiers(self, text: Text, table: Any) -> None:
+    def keep_identifiers(self, text: Text, table: Any) -> None:
         """Make text of columns of numbers that would be written in another way."""
         import pyarrow.compute as compute
 
-        numbers = [name for name in table.column_names if self.kinds[name] in self.numbers]
+        numbers = [name for name in table.column_names if self.kinds.get(name) in self.numbers]
         large = [name for name in numbers if self.kinds[name] == 3 and _has_large(table.column(name))]
         doubtful = numbers if _may_have_identifiers(text) else large
         if not doubtful:
@@ -145,21 +146,18 @@ def _may_have_identifiers(text: Text) -> bool:
     """Return whether a cell may begin with a plus, or with a zero and a digit; a fast test of all cells at once."""
     if b"+" in text.data:
         return True
-    data = np.frombuffer(text.data, np.uint8)
-    zeros = np.flatnonzero(data[:-1] == ord("0"))
-    zeros = zeros[_FOLLOW[data[zeros + 1]]]
-    before = data[zeros - (zeros > 0)]
-    before = np.where(before == ord("-"), data[np.maximum(zeros - 2, 0)], before)
-    edges = _EDGES.copy()
-    edges[list(f"{text.delimiter}{text.quote or ''}".encode())] = True
-    # Nothing is before the first byte.
-    return bool(edges[before].any()) or bool((zeros < 2).any())
+    marks = f"{text.delimiter}{text.quote or ''}".encode()
+    # A field begins before the first byte. In pieces that fit into the cache of a processor.
+    data = np.frombuffer(b"\n\n" + text.data + b"\n", np.uint8)
+    return any(_has_zero_first(data[lo : lo + _PIECE + 3], marks) for lo in range(0, len(data) - 3, _PIECE))
 
 
-def _table(characters: bytes) -> Any:
-    table = np.zeros(256, bool)
-    table[list(characters)] = True
-    return table
-
-
-_FOLLOW, _EDGES = _table(b"0123456789xX"), _table(b"\n\r \t")
+def _has_zero_first(data: Any, marks: bytes) -> bool:
+    """Return whether a zero before a digit or an x stands after white space or a mark, with a minus or without."""
+    after = data[3:]
+    # Bytes count modulo 256: those below "0" are more than 9 from it.
+    found = (data[2:-1] == ord("0")) & ((after - np.uint8(ord("0")) < 10) | (after == ord("x")) | (after == ord("X")))
+    edges = data <= ord(" ")
+    for mark in marks:
+        edges |= data == mark
+    return bool((found & (edges[1:-2] | (data[1:-2] == ord("-")) & edges[:-3])).any())

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, Sequence
 from dataset_assets.core.names import identifier_from
 from dataset_assets.decoding import decoder, decompressed
 from dataset_assets.decoding.column_samples import ROWS, in_batches
+from dataset_assets.decoding.csv_arrow import csv_blocks_once
 from dataset_assets.decoding.json_blocks import FLAT, columns_of, json_blocks
 from dataset_assets.errors import UsageError, nearest
 
@@ -52,13 +53,17 @@ class Reader(NamedTuple):
     name: str
     options: dict[str, Any]
 
-    def blocks(self, path: Path) -> Iterator[Any]:
-        """Yield the blocks of a file: mappings of column to an array of Arrow or numpy, or None for mixed values."""
+    def blocks(self, path: Path, once: bool = False) -> Iterator[Any]:
+        """Yield the blocks of a file: mappings of column to an array of Arrow or numpy, or None for mixed values.
+
+        With `once`, CSV is not read twice for its types; raises `TypesChanged` if it has to be.
+        """
         with path.open("rb") as file:
             if self.name == "json_lines":
                 yield from _of_json(file)
                 return
-            found = decoder(self.name)(file, **self.options)
+            read = csv_blocks_once if once and self.name == "csv_blocks" else decoder(self.name)
+            found = read(file, **self.options)
             if self.name in ROWS:
                 yield from (
                     {name: _arrow(values) for name, values in columns_of(rows).items()}

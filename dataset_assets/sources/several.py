@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping
 
 from dataset_assets.decoding.column_samples import ROWS
+from dataset_assets.decoding.csv_arrow import TypesChanged
 from dataset_assets.errors import UsageError
 from dataset_assets.sources.arrays import streams_of_arrays, tally_of
 from dataset_assets.sources.columns import Found, streams_of
@@ -16,11 +17,20 @@ def streams_in(
     reader: Reader, paths: Mapping[str, Path], target: str | None, classes: Mapping[str, list[str]]
 ) -> list[Found]:
     """Return the streams of files, by what each is called in an error. Raises `UsageError` as `streams_of` does."""
+    try:
+        return _streams_in(reader, paths, target, classes, once=True)
+    except TypesChanged:
+        return _streams_in(reader, paths, target, classes, once=False)
+
+
+def _streams_in(
+    reader: Reader, paths: Mapping[str, Path], target: str | None, classes: Mapping[str, list[str]], once: bool
+) -> list[Found]:
     columns: dict[str, list[str]] = {}
     # The first block of arrays has all dtypes and shapes.
     most = 1 if reader.name in ARRAYS else None
     blocks = chain.from_iterable(
-        _noted(islice(reader.blocks(path), most), called, columns) for called, path in paths.items()
+        _noted(islice(reader.blocks(path, once), most), called, columns) for called, path in paths.items()
     )
     if reader.name in ARRAYS:
         found = streams_of_arrays([*blocks], target)
