@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Iterable, Mapping
 
 import numpy as np
@@ -55,18 +56,22 @@ def streams_of(
     target: str | None,
     classes: Mapping[str, list[str]] | None = None,
     empty_is_missing: bool = False,
+    complete: Mapping[str, Seen] = MappingProxyType({}),
 ) -> list[Found]:
     """Return a stream for each column of blocks; `classes` are those that a source names itself.
+
+    `complete` has all columns in their order, if some are not in the blocks: all is known of these already.
 
     A `target` of texts becomes classes, sorted by name. Raises `UsageError` for a target that is no column, and for one
     of classes that some rows lack; in CSV an empty text is missing.
     """
-    seen: dict[str, Seen] = {}
+    seen: dict[str, Seen] = {**complete}
     rows = 0
     for block in blocks:
         for name, column in block.items():
             _look(seen.setdefault(name, Seen()), column, name == target)
         rows += max((len(column) for column in block.values() if column is not None), default=0)
+    rows = max([rows, *(one.rows for one in seen.values())])
     if target is not None and target not in seen:
         raise UsageError(f"There is no column {target!r}, which should be the target.{nearest(target, seen)}")
     for one in seen.values():

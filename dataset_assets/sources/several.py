@@ -11,6 +11,7 @@ from dataset_assets.errors import UsageError
 from dataset_assets.sources.arrays import streams_of_arrays, tally_of
 from dataset_assets.sources.columns import Found, streams_of
 from dataset_assets.sources.kinds import ARRAYS, Reader
+from dataset_assets.sources.parquet_footers import known_columns
 
 
 def streams_in(
@@ -27,6 +28,10 @@ def _streams_in(
     reader: Reader, paths: Mapping[str, Path], target: str | None, classes: Mapping[str, list[str]], once: bool
 ) -> list[Found]:
     columns: dict[str, list[str]] = {}
+    known = known_columns(reader, [*paths.values()], target)
+    if known:
+        left = [name for name, seen in known.items() if seen.kind is None]
+        reader, paths = Reader(reader.name, {**reader.options, "columns": left}), paths if left else {}
     # The first block of arrays has all dtypes and shapes.
     most = 1 if reader.name in ARRAYS else None
     blocks = chain.from_iterable(
@@ -35,7 +40,7 @@ def _streams_in(
     if reader.name in ARRAYS:
         found = streams_of_arrays([*blocks], target)
     else:
-        found = streams_of(blocks, target, classes, empty_is_missing=reader.name == "csv_blocks")
+        found = streams_of(blocks, target, classes, reader.name == "csv_blocks", known)
     if reader.name not in ROWS:
         _check_same(columns)
     return [_tallied(one, reader, [*paths.values()]) if one.plain["from"] == target else one for one in found]
