@@ -2,9 +2,10 @@
 
 import json
 import math
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Sequence
+from typing import Any, BinaryIO, Callable, ClassVar, Sequence
 
 from dataset_assets.core.limits import limits
 from dataset_assets.errors import DecodeError
@@ -77,13 +78,34 @@ def text_of(value: Any, depth: int | None = None) -> str:
 def _texts(values: Any, schema: Any) -> Any:
     import pyarrow
 
-    texts, depth = [], limits().max_json_depth
-    for at, value in enumerate(values.to_pylist() if hasattr(values, "to_pylist") else values):
+    some, depth = values.to_pylist() if hasattr(values, "to_pylist") else values, limits().max_json_depth
+    _each(_check, some, depth)
+    texts = _together(some)
+    if texts is None:
+        texts = _each(text_of, some, depth)
+    return pyarrow.table({"value": values_in(texts, pyarrow.large_string(), str)})
+
+
+def _each(act: Callable[[Any, int], Any], values: Sequence[Any], depth: int) -> list[Any]:
+    done = []
+    for at, value in enumerate(values):
         try:
-            texts.append(text_of(value, depth))
+            done.append(act(value, depth))
         except Misfit as misfit:
             raise Misfit(at, f"value{misfit.path}: {misfit.why}") from misfit
-    return pyarrow.table({"value": values_in(texts, pyarrow.large_string(), str)})
+    return done
+
+
+def _together(values: Sequence[Any]) -> list[str] | None:
+    """Return values as JSON texts, or None if one is none. One call takes half of the time of one for each."""
+    between = secrets.token_hex(16)
+    try:
+        whole = _encoded([item for value in values for item in (value, between)])
+    except (ValueError, RecursionError):
+        return None
+    texts = [text.removeprefix(",") for text in whole[1:].split(f',"{between}"')]
+    # After the last there is the bracket.
+    return texts[:-1] if len(texts) == len(values) + 1 else None
 
 
 def _check(value: Any, depth: int) -> None:
