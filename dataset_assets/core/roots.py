@@ -77,6 +77,16 @@ def see_allowed(storage: str, urls: Iterable[str]) -> None:
             _refuse(storage, url, f"a link to {real}, whose folder this machine does not allow for that storage", real)
 
 
+def real_roots(storage: str) -> list[str]:
+    """Return the paths of the folders of this machine, without links, that are allowed for a storage."""
+    return [_real(root) for root in roots_of(storage) if urlsplit(root).scheme == "file"]
+
+
+def is_inside(path: str, folders: Iterable[str]) -> bool:
+    """Say whether a path lies in one of some folders; none of them is a link."""
+    return any(path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+
+
 def _refuse(storage: str, url: str, why: str, real: str = "") -> NoReturn:
     add = command(f"settings roots allow {root_of([real or url])}", storage)
     raise Refused(
@@ -101,7 +111,7 @@ def _leads_below(url: str, root: str) -> bool:
     """Say whether a file, after following links, lies below a root; objects of buckets are no links."""
     if urlsplit(url).scheme != "file":
         return True
-    return urlsplit(root).scheme == "file" and _real(url).startswith(f"{_real(root).rstrip('/')}/")
+    return urlsplit(root).scheme == "file" and is_inside(_real(url), [_real(root)])
 
 
 def _real(url: str) -> str:

@@ -67,7 +67,7 @@ def make_in_place(
             excluded=excluder.digest,
             placed=placed,
         )
-        columns: Any = placed_columns(index, checks=True)
+        columns: Any = placed_columns(index, stored.storage.url, checks=True)
         _read_all(columns, partial(progress or report, split_label(dataset.name, split)))
         return StagedSplit(with_findings(index, columns), {name: () for name in streams})
 

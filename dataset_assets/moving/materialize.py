@@ -119,7 +119,7 @@ class _Materializer:
         files.make_folder(self.staging.root)
         with TemporaryDirectory(prefix=".writing", dir=self.staging.root) as folder:
             writer = kind.writer(Path(folder), settings().file_bytes)
-            for block in blocks_of(index, name):
+            for block in blocks_of(index, self.stored.storage.url, name):
                 writer.append(block)
             parts, parameters = writer.close()
             stored = tuple(StoredFile(part.sha256, part.bytes, part.samples) for part in parts)

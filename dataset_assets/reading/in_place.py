@@ -9,6 +9,7 @@ import numpy as np
 
 from dataset_assets.core import files
 from dataset_assets.core.redact import redacted
+from dataset_assets.core.roots import real_roots
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.column_samples import HELD, column_of
@@ -29,12 +30,13 @@ DECODED = 4
 """How many bytes of values are assumed for each byte of a part."""
 
 
-def placed_columns(index: SplitIndex, checks: bool = False) -> dict[str, Column]:
+def placed_columns(index: SplitIndex, storage: str, checks: bool = False) -> dict[str, Column]:
     """Return the columns of a split whose values stay where they are; each part is read when it is needed.
 
+    Files are read only below the roots that are allowed now for the storage of this URL, whatever links lead to then.
     With `checks` pictures and sounds are decoded when their part is read, as when they are stored.
     """
-    columns = _columns(index, _Values(index, checks))
+    columns = _columns(index, _Values(index, storage, checks))
     remote = [column for column in columns.values() if isinstance(column, RemoteColumn)]
     for column in remote:
         column.starts = remote[0].starts  # so that they share the groups of the rows of a batch
@@ -65,9 +67,9 @@ def see_objects(index: SplitIndex) -> None:
         compare_content(one)
 
 
-def blocks_of(index: SplitIndex, stream: str) -> Iterator[Any]:
+def blocks_of(index: SplitIndex, storage: str, stream: str) -> Iterator[Any]:
     """Yield the values of a stream, as its format takes them, a part at a time. Raises `ObjectReplaced`."""
-    values = _Values(index)
+    values = _Values(index, storage)
     for part in range(len(values.parts.sizes)):
         yield values.block(stream, part, values.read(part, [stream]))
 
@@ -75,10 +77,10 @@ def blocks_of(index: SplitIndex, stream: str) -> Iterator[Any]:
 class _Values:
     """The values of the parts of a split."""
 
-    def __init__(self, index: SplitIndex, checks: bool = False) -> None:
+    def __init__(self, index: SplitIndex, storage: str, checks: bool = False) -> None:
         assert index.placed is not None  # others have files
         self.index, self.placed, self.checks = index, index.placed, checks
-        self.parts = parts_of(index.placed)
+        self.parts = parts_of(index.placed, real_roots(storage))
         self._ready: dict[tuple[str, int], _Held] = {}
 
     def held(self, stream: str, part: int) -> "_Held":

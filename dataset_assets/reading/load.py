@@ -172,7 +172,7 @@ def columns_of(opener: StoredFiles, fetch: Fetch | None = None) -> dict[str, Any
     if index.placed:
         from dataset_assets.reading.in_place import placed_columns
 
-        return placed_columns(index)
+        return placed_columns(index, storage.url)
     return opener.remote_columns(settings(fetch=fetch)) if is_cached(storage) else open_columns(index, opener.stream)
 
 

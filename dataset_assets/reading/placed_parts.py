@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
@@ -43,11 +44,14 @@ class Parts(Protocol):
         ...
 
 
-def parts_of(placed: Placed) -> Parts:
-    """Return the parts of objects, by how they are read. Raises `DecodeError` for a way that is not known."""
+def parts_of(placed: Placed, roots: Sequence[str]) -> Parts:
+    """Return the parts of objects, by how they are read; files are read in the folders `roots` alone.
+
+    Raises `DecodeError` for a way that is not known.
+    """
     if placed.read not in _KINDS:
         raise DecodeError(f"Values that lie in {placed.read!r:.80} files are not read here. Upgrade dataset_assets.")
-    return _KINDS[placed.read](placed.objects)
+    return _KINDS[placed.read](placed.objects, roots)
 
 
 def state_of(one: PlacedObject) -> State:
@@ -60,7 +64,8 @@ class RowGroups:
 
     shared: ClassVar[bool] = False
 
-    def __init__(self, objects: Sequence[PlacedObject]) -> None:
+    def __init__(self, objects: Sequence[PlacedObject], roots: Sequence[str]) -> None:
+        self.roots = roots
         self.places = [(one, k) for one in objects for k in range(len(one.parts))]
         self.sizes = [part for one in objects for part in one.parts]
         self._footers: dict[str, Any] = {}
@@ -72,7 +77,7 @@ class RowGroups:
         from pyarrow.parquet import ParquetFile
 
         one, group = self.places[part]
-        with opened(one.url, state_of(one)) as file, refused(file, "Parquet"):
+        with opened(one.url, state_of(one), self.roots) as file, refused(file, "Parquet"):
             # The footer is read once; its bytes are of this ETag too.
             found = ParquetFile(file, metadata=self._footers.get(one.url), page_checksum_verification=True)
             self._footers[one.url] = found.metadata
@@ -88,7 +93,8 @@ class Runs:
 
     shared: ClassVar[bool] = True
 
-    def __init__(self, objects: Sequence[PlacedObject]) -> None:
+    def __init__(self, objects: Sequence[PlacedObject], roots: Sequence[str]) -> None:
+        self.roots = roots
         self.places = [(one, part) for one in objects for part in one.parts]
         self.sizes = [part for _, part in self.places]
 
@@ -97,7 +103,7 @@ class Runs:
 
     def values(self, part: int, columns: Sequence[str]) -> Mapping[str, Any]:
         one, place = self.places[part]
-        with opened(one.url, state_of(one)) as file:
+        with opened(one.url, state_of(one), self.roots) as file:
             file.seek(place.offset)
             data = exactly(file, max(min(place.bytes, one.bytes - place.offset), 0))
         rows = [*webdataset(_Content(data + _END, redacted(one.url)))]
@@ -112,8 +118,8 @@ class SmallFiles:
 
     shared: ClassVar[bool] = True
 
-    def __init__(self, objects: Sequence[PlacedObject]) -> None:
-        self.objects = objects
+    def __init__(self, objects: Sequence[PlacedObject], roots: Sequence[str]) -> None:
+        self.objects, self.roots = objects, roots
         self.places: list[list[PlacedObject]] = []
         size = TOGETHER_BYTES + 1
         for one in objects:
@@ -132,17 +138,17 @@ class SmallFiles:
         if wrong := [name for name in columns if name not in _READ]:
             raise DecodeError(f"{redacted(some[0].url)} is a file, which has no column {wrong[0]!r:.80}.")
         if len(some) == 1:
-            contents = [_content(some[0])]
+            contents = [_content(some[0], self.roots)]
         else:
             with ThreadPoolExecutor(min(AT_ONCE, len(some))) as pool:
-                contents = [*pool.map(_content, some)]
+                contents = [*pool.map(partial(_content, roots=self.roots), some)]
         return {name: [*map(_READ[name], some, contents)] for name in columns}
 
     def known(self, column: str) -> list[Any] | None:
         return [_folder(one) for one in self.objects] if column == FOLDER else None
 
 
-_KINDS: dict[str, Callable[[Sequence[PlacedObject]], Parts]] = {
+_KINDS: dict[str, Callable[[Sequence[PlacedObject], Sequence[str]], Parts]] = {
     "parquet": RowGroups,
     "webdataset": Runs,
     FILES: SmallFiles,
@@ -159,8 +165,8 @@ class _Content(io.BytesIO):
         self.name = name
 
 
-def _content(one: PlacedObject) -> bytes:
-    with opened(one.url, state_of(one)) as file:
+def _content(one: PlacedObject, roots: Sequence[str]) -> bytes:
+    with opened(one.url, state_of(one), roots) as file:
         return file.read()
 
 

@@ -80,7 +80,7 @@ def value_columns(opener: StoredFiles) -> dict[str, Column]:
     if opener.index.placed:
         from dataset_assets.reading.in_place import placed_columns
 
-        return placed_columns(opener.index)
+        return placed_columns(opener.index, opener.storage.url)
     return {
         name: chained([StreamingColumn(files, part) for part in range(len(files.stream.files))])
         for name in opener.index.streams

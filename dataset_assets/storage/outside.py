@@ -5,12 +5,13 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Sequence
 from urllib.parse import unquote, urlsplit
 
 from dataset_assets.core.extras import needed
 from dataset_assets.core.redact import redacted
-from dataset_assets.errors import ObjectReplaced, UsageError
+from dataset_assets.core.roots import is_inside
+from dataset_assets.errors import ObjectReplaced, Refused, UsageError
 from dataset_assets.storage import object_file
 from dataset_assets.storage.object_file import BUFFER, Changed
 
@@ -23,7 +24,8 @@ REMEDY = "Write the file again, or leave it out; then make the dataset again: da
 class State(NamedTuple):
     """What an object was when it was looked at: its size, its ETag, and its version if its bucket keeps versions.
 
-    The ETag of a file is the time of its last change.
+    The ETag of a file is when its content and when anything of it changed, as `mtime-ctime`. Nobody can set back the
+    second. Indexes of earlier releases have the first alone, and are compared by it.
     """
 
     bytes: int
@@ -31,28 +33,31 @@ class State(NamedTuple):
     version: str = ""
 
 
-def look(url: str) -> State:
-    """Return the state of an object. Raises FileNotFoundError, and `StorageError`."""
+def look(url: str, like: State | None = None) -> State:
+    """Return the state of an object, in the form of `like`. Raises FileNotFoundError, and `StorageError`."""
     if urlsplit(url).scheme == "file":
         found = os.stat(_path(url))
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{url} is not a file. Name the files that are to stay where they are.")
-        return _of_file(found)
+        return _of_file(found, like)
     bucket, key = _bucket(url)
     meta = bucket.head(key)
     return State(meta["size"], meta["e_tag"] or "", meta["version"] or "")
 
 
-def opened(url: str, state: State) -> BinaryIO:
-    """Open an object as it was when it was looked at: at each read, `ObjectReplaced` is raised if it is another one."""
+def opened(url: str, state: State, roots: Sequence[str] | None = None) -> BinaryIO:
+    """Open an object as it was when it was looked at: at each read, `ObjectReplaced` is raised if it is another one.
+
+    Raises `Refused` for a file that lies, after following links, in none of `roots`, the real paths of folders.
+    """
     if urlsplit(url).scheme == "file":
         try:
-            raw: io.RawIOBase = _File(url, state)
+            raw: io.RawIOBase = _File(url, state, roots)
         except FileNotFoundError as error:
             raise replaced(url, "is gone") from error
         return io.BufferedReader(raw, BUFFER)
     bucket, key = _bucket(url)
-    if not state.etag and _now(url) != state:
+    if not state.etag and _now(url, state) != state:
         raise replaced(url, "is another object now")
     reader = _Pinned(url, bucket.pinned(key, state.bytes, state.etag), state.bytes)
     return object_file.opened(redacted(url), reader, remedy=REMEDY)
@@ -60,24 +65,35 @@ def opened(url: str, state: State) -> BinaryIO:
 
 def see_unchanged(url: str, state: State) -> None:
     """Raise `ObjectReplaced` if an object is gone, or is another one than was looked at."""
-    now = _now(url)
+    now = _now(url, state)
     if now is None:
         raise replaced(url, "is gone")
     if now != state:
-        raise replaced(url, f"has {now.bytes} bytes and ETag {now.etag}, not {state.bytes} and {state.etag}")
+        raise _changed(url, now, state)
 
 
-def replaced(url: str, what: str) -> ObjectReplaced:
+def replaced(url: str, what: str, restore: str = "Restore it; or look") -> ObjectReplaced:
     """Return the error for an object that is not the one that an index names."""
     return ObjectReplaced(
-        f"{redacted(url)}, which a dataset reads where it is, {what}. Restore it; or look at the source again and "
+        f"{redacted(url)}, which a dataset reads where it is, {what}. {restore} at the source again and "
         "prepare the dataset: dataset_from(..., copy=False)."
     )
 
 
-def _now(url: str) -> State | None:
+def _changed(url: str, now: State, state: State) -> ObjectReplaced:
+    if urlsplit(url).scheme != "file":
+        return replaced(url, f"has {now.bytes} bytes and ETag {now.etag}, not {state.bytes} and {state.etag}")
+    if now.bytes != state.bytes:
+        return replaced(url, f"has {now.bytes} bytes, not {state.bytes}", "Look")
+    if now.etag.partition("-")[0] != state.etag.partition("-")[0]:
+        return replaced(url, "was overwritten", "Look")
+    what = "has the size and the modification time that it had, but was written, copied, renamed or linked since"
+    return replaced(url, what, "Look")
+
+
+def _now(url: str, like: State) -> State | None:
     with suppress(FileNotFoundError):
-        return look(url)
+        return look(url, like)
     return None
 
 
@@ -87,11 +103,18 @@ class _File(io.FileIO):
     reports = True
     remedy = REMEDY
 
-    def __init__(self, url: str, state: State) -> None:
+    def __init__(self, url: str, state: State, roots: Sequence[str] | None) -> None:
         if not stat.S_ISREG(os.stat(_path(url)).st_mode):  # to open a pipe might take for ever
             raise replaced(url, "is not a file")
         super().__init__(_path(url), "rb")
         self.url, self.name, self.state = url, url, state
+        if roots is not None and not is_inside(place := _place_of(self), roots):
+            self.close()
+            raise Refused(
+                f"{url}, which a dataset reads where it is, leads to {place} now, whose folder was not allowed for its "
+                "storage. If that is no mistake, allow it and open the dataset again: "
+                f"dataset-assets settings roots allow {Path(place).parent.as_uri()}/"
+            )
         self._compare()
 
     def readinto(self, buffer: Any) -> int:
@@ -105,9 +128,9 @@ class _File(io.FileIO):
         return data
 
     def _compare(self) -> None:
-        if _of_file(os.fstat(self.fileno())) != self.state:
+        if (now := _of_file(os.fstat(self.fileno()), self.state)) != self.state:
             self.close()
-            raise replaced(self.url, "was overwritten")
+            raise _changed(self.url, now, self.state)
 
 
 class _Pinned:
@@ -135,8 +158,18 @@ class _Pinned:
         self.reader.close()
 
 
-def _of_file(found: os.stat_result) -> State:
-    return State(found.st_size, f"{found.st_mtime_ns:x}")
+def _of_file(found: os.stat_result, like: State | None = None) -> State:
+    # Not the inode: some network file systems number their files anew when they are mounted.
+    changed = "" if like and "-" not in like.etag else f"-{found.st_ctime_ns:x}"
+    return State(found.st_size, f"{found.st_mtime_ns:x}{changed}")
+
+
+def _place_of(file: _File) -> str:
+    """Return the path of an open file, without links."""
+    try:
+        return os.readlink(f"/proc/self/fd/{file.fileno()}")  # whatever its name leads to by now
+    except OSError:  # not Linux
+        return os.path.realpath(_path(file.url))
 
 
 def _path(url: str) -> Path:

@@ -3,6 +3,7 @@
 import datetime
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from conftest import on_server
 from media import picture
 from orchestrated import made, run
 
-from dataset_assets import Dataset, View, load, prepare
+from dataset_assets import Dataset, Split, View, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
 from dataset_assets.core.roots import roots_of
@@ -275,7 +276,7 @@ def test_links_are_read_where_they_lead(lake: Lake, fast_path: Path) -> None:
 
 @file_only
 def test_a_file_that_became_a_link_says_which_folder_to_allow(lake: Lake, fast_path: Path) -> None:
-    prepare(in_place(lake))
+    prepare(as_earlier_releases_defined(in_place(lake)))  # as a renamed file has another change time
     file, there = fast_path / "lake" / "birds" / "part_0.parquet", fast_path / "a b" / "moved"
     there.parent.mkdir()
     file.rename(there)
@@ -328,21 +329,96 @@ def test_a_second_push_finds_its_copy_there(lake: Lake, fast_path: Path) -> None
     assert push(NAME, remote, force=True).current != first.current
 
 
+def as_earlier_releases_defined(found: Dataset) -> Dataset:
+    """Return a dataset in place whose definition and index have only the modification times of its files."""
+    whole = found.splits["all"]
+    said: Any = whole.plain
+    objects = [{**one, "etag": one["etag"].partition("-")[0]} for one in said["objects"]]
+    split = Split(whole.function, read=said["read"], columns=said["columns"], objects=objects)
+    return replace(found, splits={**found.splits, "all": split})
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Write other bytes into a file, which keeps its inode and its modification time."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of a file system goes in steps
+        path.write_bytes(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def other(data: bytes) -> bytes:
+    return data[:100] + bytes([data[100] ^ 1]) + data[101:]
+
+
+@file_only
+def test_a_file_that_was_overwritten_is_named_although_its_size_and_time_are_as_they_were(
+    lake: Lake, fast_path: Path
+) -> None:
+    view = prepare(in_place(lake))["all"]
+    path = fast_path / "lake" / "birds" / "part_1.parquet"
+    overwrite(path, other(path.read_bytes()))
+    for again in (view, load(NAME, "all")):
+        with pytest.raises(ObjectReplaced, match="part_1.parquet.* was written, copied.* Look at the source again"):
+            again.to_numpy()  # type: ignore[attr-defined]
+    with pytest.raises(ObjectReplaced, match="part_1.parquet"):
+        load(NAME, "all", verify="all")
+
+
+@file_only
+def test_a_folder_that_was_brought_back_from_a_copy_is_read_when_it_was_looked_at_again(
+    lake: Lake, fast_path: Path
+) -> None:
+    before = prepare(in_place(lake))["all"].to_numpy()["n"].tolist()
+    folder, saved = fast_path / "lake" / "birds", fast_path / "saved"
+    shutil.copytree(folder, saved)  # which keeps the modification times, as `cp -p` does
+    shutil.rmtree(folder)
+    saved.rename(folder)
+    with pytest.raises(ObjectReplaced, match=r"has the size and the modification time .*copy=False"):
+        load(NAME, "all").to_numpy()  # type: ignore[union-attr]
+    assert prepare(in_place(lake))["all"].to_numpy()["n"].tolist() == before
+
+
+@file_only
+def test_a_file_that_an_earlier_release_named_is_compared_by_what_its_index_has(lake: Lake, fast_path: Path) -> None:
+    view = prepare(as_earlier_releases_defined(in_place(lake)))["all"]
+    path = fast_path / "lake" / "birds" / "part_1.parquet"
+    data = path.read_bytes()
+    overwrite(path, data)
+    assert len(view.to_numpy()["n"]) == len(load(NAME, "all").to_numpy()["n"]) == FILES * ROWS  # type: ignore[union-attr]
+    path.write_bytes(data)
+    os.utime(path, (1, 1))
+    with pytest.raises(ObjectReplaced, match="part_1.parquet.* was overwritten"):
+        load(NAME, "all").to_numpy()  # type: ignore[union-attr]
+
+
+@file_only
+@pytest.mark.parametrize("swapped", ["birds/part_1.parquet", "birds"])
+def test_a_link_that_is_put_in_the_place_of_a_file_later_is_not_followed_out_of_the_roots(
+    lake: Lake, fast_path: Path, swapped: str
+) -> None:
+    """Whoever made the index may know the size and time of a file that only its reader may read."""
+    view = prepare(as_earlier_releases_defined(in_place(lake)))["all"]
+    place, secret = fast_path / "lake" / swapped, fast_path / "secret"
+    place.rename(secret)
+    place.symlink_to(secret)
+    with pytest.raises(Refused, match=f"part_.*leads to {secret}.*settings roots allow file://{fast_path}/"):
+        view.to_numpy()
+
+
 @file_only
 def test_the_content_of_an_object_is_learnt_by_verify_and_compared_from_then_on(lake: Lake, fast_path: Path) -> None:
-    prepare(in_place(lake))
+    prepare(as_earlier_releases_defined(in_place(lake)))
     path = fast_path / "lake" / "birds" / "part_1.parquet"
-    data, times = path.read_bytes(), path.stat()
+    data = path.read_bytes()
     assert not verify(NAME, open_storage(here())).damaged
-    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    overwrite(path, other(data))
     load(NAME, "all")
     with pytest.raises(ObjectReplaced, match="part_1.parquet.* has sha256 "):
         load(NAME, "all", verify="all")
     (damage,) = verify(NAME, open_storage(here())).damaged
     assert damage.reason or "sha256" in str(damage)
-    path.write_bytes(data)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    overwrite(path, data)
     assert not verify(NAME, open_storage(here())).damaged
 
 
@@ -459,7 +535,7 @@ def test_an_index_that_says_something_else_is_one_typed_error(lake: Lake, change
     index = index_of(view)
     assert index.placed
     with pytest.raises(IntegrityError):
-        reading.placed_columns(replace(index, placed=replace(index.placed, **change)))["n"][0]
+        reading.placed_columns(replace(index, placed=replace(index.placed, **change)), here())["n"][0]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_rows_that_are_written_over_between_two_streams_are_looked_up_anew(
     monkeypatch.setattr(making, "RUN_BYTES", 1)
     (fast_path / "a.tar").write_bytes(tar(shard(0)))
     view: Any = prepare(dataset_from(fast_path / "a.tar", name=NAME, copy=False))["all"]
-    columns = reading.placed_columns(index_of(view))
+    columns = reading.placed_columns(index_of(view), settings().storage)
     rows = np.array([0, 5, 9])
     assert columns["txt"].take(rows) == ["é0", "é5", "é9"]
     assert [one["n"] for one in columns["json"].take(rows)] == [0, 5, 9]
