@@ -274,6 +274,9 @@ def path(state: State, name: str, split: str | None, stream: str | None, storage
     "--config", metavar="NAME", help="With --from: the configuration of a dataset of the Hub, or of Croissant."
 )
 @click.option("--in-place", is_flag=True, help="With --from: read Parquet files where they are.")
+@click.option(
+    "--option", "options", metavar="NAME=VALUE", multiple=True, help="With --from: of the decoder: encoding=latin-1."
+)
 def new(
     state: State,
     name: str,
@@ -286,6 +289,7 @@ def new(
     hash_by: str | None,
     config: str | None,
     in_place: bool,
+    options: tuple[str, ...],
 ) -> None:
     """Write a working definition of NAME, with its test.
 
@@ -293,7 +297,7 @@ def new(
     """
     from dataset_assets.definition.scaffold import entry_point, scaffold
 
-    if source is None and (target or splits or group_by or hash_by or config or in_place):
+    if source is None and (target or splits or group_by or hash_by or config or in_place or options):
         raise UsageError("--target and --split need --from, the source that is looked at, and so do their like.")
     if source is not None and in_yaml:
         raise UsageError("--from writes Python. Leave out --yaml.")
@@ -303,6 +307,7 @@ def new(
         from dataset_assets.sources.scaffold import scaffold_from
 
         more = {"group_by": group_by, "hash_by": hash_by, "config": config, "copy": not in_place}
+        more |= {"options": _options(options)}
         written = scaffold_from(source, name, folder, target, _shares(splits) or None, **more)
     state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
@@ -343,6 +348,22 @@ def _shares(splits: tuple[str, ...]) -> dict[str, float]:
             found[name] = float(share)
         except ValueError:
             raise UsageError(f"--split {given!r} is not NAME=SHARE. Write for example: --split train=0.8") from None
+    return found
+
+
+def _options(given: tuple[str, ...]) -> dict[str, Any]:
+    """Return options of a decoder; a value that is JSON, such as false or ["id", "text"], is that value."""
+    import json
+
+    found: dict[str, Any] = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign:
+            raise UsageError(f"--option {one!r} is not NAME=VALUE. Write for example: --option encoding=latin-1")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
     return found
 
 

@@ -6,12 +6,14 @@ different. A member of a family has its axes in brackets behind the name of the 
 folder that is named by their digest.
 """
 
+import os
 import re
 from functools import lru_cache
 from typing import Iterable
 
 from dataset_assets.core import selectors
 from dataset_assets.core.commands import command
+from dataset_assets.core.redact import redacted
 from dataset_assets.errors import NameNotAllowed
 
 RESERVED: dict[str, frozenset[str]] = {
@@ -47,6 +49,11 @@ def check_dataset_name(name: str) -> str:
     if isinstance(name, str) and name.endswith("]") and "[" in name:
         return _checked_member(name)
     if not is_qualified(name):
+        if isinstance(name, str) and ("://" in name or os.path.exists(name)):
+            what = "URL" if "://" in name else "file or folder"
+            raise NameNotAllowed(
+                f"{redacted(name):.200} is a {what}. Make a dataset of it: prepare(dataset_from({redacted(name)!r:.200}))."
+            )
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."

@@ -49,7 +49,7 @@ def csv_rows(
     written = dialect(delimiter, quoting, encoding, skip, comment, decimal, nulls)
     check_columns(columns, header)
     if columns is None and not header:
-        raise UsageError("header=False needs the names of the fields. Pass them as `columns`.")
+        raise UsageError("header=False needs the names of the fields, such as header=False, columns=['id', 'text'].")
     rows = records(decompressed(file), written)
     names, first, _ = names_of(name_of(file), rows, columns, header)
     wanted, places = list(columns or names), {name: place for place, name in enumerate(names)}
@@ -94,13 +94,13 @@ def _check_names(name: str, names: list[str], columns: Sequence[str] | None, lin
             raise DecodeError(f"{name} has no column {column!r}.{nearest(column, names)}{hint}")
     if columns is None and (value := next(filter(_DATA.fullmatch, names), None)):
         raise DecodeError(
-            f"{name} has the number {value!r} as the name of a column. {_no_header(line)} If it is a name, pass the "
-            "names that you need as `columns`."
+            f"{name} has the number {value!r} as the name of a column. {_no_header(line)} If it is a name, select "
+            f"columns: columns=[{value!r}]."
         )
 
 
 def _no_header(line: int) -> str:
-    return f"If line {line} is data, pass header=False, and the names of the fields as `columns`."
+    return f"If line {line} is data, name the fields: header=False, columns=['id', 'text']."
 
 
 def _chooser(places: list[int], count: int) -> Callable[[list[str]], Sequence[str]] | None:

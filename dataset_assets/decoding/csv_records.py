@@ -145,8 +145,8 @@ def _explained(error: Exception, last: int, now: int, lines: _Lines) -> str:
         )
     if isinstance(error, Doubtful):
         return (
-            f"has {str(error)[:80]!r} in the row that ends on line {here}, which may be a fraction or thousands. Pass "
-            "decimal='.' to get the numbers as they are written, and convert them in the split function."
+            f"has {str(error)[:80]!r} in the row that ends on line {here}, which may be a fraction or thousands. With "
+            "decimal='.' the numbers are texts as they are written, which you can convert."
         )
     if isinstance(error, _Marked):
         return f"has the control character {MARK!r} on line {here + 1}. Remove it, or use a delimiter of one character."

@@ -75,7 +75,7 @@ def _sheet(file: BinaryIO, book: Any, sheet: str | None) -> str:
         return str(names[0])
     if sheet not in names:
         what = f"no sheet {sheet!r}" if sheet is not None else f"the sheets {', '.join(names)}"
-        raise UsageError(f"{name_of(file)} has {what}. Name one: sheet=...{nearest(str(sheet), names)}")
+        raise UsageError(f"{name_of(file)} has {what}. Name one: sheet={names[0]!r}.{nearest(str(sheet), names)}")
     return str(sheet)
 
 
@@ -96,7 +96,10 @@ def _names(file: BinaryIO, found: Any) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names or "" in names:
-        raise DecodeError(f"The first row of {name_of(file)} does not name each column. Use skip=, or header=False.")
+        raise DecodeError(
+            f"The first row of {name_of(file)} does not name each column. Skip the rows before it: skip=1. Or "
+            "name them: header=False, columns=['id', 'text']."
+        )
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise DecodeError(f"{name_of(file)} has several columns named {twice!r}. Rename all but one.")
     return names

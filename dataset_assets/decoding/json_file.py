@@ -35,8 +35,22 @@ def json_array(file: BinaryIO, *, key: str | None = None) -> Iterator[dict[str, 
             raise DecodeError(f"{where} is no object with the key {key!r}. Name the key of the array.")
         value, where = value[key], f"{key} of {where}"
     if not isinstance(value, list):
-        raise DecodeError(f"{where} is a {type(value).__name__}, not an array. Name the key of the array: key='...'.")
+        raise DecodeError(f"{where} is {_kind(value)}, not an array.{_with_array(value)}")
     for number, item in enumerate(value):
         if not isinstance(item, dict):
-            raise DecodeError(f"Item {number} of {where} is a {type(item).__name__}, not an object. Correct it.")
+            raise DecodeError(f"Item {number} of {where} is {_kind(item)}, not an object. Correct it.")
         yield item
+
+
+def _kind(value: Any) -> str:
+    """Return what JSON calls a value."""
+    kinds = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _with_array(value: Any) -> str:
+    """Say which key of an object has an array, or what else to do."""
+    keys = [key for key, each in value.items() if isinstance(each, list)] if isinstance(value, dict) else []
+    if keys:
+        return f" Name the key of the array: key={keys[0]!r}."
+    return " Write its rows as an array of objects, or read it with the module json."

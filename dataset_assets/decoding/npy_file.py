@@ -17,7 +17,7 @@ from dataset_assets.errors import DatasetAssetsError, DecodeError, nearest
 from dataset_assets.formats.columns import Columns
 
 BLOCK = 8 << 20
-SELECT_OTHERS = 'Select others with arrays=["NAME"], or in dataset_from() with options={"arrays": ["NAME"]}.'
+SELECT_OTHERS = 'Select others with arrays=["NAME"].'
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
@@ -120,8 +120,7 @@ def different_lengths(lengths: Mapping[str, int], name: str) -> DecodeError:
     (most, _), *_ = Counter(lengths.values()).most_common()
     alike = json.dumps([array for array, length in lengths.items() if length == most])
     return DecodeError(
-        f"The arrays of {name} have different lengths: {said}. Select arrays of one length with arrays={alike}, or in "
-        f'dataset_from() with options={{"arrays": {alike}}}.'
+        f"The arrays of {name} have different lengths: {said}. Select arrays of one length with arrays={alike}."
     )
 
 

@@ -106,7 +106,9 @@ def _table(file: BinaryIO, database: sqlite3.Connection, table: str | None) -> s
         return str(table)
     what = f"no table {table!r}" if table is not None else f"{len(names)} tables" if names else "no tables"
     choice = (
-        f" Name one: table={' or '.join(map(repr, names))}." if names and table is None else nearest(str(table), names)
+        f" Name one: table={names[0]!r}. There are: {', '.join(names[:12])}."
+        if names and table is None
+        else nearest(str(table), names)
     )
     raise UsageError(f"{name_of(file)} has {what}.{choice}")
 

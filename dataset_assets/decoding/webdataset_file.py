@@ -50,7 +50,7 @@ def webdataset(file: BinaryIO) -> Iterator[dict[str, Any]]:
         name = identifier_from(ending, "file")
         if name in sample:
             raise DecodeError(f"{name_of(file)} has two values {name!r} of the sample {key!r:.200}. Remove one.")
-        sample[name] = _value(path, ending.rpartition(".")[2], member)
+        sample[name] = _value(file, path, ending.rpartition(".")[2], member)
     if sample:
         yield sample
 
@@ -96,12 +96,14 @@ def _see_new(file: BinaryIO, key: str, seen: set[str]) -> None:
     seen.add(key)
 
 
-def _value(path: str, ending: str, member: BinaryIO) -> Any:
+def _value(file: BinaryIO, path: str, ending: str, member: BinaryIO) -> Any:
     data = member.read()
     try:
         return _DECODED.get(ending, bytes)(data)
     except (ValueError, DecodeError) as error:
-        raise DecodeError(f"{path!r:.200} cannot be read as {ending}: {error}. Correct the file.") from error
+        raise DecodeError(
+            f"{name_of(file)} has {path!r:.200}, which cannot be read as {ending}: {error}. Correct the file."
+        ) from error
 
 
 def _array(data: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
@@ -25,6 +26,7 @@ from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.making.terms import settle_all
 from dataset_assets.making.version_checks import tell_warnings
 from dataset_assets.reading.load import of_version
+from dataset_assets.reading.splits import Splits
 from dataset_assets.reading.views import View
 from dataset_assets.storage import Storage, open_storage
 from dataset_assets.storage.aliases import lacking_aliases, write_aliases
@@ -34,6 +36,8 @@ from dataset_assets.storage.stored_dataset import StoredDataset
 from dataset_assets.storage.variants import write_axes
 
 log = logging.getLogger(__name__)
+
+_FILE = re.compile(r"\.(csv|tsv|jsonl?|parquet|arrow|np[yz]|h5|xlsx|txt|zip|tar|gz|zst)$", re.IGNORECASE)
 
 
 def prepare(
@@ -66,7 +70,10 @@ def prepare(
     store = open_storage(settings().storage if storage is None else storage)
     definition = _found(dataset, store) if isinstance(dataset, str) else dataset
     if not isinstance(definition, Dataset):
-        raise UsageError(f"{dataset!r} is not a dataset. Give one, or its name: prepare('io.github.rasbt.mnist_5k').")
+        raise UsageError(
+            f"A {type(dataset).__name__} is not a dataset. Make one of it: prepare(dataset_from(...)). Or give a name: "
+            "prepare('io.github.rasbt.mnist_5k')."
+        )
     definition = with_listed_partitions(definition)
     others = [*map(with_listed_partitions, linked(definition, store))]
     if settings().offline:
@@ -84,6 +91,10 @@ def _found(name: str, store: Storage) -> Dataset:
         return find(name, store)
     except (NameNotAllowed, UnknownDataset) as error:
         if not os.path.exists(name):
+            if _FILE.search(name) and "://" not in name:
+                raise UnknownDataset(
+                    f"No dataset is named {name}, and {os.path.abspath(name)} is not there."
+                ) from error
             raise
         raise UsageError(
             f"{name} is a file or folder. Make a dataset of it: prepare(dataset_from({name!r}))."
@@ -112,7 +123,8 @@ def _prepared(
             _add_axes(stored, version)
         prove(stored, maker.unproven())
         assert released is not None  # a version that is current has a digest
-        return {split: of_version(maker.view(split), released) for split in sorted(version.splits)}
+        views = {split: of_version(maker.view(split), released) for split in sorted(version.splits)}
+        return Splits(stored.name, views)
 
 
 def _add_aliases(stored: StoredDataset, aliases: list[str]) -> None:

@@ -10,6 +10,7 @@ from dataset_assets.core.roots import see_allowed as see_root
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
 from dataset_assets.reading.cache import is_cached
+from dataset_assets.reading.splits import Splits
 from dataset_assets.reading.stored_files import StoredFiles, classes_of, index_of, open_columns, opener_of
 from dataset_assets.reading.views import Origin, Stored, View, restored
 from dataset_assets.storage import Storage, open_storage
@@ -71,7 +72,8 @@ def load(
         check_split(stored.name, split, version.splits)
         return _allowed(open_split(stored, split, version.splits[split], digest, verify, fetch))
     splits = sorted(version.splits.items())
-    return {part: _allowed(open_split(stored, part, at, digest, verify, fetch)) for part, at in splits}
+    views = {part: _allowed(open_split(stored, part, at, digest, verify, fetch)) for part, at in splits}
+    return Splits(stored.name, views)
 
 
 def view_from_json(
@@ -116,7 +118,10 @@ def open_version(stored: StoredDataset, pin: str | None = None) -> tuple[StoredD
         alias = f" {stored.name} is an alias of it." if found is not stored else ""
         near = nearest(found.name, stored_names(stored.storage) - {found.name}, listed=False)
         if os.path.exists(found.name):
-            near = f" It is a file or folder: use prepare(dataset_from({found.name!r})), which makes a dataset of it."
+            raise NotPrepared(
+                f"{found.name} is a file or folder, and no dataset of this name is in {stored.storage.url}. Make a "
+                f"dataset of it: prepare(dataset_from({found.name!r}))."
+            )
         raise found.absent(alias or near)
     try:
         version = found.version(digest)

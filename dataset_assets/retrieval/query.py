@@ -73,8 +73,8 @@ def _engine(name: str) -> Any:
     known = dict(line.split("=", 1) for line in settings().connections)
     if name not in known:
         raise UsageError(
-            f"No connection is set as {name[:80]!r}.{nearest(name, known)} Add {name}=postgresql+psycopg2://... to the "
-            "setting connections: docs/settings.md."
+            f"No connection is set as {name[:80]!r}.{nearest(name, known)} Set DATASET_ASSETS_CONNECTIONS="
+            f"'{name}=postgresql+psycopg2://...', or add such a line to the setting connections."
         )
     sqlalchemy = needed("sqlalchemy", "sql")
     try:

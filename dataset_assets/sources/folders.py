@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter
+from dataclasses import fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Mapping, NamedTuple
 
@@ -12,7 +13,18 @@ from dataset_assets.definition.dataset import RemoteFile, Split
 from dataset_assets.definition.plain_splits import CONTENT, FOLDER, file_samples, is_junk
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Array, Audio, Files, Format, Image, Text
-from dataset_assets.sources.kinds import PICTURES, SOUNDS, TABLES, TEXTS, ending
+from dataset_assets.sources.kinds import (
+    CONVERT,
+    OTHER_PICTURES,
+    PICTURES,
+    SOUNDS,
+    SPLIT_FUNCTION,
+    TABLES,
+    TEXTS,
+    check_options,
+    ending,
+)
+from dataset_assets.sources.options import in_options
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +50,19 @@ class Inferred(NamedTuple):
     """How many samples each value of the target has, if there are few."""
 
 
-def of_paths(where: str, paths: list[str], tree: RemoteFile, is_archive: bool = False) -> Inferred:
+def of_paths(
+    where: str, paths: list[str], tree: RemoteFile, options: Mapping[str, Any], is_archive: bool = False
+) -> Inferred:
     """Infer a dataset from the paths of the pictures, texts, sounds or other files of a tree.
 
     Folders such as `train` and `test` are splits; folders below them are classes. One folder that all files are in is
-    looked through. Raises `UsageError` for files of several kinds, and for tables that are not read as such.
+    looked through. `options` are those of the format of the files. Raises `UsageError` for files of several kinds, and
+    for tables that are not read as such.
     """
     first, kind = _kind_of(where, paths)
     if first == "file":
         _check_not_tables(where, paths, is_archive)
+    kind = _with_options(where, kind, options)
     top = _common(paths, is_archive)
     places = {path: PurePosixPath(path).parts[len(top) :] for path in paths}
     tops = {parts[0] for parts in places.values() if len(parts) > 1}
@@ -56,10 +72,10 @@ def of_paths(where: str, paths: list[str], tree: RemoteFile, is_archive: bool = 
     classes = sorted(folders) if folders and all(len(parts) == depth + 2 for parts in places.values()) else None
     plain: dict[str, dict[str, Any]] = {first: _plain("files" if first == "file" else first, CONTENT, None)}
     streams: dict[str, Format] = {first: kind}
-    lost = _lost(places, has_splits, bool(folders) and not classes)
+    lost = [*_unread(paths), *_lost(places, has_splits, bool(folders) and not classes)]
     why = {first: ". ".join([f"{len(paths)} files, such as {paths[0]}", *lost])}
     for each in lost:
-        log.warning("%s: %s. To read it in another way, write a split function: docs/defining.md.", where, each)
+        log.warning("%s: %s. To read it in another way, %s", where, each, SPLIT_FUNCTION)
     if classes:
         streams["label"] = Array("uint8" if len(classes) <= 256 else "int64", classes=tuple(classes))
         plain["label"] = _plain("array", FOLDER, classes)
@@ -86,6 +102,20 @@ def _common(paths: list[str], is_archive: bool) -> tuple[str, ...]:
         if not is_shared or (deepest < 3 and (top or not is_archive)):
             return top
         top = (*top, *tops)
+
+
+def _with_options(where: str, kind: Format, options: Mapping[str, Any]) -> Format:
+    """Return a format with options. Raises `UsageError` for one that it does not have."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # all formats are dataclasses
+    check_options(options, names, f"{where} holds files of the format {type(kind).__name__}, which")
+    with in_options(names):
+        return replace(kind, **options)  # type: ignore[type-var]
+
+
+def _unread(paths: list[str]) -> list[str]:
+    """Say that files are pictures that are stored as they are, because they cannot be read."""
+    picture = next((path for path in paths if ending(path) in OTHER_PICTURES), None)
+    return [f"Files, not pictures, because {picture} is of a kind that is not read. {CONVERT[:-1]}"] if picture else []
 
 
 def _lost(places: Mapping[str, tuple[str, ...]], has_splits: bool, lacks_classes: bool) -> list[str]:
@@ -130,9 +160,11 @@ def _kind_of(where: str, paths: list[str]) -> tuple[str, Format]:
     if len(counts) > 1:
         main, rare = counts.most_common()[0][0], counts.most_common()[-1][0]
         odd = next(path for path, name in names.items() if name == rare)
+        if picture := next((path for path in paths if ending(path) in OTHER_PICTURES), None):
+            raise UsageError(f"{where} holds {picture}, a picture of a kind that is not read. {CONVERT}")
         raise UsageError(
-            f"{where} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or read the "
-            "folder with a split function: docs/defining.md."
+            f"{where} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or "
+            f"{SPLIT_FUNCTION}"
         )
     return next((name, kind) for name, kind in (*_KINDS.values(), ("file", Files())) if name in counts)
 

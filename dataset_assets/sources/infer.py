@@ -1,50 +1,41 @@
 """Infers a dataset from a source: a file, folder, URL, table, or a mapping of splits to these."""
 
-import glob
 import logging
 import os
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Mapping, Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.core.names import file_identifier
-from dataset_assets.core.patterns import alternatives
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.decoding.column_samples import column_samples
 from dataset_assets.definition.check_names import Check
 from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
-from dataset_assets.errors import RetrievalError, UsageError, nearest
+from dataset_assets.errors import RetrievalError, UsageError
 from dataset_assets.formats import Format
 from dataset_assets.retrieval import fetch_first
-from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.archives import is_archive, members_of
 from dataset_assets.sources.array_splits import arrays_by_split, of_array_splits
 from dataset_assets.sources.columns import Found
 from dataset_assets.sources.croissant_file import croissant_of, tables_of
 from dataset_assets.sources.dividing import WHOLE, divided, known_stream
-from dataset_assets.sources.folders import Inferred, files_in, of_paths, tables_in
-from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
+from dataset_assets.sources.folders import Inferred, files_in, of_paths
 from dataset_assets.sources.in_place import OutsidePath, check_stays, in_place
 from dataset_assets.sources.inside_archives import defined, extract, parted
-from dataset_assets.sources.kinds import Reader, name_for, reader_of, settled
+from dataset_assets.sources.kinds import Reader, name_for, options_of, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
 from dataset_assets.sources.made_names import called, note_source, place_of
+from dataset_assets.sources.options import in_options
+from dataset_assets.sources.parts import Part, is_url, parts_in
 from dataset_assets.sources.several import streams_in
 
 log = logging.getLogger(__name__)
-
-NO_OPTIONS = (
-    "A folder or an archive of files takes no options; these were given: {}. Leave them out: one folder that all files "
-    "are in is looked through. To read a part of the files, write a split function: docs/defining.md."
-)
 
 
 def dataset_from(
@@ -78,7 +69,8 @@ def dataset_from(
     speed. With `copy=False` Parquet files, WebDataset archives and files of a folder, here or in a bucket, stay
     where they are, and are read there. `config` is a
     configuration of a dataset of the Hugging Face Hub. `options` are those of the decoder, such
-    as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV.
+    as `{"encoding": "latin-1"}` or `{"header": False, "columns": ["a", "b"]}` for CSV; of a folder of pictures or
+    sounds, those of `Image` or `Audio`, such as `{"mode": "RGB"}`.
 
     `checks` are those of a definition, such as `{"leakage": "warn"}`, which is what `splits=` chooses: some rows of a
     table are often equal, and those that a file or folder gives for several splits are still an error.
@@ -150,7 +142,7 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     if is_listed(source):
         _check_online(source)
         listing = listing_of(source, config)
-        parts = {split: _Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
+        parts = {split: Part.listed(some) for split, some in (listing.tables or {WHOLE: listing.files}).items()}
         if (archive := _archive(parts, options, copy)) is not None:
             return archive._replace(target=known_stream(target, archive) or archive.target)
         if listing.tables is None:
@@ -163,10 +155,10 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         tables = tables_of(*croissant, config)
         if not copy and any("#" in one.url for some in tables.values() for one in some):
             raise UsageError("Files inside of an archive cannot stay where they are. Use copy=True.")
-        return _of_tables({split: _Part.listed(some) for split, some in tables.items()}, target, options, copy)
+        return _of_tables({split: Part.listed(some) for split, some in tables.items()}, target, options, copy)
     if config is not None:
         raise UsageError("config= is that of a dataset of the Hugging Face Hub, or of a Croissant file. Leave it out.")
-    parts = _parts(source)
+    parts = parts_in(source)
     folders = [path for part in parts.values() for path in part.paths if path.is_dir()]
     if folders and (len(parts) > 1 or any(len(part.paths) > 1 for part in parts.values())):
         raise UsageError(f"{folders[0]} is a folder. Give one folder that has a folder for each split.")
@@ -178,7 +170,7 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
     return _of_tables(parts, target, options, copy)
 
 
-def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any], copy: bool) -> Inferred | None:
+def _archive(parts: Mapping[str, Part], options: Mapping[str, Any], copy: bool) -> Inferred | None:
     """Infer a dataset from an archive of files; None for other sources, and for one of WebDataset."""
     part = next(iter(parts.values()))
     if len(parts) > 1 or len(part.paths) > 1 or not is_archive(part.paths[0].name):
@@ -189,88 +181,18 @@ def _archive(parts: Mapping[str, "_Part"], options: Mapping[str, Any], copy: boo
     (file,) = _files_of(parts)[next(iter(parts))]
     if found is None or not isinstance(file, RemoteFile):
         return None
-    if options:
-        raise UsageError(NO_OPTIONS.format(", ".join(options)))
-    return of_paths(redacted(file.name), found, file, is_archive=True)
+    return of_paths(redacted(file.name), found, file, options, is_archive=True)
 
 
 def _of_files(
     where: str, paths: list[str], tree: RemoteFile, target: str | None, options: Mapping[str, Any]
 ) -> Inferred:
-    if options:
-        raise UsageError(NO_OPTIONS.format(", ".join(options)))
-    found = of_paths(where, paths, tree)
+    found = of_paths(where, paths, tree, options)
     return found._replace(target=known_stream(target, found) or found.target)
 
 
-@dataclass
-class _Part:
-    """The files of a split: where they are read now, their URLs, and the classes that their source names."""
-
-    paths: list[Path]
-    urls: list[str]
-    classes: Mapping[str, list[str]]
-    stated: Mapping[str, Listed] = field(default_factory=dict)
-    """What a source says of the bytes at each URL."""
-
-    @staticmethod
-    def listed(found: Sequence[Listed]) -> "_Part":
-        return _Part([Path(one.path) for one in found], [one.url for one in found], {}, {one.url: one for one in found})
-
-
-def _parts(source: Any) -> dict[str, _Part]:
-    """Return the files of each split of a source."""
-    if isinstance(source, Mapping) and source and all(_is_source(each) for each in source.values()):
-        every = {split: _parts(each) for split, each in source.items()}
-        if several := next((split for split, parts in every.items() if [*parts] != [WHOLE]), None):
-            raise UsageError(
-                f"The source of split {several!r} has splits itself. Give a file or a table for each split."
-            )
-        return {split: parts[WHOLE] for split, parts in every.items()}
-    if is_in_memory(source):
-        path, classes = kept_table(source)
-        return {WHOLE: _Part([path], [path.as_uri()], classes)}
-    if isinstance(source, (list, tuple)) and source and all(isinstance(each, (str, os.PathLike)) for each in source):
-        paths = [path for each in source for path in _local(each)]
-        return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
-    if not isinstance(source, (str, os.PathLike)):
-        raise UsageError(f"{source!r:.200} is nothing that a dataset can be made from: {WHAT}")
-    if is_url(source):
-        parts = urlsplit(os.fsdecode(source))
-        name = f"{parts.netloc}.parquet" if parts.scheme == "sql" else unquote(parts.path)
-        return {WHOLE: _Part([Path(name)], [os.fsdecode(source)], {})}
-    paths = _local(source)
-    if len(paths) == 1 and is_saved(paths[0]):
-        return _parts(loaded(paths[0]))
-    if len(paths) == 1 and paths[0].is_dir() and (tables := tables_in(paths[0])):
-        return {split: _Part(some, [path.as_uri() for path in some], {}) for split, some in tables.items()}
-    return {WHOLE: _Part(paths, [path.as_uri() for path in paths], {})}
-
-
-def _is_source(each: Any) -> bool:
-    return isinstance(each, (str, os.PathLike)) or (is_in_memory(each) and not isinstance(each, Mapping))
-
-
-def _local(source: "str | os.PathLike[str]") -> list[Path]:
-    """Return the paths that a path or a pattern names. Raises `UsageError` if there are none."""
-    text = os.fsdecode(source)
-    path = path_of(text) if text.startswith("file:") else Path(text).expanduser().absolute()
-    if path.exists():
-        return [path]
-    if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, alternatives(str(path))))})):
-        return [Path(one) for one in found]
-    near = nearest(path.name, [one.name for one in path.parent.iterdir()], listed=False) if path.parent.is_dir() else ""
-    raise UsageError(
-        f"{text:.200} is not there.{near} Write the path of a file or a folder, a pattern such as data/*.csv, or a URL."
-    )
-
-
-def _matching(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True)
-
-
 def _of_tables(
-    parts: Mapping[str, _Part], target: str | None, options: Mapping[str, Any], copy: bool = True
+    parts: Mapping[str, Part], target: str | None, options: Mapping[str, Any], copy: bool = True
 ) -> Inferred:
     """Infer the streams of all splits together, from all of their rows."""
     readers = [reader_of(path.name, options, path) for part in parts.values() for path in part.paths]
@@ -278,7 +200,7 @@ def _of_tables(
     if any(other != reader for other in readers):
         raise UsageError("The files are of several kinds. Give files of one kind, or a dataset for each.")
     classes = {column: names for part in parts.values() for column, names in part.classes.items()}
-    with scratch_folder(settings().scratch) as folder:
+    with scratch_folder(settings().scratch) as folder, in_options(options_of(reader.name)):
         every = [pair for part in parts.values() for pair in zip(part.paths, part.urls)]
         paths: list[Any] = [_here(path, url, folder) if copy else OutsidePath(url) for path, url in every]
         reader = settled(reader, paths)
@@ -289,7 +211,9 @@ def _of_tables(
         names = [f"{path.name} of {split}" for split, part in parts.items() for path in part.paths]
         found = streams_in(reader, dict(zip(_distinct(names), paths)), target, classes)
     if not found:
-        raise UsageError("The source has no rows, so nothing can be inferred of it.")
+        places = [redacted(url).removeprefix("file://") for part in parts.values() for url in part.urls]
+        more = f" and {len(places) - 1} more have" if len(places) > 1 else " has"
+        raise UsageError(f"{places[0]}{more} no rows, so nothing can be inferred. Give a file that has some.")
     reader = _typed(reader, found)
     plain = {one.name: one.plain for one in found}
     splits = {split: _split(reader, plain, files) for split, files in _files_of(parts).items()}
@@ -320,7 +244,7 @@ def _split(reader: Reader, plain: Mapping[str, Any], files: Sequence[RemoteFile 
     return Split(column_samples, read=reader.name, streams=plain, options=reader.options, **given)
 
 
-def _files_of(parts: Mapping[str, _Part]) -> dict[str, list[RemoteFile | DerivedFile]]:
+def _files_of(parts: Mapping[str, Part]) -> dict[str, list[RemoteFile | DerivedFile]]:
     """Return the files of each split; those that have one name in several folders are numbered."""
     urls = dict.fromkeys(parted(url)[0] for part in parts.values() for url in part.urls)
     names = Counter(file_identifier(url).lower() for url in urls)
@@ -353,11 +277,6 @@ def _here(path: Path, url: str, folder: Path) -> Path:
         into.parent.mkdir(exist_ok=True)
         fetch_first([url], into, None, lambda path: None, lambda done, total: None)
     return into
-
-
-def is_url(source: Any) -> bool:
-    """Say whether a source is a URL of something that is not on this machine."""
-    return isinstance(source, str) and urlsplit(source).scheme in ("http", "https", "s3", "gs", "az", "doi", "sql")
 
 
 def _check_online(url: str) -> None:

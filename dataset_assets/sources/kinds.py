@@ -14,6 +14,14 @@ from dataset_assets.errors import UsageError, nearest
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+OTHER_PICTURES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ico", ".ppm", ".dng")
+"""The endings of pictures that `Image` does not read."""
+CONVERT = (
+    'Write it as PNG or JPEG, with Pillow for example: Image.open("1.tif").save("1.png"); HEIC needs the package '
+    "pillow-heif."
+)
+SPLIT_FUNCTION = "write a split function: `dataset-assets new org.example.birds` writes one to change."
+"""What to do about data that no decoder reads."""
 TEXTS = (".txt", ".md", ".text")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -138,25 +146,44 @@ def reader_of(name: str, options: Mapping[str, Any], path: Path | None = None) -
     """
     known = _READERS.get(ending(name)) or (("text", {}) if ending(name) in TEXTS else _by_content(path))
     if known is None:
-        raise UsageError(
+        raise _a_picture(name) or UsageError(
             f"{name:.200} is of no kind that can be looked at: {', '.join(TABLES)}, or one of them compressed; or give "
-            "a folder of pictures, texts or sounds. For any other, write a split function: docs/defining.md."
+            f"a folder of pictures, texts or sounds. For any other, {SPLIT_FUNCTION}"
         )
     return Reader(known[0], {**known[1], **_checked(name, known[0], options)})
 
 
+def _a_picture(name: str) -> UsageError | None:
+    """Return the error for one picture; None for other files."""
+    if ending(name) in OTHER_PICTURES:
+        return UsageError(f"{name:.200} is a picture of a kind that is not read. {CONVERT}")
+    if ending(name) in (*PICTURES, *SOUNDS):
+        return UsageError(f"{name:.200} is a single sample. Give the folder that the files are in.")
+    return None
+
+
+def options_of(read: str) -> list[str]:
+    """Return the names of the options of a decoder."""
+    return [one.name for one in _arguments(read) if one.kind is not Parameter.VAR_KEYWORD]
+
+
+def _arguments(read: str) -> list[Parameter]:
+    return [*signature(decoder(read)).parameters.values()][1:]
+
+
 def _checked(name: str, read: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Raise `UsageError` for an option that a decoder does not have."""
-    arguments = [*signature(decoder(read)).parameters.values()][1:]
-    taken = [one.name for one in arguments if one.kind is not Parameter.VAR_KEYWORD]
-    wrong = [str(one) for one in options if one not in taken]
-    if wrong and len(taken) == len(arguments):
-        takes = f"It takes {', '.join(taken)}." if taken else "It takes none: leave it out."
-        raise UsageError(
-            f"{name:.200} is read by {read}, which has no option {wrong[0]!r:.80}."
-            f"{nearest(wrong[0], taken, listed=False)} {takes}"
-        )
+    taken = options_of(read)
+    if len(taken) == len(_arguments(read)):
+        check_options(options, taken, f"{name:.200} is read by {read}, which")
     return options
+
+
+def check_options(options: Mapping[str, Any], taken: Sequence[str], reader: str) -> None:
+    """Raise `UsageError` for an option that is not taken by what `reader` says."""
+    if wrong := next((str(one) for one in options if one not in taken), None):
+        takes = f"It takes {', '.join(taken)}." if taken else "It takes none: leave it out."
+        raise UsageError(f"{reader} has no option {wrong!r:.80}.{nearest(wrong, taken, listed=False)} {takes}")
 
 
 _MAGIC = {

@@ -13,6 +13,7 @@ from dataset_assets.definition.for_each import ForEach
 from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
+from dataset_assets.sources.literal import literal
 from dataset_assets.sources.split_functions import column_samples, file_samples, objects_in_place
 
 WIDTH = 110
@@ -31,17 +32,17 @@ def source_of(dataset: Dataset, why: Mapping[str, str] | None = None, variable: 
     if any(callable(check) for check in dataset.checks.values()):
         raise UsageError(f"{dataset.name} has a check of its own, which is no text. Copy the file that defines it.")
     functions, lines = _Imports(), [f'"""{dataset.summary}"""', ""]
-    body = [f"{variable} = Dataset(", f"    name={_text(dataset.name)},", f"    summary={_text(dataset.summary)},"]
+    body = [f"{variable} = Dataset(", f"    name={literal(dataset.name)},", f"    summary={literal(dataset.summary)},"]
     body += ["    streams={", *_streams(dataset, why or {}, functions), "    },"]
     body += ["    splits={", *_splits(dataset.splits, functions), "    },"]
     for name in _PLAIN:
         value = getattr(dataset, name)
         if value not in (None, (), "1" if name == "version" else None):
-            body.append(f"    {name}={_shown(value)},")
+            body.append(f"    {name}={literal(value)},")
     if dataset.roles.keys() - {"sample", "target", "tag"}:
-        body.append(f"    roles={_shown(dict(dataset.roles))},")
+        body.append(f"    roles={literal(dict(dataset.roles))},")
     if dataset.checks:
-        body.append(f"    checks={_shown(dict(dataset.checks))},")
+        body.append(f"    checks={literal(dict(dataset.checks))},")
     return "\n".join([*lines, *functions.lines("Dataset"), "", "", *body, ")", ""])
 
 
@@ -63,7 +64,7 @@ class _Imports:
 
 def _streams(dataset: Dataset, why: Mapping[str, str], imports: _Imports) -> list[str]:
     return [
-        f"        {_text(name)}: {_format(form, imports)},{f'  # {why[name]}' if name in why else ''}"
+        f"        {literal(name)}: {_format(form, imports)},{f'  # {why[name]}' if name in why else ''}"
         for name, form in dataset.streams.items()
     ]
 
@@ -79,7 +80,7 @@ def _format(form: Format, imports: _Imports) -> str:
         if value != default:
             shown = dict(value) if field.name == "fields" else value
             shown = _dtype_name(value) if field.name == "dtype" else shown
-            given.append(f"{field.name}={_shown(shown)}")
+            given.append(f"{field.name}={literal(shown)}")
     return f"{name}({', '.join(given)})"
 
 
@@ -99,13 +100,13 @@ def _splits(splits: Mapping[str, Split], imports: _Imports) -> list[str]:
             continue
         plain = dict(split.plain)
         part, ratios = plain.pop("part"), plain.pop("ratios")
-        call = f"SplitOf({_text(split.splits['whole'].split)}).{plain.pop('operation')}"
-        given = "".join(f", {key}={_shown(value)}" for key, value in plain.items() if value not in (None, 0))
+        call = f"SplitOf({literal(split.splits['whole'].split)}).{plain.pop('operation')}"
+        given = "".join(f", {key}={literal(value)}" for key, value in plain.items() if value not in (None, 0))
         given += ", materialize=False" if split.function is rows_of else ""
         divided.setdefault(call + given, (given, {}))[1][name] = ratios[part]
     for key, (given, shares) in divided.items():
         imports.add("dataset_assets", "SplitOf")
-        lines.append(f"        **{key.removesuffix(given)}({_shown(shares)}{given}),")
+        lines.append(f"        **{key.removesuffix(given)}({literal(shares)}{given}),")
     return lines
 
 
@@ -118,7 +119,7 @@ def _split(name: str, split: Split, imports: _Imports) -> list[str]:
     imports.add("dataset_assets", "Split")
     module = "dataset_assets.sources" if function in OURS else function.__module__
     shown = imports.add(module, function.__qualname__)
-    lines = [f"        {_text(name)}: Split(", f"            {shown},"]
+    lines = [f"        {literal(name)}: Split(", f"            {shown},"]
     for argument, value in split.arguments.items():
         lines.append(f"            {argument}={_argument(value, imports)},")
     return [*lines, "        ),"]
@@ -128,16 +129,16 @@ def _argument(value: Any, imports: _Imports) -> str:
     if isinstance(value, RemoteFile):
         imports.add("dataset_assets", "RemoteFile")
         fields = ("mirrors", "digest", "size", "after")
-        given = [f"{name}={_shown(getattr(value, name))}" for name in fields if getattr(value, name)]
+        given = [f"{name}={literal(getattr(value, name))}" for name in fields if getattr(value, name)]
         made = RemoteFile(value.name, value.mirrors)
         given += [f"keep={value.keep}"] if value.keep != made.keep else []
-        given += [f"identifier={_text(value.identifier)}"] if value.identifier != made.identifier else []
-        return f"RemoteFile({', '.join([_text(value.name), *given])})"
+        given += [f"identifier={literal(value.identifier)}"] if value.identifier != made.identifier else []
+        return f"RemoteFile({', '.join([literal(value.name), *given])})"
     if isinstance(value, ForEach):
         imports.add("dataset_assets", "ForEach")
         each = f"[{', '.join(_argument(file, imports) for file in value.files)}]"
         if (pattern := value.pattern) is not None:
-            each = _text(pattern.name)
+            each = literal(pattern.name)
             if not pattern.keep:
                 imports.add("dataset_assets", "RemoteFile")
                 each = f'RemoteFile({each}, identifier="pattern", keep=False)'
@@ -145,38 +146,21 @@ def _argument(value: Any, imports: _Imports) -> str:
         return f"ForEach({_argument(value.split, imports) if value.split else each}{step})"
     if isinstance(value, SplitOf):
         imports.add("dataset_assets", "SplitOf")
-        return f"SplitOf({', '.join(map(_text, filter(None, (value.dataset, value.split))))})"
+        return f"SplitOf({', '.join(map(literal, filter(None, (value.dataset, value.split))))})"
     if isinstance(value, DerivedFile) and _is_extracted(value):
         imports.add("dataset_assets", "extracted_file")
-        return f"extracted_file({_argument(value.arguments['archive'], imports)}, {_text(value.plain['path'])})"
+        return f"extracted_file({_argument(value.arguments['archive'], imports)}, {literal(value.plain['path'])})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
-        inside = "".join(f"                {_shown(each)},\n" for each in value)
+        inside = "".join(f"                {literal(each)},\n" for each in value)
         return f"[\n{inside}            ]"
     if isinstance(value, Mapping) and len(repr(value)) > WIDTH:
-        inside = "".join(f"                {_shown(key)}: {_shown(each)},\n" for key, each in value.items())
+        inside = "".join(f"                {literal(key)}: {literal(each)},\n" for key, each in value.items())
         return f"{{\n{inside}            }}"
-    return _shown(value)
+    return literal(value)
 
 
 def _is_extracted(file: DerivedFile) -> bool:
     """Say whether a derived file is one of an archive, as `extracted_file` makes it."""
     return file.function is extracted and file == extracted_file(file.arguments["archive"], file.plain["path"])
-
-
-def _shown(value: Any) -> str:
-    """Return a plain value as Python, with double quotes."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_shown(key)}: {_shown(each)}' for key, each in value.items())}}}"
-    if isinstance(value, (list, tuple)):
-        inside = ", ".join(map(_shown, value))
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
-    return repr(value)
-
-
-def _text(text: str) -> str:
-    quoted = repr(text)
-    return f'"{quoted[1:-1]}"' if quoted[0] == "'" and '"' not in quoted else quoted

@@ -172,7 +172,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_line(small_blocks: None) ->
 @both
 @pytest.mark.parametrize("first", ["5.1,3.5,1.4,1.4", "5.1,3.5,1.4,0.2", "a,-1", "1e5,x"])
 def test_a_first_row_of_data_is_refused_with_the_remedy(read: Any, first: str) -> None:
-    with pytest.raises(DecodeError, match="If line 2 is data, pass header=False, and the names of the fields"):
+    with pytest.raises(DecodeError, match="If line 2 is data, name the fields: header=False, columns="):
         read(f"title\n{first}\n{first}\n".encode(), skip=1)
 
 

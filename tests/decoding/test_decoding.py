@@ -470,7 +470,7 @@ def test_columns_that_cannot_be_are_errors(read):
 
 
 def test_rows_without_header_need_names():
-    with pytest.raises(UsageError, match="Pass them as `columns`"):
+    with pytest.raises(UsageError, match="such as header=False, columns="):
         list(csv_rows(io.BytesIO(b"1,2\n"), header=False))
 
 

@@ -209,8 +209,8 @@ def tarred(names: list[str], data: bytes = b"1") -> bytes:
         (tarred(["1.txt", "2.txt", "1.cls"]), "files of the sample '1' in two places. Sort the archive"),
         (tarred(["1.txt", "1.TXT"]), "two values 'txt' of the sample '1'"),
         (tarred(["1.txt", "README"]), "'README', whose name has no ending"),
-        (tarred(["1.cls"], b"one"), "'1.cls' cannot be read as cls"),
-        (tarred(["1.json"], b'{"a": 1, "a": 2}'), "'1.json' cannot be read as json"),
+        (tarred(["1.cls"], b"one"), "the stream has '1.cls', which cannot be read as cls"),
+        (tarred(["1.json"], b'{"a": 1, "a": 2}'), "the stream has '1.json', which cannot be read as json"),
         (tarred(["1.txt"])[:400], "."),
     ],
 )
@@ -468,7 +468,7 @@ def test_wrong_hdf5_is_refused(tmp_path: Path) -> None:
     data = stored({"a": np.arange(4), "b": np.arange(3), "c": 3})
     with pytest.raises(DecodeError, match="is a single value"):
         _ = [*hdf5(io.BytesIO(data))]
-    with pytest.raises(DecodeError, match=r"different lengths: a has 4, b has 3.*{\"arrays\": \[\"a\"\]}"):
+    with pytest.raises(DecodeError, match=r"different lengths: a has 4, b has 3.*with arrays=\[\"a\"\]"):
         _ = [*hdf5(io.BytesIO(data), arrays=["a", "b"])]
     with pytest.raises(DecodeError, match="no array 'd'"):
         _ = [*hdf5(io.BytesIO(data), arrays=["d"])]

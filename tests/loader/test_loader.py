@@ -216,6 +216,20 @@ def test_padding_fits_the_dtype_and_lists_without_values_need_one() -> None:
         next(Loader(view_of(t=[[None]]), 1, collate=padded("t"), threads=0).epoch(0))
 
 
+def test_several_axes_are_padded_as_those_of_pictures() -> None:
+    pictures = [np.arange(1, 1 + h * w * 3, dtype=np.uint8).reshape(h, w, 3) for h, w in ((2, 3), (4, 1), (1, 5))]
+    with pytest.raises(SchemaError, match=r"Pad more axes: padded\('image', axes=2\)"):
+        next(Loader(view_of(image=pictures), 3, collate=padded("image"), threads=0).epoch(0))
+    collate = padded("image", axes=2, multiple=2, value=255)
+    batch = next(Loader(view_of(image=pictures), 3, collate=collate, threads=0).epoch(0))
+    assert batch["image"].shape == (3, 4, 6, 3) and batch["image_lengths"].tolist() == [[2, 3], [4, 1], [1, 5]]
+    for whole, one in zip(batch["image"], pictures):
+        h, w = one.shape[:2]
+        assert (whole[:h, :w] == one).all() and (whole[h:] == 255).all() and (whole[:, w:] == 255).all()
+    with pytest.raises(UsageError, match="axes=0 is not a number of axes"):
+        padded("image", axes=0)
+
+
 def test_texts_are_padded_as_bytes_and_numbers_cannot_be() -> None:
     batch = padded("t")({"t": ["é", "abc"]})
     assert [bytes(row[:n]).decode() for row, n in zip(batch["t"], batch["t_lengths"])] == ["é", "abc"]

@@ -216,7 +216,11 @@ def test_an_option_that_a_reader_does_not_take_is_refused(folder: Path) -> None:
         (folder / "a.csv", "delimeter", "Did you mean 'delimiter'"),
         (folder / "a.jsonl", "key", "It takes none"),
         (shard, "unwrap", "It takes none"),
-        *((path, option, "takes no options; .*: " + option) for path in reviews for option in ("unwrap", "members")),
+        *(
+            (path, option, f"Text, which has no option '{option}'")
+            for path in reviews
+            for option in ("unwrap", "members")
+        ),
     ]:
         with pytest.raises(UsageError, match=words):
             dataset_from(path, options={option: True})
