@@ -306,8 +306,8 @@ def new(
     else:
         from dataset_assets.sources.scaffold import scaffold_from
 
-        more = {"group_by": group_by, "hash_by": hash_by, "config": config, "copy": not in_place}
-        more |= {"options": _options(options)}
+        more: dict[str, Any] = {"group_by": group_by, "hash_by": hash_by, "config": config, "copy": not in_place}
+        more["options"] = _options(options)
         written = scaffold_from(source, name, folder, target, _shares(splits) or None, **more)
     state.show_paths(map(str, written))
     state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")

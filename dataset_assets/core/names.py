@@ -50,10 +50,8 @@ def check_dataset_name(name: str) -> str:
         return _checked_member(name)
     if not is_qualified(name):
         if isinstance(name, str) and ("://" in name or os.path.exists(name)):
-            what = "URL" if "://" in name else "file or folder"
-            raise NameNotAllowed(
-                f"{redacted(name):.200} is a {what}. Make a dataset of it: prepare(dataset_from({redacted(name)!r:.200}))."
-            )
+            what, place = "URL" if "://" in name else "file or folder", redacted(name)[:200]
+            raise NameNotAllowed(f"{place} is a {what}. Make a dataset of it: prepare(dataset_from({place!r})).")
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."

@@ -174,7 +174,7 @@ def test_an_array_of_json_has_objects() -> None:
     assert [*json_array(io.BytesIO(b"\xef\xbb\xbf" + json.dumps({"data": rows}).encode()), key="data")] == rows
     for data, words in [
         (b'{"a": 1}', "is an object, not an array"),
-        (b'[{"a": 1}, 2]', "Item 1 of the stream is a int, not an object"),
+        (b'[{"a": 1}, 2]', "Item 1 of the stream is a number, not an object"),
         (b'[{"a": 1, "a": 2}]', "is not JSON"),
         (b'[{"a": 1}', "is not JSON"),
         (b'[{"a": NaN}]', "is not JSON"),
