@@ -41,12 +41,18 @@ class Seen:
     kind: Any = None
     mixed: bool = False
     nulls: bool = False
+    nulls_inside: bool = False
+    """Whether a list has a missing value."""
+
     missing: int = 0
     tally: "Counter[Any] | None" = field(default_factory=Counter)
     """Of the target: how many rows each value has. None if it has too many values, or some that are no classes."""
 
     largest: int = 0
     texts: set[str] | None = field(default_factory=set)
+    order: list[str] | None = None
+    """Of ordered classes: all of them, in order. Empty if blocks have several orders, or none."""
+
     first: Any = None
     rows: int = 0
 
@@ -139,11 +145,12 @@ def _look(seen: Seen, column: Any, is_target: bool) -> None:
         return
     kind = column.type
     if pyarrow.types.is_dictionary(kind):
-        seen.texts = (seen.texts or set()) | {*map(str, column.dictionary.to_pylist())}
+        _look_at_classes(seen, column)
     _merge(seen, kind)
     seen.rows += len(column)
     seen.missing += column.null_count
     seen.nulls |= column.null_count > 0 or pyarrow.types.is_null(kind)
+    seen.nulls_inside = seen.nulls_inside or _has_nulls_inside(column)
     if pyarrow.types.is_integer(kind) and len(column) > column.null_count:
         ends = compute.min_max(column).as_py()
         seen.largest = max(seen.largest, abs(ends["min"]), abs(ends["max"]))
@@ -154,6 +161,25 @@ def _look(seen: Seen, column: Any, is_target: bool) -> None:
         seen.texts = seen.texts if len(seen.texts) <= MOST_CLASSES else None
     if seen.first is None and column.null_count < len(column):
         seen.first = next(value.as_py() for value in column if value.is_valid) if _is_bytes(kind) else True
+
+
+def _look_at_classes(seen: Seen, column: Any) -> None:
+    names = [*map(str, column.dictionary.to_pylist())]
+    seen.texts = (seen.texts or set()) | {*names}
+    if not column.type.ordered or seen.order not in (None, names):
+        names = []
+    seen.order = names
+
+
+def _has_nulls_inside(column: Any) -> bool:
+    """Say whether a list of a column has a missing value, at any depth."""
+    import pyarrow.compute as compute
+
+    while _is_list(column.type):
+        column = compute.list_flatten(column)
+        if column.null_count:
+            return True
+    return False
 
 
 def _merge(seen: Seen, kind: Any) -> None:
@@ -188,7 +214,7 @@ def _found(name: str, column: str, seen: Seen, is_target: bool, classes: list[st
     if types.is_floating(kind) and seen.largest > _EXACT:
         return Found(name, Json(), {**plain, "as": "json"}, "numbers, some of which a float would change")
     if types.is_dictionary(kind):
-        classes, kind = sorted(seen.texts or ()), kind.value_type
+        classes, kind = seen.order or sorted(seen.texts or ()), kind.value_type
         if not _is_text(kind):
             classes = None
     if classes is None and is_target and _is_text(kind) and not seen.nulls and seen.texts:
@@ -248,12 +274,34 @@ def _of_lists(name: str, plain: dict[str, Any], kind: Any, seen: Seen) -> Found 
     import pyarrow
 
     types = pyarrow.types
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+    if not _is_list(kind):
         return Found(name, Json(), {**plain, "as": "json"}, "objects") if _is_json(kind) else None
-    inner = kind.value_type
-    if not seen.nulls and (types.is_integer(inner) or types.is_floating(inner)):
+    inner, has_nulls = kind.value_type, seen.nulls or seen.nulls_inside
+    if not has_nulls and (fixed := _fixed(kind)):
+        form = Array(*fixed)
+        return Found(name, form, {**plain, "as": "lists"}, f"lists of one length, {form.shape}")
+    if not has_nulls and (types.is_integer(inner) or types.is_floating(inner)):
         return Found(name, Ragged(inner.to_pandas_dtype()().dtype.name), {**plain, "as": "lists"}, "lists of numbers")
     return Found(name, Json(), {**plain, "as": "json"}, "lists") if _is_json(kind) else None
+
+
+def _fixed(kind: Any) -> tuple[str, tuple[int, ...]] | None:
+    """Return the dtype and the shape of lists of numbers whose type has their length; None for others."""
+    import pyarrow
+
+    types, shape = pyarrow.types, list[int]()
+    while types.is_fixed_size_list(kind):
+        shape.append(kind.list_size)
+        kind = kind.value_type
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    return (np.dtype(kind.to_pandas_dtype()).name, tuple(shape)) if is_number and shape and all(shape) else None
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow
+
+    types = pyarrow.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _is_json(kind: Any) -> bool:

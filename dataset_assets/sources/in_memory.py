@@ -79,7 +79,7 @@ def _arrow_of(source: Any) -> tuple[Any, dict[str, list[str]]] | None:
 def _of_pandas(frame: Any) -> tuple[Any, dict[str, list[str]]]:
     import pyarrow
 
-    plain = frame.reset_index(drop=True)
+    plain = frame.reset_index(drop=not _is_data(frame.index), allow_duplicates=True)
     plain.columns = names = [str(name) for name in plain.columns]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"The DataFrame has several columns named {twice!r}. Rename all but one.")
@@ -92,8 +92,13 @@ def _of_pandas(frame: Any) -> tuple[Any, dict[str, list[str]]]:
         ) from error
 
 
+def _is_data(index: Any) -> bool:
+    """Say whether the index of a DataFrame is a column: it has a name, or is not of numbers."""
+    return any(name is not None for name in index.names) or index.nlevels > 1 or index.dtype.kind not in "iu"
+
+
 def _of_hugging_face(source: Any) -> tuple[Any, dict[str, list[str]]]:
-    """Return the table of a Hugging Face Dataset, with the bytes of pictures and sounds in it."""
+    """Return the table of a Hugging Face Dataset, with the bytes of pictures and sounds in it, and arrays as lists."""
     datasets = needed("datasets", "hf")
     from datasets.table import embed_table_storage
 
@@ -104,7 +109,26 @@ def _of_hugging_face(source: Any) -> tuple[Any, dict[str, list[str]]]:
         for name, feature in source.features.items()
         if isinstance(feature, datasets.ClassLabel)
     }
+    for k, column in enumerate(table.columns):
+        if hasattr(column.type, "extension_name"):
+            table = table.set_column(k, table.column_names[k], _as_lists(column))
     return table, classes
+
+
+def _as_lists(column: Any) -> Any:
+    """Return a column of arrays of Hugging Face as lists: of one length where its type says it."""
+    import pyarrow
+
+    storage = pyarrow.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    shape = getattr(column.type, "shape", ())
+    if not shape or None in shape:
+        return storage
+    kind = storage.type
+    while pyarrow.types.is_list(kind):
+        kind = kind.value_type
+    for size in reversed(shape):
+        kind = pyarrow.list_(kind, size)
+    return storage.cast(kind)
 
 
 def is_saved(folder: Path) -> bool:
