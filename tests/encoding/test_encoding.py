@@ -530,12 +530,38 @@ def test_samples_are_kept_or_dropped_by_their_target() -> None:
     assert [sample["bird"]["year"] for sample in view.keep_targets(1, 2)] == [2008, 2009, 2007]
     assert view.drop_targets(1, 2).to_numpy()["species"].tolist() == [0, 0, 0]
     assert [s["note"] for s in view.keep_targets("b", stream="note")] == ["b"]
-    with pytest.raises(
-        UsageError, match="'Gentoo' is not a class of species. Classes are numbers from 0 to 2. 'Gentoo' is 2"
-    ):
-        view.keep_targets("Gentoo")
+    assert view.keep_targets("Gentoo", "Adelie").to_numpy()["species"].tolist() == [0, 2, 0, 0]
+    with pytest.raises(UsageError, match="species of .* has no class 'Gento'. Did you mean 'Gentoo'"):
+        view.drop_targets("Gento")
+    with pytest.raises(UsageError, match="5 is not a class of species. Classes are numbers from 0 to 2, or names: Ade"):
+        view.keep_targets(5)
     with pytest.raises(UnknownStream, match="has no target stream"):
         view_of(x=[1]).keep_targets(1)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        (("==", "Gentoo"), [2]),
+        (("!=", "Adelie"), [1, 2, 1]),
+        (("in", ["Gentoo", "Adelie"]), [0, 2, 0, 0]),
+        (("not in", ("Adelie",)), [1, 2, 1]),
+        (("in", ["Gentoo", 0]), [0, 2, 0, 0]),
+    ],
+)
+def test_samples_are_filtered_by_the_names_of_classes(where: Any, kept: list[int]) -> None:
+    view = birds().filter(where, column="species")
+    assert view.to_numpy()["species"].tolist() == kept
+    check_view(view)
+
+
+def test_a_text_that_no_number_can_equal_is_refused_in_a_filter() -> None:
+    for where in (("==", "Gento"), ("in", ["Adelie", "Gento"])):
+        with pytest.raises(UsageError, match="species of .* has no class 'Gento'. Did you mean 'Gentoo'"):
+            birds().filter(where, column="species")
+    with pytest.raises(UsageError, match="bird.year of .* has numbers, and '2008' is a text"):
+        birds().filter(("==", "2008"), column="bird.year")
+    assert len(birds().filter(("==", "b"), column="note")) == 1
 
 
 def test_one_hot_targets_are_of_the_declared_classes_or_of_those_given() -> None:

@@ -91,6 +91,8 @@ def truths(view: Node, where: "Callable[[Any], Any] | tuple[Any, ...]", column: 
             f"{column} holds arrays of shape {values.shape[1:]}, and {where!r:.60} compares single numbers or texts. "
             "Choose before it is encoded or mapped to arrays, or give a function that returns a boolean for each array."
         )
+    if not callable(where):
+        where = _in_numbers(view, column, values, where)
     kept = np.asarray(where(values) if callable(where) else _compared(values, where))
     if kept.dtype.kind != "b" or kept.shape != (len(view),):
         raise SchemaError(
@@ -98,6 +100,28 @@ def truths(view: Node, where: "Callable[[Any], Any] | tuple[Any, ...]", column: 
             f"{len(view)} values."
         )
     return kept
+
+
+def class_numbers(view: Node, column: str, given: Sequence[Any]) -> list[Any]:
+    """Return names of classes of a stream as their numbers, and all else as it is. Raises `UsageError`."""
+    names = view.classes.get(column, ())
+    for one in given:
+        if isinstance(one, str) and one not in names:
+            what = f"no class {one!r:.80}.{nearest(one, names)}" if names else f"numbers, and {one!r:.80} is a text."
+            raise UsageError(f"{column} of {view.dataset} {view.split} has {what}")
+    return [names.index(one) if isinstance(one, str) else one for one in given]
+
+
+def _in_numbers(view: Node, column: str, values: Any, where: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a comparison of numbers with names of classes as one with the numbers of the classes."""
+    if len(where) != 2 or not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        return where
+    how, given = where
+    if how in ("==", "!=") and isinstance(given, str):
+        return how, *class_numbers(view, column, [given])
+    if how in MEMBERSHIPS and isinstance(given, (list, tuple)):
+        return how, class_numbers(view, column, [*given])
+    return where
 
 
 def _compared(values: Any, where: tuple[Any, ...]) -> Any:

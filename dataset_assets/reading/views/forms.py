@@ -39,12 +39,23 @@ class Form:
         fitted = [self._fitted(value) for value in values]
         for row, value, one in zip(rows, values, fitted):
             if one is None:
-                raise SchemaError(
-                    f"The value of {name} in sample {row} of {view.dataset} {view.split} is {_shown(value)}; by the "
-                    f"first samples it is {self}. Return one type and shape for all, or say what they are: "
-                    f"view.map(..., streams={{{name!r}: list}})."
-                )
+                raise self._misfit(name, value, row, view)
         return np.stack(fitted) if isinstance(self.dtype, np.dtype) else sys.modules["torch"].stack(fitted)
+
+    def _misfit(self, name: Any, value: Any, row: int, view: Node) -> SchemaError:
+        what = f"The value of {name} in sample {row} of {view.dataset} {view.split} is {_shown(value)}"
+        if name not in view.declared:
+            return SchemaError(
+                f"{what}; by the first samples it is {self}. Return one type and shape for all, or say what they are: "
+                f"view.map(..., streams={{{name!r}: list}})."
+            )
+        shape = getattr(value, "shape", ())
+        number = "" if self.shape else ", which is one number for each sample"
+        say = f"({str(self.dtype)!r}, {tuple(shape)})" if shape and tuple(shape) != self.shape else "list"
+        return SchemaError(
+            f"{what}; map(streams=...) declares {self}{number}. Return that, or declare what it is: "
+            f"streams={{{name!r}: {say}}}."
+        )
 
     def one(self, name: Any, value: Any, row: int, view: Node) -> Any:
         """Return one value in this form, or as it is if it does not fit. Raises `SchemaError` for such a number."""

@@ -8,6 +8,7 @@ import numpy as np
 from dataset_assets.encoding import Fitted, OneHot, Remapped
 from dataset_assets.encoding.encoder import check_choice
 from dataset_assets.errors import UnknownStream, UsageError, nearest
+from dataset_assets.reading.views.columns_whole import class_numbers
 from dataset_assets.reading.views.encoded import Encoded
 from dataset_assets.reading.views.selected import Selected
 from dataset_assets.reading.views.streams import Narrowed
@@ -106,12 +107,13 @@ def chosen_by_target(view: View, targets: Iterable[Any], stream: str | None, how
     if hot is not None and column not in view.streams:
         return view.filter(_ClassIn(_categories(hot, name), tuple(chosen), how), column=name)
     assert column is not None
-    names = view.classes.get(column)
-    if names and (unknown := [value for value in chosen if value not in range(len(names))]):
-        raise UsageError(
-            f"{unknown[0]!r} is not a class of {name}. Classes are numbers from 0 to {len(names) - 1}."
-            + (f" {unknown[0]!r} is {names.index(unknown[0])}." if unknown[0] in names else "")
-        )
+    if names := view.classes.get(column):
+        chosen = class_numbers(view, column, chosen)
+        if unknown := [value for value in chosen if value not in range(len(names))]:
+            raise UsageError(
+                f"{unknown[0]!r} is not a class of {name}. Classes are numbers from 0 to {len(names) - 1}, or names: "
+                f"{', '.join(map(str, names[:12]))}."
+            )
     return view.filter((how, chosen), column=column)
 
 

@@ -145,7 +145,8 @@ class View(Node):
         """Return the samples for which a function is true. The function, and what it looks at, is read once, at once.
 
         With `column`, the function is given all values of that stream, or of a table's field as "stream.field", and
-        returns a boolean for each; or there is a comparison: `filter(("in", [3, 8]), column="label")`.
+        returns a boolean for each; or there is a comparison: `filter(("in", [3, 8]), column="label")`. Classes may be
+        named: `filter(("==", "owl"), column="species")`.
         """
         return _made("filter", self, where, column, version)
 
@@ -201,8 +202,8 @@ class View(Node):
         it is given a numpy Generator too, or a list of one for each sample, which seed, epoch, version and row decide.
 
         In batches, each stream has the dtype and shape of the first samples of the view, or is a list as they are; a
-        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype of numpy or torch, a dtype and
-        a shape, or list. If it names all streams, no samples are made to find out.
+        sample that does not fit raises `SchemaError`. `streams` says it instead: a dtype of numpy or torch, if each
+        value is one number; ("float32", (28, 28)); or list. If it names all streams, no samples are made to find out.
 
         A fingerprint has the function's code, and all that the function uses. Where that cannot be read, as in a
         tokenizer or a module of torch, `version` stands for it: state another one when it changes.
@@ -272,11 +273,11 @@ class View(Node):
         return VERBS["one_hot_targets"](self, classes, stream, tag)
 
     def keep_targets(self, *targets: Any, stream: str | None = None) -> "View":
-        """Return the samples with one of these targets. Reads all targets at once."""
+        """Return the samples with one of these targets, or names of classes. Reads all targets at once."""
         return VERBS["chosen_by_target"](self, targets, stream, "in")
 
     def drop_targets(self, *targets: Any, stream: str | None = None) -> "View":
-        """Return the samples with none of these targets. Reads all targets at once."""
+        """Return the samples with none of these targets, or names of classes. Reads all targets at once."""
         return VERBS["chosen_by_target"](self, targets, stream, "not in")
 
     # Splits

@@ -255,6 +255,18 @@ def test_a_sample_of_its_own_is_of_the_type_that_the_function_returned(kind: Any
     (sample[0] if isinstance(sample, tuple) else sample["x"])[:] = 9
 
 
+def test_what_does_not_fit_its_declaration_says_what_to_declare() -> None:
+    view = mapped([np.zeros((2, 3), "f4")], streams={"x": "float32"})
+    words = r"float32, which is one number for each sample.*streams=\{'x': \('float32', \(2, 3\)\)\}"
+    with pytest.raises(SchemaError, match=words):
+        next(iter(Loader(view, 1)))
+    assert next(iter(Loader(mapped([np.zeros((2, 3))], streams={"x": ("float32", (2, 3))}), 1)))["x"].shape == (1, 2, 3)
+    with pytest.raises(
+        SchemaError, match=r"'text' \(str\); map\(streams=...\) declares float32.*streams=\{'x': list\}"
+    ):
+        next(iter(Loader(mapped(["text"], streams={"x": "float32"}), 1)))
+
+
 def test_streams_are_part_of_the_stack() -> None:
     plain, said = (view_of(x=[1, 2]).map(dict, **more) for more in ({}, {"streams": {"x": ("int8", (2,))}}))
     assert "streams" not in plain.arguments() and said.arguments()["streams"] == {"x": ["|i1", [2]]}
