@@ -69,8 +69,10 @@ def tables_of(document: Mapping[str, Any], url: str, config: str | None) -> dict
     if len(found) > 1:
         return {identifier_from(name, "split"): files for name, files in found.items()}
     (files,) = found.values()
-    by_path = {one.path: one for one in files}
-    return {split: [by_path[path] for path in paths] for split, paths in by_split([*by_path]).items()}
+    by_path: dict[str, list[Listed]] = {}  # several archives may have files of one path
+    for one in files:
+        by_path.setdefault(one.path, []).append(one)
+    return {split: [one for path in paths for one in by_path[path]] for split, paths in by_split([*by_path]).items()}
 
 
 def _document(path: Path, shown: str) -> dict[str, Any]:

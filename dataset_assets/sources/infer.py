@@ -246,19 +246,18 @@ def _split(reader: Reader, plain: Mapping[str, Any], files: Sequence[RemoteFile 
 
 def _files_of(parts: Mapping[str, Part]) -> dict[str, list[RemoteFile | DerivedFile]]:
     """Return the files of each split; those that have one name in several folders are numbered."""
-    urls = dict.fromkeys(parted(url)[0] for part in parts.values() for url in part.urls)
-    names = Counter(file_identifier(url).lower() for url in urls)
-    numbers = {url: k for k, url in enumerate(urls)}
+    places = [url for part in parts.values() for url in part.urls]
+    urls = dict.fromkeys([*(parted(url)[0] for url in places), *places])
+    own_names = {url: file_identifier(parted(url)[1].replace("/", "_") or url) for url in urls}
+    names = Counter(name.lower() for name in own_names.values())
+    numbered = {url: f"_{k}" * (names[own_names[url].lower()] > 1) for k, url in enumerate(urls)}
     stated = {parted(url)[0]: one for part in parts.values() for url, one in part.stated.items()}
 
     def file(url: str) -> RemoteFile:
-        own = file_identifier(url)
         digest, size = (f"sha256:{one.sha256}", one.size) if (one := stated.get(url)) and one.sha256 else (None, -1)
-        return RemoteFile(
-            url, (), digest, None if size < 0 else size, own if names[own.lower()] == 1 else f"{own}_{numbers[url]}"
-        )
+        return RemoteFile(url, (), digest, None if size < 0 else size, own_names[url] + numbered[url])
 
-    return {split: [defined(url, file) for url in part.urls] for split, part in parts.items()}
+    return {split: [defined(url, file, numbered[url]) for url in part.urls] for split, part in parts.items()}
 
 
 def _here(path: Path, url: str, folder: Path) -> Path:

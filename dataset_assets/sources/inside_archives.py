@@ -39,7 +39,8 @@ def extract(archive: Path, path: str, into: Path) -> Path:
     return into
 
 
-def defined(place: str, file: Callable[[str], RemoteFile]) -> RemoteFile | DerivedFile:
-    """Return a file as a definition has it; `file` is that of a URL."""
+def defined(place: str, file: Callable[[str], RemoteFile], number: str = "") -> RemoteFile | DerivedFile:
+    """Return a file as a definition has it; `file` is that of a URL. Files of one path in archives have a `number`."""
     archive, path = parted(place)
-    return extracted_file(file(archive), path) if path else file(archive)
+    name = f"{path.replace('/', '_')}{number}" if number else ""
+    return extracted_file(file(archive), path, name=name) if path else file(archive)

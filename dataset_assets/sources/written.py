@@ -149,7 +149,9 @@ def _argument(value: Any, imports: _Imports) -> str:
         return f"SplitOf({', '.join(map(literal, filter(None, (value.dataset, value.split))))})"
     if isinstance(value, DerivedFile) and _is_extracted(value):
         imports.add("dataset_assets", "extracted_file")
-        return f"extracted_file({_argument(value.arguments['archive'], imports)}, {literal(value.plain['path'])})"
+        archive, path = value.arguments["archive"], value.plain["path"]
+        name = "" if value == extracted_file(archive, path) else f", name={literal(value.name)}"
+        return f"extracted_file({_argument(archive, imports)}, {literal(path)}{name})"
     if isinstance(value, (DerivedFile, FileOf)):
         raise UsageError(f"{value!r} has no form as text yet. Copy the file that defines it.")
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -163,4 +165,6 @@ def _argument(value: Any, imports: _Imports) -> str:
 
 def _is_extracted(file: DerivedFile) -> bool:
     """Say whether a derived file is one of an archive, as `extracted_file` makes it."""
-    return file.function is extracted and file == extracted_file(file.arguments["archive"], file.plain["path"])
+    if file.function is not extracted:
+        return False
+    return file == extracted_file(file.arguments["archive"], file.plain["path"], name=file.name)

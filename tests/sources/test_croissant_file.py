@@ -88,6 +88,29 @@ def test_tables_in_an_archive_are_read(home: Path, as_set: bool) -> None:
             prepare(dataset, storage=MemoryStorage())
 
 
+@pytest.mark.parametrize("as_set", [False, True])
+def test_archives_may_have_files_of_one_path(home: Path, as_set: bool) -> None:
+    folder = home.parent
+    files: list[Any] = []
+    for k, split in enumerate(("train", "test")):
+        with zipfile.ZipFile(folder / f"{split}.zip", "w") as archive:
+            archive.writestr("data/rows.csv", f"x\n{k}\n")
+        files.append({"@id": split, "contentUrl": f"{split}.zip"})
+        inside = {"containedIn": {"@id": split}, "contentUrl": "data/rows.csv"}
+        files.append({"@id": f"{split}/rows", **inside})
+    sets = [records(split, f"{split}/rows", "x") for split in ("train", "test")]
+    if as_set:
+        both = [field for one in sets for field in one["field"]]
+        sets = [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": both}]
+    (folder / "croissant.json").write_bytes(document(files, sets))
+    dataset = dataset_from(folder / "croissant.json", name="org.example.birds")
+    found = {split: [one["x"] for one in view] for split, view in views(folder / "croissant.json").items()}
+    assert found == ({"all": [1, 0]} if as_set else {"train": [0], "test": [1]})
+    space: dict[str, Any] = {}
+    exec(source_of(dataset), space)
+    assert space["dataset"].splits == dataset.splits
+
+
 def test_files_of_the_hub_are_found_by_their_patterns(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
     parts = {"train": io.BytesIO(), "test": io.BytesIO()}
