@@ -16,13 +16,11 @@ from dataset_assets.formats import Array, Audio, Files, Format, Image, Text
 from dataset_assets.sources.kinds import (
     CONVERT,
     OTHER_PICTURES,
-    PICTURES,
-    SOUNDS,
     SPLIT_FUNCTION,
     TABLES,
-    TEXTS,
     check_options,
     ending,
+    kind_of,
 )
 from dataset_assets.sources.options import in_options
 
@@ -31,11 +29,7 @@ log = logging.getLogger(__name__)
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "unlabeled"})
 """Names of folders and files that are taken for splits, whatever their case."""
 
-_KINDS: dict[str, tuple[str, Format]] = {
-    **dict.fromkeys(PICTURES, ("image", Image())),
-    **dict.fromkeys(TEXTS, ("text", Text())),
-    **dict.fromkeys(SOUNDS, ("audio", Audio())),
-}
+_FORMATS: dict[str, Format] = {"image": Image(), "text": Text(), "audio": Audio(), "file": Files()}
 
 
 class Inferred(NamedTuple):
@@ -155,7 +149,7 @@ def files_in(folder: Path) -> list[str]:
 
 def _kind_of(where: str, paths: list[str]) -> tuple[str, Format]:
     """Return the name and the format of the stream that holds the files."""
-    names = {path: _KINDS.get(ending(path), ("file", Files()))[0] for path in paths}
+    names = {path: kind_of(path) for path in paths}
     counts = Counter(names.values())
     if len(counts) > 1:
         main, rare = counts.most_common()[0][0], counts.most_common()[-1][0]
@@ -166,7 +160,8 @@ def _kind_of(where: str, paths: list[str]) -> tuple[str, Format]:
             f"{where} holds files of several kinds: {counts[main]} of {main}, and {odd}. Move the others, or "
             f"{SPLIT_FUNCTION}"
         )
-    return next((name, kind) for name, kind in (*_KINDS.values(), ("file", Files())) if name in counts)
+    (name,) = counts
+    return name, _FORMATS[name]
 
 
 def tables_in(folder: Path) -> dict[str, list[Path]] | None:

@@ -12,6 +12,7 @@ from dataset_assets.decoding.csv_arrow import csv_blocks_once
 from dataset_assets.decoding.json_blocks import FLAT, columns_of, json_blocks
 from dataset_assets.errors import UsageError, nearest
 
+TARS = (".tgz", ".tbz2", ".txz")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 OTHER_PICTURES = (".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".ico", ".ppm", ".dng")
@@ -130,7 +131,15 @@ def ending(name: str) -> str:
     '.csv'
     """
     path = Path(name.lower())
+    if path.suffix in TARS:
+        return ".tar"
     return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+
+
+def kind_of(name: str) -> str:
+    """Return what a file of a folder is, by its name: "image", "text", "audio", or "file" for any other."""
+    kinds = {"image": PICTURES, "text": TEXTS, "audio": SOUNDS}
+    return next((kind for kind, endings in kinds.items() if ending(name) in endings), "file")
 
 
 def stem(name: str) -> str:

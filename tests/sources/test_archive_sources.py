@@ -1,5 +1,6 @@
 """Readers by the ending or the first bytes of a file, and archives of files."""
 
+import gzip
 import io
 import sqlite3
 import tarfile
@@ -160,6 +161,34 @@ def test_a_folder_that_all_members_are_in_is_looked_through(name: str, top: str,
         "train": [0, 0, 1, 1],
     }
     assert found["train"].classes == {"label": ("neg", "pos")}
+
+
+@pytest.mark.parametrize("name", ["shard.tar", "shard.tar.gz", "shard.tgz"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"._1.png": b"a Mac", ".DS_Store": b"a Mac", "__MACOSX/._1.png": b"a Mac"},
+        {"./3.png": picture(3), "./3.cls": b"2"},
+        {"__meta__.json": b"{}"},
+    ],
+)
+def test_samples_of_webdataset_may_lack_a_file_beside_hidden_ones(
+    more: dict[str, bytes], name: str, folder: Path
+) -> None:
+    files = {"1.png": picture(1), "1.cls": b"0", "2.png": picture(2), **more}
+    data = tarred(files)
+    (folder / name).write_bytes(data if name.endswith(".tar") else gzip.compress(data))
+    found = views(folder / name)["all"]
+    assert [*found.streams] == ["cls", "key", "png"]
+    assert [one["key"] for one in found] == ["1", "2", "3"][: len(found)]
+    assert found[0]["cls"] == 0 and np.isnan(found[1]["cls"]) and found[1]["png"].shape == (2, 2, 3)
+
+
+def test_a_tar_of_pictures_with_equal_names_in_two_kinds_is_a_folder_of_pictures(folder: Path) -> None:
+    files = {"cat/1.png": picture(1), "cat/1.jpg": picture(2), "dog/2.png": picture(3)}
+    (folder / "pets.tar").write_bytes(tarred(files))
+    assert [*views(folder / "pets.tar")["all"].streams] == ["image", "label"]
 
 
 def test_a_folder_of_one_folder_is_looked_through(folder: Path) -> None:
