@@ -121,7 +121,7 @@ def copy(
 def _copied(
     wanted: Parcel, source: Storage, target: Storage, folder: Path, make_current: bool, apply_exclusions: bool
 ) -> Copied:
-    wanted, staged = materialized(wanted, source, folder)
+    wanted, staged = materialized(wanted, source, folder, target)
     knows = StoredDataset(source, wanted.dataset).has_version
 
     def fetch(piece: Piece) -> Path:

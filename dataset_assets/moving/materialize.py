@@ -5,10 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Mapping
 
 from dataset_assets.core import files
 from dataset_assets.core.canonical import canonical, digest_of, sha256_hex
+from dataset_assets.core.names import storage_key
 from dataset_assets.core.settings import settings
 from dataset_assets.formats import format_named
 from dataset_assets.moving.parcel import Parcel, pieces_of
@@ -18,18 +19,23 @@ from dataset_assets.storage import LocalStorage, Storage
 from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.keys import index_key, version_key
 from dataset_assets.storage.manifest import SplitIndex, StoredFile, StoredStream, Version, parse_index, parse_version
+from dataset_assets.storage.storage import sizes_of
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
 log = logging.getLogger(__name__)
 
 
-def materialized(wanted: Parcel, source: Storage, folder: Path) -> tuple[Parcel, Storage]:
+def materialized(
+    wanted: Parcel, source: Storage, folder: Path, target: Storage | None = None
+) -> tuple[Parcel, Storage]:
     """Return a parcel without values that stay where they are, and the storage in a folder that has their files.
 
-    Raises `Refused` for objects below no root that is allowed, and `ObjectReplaced`.
+    Those of a split whose copy is whole in the current version of the target are not read again. Raises `Refused` for
+    objects below no root that is allowed, and `ObjectReplaced`.
     """
     stored = StoredDataset(source, wanted.dataset).remembering()
-    work = _Materializer(wanted, stored, LocalStorage(folder / "materialized"))
+    there = StoredDataset(target, wanted.dataset).remembering() if target is not None else None
+    work = _Materializer(wanted, stored, LocalStorage(folder / "materialized"), there)
     for digest in wanted.versions:
         work.see_version(digest)
     return work.wanted, work.staging
@@ -50,6 +56,7 @@ class _Materializer:
     wanted: Parcel
     stored: StoredDataset
     staging: LocalStorage
+    target: StoredDataset | None
 
     def __post_init__(self) -> None:
         self.made: dict[tuple[str, str], tuple[str, SplitIndex]] = {}
@@ -97,7 +104,7 @@ class _Materializer:
                 index = self._with_rows(index, *self._index(index.rows.split, index.rows.index))
             elif index.placed:
                 open_split(self.stored, split, digest)  # which raises `Refused` for other roots
-                index = self._written(index)
+                index = self._copied_before(index) or self._written(index)
             self.made[key] = digest_of(index) if index.recipe != self._stored_index(*key).recipe else digest, index
         return self.made[key]
 
@@ -107,8 +114,26 @@ class _Materializer:
         number, recipe = format_of(index.excluded, divided=True), _recipe(index.recipe)
         return replace(index, streams=whole.streams, rows=rows, placed=None, format=number, recipe=recipe)
 
+    def _copied_before(self, index: SplitIndex) -> SplitIndex | None:
+        """Return the index of a split in the target if it is the copy of this one, and none of its files is missing."""
+        current = self.target.current().version if self.target is not None else None
+        if self.target is None or current is None or index.split not in current.splits:
+            return None
+        with suppress(*UNUSABLE):
+            theirs = self.target.index(index.split, current.splits[index.split])
+            if theirs == self._with_streams(index, theirs.streams) and self._is_whole(theirs):
+                return theirs
+        return None
+
+    def _is_whole(self, index: SplitIndex) -> bool:
+        assert self.target is not None  # as the caller saw
+        pieces = {piece.key: piece.bytes for piece in pieces_of(index)}
+        return sizes_of(self.target.storage, storage_key(index.dataset), pieces) == pieces
+
     def _written(self, index: SplitIndex) -> SplitIndex:
-        streams = {name: self._stream(index, name) for name in index.streams}
+        return self._with_streams(index, {name: self._stream(index, name) for name in index.streams})
+
+    def _with_streams(self, index: SplitIndex, streams: Mapping[str, StoredStream]) -> SplitIndex:
         number, recipe = format_of(index.excluded), _recipe(index.recipe)
         return replace(index, streams=streams, placed=None, format=number, recipe=recipe)
 

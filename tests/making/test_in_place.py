@@ -24,6 +24,7 @@ from orchestrated import made, run
 from dataset_assets import Dataset, Split, View, load, prepare
 from dataset_assets.cli.common import State
 from dataset_assets.cli.main import commands
+from dataset_assets.core.names import storage_key
 from dataset_assets.core.roots import roots_of
 from dataset_assets.errors import Conflict, DecodeError, IntegrityError, ObjectReplaced, Refused, UsageError
 from dataset_assets.loader import Loader
@@ -35,6 +36,7 @@ from dataset_assets.moving.share import push
 from dataset_assets.moving.unbundle import unbundle
 from dataset_assets.moving.verify import verify
 from dataset_assets.reading import in_place as reading
+from dataset_assets.reading import placed_parts
 from dataset_assets.reading.stored_files import index_of
 from dataset_assets.sources import dataset_from, source_of
 from dataset_assets.storage import MemoryStorage, Storage, open_storage
@@ -317,11 +319,20 @@ def test_an_object_that_is_not_parquet_is_named(lake: Lake, damaged: bytes) -> N
 
 
 @file_only
-def test_a_second_push_finds_its_copy_there(lake: Lake, fast_path: Path) -> None:
+def test_a_second_push_finds_its_copy_there_and_reads_no_value(
+    lake: Lake, fast_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare(in_place(lake))
     remote = open_storage((fast_path / "remote").as_uri())
-    first, second = push(NAME, remote), push(NAME, remote)
-    assert first.files and second.current == first.current and not second.files
+    first = push(NAME, remote)
+    reads = list[int]()
+    values = placed_parts.RowGroups.values
+    monkeypatch.setattr(placed_parts.RowGroups, "values", lambda *given: reads.append(1) or values(*given))
+    second = push(NAME, remote)
+    assert first.files and second.current == first.current and not second.files and not reads
+    lost = next(key for key in remote.list(storage_key(NAME)) if key.endswith(".npy"))
+    remote.delete(lost)
+    assert push(NAME, remote).current == first.current and remote.exists(lost) and reads
     lake.put(2, parquet(2))
     prepare(in_place(lake))
     with pytest.raises(Conflict, match="--force"):
