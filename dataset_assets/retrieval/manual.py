@@ -1,7 +1,7 @@
 """Files that only a person can download: where one lies, and what to do as long as it does not.
 
-`manual:///NAME?how=...` is the file NAME in the folder `manual` of the home. `manual_url` of `dataset_assets.sources`
-writes such a URL.
+`manual:///NAME#how=...` is the file NAME in the folder `manual` of the home. `manual_url` of `dataset_assets.sources`
+writes such a URL; earlier it wrote `?how=...`, which is read too.
 """
 
 import os
@@ -53,7 +53,8 @@ def _there(url: str) -> Path:
     """Return the path of a file. Raises `RetrievalError`, with what its definition says, if it is not there."""
     path = path_of(url)
     if not os.path.exists(path):
-        how = " ".join(parse_qs(split_url(url).query).get("how", []))
+        parts = split_url(url)
+        how = " ".join(parse_qs(parts.fragment or parts.query).get("how", []))
         raise RetrievalError(
             f"{path.name} must be downloaded by hand. {printable(how)} Put it at {path}, and run this again."
         )

@@ -23,8 +23,8 @@ def rows(table):
         yield {"n": int(row["n"])}
 
 
-def gated(digest: str | None = None, name: str = "birds (v1).csv") -> Dataset:
-    file = RemoteFile(manual_url(name, HOW), digest=digest)
+def gated(digest: str | None = None, name: str = "birds (v1).csv", how: str = HOW, keep: bool = True) -> Dataset:
+    file = RemoteFile(manual_url(name, how), digest=digest, keep=keep)
     return Dataset(NAME, "Behind a form.", {"n": Array("int64")}, {"all": Split(rows, table=file)})
 
 
@@ -52,6 +52,19 @@ def test_a_wrong_file_is_refused_and_one_that_is_written_again_is_read(home: Pat
     assert len(prepare(gated(f"sha256:{sha256(BYTES).hexdigest()}"))["all"]) == 2
     place.write_bytes(BYTES + b"3\n")
     assert len(prepare(gated())["all"]) == 3
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_sentence_that_was_mended_makes_no_new_version(home: Path, keep: bool) -> None:
+    (home / "manual").mkdir(parents=True)
+    (home / "manual" / "birds (v1).csv").write_bytes(BYTES)
+    first, second = (prepare(gated(how=how, keep=keep))["all"] for how in ("Sing up.", "Sign up."))
+    assert first.version == second.version and "up" not in str(first.lineage(0))
+
+
+def test_a_sentence_in_the_query_is_shown_as_earlier_definitions_have_it(home: Path) -> None:
+    with pytest.raises(RetrievalError, match="by hand. Sign up. Put it at"):
+        retriever_for("manual:///a.csv?how=Sign+up.").look("manual:///a.csv?how=Sign+up.")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["", "a/b.csv", "..", "a\\b"])
