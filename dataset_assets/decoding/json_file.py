@@ -50,7 +50,8 @@ def _kind(value: Any) -> str:
 
 def _with_array(value: Any) -> str:
     """Say which key of an object has an array, or what else to do."""
-    keys = [key for key, each in value.items() if isinstance(each, list)] if isinstance(value, dict) else []
+    arrays = {key: each for key, each in value.items() if isinstance(each, list)} if isinstance(value, dict) else {}
+    keys = [key for key, each in arrays.items() if each and all(isinstance(one, dict) for one in each)]
     if keys:
         return f" Name the key of the array: key={keys[0]!r}."
     return " Write its rows as an array of objects, or read it with the module json."

@@ -39,7 +39,7 @@ def wide(path: Path) -> None:
 
 
 def keyed(path: Path) -> None:
-    path.write_text(json.dumps({"about": "birds", "rows": [{"a": 1}]}))
+    path.write_text(json.dumps({"about": ["birds"], "none": [], "rows": [{"a": 1}]}))
 
 
 def tables(path: Path) -> None:
