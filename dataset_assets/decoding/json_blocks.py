@@ -41,7 +41,8 @@ def json_blocks(file: BinaryIO, types: Mapping[str, Any]) -> Iterator[Any]:
         block = None
         if len(data) <= limits().max_line_bytes:
             block = (_columns(data, types) if types else None) or _rows(data)
-        yield block or [*read_lines(file, io.BytesIO(data), first)]
+        if block := block or [*read_lines(file, io.BytesIO(data), first)]:  # blank lines alone are no rows
+            yield block
 
 
 def columns_of(rows: list[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -113,3 +113,9 @@ def test_a_line_of_more_bytes_than_allowed_is_refused_in_a_block_too(monkeypatch
     data = b'{"a": 1}\n' * 200 + b'{"b": "%s"}\n' % (b"x" * (1 << 17))
     assert read(data, {}) == ([], expected(data)[1])
     assert "line 201" in expected(data)[1]
+
+
+def test_a_block_of_blank_lines_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_blocks, "BLOCK", 9)
+    data = b'{"a": 1}\n' + b"\n" * 40 + b'{"a": 2}\n' + b" \n" * 20
+    assert [*json_blocks.json_blocks(io.BytesIO(data), {})] == [[{"a": 1}], [{"a": 2}]]
