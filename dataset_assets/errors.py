@@ -7,7 +7,7 @@
     │   └── NotInstalled     (ImportError)               an optional package is missing
     ├── NotFound             (LookupError)           3
     │   ├── UnknownDataset
-    │   ├── UnknownSplit
+    │   ├── UnknownSplit     (KeyError)
     │   ├── UnknownStream
     │   └── NotPrepared      (FileNotFoundError)         known, but not in this storage
     ├── IntegrityError       (ValueError)            4   data that does not match its digest, format or schema
@@ -127,8 +127,10 @@ class UnknownDataset(NotFound):
     """No definition has this name."""
 
 
-class UnknownSplit(NotFound):
-    """The dataset has no split with this name."""
+class UnknownSplit(NotFound, KeyError):
+    """The dataset has no split with this name. It is a `KeyError`, since splits are a mapping."""
+
+    __str__ = Exception.__str__
 
 
 class UnknownStream(NotFound):

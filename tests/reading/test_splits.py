@@ -15,5 +15,5 @@ def test_a_split_that_is_not_there_names_those_that_are(home: Path) -> None:
         assert [*found] == ["all", "train", "valid"] and "test" not in found and found.get("test") is None
         with pytest.raises(UnknownSplit, match="org.example.x has no split 'vlid'. Did you mean 'valid'"):
             found["vlid"]
-        with pytest.raises(UnknownSplit, match="There are: all, train, valid"):
+        with pytest.raises(KeyError, match="There are: all, train, valid"):
             found["holdout"]
