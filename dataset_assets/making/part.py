@@ -11,7 +11,7 @@ from dataset_assets.core import files
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import at
-from dataset_assets.formats import Format, Writer
+from dataset_assets.formats import Format
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.running import run
 from dataset_assets.making.sample_writer import SampleWriter
@@ -105,7 +105,7 @@ def store_part(stored: StoredDataset, staged: StagedPart) -> None:
 
 def _written(order: PartOrder, folder: Path) -> StagedPart:
     with ExitStack() as stack:
-        writers = {name: _writer(kind, folder / name, order.file_bytes) for name, kind in order.streams.items()}
+        writers = {name: kind.part_writer(folder / name, order.file_bytes) for name, kind in order.streams.items()}
         for writer in writers.values():
             stack.callback(writer.discard)
         skipper = Skipper(order.streams, folder) if order.skips else None
@@ -125,12 +125,6 @@ def _written(order: PartOrder, folder: Path) -> StagedPart:
         bad=tuple(skipper.bad) if skipper else (),
     )
     return StagedPart(record, {name: [part.path for part in parts] for name, (parts, _) in closed.items()})
-
-
-def _writer(kind: Format, folder: Path, file_bytes: int) -> Writer:
-    """Begin a stream, of a part only if its format knows the difference."""
-    begin: Callable[[Path, int], Writer] = getattr(kind, "part_writer", kind.writer)
-    return begin(folder, file_bytes)
 
 
 def _span(names: Sequence[str]) -> str:
