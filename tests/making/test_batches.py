@@ -104,19 +104,13 @@ def test_a_file_does_not_wait_for_one_that_does_not_arrive(storage: Noting) -> N
         assert server.arrived
 
 
-@pytest.mark.parametrize("declared", [True, False], ids=["of one digest", "of one URL"])
-def test_files_of_the_same_bytes_wait_for_the_first_alone(
-    storage: Noting, declared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_one_digest_wait_for_the_first_alone(storage: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MOST_SECONDS", 1000.0)
+    digest = f"sha256:{sha256_hex(b'1' + bytes([10]))}"
     with FaultyServer({f"/{k}.txt": b"1\n" for k in range(8)}) as server:
-        digest = f"sha256:{sha256_hex(b'1' + bytes([10]))}" if declared else None
-        files = [
-            RemoteFile(f"{server.url}/{k if declared else 0}.txt", digest=digest, identifier=f"n{k}") for k in range(8)
-        ]
+        files = [RemoteFile(f"{server.url}/{k}.txt", digest=digest, identifier=f"n{k}") for k in range(8)]
         streams: dict[str, Any] = {"number": Array("int64"), "text": Text()}
         defined = Dataset(NAME, "Numbers.", streams, {"all": Split(work.lines, table=ForEach(files))})
         assert len(prepare(defined, storage=storage, jobs=1)["all"]) == 8  # type: ignore[arg-type]
-        if declared:
-            assert len(server.requests) == 1
+        assert len(server.requests) == 1
     assert storage.raw == [1, 7]
