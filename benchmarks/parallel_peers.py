@@ -3,8 +3,9 @@
     python benchmarks/parallel_peers.py [--pictures 20000] [--repeats 3] [--processes 2] [--parts 64]
 
 Each reads the same tars and stores the same arrays: ours as a dataset of parts, `datasets` by `map(num_proc=2)` over
-the names of the tars into Arrow files, LitData by `optimize(num_workers=2)` into chunks of 64 MB. All start their processes
-within their time. Ours hashes, syncs, checks and releases too. Goal: at least 0.95 of the speed of the faster one.
+the names of the tars into Arrow files, LitData by `optimize(num_workers=2)` into chunks of 64 MB. All start their
+processes within their time. Ours hashes, syncs, checks and releases too. Install datasets and litdata in an environment
+of their own. Goal: at least 0.95 of the speed of the faster one.
 """
 
 import argparse

@@ -15,7 +15,7 @@ import pytest
 from children import in_child
 
 from dataset_assets import Array, Dataset, ForEach, Image, RemoteFile, Split, SplitOf, Table, Text, load, prepare
-from dataset_assets.errors import CheckFailed, DecodeError, DefinitionError, SchemaError, UsageError
+from dataset_assets.errors import CheckFailed, DecodeError, DefinitionError, SchemaError, SplitFailed, UsageError
 from dataset_assets.making import engines
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
@@ -139,6 +139,11 @@ def test_a_process_that_is_killed_is_said_by_name_and_its_part_made_again(
     with caplog.at_level(logging.WARNING):
         view = prepare(many(tables[:9]), storage=MemoryStorage(), jobs=2)["all"]
     assert f"the part of table_07_txt of {NAME}, split all" in caplog.text and len(view) == sum(k % 4 for k in range(9))
+
+
+def test_a_process_that_ends_by_itself_is_said_with_its_exit_code(tables: list[RemoteFile]) -> None:
+    with pytest.raises(SplitFailed, match="made the part of table_0[01]_txt of .* ended with exit code 7, also when"):
+        prepare(many(tables[:2], work.leaving), storage=MemoryStorage(), jobs=2)
 
 
 def test_parts_of_a_split_are_runs_of_its_samples(tables: list[RemoteFile]) -> None:

@@ -85,7 +85,7 @@ class _Pool:
             try:
                 yield self._begun(task, 1).result()
             except killed() as error:
-                raise twice_killed(name) from error
+                raise twice_killed(name, error) from error
         self._end()
 
     def _end(self) -> None:

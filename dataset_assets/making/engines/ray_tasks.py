@@ -45,7 +45,7 @@ class RayTasks:
             # What the function raised, as it was.
             raise (error.cause if isinstance(error.cause, Exception) else error) from error
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
-            raise twice_killed(name) from error
+            raise twice_killed(name, error) from error
 
 
 def _begun(jobs: int) -> Any:
