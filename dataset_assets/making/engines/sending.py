@@ -1,7 +1,6 @@
 """Tasks as bytes that another process understands."""
 
 import pickle
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,18 +27,3 @@ def called(task: bytes) -> Any:
     function, what = pickle.loads(task)
     with using(1):
         return function(what)
-
-
-def twice_killed(name: str, error: Exception) -> SplitFailed:
-    """Return the error for a task whose process ended twice; `error` has the exit code of the process, or not."""
-    code = re.search(r"\{(SIG\w+|EXIT)\((-?\d+)\)\}", str(error))
-    if code and code[1] != "SIGKILL":
-        how = f"exit code {code[2]}" if code[1] == "EXIT" else code[1]
-        return SplitFailed(
-            f"The process that made {name} ended with {how}, also when it was the only one. The function, or a library "
-            "that it uses, ends it or crashes: correct that."
-        )
-    return SplitFailed(
-        f"The process that made {name} was killed, also when it was the only one. Perhaps the part needs more memory "
-        "than there is: make smaller parts, or use fewer processes (--jobs 1)."
-    )
