@@ -142,7 +142,6 @@ THROUGH = {
     "storage.links": "moving/test_rm.py",
     "storage.outcome": "storage/connectors/test_lost_answers.py",
     "storage.outside": "making/test_in_place.py",
-    "storage.part_record": "making/test_in_parts.py",
     "storage.patience": "storage/connectors/test_waiting.py",
     "storage.placed": "making/test_in_place.py",
     "storage.variants": "acceptance/test_datamaestro.py",

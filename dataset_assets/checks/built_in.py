@@ -10,22 +10,28 @@ from typing import Any, Callable, Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.checks.duplicates import Hash, blocks, sample_hashes, shared
+from dataset_assets.checks.classes import class_finding, classes_in, labelled
+from dataset_assets.checks.duplicates import Hash, sample_hashes, shared
 from dataset_assets.definition.check_names import SPLIT_CHECKS, VERSION_CHECKS
 from dataset_assets.errors import CheckFailed, DatasetAssetsError, DefinitionError
 from dataset_assets.formats.columns import Column
 from dataset_assets.storage.manifest import Finding, StoredStream
+from dataset_assets.storage.part_record import ClassesFound
 
-__all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "class_counts", "run_own"]
+__all__ = ["SPLIT_CHECKS", "VERSION_CHECKS", "check_leakage", "check_split", "run_own"]
 
 SHOWN = 5
 
 
 def check_split(
-    samples: int, streams: Mapping[str, StoredStream], columns: Mapping[str, Column]
+    samples: int,
+    streams: Mapping[str, StoredStream],
+    columns: Mapping[str, Column],
+    classes: Mapping[str, ClassesFound] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """Return the findings of the checks of one split."""
-    return (_counts(samples), _schema(samples, streams, columns), _classes(streams, columns))
+    """Return the findings of the checks of one split. A stream is not read for its `classes` if they are known."""
+    found = {n: classes.get(n) or classes_in(columns[n], len(names)) for n, names in labelled(streams).items()}
+    return (_counts(samples), _schema(samples, streams, columns), class_finding(streams, found))
 
 
 def check_leakage(
@@ -85,54 +91,6 @@ def _schema(samples: int, streams: Mapping[str, StoredStream], columns: Mapping[
     if wrong:
         return Finding("schema", False, f"Of {samples} samples, {'; '.join(wrong)}.")
     return Finding("schema", True, "; ".join(f"{name}: {stream.in_words}" for name, stream in streams.items()) + ".")
-
-
-def _classes(streams: Mapping[str, StoredStream], columns: Mapping[str, Column]) -> Finding:
-    labelled = {name: classes for name, stream in streams.items() if (classes := stream.parameters.get("classes"))}
-    wrong, absent = [], []
-    for name, classes in labelled.items():
-        outside, counts = class_counts(columns[name], len(classes))
-        if outside:
-            first = _first(columns[name], classes)
-            wrong.append(f"{name} has {outside} values that are none of its {len(classes)} classes, {first}")
-        missing = [str(classes[k]) for k in np.flatnonzero(counts == 0)]
-        if missing:
-            absent.append(f"{name} has no sample of {', '.join(missing[:20])}{', ...' if len(missing) > 20 else ''}")
-    if wrong:
-        return Finding("classes", False, "; ".join(wrong) + ".")
-    if absent:
-        return Finding("classes", True, "; ".join(absent) + ".")
-    return Finding("classes", True, "All classes occur." if labelled else "No classes declared.")
-
-
-def class_counts(column: Column, classes: int) -> tuple[int, NDArray[np.int64]]:
-    """Return how many values are not the number of a class, and the count of each class."""
-    counts, outside = np.zeros(classes, np.int64), 0
-    for block in blocks(column):
-        values = np.asarray(block).reshape(-1)
-        inside = _inside(values, classes)
-        outside += int(values.size - inside.sum())
-        counts += np.bincount(values[inside].astype(np.int64), minlength=classes)
-    return outside, counts
-
-
-def _inside(values: NDArray[Any], classes: int) -> NDArray[np.bool_]:
-    """Say which values are the number of a class: a whole number from 0 on, not NaN and not text."""
-    if values.dtype.kind not in "biuf":
-        return np.zeros(len(values), bool)
-    found: NDArray[np.bool_] = (values >= 0) & (values < classes)
-    return found & (values == np.floor(values)) if values.dtype.kind == "f" else found
-
-
-def _first(column: Column, classes: Any) -> str:
-    at = 0
-    for block in blocks(column):
-        rows = np.asarray(block).reshape(len(block), -1)
-        wrong = np.argwhere(~_inside(rows.reshape(-1), len(classes)).reshape(rows.shape))
-        if len(wrong):
-            return f"first {rows[tuple(wrong[0])].item()!r} in sample {at + int(wrong[0][0])}"
-        at += len(block)
-    return ""
 
 
 def run_own(

@@ -3,6 +3,7 @@
 import re
 from itertools import islice
 from typing import Iterator
+from urllib.parse import unquote
 
 from dataset_assets.errors import UsageError
 
@@ -34,6 +35,16 @@ def split_pattern(path: str) -> tuple[str, str]:
         return path, ""
     folder = path[: path.index("*")].rpartition("/")[0]
     return (f"{folder}/", path[len(folder) + 1 :]) if folder else ("", path)
+
+
+def split_quoted_pattern(url: str) -> tuple[str, str]:
+    """Return the folder of a URL as it is, and the pattern below it, unquoted; `%2A` in it is no pattern, but a `*`.
+
+    >>> split_quoted_pattern("file:///a%2Ab/*%20%2A.csv")
+    ('file:///a%2Ab/', '* [*].csv')
+    """
+    folder, pattern = split_pattern(url)
+    return folder, unquote(re.sub("%2A", "[*]", pattern, flags=re.IGNORECASE))
 
 
 def matcher(pattern: str) -> re.Pattern[str]:

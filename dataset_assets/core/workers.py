@@ -7,6 +7,7 @@ do not matter, and functions of `__main__` travel by cloudpickle.
 import logging
 import os
 import pickle
+import re
 import sys
 import time
 from collections import deque
@@ -88,6 +89,10 @@ def new_pool(count: int) -> Any:
     """Start so many processes. Each uses its share of the cores."""
     from loky import ProcessPoolExecutor
 
+    for name in ("stdout", "stderr"):
+        # A program without a terminal may have none, and loky flushes both before it starts a process.
+        if (stream := getattr(sys, name)) is None or getattr(stream, "closed", False):
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     threads = str(max(1, _cores() // count))
     return ProcessPoolExecutor(count, timeout=IDLE_SECONDS, env={"OMP_NUM_THREADS": threads})
 
@@ -157,10 +162,7 @@ class _Crew:
                 assert begun is not None, "new processes live"
                 yield from map(pickle.loads, begun.result()[1])
             except killed() as error:
-                raise SplitFailed(
-                    f"The process that called {_name(self.function)} for item {number} was killed, also when it was "
-                    "the only one. Perhaps the item needs more memory than there is: use fewer processes (--jobs 1)."
-                ) from error
+                raise killed_again(f"called {_name(self.function)} for item {number}", "the item", error) from error
 
     def _resize(self, seconds: float, count: int) -> None:
         """Let a call take so long that handing it over does not matter."""
@@ -213,7 +215,7 @@ def _named(function: Callable[[Any], Any], number: int, item: Any) -> Any:
         return BadSample(error, error=error)
     except DatasetAssetsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f": {text}" if (text := str(error).rstrip(".")) else ""
         said = f"the function {_name(function)} raised {type(error).__name__} for item {number}{why}"
         failed = SplitFailed(f"{said}. Correct it.")
@@ -231,3 +233,18 @@ def killed() -> type[Exception]:
 
     found: type[Exception] = BrokenProcessPool
     return found
+
+
+def killed_again(work: str, what: str, error: Exception) -> SplitFailed:
+    """Return the error for work whose process ended twice; `error` has the exit code of the process, or not."""
+    code = re.search(r"\{(SIG\w+|EXIT)\((-?\d+)\)\}", str(error))
+    if code and code[1] != "SIGKILL":
+        how = f"exit code {code[2]}" if code[1] == "EXIT" else code[1]
+        return SplitFailed(
+            f"The process that {work} ended with {how}, also when it was the only one. The function, or a library that "
+            "it uses, ends it or crashes: correct that."
+        )
+    return SplitFailed(
+        f"The process that {work} was killed, also when it was the only one. Perhaps {what} needs more memory than "
+        "there is: use fewer processes (--jobs 1), or smaller parts."
+    )

@@ -13,7 +13,7 @@ from dataset_assets.errors import DecodeError, DefinitionError, SchemaError, nea
 from dataset_assets.formats.adjoined import Adjoined, adjoined
 from dataset_assets.formats.columns import Column, Indices, chained, check_rows
 from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, is_small_float, parsed, shown, stored
-from dataset_assets.formats.format import FILE_BYTES, Misfit, Part, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Part, Parts
 from dataset_assets.formats.npy import array_in, header
 from dataset_assets.formats.ranged import in_store, rows_in
 from dataset_assets.formats.rows import ADVICE, as_rows, names_in
@@ -23,7 +23,7 @@ WIDER = "Declare a wider dtype, or cast in the split function."
 
 
 @dataclass(frozen=True)
-class Array:
+class Array(Format):
     """A value is an array or a scalar. All values have the same dtype and shape: as declared, or as the first value.
 
     `classes` names the integers 0, 1, ... of a label. Values are cast to a declared `dtype` if that loses nothing;
@@ -55,6 +55,8 @@ class Array:
 
     def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters that hold the values of two parts of a stream. Raises `Misfit` if none do."""
+        if first == second:
+            return dict(first)
         one, other = parsed(first["dtype"]), parsed(second["dtype"])
         if one.kind != other.kind or one.kind not in "SU" or first.get("shape") != second.get("shape"):
             raise Misfit(None, "All values of a stream have one dtype and shape; only strings may differ in length.")

@@ -25,7 +25,7 @@ from dataset_assets.formats.decoded import (
     encoded_column,
     encoded_writer,
 )
-from dataset_assets.formats.format import FILE_BYTES, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Parts
 from dataset_assets.formats.sound_files import whole_sound
 
 KINDS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "AIFF")
@@ -51,7 +51,7 @@ class Sound(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Audio:
+class Audio(Format):
     """A value is the bytes of a sound's file when written, a float32 array (frames, channels) when read.
 
     Values are from -1 to 1, for every type of file. All sounds of a stream have one `rate` (frames a second, Hz) and

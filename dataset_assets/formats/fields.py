@@ -13,6 +13,8 @@ from dataset_assets.formats.type_names import plain
 
 JSON_ADVICE = "Give every mapping the same keys, or store the values in a Json stream."
 TIME_UNITS = ("s", "ms", "us", "ns")
+DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
+"""The digits of a decimal of so many bits."""
 
 
 def decoded_column(column: Any) -> Any:
@@ -170,10 +172,9 @@ def widened(first: Any, second: Any) -> Any:
     if (types.is_integer(first) or types.is_floating(first)) and (
         types.is_integer(second) or types.is_floating(second)
     ):
-        return _wider_number(first, second)
-    if types.is_decimal128(first) and types.is_decimal128(second):
-        scale = max(first.scale, second.scale)
-        return pyarrow.decimal128(scale + max(kind.precision - kind.scale for kind in (first, second)), scale)
+        return wider_number(first, second)
+    if types.is_decimal(first) and types.is_decimal(second):
+        return common_decimal(first, second)
     if family(first) == family(second) and hasattr(first, "unit") and hasattr(second, "unit"):
         return max((first, second), key=lambda kind: TIME_UNITS.index(kind.unit))
     if types.is_decimal(first) != types.is_decimal(second):
@@ -189,7 +190,8 @@ def _widened_at(part: str, first: Any, second: Any) -> Any:
         return widened(first, second)
 
 
-def _wider_number(first: Any, second: Any) -> Any:
+def wider_number(first: Any, second: Any) -> Any:
+    """Return the type that holds numbers of two types, which are integers or floats."""
     import pyarrow
     from pyarrow import types
 
@@ -200,6 +202,18 @@ def _wider_number(first: Any, second: Any) -> Any:
     if types.is_signed_integer(first) == types.is_signed_integer(second):
         return max(first, second, key=lambda kind: kind.bit_width)
     return pyarrow.uint64() if pyarrow.uint64() in (first, second) else pyarrow.int64()
+
+
+def common_decimal(first: Any, second: Any) -> Any:
+    """Return the type that holds decimals of two types. Raises `Misfit` if they have too many digits together."""
+    import pyarrow
+
+    scale = max(first.scale, second.scale)
+    digits = scale + max(kind.precision - kind.scale for kind in (first, second))
+    bits = max(first.bit_width, second.bit_width)
+    if fitting := [size for size, most in DIGITS.items() if size >= bits and most >= digits]:
+        return getattr(pyarrow, f"decimal{fitting[0]}")(digits, scale)
+    raise Misfit(None, f"decimals need {digits} digits, and Arrow has at most {DIGITS[256]}. Use floats, or text.")
 
 
 def family(kind: Any) -> str:
@@ -221,21 +235,3 @@ def family(kind: Any) -> str:
         if check(kind):
             return name
     return re.split(r"[<\[(]", str(kind))[0]
-
-
-def are_alike(first: Any, second: Any) -> bool:
-    """Say whether a cast between two types may keep all values, at every depth. Nulls have no type."""
-    from pyarrow import types
-
-    if types.is_null(first) or types.is_null(second):
-        return True
-    if family(first) != family(second):
-        return False
-    if types.is_struct(first):
-        keys = [key for key in struct_keys(first) if key in struct_keys(second)]
-        return all(are_alike(first.field(key).type, second.field(key).type) for key in keys)
-    if family(first) == "list":
-        return are_alike(first.value_type, second.value_type)
-    if types.is_map(first):
-        return are_alike(first.key_type, second.key_type) and are_alike(first.item_type, second.item_type)
-    return True

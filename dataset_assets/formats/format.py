@@ -4,7 +4,7 @@ import errno
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol, Sequence
+from typing import Any, BinaryIO, ClassVar, Mapping, Protocol, Sequence
 
 from dataset_assets.core import files
 from dataset_assets.core.few_open import descriptor, has_descriptor
@@ -46,29 +46,6 @@ class Writer(Protocol):
         ...
 
 
-class Format(Protocol):
-    """Writes and reads a stream. A frozen value whose parameters are plain JSON."""
-
-    name: ClassVar[str]
-    suffix: ClassVar[str]
-    version: ClassVar[int]
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters from which `format_named` makes an equal format."""
-        ...
-
-    def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> Writer:
-        """Begin a stream in an empty folder. A file that reaches `file_bytes` is closed and a new one started."""
-        ...
-
-    def open(self, opened: Sequence[BinaryIO]) -> Column:
-        """Open a stream's files lazily as one column. The column owns the files from then on, and may close them.
-
-        Raises `DecodeError` for a file that the format did not write.
-        """
-        ...
-
-
 class Misfit(Exception):
     """The reason why a value does not fit its stream: value `at` of a block, or None if it is not known which.
 
@@ -86,6 +63,54 @@ class Misfit(Exception):
         error = SchemaError(f"sample {before + self.at}: {self.why}")
         error.sample = before + self.at
         return error
+
+
+class Format(Protocol):
+    """Writes and reads a stream. A frozen value whose parameters are plain JSON.
+
+    A format inherits from it what it does not define: to read no file in ranges, and to join only parts of a stream
+    that have equal parameters.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    version: ClassVar[int]
+    by_ranges: ClassVar[bool] = False
+    """Whether a file that lies elsewhere can be read in ranges of its bytes."""
+    reads_each: ClassVar[bool] = False
+    """Whether each file can be read with any parameters of `merge`, so that none is written again."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters from which `format_named` makes an equal format."""
+        ...
+
+    def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> Writer:
+        """Begin a stream in an empty folder. A file that reaches `file_bytes` is closed and a new one started."""
+        ...
+
+    def open(self, opened: Sequence[BinaryIO]) -> Column:
+        """Open a stream's files lazily as one column. The column owns the files from then on, and may close them.
+
+        Raises `DecodeError` for a file that the format did not write.
+        """
+        ...
+
+    def part_writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> Writer:
+        """Begin a part of a stream. What its values leave open may be missing in its parameters until `merge`."""
+        return self.writer(folder, file_bytes)
+
+    def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters that hold the values of two parts of a stream, unchanged. Raises `Misfit` if none do.
+
+        The result for many parts does not depend on their order, nor on which are merged first.
+        """
+        if first != second:
+            raise Misfit(None, "This format joins equal ones only.")
+        return first
+
+    def see_complete(self, parameters: Mapping[str, Any]) -> None:
+        """Raise `SchemaError` if the merged parameters of all parts leave something open."""
+        return
 
 
 class Parts:

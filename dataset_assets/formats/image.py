@@ -26,7 +26,7 @@ from dataset_assets.formats.decoded import (
     encoded_column,
     encoded_writer,
 )
-from dataset_assets.formats.format import FILE_BYTES, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Parts
 
 MODES = {"L": 1, "RGB": 3, "RGBA": 4, "P": 1, "I;16": 1}
 EXACT_MODES = ("P", "I;16")
@@ -60,7 +60,7 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(Format):
     """A value is the bytes of a picture's file when written, a uint8 array (height, width, channels) when read.
 
     Every picture is converted to `mode`: "L" (one channel), "RGB" or "RGBA". None keeps each picture's own: "RGBA" if

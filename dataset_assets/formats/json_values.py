@@ -11,7 +11,7 @@ from dataset_assets.core.limits import limits
 from dataset_assets.errors import DecodeError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
 from dataset_assets.formats.columns import Column, JsonBlock
-from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Parts
 from dataset_assets.formats.spans import AsText, SpansColumn
 from dataset_assets.formats.text import no_parameters
 
@@ -19,7 +19,7 @@ SCALARS = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True)
-class Json:
+class Json(Format):
     """A value is what JSON holds: a mapping with text as keys, a list, a string, a number, a boolean or None.
 
     It comes back exactly as it was: the order of keys, whole numbers of any size, and floats. Values of one stream may

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
 from dataset_assets.formats.columns import Column, Indices
-from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Parts
 from dataset_assets.formats.spans import AsIs, AsText, SpansColumn
 from dataset_assets.formats.text import BYTES, no_parameters
 
@@ -36,7 +36,7 @@ def _member(name: str, data: bytes) -> Member:
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(Format):
     """A value is a file with a name: a pair (name, bytes) when written, a `Member` when read."""
 
     name: ClassVar[str] = "files"

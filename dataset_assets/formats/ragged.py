@@ -3,9 +3,10 @@
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Sequence
+from typing import Any, BinaryIO, Callable, ClassVar, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,16 @@ from dataset_assets.formats.array import WIDER, checked_shape
 from dataset_assets.formats.arrow import NULL, ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices
 from dataset_assets.formats.dtypes import AnyArray, Dtype, cast, dtype_text, parsed, shown, stored
-from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Parts
 from dataset_assets.formats.rows import ADVICE, as_rows, is_arrow
 from dataset_assets.formats.spans import AsIs, AsList, SpansColumn
 
 Sizes = NDArray[np.int64]
+NO_NUMBERS = "There are no values to take a dtype from. Declare it: Ragged(dtype=...)."
 
 
 @dataclass(frozen=True)
-class Ragged:
+class Ragged(Format):
     """A value is an array of shape (n, *shape); n may differ for each value, and so may each size that is None.
 
     Ragged(shape=(None, 3)) holds pictures of any height and width with three channels.
@@ -52,8 +54,28 @@ class Ragged:
 
     def writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
         """Begin a stream."""
+        return self._writer(folder, file_bytes, _Rows.parameters)
+
+    def part_writer(self, folder: Path, file_bytes: int = FILE_BYTES) -> ArrowWriter:
+        """Begin a part of a stream: without any number in it, it takes the dtype of the other parts."""
+        return self._writer(folder, file_bytes, _Rows.known_parameters)
+
+    def _writer(self, folder: Path, file_bytes: int, describe: "Callable[[_Rows, Any], dict[str, Any]]") -> ArrowWriter:
         state = _Rows(self)
-        return ArrowWriter(Parts(folder, self.suffix, file_bytes), state.table, state.parameters)
+        return ArrowWriter(
+            Parts(folder, self.suffix, file_bytes), state.table, partial(describe, state), widen=_cast_empty
+        )
+
+    def merge(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of two parts of a stream. Raises `Misfit` if both have a dtype, and not the same."""
+        if first != second and "dtype" in first and "dtype" in second:
+            raise Misfit(None, f"All values of a stream have one dtype. {ADVICE}")
+        return dict(first if "dtype" in first else second)
+
+    def see_complete(self, parameters: Mapping[str, Any]) -> None:
+        """Raise `SchemaError` if no part of a stream has a number."""
+        if "dtype" not in parameters:
+            raise SchemaError(NO_NUMBERS)
 
     def open(self, opened: Sequence[BinaryIO]) -> Column:
         """Map the files; a value is a read-only array on the map."""
@@ -143,28 +165,22 @@ class _Rows:
         self.declared = declared
         self.axes = len(declared.shape) + 1 if None in declared.shape else 0
         self.dtype = parsed(declared.dtype) if declared.dtype else None
-        self.empty = np.empty((0, self.axes), np.int64)
-        """The shapes of the values before the first one that is not empty."""
 
     def table(self, values: Any, schema: Any) -> Any:
-        """Return a block as a table. It is empty as long as all values are empty lists, which show no dtype."""
-        try:
-            sizes, shapes, runs = self._block(values)
-            numbers = [self._cast(flat, at, sizes) for at, flat in runs]
-        except Misfit as misfit:
-            at = None if misfit.at is None else len(self.empty) + misfit.at
-            raise Misfit(at, misfit.why) from misfit
-        sizes, shapes = np.concatenate([np.zeros(len(self.empty), int), sizes]), np.concatenate([self.empty, shapes])
-        if self.dtype is None:
-            self.empty = shapes
-            return _table(sizes[:0], shapes[:0], np.empty(0))
-        self.empty = shapes[:0]
-        return _table(sizes, shapes, np.concatenate(numbers) if numbers else np.empty(0, self.dtype))
+        """Return a block as a table: of no numbers, and of any dtype, as long as all values are empty lists."""
+        sizes, shapes, runs = self._block(values)
+        numbers = [self._cast(flat, at, sizes) for at, flat in runs]
+        return _table(sizes, shapes, np.concatenate(numbers) if numbers else np.empty(0, self.dtype or float))
 
     def parameters(self, schema: Any) -> dict[str, Any]:
         if self.dtype is None:
-            raise SchemaError("There are no values to take a dtype from. Declare it: Ragged(dtype=...).")
-        return Ragged(dtype_text(self.dtype), self.declared.shape).parameters()
+            raise SchemaError(NO_NUMBERS)
+        return self.known_parameters(schema)
+
+    def known_parameters(self, schema: Any) -> dict[str, Any]:
+        """Return the parameters, without a dtype if all values are empty lists."""
+        dtype = self.dtype and dtype_text(self.dtype)
+        return Ragged(dtype, self.declared.shape).parameters()
 
     def _block(self, values: Any) -> "tuple[Sizes, Sizes, list[tuple[int, AnyArray]]]":
         """Return the size and the shape of each value, and all numbers, in runs of one dtype with their first row."""
@@ -231,6 +247,11 @@ class _Rows:
                 at + _row_of(wrong, sizes[at:]), f"{shown(flat[wrong])} does not fit the dtype {self.dtype}. {WIDER}"
             )
         return result[0]
+
+
+def _cast_empty(table: Any, schema: Any) -> Any:
+    """Return a table without numbers, which are of any dtype, in that of the stream."""
+    return table.cast(schema)
 
 
 def _row_of(number: int, sizes: Sizes) -> int:

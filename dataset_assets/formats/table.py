@@ -11,15 +11,16 @@ import numpy as np
 from dataset_assets.errors import DecodeError, DefinitionError
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables
 from dataset_assets.formats.columns import Column, Indices, check_rows, grouped, spans
-from dataset_assets.formats.fields import are_alike, decoded_column, widened
-from dataset_assets.formats.format import FILE_BYTES, Misfit, Parts
+from dataset_assets.formats.common_types import common_type
+from dataset_assets.formats.fields import decoded_column, widened
+from dataset_assets.formats.format import FILE_BYTES, Format, Misfit, Parts
 from dataset_assets.formats.nested import ADVICE, column_of, recast
 from dataset_assets.formats.rows import is_arrow
 from dataset_assets.formats.type_names import plain, type_named, type_text
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Format):
     """A value is a row: a mapping of field to number, string, boolean, time, list, mapping or None.
 
     `fields` maps each field to an Arrow type, or to its name ("double", "int64", "string", "bool", "timestamp[us]",
@@ -84,7 +85,7 @@ class Table:
         own, other = dict(first["fields"]), dict(second["fields"])
         _check_names(list(other), list(own), None)
         kinds = {name: kind if kind == other[name] else _merged(name, kind, other[name]) for name, kind in own.items()}
-        return {"fields": [[name, kind] for name, kind in kinds.items()]}
+        return {"fields": [[name, kinds[name]] for name in min([*own], [*other])]}
 
     def see_complete(self, parameters: Mapping[str, Any]) -> None:
         """Raise `SchemaError` if no part of a stream has a value in one of its fields."""
@@ -101,10 +102,7 @@ class Table:
 def _merged(name: str, first: str, second: str) -> str:
     """Return the type of a field that has these types in two parts. Raises `Misfit` if there is none."""
     with _in_field(name):
-        kind = widened(one := type_named(first), another := type_named(second))
-        if not are_alike(one, another):
-            raise Misfit(None, f"values are {second} in one part and {first} in another.")
-        return str(kind)
+        return str(common_type(type_named(first), type_named(second)))
 
 
 class TableColumn:

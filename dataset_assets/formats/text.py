@@ -6,14 +6,14 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 
 from dataset_assets.formats.arrow import ArrowWriter, opened_tables, values_in
 from dataset_assets.formats.columns import Column
-from dataset_assets.formats.format import FILE_BYTES, Parts
+from dataset_assets.formats.format import FILE_BYTES, Format, Parts
 from dataset_assets.formats.spans import AsBytes, AsText, SpansColumn
 
 BYTES = (bytes, bytearray, memoryview)
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Format):
     """A value is a string."""
 
     name: ClassVar[str] = "text"
@@ -44,7 +44,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Bytes:
+class Bytes(Format):
     """A value is a byte string, such as an encoded picture."""
 
     name: ClassVar[str] = "bytes"

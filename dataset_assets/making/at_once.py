@@ -34,7 +34,7 @@ def retrieved(
 ) -> Iterator[tuple[str, Retrieved]]:
     """Yield each file with what `Maker.raw` returns or raises for it, in the order in which they end.
 
-    The next file begins when the caller is done with one, so few wait in the scratch folder. `tick` is called about
+    The next file begins when the caller is given one, so few wait in the scratch folder. `tick` is called about
     every half second by the thread of the caller, which retrieves the only file itself, so that an interrupt ends it.
     """
     chosen = [*names]
@@ -50,15 +50,20 @@ def retrieved(
             raise _Stopped
         tell(what, done, total)
 
+    def begin() -> None:
+        for host, name in _next(waiting, [host for host, _ in running.values()], per_host):
+            running[_begun(partial(maker.raw, name))] = host, name
+
     maker.progress = told
     try:
-        while waiting or running:
-            for host, name in _next(waiting, [host for host, _ in running.values()], per_host):
-                running[_begun(partial(maker.raw, name))] = host, name
+        begin()
+        while running:
             ended, _ = wait(running, _TICK_SECONDS, FIRST_COMPLETED)
             tick()
             for future in ended:
-                yield running.pop(future)[1], _outcome(future.result)
+                name = running.pop(future)[1]
+                begin()
+                yield name, _outcome(future.result)
     finally:
         stopped.set()
         # A download notices it at its next bytes; nobody waits for a silent server.

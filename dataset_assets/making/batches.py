@@ -1,7 +1,9 @@
 """Small files that arrived, published together: each alone would be synced by itself, which takes most of the time."""
 
 import time
+from collections import Counter
 
+from dataset_assets.definition.dataset import RemoteFile
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedRaw
 
@@ -18,6 +20,7 @@ class Batch:
         self.maker = maker
         self.waiting: list[StagedRaw] = []
         self.bytes, self.since = 0, 0.0
+        self.equal = Counter(_key(file) for file in maker.dataset.remote_files.values())
 
     def add(self, staged: StagedRaw) -> None:
         """Publish a file, now or soon."""
@@ -25,9 +28,14 @@ class Batch:
             self.since = time.monotonic()
         self.waiting.append(staged)
         self.bytes += staged.raw.bytes
-        if self.bytes >= MOST_BYTES or len(self.waiting) >= MOST_FILES:
+        if self.bytes >= MOST_BYTES or len(self.waiting) >= MOST_FILES or self._is_awaited(staged):
             self.publish()
         self.tick()
+
+    def _is_awaited(self, staged: StagedRaw) -> bool:
+        """Say whether other files of the dataset are copies of a file, which are made as soon as it is stored."""
+        file = self.maker.files[staged.raw.name]
+        return not staged.copied and isinstance(file, RemoteFile) and self.equal[_key(file)] > 1
 
     def tick(self) -> None:
         """Publish what has waited: other processes wait for these files, and one may hold what comes next here."""
@@ -38,3 +46,8 @@ class Batch:
         """Publish all that wait."""
         staged, self.waiting, self.bytes = self.waiting, [], 0
         self.maker.publish(*staged)
+
+
+def _key(file: RemoteFile) -> str:
+    """Return what files of the same bytes have in common."""
+    return file.digest or file.urls[0]

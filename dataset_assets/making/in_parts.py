@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_assets.checks.built_in import check_split
+from dataset_assets.checks.classes import added_up, labelled
 from dataset_assets.core.progress import Progress, report, split_label
 from dataset_assets.core.workers import jobs
 from dataset_assets.definition.dataset import Dataset
@@ -31,7 +32,7 @@ from dataset_assets.reading.stored_files import StoredFiles
 from dataset_assets.storage.format_numbers import format_of
 from dataset_assets.storage.keys import stream_key
 from dataset_assets.storage.manifest import MadePart, Skipped, SplitIndex, StoredStream, UsedFile
-from dataset_assets.storage.part_record import PartRecord
+from dataset_assets.storage.part_record import ClassesFound, PartRecord
 from dataset_assets.storage.raw_files import RawFile
 from dataset_assets.storage.storage import open_object, put_all
 from dataset_assets.storage.stored_dataset import StoredDataset
@@ -67,9 +68,11 @@ class InParts:
         self._make([part for part in parts if part.recipe not in records], records)
         with at(f"{self.dataset.name}, split {self.split}"):
             streams = self._streams(parts, records)
-        index = self._index(recipe, parts, [records[part.recipe] for part in parts], streams)
+        made = [records[part.recipe] for part in parts]
+        index = self._index(recipe, parts, made, streams)
         columns = columns_of(StoredFiles(self.stored.storage, index))
-        return StagedSplit(replace(index, findings=check_split(index.samples, index.streams, columns)), {})
+        findings = check_split(index.samples, index.streams, columns, _classes(made, index.streams))
+        return StagedSplit(replace(index, findings=findings), {})
 
     def _make(self, missing: Sequence[Part], records: dict[str, PartRecord]) -> None:
         what = split_label(self.dataset.name, self.split)
@@ -181,6 +184,13 @@ class InParts:
         known = {f"{argument}[{k}]": count for k, count in enumerate(counts)}
         for used in self.inputs.used(self.split):
             yield replace(used, samples=known.get(used.argument, 0))
+
+
+def _classes(records: Sequence[PartRecord], streams: Mapping[str, StoredStream]) -> dict[str, ClassesFound]:
+    """Return the classes of the split, of those streams whose classes all parts know."""
+    made = [record for record in records if record.samples]
+    known = [name for name in labelled(streams) if all(name in record.classes for record in made)]
+    return {name: added_up((record.samples, record.classes[name]) for record in made) for name in known}
 
 
 def _bad(records: Sequence[PartRecord]) -> Iterator[Skipped]:

@@ -314,8 +314,8 @@ class Maker:
                 storage=self.stored.storage.url,
             )
             staged = self._anew(file, known, fetch) if refresh else self._shared(file, known, began, fetch)
-            if staged is None:
-                return None
+            if staged is None or staged.copied:
+                return staged
             held = self._stack.enter_context(turn.pop_all())
         return replace(staged, published=held.close)
 

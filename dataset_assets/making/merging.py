@@ -49,7 +49,7 @@ class Merger:
         """Return a stream with these parameters; its files are written again if their type is another one."""
         if stream.parameters == parameters:
             return stream
-        if getattr(kind, "reads_each", False):
+        if kind.reads_each:
             return replace(stream, parameters=parameters)
         before, after = format_named(kind.name, stream.parameters), format_named(kind.name, parameters)
         column = before.open(self.opened(name, stream))
@@ -71,29 +71,45 @@ class Merger:
 
 def _common(name: str, kind: Format, parts: Sequence[tuple[str, StoredStream]]) -> Mapping[str, Any]:
     """Return the parameters that hold the values of all parts."""
-    (first, stream), *others = parts
-    found = stream.parameters
-    for label, other in others:
-        if other.parameters == found:
-            continue
-        try:
-            merge = getattr(kind, "merge", None)
-            if merge is None:
-                raise Misfit(None, "This format joins equal ones only.")
-            found = merge(found, other.parameters)
-        except Misfit as misfit:
-            raise SchemaError(
-                f"stream {name}: the part of {first} has {_shown(stream, found)}, that of {label} has "
-                f"{_shown(other, other.parameters)}. {misfit.why} Declare it in the definition, or convert the values "
-                "in the split function."
-            ) from misfit
+    found = parts[0][1].parameters
+    for k, (_, other) in enumerate(parts):
+        if other.parameters != found:
+            try:
+                found = kind.merge(found, other.parameters)
+            except Misfit as misfit:
+                raise _refused(name, kind, parts[:k], parts[k], misfit) from misfit
     with at(f"stream {name}"):
-        getattr(kind, "see_complete", lambda _: None)(found)
+        kind.see_complete(found)
     return found
 
 
-def _shown(stream: StoredStream, parameters: Mapping[str, Any]) -> str:
-    fields = parameters.get("fields")
-    if fields:
+def _refused(
+    name: str,
+    kind: Format,
+    before: Sequence[tuple[str, StoredStream]],
+    part: tuple[str, StoredStream],
+    misfit: Misfit,
+) -> SchemaError:
+    """Return the error for a part that does not fit those before it, with the first one that it differs from."""
+    label, stream = part
+    pairs = ((other, _misfit(kind, other[1].parameters, stream.parameters)) for other in before)
+    (first, own), why = next(((other, why) for other, why in pairs if why is not None), (before[0], misfit))
+    return SchemaError(
+        f"stream {name}: the part of {first} has {_shown(own)}, that of {label} has {_shown(stream)}. {why.why} "
+        "Declare it in the definition, or convert the values in the split function."
+    )
+
+
+def _misfit(kind: Format, first: Mapping[str, Any], second: Mapping[str, Any]) -> Misfit | None:
+    try:
+        if first != second:
+            kind.merge(first, second)
+    except Misfit as misfit:
+        return misfit
+    return None
+
+
+def _shown(stream: StoredStream) -> str:
+    if fields := stream.parameters.get("fields"):
         return f"a table of {', '.join(f'{name}: {kind}' for name, kind in fields)}"[:300]
-    return replace(stream, parameters=parameters).in_words
+    return stream.in_words

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Sequence
 
+from dataset_assets.checks.classes import classes_in, labelled
 from dataset_assets.core import files
 from dataset_assets.core.scratch import scratch_folder
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import at
-from dataset_assets.formats import Format, Writer
+from dataset_assets.formats import Format, format_named
 from dataset_assets.making.excluding import Excluder
 from dataset_assets.making.running import run
 from dataset_assets.making.sample_writer import SampleWriter
 from dataset_assets.making.skipping import Skipper
 from dataset_assets.making.steps import stored_stream
 from dataset_assets.reading.views import View
-from dataset_assets.storage.part_record import PartRecord
+from dataset_assets.storage.manifest import StoredStream
+from dataset_assets.storage.part_record import ClassesFound, PartRecord
 from dataset_assets.storage.storage import Storage, open_object, put_all
 from dataset_assets.storage.stored_dataset import StoredDataset
 
@@ -105,7 +107,7 @@ def store_part(stored: StoredDataset, staged: StagedPart) -> None:
 
 def _written(order: PartOrder, folder: Path) -> StagedPart:
     with ExitStack() as stack:
-        writers = {name: _writer(kind, folder / name, order.file_bytes) for name, kind in order.streams.items()}
+        writers = {name: kind.part_writer(folder / name, order.file_bytes) for name, kind in order.streams.items()}
         for writer in writers.values():
             stack.callback(writer.discard)
         skipper = Skipper(order.streams, folder) if order.skips else None
@@ -114,23 +116,28 @@ def _written(order: PartOrder, folder: Path) -> StagedPart:
         # Without samples there is nothing to take a dtype from; the other parts have them.
         with at(_span([name for name, _ in order.each])):
             closed = written.close() if written.samples else {}
+    streams = {name: stored_stream(order.streams[name], *result) for name, result in closed.items()}
+    paths = {name: [part.path for part in parts] for name, (parts, _) in closed.items()}
     record = PartRecord(
         split=order.split,
         recipe=order.recipe,
         samples=written.samples,
         yielded=written.yielded,
         each=tuple(counts),
-        streams={name: stored_stream(order.streams[name], *result) for name, result in closed.items()},
+        streams=streams,
         skipped=skipper.skipped if skipper else 0,
         bad=tuple(skipper.bad) if skipper else (),
+        classes={
+            name: _classes(streams[name], len(classes), paths[name]) for name, classes in labelled(streams).items()
+        },
     )
-    return StagedPart(record, {name: [part.path for part in parts] for name, (parts, _) in closed.items()})
+    return StagedPart(record, paths)
 
 
-def _writer(kind: Format, folder: Path, file_bytes: int) -> Writer:
-    """Begin a stream, of a part only if its format knows the difference."""
-    begin: Callable[[Path, int], Writer] = getattr(kind, "part_writer", kind.writer)
-    return begin(folder, file_bytes)
+def _classes(stream: StoredStream, classes: int, paths: Sequence[Path]) -> ClassesFound:
+    """Return the classes that occur in a stream, while its files are on this machine."""
+    kind = format_named(stream.format, stream.parameters)
+    return classes_in(kind.open([files.opened(path) for path in paths]), classes)
 
 
 def _span(names: Sequence[str]) -> str:

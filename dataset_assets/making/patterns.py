@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from dataset_assets.core.names import file_identifier
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.settings import settings
-from dataset_assets.definition.dataset import Dataset, RemoteFile, Split
+from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, Split
 from dataset_assets.definition.plain_splits import is_junk
 from dataset_assets.errors import NameNotAllowed, Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.listed import Listed, Listing
@@ -28,7 +28,9 @@ def with_files(dataset: Dataset, stored: StoredDataset, anew: bool = False) -> D
     if not dataset.has_patterns:
         return dataset
     indexes = {} if anew else _current(stored)
-    splits = {name: _with_files(split, indexes.get(name)) for name, split in dataset.splits.items()}
+    before = {file for split in dataset.splits.values() if split.pattern and split.each for file in split.each[1].files}
+    taken = {name.lower(): file for name, file in dataset.files.items() if file not in before}
+    splits = {name: _with_files(split, indexes.get(name), taken) for name, split in dataset.splits.items()}
     return replace(dataset, splits=splits)
 
 
@@ -39,15 +41,27 @@ def _current(stored: StoredDataset) -> Mapping[str, SplitIndex]:
     return {}
 
 
-def _with_files(split: Split, index: SplitIndex | None) -> Split:
+def _with_files(split: Split, index: SplitIndex | None, taken: dict[str, RemoteFile | DerivedFile]) -> Split:
+    """Return a split with the files of its pattern; `taken` are the files of the dataset by identifier."""
     if (url := split.pattern) is None or split.each is None:
         return split
     argument, each = split.each
     found = None if urlsplit(url).scheme in SCHEMES else _recorded(argument, url, index)
     assert each.pattern is not None  # whose URL it is
     keep = each.pattern.keep
-    named = [(name, RemoteFile(one, identifier=name, keep=keep)) for name, one in found or _listed(url)]
-    return Split(split.function, **{**split.arguments, argument: each.listed(file for _, file in named)})
+    listed = (RemoteFile(one, identifier=name, keep=keep) for name, one in found or _listed(url))
+    own = each.listed(_told_apart(file, taken) for file in listed)
+    return Split(split.function, **{**split.arguments, argument: own})
+
+
+def _told_apart(file: RemoteFile, taken: dict[str, RemoteFile | DerivedFile]) -> RemoteFile:
+    """Return a file, with a digest of its place in its identifier if a different file of the dataset has that."""
+    if taken.setdefault(file.identifier.lower(), file) == file:
+        return file
+    place = urlsplit(file.urls[0])
+    renamed = replace(file, identifier=f"{file.identifier}_{_digest(f'{place.hostname}{place.path}')}")
+    taken[renamed.identifier.lower()] = renamed
+    return renamed
 
 
 def _recorded(argument: str, url: str, index: SplitIndex | None) -> list[tuple[str, str]] | None:

@@ -81,7 +81,7 @@ def stage_copy(
         files.remove(path)
         return None
     record = replace(raw, name=file.identifier, url=url_of(file), digest=file.digest, retrieved="")
-    return StagedRaw(record, path, bool(file.keep))
+    return StagedRaw(record, path, bool(file.keep), copied=True)
 
 
 def _is_doubted(stored: StoredDataset, elsewhere: Elsewhere) -> bool:

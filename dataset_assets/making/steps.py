@@ -49,6 +49,8 @@ class StagedRaw:
     path: Path
     keep: bool = True
     """Whether its bytes are stored, not only its record."""
+    copied: bool = False
+    """Whether another dataset of the storage, or another file of this one, has its bytes: nobody waits for it."""
     published: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     """To be called when it is stored: another process may be waiting for it."""
 

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dataset_assets.checks.built_in import class_counts
+from dataset_assets.checks.classes import class_counts
 from dataset_assets.checks.duplicates import MIX, Hashes, Rows
 from dataset_assets.core.names import split_pin
 from dataset_assets.core.settings import settings

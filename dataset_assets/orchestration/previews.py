@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset_assets.checks.built_in import class_counts
+from dataset_assets.checks.classes import class_counts
 from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.orchestration import keys

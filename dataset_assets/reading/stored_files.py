@@ -154,7 +154,7 @@ class StoredFiles(Opener):
             return format_of(stream).open(open_all(copies))
 
     def _is_ranged(self, chosen: Settings, name: str) -> bool:
-        return chosen.fetch == "ranges" and bool(getattr(format_of(self.index.streams[name]), "by_ranges", False))
+        return chosen.fetch == "ranges" and format_of(self.index.streams[name]).by_ranges
 
     def check_lengths(self, columns: Mapping[str, Any]) -> None:
         """Raise `StoredFileDamaged` for a stream whose number of samples is not that of the index."""

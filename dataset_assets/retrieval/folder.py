@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from dataset_assets.core import registered, user_folders
 from dataset_assets.core.files import CHUNK, Written
 from dataset_assets.core.folder_tree import Entry, entries, state_of, state_of_file
-from dataset_assets.core.patterns import split_pattern
+from dataset_assets.core.patterns import split_quoted_pattern
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import Refused, RetrievalError, UsageError
 from dataset_assets.retrieval.listed import Listed, in_folder
@@ -56,7 +56,7 @@ class FolderRetriever:
 
     def listed(self, url: str) -> list[Listed]:
         """Return the files of a folder, or those that match a pattern."""
-        folder, pattern = split_pattern(url)
+        folder, pattern = split_quoted_pattern(url)
         folder = f"{folder.rstrip('/')}/"
         if "." in folder.partition("/")[0]:
             raise UsageError(f"{redacted(folder)} is registered, and read as a whole. Name a folder of your own.")

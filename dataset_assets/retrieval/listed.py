@@ -36,8 +36,8 @@ def in_folder(root: Path, pattern: str, url: str, url_of: Callable[[str], str]) 
 
 
 def matching(found: Sequence[Listed], pattern: str) -> list[Listed]:
-    """Return the files whose paths match a pattern; all if it is empty."""
-    known = matcher(pattern) if pattern else None
+    """Return the files whose paths match a pattern, or are in folders that match; all if it is empty."""
+    known = matcher(f"{pattern}**" if pattern.endswith("/") else pattern) if pattern else None
     return [one for one in found if known is None or known.fullmatch(one.path)]
 
 

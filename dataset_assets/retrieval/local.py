@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dataset_assets.core.files import Written
-from dataset_assets.core.patterns import split_pattern
+from dataset_assets.core.patterns import split_quoted_pattern
 from dataset_assets.core.redact import redacted
 from dataset_assets.errors import UsageError
 from dataset_assets.retrieval.listed import Listed, in_folder
@@ -47,8 +47,10 @@ class FileRetriever:
 
     def listed(self, url: str) -> list[Listed]:
         """Return the files of a folder, or those that match a pattern."""
-        folder, pattern = split_pattern(str(path_of(url)))
-        root = Path(folder or "/")
+        root, pattern = path_of(url), ""
+        if not root.is_dir():
+            folder, pattern = split_quoted_pattern(split_url(url).path)
+            root = Path(unquote(folder))
         return in_folder(root, pattern, url, lambda path: (root / path).as_uri())
 
 

@@ -3,13 +3,24 @@
 A run that was killed goes on with the parts that have no record. Nothing is read by it: the index names all files.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Mapping
 
 from dataset_assets.core.documents import Count, Digest, Unfit, read_as
 from dataset_assets.errors import IntegrityError, NewerFormat
 from dataset_assets.storage.keys import stream_key
 from dataset_assets.storage.manifest import Skipped, SplitName, StoredStream, StreamName, sealed, unsealed
+
+
+@dataclass(frozen=True)
+class ClassesFound:
+    """How often classes occur in a stream, as pairs of number and count, and how many values are of no class."""
+
+    counts: tuple[tuple[Count, Count], ...]
+    outside: Count = 0
+    first: str = ""
+    """The first value of no class, as Python writes it, and its sample."""
+    at: Count = 0
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,8 @@ class PartRecord:
     streams: Mapping[StreamName, StoredStream]
     skipped: Count = 0
     bad: tuple[Skipped, ...] = ()
+    classes: Mapping[StreamName, ClassesFound] = field(default_factory=dict)
+    """What was found in the streams that have classes; a record of an earlier release has none."""
 
     def keys(self, dataset: str, stream: str) -> list[str]:
         """Return the keys of the files of a stream."""

@@ -136,6 +136,17 @@ class FormatTests:
         again, resolved = written(format_named(format.name, parameters), [values], tmp_path / "two")
         assert (digests(again), resolved) == (digests(parts), parameters)
 
+    def test_parts_of_a_stream_merge_to_the_whole(self, format: Format, values: list[Any], tmp_path: Path) -> None:
+        _, whole = written(format, [values], tmp_path / "whole")
+        first, second, third = (
+            _parameters_of_part(format, block, tmp_path / name)
+            for name, block in (("first", values[:2]), ("second", values[2:3]), ("third", values[3:]))
+        )
+        one = format.merge(format.merge(first, second), third)
+        other = format.merge(third, format.merge(second, first))
+        assert one == other == whole
+        format.see_complete(one)
+
     @pytest.mark.parametrize("file_bytes", [1, 4096, FILE_BYTES])
     def test_equal_values_give_equal_files_in_whatever_blocks_they_come(
         self, format: Format, values: list[Any], tmp_path: Path, file_bytes: int
@@ -312,6 +323,15 @@ def written(
         for block in blocks:
             writer.append(block)
         return writer.close()
+    finally:
+        writer.discard()
+
+
+def _parameters_of_part(format: Format, block: Any, folder: Path) -> dict[str, Any]:
+    writer = format.part_writer(folder)
+    try:
+        writer.append(block)
+        return writer.close()[1]
     finally:
         writer.discard()
 

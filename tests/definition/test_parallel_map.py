@@ -69,6 +69,8 @@ def test_a_function_may_return_several_samples_or_none(table: RemoteFile) -> Non
 def test_an_error_names_the_function_and_the_item(table: RemoteFile, jobs: int) -> None:
     with pytest.raises(SplitFailed, match="the function failing raised ValueError for item 30: thirty is bad"):
         made(table, work.failing, jobs, STREAMS)
+    with pytest.raises(SplitFailed, match="the function leaving raised SystemExit for item 30: out of here"):
+        made(table, work.leaving, jobs, STREAMS)
     with pytest.raises(DecodeError, match="It is cut."):
         made(table, work.undecodable, jobs, STREAMS)
 

@@ -41,6 +41,30 @@ def test_a_host_is_asked_for_no_more_files_at_once_than_are_allowed(home: Path, 
         assert (one.most, other.most) == (per_host, per_host)
 
 
+class Announced(FaultyServer):
+    """Says that it was asked for a second file."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(files)
+        self.asked, self.second = 0, threading.Event()
+
+    def reply(self, request: Any) -> Any:
+        self.asked += 1
+        if self.asked == 2:
+            self.second.set()
+        return super().reply(request)
+
+
+def test_the_next_file_is_on_its_way_while_the_caller_stores_one(home: Path) -> None:
+    with Announced({f"/{k}.csv": b"%d" % k for k in range(2)}) as server:
+        defined = dataset(*(f"{server.url}/{k}.csv" for k in range(2)))
+        with maker(defined, home / "s") as made:
+            found = retrieved(made, defined.remote_files, per_host=1)
+            next(found)
+            assert server.second.wait(60)
+            assert len([*found]) == 1
+
+
 def test_a_file_that_is_gone_keeps_no_other_from_coming(home: Path) -> None:
     with FaultyServer({"/0.csv": b"0", "/2.csv": b"2"}) as server:
         defined = dataset(*(f"{server.url}/{k}.csv" for k in range(3)))

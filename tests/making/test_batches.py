@@ -9,6 +9,7 @@ import part_work as work
 import pytest
 
 from dataset_assets import Array, Dataset, ForEach, RemoteFile, Split, Text, prepare
+from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.making import batches
 from dataset_assets.storage import LocalStorage
 from dataset_assets.storage.keys import source_key
@@ -101,3 +102,15 @@ def test_a_file_does_not_wait_for_one_that_does_not_arrive(storage: Noting) -> N
         defined = Dataset(NAME, "Numbers.", streams, {"all": Split(work.lines, table=ForEach(files))})
         assert len(prepare(defined, storage=storage, jobs=1)["all"]) == 2  # type: ignore[arg-type]
         assert server.arrived
+
+
+def test_files_of_one_digest_wait_for_the_first_alone(storage: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_SECONDS", 1000.0)
+    digest = f"sha256:{sha256_hex(b'1' + bytes([10]))}"
+    with FaultyServer({f"/{k}.txt": b"1\n" for k in range(8)}) as server:
+        files = [RemoteFile(f"{server.url}/{k}.txt", digest=digest, identifier=f"n{k}") for k in range(8)]
+        streams: dict[str, Any] = {"number": Array("int64"), "text": Text()}
+        defined = Dataset(NAME, "Numbers.", streams, {"all": Split(work.lines, table=ForEach(files))})
+        assert len(prepare(defined, storage=storage, jobs=1)["all"]) == 8  # type: ignore[arg-type]
+        assert len(server.requests) == 1
+    assert storage.raw == [1, 7]

@@ -44,3 +44,8 @@ def test_ray_is_asked_for_where_it_is_not_installed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(NotInstalled, match=r"pip install 'dataset_assets\[ray\]'"):
         [*RayTasks().each(os.path.exists, [("one", "/")], 1)]
+
+
+def test_a_program_that_has_no_output_starts_processes(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert {*Processes().each(abs, iter([("one", -1), ("two", -2)]), 2)} == {1, 2}

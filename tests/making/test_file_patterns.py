@@ -81,6 +81,57 @@ def test_files_of_one_name_are_told_apart(folder: Path) -> None:
     assert names[0] == "a_txt" and len({*names}) == 3 and all(name.startswith("sub_a_txt_") for name in names[1:])
 
 
+def two(first: Path, second: Path, **more: Any) -> Dataset:
+    splits = {name: Split(work.lines, table=ForEach(each)) for name, each in (("one", first), ("other", second))}
+    streams = {"number": Array("int64"), "text": Text()}
+    return Dataset(NAME, "Numbers.", streams, splits | more, checks={"leakage": "off"})
+
+
+def identifiers(dataset: Dataset, storage: MemoryStorage) -> dict[str, list[str]]:
+    views = prepare(dataset, storage=storage, jobs=1)
+    return {name: [used.name for used in index_of(view).sources] for name, view in views.items()}
+
+
+def test_files_of_one_name_in_two_patterns_are_told_apart(folder: Path) -> None:
+    storage = MemoryStorage()
+    [alone] = identifiers(two(folder / "*.txt", folder / "*.csv"), storage)["one"][:1]
+    both = two(folder / "*.txt", folder / "sub" / "*.txt")
+    found = identifiers(both, storage)
+    assert found["one"] == [alone, "b_txt"] and found["other"][0].startswith("a_txt_")
+    assert found == identifiers(both, storage) == identifiers(both, MemoryStorage())
+    assert [int(one) for one in prepare(both, storage=storage)["other"].to_numpy()["number"]] == [2]
+
+
+def test_a_file_in_two_patterns_is_one(folder: Path) -> None:
+    found = identifiers(two(folder / "*.txt", folder / "a*.txt"), MemoryStorage())
+    assert found == {"one": ["a_txt", "b_txt"], "other": ["a_txt"]}
+
+
+def test_a_file_that_the_definition_names_keeps_its_identifier(folder: Path) -> None:
+    named = Split(work.lines, table=RemoteFile(folder / "sub" / "a.txt"))
+    found = identifiers(two(folder / "*.txt", folder / "*.csv", named=named), MemoryStorage())
+    assert found["named"] == ["a_txt"] and found["one"][0].startswith("a_txt_")
+
+
+def test_a_folder_may_have_a_star_in_its_name(folder: Path) -> None:
+    for name, number in (("set*1", 5), ("set21", 6)):
+        (folder / name).mkdir()
+        (folder / name / "x y.txt").write_text(f"{number}\n")
+    for pattern, found in {
+        folder / "set*1": [5],
+        folder / "set*1" / "*.txt": [5, 6],
+        f"{(folder / 'set*1').as_uri()}/": [5],
+        f"{(folder / 'set*1').as_uri()}/*.txt": [5],
+        f"{folder.as_uri()}/*/x%20y.txt": [5, 6],
+        f"{folder.as_uri()}/set*/": [5, 6],
+        f"{folder.as_uri()}/*%2A1/*": [5],
+    }.items():
+        assert made_of(numbers(pattern), storage=MemoryStorage()) == found, pattern
+    user_folders.set_folder("tables", folder)
+    assert made_of(numbers("folder:tables/*/x%20y.txt"), storage=MemoryStorage()) == [5, 6]
+    assert made_of(numbers("folder:tables/set%2A1/*.txt"), storage=MemoryStorage()) == [5]
+
+
 class Far:
     """Lists and sends files of this machine, and counts how often it is asked for its list."""
 

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from children import in_child
 
 from dataset_assets import Array, Dataset, ForEach, Image, RemoteFile, Split, SplitOf, Table, Text, load, prepare
-from dataset_assets.errors import DecodeError, DefinitionError, SchemaError, UsageError
+from dataset_assets.errors import CheckFailed, DecodeError, DefinitionError, SchemaError, SplitFailed, UsageError
 from dataset_assets.making import engines
 from dataset_assets.moving.copy import copy
 from dataset_assets.moving.gc import collect
@@ -138,6 +139,11 @@ def test_a_process_that_is_killed_is_said_by_name_and_its_part_made_again(
     with caplog.at_level(logging.WARNING):
         view = prepare(many(tables[:9]), storage=MemoryStorage(), jobs=2)["all"]
     assert f"the part of table_07_txt of {NAME}, split all" in caplog.text and len(view) == sum(k % 4 for k in range(9))
+
+
+def test_a_process_that_ends_by_itself_is_said_with_its_exit_code(tables: list[RemoteFile]) -> None:
+    with pytest.raises(SplitFailed, match="made the part of table_0[01]_txt of .* ended with exit code 7, also when"):
+        prepare(many(tables[:2], work.leaving), storage=MemoryStorage(), jobs=2)
 
 
 def test_parts_of_a_split_are_runs_of_its_samples(tables: list[RemoteFile]) -> None:
@@ -267,6 +273,59 @@ def test_a_damaged_record_is_found_and_its_part_made_again(
     written(fast_path / "table-07.txt", [1])
     prepare(many(tables[:8]), storage=storage, refresh=True, jobs=1)
     assert made() == 2
+
+
+def test_classes_are_counted_where_a_part_is_made_and_not_read_again(home: Path, fast_path: Path) -> None:
+    files = [written(fast_path / f"labels-{k}.txt", numbers) for k, numbers in enumerate(([0, 2], [], [1, 7, 0, 9]))]
+    streams: Any = {"number": Array("int64", classes=("a", "b", "c", "d")), "text": Text()}
+    storage = Stored()
+    with pytest.raises(CheckFailed, match="number has 2 values that are none of its 4 classes, first 7 in sample 3"):
+        prepare(many(files, streams=streams), storage=storage, jobs=1)
+    assert storage.read and not [key for key in storage.read if "/number/" in key]
+    key = next(
+        key for key in storage.list("") if "/parts/" in key and b'"classes":{"number"' in stored_in(storage, key)
+    )
+    assert b"first" in stored_in(storage, key)
+
+
+class Stored(MemoryStorage):
+    """Counts as remote, so that a file is opened when it is read, and notes what is read."""
+
+    cached = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    def get(self, key: str) -> Any:
+        self.read.append(key)
+        return super().get(key)
+
+
+def stored_in(storage: MemoryStorage, key: str) -> bytes:
+    with storage.get(key) as file:
+        return bytes(file.read())
+
+
+def test_a_record_without_classes_is_used_and_the_stream_is_read(
+    home: Path, fast_path: Path, made: Callable[[], int]
+) -> None:
+    files = [written(fast_path / f"labels-{k}.txt", [k, k]) for k in range(3)]
+    streams: Any = {"number": Array("int64", classes=("a", "b", "c", "d")), "text": Text()}
+    storage = MemoryStorage()
+    prepare(many(files, streams=streams), storage=storage, jobs=1)
+    stored = StoredDataset(storage, NAME)
+    for key in records(storage):
+        record = stored.part("all", key.rpartition("/")[2].removesuffix(".json"))
+        assert record and record.classes
+        stored.put_part(replace(record, classes={}))
+    made()
+    written(fast_path / "labels-2.txt", [1])
+    view = prepare(many(files, streams=streams), storage=storage, refresh=True, jobs=1)["all"]
+    assert made() == 1
+    assert [one.message for one in index_in(view).findings if one.check == "classes"] == [
+        "number has no sample of c, d."
+    ]
 
 
 def test_wrong_engines_and_values_are_refused(tables: list[RemoteFile]) -> None:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import tiny
@@ -12,7 +14,8 @@ from dataset_assets.core.canonical import sha256_hex
 from dataset_assets.errors import DecodeError, NameNotAllowed, NotPrepared, StoredFileDamaged
 from dataset_assets.storage import MemoryStorage
 from dataset_assets.storage.keys import pointer_key, source_key, version_key
-from dataset_assets.storage.stored_dataset import StoredDataset
+from dataset_assets.storage.part_record import PartRecord
+from dataset_assets.storage.stored_dataset import READS_AT_ONCE, StoredDataset
 
 
 @pytest.fixture
@@ -88,3 +91,25 @@ def test_a_stream_that_is_gone_or_cut_is_named(stored: StoredDataset) -> None:
     stored.storage.delete(key)
     with pytest.raises(StoredFileDamaged, match="is gone"):
         stored.check_sizes(index)
+
+
+class Met(MemoryStorage):
+    """Answers for a record of a part when so many are asked for at once."""
+
+    def __init__(self, many: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(many)
+
+    def get(self, key: str) -> BinaryIO:
+        if "/parts/" in key:
+            self.barrier.wait(60)
+        return super().get(key)
+
+
+def test_records_of_parts_are_read_several_at_once() -> None:
+    stored = StoredDataset(Met(READS_AT_ONCE), tiny.NAME)
+    records = [PartRecord("train", sha256_hex(b"%d" % k), 0, 0, (), {}) for k in range(2 * READS_AT_ONCE)]
+    stored.put_parts(records)
+    found = stored.parts("train", [record.recipe for record in reversed(records)])
+    assert [*found] == [record.recipe for record in reversed(records)]
+    assert found == {record.recipe: record for record in records}

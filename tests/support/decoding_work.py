@@ -42,6 +42,12 @@ def failing(number: int) -> Any:
     return squared(number)
 
 
+def leaving(number: int) -> Any:
+    if number == 30:
+        raise SystemExit("out of here")
+    return squared(number)
+
+
 def undecodable(number: int) -> Any:
     if number == 30:
         raise DecodeError("It is cut.")

@@ -44,6 +44,11 @@ def read(table: BinaryIO) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leaving(table: BinaryIO) -> Iterator[Any]:
+    yield {"number": 1, "text": "1"}
+    os._exit(7)
+
+
 def doubled(numbers: View) -> Iterator[Any]:
     for sample in numbers:
         yield {**sample, "number": 2 * sample["number"]}

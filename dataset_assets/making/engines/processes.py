@@ -6,10 +6,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import chain, islice
 from typing import Any, ClassVar
 
-from dataset_assets.core.workers import is_alone, killed, lacks_pool, new_pool
+from dataset_assets.core.workers import is_alone, killed, killed_again, lacks_pool, new_pool
 from dataset_assets.making.engines import R, T
 from dataset_assets.making.engines.here import Here
-from dataset_assets.making.engines.sending import called, packed, twice_killed
+from dataset_assets.making.engines.sending import called, packed
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class _Pool:
             try:
                 yield self._begun(task, 1).result()
             except killed() as error:
-                raise twice_killed(name) from error
+                raise killed_again(f"made {name}", "the part", error) from error
         self._end()
 
     def _end(self) -> None:

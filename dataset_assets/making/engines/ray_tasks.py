@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, ClassVar
 
+from dataset_assets.core.workers import killed_again
 from dataset_assets.errors import NotInstalled
 from dataset_assets.making.engines import R, T
-from dataset_assets.making.engines.sending import called, packed, twice_killed
+from dataset_assets.making.engines.sending import called, packed
 
 
 class RayTasks:
@@ -45,7 +46,7 @@ class RayTasks:
             # What the function raised, as it was.
             raise (error.cause if isinstance(error.cause, Exception) else error) from error
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
-            raise twice_killed(name) from error
+            raise killed_again(f"made {name}", "the part", error) from error
 
 
 def _begun(jobs: int) -> Any:

@@ -27,11 +27,3 @@ def called(task: bytes) -> Any:
     function, what = pickle.loads(task)
     with using(1):
         return function(what)
-
-
-def twice_killed(name: str) -> SplitFailed:
-    """Return the error for a task whose process was killed twice."""
-    return SplitFailed(
-        f"The process that made {name} was killed, also when it was the only one. Perhaps the part needs more memory "
-        "than there is: make smaller parts, or use fewer processes (--jobs 1)."
-    )

@@ -12,14 +12,25 @@ from typing import Any, BinaryIO, ClassVar, Sequence
 import numpy as np
 
 from dataset_assets.errors import DecodeError
-from dataset_assets.formats import FILE_BYTES, Column, Misfit, Part, Parts, chained, check_rows, mapped, values_of
+from dataset_assets.formats import (
+    FILE_BYTES,
+    Column,
+    Format,
+    Misfit,
+    Part,
+    Parts,
+    chained,
+    check_rows,
+    mapped,
+    values_of,
+)
 
 EVERY = 64
 HELD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Json:
+class Json(Format):
     """A value is what JSON can say: an object, a list, a string, a number, true, false or null."""
 
     name: ClassVar[str] = "json"
