@@ -215,15 +215,16 @@ def _allowed(file: RemoteFile, offline: bool) -> tuple[str, ...]:
 
 
 def with_findings(index: SplitIndex, columns: Mapping[str, Any]) -> SplitIndex:
-    """Return the index of a split that has no files of its own, with what the checks found in its columns."""
-    file = StoredFile("", 0, index.samples)
-    streams = {name: replace(stream, files=(file,)) for name, stream in index.streams.items()}
+    """Return the index of a split with what the checks found in its columns."""
+    streams = index.streams
+    if index.rows or index.placed:  # it has no files of its own
+        file = StoredFile("", 0, index.samples)
+        streams = {name: replace(stream, files=(file,)) for name, stream in streams.items()}
     return replace(index, findings=check_split(index.samples, streams, columns))
 
 
 def _checked(index: SplitIndex, paths: Mapping[str, Sequence[Path]]) -> SplitIndex:
-    columns = open_columns(index, lambda name, k: files.opened(paths[name][k]))
-    return replace(index, findings=check_split(index.samples, index.streams, columns))
+    return with_findings(index, open_columns(index, lambda name, k: files.opened(paths[name][k])))
 
 
 def stored_stream(kind: Format, parts: Sequence[Part], parameters: Mapping[str, Any]) -> StoredStream:

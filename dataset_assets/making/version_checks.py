@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import replace
-from typing import Callable, Mapping, NoReturn
+from typing import Any, Callable, Mapping, NoReturn
 
 from dataset_assets.checks import built_in as checking
 from dataset_assets.checks.thresholds import BY_NAME, Drift, Threshold
@@ -30,7 +30,7 @@ def check_version(dataset: Dataset, views: Mapping[str, Stored], before: Before 
     # In the order of the definition: the findings are part of the version's digest.
     views = {split: views[split] for split in dataset.splits}
     findings = [finding for split, view in views.items() for finding in split_findings(dataset, index_of(view))]
-    findings += version_findings(dataset, views, before)
+    findings += [version_finding(dataset, name, views, before) for name in version_checks(dataset)]
     splits = {split: view.origin.index for split, view in views.items()}
     recipe = release_recipe(dataset, splits)
     # The splits of one release are made by the same rules; `release` refuses others.
@@ -72,21 +72,22 @@ def version_checks(dataset: Dataset) -> list[str]:
     return [*named, *own]
 
 
-def version_findings(dataset: Dataset, views: Mapping[str, Stored], before: Before) -> list[Finding]:
-    """Run the checks across splits, and the dataset's own."""
-    found = []
-    for name in version_checks(dataset):
-        chosen = dataset.checks.get(name)
-        check = BY_NAME[name](severity=chosen) if name in BY_NAME and isinstance(chosen, str) else chosen
-        if callable(check):
-            more = {"before": before()} if isinstance(check, Drift) else {}
-            found.append(checking.run_own(name, check, views, dataset.severity(name), **more))
-        else:
-            columns = {split: streaming_columns(view) for split, view in views.items()}
-            sources = {split: dataset.sources_of(split) for split in views}
-            leakage = checking.check_leakage(columns, dataset.roles, sources=sources)
-            found.append(replace(leakage, severity=dataset.severity(name)))
-    return found
+def version_finding(dataset: Dataset, name: str, views: Mapping[str, Stored], before: Before) -> Finding:
+    """Run a check across splits, or one of the dataset's own."""
+    check = check_of(dataset, name)
+    if callable(check):
+        more = {"before": before()} if isinstance(check, Drift) else {}
+        return checking.run_own(name, check, views, dataset.severity(name), **more)
+    columns = {split: streaming_columns(view) for split, view in views.items()}
+    sources = {split: dataset.sources_of(split) for split in views}
+    leakage = checking.check_leakage(columns, dataset.roles, sources=sources)
+    return replace(leakage, severity=dataset.severity(name))
+
+
+def check_of(dataset: Dataset, name: str) -> Any:
+    """Return the function of a check that a definition chose; what it says of one that has none."""
+    chosen = dataset.checks.get(name)
+    return BY_NAME[name](severity=chosen) if name in BY_NAME and isinstance(chosen, str) else chosen
 
 
 def refuse(dataset: Dataset, version: Version, digest: str, advice: str) -> NoReturn:

@@ -15,25 +15,24 @@ from dataset_assets.definition.dataset import Dataset, DerivedFile, RemoteFile, 
 from dataset_assets.definition.linked import own_name
 from dataset_assets.definition.links import FileOf
 from dataset_assets.definition.registry import free_aliases
-from dataset_assets.making.existing import FoundSplit, publish_split
+from dataset_assets.making.existing import publish_split
 from dataset_assets.making.inputs import File
 from dataset_assets.making.maker import Maker
 from dataset_assets.making.steps import StagedSplit
 from dataset_assets.making.version_checks import split_findings, tell_warnings, version_checks
 from dataset_assets.orchestration import keys
-from dataset_assets.orchestration.bodies import Given, MadeSamples, began_with, maker_of, output
-from dataset_assets.orchestration.check_numbers import numbers_of
+from dataset_assets.orchestration.bodies import MadeSamples, began_with, maker_of, output
+from dataset_assets.orchestration.check_results import asked_checks, results, results_alone
 from dataset_assets.orchestration.engines import as_configured, config_of
 from dataset_assets.orchestration.handover import (
     AlreadyStored,
+    Given,
     RawFiles,
     Release,
     StagedStream,
     StepOutput,
-    Upstream,
     WholeSplit,
 )
-from dataset_assets.orchestration.markdown import prose
 from dataset_assets.orchestration.one_raw_asset import one_raw_asset, use
 from dataset_assets.orchestration.ops import Steps
 from dataset_assets.orchestration.raw_assets import raw_assets, raw_output
@@ -41,8 +40,6 @@ from dataset_assets.orchestration.refresh import is_refresh
 from dataset_assets.orchestration.retries import no_vain_retries
 from dataset_assets.orchestration.specs import check_specs, dataset_spec, raw_spec, split_specs
 from dataset_assets.storage.manifest import Finding, SplitIndex
-
-_LEVELS = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
 def assets_of(dataset: Dataset, steps: Steps) -> list[dg.AssetsDefinition]:
@@ -82,17 +79,22 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
     deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
     active = dataset.split_checks(SPLIT_CHECKS)
+    specs = split_specs(dataset, split, steps.io, deps, whole)
 
     @dg.multi_asset(
         name=steps.step(dataset.name, split),
-        specs=split_specs(dataset, split, steps.io, deps, whole),
+        specs=specs,
         ins=raw | splits,
         check_specs=check_specs(dataset, key, active),
+        can_subset=True,
         config_schema=config_of(defined),
         **steps.options(**{keys.OURS: ""}),
     )
     def make(context: dg.AssetExecutionContext, **opened: Given) -> Iterator[Any]:
         options: dict[str, Any] = {"anew": True, "progress": MadeSamples(context.log.info)}
+        asked = asked_checks(context, {f"{split}.{check}": check for check in active})
+        if not context.selected_asset_keys:
+            return (yield from results_alone(context, dataset, steps.io, asked))
         with no_vain_retries(), maker_of(context, dataset, steps.io, opened, **options) as maker:
             _use_all(maker, maker.dataset.splits[split], opened, split)
             started = time.perf_counter()
@@ -102,24 +104,29 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
             index = made.index if isinstance(made, StagedSplit) else _in_order(made.index, dataset)
             # First what the checks found: of a split that is refused, nothing leaves an event.
             findings = split_findings(dataset, index)
-            asked = {f"{split}.{check}": check for check in active}
-            yield from _check_results(findings, context.asset_key_for_output(key.to_python_identifier()), asked)
+            yield from results(findings, asked)
             if any(not finding.passed and finding.severity == "error" for finding in findings):
                 if isinstance(made, StagedSplit):
                     publish_split(maker.stored, made)
                 maker.add_split(split, digest_of(index))
                 advice = maker.doubt([split])
                 raise _refused(f"{dataset.name}, split {split}, was not released", findings, advice)
-            yield from _split_outputs(made, index, began, whole, round(time.perf_counter() - started, 3))
+            what = made if isinstance(made, StagedSplit) else AlreadyStored(dataset.name, index)
+            if isinstance(what, StagedSplit) and len(context.selected_asset_keys) < len(specs):
+                # The whole split is stored, though only some of its assets are asked for.
+                publish_split(maker.stored, what)
+                what = AlreadyStored(dataset.name, index)
+            for each in _split_outputs(what, index, began, whole, round(time.perf_counter() - started, 3)):
+                if context.asset_key_for_output(each.output_name) in context.selected_asset_keys:
+                    yield each
 
     return make
 
 
 def _split_outputs(
-    made: FoundSplit | StagedSplit, index: SplitIndex, began: str, whole: bool, seconds: float
-) -> Iterator[Any]:
+    what: AlreadyStored | StagedSplit, index: SplitIndex, began: str, whole: bool, seconds: float
+) -> Iterator[dg.Output[Any]]:
     """Yield the outputs of the streams of a split, and of the split; of one that is `whole`, only the last."""
-    what = made if isinstance(made, StagedSplit) else AlreadyStored(index.dataset, index)
     for stream in () if whole else index.streams:
         key = keys.key(index.dataset, index.split, stream)
         yield output(key, StagedStream(what, stream), keys.stream_version(index, stream))
@@ -149,14 +156,17 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
         specs=[dataset_spec(dataset, steps.io, steps.unmade)],
         ins=_split_inputs(dataset, dataset.splits),
         check_specs=check_specs(dataset, key, active),
+        can_subset=True,
         **steps.options(**{keys.OURS: ""}),
     )
-    def release(context: dg.AssetExecutionContext, **given: Upstream) -> Iterator[Any]:
+    def release(context: dg.AssetExecutionContext, **given: Given) -> Iterator[Any]:
+        asked = asked_checks(context, {check: check for check in active})
+        if not context.selected_asset_keys:
+            return (yield from results_alone(context, dataset, steps.io, asked))
         with no_vain_retries(), maker_of(context, dataset, steps.io, given) as maker:
             current = maker.stored.current()
             version = maker.version(current.version)
-            asked = {check: check for check in active}
-            yield from _check_results(version.findings, context.asset_key_for_output(key.to_python_identifier()), asked)
+            yield from results(version.findings, asked)
             if version.refused:
                 maker.refuse(version)
             if version is not current.version:
@@ -167,7 +177,7 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
     return release
 
 
-def _expected(given: Iterable[Upstream], now: str | None) -> str | None:
+def _expected(given: Iterable[Given], now: str | None) -> str | None:
     """Return the pointer that may be moved: the one with which this run began, even if it was moved since."""
     seen = [upstream.began or None for upstream in given if upstream.began is not None]
     return next((pointer for pointer in seen if pointer != now), now)
@@ -207,22 +217,6 @@ def _raw_of(dataset: Dataset, files: Iterable[File], steps: Steps, listed: bool 
 
 def _split_inputs(dataset: Dataset, splits: Iterable[str]) -> dict[str, dg.AssetIn]:
     return {f"split_{split}": dg.AssetIn(keys.key(dataset.name, split)) for split in splits}
-
-
-def _check_results(
-    findings: Iterable[Finding], key: dg.AssetKey, names: dict[str, str]
-) -> Iterator[dg.AssetCheckResult]:
-    """Yield the findings of the checks of these names; another release may have had other checks."""
-    for finding in findings:
-        if finding.check in names:
-            yield dg.AssetCheckResult(
-                passed=finding.passed,
-                asset_key=key,
-                check_name=names[finding.check],
-                severity=_LEVELS[finding.severity],
-                description=prose(finding.message),
-                metadata={**numbers_of(finding), "found": finding.message},
-            )
 
 
 def _refused(what: str, findings: Iterable[Finding], advice: str) -> dg.Failure:

@@ -11,20 +11,24 @@ from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.making.maker import Maker
 from dataset_assets.orchestration import handed_over
 from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
-from dataset_assets.orchestration.handover import OpenedRaw, RawFiles, Upstream
+from dataset_assets.orchestration.handover import Absent, Given, OpenedRaw, RawFiles, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 TOLD_AFTER_SECONDS = 10
 """How long work takes before the event log says how far it is; then it is said in growing steps."""
 
-Given = OpenedRaw | RawFiles | Upstream
-
 
 def maker_of(
     context: dg.AssetExecutionContext, dataset: Dataset, io: str, opened: Mapping[str, Given], **options: Any
 ) -> Maker:
-    """Return a maker that uses the inputs of a step; its dataset has the files of the partitions that they have."""
+    """Return a maker that uses the inputs of a step; its dataset has the files of the partitions that they have.
+
+    Raises `NotPrepared` if an input is not stored.
+    """
+    for given in opened.values():
+        if isinstance(given, Absent):
+            raise given.error
     connector: StorageIOManager = getattr(context.resources, io)
     storage = connector.opened()
     warn_if_elsewhere(context, storage)

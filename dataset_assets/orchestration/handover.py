@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Mapping, Sequence
 
 from dataset_assets.definition.partitioned import Partitions
-from dataset_assets.errors import DatasetAssetsError
+from dataset_assets.errors import DatasetAssetsError, NotPrepared
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import SplitIndex, Version
@@ -117,8 +117,20 @@ class RawFiles:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """An input that is not stored. A step that only checks the release does without; any other raises the error."""
+
+    error: NotPrepared
+    began: None = None
+
+
+@dataclass(frozen=True)
 class Upstream:
     """A split as an input of our own assets; `began` is as that of `OpenedRaw`."""
 
     view: Stored
     began: str | None
+
+
+Given = OpenedRaw | RawFiles | Upstream | Absent
+"""An input of our own assets."""

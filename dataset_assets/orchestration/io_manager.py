@@ -23,8 +23,10 @@ from dataset_assets.orchestration.annotated import as_annotated
 from dataset_assets.orchestration.changes import what_changed
 from dataset_assets.orchestration.events import Event, upstream_event
 from dataset_assets.orchestration.handover import (
+    Absent,
     AllRaw,
     AlreadyStored,
+    Given,
     OpenedRaw,
     RawFiles,
     Release,
@@ -110,13 +112,16 @@ def _metadata_of(context: dg.InputContext) -> Mapping[str, Any]:
     return what
 
 
-def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) -> OpenedRaw | RawFiles | Upstream:
+def _for_ours(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Given:
     """Open an input of our own assets, which need the pointer that their run began with, too."""
     if keys.FILES in what:
         return _all_raw(StoredDataset(storage, what[keys.DATASET]), event)
-    if keys.FILE in what:
-        return _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
-    return Upstream(_opened_split(storage, what, event), _began(event))
+    try:
+        if keys.FILE in what:
+            return _opened_raw(StoredDataset(storage, what[keys.DATASET]), what[keys.FILE], event)
+        return Upstream(_opened_split(storage, what, event), _began(event))
+    except NotPrepared as error:
+        return Absent(error)
 
 
 def _for_others(storage: Storage, what: Mapping[str, Any], event: Event | None) -> Any:
