@@ -1,6 +1,6 @@
 """The files of a `ForEach` of a pattern: as its source lists them, or as the current version was made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -18,39 +18,69 @@ from dataset_assets.retrieval.retriever import retriever_for
 from dataset_assets.storage.manifest import SplitIndex
 from dataset_assets.storage.stored_dataset import UNUSABLE, StoredDataset
 
+Named = tuple[str, str]
+"""The identifier and the URL of a file."""
+
 
 def with_files(dataset: Dataset, stored: StoredDataset, anew: bool = False) -> Dataset:
-    """Return a dataset with the files that its patterns stand for.
+    """Return a dataset with the files that its patterns stand for; a pattern that has its files keeps them.
 
     A source is asked for them if it is on this machine, if they are wanted `anew`, or if the current version was not
     made of the same pattern. Raises `RetrievalError`, and `UsageError` for a source that lists nothing.
     """
-    if not dataset.has_patterns:
-        return dataset
-    indexes = {} if anew else _current(stored)
-    before = {file for split in dataset.splits.values() if split.pattern and split.each for file in split.each[1].files}
-    taken = {name.lower(): file for name, file in dataset.files.items() if file not in before}
-    splits = {name: _with_files(split, indexes.get(name), taken) for name, split in dataset.splits.items()}
-    return replace(dataset, splits=splits)
+    if not anew and (patterns := _unlisted(dataset)):
+        far = {
+            name: index for name, index in _current(stored).items() if name in patterns and not _is_here(patterns[name])
+        }
+        dataset = with_recorded(dataset, {name: files_used(dataset, index) for name, index in far.items()})
+    return _filled(dataset, {name: _listed(split.pattern or "") for name, split in _unlisted(dataset).items()})
 
 
-def _current(stored: StoredDataset) -> Mapping[str, SplitIndex]:
-    with suppress(*UNUSABLE, Refused):
-        version = stored.current().version
-        return {split: stored.index(split, digest) for split, digest in version.splits.items()} if version else {}
-    return {}
+def with_recorded(dataset: Dataset, files: Mapping[str, Sequence[Named]]) -> Dataset:
+    """Return a dataset whose patterns stand for the files that were recorded, by split."""
+    known = {name: split.pattern or "" for name, split in _unlisted(dataset).items() if files.get(name)}
+    return _filled(dataset, {name: [(one, _whole(url, at)) for one, at in files[name]] for name, url in known.items()})
 
 
-def _with_files(split: Split, index: SplitIndex | None, taken: dict[str, RemoteFile | DerivedFile]) -> Split:
+def files_listed(dataset: Dataset) -> dict[str, list[Named]]:
+    """Return the files that the patterns of a dataset stand for, by split, to be recorded: without secrets."""
+    splits = {name: split.each[1].files for name, split in dataset.splits.items() if split.pattern and split.each}
+    return {name: [(file.identifier, redacted(file.urls[0])) for file in files] for name, files in splits.items()}
+
+
+def files_used(dataset: Dataset, index: SplitIndex) -> list[Named]:
+    """Return the files that a split was made of, if it was made of its pattern; else nothing."""
+    split = dataset.splits.get(index.split)
+    if split is None or split.each is None or (url := split.pattern) is None:
+        return []
+    argument = split.each[0]
+    if index.arguments.get(argument) != {"pattern": redacted(url)}:
+        return []
+    return [(one.name, one.url) for one in index.sources if one.argument.startswith(f"{argument}[")]
+
+
+def _unlisted(dataset: Dataset) -> dict[str, Split]:
+    splits = dataset.splits.items()
+    return {name: split for name, split in splits if split.pattern and split.each and not split.each[1].files}
+
+
+def _is_here(split: Split) -> bool:
+    return urlsplit(split.pattern or "").scheme in SCHEMES
+
+
+def _filled(dataset: Dataset, files: Mapping[str, Sequence[Named]]) -> Dataset:
+    taken = {name.lower(): file for name, file in dataset.files.items()}
+    given = {name: _with(split, files[name], taken) for name, split in dataset.splits.items() if name in files}
+    return replace(dataset, splits={**dataset.splits, **given}) if given else dataset
+
+
+def _with(split: Split, files: Sequence[Named], taken: dict[str, RemoteFile | DerivedFile]) -> Split:
     """Return a split with the files of its pattern; `taken` are the files of the dataset by identifier."""
-    if (url := split.pattern) is None or split.each is None:
-        return split
+    assert split.each is not None and split.each[1].pattern is not None  # whose files they are
     argument, each = split.each
-    found = None if urlsplit(url).scheme in SCHEMES else _recorded(argument, url, index)
-    assert each.pattern is not None  # whose URL it is
-    keep = each.pattern.keep
-    listed = (RemoteFile(one, identifier=name, keep=keep) for name, one in found or _listed(url))
-    own = each.listed(_told_apart(file, taken) for file in listed)
+    keep = split.each[1].pattern.keep
+    named = (RemoteFile(url, identifier=name, keep=keep) for name, url in files)
+    own = each.listed(_told_apart(file, taken) for file in named)
     return Split(split.function, **{**split.arguments, argument: own})
 
 
@@ -64,16 +94,19 @@ def _told_apart(file: RemoteFile, taken: dict[str, RemoteFile | DerivedFile]) ->
     return renamed
 
 
-def _recorded(argument: str, url: str, index: SplitIndex | None) -> list[tuple[str, str]] | None:
-    """Return the identifiers and URLs of the files that a split was made of, if it was made of this pattern."""
-    if index is None or index.arguments.get(argument) != {"pattern": redacted(url)}:
-        return None
-    # An index has no secrets, which a query may hold.
-    place, used = urlsplit(url), [one for one in index.sources if one.argument.startswith(f"{argument}[")]
-    return [(one.name, place._replace(path=urlsplit(one.url).path).geturl()) for one in used]
+def _whole(pattern: str, url: str) -> str:
+    """Return the URL of a file whose secrets, which a query may hold, were left out: they are those of its pattern."""
+    return url if redacted(pattern) == pattern else urlsplit(pattern)._replace(path=urlsplit(url).path).geturl()
 
 
-def _listed(url: str) -> list[tuple[str, str]]:
+def _current(stored: StoredDataset) -> Mapping[str, SplitIndex]:
+    with suppress(*UNUSABLE, Refused):
+        version = stored.current().version
+        return {split: stored.index(split, digest) for split, digest in version.splits.items()} if version else {}
+    return {}
+
+
+def _listed(url: str) -> list[Named]:
     """Return the identifiers and URLs of the files that a source lists."""
     retriever = retriever_for(url)
     if not isinstance(retriever, Listing):

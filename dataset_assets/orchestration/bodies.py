@@ -9,10 +9,12 @@ from dataset_assets.core.progress import report
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.partitioned import with_partitions
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.patterns import files_used, with_recorded
 from dataset_assets.orchestration import handed_over
 from dataset_assets.orchestration.elsewhere import warn_if_elsewhere
 from dataset_assets.orchestration.handover import Absent, Given, OpenedRaw, RawFiles, Upstream
 from dataset_assets.orchestration.io_manager import StorageIOManager
+from dataset_assets.reading.stored_files import index_of
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 TOLD_AFTER_SECONDS = 10
@@ -22,7 +24,7 @@ TOLD_AFTER_SECONDS = 10
 def maker_of(
     context: dg.AssetExecutionContext, dataset: Dataset, io: str, opened: Mapping[str, Given], **options: Any
 ) -> Maker:
-    """Return a maker that uses the inputs of a step; its dataset has the files of the partitions that they have.
+    """Return a maker that uses the inputs of a step; its dataset has the partitions and listed files that they have.
 
     Raises `NotPrepared` if an input is not stored.
     """
@@ -34,7 +36,9 @@ def maker_of(
     warn_if_elsewhere(context, storage)
     for given in opened.values():
         if isinstance(given, RawFiles):
-            dataset = with_partitions(dataset, given.partitions)
+            dataset = with_recorded(with_partitions(dataset, given.partitions), given.listed)
+        elif isinstance(given, Upstream):
+            dataset = with_recorded(dataset, {given.view.split: files_used(dataset, index_of(given.view))})
     maker = Maker(dataset, StoredDataset(storage, dataset.name), run=context.run.run_id, **options)
     for given in opened.values():
         if isinstance(given, OpenedRaw):

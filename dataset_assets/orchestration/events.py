@@ -1,5 +1,8 @@
 """The event of an asset in Dagster's history: of the run that made it for this run, else the last one."""
 
+import json
+import zlib
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import Any, Mapping
 
@@ -20,6 +23,16 @@ class Event:
     def get(self, key: str) -> Any:
         """Return the value of a metadata entry, or None."""
         return self.metadata[key].value if key in self.metadata else None
+
+
+def packed(value: Any) -> str:
+    """Return a value of JSON as short text, for metadata that is long and that nobody reads."""
+    return b64encode(zlib.compress(json.dumps(value).encode())).decode()
+
+
+def unpacked(text: str | None) -> Any:
+    """Return a value that was packed; None if there is none."""
+    return None if text is None else json.loads(zlib.decompress(b64decode(text)))
 
 
 def upstream_event(context: dg.InputContext) -> Event | None:

@@ -5,6 +5,7 @@ from typing import BinaryIO, Mapping, Sequence
 
 from dataset_assets.definition.partitioned import Partitions
 from dataset_assets.errors import DatasetAssetsError, NotPrepared
+from dataset_assets.making.patterns import Named
 from dataset_assets.making.steps import StagedRaw, StagedSplit
 from dataset_assets.reading.views import Stored
 from dataset_assets.storage.manifest import SplitIndex, Version
@@ -41,6 +42,8 @@ class AllRaw:
     """How many were retrieved and stored just now."""
     partitions: Partitions = field(default_factory=dict)
     """The partitions whose files these are."""
+    listed: Mapping[str, Sequence[Named]] = field(default_factory=dict)
+    """The files that each pattern stands for, by split."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class RawFiles:
     hashed: bool = False
     began: str | None = None
     partitions: Partitions = field(default_factory=dict)
+    listed: Mapping[str, Sequence[Named]] = field(default_factory=dict)
 
     def __getitem__(self, file: str) -> OpenedRaw:
         raw = self.stored.raw(file)

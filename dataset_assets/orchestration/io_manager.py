@@ -21,7 +21,7 @@ from dataset_assets.making.steps import StagedSplit
 from dataset_assets.orchestration import handed_over, keys, previews
 from dataset_assets.orchestration.annotated import as_annotated
 from dataset_assets.orchestration.changes import what_changed
-from dataset_assets.orchestration.events import Event, upstream_event
+from dataset_assets.orchestration.events import Event, unpacked, upstream_event
 from dataset_assets.orchestration.handover import (
     Absent,
     AllRaw,
@@ -152,10 +152,11 @@ def _opened_raw(stored: StoredDataset, file: str, event: Event | None) -> Opened
 def _all_raw(stored: StoredDataset, event: Event | None) -> RawFiles:
     pairs = (event.get(keys.PARTITIONS) if event else None) or []
     partitions = {tuple(asset): found for asset, found in pairs}
+    listed = unpacked(event.get(keys.LISTED) if event else None) or {}
     if event is None or not event.ours:
-        return RawFiles(stored, {}, {}, partitions=partitions)
+        return RawFiles(stored, {}, {}, partitions=partitions, listed=listed)
     needs, failed = event.get(keys.NEEDS) or {}, event.get(keys.FAILED) or {}
-    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event), partitions)
+    return RawFiles(stored, needs, failed, bool(event.get(keys.ARRIVED)), _began(event), partitions, listed)
 
 
 def _present(opened: OpenedRaw) -> OpenedRaw:

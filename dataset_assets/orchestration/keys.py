@@ -22,6 +22,9 @@ AFTER = "dataset_assets/after"
 PARTITIONS = "dataset_assets/partitions"
 """Metadata of a materialisation of all raw files: pairs of an asset's key and its partitions that had files."""
 
+LISTED = "dataset_assets/listed"
+"""Metadata of a materialisation of all raw files: those that each pattern stands for, packed, by split."""
+
 FILES = "dataset_assets/files"
 """Metadata of the definition of an asset that is all raw files of a dataset: how many."""
 

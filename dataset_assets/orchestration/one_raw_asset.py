@@ -15,6 +15,7 @@ from dataset_assets.errors import Conflict, DatasetAssetsError, RetrievalError
 from dataset_assets.making.at_once import retrieved, together
 from dataset_assets.making.batches import Batch
 from dataset_assets.making.maker import Maker
+from dataset_assets.making.patterns import files_listed
 from dataset_assets.making.steps import StagedRaw
 from dataset_assets.orchestration import handed_over, keys
 from dataset_assets.orchestration.bodies import Downloads, began_with, maker_of, output
@@ -60,7 +61,8 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
             # Those of a pattern are listed by the maker.
             of_all, files = maker.dataset, maker.dataset.remote_files
             began = began_with(maker, ())
-            made = replace(_stored(maker, files, steps.op.downloads_per_host, downloads), partitions=found)
+            made = _stored(maker, files, steps.op.downloads_per_host, downloads)
+            made = replace(made, partitions=found, listed=files_listed(of_all))
             if made.failed and (_may_retry(context, steps) or not _split_says_it(context, of_all, steps, made.failed)):
                 raise together(made.failed, len(files))
             seen = {name: version for name, version in after.items() if name not in made.failed}

@@ -16,6 +16,7 @@ from dataset_assets.core.canonical import digest_of
 from dataset_assets.core.redact import redacted
 from dataset_assets.orchestration import keys
 from dataset_assets.orchestration.charts import MOST_WAVES, waveforms
+from dataset_assets.orchestration.events import packed
 from dataset_assets.orchestration.handover import AllRaw
 from dataset_assets.orchestration.markdown import escaped, table
 from dataset_assets.orchestration.thumbnails import sheet_of
@@ -79,6 +80,8 @@ def of_all_raw(made: AllRaw) -> Metadata:
         "the first files" if len(made.raws) > FILES else "all files": dg.MetadataValue.table(rows, _FILES_SCHEMA),
         keys.NEEDS: dg.MetadataValue.json(dict(made.needs)),
         **_partitions(made),
+        # The other steps of the run use this list, whatever arrives at the source meanwhile.
+        **({keys.LISTED: packed(made.listed)} if made.listed else {}),
         # Then the splits need not hash them again.
         keys.ARRIVED: made.arrived == len(made.raws),
     }
