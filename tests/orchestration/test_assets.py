@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import dagster as dg
+import numpy as np
 import pytest
 import tiny
-from orchestrated import QUIET, assets_in, group, group_name, key, made, numbered, run
+from orchestrated import NUMBERED, QUIET, Calls, assets_in, checks, group, group_name, key, made, numbered, run
 
-from dataset_assets import Array, Bytes, Columns, Dataset, Split, load, prepare
+from dataset_assets import Array, Bytes, Columns, Dataset, Split, View, load, prepare
 from dataset_assets.errors import NotPrepared, UnknownDataset
 from dataset_assets.orchestration import definitions
 from dataset_assets.orchestration.definitions import defs
@@ -31,7 +32,7 @@ def dataset(server: FaultyServer) -> Dataset:
 
 
 def split_of(name: str) -> dg.AssetSelection:
-    """A split is made with its streams; its group has them all."""
+    """The group of a split has its streams, too."""
     return group(f"{TINY}/{name}")
 
 
@@ -64,12 +65,22 @@ def test_one_split_may_be_made_alone_of_files_that_are_there(
     assert len(server.requests) == 1
 
 
-def test_a_split_brings_its_streams_along(home: Path, dataset: Dataset, instance: dg.DagsterInstance) -> None:
-    whole = dg.AssetSelection.assets(key(f"{TINY}/train")).upstream().required_multi_asset_neighbors()
-    assert run(dataset, instance, selection=whole).success
-    # The second is what Dagster 1.11 says.
-    with pytest.raises((dg.DagsterInvalidDefinitionError, dg.DagsterInvalidSubsetError)):
-        run(dataset, instance, selection=[key(f"{TINY}/train")])
+def test_a_stream_that_is_asked_for_alone_stores_the_whole_split_once(home: Path, instance: dg.DagsterInstance) -> None:
+    calls = Calls()
+
+    def counted(first: int, last: int) -> Iterator[Columns]:
+        calls()
+        yield Columns(x=np.arange(first, last).reshape(-1, 1), y=np.arange(first, last) % 3)
+
+    key_of = NUMBERED.replace(".", "/")
+    stream = f"{key_of}/train/x"
+    alone = run(numbered(of=counted), instance, selection=[key(stream)])
+    assert alone.success and {*made(alone)} == {stream} and not checks(alone)
+    split = run(numbered(of=counted), instance, selection=[key(f"{key_of}/train")])
+    assert {*made(split)} == {f"{key_of}/train"} and {*checks(split)} == {"counts", "schema", "classes"}
+    assert calls.count == 1
+    assert run(numbered(of=counted), instance).success and calls.count == 2  # of the other split
+    assert isinstance(load(NUMBERED)["train"], View)
 
 
 def test_the_dataset_may_be_released_alone(home: Path, dataset: Dataset, instance: dg.DagsterInstance) -> None:

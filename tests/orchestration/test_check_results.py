@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from orchestrated import NUMBERED, QUIET, Calls, assets_in, checks, facts, failures, files_in, key, made, numbered, run
 
-from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, View, load, prepare
+from dataset_assets import Array, Columns, Dataset, RemoteFile, Split, load, prepare
 from dataset_assets.checks import balance, drift
 from dataset_assets.orchestration import definitions
 
@@ -137,20 +137,3 @@ def test_an_asset_that_is_made_without_its_checks_is_refused_as_well(home: Path,
     result = bare.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
     assert not result.success and not checks(result) and NUMBERED_KEY not in made(result)
     assert len(load(NUMBERED)["test"]) == 10
-
-
-def test_a_stream_that_is_asked_for_alone_stores_the_whole_split_once(home: Path, instance: dg.DagsterInstance) -> None:
-    calls = Calls()
-
-    def counted(first: int, last: int) -> Iterator[Columns]:
-        calls()
-        yield Columns(x=np.arange(first, last).reshape(-1, 1), y=np.arange(first, last) % 3)
-
-    stream = f"{NUMBERED_KEY}/train/x"
-    alone = run(numbered(of=counted), instance, selection=[key(stream)])
-    assert alone.success and {*made(alone)} == {stream} and not checks(alone)
-    split = run(numbered(of=counted), instance, selection=[key(f"{NUMBERED_KEY}/train")])
-    assert {*made(split)} == {f"{NUMBERED_KEY}/train"} and {*checks(split)} == {"counts", "schema", "classes"}
-    assert calls.count == 1
-    assert run(numbered(of=counted), instance).success and calls.count == 2  # of the other split
-    assert isinstance(load(NUMBERED)["train"], View)
