@@ -24,12 +24,9 @@ def with_listed_partitions(dataset: Dataset) -> Dataset:
 def listed_partitions(dataset: str, file: RemoteFile) -> list[str]:
     """Return the partitions whose files are at the source. Raises `RetrievalError` if it has none, or says none."""
     url, asset = file.urls[0], "/".join(file.after)
-    scheme = urlsplit(url).scheme
-    if scheme == "file":
-        places = _on_this_machine(url)
-    elif scheme in KEYS and not settings().offline:
-        places = _in_bucket(url)
-    else:
+    places = partitions_at_source(file)
+    if places is None:
+        scheme = urlsplit(url).scheme
         why = "the setting `offline` is on" if scheme in KEYS else f"a source of {scheme}: cannot be listed"
         raise RetrievalError(
             f"{dataset} has a file for each partition of the asset {asset}: {redacted(url)}. Only Dagster knows the "
@@ -41,6 +38,20 @@ def listed_partitions(dataset: str, file: RemoteFile) -> list[str]:
             "Materialize a partition of the asset first."
         )
     return places
+
+
+def partitions_at_source(file: RemoteFile) -> list[str] | None:
+    """Return the partitions whose files are at the source; None if it cannot be listed."""
+    url = file.urls[0]
+    if not can_list(file):
+        return None
+    return _on_this_machine(url) if urlsplit(url).scheme == "file" else _in_bucket(url)
+
+
+def can_list(file: RemoteFile) -> bool:
+    """Say whether the source of a file says which partitions it has: a folder here, or a bucket unless offline."""
+    scheme = urlsplit(file.urls[0]).scheme
+    return scheme == "file" or scheme in KEYS and not settings().offline
 
 
 def _on_this_machine(url: str) -> list[str]:

@@ -27,6 +27,7 @@ from dataset_assets.orchestration.specs import all_raw_spec
 from dataset_assets.orchestration.writers import (
     changed,
     partitions_written,
+    without_removed,
     writers_of,
     written,
     written_by_partition,
@@ -49,13 +50,14 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
         downloads = Downloads(context.log.info)
         own = context.asset_key_for_output(key.to_python_identifier())
         with no_vain_retries():
-            found = partitions_written(context.instance, dataset)
+            known = partitions_written(context, dataset)
+            files = with_partitions(dataset, known).remote_files
+            plain = {name: asset for name, asset in writers.items() if name in files}
+            of_partitions = written_by_partition(dataset, known)
+            after = written(context.instance, plain) | {name: is_at for name, is_at in of_partitions.items() if is_at}
+            ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
+            found = without_removed(dataset, known, lambda name: name not in ask)
             of_all = with_partitions(dataset, found)
-        files = of_all.remote_files
-        plain = {name: asset for name, asset in writers.items() if name in files}
-        of_partitions = written_by_partition(dataset, found)
-        after = written(context.instance, plain) | {name: known for name, known in of_partitions.items() if known}
-        ask = changed(context.instance, dict.fromkeys(files, own), after) | (of_partitions.keys() - after.keys())
         options = {"refresh": is_refresh(context), "progress": downloads, "ask": ask, "anew": True}
         with no_vain_retries(), maker_of(context, of_all, steps.io, {}, **options) as maker:
             # Those of a pattern are listed by the maker.

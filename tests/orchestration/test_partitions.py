@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from orchestrated import QUIET, failures, lines, made
+from orchestrated import QUIET, assets_in, failures, lines, made
 
 from dataset_assets import Array, Dataset, ForEach, RemoteFile, Split, load, prepare
 from dataset_assets.errors import RetrievalError
@@ -127,3 +127,78 @@ def test_without_dagster_a_source_that_can_be_listed_is_asked_and_any_other_name
     said = "Only Dagster knows the partitions, because a source of http: cannot be listed.*asset dbt/orders"
     with pytest.raises(RetrievalError, match=said):
         prepare(dataset(server.url))
+
+
+def in_lake(folder: Path, instance: dg.DagsterInstance, days: dict[str, str]) -> None:
+    """Write a file for each day, and record it as materialized."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for day, text in days.items():
+        (folder / f"{day}.csv").write_text(text)
+        tags = {"dagster/data_version": text}
+        instance.report_runless_asset_event(dg.AssetMaterialization(["dbt", "orders"], partition=day, tags=tags))
+
+
+def stored() -> list[int]:
+    return [int(number) for number in load(NAME)["all"].to_numpy()["n"]]
+
+
+def test_a_partition_whose_file_was_removed_leaves_the_next_release_with_and_without_dagster(
+    home: Path, fast_path: Path, instance: dg.DagsterInstance
+) -> None:
+    lake = fast_path / "orders"
+    given: Any = {"instance": instance, "run_config": QUIET, "raise_on_error": False}
+    ours = definitions(datasets=[dataset(fast_path.as_uri())])
+
+    def released() -> list[int]:
+        assert dg.materialize([*ours.assets], resources=ours.resources, **given).success  # type: ignore[misc]
+        return stored()
+
+    in_lake(lake, instance, {"2026-01-01": "1", "2026-01-02": "2", "2026-01-03": "3"})
+    assert released() == [1, 2, 3]
+    (lake / "2026-01-02.csv").unlink()
+    # Each run knows that it is gone, not only the first one.
+    assert released() == [1, 3] == released()
+    assert prepare(dataset(fast_path.as_uri()))["all"].version == load(NAME)["all"].version
+    in_lake(lake, instance, {"2026-01-02": "5"})
+    assert released() == [1, 5, 3] and len(prepare(dataset(fast_path.as_uri()))["all"]) == 3
+    # A day that was written again, and whose file is not there, is no removal.
+    in_lake(lake, instance, {"2026-01-03": "7"})
+    (lake / "2026-01-03.csv").unlink()
+    result = dg.materialize([*ours.assets], resources=ours.resources, **given)  # type: ignore[misc]
+    assert "2026-01-03.csv" in str(failures(result)) and stored() == [1, 5, 3]
+
+
+def test_where_a_source_cannot_be_listed_a_partition_leaves_when_its_asset_has_it_no_more(
+    home: Path, server: FaultyServer, instance: dg.DagsterInstance
+) -> None:
+    days = dg.DynamicPartitionsDefinition(name="days")
+
+    @dg.asset(key=["dbt", "orders"], partitions_def=days)
+    def orders() -> None: ...
+
+    ours = definitions(datasets=[dataset(server.url)])
+    selected = [key for asset in assets_in(ours) for key in asset.keys]
+
+    def released() -> int:
+        given: Any = {"resources": ours.resources, "instance": instance, "run_config": QUIET}
+        assert dg.materialize([orders, *assets_in(ours)], selection=selected, **given).success
+        return len(load(NAME)["all"])
+
+    instance.add_dynamic_partitions("days", ["a", "b"])
+    written(server, instance, ["a", "b"], b"1\n")
+    assert released() == 2
+    # The history still has its materialization.
+    instance.delete_dynamic_partition("days", "b")
+    assert released() == 1
+
+
+def test_a_source_from_which_all_were_removed_releases_nothing_and_says_so(
+    home: Path, fast_path: Path, instance: dg.DagsterInstance
+) -> None:
+    in_lake(fast_path / "orders", instance, {"2026-01-01": "1"})
+    ours = definitions(datasets=[dataset(fast_path.as_uri())])
+    given: Any = {"resources": ours.resources, "instance": instance, "run_config": QUIET, "raise_on_error": False}
+    assert dg.materialize([*ours.assets], **given).success  # type: ignore[misc]
+    (fast_path / "orders" / "2026-01-01.csv").unlink()
+    result = dg.materialize([*ours.assets], **given)  # type: ignore[misc]
+    assert "for each partition of the asset dbt/orders, and there is none" in str(failures(result)) and stored() == [1]
