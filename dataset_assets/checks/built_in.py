@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dataset_assets.checks.classes import class_finding, classes_in, labelled
 from dataset_assets.checks.duplicates import Hash, sample_hashes, shared
+from dataset_assets.checks.thresholds import Threshold
 from dataset_assets.definition.check_names import SPLIT_CHECKS, VERSION_CHECKS
 from dataset_assets.errors import CheckFailed, DatasetAssetsError, DefinitionError
 from dataset_assets.formats.columns import Column
@@ -98,6 +99,8 @@ def run_own(
 ) -> Finding:
     """Run a check of the dataset's author: a function of the splits' views that returns a problem, or None."""
     try:
+        if isinstance(check, Threshold):
+            return Finding(name, *check.found(views, **more), severity)
         problem = check(views, **more)
     except DatasetAssetsError:
         raise

@@ -5,7 +5,8 @@ default threshold.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Callable, ClassVar, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,20 @@ MOST_NUMBERS = 1 << 20
 Bounds = tuple[float | None, float | None]
 
 
+class Measured(NamedTuple):
+    """A number that was measured, of what, and what is wrong with it if it passes the threshold."""
+
+    what: str
+    number: float
+    problem: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
     """A check of splits, and how severe a failure is."""
+
+    NUMBER: ClassVar[str] = ""
+    """What the number is of which the largest is named when the check passes."""
 
     severity: str = "warn"
 
@@ -33,10 +45,33 @@ class Threshold:
         if self.severity not in SEVERITIES:
             raise DefinitionError(f"severity={self.severity!r} is not known. Use 'warn' or 'error'.")
 
+    def __call__(self, views: Mapping[str, View], **more: Any) -> str | None:
+        passed, said = self.found(views, **more)
+        return None if passed else said
+
+    def found(self, views: Mapping[str, View], **more: Any) -> tuple[bool, str]:
+        """Return whether the check passes, and what it found: all problems, or else the largest number."""
+        measured = [*self._measured(views, **more)]
+        if problem := _told([each.problem for each in measured if each.problem]):
+            return False, problem
+        if not self.NUMBER or not measured:
+            return True, "Passed."
+        largest = max(measured, key=lambda each: each.number)
+        return True, f"Passed. The {self.NUMBER} is {largest.number:.6g}, of {largest.what}."
+
+    def _measured(self, views: Mapping[str, View]) -> Iterator[Measured]:
+        for split, view in views.items():
+            yield from self._of(split, view)
+
+    def _of(self, split: str, view: View) -> Iterator[Measured]:
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Nulls(Threshold):
     """At most so large a share of the values of a stream, or of a field of it, is missing."""
+
+    NUMBER = "largest share of missing values"
 
     most: float | Mapping[str, float] = 0.0
 
@@ -47,17 +82,15 @@ class Nulls(Threshold):
         for share in self.most.values() if isinstance(self.most, Mapping) else [self.most]:
             _check_share("nulls", share)
 
-    def __call__(self, views: Mapping[str, View]) -> str | None:
-        return _told(said for split, view in views.items() for said in self._of(split, view))
-
-    def _of(self, split: str, view: View) -> Iterator[str]:
+    def _of(self, split: str, view: View) -> Iterator[Measured]:
         named = self.most if isinstance(self.most, Mapping) else {}
         found = {name: counts for stream in view.streams for name, counts in _missing(view, stream)}
         _check_named(split, named, found, view.streams)
         for name, (missing, total) in found.items():
             most = named.get(name) if isinstance(self.most, Mapping) else self.most
-            if most is not None and missing > most * total:
-                yield f"{split}: {missing} of {total} values of {name} are missing, more than {100 * most:g} %"
+            if most is not None:
+                said = f"{split}: {missing} of {total} values of {name} are missing, more than {100 * most:g} %"
+                yield Measured(f"{split}: {name}", missing / max(1, total), said if missing > most * total else None)
 
 
 @dataclass(frozen=True)
@@ -70,24 +103,23 @@ class InRange(Threshold):
         super().__post_init__()
         object.__setattr__(self, "bounds", FrozenMapping({n: _checked_bounds(n, b) for n, b in self.bounds.items()}))
 
-    def __call__(self, views: Mapping[str, View]) -> str | None:
-        return _told(said for split, view in views.items() for said in self._of(split, view))
-
-    def _of(self, split: str, view: View) -> Iterator[str]:
+    def _of(self, split: str, view: View) -> Iterator[Measured]:
         streams = {name.partition(".")[0] for name in self.bounds} & {*view.streams}
         found = {name: values for stream in sorted(streams) for name, values in _extremes(view, stream, self.bounds)}
         if len(view):
             _check_named(split, self.bounds, found, view.streams)
         for name, (outside, first) in found.items():
             least, most = self.bounds[name]
-            if outside:
-                between = f"between {_end(least)} and {_end(most)}"
-                yield f"{split}: {outside} values of {name} are not {between}, first {first}"
+            between = f"between {_end(least)} and {_end(most)}"
+            said = f"{split}: {outside} values of {name} are not {between}, first {first}"
+            yield Measured(f"{split}: {name}", outside, said if outside else None)
 
 
 @dataclass(frozen=True)
 class Balance(Threshold):
     """The most frequent class of a split has at most so many times the samples of the rarest one."""
+
+    NUMBER = "largest ratio of two classes"
 
     most: float = 10.0
 
@@ -96,18 +128,16 @@ class Balance(Threshold):
         if not _is_number(self.most) or self.most < 1:
             raise DefinitionError(f"balance(most={self.most!r}) is not a ratio. Give a number of at least 1.")
 
-    def __call__(self, views: Mapping[str, View]) -> str | None:
-        return _told(said for split, view in views.items() for said in self._of(split, view))
-
-    def _of(self, split: str, view: View) -> Iterator[str]:
+    def _of(self, split: str, view: View) -> Iterator[Measured]:
         for stream, classes in view.classes.items():
             counts = _counts(view, stream, classes)
             common, rare = int(counts.argmax()), int(counts.argmin())
-            if counts[common] > self.most * counts[rare]:
-                yield (
-                    f"{split}: {stream} has {counts[common]} of {classes[common]} and {counts[rare]} of "
-                    f"{classes[rare]}, more than {self.most:g} times as many"
-                )
+            said = (
+                f"{split}: {stream} has {counts[common]} of {classes[common]} and {counts[rare]} of "
+                f"{classes[rare]}, more than {self.most:g} times as many"
+            )
+            exceeds = counts[common] > self.most * counts[rare]
+            yield Measured(f"{split}: {stream}", counts[common] / max(1, counts[rare]), said if exceeds else None)
 
 
 @dataclass(frozen=True)
@@ -118,21 +148,25 @@ class Drift(Threshold):
     sum of the differences of their shares (total variation). Both are from 0 to 1.
     """
 
+    NUMBER = "largest distance"
+
     most: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_share("drift", self.most)
 
-    def __call__(self, views: Mapping[str, View], before: Mapping[str, View] | None = None) -> str | None:
-        both = [split for split in views if split in (before or {})]
-        return _told(said for split in both for said in self._of(split, (before or {})[split], views[split]))
+    def _measured(
+        self, views: Mapping[str, View], before: Mapping[str, View] = MappingProxyType({})
+    ) -> Iterator[Measured]:
+        for split, new in views.items():
+            if split in before and len(before[split]) and len(new):
+                yield from self._between(split, before[split], new)
 
-    def _of(self, split: str, old: View, new: View) -> Iterator[str]:
-        if len(old) and len(new):
-            for name, distance in _distances(old, new):
-                if distance > self.most:
-                    yield f"{split}: {name} is distributed differently, by {distance:.2g}, more than {self.most:g}"
+    def _between(self, split: str, old: View, new: View) -> Iterator[Measured]:
+        for name, distance in _distances(old, new):
+            said = f"{split}: {name} is distributed differently, by {distance:.2g}, more than {self.most:g}"
+            yield Measured(f"{split}: {name}", distance, said if distance > self.most else None)
 
 
 def nulls(most: float | Mapping[str, float] = 0.0, *, severity: str = "warn") -> Nulls:
@@ -242,8 +276,7 @@ def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
-def _told(found: Iterator[str]) -> str | None:
-    said = [*found]
+def _told(said: Sequence[str]) -> str | None:
     more = f"; and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
     return "; ".join(said[:SHOWN]) + more + "." if said else None
 

@@ -4,39 +4,58 @@ What is stored of a check is its message; so the numbers are read from it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
+from dataset_assets.checks.thresholds import Balance, Drift, Nulls
 from dataset_assets.storage.manifest import Finding
 
-Summed = Callable[[Sequence[float]], float]
+AsOne = Callable[[Iterable[float]], float]
 
-_PATTERNS: Mapping[str, tuple[str, str, Summed]] = {
+_PATTERNS: Mapping[str, tuple[str, str, AsOne]] = {
     "counts": ("samples", r"^(\d+) samples\.", sum),
-    "schema": ("streams that differ", r" has (\d+), its files say \d+", len),
+    "schema": ("streams that differ", r" has (\d+), its files say \d+", lambda found: sum(1 for _ in found)),
     "classes": ("values of no class", r" has (\d+) values that are none of its ", sum),
     "leakage": ("samples in two splits", r"(?:^|; )(\d+) samples of \S+ are also in ", sum),
     "skipped": ("skipped samples", r"^(\d+) of \d+ samples were skipped", sum),
-    "nulls": ("missing values", r": (\d+) of \d+ values of \S+ are missing, ", sum),
     "range": ("values out of range", r": (\d+) values of \S+ are not between ", sum),
-    "drift": ("largest distance", r" is distributed differently, by ([\d.e+-]+), ", max),
+    "nulls": (Nulls.NUMBER, r": (\d+) of (\d+) values of \S+ are missing, ", max),
+    "balance": (Balance.NUMBER, r" has (\d+) of .+? and (\d+) of .+?, more than ", max),
+    "drift": (Drift.NUMBER, r" is distributed differently, by ([\d.e+-]+), ", max),
 }
-"""Of each check: what it counts, how its message says it, and how the numbers of several streams are one."""
+"""Of each check: its number, how the message says it or what it is the ratio of, and how those of streams are one."""
 
 _CUT = re.compile(r"; and \d+ more\.$")
 """The end of a message that does not name all that was found."""
 
+_PASSED = re.compile(r"^Passed\. The (.+?) is ([\d.e+-]+), of ")
+"""How a check with a threshold says its number when it passes."""
+
+_THRESHOLDS = ("range", "nulls", "balance", "drift")
+
 _ZERO_IF_PASSED = ("schema", "classes", "leakage", "range")
-"""The checks that tolerate none: those with a threshold say no number when they pass."""
+"""The checks that tolerate none."""
 
 
 def numbers_of(finding: Finding) -> dict[str, int | float]:
     """Return what a check counted; nothing for a check of the author, or if it does not say."""
     check = finding.check.rpartition(".")[2]
-    if check not in _PATTERNS or _CUT.search(finding.message):
+    if said := _PASSED.match(finding.message):
+        return {said[1]: _plain(float(said[2]))}
+    if _CUT.search(finding.message):
         return {}
-    name, pattern, as_one = _PATTERNS[check]
-    found = [float(number) for number in re.findall(pattern, finding.message)]
-    if not found and not (finding.passed and check in _ZERO_IF_PASSED) and check != "counts":
-        return {}
-    value = as_one(found) if found else 0
-    return {name: int(value) if value == int(value) else value}
+    # A definition may give a check with a threshold any name.
+    for name, pattern, as_one in [_PATTERNS[check]] if check in _PATTERNS else map(_PATTERNS.__getitem__, _THRESHOLDS):
+        if found := [_number(match.groups()) for match in re.finditer(pattern, finding.message)]:
+            return {name: _plain(as_one(found))}
+    is_zero = check == "counts" or finding.passed and check in _ZERO_IF_PASSED
+    return {_PATTERNS[check][0]: 0} if is_zero else {}
+
+
+def _number(groups: tuple[str, ...]) -> float:
+    """Return a number, or the ratio of two."""
+    first, *second = map(float, groups)
+    return first / max(1, *second) if second else first
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if value == int(value) else value

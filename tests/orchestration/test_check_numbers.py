@@ -14,6 +14,7 @@ from dataset_assets.core.settings import settings
 from dataset_assets.errors import CheckFailed
 from dataset_assets.orchestration.check_numbers import numbers_of
 from dataset_assets.storage import open_storage
+from dataset_assets.storage.manifest import Version
 from dataset_assets.storage.stored_dataset import StoredDataset
 
 NAME = "org.example.measured"
@@ -29,11 +30,24 @@ def dataset(values: list[Any], **given: Any) -> Dataset:
     return Dataset(NAME, "Measured.", streams, {"all": Split(measured, values=values)}, **given)
 
 
-def numbers(name: str = NAME) -> dict[str, Any]:
+def current() -> Version:
+    version = StoredDataset(open_storage(settings().storage), NAME).current().version
+    assert version is not None
+    return version
+
+
+def numbers() -> dict[str, Any]:
     """Return the numbers of the checks of the version that is current."""
-    current = StoredDataset(open_storage(settings().storage), name).current().version
-    assert current is not None
-    return {finding.check: numbers_of(finding) for finding in current.findings}
+    return {finding.check: numbers_of(finding) for finding in current().findings}
+
+
+def passed() -> dict[str, bool]:
+    """Return whether the checks of the dataset's own passed."""
+    return {
+        finding.check: finding.passed
+        for finding in current().findings
+        if finding.check in ("empty", "balance", "drift")
+    }
 
 
 def test_what_passed_counts_samples_and_no_failures(home: Path) -> None:
@@ -44,17 +58,30 @@ def test_what_passed_counts_samples_and_no_failures(home: Path) -> None:
         "all.classes": {"values of no class": 0},
         "leakage": {"samples in two splits": 0},
         "range": {"values out of range": 0},
-        "nulls": {},  # it does not say how many it tolerates
+        "nulls": {"largest share of missing values": 0},
     }
 
 
-def test_thresholds_that_were_passed_over_are_counted(home: Path) -> None:
+@pytest.mark.parametrize("passes", [False, True])
+def test_a_threshold_gives_its_number_whether_it_passes_or_fails(passes: bool, home: Path) -> None:
     prepare(dataset([1, 2, 9]))
-    checked = {"range": in_range({"x": (2, 5)}), "nulls": nulls(), "balance": balance(1.0), "drift": drift(0.1)}
-    prepare(dataset([None, None, 1, 7, 8, 9], checks=checked))
+    checked = {"empty": nulls(0.5 * passes), "balance": balance(3.0 if passes else 1.5), "drift": drift(1.0 * passes)}
+    prepare(dataset([None, None, 1, 7, 8, 9, 9, 9], checks=checked))
     found = numbers()
-    assert found["range"] == {"values out of range": 4} and found["nulls"] == {"missing values": 2}
-    assert 0.1 < found["drift"]["largest distance"] <= 1 and found["balance"] == {}
+    assert current().refused is False and passed() == dict.fromkeys(checked, passes)
+    assert found["empty"] == {"largest share of missing values": 0.25}
+    assert found["balance"] == {"largest ratio of two classes": 5 / 3 if not passes else 1.66667}
+    assert found["drift"]["largest distance"] == pytest.approx(0.5, rel=0.05)
+
+
+def test_a_range_counts_what_is_outside(home: Path) -> None:
+    prepare(dataset([1, 2, 9, 4, 6], checks={"range": in_range({"x": (2, 5)})}))
+    assert numbers()["range"] == {"values out of range": 3}
+
+
+def test_without_a_version_before_a_drift_has_no_number(home: Path) -> None:
+    prepare(dataset([1, 2, 9], checks={"drift": "warn"}))
+    assert numbers()["drift"] == {}
 
 
 def test_a_message_that_names_some_streams_alone_gives_no_number(home: Path) -> None:
