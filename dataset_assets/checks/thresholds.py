@@ -24,8 +24,14 @@ MOST_NUMBERS = 1 << 20
 Bounds = tuple[float | None, float | None]
 
 
+class Passed(str):
+    """The message of a check that passes, with what it measured, which is not part of what is stored."""
+
+    measured: str = ""
+
+
 class Measured(NamedTuple):
-    """A number that was measured, of what, and what is wrong with it if it passes the threshold."""
+    """A number that was measured, of what, and what is wrong with it if it exceeds the threshold."""
 
     what: str
     number: float
@@ -57,7 +63,10 @@ class Threshold:
         if not self.NUMBER or not measured:
             return True, "Passed."
         largest = max(measured, key=lambda each: each.number)
-        return True, f"Passed. The {self.NUMBER} is {largest.number:.6g}, of {largest.what}."
+        return True, self._passed(f"The {self.NUMBER} is {largest.number:.6g}, of {largest.what}.")
+
+    def _passed(self, measured: str) -> str:
+        return f"Passed. {measured}"
 
     def _measured(self, views: Mapping[str, View]) -> Iterator[Measured]:
         for split, view in views.items():
@@ -162,6 +171,12 @@ class Drift(Threshold):
         for split, new in views.items():
             if split in before and len(before[split]) and len(new):
                 yield from self._between(split, before[split], new)
+
+    def _passed(self, measured: str) -> str:
+        # It is stored only if it fails: equal data is the same version whatever was there before.
+        said = Passed("Passed.")
+        said.measured = measured
+        return said
 
     def _between(self, split: str, old: View, new: View) -> Iterator[Measured]:
         for name, distance in _distances(old, new):

@@ -6,7 +6,7 @@ What is stored of a check is its message; so the numbers are read from it.
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from dataset_assets.checks.thresholds import Balance, Drift, Nulls
+from dataset_assets.checks.thresholds import Balance, Drift, Nulls, Passed
 from dataset_assets.storage.manifest import Finding
 
 AsOne = Callable[[Iterable[float]], float]
@@ -27,7 +27,7 @@ _PATTERNS: Mapping[str, tuple[str, str, AsOne]] = {
 _CUT = re.compile(r"; and \d+ more\.$")
 """The end of a message that does not name all that was found."""
 
-_PASSED = re.compile(r"^Passed\. The (.+?) is ([\d.e+-]+), of ")
+_MEASURED = re.compile(r"^(?:Passed\. )?The (.+?) is ([\d.e+-]+), of ")
 """How a check with a threshold says its number when it passes."""
 
 _THRESHOLDS = ("range", "nulls", "balance", "drift")
@@ -39,7 +39,8 @@ _ZERO_IF_PASSED = ("schema", "classes", "leakage", "range")
 def numbers_of(finding: Finding) -> dict[str, int | float]:
     """Return what a check counted; nothing for a check of the author, or if it does not say."""
     check = finding.check.rpartition(".")[2]
-    if said := _PASSED.match(finding.message):
+    measured = finding.message.measured if isinstance(finding.message, Passed) else finding.message
+    if said := _MEASURED.match(measured):
         return {said[1]: _plain(float(said[2]))}
     if _CUT.search(finding.message):
         return {}
