@@ -89,6 +89,24 @@ def test_a_check_that_failed_is_seen(ui: Served, pictures: Path) -> None:
         assert SECRET not in page.page.content()
 
 
+@pytest.mark.browser
+def test_the_checks_of_a_split_are_executed_by_a_button_and_make_nothing(ui: Served, pictures: Path) -> None:
+    made = ui.graphql.launch(ui.graphql.assets(f"{DIGITS}/"))
+    assert ui.graphql.wait(made) == "SUCCESS"
+    with browsing(ui) as page:
+        page.asset(f"{DIGITS}/train", "checks")
+        page.see("counts")
+        page.press("Execute all")
+        while (run := ui.graphql.latest_run()) == made:
+            page.wait(200)
+        assert run and ui.graphql.wait(run) == "SUCCESS"
+        page.see("Passed")
+        page.picture(pictures / "checks_alone.png")
+    train = ui.graphql.asset(f"{DIGITS}/train")
+    assert {(check.run, check.status) for check in train.checks.values()} == {(run, "SUCCEEDED")}
+    assert train.run == made and train.checks["counts"].found == "4000 samples."
+
+
 def test_it_opens_on_ones_own_datasets_and_on_those_that_are_asked_for(ui: Served) -> None:
     releases = {"/".join(key.split("/")[:4]) for key in ui.graphql.assets()}
     assert releases == {DIGITS, *(key for key in releases if key.startswith("org/example/web"))} and LEAKY in releases

@@ -58,6 +58,7 @@ class Asset:
 class Check:
     """The latest execution of a check."""
 
+    run: str
     status: str
     severity: str
     found: str
@@ -160,6 +161,7 @@ def _check(check: Mapping[str, Any]) -> tuple[str, Check]:
     execution = check["executionForLatestMaterialization"] or {}
     evaluation = execution.get("evaluation") or {}
     return check["name"], Check(
+        run=execution.get("runId", ""),
         status=execution.get("status", "NEVER"),
         severity=evaluation.get("severity", ""),
         found=evaluation.get("description") or "",
