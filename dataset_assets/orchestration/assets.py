@@ -59,7 +59,7 @@ def _derived_file(dataset: Dataset, file: DerivedFile, steps: Steps) -> dg.Asset
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw", file.identifier),
-        specs=[raw_spec(dataset, file, steps.io, [*_keys_of(raw), *_link_keys(links_of(file))])],
+        specs=steps.specs(raw_spec(dataset, file, steps.io, [*_keys_of(raw), *_link_keys(links_of(file))])),
         ins=raw,
         **steps.options(**{keys.OURS: ""}),
     )
@@ -79,7 +79,7 @@ def _split(dataset: Dataset, split: str, steps: Steps) -> dg.AssetsDefinition:
     splits = _split_inputs(dataset, [source.split for source in defined.splits.values()])
     deps = [*_keys_of(raw), *_keys_of(splits), *_link_keys(links_of(defined))]
     active = dataset.split_checks(SPLIT_CHECKS)
-    specs = split_specs(dataset, split, steps.io, deps, whole)
+    specs = steps.specs(*split_specs(dataset, split, steps.io, deps, whole))
 
     @dg.multi_asset(
         name=steps.step(dataset.name, split),
@@ -153,7 +153,7 @@ def _release(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=steps.step(dataset.name),
-        specs=[dataset_spec(dataset, steps.io, steps.unmade)],
+        specs=steps.specs(dataset_spec(dataset, steps.io, steps.unmade)),
         ins=_split_inputs(dataset, dataset.splits),
         check_specs=check_specs(dataset, key, active),
         can_subset=True,

@@ -19,7 +19,7 @@ from dataset_assets.orchestration.remote import pulled, pushed
 from dataset_assets.orchestration.shown import chosen
 from dataset_assets.orchestration.sources_checked import source_checks
 from dataset_assets.orchestration.sources_observed import observed_files, source_observed
-from dataset_assets.orchestration.translation import Translation, translated
+from dataset_assets.orchestration.translation import Translated, Translation, translated
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +57,15 @@ def definitions(
     Raises `UnknownDataset` for a pattern that matches none, and `DefinitionError` if a dataset is made of itself.
     """
     named = [pattern for pattern in patterns if not isinstance(pattern, Dataset)]
-    given = [pattern for pattern in patterns if isinstance(pattern, Dataset)]
+    defined = [pattern for pattern in patterns if isinstance(pattern, Dataset)]
     warn_if_deployed_elsewhere(_connector(storage).url)
     adopted = {dataset.name: dataset for pattern in named for dataset in registry.matching(pattern)}
-    adopted |= {dataset.name: dataset for dataset in (*given, *datasets)}
+    adopted |= {dataset.name: dataset for dataset in (*defined, *datasets)}
     # A dataset that is linked may be in the definitions of somebody else.
     see_no_circle(adopted.values())
-    steps = Steps(resource_key or keys.io_key(storage), op or OpOptions(), refresh_unmade, raw_assets, observe_sources)
+    given = Translated(translation) if translation else None
+    io = resource_key or keys.io_key(storage)
+    steps = Steps(io, op or OpOptions(), refresh_unmade, raw_assets, observe_sources, given)
     jobs, schedules = refreshing(list(adopted.values()))
     made = [asset for dataset in adopted.values() for asset in assets_of(dataset, steps)]
     if not raw_assets and len(adopted) > MOST_DATASETS:
@@ -71,7 +73,7 @@ def definitions(
     made += [pushed(dataset, push_to, steps) for dataset in adopted.values() if push_to]
     made += [asset for name in pull for asset in pulled(name, pull_from, steps)]
     made += [source_observed(dataset) for dataset in adopted.values() if observe_sources and observed_files(dataset)]
-    assets, renamed = translated(made, translation)
+    assets, renamed = translated(made, given)
     return dg.Definitions(
         assets=assets,
         asset_checks=[*source_checks(adopted.values(), steps, renamed)],

@@ -42,7 +42,7 @@ def one_raw_asset(dataset: Dataset, steps: Steps) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw"),
-        specs=[all_raw_spec(dataset, defined, steps.io, dict.fromkeys(writers.values()))],
+        specs=steps.specs(all_raw_spec(dataset, defined, steps.io, dict.fromkeys(writers.values()))),
         config_schema=CONFIG,
         **steps.options(),
     )

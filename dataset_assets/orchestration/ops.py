@@ -11,6 +11,7 @@ from dataset_assets.definition.partitioned import partitioned_files
 from dataset_assets.errors import UsageError
 from dataset_assets.making.at_once import PER_HOST
 from dataset_assets.orchestration import keys
+from dataset_assets.orchestration.translation import Translated
 
 RawAssets = Literal["", "one", "each"]
 MOST_RAW_ASSETS = 50
@@ -59,6 +60,7 @@ class Steps:
     raw: RawAssets = ""
     observe: bool = False
     """Whether the sources of each dataset are an asset too, which the raw files come after."""
+    translation: Translated | None = None
 
     def __post_init__(self) -> None:
         if self.raw not in get_args(RawAssets):
@@ -67,6 +69,10 @@ class Steps:
     def step(self, dataset: str, *rest: str) -> str:
         """Return the name of a step of a dataset."""
         return "__".join([*([self.op.name] if self.op.name else []), keys.op_name(dataset, *rest)])
+
+    def specs(self, *specs: dg.AssetSpec) -> list[dg.AssetSpec]:
+        """Return the specs of a step, with the dependencies that the project adds."""
+        return [*map(self.translation.with_deps, specs)] if self.translation else [*specs]
 
     def has_one(self, dataset: Dataset) -> bool:
         """Say whether the raw files of a dataset are one asset, and its streams none."""

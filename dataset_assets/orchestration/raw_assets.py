@@ -57,7 +57,7 @@ def _retrieved(dataset: Dataset, of: list[RemoteFile], step: list[str], steps: S
 
     @dg.multi_asset(
         name=steps.step(dataset.name, "raw", *step),
-        specs=[raw_spec(dataset, file, steps.io, _deps(writers, file)) for file in of],
+        specs=steps.specs(*(raw_spec(dataset, file, steps.io, _deps(writers, file)) for file in of)),
         config_schema=CONFIG,
         **steps.options(),
         can_subset=True,

@@ -21,7 +21,7 @@ from dataset_assets.orchestration.assets import assets_of
 from dataset_assets.orchestration.events import VERSION, latest
 from dataset_assets.orchestration.instance import history, opened
 from dataset_assets.orchestration.ops import RawAssets, Steps
-from dataset_assets.orchestration.translation import Translation, translated
+from dataset_assets.orchestration.translation import Translated, Translation, translated
 from dataset_assets.reading.load import open_split
 from dataset_assets.storage import Storage
 from dataset_assets.storage.manifest import SplitIndex, Version
@@ -139,7 +139,8 @@ class _Compared:
         """The key in the project of each asset whose key it has changed."""
         if self.translation is None:
             return {}
-        return translated(assets_of(self.dataset, Steps(keys.IO, raw=self.raw_assets)), self.translation)[1]
+        given = Translated(self.translation)
+        return translated(assets_of(self.dataset, Steps(keys.IO, raw=self.raw_assets, translation=given)), given)[1]
 
 
 def _is_asset(file: RemoteFile | DerivedFile, whole: bool) -> bool:

@@ -31,7 +31,7 @@ def pushed(dataset: Dataset, push_to: str, steps: Steps) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=steps.step(f"{PUSHED}.{dataset.name}"),
-        specs=[
+        specs=steps.specs(
             dg.AssetSpec(
                 keys.remote_key(PUSHED, dataset.name),
                 deps=[keys.key(dataset.name)],
@@ -39,7 +39,7 @@ def pushed(dataset: Dataset, push_to: str, steps: Steps) -> dg.AssetsDefinition:
                 group_name=keys.group(dataset.name),
                 kinds={"push"},
             )
-        ],
+        ),
         **steps.options(),
     )
     def push(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -69,7 +69,7 @@ def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
 
     @dg.multi_asset(
         name=steps.step(name),
-        specs=[
+        specs=steps.specs(
             dg.AssetSpec(
                 keys.key(name),
                 deps=[far],
@@ -79,7 +79,7 @@ def pulled(name: str, pull_from: str, steps: Steps) -> list[Any]:
                 kinds={"pull"},
                 automation_condition=dg.AutomationCondition.eager(),
             )
-        ],
+        ),
         **steps.options(),
     )
     def pull(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -10,7 +10,27 @@ from dataset_assets.orchestration import keys
 Translation = Callable[[dg.AssetSpec], dg.AssetSpec]
 
 
-def translated(assets: Iterable[Any], translation: Translation | None) -> tuple[list[Any], Mapping[dg.AssetKey, Any]]:
+class Translated:
+    """The specs as a project wants them; each is asked for once, before its asset is made."""
+
+    def __init__(self, translation: Translation) -> None:
+        self.translation = translation
+        self._known: dict[dg.AssetKey, dg.AssetSpec] = {}
+
+    def of(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Return the translated spec. Raises `UsageError` if it is no spec."""
+        if spec.key not in self._known:
+            self._known[spec.key] = _checked(self.translation, spec)
+        return self._known[spec.key]
+
+    def with_deps(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Return the spec with the dependencies that were added: Dagster 1.11 adds none to an asset with inputs."""
+        before = {dep.asset_key for dep in spec.deps}
+        added = [dep for dep in self.of(spec).deps if dep.asset_key not in before]
+        return spec.replace_attributes(deps=[*spec.deps, *added]) if added else spec
+
+
+def translated(assets: Iterable[Any], translation: Translated | None) -> tuple[list[Any], Mapping[dg.AssetKey, Any]]:
     """Return assets with their specs as a project wants them, and the new key of each key that it changed.
 
     What our own functions read in metadata and tags stays. Observed sources stay as they are.
@@ -18,7 +38,7 @@ def translated(assets: Iterable[Any], translation: Translation | None) -> tuple[
     found = [*assets]
     if translation is None:
         return found, {}
-    specs = {spec.key: _checked(translation, spec) for asset in found for spec in _specs(asset)}
+    specs = {spec.key: translation.of(spec) for asset in found for spec in _specs(asset)}
     renamed = {key: spec.key for key, spec in specs.items() if spec.key != key}
     # Functions name their outputs, not keys, so they work under any key.
     new = {spec.key: spec for spec in specs.values()}

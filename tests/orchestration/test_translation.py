@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from orchestrated import QUIET, checks, made, numbered, two_files
+from orchestrated import QUIET, checks, key, made, numbered, two_files
 
-from dataset_assets import View, load
+from dataset_assets import Dataset, View, load
 from dataset_assets.errors import UsageError
 from dataset_assets.orchestration import OpOptions, asset_in, definitions
 from dataset_assets.orchestration.refresh import SCHEDULE
@@ -71,9 +71,12 @@ def test_its_checks_jobs_and_refreshes_follow(home: Path, server: FaultyServer, 
     assert dg.AssetKey(["lake", "raw", "org", "example", "two"]) in (request.asset_selection or ())
 
 
-def test_a_function_may_change_some_assets_and_add_what_they_depend_on() -> None:
+@pytest.mark.parametrize("dataset", [numbered(), two_files("http://127.0.0.1:9")])
+def test_a_function_may_change_some_assets_and_add_what_they_depend_on(dataset: Dataset) -> None:
+    split = [*dataset.splits][0]
+
     def translate(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.key != dg.AssetKey(["org", "example", "numbered", "train"]):
+        if spec.key != key(f"{dataset.name.replace('.', '/')}/{split}"):
             return spec
         return spec.replace_attributes(
             deps=[*spec.deps, "upstream"],
@@ -82,15 +85,15 @@ def test_a_function_may_change_some_assets_and_add_what_they_depend_on() -> None
             description="Ours.",
         )
 
-    ours = definitions(datasets=[numbered()], translation=translate)
+    ours = definitions(datasets=[dataset], translation=translate)
     dg.Definitions.validate_loadable(ours)
     graph = ours.resolve_asset_graph()
-    node = graph.get(dg.AssetKey(["org", "example", "numbered", "train"]))
+    node = graph.get(key(f"{dataset.name.replace('.', '/')}/{split}"))
     assert dg.AssetKey("upstream") in node.parent_keys and node.description == "Ours."
     assert node.automation_condition and node.metadata["mine"] == 1
     # What the IO manager reads stays.
-    assert node.metadata["dataset_assets/split"] == "train"
-    assert graph.get(dg.AssetKey(["org", "example", "numbered"])).automation_condition is None
+    assert node.metadata["dataset_assets/split"] == split
+    assert graph.get(key(dataset.name.replace(".", "/"))).automation_condition is None
 
 
 @pytest.mark.parametrize(
