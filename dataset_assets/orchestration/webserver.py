@@ -22,6 +22,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dataset_assets.orchestration.guard import Guard
 
@@ -44,11 +46,21 @@ def main(port: int, hosts: Sequence[str]) -> None:
         _context(instance, workspace) as context,
     ):
         app = create_app_from_workspace_process_context(context, "", POLL_MILLISECONDS)
-        server = _server(Guard(app, port, hosts), port)
+        server = _server(Guard(_opening_on_assets(app), port, hosts), port)
         threading.Thread(target=_end_with, args=(daemon, server), daemon=True).start()
         server.run()
         if daemon.poll() is not None:
             sys.exit(f"Dagster's daemon ended with code {daemon.returncode}.")
+
+
+def _opening_on_assets(app: ASGIApp) -> ASGIApp:
+    """Return the application with the assets as its first page: Dagster's own first page is the timeline of runs."""
+
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["type"] == "http" and scope["path"] == "/"
+        await (RedirectResponse("/assets") if first else app)(scope, receive, send)
+
+    return opened
 
 
 def _server(app: Guard, port: int) -> uvicorn.Server:

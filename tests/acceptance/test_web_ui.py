@@ -112,6 +112,14 @@ def test_it_opens_on_ones_own_datasets_and_on_those_that_are_asked_for(ui: Serve
     assert releases == {DIGITS, *(key for key in releases if key.startswith("org/example/web"))} and LEAKY in releases
 
 
+def test_its_first_page_is_that_of_the_assets(ui: Served) -> None:
+    port = int(ui.url.rpartition(":")[2])
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (307, "/assets")
+
+
 def test_the_same_by_graphql(ui: Served) -> None:
     run = ui.graphql.launch(ui.graphql.assets(f"{DIGITS}/"))
     assert ui.graphql.wait(run) == "SUCCESS"
