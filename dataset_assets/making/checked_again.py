@@ -1,5 +1,6 @@
 """Runs checks again on the version that is released, as it is stored; nothing is made or written."""
 
+from dataclasses import replace
 from typing import Collection, Iterator, Mapping
 
 from dataset_assets.checks.thresholds import Drift
@@ -40,7 +41,11 @@ def checked_again(dataset: Dataset, stored: StoredDataset, checks: Collection[st
 
 
 def _of_split(dataset: Dataset, view: Stored) -> list[Finding]:
-    return split_findings(dataset, with_findings(index_of(view), streaming_columns(view)))
+    index = index_of(view)
+    # In the order of the definition, in which messages name them; an index has them by name.
+    named = [name for name in dataset.streams if name in index.streams]
+    ordered = replace(index, streams={name: index.streams[name] for name in dict.fromkeys([*named, *index.streams])})
+    return split_findings(dataset, with_findings(ordered, streaming_columns(view)))
 
 
 def _across(
