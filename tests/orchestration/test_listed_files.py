@@ -15,7 +15,7 @@ NAME, KEY = "org.example.listed", "org/example/listed"
 
 def numbers(table: Any, other: str) -> Iterator[dict[str, int]]:
     # While this split is made, a file arrives for the other one.
-    (Path(os.environ["TABLES"]) / other / f"{other}_late.csv").write_text("9\n")
+    (Path(os.environ["TABLES"]) / other / "late.csv").write_text("9\n")
     yield from ({"n": int(line)} for line in table)
 
 
@@ -27,7 +27,7 @@ def dataset(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     monkeypatch.setenv("DATASET_ASSETS_JOBS", "1")
     for side in sides:
         (folder / side).mkdir()
-        (folder / side / f"{side}.csv").write_text("1\n")
+        (folder / side / "first.csv").write_text("1\n")
     splits = {a: Split(numbers, table=ForEach(folder / a / "*.csv"), other=b) for a, b in sides.items()}
     return Dataset(NAME, "Numbers.", {"n": Array("int64")}, splits, checks={"leakage": "off"})
 
