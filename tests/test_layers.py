@@ -120,6 +120,7 @@ THROUGH = {
     "retrieval.package": "retrieval/test_retrieval.py",
     "sources.archives": "sources/test_archive_sources.py",
     "sources.arrays": "sources/test_infer.py",
+    "sources.columns": "sources/test_list_columns.py",
     "sources.dataset_card": "sources/test_source_listing.py",
     "sources.dividing": "sources/test_targets.py",
     "sources.folders": "sources/test_infer.py",
