@@ -8,8 +8,10 @@ import math
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Callable, Iterator, Mapping
+from urllib.parse import unquote, urlsplit
 
 from dataset_assets.decoding import archive_members, csv_rows, json_lines
+from dataset_assets.decoding.streams import name_of
 from dataset_assets.errors import DecodeError, SchemaError, nearest
 
 Streams = Mapping[str, Mapping[str, Any]]
@@ -47,6 +49,14 @@ def file_samples(
         parts = {PATH: path, NAME: path.rpartition("/")[2], FOLDER: path.split("/")[0] if "/" in path else None}
         content = member.read()
         yield {name: _file_value(name, stream, path, parts, content) for name, stream in streams.items()}
+
+
+def named_file_samples(file: BinaryIO, streams: Streams) -> Iterator[dict[str, Any]]:
+    """Yield the sample that a file is; its folder is the last one of its URL."""
+    *_, folder, name = ["", "", *unquote(urlsplit(name_of(file)).path).split("/")]
+    path, content = f"{folder}/{name}".lstrip("/"), file.read()
+    parts = {PATH: path, NAME: name, FOLDER: folder or None}
+    yield {stream: _file_value(stream, said, path, parts, content) for stream, said in streams.items()}
 
 
 def is_junk(path: str) -> bool:

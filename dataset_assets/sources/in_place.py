@@ -11,7 +11,7 @@ from dataset_assets.core.roots import is_below, root_of
 from dataset_assets.decoding.column_samples import column_samples
 from dataset_assets.definition.dataset import Split
 from dataset_assets.definition.in_place import objects_in_place
-from dataset_assets.definition.plain_splits import file_samples, is_junk
+from dataset_assets.definition.plain_splits import file_samples, is_junk, named_file_samples
 from dataset_assets.errors import UsageError
 from dataset_assets.retrieval.bucket import is_several, objects_below
 from dataset_assets.retrieval.local import path_of
@@ -68,6 +68,9 @@ def _split(split: Split) -> Split:
     if split.function is file_samples and (files := _files(split)) is not None:
         columns = {name: _column(said) for name, said in split.plain["streams"].items()}
         return _placed(FILES, columns, files)
+    if split.function is named_file_samples and split.each is not None:
+        columns = {name: _column(said) for name, said in split.plain["streams"].items()}
+        return _placed(FILES, columns, [_named(file.urls[0]) for file in split.each[1].files])
     plain = split.plain
     if split.function is not column_samples or plain["read"] not in WHOLE or plain["options"]:
         raise UsageError(
@@ -110,6 +113,11 @@ def _files(split: Split) -> list[tuple[str, dict[str, str]]] | None:
             "Pack them as WebDataset archives, or use copy=True."
         )
     return chosen
+
+
+def _named(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL of a file, and its path below the folder above its own."""
+    return _settled(url), {"path": "/".join(unquote(urlsplit(url).path).split("/")[-2:])}
 
 
 def _column(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from dataset_assets.sources.inside_archives import defined, extract, parted
 from dataset_assets.sources.kinds import Reader, name_for, options_of, reader_of, settled
 from dataset_assets.sources.listing import is_listed, listing_of
 from dataset_assets.sources.made_names import called, note_source, place_of
+from dataset_assets.sources.named_files import of_named_files
 from dataset_assets.sources.options import in_options
 from dataset_assets.sources.parts import Part, is_url, parts_in
 from dataset_assets.sources.several import streams_in
@@ -58,7 +59,7 @@ def dataset_from(
 
     `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow, numpy, safetensors, HDF5, Excel, SQLite,
     TFRecord or text file; a folder of such files; a folder or an archive of pictures, texts or sounds, with folders for
-    splits and classes; a list of paths, or a pattern with `*`; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
+    splits and classes; a list of paths, or a pattern with `*`, of tables, pictures or sounds; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
     table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What is in memory
     is stored as a file below the home.
 
@@ -167,6 +168,8 @@ def _inferred(source: Any, target: str | None, options: Mapping[str, Any], confi
         return _of_files(str(folders[0]), files_in(folders[0]), tree, target, options)
     if (archive := _archive(parts, options, copy)) is not None:
         return archive._replace(target=known_stream(target, archive) or archive.target)
+    if (named := of_named_files(parts, _files_of(parts), options)) is not None:
+        return named._replace(target=known_stream(target, named) or named.target)
     return _of_tables(parts, target, options, copy)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Iterable
@@ -51,7 +52,10 @@ def called(source: Any) -> str:
         if path.startswith("sql:"):
             return urlsplit(path).netloc
         path = path.partition("@")[0] if path.startswith("hf:") and path.count("/") < 6 else path
-        return stem(Path(urlsplit(path).path if "://" in path else path).name.strip("*?[]{}.") or "data") or "data"
+        parts = Path(urlsplit(path).path if "://" in path else path).parts
+        # Of a pattern such as birds/**/*.{jpg,png}, the folder.
+        words = (re.sub(r"\{[^}]*\}", "", part).strip("*?[]{}.") for part in reversed(parts))
+        return stem(next(filter(None, words), "data")) or "data"
     if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
         return called(source[0])
     return "data"

@@ -62,6 +62,8 @@ def parts_in(source: Any) -> dict[str, Part]:
 
 
 def _is_source(each: Any) -> bool:
+    if isinstance(each, (list, tuple)) and each:
+        return all(isinstance(one, (str, os.PathLike)) and os.path.isfile(one) for one in each)
     return isinstance(each, (str, os.PathLike)) or (is_in_memory(each) and not isinstance(each, Mapping))
 
 

@@ -14,10 +14,10 @@ from dataset_assets.definition.links import FileOf
 from dataset_assets.errors import UsageError
 from dataset_assets.formats import Format
 from dataset_assets.sources.literal import literal
-from dataset_assets.sources.split_functions import column_samples, file_samples, objects_in_place
+from dataset_assets.sources.split_functions import column_samples, file_samples, named_file_samples, objects_in_place
 
 WIDTH = 110
-OURS = (column_samples, file_samples, objects_in_place)
+OURS = (column_samples, file_samples, named_file_samples, objects_in_place)
 _PLAIN = ("version", "sample", "target", "tag", "tags", "tasks", "license", "terms", "citation", "homepage", "owners",
           "refresh", "aliases")  # fmt: skip
 
@@ -136,7 +136,11 @@ def _argument(value: Any, imports: _Imports) -> str:
         return f"RemoteFile({', '.join([literal(value.name), *given])})"
     if isinstance(value, ForEach):
         imports.add("dataset_assets", "ForEach")
-        each = f"[{', '.join(_argument(file, imports) for file in value.files)}]"
+        files = [_argument(file, imports) for file in value.files]
+        each = f"[{', '.join(files)}]"
+        if len(each) > WIDTH:
+            inside = "".join(f"                {file},\n" for file in files)
+            each = f"[\n{inside}            ]"
         if (pattern := value.pattern) is not None:
             each = literal(pattern.name)
             if not pattern.keep:
