@@ -128,7 +128,7 @@ class UnknownDataset(NotFound):
 
 
 class UnknownSplit(NotFound, KeyError):
-    """The dataset has no split with this name. It is a `KeyError`, since splits are a mapping."""
+    """The dataset has no split with this name."""
 
     __str__ = Exception.__str__
 

@@ -129,7 +129,6 @@ THROUGH = {
     "sources.inside_archives": "sources/test_croissant_file.py",
     "sources.listing": "sources/test_source_listing.py",
     "sources.literal": "sources/test_written.py",
-    "sources.made_names": "sources/test_targets.py",
     "sources.parts": "sources/test_infer.py",
     "storage.connectors.bucket.answers": "storage/connectors/test_error_codes.py",
     "storage.connectors.bucket.client": "storage/connectors/test_bucket.py",

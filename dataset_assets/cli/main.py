@@ -4,6 +4,7 @@ Each command imports what it needs inside its function, so that `--help` and com
 """
 
 import os
+import shlex
 import sys
 from operator import itemgetter
 from pathlib import Path
@@ -310,7 +311,7 @@ def new(
         more["options"] = _options(options)
         written = scaffold_from(source, name, folder, target, _shares(splits) or None, **more)
     state.show_paths(map(str, written))
-    state.say(f"Run its test with: pytest {written[-1]}\n{entry_point(name, folder, in_yaml)}")
+    state.say(f"Run its test with: pytest {shlex.quote(str(written[-1]))}\n{entry_point(name, folder, in_yaml)}")
 
 
 @commands.command()

@@ -49,9 +49,6 @@ def check_dataset_name(name: str) -> str:
     if isinstance(name, str) and name.endswith("]") and "[" in name:
         return _checked_member(name)
     if not is_qualified(name):
-        if isinstance(name, str) and ("://" in name or os.path.exists(name)):
-            what, place = "URL" if "://" in name else "file or folder", redacted(name)[:200]
-            raise NameNotAllowed(f"{place} is a {what}. Make a dataset of it: prepare(dataset_from({place!r})).")
         raise NameNotAllowed(
             f"{_shown(name)} is not a qualified name. Write two or more words of a-z, 0-9 and single underscores, "
             "joined by dots, as in com.lecun.mnist."
@@ -61,6 +58,18 @@ def check_dataset_name(name: str) -> str:
     _check_free(parts[0], "first part of a dataset's name")
     _check_free(parts[-1], "last part of a dataset's name")
     return name
+
+
+def said_place(name: str) -> str:
+    """Return what to do with a name that is rather a URL, or the path of a file or folder; "" for any other.
+
+    >>> said_place("https://example.org/birds.csv")
+    "https://example.org/birds.csv is a URL. Make a dataset of it: prepare(dataset_from('https://example.org/birds.csv'))."
+    """
+    if not ("://" in name or os.path.exists(name)):
+        return ""
+    what, place = "URL" if "://" in name else "file or folder", redacted(name)[:200]
+    return f"{place} is a {what}. Make a dataset of it: prepare(dataset_from({place!r}))."
 
 
 def is_qualified(name: object) -> bool:

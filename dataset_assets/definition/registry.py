@@ -21,6 +21,7 @@ from typing import Iterator, Mapping
 
 from dataset_assets.core import plugins, registered
 from dataset_assets.core.names import check_dataset_name, is_member, namesakes, split_member
+from dataset_assets.core.noted_sources import how_to_make_again
 from dataset_assets.core.settings import APP, YAML, settings
 from dataset_assets.definition.dataset import Dataset
 from dataset_assets.definition.family import Family
@@ -67,15 +68,19 @@ def find(name: str, storage: Storage | None = None) -> Dataset:
             return dataset
         alias = "" if stored.name == name else f", of which {name} is an alias,"
         raise UnknownDataset(
-            f"{stored.name}{alias} is stored in {storage.url}, and load opens it, but nothing here defines it. To "
-            "prepare it, name the file or folder of its definition in DATASET_ASSETS_DEFINITIONS."
+            f"{stored.name}{alias} is stored in {storage.url}, and load opens it, but nothing here defines it."
+            + (
+                how_to_make_again(stored.name)
+                or " To prepare it, name the file or folder of its definition in DATASET_ASSETS_DEFINITIONS."
+            )
         )
     known = {dataset.name: dataset for dataset in definitions()}
     for dataset in known.values():
         if name in dataset.aliases:
             return dataset
     near = nearest(split_member(name)[0], [*known, *(family.name for family in families())], listed=False)
-    raise UnknownDataset(f"No dataset is named {name}.{near} List them with: dataset-assets search")
+    advice = how_to_make_again(name) or f"{near} List them with: dataset-assets search"
+    raise UnknownDataset(f"No dataset is named {name}.{advice}")
 
 
 def in_file(path: Path) -> Dataset:

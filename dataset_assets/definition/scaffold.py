@@ -73,7 +73,7 @@ class Test{title}(DatasetTests):
 '''
 
 OFFER = '''\
-Make it in Python{inside} with: from {place} import {module}; dataset_assets.prepare({module})
+Make it in Python{inside} with: from dataset_assets import prepare; from {place} import {module}; prepare({module})
 To find it by its name: export DATASET_ASSETS_DEFINITIONS={path}
 Or, for others too, add it to the pyproject.toml of your package and install the package (pip install -e .):
 

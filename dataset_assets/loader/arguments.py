@@ -12,10 +12,12 @@ def a_view(view: Any) -> None:
     """Raise `UsageError` for anything but a view."""
     if isinstance(view, View):
         return
-    splits = isinstance(view, Mapping)
-    fix = (
-        "load() without split= returns all splits: pass one of them." if splits else "Make one with view_of(name=...)."
-    )
+    if isinstance(view, Mapping):
+        fix = "load() without split= returns all splits: pass one of them."
+    elif type(view).__name__ == "Dataset" and hasattr(view, "splits"):
+        fix = f"Make it first: prepare(dataset)[{next(iter(view.splits), 'all')!r}]."
+    else:
+        fix = "Make one with view_of(name=...)."
     raise UsageError(f"A loader needs a view; got a {type(view).__name__}. {fix}")
 
 

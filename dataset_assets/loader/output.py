@@ -38,10 +38,13 @@ def as_tensor(values: Any) -> Any:
 def said_uneven(batch: Any) -> str:
     """Return what to do about a stream of a batch that is a list, because its arrays have several shapes; or ""."""
     for name, values in batch.items() if isinstance(batch, Mapping) else ():
-        if isinstance(values, list) and len({value.shape for value in values if isinstance(value, np.ndarray)}) > 1:
+        shapes = {value.shape for value in values if isinstance(value, np.ndarray)} if isinstance(values, list) else {}
+        if len(shapes) > 1:
+            unequal = sum(len({*sizes}) > 1 for sizes in zip(*shapes))
+            one = f"collate=padded({name!r}) or joined({name!r})"
             return (
                 f"The arrays of {name!r} have several shapes, so a batch has a list of them, not a tensor. Bring them "
-                f"to one shape in a map, or pass collate=padded({name!r}) or joined({name!r})."
+                f"to one shape in a map, or pass {one if unequal < 2 else f'collate=padded({name!r}, axes={unequal})'}."
             )
     return ""
 

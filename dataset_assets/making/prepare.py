@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager, suppress
 from typing import Collection, Iterator, Mapping
 
-from dataset_assets.core.names import is_member
+from dataset_assets.core.names import is_member, said_place
 from dataset_assets.core.progress import Progress, shown
 from dataset_assets.core.settings import settings
 from dataset_assets.core.workers import using
@@ -90,15 +90,11 @@ def _found(name: str, store: Storage) -> Dataset:
     try:
         return find(name, store)
     except (NameNotAllowed, UnknownDataset) as error:
-        if not os.path.exists(name):
-            if _FILE.search(name) and "://" not in name:
-                raise UnknownDataset(
-                    f"No dataset is named {name}, and {os.path.abspath(name)} is not there."
-                ) from error
-            raise
-        raise UsageError(
-            f"{name} is a file or folder. Make a dataset of it: prepare(dataset_from({name!r}))."
-        ) from error
+        if said := said_place(name):
+            raise UsageError(said) from error
+        if _FILE.search(name):
+            raise UnknownDataset(f"No dataset is named {name}, and {os.path.abspath(name)} is not there.") from error
+        raise
 
 
 def _prepared(

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Literal, Mapping, overload
 
-from dataset_assets.core.names import check_identifier, namesakes, split_pin
+from dataset_assets.core.names import check_identifier, namesakes, said_place, split_pin
 from dataset_assets.core.roots import see_allowed as see_root
 from dataset_assets.core.settings import settings
 from dataset_assets.errors import DatasetAssetsError, NameNotAllowed, NotPrepared, UsageError, nearest
@@ -142,6 +142,8 @@ def _split_pin(name: str, store: Storage) -> tuple[str, str | None]:
     try:
         return split_pin(name, store.url)
     except NameNotAllowed as error:
+        if isinstance(name, str) and (said := said_place(name)):
+            raise NameNotAllowed(said) from error
         hint = f" Find it with: dataset-assets search {name}" if isinstance(name, str) and name.isalnum() else ""
         with suppress(DatasetAssetsError):
             hint = namesakes(name, stored_names(store)) or hint

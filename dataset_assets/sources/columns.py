@@ -127,12 +127,14 @@ def _check_labelled(target: str, seen: Seen, rows: int, is_known: bool, empty_is
 
     if seen.kind is None:
         return
-    is_classes = is_known or pyarrow.types.is_dictionary(seen.kind) or (_is_text(seen.kind) and bool(seen.texts))
+    types = pyarrow.types
+    is_classes = is_known or types.is_dictionary(seen.kind) or (_is_text(seen.kind) and bool(seen.texts))
+    is_number = types.is_integer(seen.kind) or types.is_floating(seen.kind) or types.is_boolean(seen.kind)
     missing = seen.missing + (seen.tally[""] if seen.tally and empty_is_missing else 0)
-    if is_classes and missing and not seen.mixed:
+    if (is_classes or is_number) and missing and not seen.mixed:
         raise UsageError(
-            f"The target {target!r:.80} is missing in {missing} of {rows} rows. Drop these rows, fill them with a "
-            'class such as "unknown", or leave out target=.'
+            f"The target {target!r:.80} is missing in {missing} of {rows} rows. Drop these rows, fill them"
+            f"{' with a class such as `unknown`' if is_classes else ''}, or leave out target=."
         )
 
 

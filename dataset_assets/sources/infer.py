@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -59,9 +60,9 @@ def dataset_from(
 
     `source` is a path or URL of a CSV, TSV, JSON, JSON lines, Parquet, Arrow, numpy, safetensors, HDF5, Excel, SQLite,
     TFRecord or text file; a folder of such files; a folder or an archive of pictures, texts or sounds, with folders for
-    splits and classes; a list of paths, or a pattern with `*`, of tables, pictures or sounds; `hf://OWNER/NAME`; a prefix of a bucket; a DataFrame, a
-    table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of splits to these. What is in memory
-    is stored as a file below the home.
+    splits and classes; a list of paths, or a pattern with `*`, of tables, pictures or sounds; `hf://OWNER/NAME`; a
+    prefix of a bucket; a DataFrame, a table of Arrow, a mapping of arrays, or a Hugging Face Dataset; or a mapping of
+    splits to these. What is in memory is stored as a file below the home.
 
     `target` names the column to be predicted; texts in it become classes. `splits={"train": 0.8, "test": 0.2}` divides
     the samples, with equal shares of each class, or of each value of a target of few whole numbers; with
@@ -217,6 +218,7 @@ def _of_tables(
         places = [redacted(url).removeprefix("file://") for part in parts.values() for url in part.urls]
         more = f" and {len(places) - 1} more have" if len(places) > 1 else " has"
         raise UsageError(f"{places[0]}{more} no rows, so nothing can be inferred. Give a file that has some.")
+    _see_header(reader, found)
     reader = _typed(reader, found)
     plain = {one.name: one.plain for one in found}
     splits = {split: _split(reader, plain, files) for split, files in _files_of(parts).items()}
@@ -225,6 +227,17 @@ def _of_tables(
     sample = next((name for name in streams if name != chosen), None) if len(streams) == 2 and chosen else None
     tally = next((one.tally for one in found if one.name == chosen), None)
     return Inferred(streams, splits, sample, chosen, {one.name: one.why for one in found}, tally)
+
+
+def _see_header(reader: Reader, found: Sequence[Found]) -> None:
+    """Warn if the first row of CSV, which was taken for names, has a number or a date, as samples have."""
+    names = [one.plain["from"] for one in found] if reader.name == "csv_blocks" else []
+    odd = next((name for name in names if re.fullmatch(r"-?\d+|\d{4}-\d\d-\d\d.*", name)), None)
+    if odd is not None and reader.options.get("header", True):
+        log.warning(
+            "The first row was taken for the names of the columns, and %r is one of them. If that row is a sample, "
+            'pass options={"header": False}.', odd,
+        )  # fmt: skip
 
 
 def _distinct(names: list[str]) -> list[str]:

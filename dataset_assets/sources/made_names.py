@@ -9,16 +9,21 @@ from typing import Any, Iterable
 from urllib.parse import urlsplit
 
 from dataset_assets.core import files
+from dataset_assets.core.noted_sources import note_of
 from dataset_assets.core.redact import redacted
-from dataset_assets.core.settings import settings
+from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.kinds import stem
+
+_WILD = re.compile(r"\{[^}]*\}|\[[^\]]*\]|[*?\[\]{}]")
+_ENDING = re.compile(r"^[-_./]*(\.\w+)*$")
+"""What is no name: an ending alone."""
 
 log = logging.getLogger(__name__)
 
 
 def note_source(name: str, source: str) -> None:
     """Log a warning if `name` was made for a different source before, and note this one below the home."""
-    path = settings().home / "source_names" / name
+    path = note_of(name)
     try:
         before = path.read_text("utf-8") if path.is_file() else source
         files.make_folder(path.parent)
@@ -41,6 +46,7 @@ def place_of(source: Any, streams: Iterable[str]) -> str:
         source = source[0]
     if isinstance(source, (str, os.PathLike)):
         text = os.fsdecode(source)
+        text = str(path_of(text)) if text.startswith("file:") else text
         return redacted(text) if "://" in text else str(Path(text).expanduser().absolute())
     return f"a source with the streams {', '.join(sorted(streams))}"
 
@@ -53,8 +59,8 @@ def called(source: Any) -> str:
             return urlsplit(path).netloc
         path = path.partition("@")[0] if path.startswith("hf:") and path.count("/") < 6 else path
         parts = Path(urlsplit(path).path if "://" in path else path).parts
-        # Of a pattern such as birds/**/*.{jpg,png}, the folder.
-        words = (re.sub(r"\{[^}]*\}", "", part).strip("*?[]{}.") for part in reversed(parts))
+        # Of a pattern such as birds/**/*.csv, the folder.
+        words = (_ENDING.sub("", _WILD.sub("", part)) for part in reversed(parts))
         return stem(next(filter(None, words), "data")) or "data"
     if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
         return called(source[0])

@@ -13,8 +13,9 @@ from dataset_assets.errors import UsageError, nearest
 from dataset_assets.retrieval.listed import Listed
 from dataset_assets.retrieval.local import path_of
 from dataset_assets.sources.dividing import WHOLE
-from dataset_assets.sources.folders import tables_in
+from dataset_assets.sources.folders import SPLITS, tables_in
 from dataset_assets.sources.in_memory import WHAT, is_in_memory, is_saved, kept_table, loaded
+from dataset_assets.sources.kinds import PICTURES, SOUNDS, TABLES, TEXTS, ending
 
 
 @dataclass
@@ -34,7 +35,8 @@ class Part:
 
 def parts_in(source: Any) -> dict[str, Part]:
     """Return the files of each split of a source."""
-    if isinstance(source, Mapping) and source and all(_is_source(each) for each in source.values()):
+    if isinstance(source, Mapping) and source and all(map(_is_source, source.values())):
+        _check_names(source)
         every = {split: parts_in(each) for split, each in source.items()}
         if several := next((split for split, parts in every.items() if [*parts] != [WHOLE]), None):
             raise UsageError(
@@ -61,10 +63,26 @@ def parts_in(source: Any) -> dict[str, Part]:
     return {WHOLE: Part(paths, [path.as_uri() for path in paths], {})}
 
 
+def _check_names(source: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for lists of files that may be columns: those of pictures and masks, for example."""
+    named = [name for name, each in source.items() if isinstance(each, (list, tuple)) and name.lower() not in SPLITS]
+    if named:
+        raise UsageError(
+            f"{named[0]!r} is a list of files. If it is a split, give it as a pattern, such as 'folder/*.csv', or call "
+            "it train, test or validation. Of files that belong together, write a split function: "
+            "dataset-assets new NAME"
+        )
+
+
 def _is_source(each: Any) -> bool:
     if isinstance(each, (list, tuple)) and each:
-        return all(isinstance(one, (str, os.PathLike)) and os.path.isfile(one) for one in each)
+        return all(isinstance(one, os.PathLike) or (isinstance(one, str) and _is_named(one)) for one in each)
     return isinstance(each, (str, os.PathLike)) or (is_in_memory(each) and not isinstance(each, Mapping))
+
+
+def _is_named(text: str) -> bool:
+    """Say whether a text is rather the name of a file than a text."""
+    return os.path.isfile(text) or (ending(text) in {*TABLES, *PICTURES, *SOUNDS, *TEXTS} and " " not in text)
 
 
 def _local(source: "str | os.PathLike[str]") -> list[Path]:
@@ -75,7 +93,9 @@ def _local(source: "str | os.PathLike[str]") -> list[Path]:
         return [path]
     if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, alternatives(str(path))))})):
         return [Path(one) for one in found]
-    near = nearest(path.name, [one.name for one in path.parent.iterdir()], listed=False) if path.parent.is_dir() else ""
+    there = [*path.parent.iterdir()] if path.parent.is_dir() and "*" not in path.name else []
+    written = os.path.dirname(text)
+    near = nearest(text, [os.path.join(written, one.name) for one in there], listed=False)
     raise UsageError(
         f"{text:.200} is not there.{near} Write the path of a file or a folder, a pattern such as data/*.csv, or a URL."
     )

@@ -37,12 +37,15 @@ def _streams_in(
     blocks = chain.from_iterable(
         _noted(islice(reader.blocks(path, once), most), called, columns) for called, path in paths.items()
     )
-    if reader.name in ARRAYS:
-        found = streams_of_arrays([*blocks], target)
-    else:
-        found = streams_of(blocks, target, classes, reader.name == "csv_blocks", known)
-    if reader.name not in ROWS:
-        _check_same(columns)
+    try:
+        if reader.name in ARRAYS:
+            found = streams_of_arrays([*blocks], target)
+        else:
+            found = streams_of(blocks, target, classes, reader.name == "csv_blocks", known)
+    finally:
+        # Also if the target is missing, because a file lacks it.
+        if reader.name not in ROWS:
+            _check_same(columns)
     return [_tallied(one, reader, [*paths.values()]) if one.plain["from"] == target else one for one in found]
 
 

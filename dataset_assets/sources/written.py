@@ -29,6 +29,10 @@ def source_of(dataset: Dataset, why: Mapping[str, str] | None = None, variable: 
 
     >>> print(source_of(dataset_from("birds.csv")))
     """
+    if not isinstance(dataset, Dataset):
+        raise UsageError(
+            f"A {type(dataset).__name__} is no definition. Give one, such as source_of(dataset_from('birds.csv'))."
+        )
     if any(callable(check) for check in dataset.checks.values()):
         raise UsageError(f"{dataset.name} has a check of its own, which is no text. Copy the file that defines it.")
     functions, lines = _Imports(), [f'"""{dataset.summary}"""', ""]

@@ -245,7 +245,11 @@ class Version:
 def check_split(name: str, split: str, known: Mapping[str, object]) -> None:
     """Raise `UnknownSplit`, with the nearest name, if the dataset does not have the split."""
     if split not in known:
-        raise UnknownSplit(f"{name} has no split {split!r}.{nearest(split, known)}")
+        # Of "val", the nearest is rather "validation"; and "all" has the samples of each.
+        others = [one for one in known if one != "all"]
+        begun = [one for one in others if one.startswith(str(split)) or str(split).startswith(one)]
+        near = f" Did you mean {begun[0]!r}?" if split and begun else nearest(split, others, False)
+        raise UnknownSplit(f"{name} has no split {split!r}.{near or nearest('', known)}")
 
 
 def parse_pointer(data: bytes, key: str, dataset: str, url: str) -> str:
