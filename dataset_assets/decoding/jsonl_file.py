@@ -125,7 +125,7 @@ def bounded_lines(stream: BinaryIO, first: int = 1) -> Iterator[bytes]:
 def whole_line(stream: BinaryIO, begin: bytes, number: int) -> bytes:
     """Return a whole line, given its beginning."""
     most = limits().max_line_bytes
-    line = begin + stream.readline(most + 1 - len(begin))
+    line = begin + stream.readline(max(most + 1 - len(begin), 0))
     if len(line) > most:
         raise DecodeError(f"{name_of(stream)} has more than {most} bytes on line {number}. {remedy('max_line_bytes')}")
     return line

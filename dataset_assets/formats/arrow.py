@@ -331,10 +331,22 @@ def values_in(values: Any, kind: Any, types: type | tuple[type, ...]) -> Any:
     if values.null_count:
         at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
         raise Misfit(at, NULL)
+    if pyarrow.types.is_large_string(kind) and not pyarrow.types.is_large_binary(values.type):
+        _check_text(values)
     # Arrow would cast numbers and bytes to text.
     if len(values) and not _is(values.type, kind):
         raise Misfit(0, f"a value is Arrow's {values.type}, expected {kind}. Cast it in the split function.")
     return values.cast(kind)
+
+
+def _check_text(values: Any) -> None:
+    """Raise `Misfit` for text that is not UTF-8: a file of Parquet may say that any bytes are text."""
+    import pyarrow
+
+    try:
+        values.validate(full=True)
+    except pyarrow.ArrowInvalid as error:
+        raise Misfit(None, f"a text is not UTF-8 ({error}). Store the column as bytes, or correct it.") from error
 
 
 NULL = "a value is null (None or NaN), which only a Table can hold. Fill it, or drop the sample."

@@ -189,8 +189,8 @@ class _Rows:
                 raise Misfit(int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))), NULL)
             if (lists := _lists_of(values, self.declared.shape)) is not None:
                 sizes, flat = lists
-                first = int(np.argmax(sizes > 0))
-                return sizes, np.empty((len(sizes), 0), np.int64), [(first, flat)] if flat.size else []
+                numbers = [(int(np.argmax(sizes > 0)), flat)] if flat.size else []
+                return sizes, np.empty((len(sizes), 0), np.int64), numbers
             values = values.to_pylist()
         rows, wrong = self._rows(values)
         sizes = np.array([row.size for row in rows], np.int64)

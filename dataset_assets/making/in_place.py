@@ -111,7 +111,8 @@ _PARTS: dict[str, Callable[[str, State], list[PlacedPart]]] = {
 
 def _row_group(group: Any) -> PlacedPart:
     chunks = [group.column(k) for k in range(group.num_columns)]
-    starts = [min(filter(None, (one.dictionary_page_offset, one.data_page_offset))) for one in chunks]
+    # A group without rows may have no pages.
+    starts = [start for one in chunks for start in (one.dictionary_page_offset, one.data_page_offset) if start]
     return PlacedPart(min(starts, default=0), sum(one.total_compressed_size for one in chunks), group.num_rows)
 
 

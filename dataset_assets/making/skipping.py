@@ -7,6 +7,7 @@ of a block would leave the streams with different numbers of samples. Of a block
 import inspect
 import re
 import shutil
+from bisect import insort
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -51,9 +52,12 @@ class Skipper:
     def skip(self, sample: int, why: object, source: str = "") -> None:
         """Count a bad sample."""
         self.skipped += 1
-        if len(self.bad) < LISTED:
+        if len(self.bad) < LISTED or sample < self.bad[-1].sample:
             text = " ".join(str(why).split()) or type(why).__name__
-            self.bad.append(Skipped(sample, text[:LONGEST], (source or self.path_of(sample) or self.source)[:LONGEST]))
+            one = Skipped(sample, text[:LONGEST], (source or self.path_of(sample) or self.source)[:LONGEST])
+            # What does not fit is found with its block, after what could not be made.
+            insort(self.bad, one, key=lambda bad: bad.sample)
+            del self.bad[LISTED:]
 
     def good(self, block: Columns, numbers: list[int]) -> Columns | None:
         """Return a block without its bad samples, whose numbers are these; None if all are bad."""

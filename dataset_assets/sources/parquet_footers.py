@@ -26,6 +26,8 @@ def known_columns(reader: Reader, paths: Sequence[Path], target: str | None) -> 
         return {}
     kinds = {name: {str(file[name][0]) for file in files} for name in found}
     rows = {name: sum(file[name][1] for file in files) for name in found}
+    if not any(rows.values()):
+        return {}
     known = {name for name in found if name != target and len(kinds[name]) == 1 and found[name][0] is not None}
     return {name: Seen(found[name][0], rows=rows[name]) if name in known else Seen() for name in found}
 

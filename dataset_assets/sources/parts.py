@@ -92,6 +92,8 @@ def _local(source: "str | os.PathLike[str]") -> list[Path]:
     if path.exists():
         return [path]
     if any(mark in text for mark in "*?[{") and (found := sorted({*chain(*map(_matching, alternatives(str(path))))})):
+        if lost := next((one for one in found if not os.path.exists(one)), None):
+            raise UsageError(f"{lost:.200} is a link that leads nowhere. Correct it, or remove it.")
         return [Path(one) for one in found]
     there = [*path.parent.iterdir()] if path.parent.is_dir() and "*" not in path.name else []
     written = os.path.dirname(text)

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from dataset_assets.core.extras import needed
 from dataset_assets.core.redact import redacted
 from dataset_assets.core.roots import is_inside
-from dataset_assets.errors import ObjectReplaced, Refused, UsageError
+from dataset_assets.errors import ObjectReplaced, Refused, StorageError, UsageError
 from dataset_assets.storage import object_file
 from dataset_assets.storage.object_file import BUFFER, Changed
 
@@ -36,7 +36,12 @@ class State(NamedTuple):
 def look(url: str, like: State | None = None) -> State:
     """Return the state of an object, in the form of `like`. Raises FileNotFoundError, and `StorageError`."""
     if urlsplit(url).scheme == "file":
-        found = os.stat(_path(url))
+        try:
+            found = os.stat(_path(url))
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # a loop of links, or a folder that may not be entered
+            raise StorageError(error.errno, f"{_path(url)}: {error.strerror}. Correct it, or leave it out.") from error
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{url} is not a file. Name the files that are to stay where they are.")
         return _of_file(found, like)

@@ -8,7 +8,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from dataset_assets import dataset_from
+from dataset_assets import dataset_from, prepare
+from dataset_assets.errors import SchemaError, UsageError
 from dataset_assets.sources import several
 from dataset_assets.sources.kinds import Reader
 from dataset_assets.sources.parquet_footers import known_columns
@@ -69,3 +70,35 @@ def test_files_of_different_columns_are_read(tmp_path: Path) -> None:
     assert dict(streams([one, other])[0]) == {"a": "Array(dtype='<f8', shape=None, classes=None)"}
     other.write_bytes(b"PAR1")
     assert not known_columns(Reader("parquet", {}), [one, other], None)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_files_without_rows_are_said_and_passed_over_beside_others(copy: bool, tmp_path: Path, home: Path) -> None:
+    whole = pyarrow.table({"yes": [True, False], "list": [[1], [2, 3]], "word": ["a", "b"]})
+    pyarrow.parquet.write_table(whole.slice(0, 0), tmp_path / "1.parquet")
+    with pytest.raises(UsageError, match="has no rows, so nothing can be inferred"):
+        dataset_from(tmp_path / "1.parquet", copy=copy)
+    for name in ("0", "2"):
+        pyarrow.parquet.write_table(whole, tmp_path / f"{name}.parquet")
+    view = prepare(dataset_from(tmp_path / "*.parquet", name="me.x", copy=copy))["all"]
+    assert [(one["yes"], one["list"].tolist(), one["word"]) for one in view] == [
+        (True, [1], "a"),
+        (False, [2, 3], "b"),
+    ] * 2
+
+
+def test_a_text_that_is_not_utf_8_is_refused_before_it_is_stored(tmp_path: Path, home: Path) -> None:
+    bad = pyarrow.array([b"ok", b"\xff"], pyarrow.binary()).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"a": bad}), tmp_path / "a.parquet")
+    with pytest.raises(SchemaError, match="a text is not UTF-8 .* Store the column as bytes"):
+        prepare(dataset_from(tmp_path / "a.parquet", name="me.x"))
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"x": [1]}), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").symlink_to(tmp_path / "c.parquet")
+    with pytest.raises(UsageError, match="b.parquet is a link that leads nowhere"):
+        dataset_from(tmp_path / "*.parquet", name="me.x")
+    (tmp_path / "c.parquet").symlink_to(tmp_path / "b.parquet")
+    with pytest.raises(UsageError, match="b.parquet is a link that leads nowhere"):
+        dataset_from(tmp_path / "*.parquet", name="me.x", copy=False)
