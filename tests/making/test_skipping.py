@@ -233,3 +233,14 @@ def test_a_damaged_picture_of_a_folder_is_named_by_its_path(home: Any, fast_path
     view = prepare(replace(dataset, on_error="skip"))["train"]
     (bad,) = index_of(view).bad
     assert bad.source == "train/dog/3.png" and "damaged picture" in bad.why and len(view) == 5
+
+
+def unmade(values: list[Any]) -> Iterator[Any]:
+    for k, value in enumerate(values):
+        yield BadSample("unmade") if value == "unmade" else {"n": value, "text": f"t{k}"}
+
+
+def test_bad_samples_are_listed_in_their_order() -> None:
+    """What could not be made is known before what does not fit, which is found with its block."""
+    found = index(defined(unmade, values=[1, "x", 2, "unmade", 3, "y", "unmade"]))
+    assert [(one.sample, "unmade" in one.why) for one in found.bad] == [(1, False), (3, True), (5, False), (6, True)]
