@@ -40,7 +40,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OURS: set[str] = set()
 _KEPT = "kept-0-"
 # The folders that this process holds, each with the thread that holds it.
-_HELD: dict[str, int] = {}
+_HELD: dict[str, threading.Thread] = {}
 _POLL_SECONDS = 0.05
 _warned: set[Path] = set()
 
@@ -81,13 +81,13 @@ def kept_folder(root: Path, key: str, patience: float) -> Iterator[Path | None]:
     name, owner = _KEPT + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12], os.getpid()
     path = root / f"{name}.lock"
     with files.reported(path):
-        barred = _HELD.get(name) == threading.get_ident() or (root / name).is_symlink()
+        barred = _HELD.get(name) is threading.current_thread() or (root / name).is_symlink()
         lock = None if barred else _turn(path, patience)
     if lock is None:
         yield None
         return
     with lock:
-        _HELD[name] = threading.get_ident()
+        _HELD[name] = threading.current_thread()
         try:
             yield _marked(root / name)
         finally:

@@ -103,7 +103,8 @@ def test_a_module_in_packages_is_named_by_all_of_them(tmp_path: Path) -> None:
         (folder / "__init__.py").touch()
     assert '"com.example.birds" = "outer.inner.birds"' in entry_point("com.example.birds", inner)
     assert '"com.example.birds" = "birds"' in entry_point("com.example.birds", tmp_path)
-    assert f"Python, in {tmp_path}, with: from outer.inner.birds import birds; " in entry_point(
-        "com.example.birds", inner
+    assert (
+        f"Python, in {tmp_path}, with: from dataset_assets import prepare; from outer.inner.birds import birds; "
+        in entry_point("com.example.birds", inner)
     )
-    assert "Python with: from birds import birds; " in entry_point("com.example.birds", Path())
+    assert "Python with: from dataset_assets import prepare; from birds import birds; " in entry_point("com.example.birds", Path())
