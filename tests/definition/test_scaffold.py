@@ -107,4 +107,6 @@ def test_a_module_in_packages_is_named_by_all_of_them(tmp_path: Path) -> None:
         f"Python, in {tmp_path}, with: from dataset_assets import prepare; from outer.inner.birds import birds; "
         in entry_point("com.example.birds", inner)
     )
-    assert "Python with: from dataset_assets import prepare; from birds import birds; " in entry_point("com.example.birds", Path())
+    assert "Python with: from dataset_assets import prepare; from birds import birds; " in entry_point(
+        "com.example.birds", Path()
+    )
