@@ -1,5 +1,6 @@
 """Arrays and numbers as torch tensors. torch is imported on use."""
 
+from functools import lru_cache
 from typing import Any, Mapping
 
 import numpy as np
@@ -14,21 +15,38 @@ def tensor_of(values: NDArray[Any]) -> Any:
 
     Raises `SchemaError` for a dtype that torch does not have.
     """
-    small = is_small_float(values.dtype)
-    if not small and values.dtype.kind not in NUMBERS:
+    found = _kinds(values.dtype)
+    if found is None:
         return values
     import torch
 
-    values = native(values)
+    own, kind = found
+    if values.dtype is not own:
+        values = native(values)
     # Writing to read-only memory through torch would crash the process.
     values = values if values.flags.writeable else values.copy()
-    kind = getattr(torch, values.dtype.name, None)
+    small = kind is not None
+    return torch.from_numpy(values.view(f"u{values.dtype.itemsize}")).view(kind) if small else torch.from_numpy(values)
+
+
+@lru_cache
+def _kinds(dtype: "np.dtype[Any]") -> "tuple[np.dtype[Any], Any] | None":
+    """Return the dtype that torch takes, and the dtype as which it is viewed if numpy does not have it.
+
+    None for values that are no numbers. To find this out takes longer than to make a tensor. Raises `SchemaError`.
+    """
+    small = is_small_float(dtype)
+    if not small and dtype.kind not in NUMBERS:
+        return None
+    import torch
+
+    own = native(np.empty(0, dtype)).dtype
+    kind = getattr(torch, own.name, None)
     if not isinstance(kind, torch.dtype):
         raise SchemaError(
-            f"torch has no dtype {values.dtype.name}. Convert the values with view.map, or leave the stream out: "
-            "view.only(...)."
+            f"torch has no dtype {own.name}. Convert the values with view.map, or leave the stream out: view.only(...)."
         )
-    return torch.from_numpy(values.view(f"u{values.dtype.itemsize}")).view(kind) if small else torch.from_numpy(values)
+    return own, kind if small else None
 
 
 def native(values: NDArray[Any]) -> NDArray[Any]:
